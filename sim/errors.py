@@ -1,0 +1,61 @@
+"""The one exception tree. Every message names the thing, its value and the rule it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_INPUT = 2
+EXIT_THRESHOLD = 3
+EXIT_TRACKING = 4
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing that is wrong with an input, and where.
+
+    >>> print(Problem("must be positive, got -1", path="traffic.rate", file="a.yaml", line=3, column=9))
+    a.yaml:3:9 traffic.rate: must be positive, got -1
+    >>> print(Problem("no such file", file="a.yaml"))
+    a.yaml: no such file
+    """
+
+    message: str
+    path: str = ""
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.file and self.line else self.file
+        if self.path:
+            where = f"{where} {self.path}" if where else self.path
+        return f"{where}: {self.message}" if where else self.message
+
+
+class SimError(Exception):
+    """Anything this program raises on purpose. `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class InputError(SimError):
+    """The input is wrong. Holds every problem found, not only the first."""
+
+    exit_code = EXIT_INPUT
+
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        found = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
+        self.problems: tuple[Problem, ...] = tuple(found)
+        super().__init__("\n".join(str(problem) for problem in found))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)
+
+
+class TrackingError(SimError):
+    """The tracking server or registry could not be reached, or refused. Results on disk are safe."""
+
+    exit_code = EXIT_TRACKING

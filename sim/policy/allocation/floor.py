@@ -1,0 +1,25 @@
+"""A least share for every arm still in, so that no arm is starved of evidence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.policy.base import Bools, Floats, Setting
+
+
+def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:
+    """(r, K) shares mixed with the floor: an arm still in gets floor + (1 - floor * arms in) * its share.
+
+    >>> floored(np.array([[0.0, 1.0]]), 0.05, np.array([[True, True]])).round(9).tolist()
+    [[0.05, 0.95]]
+    """
+    left = 1 - floor * arms_in.sum(axis=1, keepdims=True)
+    return np.where(arms_in, floor + left * shares, 0.0)
+
+
+def floor_problems(floor: float, setting: Setting) -> list[tuple[str, str]]:
+    """The rule that a floor must leave something to allocate."""
+    arms = len(setting.arms)
+    if floor * arms > 1:
+        return [("floor", f"floor times arms must not exceed 100%, got {floor:g} x {arms} = {floor * arms:.4%}")]
+    return []

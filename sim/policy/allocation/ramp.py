@@ -1,0 +1,47 @@
+"""A ramp: the allocation of a canary."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from sim.policy.base import Allocation, Floats, Setting, View
+from sim.units import Duration, Share
+
+
+class Step(BaseModel):
+    """One step of a ramp: the challengers' weight, and how long it bakes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Share = Field(description="share of live traffic for the challengers together")
+    bake: Duration = Field(description="how long this weight is held, a whole number of ticks")
+
+
+class Ramp(Allocation):
+    """Weights that rise step by step; challengers share a step's weight evenly. The last step's weight is then held."""
+
+    kind: Literal["ramp"] = "ramp"
+    steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
+
+    def live(self, view: View) -> Floats:
+        ends = np.cumsum([view.setting.ticks_of(step.bake) for step in self.steps])
+        step = np.minimum(np.searchsorted(ends, view.age, side="right"), len(self.steps) - 1)
+        weight = np.array([each.weight for each in self.steps])[step]
+        challengers = view.arms_in.copy()
+        challengers[:, 0] = False
+        live = weight[:, None] * challengers / np.maximum(challengers.sum(axis=1, keepdims=True), 1)
+        live[:, 0] = 1 - weight
+        return live
+
+    def length_s(self, setting: Setting) -> float:
+        return sum(step.bake for step in self.steps)
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return [
+            (f"steps[{index}].bake", f"must be a whole number of ticks of {setting.tick_s:g} s, got {step.bake:g} s")
+            for index, step in enumerate(self.steps)
+            if abs(step.bake / setting.tick_s - round(step.bake / setting.tick_s)) > 1e-9
+        ]

@@ -1,0 +1,32 @@
+"""Thompson sampling, by probability matching."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sim.policy.allocation.floor import floor_problems, floored
+from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
+from sim.policy.posterior import probability_best
+from sim.units import Share
+
+
+class Thompson(Allocation):
+    """Each arm gets its posterior probability of being the best, and at least `floor`.
+
+    Sampling every request of a tick from the posterior of the tick's start gives a multinomial with just these shares
+    (Thompson 1933; Chapelle & Li 2011, batched feedback), so the policy needs no randomness of its own.
+    """
+
+    kind: Literal["thompson"] = "thompson"
+    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def live(self, view: View) -> Floats:
+        return floored(probability_best(view), self.floor, view.arms_in)
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return floor_problems(self.floor, setting)

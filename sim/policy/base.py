@@ -1,0 +1,228 @@
+"""The protocol between an engine and a policy, and between a policy and its parts.
+
+An engine answers a `Routing` with a `Telemetry`; a policy answers a `Telemetry` with a `Routing`. Nothing else crosses:
+a policy knows its `Setting` (what the team knew when it wrote the rollout down) and what monitoring showed since, never
+what is true. The leading axis of every array is the replication (R, or r for those still undecided), then the arm (K;
+the champion is arm 0), then the column (C) of telemetry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Finding(IntEnum):
+    """What a part says of one arm. NULL is *finished, nothing declared*: it is not a FAIL."""
+
+    UNDECIDED = 0
+    PASS = 1
+    FAIL = 2
+    INCONCLUSIVE = 3
+    NULL = 4
+
+
+class Verdict(IntEnum):
+    """How a trial ended; UNDECIDED at the horizon."""
+
+    UNDECIDED = 0
+    SHIP = 1
+    KEEP = 2
+    INCONCLUSIVE = 3
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
+
+    `sign` is +1 where an increase is better, -1 where a decrease is. `grid` is the value of one telemetry unit.
+    """
+
+    name: str
+    sign: int
+    binary: bool
+    grid: float
+    nominal_mean: float
+    nominal_sd: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a policy knows before it starts. `replications` is R; `tick_s` is in seconds; `ticks` is the horizon."""
+
+    arms: tuple[str, ...]
+    replications: int
+    ticks: int
+    tick_s: float
+    primary: str
+    metrics: Mapping[str, Metric]
+
+    def ticks_of(self, duration_s: float) -> int:
+        """Whole ticks in a duration, at least one; a part of a tick counts as a tick.
+
+        >>> Setting(("a", "b"), 1, 10, 600.0, "m", {}).ticks_of(3600.0)
+        6
+        """
+        return max(1, math.ceil(round(duration_s / self.tick_s, 9)))
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What a policy controls, for the replications that are undecided.
+
+    rows (r,) their indices in the block; live (r, K) shares of live traffic, each row sums to 1; mirror (r, K) the share of
+    live requests that is copied to an arm; cohort (r,) the number of the stage's entry, so that feedback to an earlier stage
+    is not counted in a later one.
+    """
+
+    rows: Ints
+    live: Floats
+    mirror: Floats
+    cohort: Ints
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """What monitoring shows of one tick. counts (r, K, C) integers, in the order of the routing's rows.
+
+    `columns` maps a need, such as "conversion.sum", to its place on the last axis. Metric values are in units of their grid.
+    """
+
+    tick: int
+    counts: Ints
+    columns: Mapping[str, int]
+
+
+@dataclass
+class View:
+    """What a part of a stage sees of the replications in that stage.
+
+    age (r,) ticks completed in the stage; arms_in (r, K) arms still in (the champion always is); last, total (r, K, C) the last
+    tick and the sum since the stage was entered; memory: the part's own arrays (r, ...), written back by the policy.
+    In a stage that mirrors, a challenger's columns are those of its mirrored calls: a part need not know.
+    """
+
+    setting: Setting
+    tick: int
+    age: Ints
+    arms_in: Bools
+    last: Ints
+    total: Ints
+    columns: Mapping[str, int]
+    mirrored: bool
+    memory: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def of_last(self, column: str) -> Ints:
+        """(r, K) one column of the last tick."""
+        return self._pick(self.last, column)
+
+    def of_total(self, column: str) -> Ints:
+        """(r, K) one column, summed since the stage was entered."""
+        return self._pick(self.total, column)
+
+    def _pick(self, counts: Ints, column: str) -> Ints:
+        mirrored = self.columns.get(MIRROR + column) if self.mirrored else None
+        live = self.columns.get(column)
+        if mirrored is None:
+            return counts[..., self.columns[column]]
+        values = counts[..., mirrored].copy()
+        if live is not None:
+            values[:, 0] = counts[:, 0, live]
+        return values
+
+    def moments(self, metric: Metric) -> tuple[Floats, Floats, Floats]:
+        """(r, K) each: known outcomes, their sum and their sum of squares, in the metric's own units."""
+        count = self.of_total(f"{metric.name}.count").astype(np.float64)
+        total = self.of_total(f"{metric.name}.sum") * metric.grid
+        square = total if metric.binary else self.of_total(f"{metric.name}.square") * metric.grid**2
+        return count, total, square
+
+
+MIRROR = "mirror."
+
+
+def outcome_columns(metric: Metric) -> tuple[str, ...]:
+    """The columns that the moments of an outcome need; a binary outcome is its own square.
+
+    >>> outcome_columns(Metric("conversion", 1, True, 1.0, 0.05, 0.2))
+    ('conversion.count', 'conversion.sum')
+    """
+    moments = ("count", "sum") if metric.binary else ("count", "sum", "square")
+    return tuple(f"{metric.name}.{moment}" for moment in moments)
+
+
+class Part(BaseModel):
+    """A frozen, serialisable setting of one part of a stage, as it stands in a scenario file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        """The telemetry columns that this part reads. Telemetry is only produced where a part declares it."""
+        return ()
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
+        """Arrays (K, ...) that one replication starts a stage with; the policy keeps one for each replication."""
+        return {}
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What is wrong with this part in this setting: (key, message) pairs."""
+        return []
+
+
+class Allocation(Part):
+    """How a stage splits live traffic."""
+
+    mirrors: ClassVar[bool] = False
+
+    def live(self, view: View) -> Floats:
+        """(r, K) shares of live traffic for the next tick; only the policy masks and renormalises removed arms."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it splits live traffic")
+
+    def mirror(self, view: View) -> Floats:
+        """(r, K) shares of live requests to copy."""
+        return np.zeros(view.arms_in.shape)
+
+    def length_s(self, setting: Setting) -> float | None:
+        """How long the allocation's own schedule takes, in seconds; None if it has none."""
+        return None
+
+
+class Evidence(Part):
+    """How a stage decides.
+
+    `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
+    it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything.
+    """
+
+    declares: ClassVar[bool] = True
+    reads_reward: ClassVar[bool] = False
+    can_be_null: ClassVar[bool] = False
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        """(r, K) findings of this tick; the champion's column is ignored."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+
+class Guardrail(Part):
+    """A check that can stop a stage early whatever the evidence says.
+
+    Its findings: FAIL it has tripped, PASS it holds so far, UNDECIDED it has not seen enough to say.
+    """
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        """(r, K) findings of this tick; the champion's column is ignored."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+
+MetricRole = Literal["primary", "secondary", "guardrail"]

@@ -1,0 +1,15 @@
+"""How a stage decides. A new rule of evidence is one file with one class, listed here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sim.policy.evidence.fixed_horizon import FixedHorizon
+from sim.policy.evidence.posterior import Posterior
+from sim.policy.evidence.survive import Survive
+
+AnyEvidence = Annotated[FixedHorizon | Posterior | Survive, Field(discriminator="kind")]
+
+__all__ = ["AnyEvidence", "FixedHorizon", "Posterior", "Survive"]

@@ -1,0 +1,45 @@
+"""Stopping when a posterior probability crosses a threshold."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.posterior import probability_best
+from sim.units import Share
+
+
+class Posterior(Evidence):
+    """Ship the arm that is best with probability `threshold`; give up on one that is best with no more than the rest.
+
+    A challenger passes when its posterior probability of being best reaches `threshold`; the arms left then end with nothing
+    declared. It fails when the champion's does, or when its own falls to (1 - threshold) / (arms - 1).
+
+    Controls nothing in the frequentist sense: looked at every tick, a threshold of 95% ships a challenger that is no better far
+    more often than 5% of the time. The comparison shows how often.
+    """
+
+    reads_reward: ClassVar[bool] = True
+    can_be_null: ClassVar[bool] = True
+
+    kind: Literal["posterior"] = "posterior"
+    threshold: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability of being the best arm that decides")
+    min_outcomes: int = Field(100, ge=1, description="known outcomes that every arm still in must have before a look")
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        known = view.of_total(f"{view.setting.primary}.count")
+        ready = ((known >= self.min_outcomes) | ~view.arms_in).all(axis=1)[:, None]
+        best = probability_best(view)
+        hopeless = best <= (1 - self.threshold) / (len(view.setting.arms) - 1)
+        findings = np.where(hopeless | (best[:, :1] >= self.threshold), Finding.FAIL, Finding.UNDECIDED)
+        winner = best >= self.threshold
+        won = winner[:, 1:].any(axis=1, keepdims=True)
+        findings = np.where(won, np.where(winner, Finding.PASS, Finding.NULL), findings)
+        return np.where(ready, findings, Finding.UNDECIDED).astype(np.int8)

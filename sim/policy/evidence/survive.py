@@ -1,0 +1,33 @@
+"""Surviving a stage under its checks: the evidence of a canary and of a shadow."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.units import Duration
+
+
+class Survive(Evidence):
+    """Pass once the time is up; failing is what the stage's checks do.
+
+    Controls nothing: it ships whatever the checks did not catch.
+    """
+
+    declares: ClassVar[bool] = False
+
+    kind: Literal["survive"] = "survive"
+    duration: Duration | None = Field(None, description="how long to survive; the length of the stage's ramp if left out")
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        over = view.age >= view.setting.ticks_of(self.duration or 0.0)
+        return np.where(over[:, None] & view.arms_in, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.duration is None:
+            return [("duration", "is required where the allocation has no length of its own")]
+        return []

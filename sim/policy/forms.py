@@ -1,0 +1,232 @@
+"""What a scenario's `policies` may say: short forms that expand to stages, and chains of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from sim.policy.allocation import AnyAllocation, Fixed, Mirror, Ramp, Step, Thompson
+from sim.policy.base import Setting, Verdict
+from sim.policy.evidence import AnyEvidence, Posterior, Survive
+from sim.policy.guardrails import Check
+from sim.policy.machine import StagedPolicy
+from sim.policy.stages import On, Stage, chain_problems
+from sim.units import Duration, Share, format_duration
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ and -")]
+
+
+def _on() -> On:
+    return On.model_validate({})
+
+
+class Form(BaseModel):
+    """Something that expands to stages. `places` maps a key of the stage to the key of the form that says it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    places: ClassVar[Mapping[str, str]] = {}
+
+    name: Name = Field(description="what the tables, the report and other policies call it")
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        """The stages of this form alone; a chain's are made by `expand`."""
+        return ()
+
+    def place(self, key: str) -> str:
+        """The key of this form for a key of its stage, such as `split` for `allocation.weights`."""
+        for of_stage, of_form in self.places.items():
+            if key.startswith(of_stage):
+                return of_form + key[len(of_stage) :]
+        return key
+
+
+class Switch(Form):
+    """Ship at once: the baseline that risks most."""
+
+    kind: Literal["switch"] = "switch"
+    arm: str | None = Field(None, description="the challenger to ship; the first if left out")
+
+
+class Hold(Form):
+    """Never ship: the baseline that gains nothing."""
+
+    kind: Literal["hold"] = "hold"
+
+
+class AB(Form):
+    """An A/B test: one stage at fixed weights with a test."""
+
+    places: ClassVar[Mapping[str, str]] = {"allocation.weights": "split"}
+
+    kind: Literal["ab"] = "ab"
+    split: tuple[Share, ...] | None = Field(None, description="one share an arm, summing to 100%; even if left out")
+    evidence: AnyEvidence = Field(description="how the test decides")
+    checks: tuple[Check, ...] = Field((), description="guardrails")
+    max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
+    on: On = Field(default_factory=_on)
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        return (_stage(self, Fixed(weights=self.split), self.evidence),)
+
+
+class Bandit(Form):
+    """A bandit: one stage whose weights follow the evidence."""
+
+    kind: Literal["bandit"] = "bandit"
+    allocation: AnyAllocation = Field(default_factory=Thompson, description="how weights follow what was seen")
+    evidence: AnyEvidence = Field(default_factory=lambda: Posterior.model_validate({}), description="how the bandit stops")
+    checks: tuple[Check, ...] = Field((), description="guardrails")
+    max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
+    on: On = Field(default_factory=_on)
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        return (_stage(self, self.allocation, self.evidence),)
+
+
+class Canary(Form):
+    """A canary: one stage, a ramp that must be survived under checks, whose counters span the steps."""
+
+    places: ClassVar[Mapping[str, str]] = {"allocation.steps": "steps"}
+
+    kind: Literal["canary"] = "canary"
+    steps: tuple[Step, ...] = Field(min_length=1, description="the challengers' weight, step by step, and how long it bakes")
+    checks: tuple[Check, ...] = Field(min_length=1, description="what the canary must survive")
+    max_duration: Duration | None = Field(None, description="inconclusive after this; the ramp's length decides before")
+    on: On = Field(default_factory=_on)
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        return (_stage(self, Ramp(steps=self.steps), Survive.model_validate({})),)
+
+
+class Shadow(Form):
+    """A shadow: users get the champion's answers; challengers get copies, judged on errors, latency and agreement."""
+
+    places: ClassVar[Mapping[str, str]] = {"allocation.fraction": "mirror", "evidence.duration": "duration"}
+
+    kind: Literal["shadow"] = "shadow"
+    mirror: Share = Field(1.0, gt=0, description="share of live requests that is copied")
+    duration: Duration = Field(description="how long the challengers must hold")
+    checks: tuple[Check, ...] = Field(min_length=1, description="what the challengers must hold")
+    max_duration: Duration | None = Field(None, description="inconclusive after this; `duration` decides before")
+    on: On = Field(default_factory=_on)
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        survive = Survive.model_validate({"duration": format_duration(self.duration)})
+        return (_stage(self, Mirror(fraction=self.mirror), survive),)
+
+
+def _stage(form: AB | Bandit | Canary | Shadow, allocation: Any, evidence: Any) -> Stage:
+    # Values are validated already, and units are not read twice.
+    return Stage.model_construct(
+        name=form.name,
+        allocation=allocation,
+        evidence=evidence,
+        checks=form.checks,
+        max_duration=form.max_duration,
+        on=form.on,
+    )
+
+
+def _link_kind(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "reference"
+    if isinstance(value, Mapping):
+        return str(value.get("kind", "stage"))
+    return getattr(value, "kind", "stage")
+
+
+Link = Annotated[
+    Annotated[str, Tag("reference")]
+    | Annotated[AB, Tag("ab")]
+    | Annotated[Bandit, Tag("bandit")]
+    | Annotated[Canary, Tag("canary")]
+    | Annotated[Shadow, Tag("shadow")]
+    | Annotated[Stage, Tag("stage")],
+    Discriminator(_link_kind),
+]
+
+
+class Chain(Form):
+    """Stages one after another: names of other policies, short forms, or stages written out."""
+
+    kind: Literal["stages"] = "stages"
+    stages: tuple[Link, ...] = Field(min_length=1, description="names of policies, short forms, or whole stages, in order")
+
+
+AnyPolicy = Annotated[Switch | Hold | AB | Bandit | Canary | Shadow | Chain, Field(discriminator="kind")]
+
+
+def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
+    """The stages of a policy, with those that a chain names written in."""
+    return tuple(stage for _, _, stage in _links(policy, others, ()))
+
+
+def _links(policy: Form, others: Mapping[str, Form], within: tuple[str, ...]) -> list[tuple[str, Form | None, Stage]]:
+    """(path within the policy, the form that says it, stage) of every stage."""
+    if not isinstance(policy, Chain):
+        return [("", policy, stage) for stage in policy.own_stages()]
+    found: list[tuple[str, Form | None, Stage]] = []
+    for index, link in enumerate(policy.stages):
+        path = f"stages[{index}]"
+        if isinstance(link, Stage):
+            name = link.name or f"{policy.name}-{index + 1}"
+            found.append((path, None, link.model_copy(update={"name": name})))
+        elif isinstance(link, Form):
+            found += [(path, link, stage) for stage in link.own_stages()]
+        elif link in others and link not in (*within, policy.name):
+            # What is wrong with a policy that is named here is said where it stands.
+            found += [("", None, stage) for _, _, stage in _links(others[link], others, (*within, policy.name))]
+    return found
+
+
+def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
+    """What is wrong with a policy in a setting: (path within the policy, message) pairs."""
+    found: list[tuple[str, str]] = []
+    if isinstance(policy, Switch) and policy.arm is not None and policy.arm not in setting.arms[1:]:
+        found.append(("arm", f"no challenger {policy.arm!r}; there are {', '.join(setting.arms[1:])}"))
+    if isinstance(policy, Chain):
+        for index, link in enumerate(policy.stages):
+            if isinstance(link, str):
+                found += [(f"stages[{index}]", message) for message in _link_problems(link, policy, others)]
+    links = _links(policy, others, ())
+    for path, form, stage in links:
+        if path or form is not None:
+            for key, message in stage.completed(setting).problems(setting):
+                key = form.place(key) if form is not None else key
+                found.append((f"{path}.{key}".strip("."), message))
+    stages = tuple(stage for _, _, stage in links)
+    for key, message in chain_problems(stages):
+        found.append((key if isinstance(policy, Chain) else key.split(".", 1)[1], message))
+    return found
+
+
+def _link_problems(link: str, policy: Chain, others: Mapping[str, Form]) -> list[str]:
+    if link not in others:
+        known = ", ".join(name for name in others if name != policy.name) or "none"
+        return [f"no policy {link!r} to take stages from; there are {known}"]
+    if isinstance(others[link], Switch | Hold):
+        return [f"{link!r} is a {others[link].kind}, which has no stages"]  # type: ignore[attr-defined]
+    if policy.name in _reached(link, others, set()):
+        return [f"{link!r} leads back to {policy.name!r}"]
+    return []
+
+
+def _reached(name: str, others: Mapping[str, Form], seen: set[str]) -> set[str]:
+    policy = others.get(name)
+    if name not in seen:
+        seen.add(name)
+        for link in policy.stages if isinstance(policy, Chain) else ():
+            if isinstance(link, str):
+                _reached(link, others, seen)
+    return seen
+
+
+def build(policy: Form, others: Mapping[str, Form], arms: tuple[str, ...]) -> StagedPolicy:
+    """The agent that runs a policy."""
+    if isinstance(policy, Switch):
+        return StagedPolicy((), (Verdict.SHIP, policy.arm or arms[1]))
+    if isinstance(policy, Hold):
+        return StagedPolicy((), (Verdict.KEEP, arms[0]))
+    return StagedPolicy(expand(policy, others))

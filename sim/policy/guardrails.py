@@ -1,0 +1,146 @@
+"""Guardrails: threshold checks on what monitoring shows, as rollout controllers run them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_serializer, model_validator
+
+from sim.policy.base import Bools, Finding, Floats, Guardrail, Ints, Setting, View
+from sim.units import Duration, Share, format_duration, parse_duration, parse_share
+
+LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
+BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
+
+
+def latency_column(limit_s: float) -> str:
+    """The telemetry column that counts calls slower than a limit.
+
+    >>> latency_column(0.25)
+    'latency.above.250ms'
+    """
+    return f"latency.above.{format_duration(limit_s)}"
+
+
+class Check(Guardrail):
+    """One threshold on one metric of every challenger, looked at once an interval; it trips after `trip` failed looks.
+
+    Failed looks add up over the whole stage, and a good one does not reset the count unless `consecutive` (Argo Rollouts'
+    `failureLimit` and Flagger's `threshold` add up; Argo's `consecutiveErrorLimit` does not). A look with fewer than
+    `min_requests` answers has no data: by `no_data` it is skipped (and a stage in which a check never had data cannot pass),
+    counts as good, or counts as failed. A latency check holds while at most 1 - quantile of the calls are slower than `max`.
+
+    >>> Check(metric="latency", quantile="99%", max="250ms").columns()
+    ('responses', 'latency.above.250ms')
+    """
+
+    metric: str = Field(description="error_rate, latency, agreement, or an outcome metric of the scenario")
+    quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` limits (default 99%)")
+    max: float | str | None = Field(None, description="fail above this: a share, an amount, or a duration for latency")
+    min: float | str | None = Field(None, description="fail below this")
+    max_ratio: float | None = Field(None, gt=0, description="fail above this multiple of the champion's value")
+    min_ratio: float | None = Field(None, gt=0, description="fail below this multiple of the champion's value")
+    trip: int = Field(1, ge=1, description="failed looks that stop the arm")
+    consecutive: bool = Field(False, description="a good look sets the count of failed looks back to 0")
+    min_requests: int = Field(1, ge=1, description="answers that a look needs")
+    no_data: Literal["wait", "pass", "fail"] = Field("wait", description="what a look with too few answers means")
+    every: Duration | None = Field(None, description="the interval, a whole number of ticks; one tick if left out")
+    over: Literal["interval", "stage"] = Field("interval", description="what a look sees: the interval, or the stage so far")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_limits(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        read = dict(values)
+        for key in ("max", "min"):
+            limit = read.get(key)
+            if limit is not None and read.get("metric") == LATENCY:
+                read[key] = parse_duration(limit)
+            elif isinstance(limit, str):
+                read[key] = parse_share(limit) if "%" in limit else float(limit)
+        return read
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Check:
+        limits = [key for key in ("max", "min", "max_ratio", "min_ratio") if getattr(self, key) is not None]
+        if not limits:
+            raise ValueError("needs at least one of max, min, max_ratio, min_ratio")
+        if self.metric == LATENCY and limits != ["max"]:
+            raise ValueError(f"a latency check takes `max` only, got {', '.join(limits)}")
+        if self.metric != LATENCY and self.quantile is not None:
+            raise ValueError(f"quantile is for latency, got it for {self.metric}")
+        return self
+
+    @field_serializer("max", "min")
+    def _write_limit(self, limit: float | None) -> float | str | None:
+        return format_duration(limit) if self.metric == LATENCY and limit is not None else limit
+
+    def columns(self) -> tuple[str, str]:
+        """The columns of how many answers there were, and of what is counted or summed over them."""
+        if self.metric == ERROR_RATE:
+            return "responses", "errors"
+        if self.metric == LATENCY:
+            assert isinstance(self.max, float)
+            return "responses", latency_column(self.max)
+        return f"{self.metric}.count", f"{self.metric}.sum"
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return self.columns()
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
+        arms = len(setting.arms)
+        return {
+            "failed": np.zeros(arms, np.int64),
+            "seen": np.zeros(arms, bool),
+            "before": np.zeros((2, arms), np.int64),
+        }
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        failed, seen, before = (view.memory[key] for key in ("failed", "seen", "before"))
+        every = view.setting.ticks_of(self.every) if self.every else 1
+        look = (view.age % every == 0) & (view.age > 0)
+        now = np.stack([view.of_total(column) for column in self.columns()], axis=1)
+        count, total = np.moveaxis(now - before if self.over == "interval" else now, 1, 0)
+        if self.over == "interval":
+            before[look] = now[look]
+        data = count >= self.min_requests
+        if self.max_ratio is not None or self.min_ratio is not None:
+            data &= data[:, :1]
+        bad = np.where(data, self._breached(view, count, total), self.no_data == "fail")
+        bad &= look[:, None]
+        good = look[:, None] & ~bad & (data | (self.no_data == "pass"))
+        failed += bad
+        if self.consecutive:
+            failed[good] = 0
+        seen |= good | bad
+        held = np.where(seen, Finding.PASS, Finding.UNDECIDED)
+        return np.where(failed >= self.trip, Finding.FAIL, held).astype(np.int8)
+
+    def _breached(self, view: View, count: Ints, total: Ints) -> Bools:
+        scale = view.setting.metrics[self.metric].grid if self.metric in view.setting.metrics else 1.0
+        value: Floats = total * scale / np.maximum(count, 1)
+        breached = np.zeros(value.shape, bool)
+        if self.metric == LATENCY:
+            return value > 1 - (self.quantile or 0.99)
+        if self.max is not None:
+            breached |= value > float(self.max)
+        if self.min is not None:
+            breached |= value < float(self.min)
+        if self.max_ratio is not None:
+            breached |= value > self.max_ratio * value[:, :1]
+        if self.min_ratio is not None:
+            breached |= value < self.min_ratio * value[:, :1]
+        return breached
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        found = []
+        if self.every and abs(self.every / setting.tick_s - round(self.every / setting.tick_s)) > 1e-9:
+            found.append(("every", f"must be a whole number of ticks of {setting.tick_s:g} s, got {self.every:g} s"))
+        if self.metric not in BUILT_IN and self.metric not in setting.metrics:
+            known = ", ".join([*BUILT_IN, *setting.metrics])
+            found.append(("metric", f"no metric {self.metric!r}; there are {known}"))
+        return found

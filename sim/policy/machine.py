@@ -1,0 +1,227 @@
+"""The stage machine: runs a chain of stages for all replications of a block at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.policy.base import (
+    Bools,
+    Finding,
+    Floats,
+    Ints,
+    Part,
+    Routing,
+    Setting,
+    Telemetry,
+    Verdict,
+    View,
+)
+from sim.policy.stages import ENDS, INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
+
+_ENDINGS = {SHIP: Verdict.SHIP, KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Where every replication stands. All arrays are (R,).
+
+    verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
+    significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none.
+    """
+
+    verdict: NDArray[np.int8]
+    arm: Ints
+    decided_tick: Ints
+    significant_tick: Ints
+
+
+class StagedPolicy:
+    """A policy: a list of stages, or none of them and an immediate verdict.
+
+    The machine owns stage, age, arms, tallies, memory and verdict as full-size arrays; parts are frozen settings. It alone
+    removes arms and renormalises what an allocation answers.
+    """
+
+    def __init__(self, stages: Sequence[Stage], immediate: tuple[Verdict, str] | None = None) -> None:
+        self.stages = tuple(stages)
+        self.immediate = immediate
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        """The telemetry columns that some stage reads, each once, in a stable order."""
+        names = [name for stage in self._completed(setting) for name in stage.needs(setting)]
+        return tuple(dict.fromkeys(names))
+
+    def mirrors(self) -> bool:
+        """Whether any stage mirrors."""
+        return any(stage.allocation.mirrors for stage in self.stages)
+
+    def _completed(self, setting: Setting) -> tuple[Stage, ...]:
+        return tuple(stage.completed(setting) for stage in self.stages)
+
+    def start(self, setting: Setting) -> Routing:
+        """The routing of the first tick."""
+        self.setting = setting
+        self._chain = self._completed(setting)
+        rows, arms = setting.replications, len(setting.arms)
+        self.columns: dict[str, int] = {name: at for at, name in enumerate(self.needs(setting))}
+        self.verdicts = Verdicts(
+            verdict=np.zeros(rows, np.int8),
+            arm=np.zeros(rows, np.int64),
+            decided_tick=np.full(rows, -1, np.int64),
+            significant_tick=np.full(rows, -1, np.int64),
+        )
+        self._stage = np.zeros(rows, np.int64)
+        self._age = np.zeros(rows, np.int64)
+        self._cohort = np.zeros(rows, np.int64)
+        self._arms_in: Bools = np.ones((rows, arms), bool)
+        self._found = np.zeros((rows, arms), np.int8)
+        self._total = np.zeros((rows, arms, len(self.columns)), np.int64)
+        self._memory: list[list[dict[str, NDArray[Any]]]] = [
+            [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
+        ]
+        self._rows = np.arange(rows)
+        if self.immediate is not None:
+            verdict, arm = self.immediate
+            self._end(self._rows, verdict, np.full(rows, setting.arms.index(arm)), tick=0)
+        return self._route(tick=0, last=np.zeros((self._rows.size, arms, len(self.columns)), np.int64))
+
+    def step(self, telemetry: Telemetry) -> Routing:
+        """Judge the tick that ended, and route the next one."""
+        rows, last = self._rows, telemetry.counts
+        self._age[rows] += 1
+        self._total[rows] += last
+        done = telemetry.tick + 1
+        for number, stage in enumerate(self._chain):
+            here = self._stage[rows] == number
+            if here.any():
+                self._judge(number, stage, rows[here], last[here], done)
+        still = self.verdicts.verdict[rows] == Verdict.UNDECIDED
+        return self._route(done, last[still])
+
+    def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
+        found = self._found[rows]
+        evidence = self._ask(number, 0, stage.evidence, rows, last, done)
+        fresh = (found == Finding.UNDECIDED) & self._arms_in[rows]
+        fresh[:, 0] = False
+        found = np.where(fresh, evidence, found)
+        if stage.evidence.declares:
+            declared = (fresh & ((evidence == Finding.PASS) | (evidence == Finding.FAIL))).any(axis=1)
+            first = rows[declared & (self.verdicts.significant_tick[rows] < 0)]
+            self.verdicts.significant_tick[first] = done
+        held = np.ones(found.shape, bool)
+        for place, check in enumerate(stage.checks, start=1):
+            says = self._ask(number, place, check, rows, last, done)
+            found = np.where(says == Finding.FAIL, Finding.FAIL, found)
+            held &= says != Finding.UNDECIDED
+        found = np.where((found == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, found)
+        if stage.max_duration is not None:
+            over = self._age[rows] >= self.setting.ticks_of(stage.max_duration)
+            found = np.where(over[:, None] & (found == Finding.UNDECIDED), Finding.INCONCLUSIVE, found)
+        in_stage = self._arms_in[rows]
+        found = np.where(in_stage, found, Finding.NULL).astype(np.int8)
+        found[:, 0] = Finding.NULL
+        self._found[rows] = found
+        undecided = (found == Finding.UNDECIDED).any(axis=1)
+        going = rows[undecided]
+        self._arms_in[going] &= found[undecided] != Finding.FAIL
+        self._arms_in[going, 0] = True
+        over = ~undecided
+        if over.any():
+            self._follow(number, stage, rows[over], found[over], in_stage[over], done)
+
+    def _follow(self, number: int, stage: Stage, rows: Ints, found: NDArray[np.int8], arms_in: Bools, done: int) -> None:
+        passed = (found == Finding.PASS).any(axis=1)
+        doubtful = ~passed & (found == Finding.INCONCLUSIVE).any(axis=1)
+        failed = ~passed & ~doubtful
+        carried = np.where(passed[:, None], found == Finding.PASS, arms_in & (found != Finding.FAIL))
+        carried[:, 0] = True
+        for which, target in ((passed, stage.on.passed), (doubtful, stage.on.inconclusive), (failed, stage.on.fail)):
+            if which.any():
+                self._go(number, target, rows[which], carried[which], done)
+
+    def _go(self, number: int, target: str, rows: Ints, carried: Bools, done: int) -> None:
+        last = number == len(self._chain) - 1
+        if target == NEXT:
+            target = SHIP if last else self._chain[number + 1].name
+        if target not in ENDS:
+            left = carried[:, 1:].any(axis=1)
+            self._end(rows[~left], Verdict.KEEP, np.zeros(int((~left).sum()), np.int64), done)
+            self._enter([stage.name for stage in self._chain].index(target), rows[left], carried[left])
+            return
+        arm = self._best(rows, carried) if target == SHIP else np.zeros(rows.size, np.int64)
+        self._end(rows, _ENDINGS[target], arm, done)
+
+    def _enter(self, number: int, rows: Ints, arms_in: Bools) -> None:
+        self._stage[rows] = number
+        self._age[rows] = 0
+        self._cohort[rows] += 1
+        self._arms_in[rows] = arms_in
+        self._found[rows] = Finding.UNDECIDED
+        self._total[rows] = 0
+        for part, memory in zip(self._chain[number].parts(), self._memory[number], strict=True):
+            for key, fresh in part.memory(self.setting).items():
+                memory[key][rows] = fresh
+
+    def _end(self, rows: Ints, verdict: Verdict, arm: Ints, tick: int) -> None:
+        self.verdicts.verdict[rows] = verdict
+        self.verdicts.arm[rows] = arm
+        self.verdicts.decided_tick[rows] = tick
+
+    def _best(self, rows: Ints, carried: Bools) -> Ints:
+        """(r,) the survivor with the best observed mean of the primary metric; the first listed where none was observed."""
+        challengers = carried.copy()
+        challengers[:, 0] = False
+        metric = self.setting.metrics.get(self.setting.primary)
+        count_at = self.columns.get(f"{self.setting.primary}.count")
+        if metric is None or count_at is None:
+            return challengers.argmax(axis=1)
+        count = self._total[rows, :, count_at]
+        total = self._total[rows, :, self.columns[f"{metric.name}.sum"]] * metric.sign
+        mean = np.where(count > 0, total / np.maximum(count, 1), -1e300)
+        return np.where(challengers, mean, -np.inf).argmax(axis=1)
+
+    def _ask(self, number: int, place: int, part: Any, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
+        memory = self._memory[number][place]
+        view = self._view(number, rows, last, done)
+        view.memory = {key: array[rows] for key, array in memory.items()}
+        findings: NDArray[np.int8] = part.judge(view)
+        for key, array in view.memory.items():
+            memory[key][rows] = array
+        return findings
+
+    def _view(self, number: int, rows: Ints, last: Ints, tick: int) -> View:
+        mirrored = self._chain[number].allocation.mirrors
+        return View(
+            setting=self.setting,
+            tick=tick,
+            age=self._age[rows],
+            arms_in=self._arms_in[rows],
+            last=last,
+            total=self._total[rows],
+            columns=self.columns,
+            mirrored=mirrored,
+        )
+
+    def _route(self, tick: int, last: Ints) -> Routing:
+        rows = self._rows = self._rows[self.verdicts.verdict[self._rows] == Verdict.UNDECIDED]
+        live: Floats = np.zeros((rows.size, len(self.setting.arms)))
+        mirror = np.zeros(live.shape)
+        for number, stage in enumerate(self._chain):
+            here = self._stage[rows] == number
+            if here.any():
+                view = self._view(number, rows[here], last[here], tick)
+                answered = np.where(view.arms_in, stage.allocation.live(view), 0.0)
+                live[here] = answered / answered.sum(axis=1, keepdims=True)
+                if stage.allocation.mirrors:
+                    mirror[here] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+        return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
+
+
+def _full_size(part: Part, setting: Setting) -> dict[str, NDArray[Any]]:
+    fresh = part.memory(setting)
+    return {key: np.repeat(array[None], setting.replications, axis=0) for key, array in fresh.items()}

@@ -1,0 +1,133 @@
+"""The data set that real versions are scored on: read, split and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.errors import InputError, Problem
+from sim.scenario.schema import Data as DataSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+__all__ = ["Data", "DataSpec", "digest_frame", "load_data", "training_part"]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Rows to score: `features` without the target, `target` the truth, `frame` both; equal length `rows`."""
+
+    features: pd.DataFrame
+    target: pd.Series
+    frame: pd.DataFrame
+    digest: str
+    rows: int
+    name: str
+
+
+def load_data(spec: DataSpec, base_dir: Path | None = None) -> Data:
+    """The rows that requests are replayed from: the held-out part of a scikit-learn set, or a whole file.
+
+    A relative `file` is looked up in `base_dir` (the current folder). Raises `InputError` for a file that
+    cannot be read, has no rows, lacks the target column, or has gaps in it.
+
+    >>> load_data(DataSpec(sklearn="iris")).rows
+    60
+    """
+    frame, name = _frame(spec, base_dir)
+    return _data(frame.iloc[_held_out(spec, len(frame))] if spec.sklearn else frame, spec, name)
+
+
+def training_part(spec: DataSpec) -> Data:
+    """The rows of a scikit-learn set that `load_data` holds back from training; none of them is replayed.
+
+    Raises `InputError` for a file, which has no such part.
+
+    >>> training_part(DataSpec(sklearn="iris")).rows
+    90
+    """
+    if spec.sklearn is None:
+        raise InputError([Problem(f"must name a scikit-learn set; got the file {spec.file!r}", path="data")])
+    import numpy as np
+
+    frame, name = _frame(spec, None)
+    kept = np.setdiff1d(np.arange(len(frame)), _held_out(spec, len(frame)))
+    return _data(frame.iloc[kept], spec, name)
+
+
+def digest_frame(frame: pd.DataFrame) -> str:
+    """sha256, in hexadecimal, of column names, types and values; the index does not count.
+
+    >>> import pandas as pd
+    >>> digest_frame(pd.DataFrame({"a": [1, 2]})) == digest_frame(pd.DataFrame({"a": [1, 2]}, index=[5, 6]))
+    True
+    """
+    import pandas as pd
+
+    digest = hashlib.sha256(repr([(str(name), str(frame[name].dtype)) for name in frame.columns]).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _frame(spec: DataSpec, base_dir: Path | None) -> tuple[pd.DataFrame, str]:
+    if spec.sklearn is not None:
+        import sklearn.datasets
+
+        return getattr(sklearn.datasets, f"load_{spec.sklearn}")(as_frame=True).frame, spec.sklearn
+    file = (base_dir or Path.cwd()) / Path(spec.file or "").expanduser()
+    return _read(file), file.name
+
+
+def _read(file: Path) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    kind = file.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise _wrong(f"must end in .csv or .parquet; got {file.name!r}")
+    if not file.is_file():
+        raise _wrong(f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
+    try:
+        frame: pd.DataFrame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
+    except (ValueError, OSError, pa.ArrowException) as error:
+        raise _wrong(f"{file.name} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+    if frame.empty:
+        raise _wrong(f"{file.name} has no rows")
+    frame.columns = frame.columns.map(str)
+    return frame
+
+
+def _held_out(spec: DataSpec, rows: int) -> np.ndarray:
+    import numpy as np
+
+    count = min(max(round(spec.holdout * rows), 1), rows - 1)
+    return np.sort(np.random.default_rng(spec.split_seed).permutation(rows)[:count])
+
+
+def _data(frame: pd.DataFrame, spec: DataSpec, name: str) -> Data:
+    if spec.target not in frame.columns:
+        columns = ", ".join(map(str, frame.columns[:20])) + (", …" if len(frame.columns) > 20 else "")
+        raise InputError([Problem(f"{name} has no column {spec.target!r}; it has {columns}", path="data.target")])
+    frame = frame.reset_index(drop=True)
+    if gaps := int(frame[spec.target].isna().sum()):
+        raise InputError(
+            [
+                Problem(
+                    f"column {spec.target!r} of {name} has no value in {gaps} of {len(frame)} rows",
+                    path="data.target",
+                )
+            ]
+        )
+    try:
+        digest = digest_frame(frame)
+    except TypeError as error:
+        raise _wrong(f"{name} has a column of lists or tables; columns must hold numbers, texts or dates") from error
+    return Data(frame.drop(columns=spec.target), frame[spec.target], frame, digest, len(frame), name)
+
+
+def _wrong(message: str) -> InputError:
+    return InputError([Problem(message, path="data.file")])

@@ -1,0 +1,176 @@
+"""How long a behaviour model takes to answer: one distribution in seconds, as written in a models file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Self
+
+from pydantic import Discriminator, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+
+from sim.registry.outcomes import (
+    Frozen,
+    check_bounded,
+    check_ordered,
+    lognormal_of_mean,
+    lognormal_of_median,
+    single_key,
+)
+from sim.units import Duration, Share, format_duration, format_share
+
+
+class MedianP99Duration(Frozen):
+    """A log-normal duration by its median and its 99% point."""
+
+    median: Duration
+    p99: Duration
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        return check_ordered(self, self.median, self.p99)
+
+
+class MeanSdDuration(Frozen):
+    """A duration by its mean and standard deviation."""
+
+    mean: Duration
+    sd: Duration
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        return check_bounded(self, self.mean, self.sd)
+
+
+class LatencyLogNormal(Frozen):
+    """``{lognormal: {median: 45ms, p99: 180ms}}`` or ``{lognormal: {mean: 50ms, sd: 20ms}}``.
+
+    >>> import math
+    >>> latency = LatencyLogNormal.model_validate({"lognormal": {"median": "45ms", "p99": "180ms"}})
+    >>> round(math.exp(latency.mu), 9)
+    0.045
+    """
+
+    lognormal: Annotated[
+        Annotated[MedianP99Duration, Tag("median")] | Annotated[MeanSdDuration, Tag("mean")],
+        Discriminator(single_key(("median", "mean"))),
+    ]
+
+    @property
+    def _log_moments(self) -> tuple[float, float]:
+        given = self.lognormal
+        if isinstance(given, MedianP99Duration):
+            return lognormal_of_median(given.median, given.p99)
+        return lognormal_of_mean(given.mean, given.sd)
+
+    @property
+    def mu(self) -> float:
+        """Mean of the logarithm of seconds."""
+        return self._log_moments[0]
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the logarithm of seconds."""
+        return self._log_moments[1]
+
+
+class Exponential(Frozen):
+    """``{exponential: 45ms}``, by its mean."""
+
+    exponential: Duration
+
+    @property
+    def mean_s(self) -> float:
+        """The mean, seconds."""
+        return self.exponential
+
+
+class LatencyGamma(Frozen):
+    """``{gamma: {mean: 45ms, sd: 20ms}}``."""
+
+    gamma: MeanSdDuration
+
+    @property
+    def shape(self) -> float:
+        """(mean / sd)²."""
+        return (self.gamma.mean / self.gamma.sd) ** 2
+
+    @property
+    def scale(self) -> float:
+        """sd² / mean, seconds."""
+        return self.gamma.sd * (self.gamma.sd / self.gamma.mean)
+
+
+class Constant(Frozen):
+    """``{constant: 45ms}``."""
+
+    constant: Duration
+
+    @property
+    def value_s(self) -> float:
+        """The only value, seconds."""
+        return self.constant
+
+
+def _check_quantiles(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[float, float]:
+    quantiles: dict[float, float] = handler(value)
+    if len(quantiles) < len(value):
+        raise ValueError("the same level is given twice")
+    levels, durations_s = list(quantiles), list(quantiles.values())
+    if len(levels) < 2 or levels[0] != 0 or levels[-1] != 1:
+        ends = f"from {format_share(levels[0])} to {format_share(levels[-1])}" if levels else "nothing"
+        raise ValueError(f"levels must start at 0% and end at 100%; got {ends}")
+    for low, high in pairwise(levels):
+        if not low < high:
+            raise ValueError(f"levels must increase; got {format_share(low)} before {format_share(high)}")
+    for (level, low), high in zip(quantiles.items(), durations_s[1:], strict=False):
+        if low > high:
+            raise ValueError(
+                f"durations must not decrease; got {format_duration(low)} at {format_share(level)} "
+                f"before {format_duration(high)}"
+            )
+    return quantiles
+
+
+class Quantiles(Frozen):
+    """An empirical latency: its inverse distribution function, linear between the levels given.
+
+    ``{quantiles: {0%: 10ms, 50%: 45ms, 99%: 180ms, 100%: 1s}}``
+
+    >>> latency = Quantiles.of([0, 0.5, 1], [0.01, 0.045, 1])
+    >>> latency.levels, latency.values_s
+    ((0.0, 0.5, 1.0), (0.01, 0.045, 1.0))
+    """
+
+    quantiles: Annotated[dict[Share, Duration], WrapValidator(_check_quantiles)]
+
+    @classmethod
+    def of(cls, levels: Sequence[float], values_s: Sequence[float]) -> Quantiles:
+        """From levels in [0, 1] and seconds of the same length. Raises pydantic's error as for a file."""
+        shown = (
+            map(format_share, levels),
+            (format_duration(value) if value > 0 else value for value in values_s),
+        )
+        return cls.model_validate({"quantiles": dict(zip(*shown, strict=True))})
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Levels, increasing from 0 to 1."""
+        return tuple(self.quantiles)
+
+    @property
+    def values_s(self) -> tuple[float, ...]:
+        """Seconds at `levels`, never decreasing."""
+        return tuple(self.quantiles.values())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.quantiles.items()))
+
+
+Latency = Annotated[
+    Annotated[LatencyLogNormal, Tag("lognormal")]
+    | Annotated[Exponential, Tag("exponential")]
+    | Annotated[LatencyGamma, Tag("gamma")]
+    | Annotated[Constant, Tag("constant")]
+    | Annotated[Quantiles, Tag("quantiles")],
+    Discriminator(single_key(("lognormal", "exponential", "gamma", "constant", "quantiles"))),
+]

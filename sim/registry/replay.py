@@ -1,0 +1,222 @@
+"""Score every real version once on a data set; requests then replay the rows."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sim.errors import InputError, Problem
+from sim.registry.behaviour import digest_of
+from sim.registry.data import Data, digest_frame
+from sim.registry.scoring import load, model_inputs, predict
+from sim.registry.versions import Version
+from sim.scenario.schema import Payoff
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow import MlflowClient
+    from numpy.typing import NDArray
+
+RewardRule = Literal["correct"] | Payoff
+"""What a row earns: 1 for a right answer, or an amount that stands in a column of the data."""
+
+PREDICTION = "{prediction}"
+
+
+@dataclass(frozen=True, eq=False)
+class ReplayTable:
+    """What each row of the data earns from each arm.
+
+    `rewards` maps metric to amounts (rows, K); `agreement` (rows, K) says where an arm answers as arm 0, the
+    champion, does; `digest` is of all that.
+    """
+
+    rows: int
+    arms: tuple[str, ...]
+    rewards: dict[str, NDArray[np.float64]]
+    agreement: NDArray[np.bool_]
+    digest: str
+
+
+def replay(
+    versions: Sequence[Version],
+    data: Data,
+    rewards: Mapping[str, RewardRule],
+    client: MlflowClient,
+    cache_dir: Path | None = None,
+) -> ReplayTable:
+    """Score every version on every row, and work out what the answers earn.
+
+    `rewards` maps metric to rule: "correct" is 1 where the prediction equals the target, else 0; a
+    pay-off column is earned where the prediction is right, else 0; a pay-off with {prediction} in it is
+    earned from the column that the prediction picks. Predictions are kept in `cache_dir` and used again
+    for the same version and data.
+
+    **Loading a version runs its code.** Versions are loaded from the registry of `client` only: open only
+    one you trust. Raises `InputError` for a behaviour model, data that does not match a signature, a
+    model that fails, predictions that are not one per row or cannot equal the target, and pay-offs that
+    are absent, not numbers or not finite.
+    """
+    import numpy as np
+
+    problems = [
+        Problem(
+            f"{version.pinned} is a behaviour model: with `data`, every arm must be a real model",
+            path=f"models[{index}].uri",
+        )
+        for index, version in enumerate(versions)
+        if version.kind != "replay"
+    ]
+    if problems:
+        raise InputError(problems)
+    names = {rule.payoff: _payoff_columns(metric, rule, data) for metric, rule in rewards.items() if rule != "correct"}
+    used = {name for columns in names.values() for name in columns}
+    answers = [_answers(version, data, client, used, cache_dir) for version in versions]
+    agreement = np.stack([_equal(answer, answers[0]) for answer in answers], axis=1)
+    earned: dict[str, NDArray[np.float64]] = {}
+    for metric, rule in rewards.items():
+        if rule != "correct" and PREDICTION in rule.payoff:
+            picked = [_picked(metric, rule.payoff, answer, data) for answer in answers]
+            earned[metric] = np.stack(picked, axis=1)
+        else:
+            right = np.stack([_right(*pair, data) for pair in zip(versions, answers, strict=True)], axis=1)
+            worth = np.ones(data.rows) if rule == "correct" else _amounts(metric, rule.payoff, data)
+            earned[metric] = np.where(right, worth[:, None], 0.0)
+    arms = tuple(version.arm for version in versions)
+    bits = {metric: hashlib.sha256(table.tobytes()).hexdigest() for metric, table in earned.items()}
+    digest = digest_of([arms, bits, hashlib.sha256(agreement.tobytes()).hexdigest()])
+    return ReplayTable(data.rows, arms, earned, agreement, digest)
+
+
+def _payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
+    """The columns that a pay-off rule can pick from."""
+    before, marker, after = rule.payoff.partition(PREDICTION)
+    pattern = re.escape(before) + ".+" + re.escape(after) if marker else re.escape(before)
+    names = [name for name in data.features.columns if re.fullmatch(pattern, name)]
+    if not names:
+        there = ", ".join(data.frame.columns[:20]) + (", …" if len(data.frame.columns) > 20 else "")
+        raise _wrong(metric, f"{data.name} has no column {rule.payoff!r}; it has {there}")
+    return names
+
+
+def _amounts(metric: str, name: str, data: Data) -> NDArray[np.float64]:
+    """The amounts, (rows,), in a column."""
+    import numpy as np
+
+    column = data.frame[name]
+    if column.dtype.kind not in "iufb":
+        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {column.dtype}")
+    amounts = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(amounts))
+    if bad.size:
+        where = f"in {bad.size} of {data.rows} rows, first in row {bad[0] + 1}"
+        raise _wrong(metric, f"pay-offs must be finite; column {name!r} of {data.name} is not {where}")
+    return amounts
+
+
+def _picked(metric: str, rule: str, answer: NDArray[Any], data: Data) -> NDArray[np.float64]:
+    """The amount, (rows,), in the column that each row's answer picks."""
+    import numpy as np
+
+    labels, codes = np.unique(answer, return_inverse=True)
+    names = [rule.replace(PREDICTION, _label(label)) for label in labels]
+    if missing := [name for name in names if name not in data.features.columns]:
+        some = ", ".join(map(repr, missing[:10]))
+        raise _wrong(metric, f"a model predicts what {data.name} has no pay-off column for: {some}")
+    amounts = np.stack([_amounts(metric, name, data) for name in names])
+    picked: NDArray[np.float64] = amounts[codes, np.arange(len(answer))]
+    return picked
+
+
+def _label(value: Any) -> str:
+    if value.dtype.kind == "f" and value == int(value):
+        return str(int(value))
+    return str(value)
+
+
+def _answers(version: Version, data: Data, client: MlflowClient, payoffs: set[str], cache_dir: Path | None) -> NDArray[Any]:
+    """What the version predicts on every row, (rows,), of a plain NumPy type; from the cache if there."""
+    import numpy as np
+
+    inputs = model_inputs(version, data, client, rewards=payoffs)
+    if isinstance(inputs, np.ndarray):
+        digest = hashlib.sha256(inputs.tobytes()).hexdigest()
+    else:
+        digest = digest_frame(inputs)
+    made = [version.name, version.version, version.model_id, version.run_id, client.tracking_uri]
+    kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npy" if cache_dir else None
+    if kept is not None:
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            cached: NDArray[Any] = np.load(kept, allow_pickle=False)
+            if cached.shape == (data.rows,):
+                return cached
+    answer = _plain(version, predict(load(version, client), version, inputs), data.rows)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
+            np.save(file, answer, allow_pickle=False)
+        os.replace(file.name, kept)
+    return answer
+
+
+def _plain(version: Version, answer: Any, rows: int) -> NDArray[Any]:
+    import numpy as np
+
+    values = np.asarray(answer)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (rows,):
+        raise _unfit(version, f"must predict one value per row, ({rows},); got shape {values.shape}")
+    if values.dtype == object:
+        values = np.array(values.tolist())
+    if values.dtype.kind not in "iufbU":
+        raise _unfit(version, f"must predict numbers, texts or booleans; got {values.dtype}")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise _unfit(version, f"predicts NaN in {int(np.isnan(values).sum())} of {rows} rows")
+    return values
+
+
+def _right(version: Version, answer: NDArray[Any], data: Data) -> NDArray[np.bool_]:
+    """Where the answers equal the target, (rows,).
+
+    Scores, or classes in another code, would all be wrong in silence: some answer must be a label.
+    """
+    import numpy as np
+
+    truth = data.target.to_numpy()
+    if truth.dtype == object:
+        truth = truth.astype(str)
+    labels = np.unique(truth)
+    comparable = (answer.dtype.kind == "U") == (truth.dtype.kind == "U") and truth.dtype.kind in "iufbU"
+    if not comparable or not np.isin(answer, labels).any():
+        some = ", ".join(repr(label) for label in labels[:5].tolist()) + (", …" if len(labels) > 5 else "")
+        raise _unfit(
+            version,
+            f"predicts values such as {answer[0].item()!r}, none of which is a label of the target "
+            f"{data.target.name!r}: {some}",
+        )
+    return _equal(answer, truth)
+
+
+def _equal(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.bool_]:
+    import numpy as np
+
+    if (left.dtype.kind == "U") != (right.dtype.kind == "U"):
+        return np.zeros(left.shape, dtype=np.bool_)
+    same: NDArray[np.bool_] = np.equal(left, right)
+    return same
+
+
+def _unfit(version: Version, message: str) -> InputError:
+    return InputError([Problem(f"{version.arm} ({version.pinned}): {message}", path="data")])
+
+
+def _wrong(metric: str, message: str) -> InputError:
+    return InputError([Problem(message, path=f"metrics.{metric}.reward.payoff")])

@@ -1,0 +1,233 @@
+"""Which versions a scenario names: aliases resolved once, behaviours read without running a model's code."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import ValidationError
+
+from sim.errors import InputError, Problem
+from sim.registry.behaviour import Behaviour, digest_of
+from sim.registry.profile import Profile
+from sim.registry.publish import BEHAVIOUR, DIGEST, KIND
+from sim.registry.store import client, reaching
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+__all__ = ["Version", "artifacts", "client", "resolve", "signature_of"]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One arm's model version, as the registry had it when the scenario was resolved.
+
+    `uri` is as the scenario has it, `pinned` names the version itself. `behaviour` of a "replay" version
+    has no outcomes; its latency and error rate are as measured. `digest` changes whenever the behaviour
+    or profile does.
+    """
+
+    arm: str
+    uri: str
+    name: str
+    version: str
+    model_id: str | None
+    run_id: str | None
+    aliases: tuple[str, ...]
+    kind: Literal["behaviour", "replay"]
+    digest: str
+    behaviour: Behaviour
+    tags: dict[str, str] = field(compare=False)
+
+    @property
+    def pinned(self) -> str:
+        """models:/NAME/VERSION, whatever alias the scenario uses."""
+        return f"models:/{self.name}/{self.version}"
+
+
+def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasured: bool = False) -> list[Version]:
+    """The versions that (arm, URI) pairs name, in order; URIs are models:/NAME@ALIAS or models:/NAME/VERSION.
+
+    With `unmeasured`, a real version without a latency profile is let through with a latency of 1 s: for
+    measuring. Raises `InputError` with a problem for every URI that names nothing usable, its path
+    models[i].uri; and `TrackingError` where the registry cannot be reached.
+    """
+    found: list[Version] = []
+    problems: list[Problem] = []
+    registered: dict[str, RegisteredModel] = {}
+    for index, (arm, uri) in enumerate(models):
+        try:
+            with reaching(client):
+                model, entity = _find(uri, client, registered)
+                kind, behaviour, digest = _read(entity, client, unmeasured)
+        except _Unusable as error:
+            problems.append(Problem(str(error), path=f"models[{index}].uri"))
+            continue
+        version = str(entity.version)
+        aliases = sorted(alias for alias, number in model.aliases.items() if str(number) == version)
+        found.append(
+            Version(
+                arm=arm,
+                uri=uri,
+                name=model.name,
+                version=version,
+                model_id=_model_id(entity),
+                run_id=entity.run_id or None,
+                aliases=tuple(aliases),
+                kind=kind,
+                digest=digest,
+                behaviour=behaviour,
+                tags=dict(entity.tags),
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def artifacts(version: Version, client: MlflowClient, path: str = "") -> Path:
+    """The version's files, or one of them, on this machine; downloaded if they are elsewhere."""
+    return _download(version.name, version.version, client, path)
+
+
+def signature_of(version: Version, client: MlflowClient) -> Any:
+    """The `mlflow.models.ModelSignature` of the version, or None; read without running the model's code."""
+    from mlflow.models import Model
+
+    with reaching(client):
+        return Model.load(str(artifacts(version, client, "MLmodel"))).signature
+
+
+class _Unusable(Exception):
+    """A URI that names no version that can be simulated, with the reason."""
+
+
+def _find(uri: str, client: MlflowClient, registered: dict[str, RegisteredModel]) -> tuple[RegisteredModel, ModelVersion]:
+    match = re.fullmatch(r"models:/([^/:@]+)(?:@([^/:@]+)|/([^/:@]+))?", uri)
+    if match is None:
+        raise _Unusable(f"must be models:/NAME@ALIAS or models:/NAME/VERSION; got {uri!r}")
+    name, alias, number = match.groups()
+    if name not in registered:
+        registered[name] = _model(name, client)
+    model = registered[name]
+    aliases = {alias: str(version) for alias, version in model.aliases.items()}
+    there = f"its aliases are {', '.join(sorted(aliases))}" if aliases else "it has no alias"
+    if alias is None and (number is None or not re.fullmatch(r"[0-9]+", number)):
+        what = "no version is named" if number is None else f"{number!r} is not a version"
+        if number == "latest":
+            what = "'latest' changes from run to run"
+        elif number in ("Production", "Staging", "Archived", "None"):
+            what = f"{number!r} is a stage, which MLflow has given up"
+        raise _Unusable(f"{what}: name an alias or a number, as in models:/{name}@champion; {there}; got {uri!r}")
+    if alias is not None:
+        if alias not in aliases:
+            near = _did_you_mean(alias, aliases)
+            raise _Unusable(f"model {name!r} has no alias {alias!r}{near}; {there}")
+        number = aliases[alias]
+    return model, _version(name, number, client)
+
+
+def _model(name: str, client: MlflowClient) -> RegisteredModel:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+    names = [model.name for model in client.search_registered_models(max_results=1000)]
+    if not names:
+        hint = "the registry is empty: register a models file with `sim models register FILE`"
+        raise _Unusable(f"no model {name!r} in the registry; {hint}")
+    some = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")
+    raise _Unusable(f"no model {name!r} in the registry{_did_you_mean(name, names)}; there is {some}")
+
+
+def _version(name: str, number: str, client: MlflowClient) -> ModelVersion:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client.get_model_version(name, str(int(number)))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        page = client.search_model_versions(f"name='{name.replace(chr(39), chr(39) * 2)}'", max_results=100)
+        numbers = sorted(int(version.version) for version in page)
+        there = f"its versions are {', '.join(map(str, numbers))}" if numbers else "it has none"
+        raise _Unusable(f"model {name!r} has no version {number}; {there}") from None
+    if version.status != "READY":
+        raise _Unusable(f"version {number} of model {name!r} is not ready: its status is {version.status}")
+    return version
+
+
+def _did_you_mean(word: str, words: Sequence[str] | dict[str, str]) -> str:
+    near = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+def _read(
+    entity: ModelVersion, client: MlflowClient, unmeasured: bool
+) -> tuple[Literal["behaviour", "replay"], Behaviour, str]:
+    tags, uri = entity.tags, f"models:/{entity.name}/{entity.version}"
+    try:
+        kept = json.loads(tags[BEHAVIOUR]) if BEHAVIOUR in tags else None
+    except ValueError as error:
+        raise _Unusable(f"the tags of {uri} were edited: {BEHAVIOUR} is not JSON") from error
+    if kept is None and tags.get(KIND) != "replay":
+        kept = _logged_behaviour(entity, client)
+    if kept is not None:
+        try:
+            behaviour = Behaviour.model_validate(kept)
+        except ValidationError as error:
+            raise _Unusable(f"{uri} holds a behaviour that cannot be read: {error.errors()[0]['msg']}") from error
+        if tags.get(DIGEST, behaviour.digest()) != behaviour.digest():
+            raise _Unusable(f"the tags of {uri} were edited: its behaviour is not the one that was registered")
+        return "behaviour", behaviour, behaviour.digest()
+    try:
+        profile = Profile.from_tags(tags)
+    except ValueError as error:
+        raise _Unusable(f"{uri} has a latency profile that cannot be read: {error}; run `sim models measure {uri}`") from error
+    if profile is None:
+        if not unmeasured:
+            raise _Unusable(f"{uri} is a real model whose latency is not measured: run `sim models measure {uri}`")
+        profile = Profile((0.0, 1.0), (1.0, 1.0), 0.0, 0, "")
+    made = [entity.name, str(entity.version), entity.creation_timestamp, entity.source, entity.run_id]
+    behaviour = Behaviour(latency=profile.latency, error_rate=profile.error_rate)
+    return "replay", behaviour, digest_of([made, behaviour.to_dict()])
+
+
+def _logged_behaviour(entity: ModelVersion, client: MlflowClient) -> Any:
+    """The behaviour in the MLmodel file: for a version that was registered by hand, without our tags."""
+    import yaml
+
+    file = _download(entity.name, str(entity.version), client, "MLmodel")
+    flavors = yaml.safe_load(file.read_text("utf-8")).get("flavors", {})
+    config = flavors.get("python_function", {}).get("config")
+    return config.get("behaviour") if isinstance(config, dict) else None
+
+
+def _download(name: str, version: str, client: MlflowClient, path: str) -> Path:
+    import mlflow.artifacts
+
+    root = client.get_model_version_download_uri(name, version)
+    return Path(
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"{root.rstrip('/')}/{path}" if path else root,
+            tracking_uri=client.tracking_uri,
+        )
+    )
+
+
+def _model_id(entity: ModelVersion) -> str | None:
+    if entity.model_id:
+        return str(entity.model_id)
+    # The SQL store does not hand the id out, but every location of a logged model has it.
+    match = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", entity.source or "")
+    return match[1] if match else None

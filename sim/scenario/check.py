@@ -1,0 +1,107 @@
+"""What pydantic cannot say: rules between the keys of a scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from sim.errors import Problem
+from sim.policy.base import Metric, Setting
+from sim.policy.forms import Form, problems
+from sim.policy.guardrails import BUILT_IN
+from sim.scenario.schema import CHAMPION, Scenario
+from sim.units import format_duration
+
+MOST_TICKS = 1_000_000
+MOST_REQUESTS = 2.0**53
+
+
+def check(scenario: Scenario) -> list[Problem]:
+    """Every problem that can be seen without the registry; paths as in the file."""
+    return [*_time(scenario), *_arms(scenario), *_metrics(scenario), *_truth(scenario), *_policies(scenario)]
+
+
+def expected_setting(scenario: Scenario, metrics: dict[str, Metric] | None = None) -> Setting:
+    """What policies know; nominal values are NaN as long as the models are not resolved."""
+    unknown = {
+        metric.name: Metric(
+            metric.name, 1 if metric.direction == "increase" else -1, False, metric.grid or 1.0, math.nan, math.nan
+        )
+        for metric in scenario.metrics
+        if metric.name not in BUILT_IN
+    }
+    primary = next((metric.name for metric in scenario.metrics if metric.role == "primary"), "")
+    return Setting(
+        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, unknown if metrics is None else metrics
+    )
+
+
+def policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:
+    """What is wrong with the policies in a setting."""
+    others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    for index, policy in enumerate(scenario.policies):
+        for key, message in problems(policy, others, setting):
+            yield Problem(message, path=f"policies[{index}].{key}")
+
+
+def _time(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.tick > scenario.horizon:
+        tick, horizon = format_duration(scenario.tick), format_duration(scenario.horizon)
+        yield Problem(f"must not exceed the horizon, got a tick of {tick} and a horizon of {horizon}", path="tick")
+        return
+    ticks = scenario.horizon / scenario.tick
+    if abs(ticks - round(ticks)) > 1e-9 * ticks:
+        yield Problem(f"must be a whole number of ticks, got {ticks:.6g} ticks", path="horizon")
+    if ticks > MOST_TICKS:
+        yield Problem(f"must be at most {MOST_TICKS:,} ticks, got {ticks:,.0f}: take a longer tick", path="horizon")
+    requests = scenario.traffic.rate * scenario.horizon * (scenario.replications if scenario.engine == "simpy" else 1)
+    if requests > MOST_REQUESTS:
+        yield Problem(f"requests must stay below 2^53 to be counted exactly, got {requests:.3g}", path="traffic.rate")
+    weekly = scenario.traffic.weekly
+    if weekly is not None and sum(weekly) == 0:
+        yield Problem("at least one day must have traffic, got seven zeros", path="traffic.weekly")
+
+
+def _arms(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.arms[0] != CHAMPION:
+        yield Problem(f"the first model must be the arm 'champion', got {scenario.arms[0]!r}", path="models[0].arm")
+    for index, arm in enumerate(scenario.arms):
+        if arm in scenario.arms[:index]:
+            yield Problem(f"two models are the arm {arm!r}", path=f"models[{index}].arm")
+
+
+def _metrics(scenario: Scenario) -> Iterator[Problem]:
+    names = [metric.name for metric in scenario.metrics]
+    primary = [metric for metric in scenario.metrics if metric.role == "primary"]
+    if len(primary) != 1:
+        yield Problem(f"exactly one metric must have the role primary, got {len(primary)}", path="metrics")
+    for index, metric in enumerate(scenario.metrics):
+        if metric.name in names[:index]:
+            yield Problem(f"two metrics are called {metric.name!r}", path=f"metrics[{index}].name")
+        if metric.name in BUILT_IN and metric.role != "guardrail":
+            yield Problem(f"{metric.name} can only be a guardrail, got {metric.role}", path=f"metrics[{index}].role")
+        if metric.reward is not None and scenario.data is None:
+            yield Problem("a reward rule needs `data`, which replayed models are scored on", path=f"metrics[{index}].reward")
+        if metric.smallest_effect and metric.role != "primary":
+            yield Problem("is for the primary metric", path=f"metrics[{index}].smallest_effect")
+
+
+def _truth(scenario: Scenario) -> Iterator[Problem]:
+    names = [metric.name for metric in scenario.metrics if metric.name != "agreement"]
+    for arm, effects in scenario.truth.items():
+        if arm not in scenario.arms[1:]:
+            there = ", ".join(scenario.arms[1:])
+            yield Problem(f"no challenger {arm!r}; there are {there}", path=f"truth.{arm}")
+        for metric in effects:
+            if metric not in names:
+                yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=f"truth.{arm}.{metric}")
+
+
+def _policies(scenario: Scenario) -> Iterator[Problem]:
+    names = [policy.name for policy in scenario.policies]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(f"two policies are called {name!r}", path=f"policies[{index}].name")
+    if scenario.baseline is not None and scenario.baseline not in names:
+        yield Problem(f"no policy {scenario.baseline!r}; there are {', '.join(names)}", path="baseline")
+    yield from policy_problems(scenario, expected_setting(scenario))

@@ -1,0 +1,565 @@
+"""YAML files into pydantic models, with every error at once and each at its line and column.
+
+YAML is read by the 1.2 core schema (https://yaml.org/spec/1.2.2/#103-core-schema), so that ``20:00``, ``on``
+and ``no`` stay text. Keys are always the text as written. Only plain data is built: no tag makes an object.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+try:
+    from yaml import CSafeLoader as _SafeLoader
+except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
+    from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
+
+from sim.errors import InputError, Problem
+from sim.units import shown
+
+__all__ = ["Document", "Place", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
+
+Place = tuple[str | int, ...]
+_Error = tuple[Place, Mapping[str, Any]]  # the rest of pydantic's location, and its details
+_Schema = Mapping[str, Any]
+M = TypeVar("M", bound=BaseModel)
+
+MAX_BYTES = 4_000_000
+MAX_NODES = 100_000
+MAX_DEPTH = 64
+MAX_DIGITS = 400
+
+_TAG = "tag:yaml.org,2002:"
+_NUMERAL = {
+    "int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
+    "float": re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"),
+}
+_CONSTANT = {
+    **{("null", text): None for text in ("", "~", "null", "Null", "NULL")},
+    **{("bool", text): True for text in ("true", "True", "TRUE")},
+    **{("bool", text): False for text in ("false", "False", "FALSE")},
+}
+_NAME = re.compile(r'[^.\[\]"\s]+')
+_STEP = re.compile(r'\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]|\.?([^.\[\]"\s]+)')
+
+
+def format_path(place: Place) -> str:
+    """A place in a file as people write it; names that would be ambiguous are quoted.
+
+    >>> format_path(("models", 1, "uri")), format_path(("metrics", "a.b"))
+    ('models[1].uri', 'metrics["a.b"]')
+    """
+    text = ""
+    for part in place:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _NAME.fullmatch(part) and part.isprintable():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{json.dumps(part)}]"
+    return text
+
+
+def parse_path(text: str) -> Place:
+    """The inverse of `format_path`. Raises `InputError` for text that is not a path.
+
+    >>> parse_path("models[1].uri")
+    ('models', 1, 'uri')
+    """
+    place: list[str | int] = []
+    position = 0
+    while position < len(text):
+        step = _STEP.match(text, position)
+        if step is None or (text[position] == ".") != (bool(step[3]) and position > 0):
+            raise InputError([Problem(f"must be a path such as models[1].uri; got {shown(text)}")])
+        place.append(int(step[1]) if step[1] else json.loads(step[2]) if step[2] else step[3])
+        position = step.end()
+    return tuple(place)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One parsed YAML file: plain `data` (dict, list, scalars), its `text`, its `path`, and where all is.
+
+    >>> document = parse_yaml("traffic:\\n  rate: 40/s\\n", "a.yaml")
+    >>> document.data, document.mark(("traffic", "rate"))
+    ({'traffic': {'rate': '40/s'}}, (2, 9))
+    >>> print(document.place(Problem("is too low", path="traffic.rate")))
+    a.yaml:2:9 traffic.rate: is too low
+    """
+
+    text: str
+    path: str
+    data: dict[str, Any]
+    _marks: Mapping[Place, tuple[tuple[int, int], tuple[int, int]]] = field(repr=False)
+
+    def mark(self, place: Place, *, key: bool = False) -> tuple[int, int]:
+        """Line and column, from 1, of the value at a place, or of its key where the value is on another line.
+
+        With `key`, always of the key. A place that is absent has the mark of its nearest ancestor.
+        """
+        for length in range(len(place), -1, -1):
+            if place[:length] in self._marks:
+                at_key, at_value = self._marks[place[:length]]
+                return at_key if key or at_key[0] != at_value[0] else at_value
+        return 1, 1
+
+    def place(self, problem: Problem) -> Problem:
+        """The problem with its file, line and column filled in from its textual path, unless it has them."""
+        if problem.line:
+            return problem
+        try:
+            line, column = self.mark(parse_path(problem.path))
+        except InputError:
+            return replace(problem, file=self.path)
+        return replace(problem, file=self.path, line=line, column=column)
+
+
+def read_yaml(path: Path) -> Document:
+    """Read and parse one file. Raises `InputError` if it cannot be read, is not UTF-8 or not plain YAML."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reasons: dict[type[Exception], str] = {
+            FileNotFoundError: "no such file",
+            IsADirectoryError: "is a directory, not a file",
+        }
+        reason = reasons.get(type(error)) or getattr(error, "strerror", None) or str(error)
+        raise InputError([Problem(reason, file=str(path))]) from None
+    if len(raw) > MAX_BYTES:
+        raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=str(path))])
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig", errors="replace")
+        problem = Problem(f"must be UTF-8 text; byte 0x{raw[error.start]:02x} is not", file=str(path))
+        raise InputError([_at(problem, before)]) from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, file: str) -> Document:
+    """Parse YAML text; `file` is the name that errors show. Raises `InputError` with every problem."""
+    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if unprintable:
+        problem = Problem(f"must be printable text; character {unprintable[0]!r} is not", file=file)
+        raise InputError([_at(problem, text[: unprintable.start()])])
+    if len(text) > MAX_BYTES:
+        raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=file)])
+    try:
+        root = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise InputError([Problem(_syntax_message(error, text), "", file, line, column)]) from None
+    except yaml.YAMLError as error:
+        raise InputError([Problem(f"is not YAML: {error}", file=file)]) from None
+    if root is None:
+        raise InputError([Problem("is empty; a mapping (key: value) is needed", file=file)])
+    builder = _Builder(file)
+    data = builder.build(root, ())
+    if not isinstance(data, dict) and not builder.problems:
+        builder.report(root, f"must be a mapping (key: value) at the top; got {shown(data)}", ())
+    if builder.problems:
+        raise InputError(_in_order(builder.problems))
+    return Document(text, file, data, builder.marks)
+
+
+def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] | None = None) -> M:
+    """Read a file as a model; then `check` what the model cannot. Raises `InputError` with all problems."""
+    document = read_yaml(path)
+    loaded = validate(document, model)
+    problems = [document.place(problem) for problem in check(loaded)] if check else []
+    if problems:
+        raise InputError(_in_order(problems))
+    return loaded
+
+
+def validate(document: Document, model: type[M]) -> M:
+    """The document as a model. Raises `InputError` with all problems, by line.
+
+    >>> class Traffic(BaseModel, extra="forbid"):
+    ...     rate: float
+    >>> validate(parse_yaml("rat: 1", "a.yaml"), Traffic)
+    Traceback (most recent call last):
+    sim.errors.InputError: a.yaml:1:1 rate: is required
+    a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
+    """
+    try:
+        return model.model_validate(document.data)
+    except InputError as error:
+        problems = [document.place(problem) for problem in error.problems]
+    except ValidationError as error:
+        errors: list[_Error] = [(details["loc"], details) for details in error.errors(include_url=False)]
+        explainer = _Explainer(model.__pydantic_core_schema__)
+        problems = [
+            Problem(
+                finding.message,
+                format_path(finding.place),
+                document.path,
+                *document.mark(finding.place, key=finding.at_key),
+            )
+            for finding in explainer.explain(explainer.top, errors, (), document.data)
+        ]
+    raise InputError(_in_order(problems)) from None
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(dict.fromkeys(problems), key=lambda problem: (problem.line, problem.column))
+
+
+def _at(problem: Problem, before: str) -> Problem:
+    return replace(problem, line=before.count("\n") + 1, column=len(before) - before.rfind("\n"))
+
+
+def _start(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+class _Loader(_SafeLoader):
+    """Composes a graph of nodes tagged by the core schema; refuses depth and size before they cost much."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own name and type)
+    depth = 0
+    nodes = 0
+
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: Any) -> None:
+        self.depth += 1
+        self.nodes += 1
+        if self.depth > MAX_DEPTH or self.nodes > MAX_NODES:
+            limit = f"{MAX_DEPTH} levels" if self.depth > MAX_DEPTH else f"{MAX_NODES:,} values"
+            mark = current_node.start_mark if current_node else None
+            raise yaml.MarkedYAMLError(problem=f"holds more than {limit}", problem_mark=mark)
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
+
+
+for _kind, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", "~nN"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", _NUMERAL["int"].pattern, "-+0123456789"),
+    ("float", _NUMERAL["float"].pattern, "-+.0123456789"),
+    ("merge", r"<<", "<"),
+):
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(rf"(?:{_pattern})\Z"), [*_first, ""])
+
+
+class _Builder:
+    """Plain data and marks from a graph of nodes, bounded in expanded size whatever its aliases do."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[Problem] = []
+        self.marks: dict[Place, tuple[tuple[int, int], tuple[int, int]]] = {(): ((1, 1), (1, 1))}
+        self._nodes = 0
+        self._open: set[int] = set()
+
+    def report(self, node: yaml.Node, message: str, place: Place) -> None:
+        self.problems.append(Problem(message, format_path(place), self.file, *_start(node)))
+
+    def build(self, node: yaml.Node, place: Place) -> Any:
+        self._nodes += 1
+        if isinstance(node, yaml.ScalarNode) and self._nodes <= MAX_NODES:
+            return self._scalar(node, place)
+        refusals = {
+            f"holds more than {MAX_NODES:,} values when its aliases are expanded": self._nodes > MAX_NODES,
+            "an alias refers to what it is part of": id(node) in self._open,
+            f"holds more than {MAX_DEPTH} levels when its aliases are expanded": len(self._open) >= MAX_DEPTH,
+        }
+        for message, refused in refusals.items():
+            if refused:
+                raise InputError([Problem(message, "", self.file, *_start(node))])
+        self._open.add(id(node))
+        kind = "map" if isinstance(node, yaml.MappingNode) else "seq"
+        if node.tag != _TAG + kind:
+            self._report_tag(node, place)
+        built = self._mapping(node, place) if kind == "map" else self._sequence(node, place)
+        self._open.discard(id(node))
+        return built
+
+    def _report_tag(self, node: yaml.Node, place: Place) -> None:
+        tag = node.tag.replace(_TAG, "!!")
+        self.report(node, f"tag {tag!r} is not supported here; write plain YAML without it", place)
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
+        kind, text = node.tag.removeprefix(_TAG), node.value
+        if kind in ("str", "merge"):
+            return text
+        if (kind, text) in _CONSTANT:
+            return _CONSTANT[kind, text]
+        if kind not in _NUMERAL or not _NUMERAL[kind].fullmatch(text):
+            self._report_tag(node, place)
+        elif len(text) > MAX_DIGITS:
+            self.report(node, f"must be a number of at most {MAX_DIGITS} digits; got {len(text)}", place)
+        elif kind == "int":
+            return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+        else:
+            return float(re.sub(r"\.(?=[in])", "", text.lower()))
+        return None
+
+    def _sequence(self, node: yaml.Node, place: Place) -> list[Any]:
+        items = []
+        for index, item in enumerate(node.value):
+            self.marks[(*place, index)] = (_start(item), _start(item))
+            items.append(self.build(item, (*place, index)))
+        return items
+
+    def _mapping(self, node: yaml.Node, place: Place) -> dict[str, Any]:
+        built: dict[str, Any] = {}
+        for key, value in node.value:
+            if key.tag == _TAG + "merge":
+                sources = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                for source in reversed(sources):  # the first of several wins
+                    merged = self.build(source, place)
+                    if isinstance(merged, dict):
+                        built |= merged
+                    else:
+                        self.report(value, f"'<<' must name mappings; got {shown(merged)}", place)
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self.report(key, "a key must be text, not a list or a mapping", place)
+                continue
+            here = (*place, key.value)
+            if key.value in lines:
+                self.report(key, f"duplicate key {shown(key.value)}; first given on line {lines[key.value]}", here)
+                continue
+            lines[key.value] = _start(key)[0]
+            if key.tag == _TAG + "merge":
+                continue
+            if not key.tag.startswith(_TAG):
+                self._report_tag(key, here)
+            self.marks[here] = (_start(key), _start(value))
+            built[key.value] = self.build(value, here)
+        return built
+
+
+def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
+    problem = error.problem or "is not YAML"
+    opened = f" on line {error.context_mark.line + 1}" if error.context_mark else ""
+    rest = text[error.problem_mark.index :] if error.problem_mark else ""
+    if "cannot start any token" in problem:
+        if rest.startswith("\t"):
+            return "a tab cannot be used for indentation; use spaces"
+        return f"text cannot start with {rest[:1]!r}; put it in quotes"
+    plain = {
+        "mapping values are not allowed": "unexpected ':'; check the indentation, or quote text with ': '",
+        "unexpected end of stream": f"the quote opened{opened} is not closed",
+        "',' or": f"expected ',' or a closing bracket for the bracket opened{opened}",
+        "did not find expected key": f"expected another key of the mapping that starts{opened}; check the "
+        "indentation, and that quotes enclose the whole value",
+        "'-' indicator": f"expected another '- ' of the list that starts{opened}; check the indentation",
+        "undefined alias": "this alias has no anchor above it",
+        "second occurrence": f"this anchor is already defined{opened}",
+        "another document": "must be a single YAML document; remove '---' and what follows",
+        "holds more than": problem,
+    }
+    for part, message in plain.items():
+        if part in problem:
+            return message
+    return f"is not YAML: {problem}" + (f" {error.context}" if error.context else "")
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """What is wrong at a place: the rule, then the value if it says something, then a hint."""
+
+    place: Place
+    rule: str
+    got: str = ""
+    hint: str = ""
+    at_key: bool = False
+
+    @property
+    def message(self) -> str:
+        return "; ".join(part for part in (self.rule, self.got and f"got {self.got}", self.hint) if part)
+
+
+class _Explainer:
+    """Follows pydantic's locations through its core schema, which tells the tags in them from the places."""
+
+    _WRAPPERS = frozenset(("default", "nullable", "model", "function-before", "function-after", "function-wrap", "definitions"))
+
+    def __init__(self, schema: _Schema) -> None:
+        self.top = schema
+        self._definitions = {part["ref"]: part for part in schema.get("definitions", ())}
+
+    def explain(self, schema: _Schema, errors: list[_Error], place: Place, value: Any) -> Iterator[_Finding]:
+        """Findings for the errors at and below one place; the rest of their locations starts at `schema`."""
+        schema = self._unwrap(schema)
+        if schema.get("type") == "union":
+            yield from self._union(schema, errors, place, value)
+            return
+        for part, group in _by_first_part(errors).items():
+            if part is None:
+                yield from (self._finding(schema, e, place, value) for _, e in group if not _miscounted(e, value))
+            elif group[0][1]["type"] == "extra_forbidden" and not group[0][0]:
+                hint = _suggest(part, [str(name) for name in _fields(schema)], present=value)
+                yield _Finding((*place, part), f"unknown key {shown(part)}", hint=hint, at_key=True)
+            else:
+                yield from self.explain(*self._child(schema, part, group, place, value))
+
+    def _unwrap(self, schema: _Schema) -> _Schema:
+        while True:
+            kind = schema.get("type")
+            if kind in self._WRAPPERS:
+                schema = schema["schema"]
+            elif kind == "definition-ref":
+                schema = self._definitions[schema["schema_ref"]]
+            elif kind == "lax-or-strict":
+                schema = schema["lax_schema"]
+            elif kind == "json-or-python":
+                schema = schema["python_schema"]
+            elif kind == "chain":
+                schema = schema["steps"][-1]
+            else:
+                return schema
+
+    def _child(
+        self, schema: _Schema, part: str | int, errors: list[_Error], place: Place, value: Any
+    ) -> tuple[_Schema, list[_Error], Place, Any]:
+        kind = schema.get("type")
+        if kind == "tagged-union":
+            return schema["choices"].get(part, {}), errors, place, value
+        known = part in value if isinstance(value, dict) else isinstance(part, int) and isinstance(value, list)
+        missing = any(details["type"] == "missing" and not rest for rest, details in errors)
+        if not known and not missing:
+            return {}, errors, place, value
+        if kind == "dict":
+            child = schema.get("values_schema", {})
+        elif kind == "tuple":
+            items = schema["items_schema"]
+            child = items[min(int(part), len(items) - 1)]
+        elif kind in ("list", "set", "frozenset", "generator"):
+            child = schema.get("items_schema", {})
+        else:
+            child = _fields(schema).get(part, {})
+        return child, errors, (*place, part), value[part] if known else None
+
+    def _union(self, schema: _Schema, errors: list[_Error], place: Place, value: Any) -> Iterator[_Finding]:
+        groups = _by_first_part(errors)
+        for _, details in groups.pop(None, []):
+            yield self._finding(schema, details, place, value)
+        choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
+        if len(choices) != len(groups):  # two branches with one label: their schemas cannot be told apart
+            choices = [{}] * len(groups)
+        branches = [
+            list(self.explain(choice, group, place, value)) for choice, group in zip(choices, groups.values(), strict=True)
+        ]
+        deeper = [found for found in branches if any(len(finding.place) > len(place) for finding in found)]
+        if deeper:
+            yield from min(deeper, key=len)
+        elif branches:
+            found = [finding for branch in branches for finding in branch]
+            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in found)
+            hint = next((finding.hint for finding in found if finding.hint), "")
+            yield _Finding(place, f"must be {', or '.join(rules)}", shown(value), hint)
+
+    def _finding(self, schema: _Schema, details: Mapping[str, Any], place: Place, value: Any) -> _Finding:
+        kind, context = details["type"], details.get("ctx", {})
+        if kind == "missing":
+            return _Finding(place, "is required")
+        if kind in ("union_tag_invalid", "union_tag_not_found"):
+            return self._tag_finding(schema, place, value)
+        if kind in ("value_error", "assertion_error"):
+            rule, _, got = str(context["error"]).partition("; got ")
+            scalar = not isinstance(value, dict | list) and shown(value) not in rule
+            return _Finding(place, rule, got or (shown(value) if scalar else ""))
+        if kind in ("literal_error", "enum"):
+            names = [str(getattr(name, "value", name)) for name in schema.get("expected") or schema.get("members", ())]
+            return _Finding(place, _one_of(names), shown(value), _closest(value, names))
+        if kind not in _RULES:
+            return _Finding(place, str(details["msg"]).replace("Input should", "must", 1), shown(value))
+        unquoted = kind == "string_type" and not isinstance(value, dict | list | None)
+        got = str(len(value)) if kind in ("too_short", "too_long") else shown(value)
+        bounds = {name: str(bound).removesuffix(".0") for name, bound in context.items()}
+        return _Finding(place, _RULES[kind].format_map(bounds), got, "put it in quotes" if unquoted else "")
+
+    def _tag_finding(self, schema: _Schema, place: Place, value: Any) -> _Finding:
+        choices, key = schema.get("choices", {}), schema.get("discriminator")
+        tags = [str(getattr(tag, "value", tag)) for tag in choices]
+        if isinstance(key, str) and isinstance(value, dict):
+            if key not in value:
+                return _Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
+            return _Finding((*place, key), _one_of(tags), shown(value[key]), _closest(value[key], tags))
+        if not isinstance(value, dict):
+            return _Finding(place, _one_of(tags), shown(value), _closest(value, tags))
+        keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags
+        if len(value) == 1:
+            (only,) = value
+            return _Finding(
+                (*place, only),
+                f"unknown key {shown(only)}",
+                hint=_suggest(only, keys, present={}),
+                at_key=True,
+            )
+        got = f"the keys {', '.join(value)}" if value else "none"
+        return _Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)
+
+
+_MAPPING = "must be a mapping (key: value)"
+_RULES = {
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), _MAPPING),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "must be a list"),
+    "string_type": "must be text",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have {min_length} or more items",
+    "too_long": "must have {max_length} or fewer items",
+    "multiple_of": "must be a multiple of {multiple_of}",
+    "string_too_short": "must have {min_length} or more characters",
+    "string_too_long": "must have {max_length} or fewer characters",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+}
+
+
+def _by_first_part(errors: list[_Error]) -> dict[str | int | None, list[_Error]]:
+    """Errors by the next part of their location, which is taken off; `None` for those that end here."""
+    groups: dict[str | int | None, list[_Error]] = {}
+    for rest, details in errors:
+        groups.setdefault(rest[0] if rest else None, []).append((rest[1:], details))
+    return groups
+
+
+def _fields(schema: _Schema) -> dict[str | int, _Schema]:
+    """Fields by the key that a file uses for them."""
+    fields: dict[str | int, _Schema] = {}
+    for name, found in schema.get("fields", {}).items() if isinstance(schema.get("fields"), dict) else ():
+        alias = found.get("validation_alias", name)
+        fields[alias if isinstance(alias, str) else name] = found["schema"]
+    return fields
+
+
+def _one_of(names: list[str]) -> str:
+    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    return f"must be one of {listed}" if len(names) > 1 else f"must be {listed}"
+
+
+def _closest(value: object, names: list[str]) -> str:
+    close = get_close_matches(str(value)[:60].lower(), names, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
+    allowed = _one_of(names).removeprefix("must be ").removeprefix("one of ")
+    return _closest(key, [name for name in names if name not in present]) or f"allowed: {allowed or 'none'}"
+
+
+def _miscounted(details: Mapping[str, Any], value: Any) -> bool:
+    """Whether pydantic calls a list too short only because it left out items that are wrong themselves."""
+    return bool(details["type"] == "too_short" and len(value) >= details["ctx"]["min_length"])

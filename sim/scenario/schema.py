@@ -1,0 +1,232 @@
+"""A scenario file: the one source of the YAML schema, the JSON Schema, the reference page and the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+from sim.policy.forms import AnyPolicy, Name
+from sim.units import Clock, Duration, Effect, Rate, Share
+
+CHAMPION = "champion"
+
+
+class Spec(BaseModel):
+    """Strict and frozen: unknown keys are refused, and a scenario that was read does not change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Daily(Spec):
+    """A sine over the day: rate times 1 + amplitude * cos(2 pi (time - peak) / day)."""
+
+    peak: Clock = Field(description="time of day of the most traffic")
+    amplitude: Share = Field(description="how far above and below the mean the rate swings")
+
+
+class Traffic(Spec):
+    """Requests arrive as a Poisson process whose rate is constant within a tick."""
+
+    rate: Rate = Field(description="mean rate of live requests")
+    daily: Daily | None = Field(None, description="variation over the day")
+    weekly: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
+        None, min_length=7, max_length=7, description="one factor a day of the week; day 1 is the first day of the run"
+    )
+    start: Clock = Field(0.0, validate_default=False, description="time of day at which the run starts")
+
+
+class Model(Spec):
+    """An arm: a registered model version in its role."""
+
+    arm: Name = Field(description="`champion` for today's production, which comes first; any other name for a challenger")
+    uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
+
+
+class Data(Spec):
+    """The data set that real model versions are scored on once, and replayed from."""
+
+    sklearn: Literal["digits", "breast_cancer", "iris", "wine"] | None = Field(
+        None, description="a set that scikit-learn ships"
+    )
+    file: str | None = Field(None, description="a CSV or Parquet file, relative to the scenario file")
+    target: str = Field("target", description="the column of the right answers")
+    holdout: Share = Field(0.4, gt=0, lt=1, description="for sklearn: the share of rows kept from training, and replayed")
+    split_seed: int = Field(0, ge=0, description="for sklearn: which rows those are")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if (self.sklearn is None) == (self.file is None):
+            raise ValueError("needs exactly one of sklearn and file")
+        return self
+
+
+class Payoff(Spec):
+    """A reward that stands in the data."""
+
+    payoff: str = Field(
+        min_length=1,
+        description="column of the amount a right answer earns; with {prediction} in it, the column is picked by the answer",
+    )
+
+
+class MetricSpec(Spec):
+    """A metric: what is improved, and what must not get worse."""
+
+    name: Name = Field(description="an outcome of the models, or the built-in error_rate, latency or agreement")
+    role: Literal["primary", "secondary", "guardrail"] = Field("secondary", description="exactly one metric is primary")
+    direction: Literal["increase", "decrease"] = Field("increase", description="which way is better; ignored for built-ins")
+    reward: Literal["correct"] | Payoff | None = Field(None, description="for replayed models: the rule of the reward")
+    grid: float | None = Field(
+        None, gt=0, description="the step that monitoring rounds an amount to; chosen to fit if left out"
+    )
+    smallest_effect: Share = Field(
+        0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
+    )
+    quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` is about")
+    max: str | float | None = Field(
+        None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
+    )
+
+    @model_validator(mode="after")
+    def _limits(self) -> MetricSpec:
+        from sim.units import parse_duration, parse_share
+
+        if self.max is not None and self.name not in ("error_rate", "latency"):
+            raise ValueError(f"max is for error_rate and latency, got it for {self.name}")
+        if self.quantile is not None and self.name != "latency":
+            raise ValueError(f"quantile is for latency, got it for {self.name}")
+        if self.max is not None:
+            (parse_duration if self.name == "latency" else parse_share)(self.max)
+        return self
+
+    @property
+    def limit(self) -> float | None:
+        """The value of `max`: a share, or seconds."""
+        from sim.units import parse_duration, parse_share
+
+        return None if self.max is None else (parse_duration if self.name == "latency" else parse_share)(self.max)
+
+
+class NormalPrior(Spec):
+    """A normal distribution."""
+
+    mean: Effect = Field(description="mean of the relative effect")
+    sd: Share = Field(description="standard deviation of the relative effect")
+
+
+class UniformPrior(Spec):
+    """A uniform distribution."""
+
+    low: Effect
+    high: Effect
+
+    @model_validator(mode="after")
+    def _ordered(self) -> UniformPrior:
+        if not self.low <= self.high:
+            raise ValueError(f"low must not exceed high, got {self.low:g} and {self.high:g}")
+        return self
+
+
+class ChoicePrior(Spec):
+    """A few values with their probabilities."""
+
+    values: tuple[Effect, ...] = Field(min_length=1)
+    weights: tuple[Share, ...] | None = Field(None, description="summing to 100%; even if left out")
+
+    @model_validator(mode="after")
+    def _sums(self) -> ChoicePrior:
+        if self.weights is not None and len(self.weights) != len(self.values):
+            raise ValueError(f"needs one weight a value, got {len(self.weights)} for {len(self.values)}")
+        if self.weights is not None and abs(sum(self.weights) - 1) > 1e-9:
+            raise ValueError(f"weights must sum to 100%, got {sum(self.weights):.4%}")
+        return self
+
+
+class Normal(Spec):
+    normal: NormalPrior
+
+
+class Uniform(Spec):
+    uniform: UniformPrior
+
+
+class Choice(Spec):
+    choice: ChoicePrior
+
+
+def _prior_kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return next((str(key) for key in value), "constant")
+    return type(value).__name__.lower() if isinstance(value, Spec) else "constant"
+
+
+Prior = Annotated[
+    Annotated[Effect, Tag("constant")]
+    | Annotated[Normal, Tag("normal")]
+    | Annotated[Uniform, Tag("uniform")]
+    | Annotated[Choice, Tag("choice")],
+    Discriminator(_prior_kind),
+]
+
+
+class Effects(Spec):
+    """What varies from replication to replication in one metric of one challenger."""
+
+    relative_effect: Prior = Field(
+        description="the challenger's value is the champion's times 1 + this, whatever the challenger registered"
+    )
+
+
+class Scenario(Spec):
+    """One scenario file: traffic, models, truth, metrics, policies, horizon."""
+
+    name: Name = Field(description="names the run's folder and its MLflow run")
+    question: str = Field("", max_length=1000, description="the question that the comparison answers, in a sentence")
+    seed: int = Field(0, ge=0, lt=2**63, description="the same scenario and seed give the same bits")
+    replications: int = Field(1000, ge=1, le=1_000_000, description="how many times every policy is tried")
+    horizon: Duration = Field(description="how long a trial lasts, verdict or not")
+    tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")  # type: ignore[assignment]
+    engine: Literal["auto", "aggregate", "simpy"] = Field("auto", description="auto takes aggregate where it is exact")
+    traffic: Traffic
+    models: tuple[Model, ...] = Field(min_length=2, max_length=32, description="the arms, the champion first")
+    data: Data | None = Field(None, description="for real model versions: what they are replayed on")
+    metrics: tuple[MetricSpec, ...] = Field(min_length=1)
+    truth: dict[str, dict[str, Effects]] = Field(
+        default_factory=dict, description="by challenger and metric: what varies between replications"
+    )
+    policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
+    baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
+    thresholds: dict[str, str] = Field(
+        default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"
+    )
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms in order, the champion first."""
+        return tuple(model.arm for model in self.models)
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks the horizon has."""
+        return round(self.horizon / self.tick)
+
+    @property
+    def primary(self) -> MetricSpec:
+        """The primary metric."""
+        return next(metric for metric in self.metrics if metric.role == "primary")
+
+    def dump(self) -> dict[str, Any]:
+        """The scenario as it would stand in a file, defaults written out."""
+        dumped: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return dumped
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a scenario file."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Scenario",
+        **Scenario.model_json_schema(by_alias=True, mode="validation"),
+    }

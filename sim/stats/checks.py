@@ -1,0 +1,53 @@
+"""Checks that the functions of this package share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sim.errors import InputError, Problem
+
+
+def require(holds: bool, name: str, rule: str, value: object) -> None:
+    """Raise `InputError` naming the thing, its value and the rule, unless the rule holds.
+
+    >>> require(False, "alpha", "must lie strictly between 0 and 1", 1.5)
+    Traceback (most recent call last):
+    sim.errors.InputError: alpha: must lie strictly between 0 and 1, got 1.5
+    """
+    if not holds:
+        raise InputError([Problem(f"{rule}, got {value}", path=name)])
+
+
+def require_share(name: str, value: float) -> None:
+    """Require a share or probability strictly between 0 and 1.
+
+    >>> require_share("confidence", 0.95)
+    """
+    require(0 < value < 1, name, "must lie strictly between 0 and 1", value)
+
+
+def require_positive(name: str, value: float) -> None:
+    """Require a finite number above 0.
+
+    >>> require_positive("horizon", 3.5)
+    """
+    require(0 < value < math.inf, name, "must be positive and finite", value)
+
+
+def sample(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """One finite number per replication, (n,), as floats.
+
+    >>> sample("values", [1, True])
+    array([1., 1.])
+    """
+    array: NDArray[Any] = np.asarray(values, dtype=np.float64)
+    require(array.ndim == 1, name, "must have one axis", f"shape {array.shape}")
+    finite = np.isfinite(array)
+    if not finite.all():
+        at = int(np.argmin(finite))
+        require(False, name, "must be finite", f"{array[at]} at index {at}")
+    return array

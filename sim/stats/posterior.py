@@ -1,0 +1,231 @@
+"""Probability that an arm is best, under independent posteriors.
+
+Arm k is best with probability P_k = ∫ f_k Π_{j≠k} F_j. Gauss–Hermite rules and shared grids fail when the
+arms' widths differ, so the axis is cut at each arm's own centre and tails. Between two cuts every density is
+smooth; Gauss–Legendre nodes integrate there both the densities, which gives F_j at the nodes, and the
+product. The error does not depend on how unequal the widths are, no distribution function is evaluated, and
+Beta posteriors need no normal approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.polynomial import legendre
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr
+
+from sim.stats.checks import require
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Density = Callable[[Floats, slice], Floats]
+
+BETA_LIMITS = (0.01, 1e12)
+INNER, OUTER, BETA_TAIL = 1.5, 4.5, 8.0
+# Elements of the largest arrays at a time: twice as fast as all rows at once, which leave the cache.
+CHUNK = 20_000
+
+
+def _collocation(count: int) -> tuple[Floats, Floats, Floats]:
+    """Gauss–Legendre nodes and weights on [−1, 1], and the integral from −1 to each node as weights."""
+    nodes, weights = legendre.leggauss(count)
+    basis = legendre.legvander(nodes, count)
+    degree = np.arange(1, count)
+    antiderivative = np.column_stack([nodes + 1, (basis[:, 2:] - basis[:, :-2]) / (2 * degree + 1)])
+    project = (np.arange(count) + 0.5)[:, None] * (weights * basis[:, :count].T)
+    return nodes, weights, antiderivative @ project
+
+
+NODES, WEIGHTS, INTEGRAL = _collocation(6)
+
+
+def probability_exceeds_normal(mean0: ArrayLike, sd0: ArrayLike, mean1: ArrayLike, sd1: ArrayLike) -> Floats:
+    """P(arm 1 > arm 0) under independent normal posteriors, closed form; inputs broadcast, sd may be 0.
+
+    Equal arms without any spread share: 0.5. Raises `InputError` for a negative or undefined sd.
+
+    Source: the difference of independent normals is normal.
+
+    >>> float(probability_exceeds_normal(0.0, 3.0, 5.0, 4.0).round(4))
+    0.8413
+    """
+    means0, means1 = (_numbers("mean", value) for value in (mean0, mean1))
+    scale = np.hypot(_sd(sd0), _sd(sd1))
+    difference, scale = np.broadcast_arrays(means1 - means0, scale)
+    certain = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
+    return np.asarray(ndtr(np.where(scale > 0, difference / np.where(scale > 0, scale, 1.0), certain)))
+
+
+def probability_best_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | None = None) -> Floats:
+    """Probability that each arm has the largest mean, (r, K), under independent normal posteriors.
+
+    `mean` and `sd` are (r, K), in the metric's unit. `among` (r, K) says which arms compete (default: all);
+    the others have probability 0, and a row without any is 0. Exact for two arms; absolute error below 1e-5
+    for more (measured, widths up to 1 : 1,000). Arms that tie without any spread share.
+
+    Raises `InputError` for a negative or undefined sd, or shapes other than (r, K).
+
+    Source: see the module; the problem is Chapelle & Li, NeurIPS 24 (2011), §2.
+
+    >>> probability_best_normal([[0.0, 0.0, 1.0]], [[1.0, 1.0, 1e-3]]).round(3)
+    array([[0.146, 0.146, 0.708]])
+    """
+    means, spread = _rows("sd", _numbers("mean", mean), _sd(sd))
+    compete = _among(among, means)
+    if means.shape[1] == 2:
+        exceeds = probability_exceeds_normal(means[:, :1], spread[:, :1], means[:, 1:], spread[:, 1:])
+        falls = probability_exceeds_normal(means[:, 1:], spread[:, 1:], means[:, :1], spread[:, :1])
+        return _alone(np.hstack([falls, exceeds]), compete)
+
+    centred = means - means.mean(axis=1, keepdims=True)
+    extent = np.maximum(np.abs(centred), spread).max(axis=1, keepdims=True)
+    width = np.maximum(spread, np.where(extent > 0, 1e-9 * extent, 1.0))
+    centre, scale = _by_arm(centred), _by_arm(width)
+
+    def density(x: Floats, rows: slice) -> Floats:
+        z = (x[:, None] - centre[:, :, rows]) / scale[:, :, rows]
+        return np.asarray(np.exp(-0.5 * z * z))
+
+    cuts = [centred + width * at for at in (-OUTER, -INNER, INNER, OUTER)]
+    return _probability_largest(np.hstack(cuts), density, compete)
+
+
+def probability_exceeds_beta(alpha0: ArrayLike, beta0: ArrayLike, alpha1: ArrayLike, beta1: ArrayLike) -> Floats:
+    """P(arm 1 > arm 0) under independent Beta posteriors; inputs broadcast.
+
+    Accuracy, errors and source are those of `probability_best_beta`.
+
+    >>> float(probability_exceeds_beta(1, 1, 2, 1).round(4))       # ∫ x · 2x dx = 2/3
+    0.6667
+    """
+    arms = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (alpha0, alpha1, beta0, beta1)))
+    alpha, beta = (np.stack([arm.ravel() for arm in pair], axis=1) for pair in (arms[:2], arms[2:]))
+    return probability_best_beta(alpha, beta)[:, 1].reshape(arms[0].shape)
+
+
+def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | None = None) -> Floats:
+    """Probability that each arm has the largest rate, (r, K), under independent Beta posteriors.
+
+    `alpha` and `beta` are (r, K), prior plus counts: from 0.01 to 1e12. `among` (r, K) says which arms
+    compete (default: all); the others have probability 0, and a row without any is 0. Absolute error below
+    1e-4 where all parameters are at least 0.1, below 1e-3 otherwise, at any ratio of widths (measured). A row
+    gets the same bits whatever the other rows.
+
+    Raises `InputError` for parameters outside those limits or shapes other than (r, K).
+
+    Source: see the module; integrated over the log-odds, where a Beta density is smooth and its tails are
+    exponential; the problem is Chapelle & Li, NeurIPS 24 (2011), §2.
+
+    >>> probability_best_beta([[1, 1, 1], [10, 20, 30]], [[1, 1, 1], [90, 80, 70]]).round(3)
+    array([[0.333, 0.333, 0.333],
+           [0.   , 0.049, 0.95 ]])
+    """
+    a, b = _rows("beta", _beta_parameter("alpha", alpha), _beta_parameter("beta", beta))
+    compete = _among(among, a)
+    count, mode, width = a + b, np.log(a) - np.log(b), np.sqrt(1 / a + 1 / b)
+    modes, counts, wins, losses = (_by_arm(array) for array in (mode, count, a / count, b / count))
+
+    def density(x: Floats, rows: slice) -> Floats:
+        # Relative to the mode: a·x − (a + b)·log(1 + eˣ) would lose its digits at large counts.
+        away = np.clip(x[:, None] - modes[:, :, rows], -600.0, 600.0)
+        win, loss = wins[:, :, rows], losses[:, :, rows]
+        return np.asarray(np.exp(counts[:, :, rows] * (win * away - np.log(loss + win * np.exp(away)))))
+
+    below, above = OUTER * width + BETA_TAIL / a, OUTER * width + BETA_TAIL / b
+    cuts = np.hstack([mode - below, mode - INNER * width, mode + INNER * width, mode + above])
+    return _probability_largest(cuts, density, compete)
+
+
+def _probability_largest(cuts: Floats, density: Density, among: Bools) -> Floats:
+    """P(best), (r, K), from cuts (r, C) and densities (N, K, C − 1, r), not normalised, at (N, C − 1, r)."""
+    ordered = np.sort(cuts, axis=1).T
+    count = max(1, CHUNK // (NODES.size * ordered.shape[0] * among.shape[1]))
+    found = np.empty(among.shape)
+    for start in range(0, len(found), count):
+        rows = slice(start, start + count)
+        edges = np.ascontiguousarray(ordered[:, rows])
+        half = np.diff(edges, axis=0) / 2
+        nodes = edges[:-1] + half + half * NODES[:, None, None]
+        found[rows] = _integrate(density(nodes, rows) * half, among[rows])
+    return _alone(found, among)
+
+
+def _integrate(mass: Floats, among: Bools) -> Floats:
+    """P(best), (r, K), from density × half the panel's width at the nodes, (N, K, panels, r)."""
+    panel = _weighted(WEIGHTS, mass)
+    through = np.cumsum(panel, axis=1)
+    before, total = through - panel, through[:, -1:]
+    below = np.stack([(before + _weighted(weights, mass)) / total for weights in INTEGRAL])
+    if not among.all():
+        below = np.where(among.T[:, None], below, 1.0)
+    best = np.empty(among.shape)
+    for arm in range(among.shape[1]):
+        product = mass[:, arm]
+        for other in range(among.shape[1]):
+            if other != arm:
+                product = product * below[:, other]
+        best[:, arm] = np.cumsum(_weighted(WEIGHTS, product), axis=0)[-1] / total[arm, 0]
+    return best
+
+
+def _weighted(weights: Floats, values: Floats) -> Floats:
+    """Sum over the first axis. Not BLAS or `sum`, whose last bit may depend on how many rows there are."""
+    total = weights[0] * values[0]
+    for weight, value in zip(weights[1:], values[1:], strict=True):
+        total += weight * value
+    return np.asarray(total)
+
+
+def _by_arm(array: Floats) -> Floats:
+    """(r, K) as (K, 1, r), to broadcast with panels; long inner loops are what makes NumPy fast."""
+    return np.ascontiguousarray(array.T)[:, None, :]
+
+
+def _alone(best: Floats, among: Bools) -> Floats:
+    """Normalised over the arms that compete; one that competes alone is best."""
+    best = np.where(among, np.maximum(best, 0.0), 0.0)
+    best = np.where(among.sum(axis=1, keepdims=True) == 1, among, best)
+    total = best.sum(axis=1, keepdims=True)
+    return np.asarray(best / np.where(total > 0, total, 1.0))
+
+
+def _among(among: ArrayLike | None, like: Floats) -> Bools:
+    compete = np.ones(like.shape, np.bool_) if among is None else np.asarray(among, np.bool_)
+    require(compete.shape == like.shape, "among", f"must have the shape {like.shape}", compete.shape)
+    return compete
+
+
+def _rows(name: str, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    require(
+        first.ndim == 2 and first.shape == second.shape,
+        name,
+        f"must be (r, K), like {first.shape}",
+        second.shape,
+    )
+    return first, second
+
+
+def _numbers(name: str, value: ArrayLike) -> Floats:
+    array = np.asarray(value, np.float64)
+    finite = np.isfinite(array)
+    if not finite.all():
+        require(False, name, "must be finite", array[~finite][0])
+    return array
+
+
+def _sd(value: ArrayLike) -> Floats:
+    array = _numbers("sd", value)
+    if (array < 0).any():
+        require(False, "sd", "must not be negative", array[array < 0][0])
+    return array
+
+
+def _beta_parameter(name: str, value: ArrayLike) -> Floats:
+    array = np.asarray(value, np.float64)
+    low, high = BETA_LIMITS
+    proper = (array >= low) & (array <= high)
+    if not proper.all():
+        require(False, name, f"must lie between {low:g} and {high:g}", array[~proper][0])
+    return array

@@ -1,0 +1,171 @@
+"""From a scenario and its resolved versions to a world, or to every reason why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.errors import InputError, Problem
+from sim.registry import outcomes as written
+from sim.registry.versions import Version
+from sim.scenario.check import policy_problems
+from sim.scenario.schema import MetricSpec, Scenario
+from sim.world import latency as latencies
+from sim.world.outcomes import atoms
+from sim.world.traffic import expected
+from sim.world.world import AGREEMENT, ERROR_RATE, LATENCY, OutcomeWorld, World, finest_grid
+
+if TYPE_CHECKING:
+    from sim.registry.replay import ReplayTable
+
+BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
+
+
+def build(scenario: Scenario, versions: Sequence[Version], replay: ReplayTable | None = None) -> World:
+    """The world of a scenario. Raises `InputError` with a problem for everything that the versions do not give."""
+    found: list[Problem] = []
+    requests = expected(scenario.traffic, scenario.ticks, scenario.tick)
+    total = float(requests.sum())
+    outcomes = []
+    for index, spec in enumerate(scenario.metrics):
+        if spec.name not in BUILT_IN:
+            try:
+                outcomes.append(_outcome(spec, f"metrics[{index}]", versions, replay, total))
+            except InputError as error:
+                found += error.problems
+    if found:
+        raise InputError(found)
+    specs = {spec.name: spec for spec in scenario.metrics}
+    error_spec, latency_spec = specs.get(ERROR_RATE), specs.get(LATENCY)
+    world = World(
+        seed=scenario.seed,
+        arms=scenario.arms,
+        tick_s=scenario.tick,
+        requests=requests,
+        primary=scenario.primary.name,
+        outcomes=tuple(outcomes),
+        error_rate=np.array([version.behaviour.error_rate for version in versions]),
+        latency=tuple(latencies.of(version.behaviour.latency) for version in versions),
+        agreement=_agreement(versions, replay),
+        answers_agree=None if replay is None else replay.agreement,
+        effects=tuple(
+            (scenario.arms.index(arm), name, effect.relative_effect)
+            for arm, metrics in scenario.truth.items()
+            for name, effect in metrics.items()
+        ),
+        error_limit=error_spec.limit if error_spec else None,
+        latency_limit=(latency_spec.quantile or 0.99, latency_spec.limit) if latency_spec and latency_spec.limit else None,
+        smallest_effect=scenario.primary.smallest_effect,
+    )
+    found += policy_problems(scenario, world.setting(scenario.replications))
+    found += _unmet(scenario, world, replay)
+    if found:
+        raise InputError(found)
+    return world
+
+
+def _outcome(
+    spec: MetricSpec, path: str, versions: Sequence[Version], replay: ReplayTable | None, requests: float
+) -> OutcomeWorld:
+    replayed = [version.kind == "replay" for version in versions]
+    if any(replayed) and not all(replayed):
+        which = ", ".join(version.arm for version in versions if version.kind != "replay")
+        raise InputError([Problem(f"real and behaviour models cannot be mixed: {which} is a behaviour model", path="models")])
+    if all(replayed):
+        if spec.reward is None:
+            raise InputError(
+                [Problem("is required where models are replayed: `correct`, or {payoff: column}", path=f"{path}.reward")]
+            )
+        assert replay is not None
+        return _replayed(spec, path, replay.rewards[spec.name], requests)
+    missing = [version.arm for version in versions if spec.name not in version.behaviour.outcomes]
+    if missing:
+        there = sorted({name for version in versions for name in version.behaviour.outcomes})
+        raise InputError([Problem(
+            f"no model of {', '.join(missing)} produces {spec.name!r}; the models' outcomes are {', '.join(there) or 'none'}",
+            path=f"{path}.name",
+        )])  # fmt: skip
+    if spec.reward is not None:
+        raise InputError([Problem("is for replayed models; these are behaviour models", path=f"{path}.reward")])
+    said = [version.behaviour.outcomes[spec.name] for version in versions]
+    empty = np.zeros((len(said), 0))
+    mean, sd = np.array([each.mean for each in said]), np.array([each.sd for each in said])
+    if all(isinstance(each, written.Bernoulli) for each in said):
+        return OutcomeWorld(spec, "binary", 1.0, mean, sd, empty, empty, None)
+    if all(isinstance(each, written.Normal) for each in said):
+        grid = _grid(spec, path, float(sd.max()), float((np.abs(mean) + 12 * sd).max()), requests)
+        return OutcomeWorld(spec, "normal", grid, mean, sd, empty, empty, None)
+    if any(isinstance(each, written.Normal) for each in said):
+        kinds = ", ".join(type(each).__name__ for each in said)
+        raise InputError([Problem(f"normal outcomes cannot be mixed with others, got {kinds}", path=f"{path}.name")])
+    return _discrete(spec, path, [atoms(each) for each in said], None, requests)
+
+
+def _replayed(spec: MetricSpec, path: str, reward: np.ndarray, requests: float) -> OutcomeWorld:
+    if np.isin(reward, (0.0, 1.0)).all():
+        mean = reward.mean(axis=0)
+        empty = np.zeros((reward.shape[1], 0))
+        return OutcomeWorld(spec, "binary", 1.0, mean, np.sqrt(mean * (1 - mean)), empty, empty, reward)
+    said = []
+    for arm in range(reward.shape[1]):
+        values, counts = np.unique(reward[:, arm], return_counts=True)
+        said.append((values, counts / len(reward)))
+    return _discrete(spec, path, said, reward, requests)
+
+
+def _discrete(
+    spec: MetricSpec, path: str, said: list[tuple[np.ndarray, np.ndarray]], reward: np.ndarray | None, requests: float
+) -> OutcomeWorld:
+    groups = max(len(values) for values, _ in said)
+    values = np.zeros((len(said), groups))
+    chance = np.zeros((len(said), groups))
+    for arm, (value, share) in enumerate(said):
+        values[arm, : len(value)] = value
+        chance[arm, : len(share)] = share
+    mean = (values * chance).sum(axis=1)
+    sd = np.sqrt(np.maximum((values**2 * chance).sum(axis=1) - mean**2, 0))
+    grid = _grid(spec, path, float(sd.max()), float(np.abs(values).max()), requests)
+    return OutcomeWorld(spec, "discrete", grid, mean, sd, values, chance, reward)
+
+
+def _grid(spec: MetricSpec, path: str, spread: float, largest: float, requests: float) -> float:
+    if spec.grid is None:
+        grid = finest_grid(spread, largest, requests)
+        if grid is None:
+            raise InputError([Problem(
+                f"sums of squares of {spec.name} over {requests:.3g} requests overflow 63 bits on any useful grid: "
+                "lower the traffic or the horizon", path=f"{path}.name",
+            )])  # fmt: skip
+        return grid
+    if (largest / spec.grid) ** 2 * requests >= 2.0**62:
+        raise InputError([Problem(
+            f"sums of squares of {spec.name} over {requests:.3g} requests would overflow 63 bits, got a grid of {spec.grid:g}",
+            path=f"{path}.grid",
+        )])  # fmt: skip
+    return spec.grid
+
+
+def _agreement(versions: Sequence[Version], replay: ReplayTable | None) -> np.ndarray | None:
+    if replay is not None:
+        return np.asarray(replay.agreement.mean(axis=0))
+    said = [1.0, *(version.behaviour.agreement for version in versions[1:])]
+    return None if any(share is None for share in said) else np.array(said, np.float64)
+
+
+def _unmet(scenario: Scenario, world: World, replay: ReplayTable | None) -> Iterator[Problem]:
+    from sim.policy.forms import expand
+
+    others = {policy.name: policy for policy in scenario.policies}
+    if world.agreement is None:
+        for index, policy in enumerate(scenario.policies):
+            if any(check.metric == AGREEMENT for stage in expand(policy, others) for check in stage.checks):
+                yield Problem(
+                    "a check reads agreement, which not every challenger's behaviour model says", path=f"policies[{index}]"
+                )
+    for arm, name, _ in world.effects:
+        if replay is not None and name not in (ERROR_RATE, LATENCY):
+            yield Problem(
+                "a replayed model's outcomes are its predictions and cannot be varied", path=f"truth.{world.arms[arm]}.{name}"
+            )

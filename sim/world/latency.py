@@ -1,0 +1,193 @@
+"""Latency distributions as numbers: how much of a distribution lies above a limit, and draws of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc, gammaincc, ndtr
+
+from sim.registry import latency as written
+
+Floats = NDArray[np.float64]
+Array = Floats | float
+
+
+class Latency(Protocol):
+    """A distribution of service times in seconds."""
+
+    mean_s: float
+
+    def above(self, limit_s: Array) -> Floats:
+        """P(L > limit)."""
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        """E[min(L, limit)] in seconds."""
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        """(size,) service times in seconds."""
+
+
+@dataclass(frozen=True)
+class LogNormal:
+    """exp of a normal."""
+
+    mu: float
+    sigma: float
+
+    @property
+    def mean_s(self) -> float:
+        return math.exp(self.mu + self.sigma**2 / 2)
+
+    def above(self, limit_s: Array) -> Floats:
+        with np.errstate(divide="ignore"):
+            return ndtr((self.mu - np.log(limit_s)) / self.sigma)
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        with np.errstate(divide="ignore"):
+            z = (np.log(limit_s) - self.mu) / self.sigma
+        return self.mean_s * ndtr(z - self.sigma) + limit_s * ndtr(-z)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return rng.lognormal(self.mu, self.sigma, size)
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Memoryless."""
+
+    mean_s: float
+
+    def above(self, limit_s: Array) -> Floats:
+        return np.exp(-np.asarray(limit_s) / self.mean_s)
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        return -self.mean_s * np.expm1(-np.asarray(limit_s) / self.mean_s)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return rng.exponential(self.mean_s, size)
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Shape and scale in seconds."""
+
+    shape: float
+    scale_s: float
+
+    @property
+    def mean_s(self) -> float:
+        return self.shape * self.scale_s
+
+    def above(self, limit_s: Array) -> Floats:
+        return np.asarray(gammaincc(self.shape, np.asarray(limit_s) / self.scale_s))
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        x = np.asarray(limit_s) / self.scale_s
+        return self.mean_s * gammainc(self.shape + 1, x) + np.asarray(limit_s) * gammaincc(self.shape, x)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return rng.gamma(self.shape, self.scale_s, size)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Always the same."""
+
+    mean_s: float
+
+    def above(self, limit_s: Array) -> Floats:
+        return np.where(self.mean_s > np.asarray(limit_s), 1.0, 0.0)
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        return np.minimum(self.mean_s, limit_s)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return np.full(size, self.mean_s)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """An inverse distribution function, linear between the levels; equal values make a jump."""
+
+    levels: tuple[float, ...]
+    values_s: tuple[float, ...]
+    mean_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mean_s", float(self.limited_mean(self.values_s[-1])))
+
+    def above(self, limit_s: Array) -> Floats:
+        levels, values = np.array(self.levels), np.array(self.values_s)
+        limit = np.asarray(limit_s, np.float64)
+        right = np.searchsorted(values, limit, side="right")
+        low, high = np.clip(right - 1, 0, None), np.clip(right, None, len(values) - 1)
+        width = values[high] - values[low]
+        part = np.where(width > 0, (limit - values[low]) / np.where(width > 0, width, 1.0), 0.0)
+        below = levels[low] + part * (levels[high] - levels[low])
+        return np.where(right == 0, 1.0, np.where(right == len(values), 0.0, 1.0 - below))
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        levels, values = np.array(self.levels), np.array(self.values_s)
+        low, high, mass = values[:-1], values[1:], np.diff(levels)
+        limit = np.asarray(limit_s, np.float64)[..., None]
+        width = np.where(high > low, high - low, 1.0)
+        part = np.clip((limit - low) / width, 0.0, 1.0)
+        inside = part * (low + np.minimum(limit, high)) / 2 + (1 - part) * limit
+        per_piece = np.where(high > low, inside, np.minimum(low, limit))
+        return (mass * per_piece).sum(axis=-1)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return np.interp(rng.random(size), self.levels, self.values_s)
+
+
+def of(spec: written.Latency) -> Latency:
+    """The numbers of a latency as it stands in a models file."""
+    match spec:
+        case written.LatencyLogNormal():
+            return LogNormal(spec.mu, spec.sigma)
+        case written.Exponential():
+            return Exponential(spec.mean_s)
+        case written.LatencyGamma():
+            return Gamma(spec.shape, spec.scale)
+        case written.Constant():
+            return Constant(spec.value_s)
+        case written.Quantiles():
+            return Quantiles(spec.levels, spec.values_s)
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Service times cut at limits, for ticks of a fixed length.
+
+    share (..., B) of the calls in each band; late (..., B) the chance that a call of the band, arriving uniformly in a tick, ends
+    after it. Exact as long as no call outlasts a tick.
+    """
+
+    share: Floats
+    late: Floats
+
+
+def bands(latency: Latency, scale: Floats, limits_s: tuple[float, ...], tick_s: float) -> Bands:
+    """The bands of `scale` (...,) times a latency, cut at `limits_s` (increasing): len(limits_s) + 1 of them.
+
+    With L uniform on arrival, P(ends after the tick | band) = E[L | band] / tick; E[L; a < L <= b] follows from
+    E[min(L, x)] and P(L > x).
+
+    >>> cut = bands(Exponential(0.1), np.array([1.0]), (0.2,), 10.0)
+    >>> cut.share.round(4).tolist(), cut.late.round(4).tolist()
+    ([[0.8647, 0.1353]], [[0.0069, 0.03]])
+    """
+    edges = np.array([0.0, *limits_s]) / scale[..., None]
+    above = np.concatenate([latency.above(edges), np.zeros((*scale.shape, 1))], axis=-1)
+    above[..., 0] = 1.0
+    share = above[..., :-1] - above[..., 1:]
+    up_to = np.concatenate(
+        [latency.limited_mean(edges) - edges * above[..., :-1], np.full((*scale.shape, 1), latency.mean_s)], -1
+    )
+    inside = np.diff(up_to, axis=-1) * scale[..., None]
+    late = np.where(share > 0, inside / (tick_s * np.where(share > 0, share, 1.0)), 0.0)
+    return Bands(share=share, late=np.clip(late, 0.0, 1.0))

@@ -1,0 +1,34 @@
+"""What varies from replication to replication: draws of relative effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.scenario.schema import Choice, Normal, Prior, Uniform
+from sim.world.streams import keys, uniforms
+
+
+def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.int64], stream: str) -> NDArray[np.float64]:
+    """(R,) relative effects, one a replication, by inversion of a keyed uniform.
+
+    >>> effects(0.02, 7, [0, 1], "challenger.conversion").tolist()
+    [0.02, 0.02]
+    """
+    from scipy.special import ndtri
+
+    u = uniforms(keys(seed, replications, f"truth.{stream}"))
+    match prior:
+        case Normal():
+            return prior.normal.mean + prior.normal.sd * ndtri(u)
+        case Uniform():
+            return prior.uniform.low + (prior.uniform.high - prior.uniform.low) * u
+        case Choice():
+            values = np.asarray(prior.choice.values)
+            weights = prior.choice.weights or (1 / len(values),) * len(values)
+            levels = np.cumsum(weights)
+            return values[np.minimum(np.searchsorted(levels, u, side="right"), len(values) - 1)]
+        case _:
+            return np.full(u.shape, float(prior))

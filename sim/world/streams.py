@@ -1,0 +1,66 @@
+"""Streams of randomness that depend on (seed, replication, stream) and never on who asks, in which order, or for whom else.
+
+Two kinds. `generator` gives a NumPy generator for what is drawn in sequence whatever the policy does (arrivals, potential
+outcomes). `uniforms` gives keyed uniforms, functions of (seed, replication, tick, slot, try), for what depends on the routing:
+a policy, a worker or a decided replication then cannot shift the draws of any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Keys = NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
+_TO_UNIT = 2.0**-53
+
+
+def generator(seed: int, replication: int, stream: str) -> np.random.Generator:
+    """A NumPy generator of its own for one stream of one replication.
+
+    >>> generator(7, 0, "arrivals").integers(1000) == generator(7, 0, "arrivals").integers(1000)
+    True
+    """
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, replication, _number(stream)])))
+
+
+def keys(seed: int, replications: Sequence[int] | NDArray[np.int64], stream: str) -> Keys:
+    """(R,) one starting key a replication."""
+    number = np.asarray(replications).astype(np.uint64)
+    start = np.full(number.shape, seed, np.uint64)
+    with np.errstate(over="ignore"):
+        return mix(mix(start + np.uint64(_number(stream))) + _GOLDEN * (number + np.uint64(1)))
+
+
+def at(key: Keys, counter: int | NDArray[np.uint64]) -> Keys:
+    """The key number `counter` of the streams that start at `key`: SplitMix64 (Steele, Lea & Flood 2014) with random access."""
+    with np.errstate(over="ignore"):
+        return mix(key + _GOLDEN * np.asarray(counter, np.uint64))
+
+
+def mix(z: Keys) -> Keys:
+    """SplitMix64's finaliser, variant 13 of Stafford: a bijection of 64 bits whose output bits look independent."""
+    with np.errstate(over="ignore"):
+        z = (z ^ (z >> _30)) * _MIX_1
+        z = (z ^ (z >> _27)) * _MIX_2
+        return z ^ (z >> _31)
+
+
+def uniforms(key: Keys) -> NDArray[np.float64]:
+    """Uniforms in the open interval (0, 1), one a key.
+
+    >>> bool(0 < uniforms(keys(1, [0], "x"))[0] < 1)
+    True
+    """
+    return ((key >> _11).astype(np.float64) + 0.5) * _TO_UNIT
+
+
+def _number(stream: str) -> int:
+    return int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")

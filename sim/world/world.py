@@ -1,0 +1,245 @@
+"""The world: what is true, for the scenario as a whole (`World`) and in each replication of a block (`Truth`)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import InputError, Problem
+from sim.policy.base import Metric, Setting
+from sim.scenario.schema import MetricSpec, Prior
+from sim.world import latency as latencies
+from sim.world.outcomes import Binary, Discrete, Normal, Outcomes, Replayed
+from sim.world.priors import effects
+from sim.world.traffic import arrivals
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ERROR_RATE, LATENCY, AGREEMENT = "error_rate", "latency", "agreement"
+
+
+@dataclass(frozen=True)
+class OutcomeWorld:
+    """One metric before any replication: what every arm registered, in the metric's own units.
+
+    `kind` is binary, normal or discrete. mean, sd (K,); atoms, chance (K, G) for discrete; reward (rows, K) for replayed.
+    """
+
+    spec: MetricSpec
+    kind: str
+    grid: float
+    mean: Floats
+    sd: Floats
+    atoms: Floats
+    chance: Floats
+    reward: Floats | None
+
+    @property
+    def sign(self) -> int:
+        """+1 where an increase is better."""
+        return 1 if self.spec.direction == "increase" else -1
+
+    def metric(self) -> Metric:
+        """What a policy may know of it: the champion's registered values."""
+        return Metric(self.spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]))
+
+
+@dataclass(frozen=True)
+class World:
+    """A scenario's truth before any replication. `requests` (T,) is the mean of every tick."""
+
+    seed: int
+    arms: tuple[str, ...]
+    tick_s: float
+    requests: Floats
+    primary: str
+    outcomes: tuple[OutcomeWorld, ...]
+    error_rate: Floats
+    latency: tuple[latencies.Latency, ...]
+    agreement: Floats | None
+    answers_agree: Bools | None
+    effects: tuple[tuple[int, str, Prior], ...]
+    error_limit: float | None
+    latency_limit: tuple[float, float] | None
+    smallest_effect: float
+
+    @property
+    def ticks(self) -> int:
+        """How many ticks the horizon has."""
+        return self.requests.size
+
+    @property
+    def slo_s(self) -> float | None:
+        """The latency above which a call violates the objective."""
+        return self.latency_limit[1] if self.latency_limit else None
+
+    def setting(self, replications: int) -> Setting:
+        """What a policy knows of this world."""
+        metrics = {outcome.spec.name: outcome.metric() for outcome in self.outcomes}
+        return Setting(self.arms, replications, self.ticks, self.tick_s, self.primary, metrics)
+
+    def realise(self, replications: Ints) -> Truth:
+        """What is true in each of some replications."""
+        rows, arms = len(replications), len(self.arms)
+        drawn = {
+            (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
+            for arm, name, prior in self.effects
+        }
+        error_rate = np.repeat(self.error_rate[None], rows, axis=0)
+        scale = np.ones((rows, arms))
+        latency = list(self.latency)
+        for arm in range(1, arms):
+            if (arm, ERROR_RATE) in drawn:
+                error_rate[:, arm] = error_rate[:, 0] * (1 + drawn[arm, ERROR_RATE])
+                self._refuse_shares(error_rate[:, arm], arm, ERROR_RATE, replications)
+            if (arm, LATENCY) in drawn:
+                latency[arm] = self.latency[0]
+                scale[:, arm] = self._above_minus_one(drawn[arm, LATENCY], arm, LATENCY, replications)
+        outcomes: dict[str, Outcomes] = {}
+        for outcome in self.outcomes:
+            factors = {
+                arm: self._above_minus_one(drawn[arm, outcome.spec.name], arm, outcome.spec.name, replications)
+                for arm in range(1, arms)
+                if (arm, outcome.spec.name) in drawn
+            }
+            outcomes[outcome.spec.name] = self._realised(outcome, factors, replications)
+        primary = next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
+        value = primary.sign * outcomes[self.primary].mean * (1 - error_rate)
+        acceptable = np.ones((rows, arms), bool)
+        if self.error_limit is not None:
+            acceptable &= error_rate <= self.error_limit
+        if self.latency_limit is not None:
+            quantile, limit_s = self.latency_limit
+            above = np.stack([latency[arm].above(limit_s / scale[:, arm]) for arm in range(arms)], axis=1)
+            acceptable &= above <= 1 - quantile + 1e-12
+        acceptable[:, 0] = True
+        best = np.where(acceptable, value, -np.inf).argmax(axis=1)
+        # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
+        return Truth(
+            world=self,
+            replications=replications,
+            arrivals=arrivals(self.requests, self.seed, replications),
+            error_rate=error_rate,
+            latency=tuple(latency),
+            latency_scale=scale,
+            outcomes=outcomes,
+            value=value,
+            acceptable=acceptable,
+            best=best,
+            effect=drawn,
+        )
+
+    def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], replications: Ints) -> Outcomes:
+        rows = len(replications)
+        mean = np.repeat(outcome.mean[None], rows, axis=0)
+        for arm, factor in factors.items():
+            mean[:, arm] = outcome.mean[0] * factor
+        if outcome.kind == "binary":
+            for arm in factors:
+                self._refuse_shares(mean[:, arm], arm, outcome.spec.name, replications)
+            marginal: Binary | Discrete = Binary(mean)
+            return marginal if outcome.reward is None else Replayed(np.rint(outcome.reward).astype(np.int64), marginal)
+        if outcome.kind == "normal":
+            sd = np.repeat(outcome.sd[None], rows, axis=0)
+            for arm in factors:
+                sd[:, arm] = outcome.sd[0]
+            return Normal(mean, sd, outcome.grid)
+        atoms = np.repeat(outcome.atoms[None], rows, axis=0)
+        chance = outcome.chance.copy()
+        for arm, factor in factors.items():
+            atoms[:, arm] = outcome.atoms[0] * factor[:, None]
+            chance[arm] = outcome.chance[0]
+        on_grid = np.rint(atoms / outcome.grid).astype(np.int64)
+        marginal = Discrete((on_grid * chance).sum(axis=-1) * outcome.grid, on_grid, chance)
+        if outcome.reward is None:
+            return marginal
+        return Replayed(np.rint(outcome.reward / outcome.grid).astype(np.int64), marginal)
+
+    def _refuse_shares(self, values: Floats, arm: int, name: str, replications: Ints) -> None:
+        bad = np.flatnonzero((values < 0) | (values > 1))
+        if bad.size:
+            raise InputError([Problem(
+                f"takes {name} to {values[bad[0]]:.4g} in replication {replications[bad[0]]}, outside 0 to 1: narrow the effect",
+                path=f"truth.{self.arms[arm]}.{name}",
+            )])  # fmt: skip
+
+    def _above_minus_one(self, effect: Floats, arm: int, name: str, replications: Ints) -> Floats:
+        bad = np.flatnonzero(effect <= -1)
+        if bad.size:
+            raise InputError([Problem(
+                f"draws an effect of {effect[bad[0]]:.4g} in replication {replications[bad[0]]}; it must stay above -100%",
+                path=f"truth.{self.arms[arm]}.{name}",
+            )])  # fmt: skip
+        return 1 + effect
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is true in each replication of a block. No policy ever sees it.
+
+    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K); value (R, K) the expected primary metric
+    of a request, signed so that more is better, an errored request earning nothing; acceptable (R, K) whether every declared
+    limit truly holds; best (R,) the acceptable arm of highest value, the champion on a tie.
+    """
+
+    world: World
+    replications: Ints
+    arrivals: Ints
+    error_rate: Floats
+    latency: tuple[latencies.Latency, ...]
+    latency_scale: Floats
+    outcomes: dict[str, Outcomes]
+    value: Floats
+    acceptable: Bools
+    best: Ints
+    effect: dict[tuple[int, str], Floats]
+
+    @property
+    def rows(self) -> int:
+        """R."""
+        return len(self.replications)
+
+    def better(self) -> Bools:
+        """(R, K) acceptable, and worth more than the champion."""
+        return self.acceptable & (self.value > self.value[:, :1])
+
+    def worse(self) -> Bools:
+        """(R, K) unacceptable, or worth less than the champion."""
+        return ~self.acceptable | (self.value < self.value[:, :1])
+
+    def matters(self) -> Bools:
+        """(R, K) better than the champion by at least the smallest effect that matters."""
+        margin = self.world.smallest_effect * np.abs(self.value[:, :1])
+        return self.better() & (self.value - self.value[:, :1] >= margin - 1e-12)
+
+    def mean_latency_s(self) -> Floats:
+        """(R, K) mean service time."""
+        return self.latency_scale * np.array([latency.mean_s for latency in self.latency])
+
+    def latency_above(self, limit_s: float) -> Floats:
+        """(R, K) share of calls slower than a limit."""
+        columns = [latency.above(limit_s / self.latency_scale[:, arm]) for arm, latency in enumerate(self.latency)]
+        return np.stack(columns, axis=1)
+
+
+def finest_grid(spread: float, largest: float, requests: float) -> float | None:
+    """The finest decade of at most a thousandth of the spread on which sums of squares stay below 2^63.
+
+    None where even a tenth of the spread would overflow.
+
+    >>> finest_grid(10.0, 100.0, 1e6)
+    0.01
+    """
+    if spread <= 0:
+        spread = max(abs(largest), 1.0)
+    grid = 10.0 ** math.floor(math.log10(spread / 1000))
+    while grid <= spread / 10:
+        if (largest / grid) ** 2 * max(requests, 1.0) < 2.0**62:
+            return grid
+        grid *= 10
+    return None

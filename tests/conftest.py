@@ -1,0 +1,27 @@
+"""What every test needs: no real tracking server, repeatable examples, a browser where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# The shell that runs the tests may name a real server, or be inside an MLflow run.
+for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+    del os.environ[name]
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MPLBACKEND"] = "Agg"
+
+settings.register_profile("sim", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("sim")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a headless-capable Chromium; a test that asks for it is skipped where there is none."""
+    for command in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(command):
+            return path
+    pytest.skip("needs Chromium")

@@ -1,0 +1,25 @@
+"""One temporary SQLite registry for all these tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from sim.registry.demo import demo
+from sim.registry.publish import Registered
+from sim.registry.store import client
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+    """An empty registry; tests use model names of their own."""
+    folder: Path = tmp_path_factory.mktemp("registry with space")
+    return client(f"sqlite:///{folder / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="session")
+def digits(registry: MlflowClient) -> list[Registered]:
+    """The demo's versions."""
+    return demo(registry)
