@@ -1,8 +1,10 @@
 """The aggregate engine: a tick's sufficient statistics, drawn exactly, at a cost that does not depend on the traffic.
 
-Requests arrive in a Poisson process and do not compete, so a tick is a tree of binomials: total arrivals (the same for every
-policy) split over arms by the routing, over latency bands, into calls that end in this tick and calls that end in the next, into
-errors and answers; and answers earn sums that have a closed form. Every draw is keyed by (seed, replication, tick, lane, slot).
+Requests arrive in a Poisson process and do not compete, so a tick is a tree of binomials: total arrivals (the same for
+every policy) split over arms by the routing, into calls that end in this tick and calls that end in the next, into errors
+and answers, and these over latency bands; and answers earn sums that have a closed form. Every draw is keyed by (seed,
+replication, tick, lane, slot), a lane being an arm, live or mirrored; so a metric, a latency limit or a mirror that a policy
+asks for in addition does not change what else it sees.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ from sim.errors import InputError
 from sim.policy.base import Ints, Routing, Telemetry
 from sim.world.draws import binomial, multinomial
 from sim.world.latency import Bands, bands
-from sim.world.streams import Keys, at, keys
+from sim.world.outcomes import Joint
+from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth, World
 
-# Which draw of a tick a key is for; a lane (an arm, live or mirrored) has its own keys below each.
-_SPLIT, _MIRROR, _BAND, _LATE, _ERROR, _AGREE, _OUTCOME = (slot << 16 for slot in range(1, 8))
+# Which draw of a tick a key is for; a lane has its own keys below each.
+_SPLIT, _MIRROR, _LATE, _ERROR, _LATE_ERROR, _SLOW, _LATE_SLOW, _ERROR_SLOW, _LATE_ERROR_SLOW, _UNSEEN, _OUTCOME = (
+    slot << 16 for slot in range(1, 12)
+)
 
 # A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
 _OUTLAST = 1e-6
@@ -37,6 +42,9 @@ def refusals(world: World) -> Iterator[str]:
 class AggregateEngine:
     """R replications by sufficient statistics. `needs` are the telemetry columns to produce."""
 
+    ledger: Ledger
+    tick: int
+
     def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool) -> None:
         outlast = truth.latency_above(truth.world.tick_s).max(initial=0.0) * float(truth.world.requests.sum())
         if outlast > _OUTLAST:
@@ -49,25 +57,28 @@ class AggregateEngine:
         self._places = {name: place for place, name in enumerate(needs)}
         self._arms = len(truth.world.arms)
         self._planes = 2 if mirrors else 1
+        self._lane = np.arange(self._arms * self._planes, dtype=np.uint64)
+        above = [each for each in self._columns if each.kind == "above"]
         self._limits = limits(self._columns, truth.world.slo_s)
+        # Lanes whose latency somebody looks at; the objective is about live calls.
+        self._timed = slice(0, self._arms * (2 if any(each.mirrored for each in above) else 1))
+        self._times_errors = bool(above)
         cut = [
             bands(latency, truth.latency_scale[:, arm], self._limits, truth.world.tick_s)
             for arm, latency in enumerate(truth.latency)
         ]
-        # (R, lanes, B): an arm's live and mirrored lanes behave alike.
+        # (R, lanes, ...): an arm's live and mirrored lanes behave alike.
         self._bands = Bands(
             *(
-                np.tile(np.stack([getattr(each, field) for each in cut], axis=1), (1, self._planes, 1))
-                for field in ("share", "late")
+                np.concatenate([np.stack([getattr(each, field) for each in cut], axis=1)] * self._planes, axis=1)
+                for field in ("late", "in_tick", "after")
             )
         )
-        self._error_rate = np.tile(truth.error_rate, (1, self._planes))[..., None]
+        self._error_rate = np.tile(truth.error_rate, (1, self._planes))
+        self._joint = Joint.of(truth.outcomes)
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
-        lanes = self._arms * self._planes
-        self._lane = np.arange(lanes, dtype=np.uint64)
-        self._carry = np.zeros((truth.rows, lanes, len(self._limits) + 1), np.int64)
+        self._carry = np.zeros((truth.rows, self._lane.size), np.int64)
         self._cohort = np.zeros(truth.rows, np.int64)
-        self._stale = np.zeros((truth.rows, self._arms), np.int64)
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
@@ -81,95 +92,101 @@ class AggregateEngine:
             calls = np.concatenate([live, mirrored], axis=1)
         self.ledger.served[rows] += live
         self.ledger.expose(rows, routing.live)
-        self._drop_earlier_cohorts(rows, routing.cohort)
-        ended, errors = self._end(rows, calls, key)
-        self._book(rows, ended, errors)
-        counts = self._report(rows, calls, ended, errors, key)
+        self._leave_earlier_cohorts(rows, routing.cohort)
+        counts = self._end(rows, calls, key)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        in_flight = self._stale + self._carry[:, : self._arms].sum(axis=2)
-        self.ledger.settle(arm, decided_tick, in_flight)
+        self._book_unseen(np.arange(self.truth.rows), at(self._key, 0)[:, None])
+        self.ledger.settle(arm, decided_tick)
 
     def _split(self, arrivals: Ints, routing: Routing, key: Keys) -> Ints:
         """(r, K) total arrivals over arms, by conditional binomials in the order of the arms."""
+        # Sums from the last arm on are exactly 0 behind the last that has any weight, so no request strays there.
+        rest = np.cumsum(routing.live[:, ::-1], axis=1)[:, ::-1]
         live = np.zeros(routing.live.shape, np.int64)
-        left, weight = arrivals, np.ones(len(arrivals))
+        left = arrivals
         for arm in range(self._arms - 1):
-            share = np.clip(routing.live[:, arm] / np.where(weight > 1e-12, weight, 1.0), 0.0, 1.0)
+            share = routing.live[:, arm] / np.where(rest[:, arm] > 0, rest[:, arm], 1.0)
             live[:, arm] = binomial(left, share, at(key[:, 0], _SPLIT + arm))
             left = left - live[:, arm]
-            weight = weight - routing.live[:, arm]
         live[:, -1] = left
         return live
 
-    def _drop_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
-        """Calls of an earlier stage still in flight are not shown to this one; what they cost is settled at the end."""
+    def _leave_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
+        """Calls of an earlier stage still in flight are not shown to this one; what they cost is."""
         entered = rows[cohort != self._cohort[rows]]
         if entered.size:
-            self._stale[entered] += self._carry[entered, : self._arms].sum(axis=2)
+            self._book_unseen(entered, at(self._key[entered], self.tick + 1)[:, None])
             self._carry[entered] = 0
             self._cohort[rows] = cohort
 
-    def _end(self, rows: Ints, calls: Ints, key: Keys) -> tuple[Ints, Ints]:
-        """(r, lanes, B) calls that end in this tick, and the errors among them."""
-        share, late = self._bands.share[rows], self._bands.late[rows]
-        if share.shape[2] == 1:
-            started = calls[..., None]
-        else:
-            started = multinomial(calls, share, at(key, _BAND + self._lane))
-        band = np.arange(share.shape[2], dtype=np.uint64) << np.uint64(8)
-        slot = self._lane[:, None] + band
-        staying = binomial(started, late, at(key[..., None], _LATE + slot))
-        ended = started - staying + self._carry[rows]
-        self._carry[rows] = staying
-        return ended, binomial(ended, self._error_rate[rows], at(key[..., None], _ERROR + slot))
-
-    def _book(self, rows: Ints, ended: Ints, errors: Ints) -> None:
-        live = slice(0, self._arms)
-        self.ledger.errors[rows] += errors[:, live].sum(axis=(1, 2))
-        violations = errors[:, live].sum(axis=(1, 2))
+    def _book_unseen(self, rows: Ints, key: Keys) -> None:
+        """Live calls in flight end where no policy looks."""
+        lanes = slice(0, self._arms)
+        flying, key = self._carry[rows][:, lanes], at(key, _UNSEEN + self._lane[lanes])
+        errors = binomial(flying, self.truth.error_rate[rows], at(key, 1))
+        slow = np.zeros(flying.shape, np.int64)
         slo_s = self.truth.world.slo_s
         if slo_s is not None:
-            slow = slice(self._limits.index(slo_s) + 1, None)
-            violations = violations + (ended - errors)[:, live, slow].sum(axis=(1, 2))
-        self.ledger.slo_violations[rows] += violations
+            share = self._bands.after[rows, lanes, self._limits.index(slo_s) + 1 :].sum(axis=2)
+            slow = binomial(flying - errors, np.minimum(share, 1.0), at(key, 2))
+        self.ledger.book(rows, errors.sum(axis=1), slow.sum(axis=1))
 
-    def _report(self, rows: Ints, calls: Ints, ended: Ints, errors: Ints, key: Keys) -> Ints:
+    def _end(self, rows: Ints, calls: Ints, key: Keys) -> Ints:
+        """(r, K, C) what the calls add that end in this tick; others are carried to the next."""
+        staying = binomial(calls, self._bands.late[rows], at(key, _LATE + self._lane))
+        new, old = calls - staying, self._carry[rows]
+        self._carry[rows] = staying
+        rate = self._error_rate[rows]
+        new_errors = binomial(new, rate, at(key, _ERROR + self._lane))
+        old_errors = binomial(old, rate, at(key, _LATE_ERROR + self._lane))
+        errors = new_errors + old_errors
+        known = new + old - errors
+        slow_known = self._slow(rows, new - new_errors, old - old_errors, key, (_SLOW, _LATE_SLOW))
+        slow = slow_known
+        if self._times_errors:
+            slow = slow + self._slow(rows, new_errors, old_errors, key, (_ERROR_SLOW, _LATE_ERROR_SLOW))
+        slo_s = self.truth.world.slo_s
+        violated = slow_known[:, : self._arms, [] if slo_s is None else [self._limits.index(slo_s)]]
+        self.ledger.book(rows, errors[:, : self._arms].sum(axis=1), violated.sum(axis=(1, 2)))
+        return self._report(rows, {"requests": calls, "responses": new + old, "errors": errors, "count": known}, slow, key)
+
+    def _slow(self, rows: Ints, new: Ints, old: Ints, key: Keys, slots: tuple[int, int]) -> Ints:
+        """(r, lanes, limits) how many of the calls that end are slower than each limit, in the lanes that are timed."""
+        if not self._limits:
+            return np.zeros((rows.size, 0, 0), np.int64)
+        lane = self._lane[self._timed]
+        spread = multinomial(new[:, self._timed], self._bands.in_tick[rows, self._timed], at(key, slots[0] + lane))
+        spread += multinomial(old[:, self._timed], self._bands.after[rows, self._timed], at(key, slots[1] + lane))
+        above: Ints = np.cumsum(spread[..., :0:-1], axis=2)[..., ::-1]
+        return above
+
+    def _report(self, rows: Ints, ended: dict[str, Ints], slow: Ints, key: Keys) -> Ints:
         counts = np.zeros((rows.size, self._arms, len(self._columns)), np.int64)
-        known = (ended - errors).sum(axis=2)
-        drawn: dict[str, tuple[Ints, Ints]] = {}
+        drawn: dict[tuple[str, bool], tuple[Ints, Ints]] = {}
         for place, each in enumerate(self._columns):
             lanes = slice(self._arms, None) if each.mirrored else slice(0, self._arms)
-            match each.kind:
-                case "requests":
-                    counts[..., place] = calls[:, lanes]
-                case "responses":
-                    counts[..., place] = ended[:, lanes].sum(axis=2)
-                case "errors":
-                    counts[..., place] = errors[:, lanes].sum(axis=2)
-                case "above":
-                    counts[..., place] = ended[:, lanes, self._limits.index(each.limit_s) + 1 :].sum(axis=2)
-                case "count":
-                    counts[..., place] = known[:, lanes]
-                case _:
-                    total, square = self._earned(each, drawn, known[:, lanes], rows, key)
-                    counts[..., place] = total if each.kind == "sum" else square
+            if each.kind in ended:
+                counts[..., place] = ended[each.kind][:, lanes]
+            elif each.kind == "above":
+                counts[..., place] = slow[:, lanes, self._limits.index(each.limit_s)]
+            else:
+                if (each.metric, each.mirrored) not in drawn:
+                    self._earn(each, drawn, ended["count"][:, lanes], rows, at(key, _OUTCOME + self._lane[lanes]))
+                counts[..., place] = drawn[each.metric, each.mirrored][each.kind == "square"]
         return counts
 
-    def _earned(
-        self, each: Column, drawn: dict[str, tuple[Ints, Ints]], known: Ints, rows: Ints, key: Keys
-    ) -> tuple[Ints, Ints]:
-        if each.metric not in drawn:
-            if each.metric == AGREEMENT:
-                agreement = self.truth.world.agreement
-                assert agreement is not None
-                agreed = binomial(known, agreement, at(key, _AGREE + self._lane[: self._arms]))
-                drawn[AGREEMENT] = agreed, agreed
-            else:
-                number = list(self.truth.outcomes).index(each.metric) << 8
-                slot = at(key, _OUTCOME + number + self._lane[: self._arms])
-                drawn[each.metric] = self.truth.outcomes[each.metric].sums(known, rows, slot)
-        return drawn[each.metric]
+    def _earn(self, each: Column, drawn: dict[tuple[str, bool], tuple[Ints, Ints]], known: Ints, rows: Ints, key: Keys) -> None:
+        """Draw (sum, sum of squares), (r, K) each, of what the known answers earn in a column's metric."""
+        if each.metric == AGREEMENT:
+            assert self.truth.world.agreement is not None
+            agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
+            drawn[AGREEMENT, each.mirrored] = agreed, agreed
+        elif self._joint is not None:
+            drawn |= {(name, each.mirrored): sums for name, sums in self._joint.sums(known, at(key, 0)).items()}
+        else:
+            keyed = at(key, number_of(each.metric))
+            drawn[each.metric, each.mirrored] = self.truth.outcomes[each.metric].sums(known, rows, keyed)

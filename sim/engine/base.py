@@ -22,6 +22,7 @@ class Engine(Protocol):
 
     ledger: Ledger
     tick: int
+    """Ticks played."""
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick under a routing, and report what monitoring saw in it."""
@@ -34,8 +35,9 @@ class Engine(Protocol):
 class Ledger:
     """The true account of every trial of a block. No policy ever sees it.
 
-    served, mirrored (R, K) calls by arm; errors, slo_violations (R,) among live calls that ended by the horizon; peak_exposure
-    (R,) the largest share of live traffic that challengers had in a tick before the verdict, or ship had after it.
+    served, mirrored (R, K) calls by arm; errors, slo_violations (R,) among live calls that arrived by the horizon, complete
+    once the engine has settled; peak_exposure (R,) the largest share of live traffic that challengers had in a tick before the
+    verdict, or ship had after it.
     """
 
     truth: Truth
@@ -56,7 +58,7 @@ class Ledger:
 
     @cached_property
     def gap(self) -> Floats:
-        """(R, K) expected primary metric that a request to an arm forgoes: best acceptable arm's less the arm's, never below 0."""
+        """(R, K) what a request to an arm forgoes of the primary metric: the best acceptable arm's mean less its own, or 0."""
         best = np.take_along_axis(self.truth.value, self.truth.best[:, None], axis=1)
         return np.maximum(best - self.truth.value, 0.0)
 
@@ -82,22 +84,28 @@ class Ledger:
         """Note the shares (r, K) of a tick."""
         self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], 1 - live[:, 0])
 
-    def settle(self, arm: Ints, decided_tick: Ints, in_flight: Ints) -> None:
-        """From a verdict to the horizon all traffic goes to one arm, and in_flight (R, K) calls end: their errors are drawn."""
+    def settle(self, arm: Ints, decided_tick: Ints) -> None:
+        """From a verdict to the horizon all traffic goes to one arm. arm, decided_tick (R,); -1 where nothing was decided."""
         rows = np.flatnonzero(decided_tick >= 0)
+        to = arm[rows]
         before = np.where(decided_tick[rows] > 0, self.arrived[rows, np.maximum(decided_tick[rows] - 1, 0)], 0)
         rest = self.arrived[rows, -1] - before
-        tail = in_flight[rows].copy()
-        tail[np.arange(rows.size), arm[rows]] += rest
-        self.served[rows, arm[rows]] += rest
-        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], (arm[rows] > 0) & (rest > 0))
-        key = at(keys(self.truth.world.seed, self.truth.replications, "tail")[rows, None], np.arange(tail.shape[1]))
-        errors = binomial(tail, self.truth.error_rate[rows], at(key, 1))
-        self.errors[rows] += errors.sum(axis=1)
-        slow = np.zeros(tail.shape, np.int64)
-        if self.truth.world.slo_s is not None:
-            slow = binomial(tail - errors, self.truth.latency_above(self.truth.world.slo_s)[rows], at(key, 2))
-        self.slo_violations[rows] += (errors + slow).sum(axis=1)
+        self.served[rows, to] += rest
+        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], (to > 0) & (rest > 0))
+        key = at(keys(self.truth.world.seed, self.truth.replications[rows], "tail"), to.astype(np.uint64))
+        errors = binomial(rest, self.truth.error_rate[rows, to], at(key, 1))
+        self.book(rows, errors, binomial(rest - errors, self.slow_share[rows, to], at(key, 2)))
+
+    def book(self, rows: Ints, errors: Ints, slow: Ints) -> None:
+        """Note live calls (r,) that failed, and those that succeeded above the objective's latency."""
+        self.errors[rows] += errors
+        self.slo_violations[rows] += errors + slow
+
+    @cached_property
+    def slow_share(self) -> Floats:
+        """(R, K) share of calls above the objective's latency; 0 without one."""
+        slo_s = self.truth.world.slo_s
+        return np.zeros(self.served.shape) if slo_s is None else self.truth.latency_above(slo_s)
 
     @cached_property
     def arrived(self) -> Ints:

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from sim.units import format_duration
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -144,8 +146,8 @@ class View:
     def moments(self, metric: Metric) -> tuple[Floats, Floats, Floats]:
         """(r, K) each: known outcomes, their sum and their sum of squares, in the metric's own units."""
         count = self.of_total(f"{metric.name}.count").astype(np.float64)
-        total = self.of_total(f"{metric.name}.sum") * metric.grid
-        square = total if metric.binary else self.of_total(f"{metric.name}.square") * metric.grid**2
+        total = self.of_total(f"{metric.name}.sum").astype(np.float64) * metric.grid
+        square = total if metric.binary else self.of_total(f"{metric.name}.square").astype(np.float64) * metric.grid**2
         return count, total, square
 
 
@@ -162,6 +164,19 @@ def outcome_columns(metric: Metric) -> tuple[str, ...]:
     return tuple(f"{metric.name}.{moment}" for moment in moments)
 
 
+def whole_ticks(key: str, duration_s: float, setting: Setting) -> list[tuple[str, str]]:
+    """The rule that a duration is a whole number of ticks, as (key, message) pairs: none, or one.
+
+    >>> whole_ticks("every", 900.0, Setting(("a", "b"), 1, 10, 600.0, "m", {}))
+    [('every', 'must be a whole number of ticks of 10m, got 15m')]
+    """
+    ticks = duration_s / setting.tick_s
+    if abs(ticks - round(ticks)) <= 1e-9 * max(ticks, 1.0) and round(ticks) >= 1:
+        return []
+    rule = f"must be a whole number of ticks of {format_duration(setting.tick_s)}"
+    return [(key, f"{rule}, got {format_duration(duration_s)}")]
+
+
 class Part(BaseModel):
     """A frozen, serialisable setting of one part of a stage, as it stands in a scenario file."""
 
@@ -172,7 +187,7 @@ class Part(BaseModel):
         return ()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        """Arrays (K, ...) that one replication starts a stage with; the policy keeps one for each replication."""
+        """Arrays, of any shape, that one replication starts a stage with; the policy keeps one for each replication."""
         return {}
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
@@ -159,25 +160,47 @@ AnyPolicy = Annotated[Switch | Hold | AB | Bandit | Canary | Shadow | Chain, Fie
 
 
 def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
-    """The stages of a policy, with those that a chain names written in."""
-    return tuple(stage for _, _, stage in _links(policy, others, ()))
+    """The stages of a policy, with those that a chain names written in.
+
+    >>> canary = Canary(name="canary", steps=[{"weight": "5%", "bake": "1h"}], checks=[{"metric": "error_rate", "max": "1%"}])
+    >>> ab = AB(name="ab", evidence={"kind": "fixed_horizon", "sample": 1000})
+    >>> chain = Chain(name="careful", stages=["canary", "ab"])
+    >>> [(stage.name, stage.evidence.kind) for stage in expand(chain, {"canary": canary, "ab": ab})]
+    [('canary', 'survive'), ('ab', 'fixed_horizon')]
+    """
+    return tuple(link.stage for link in _links(policy, others, ()))
 
 
-def _links(policy: Form, others: Mapping[str, Form], within: tuple[str, ...]) -> list[tuple[str, Form | None, Stage]]:
-    """(path within the policy, the form that says it, stage) of every stage."""
+@dataclass(frozen=True)
+class _Link:
+    """A stage of a policy: its path in the policy, whether it is written there or named, and the form that it is written in."""
+
+    stage: Stage
+    path: str
+    here: bool
+    form: Form | None
+
+    def place(self, key: str) -> str:
+        """The path of a key of the stage; where another policy's stage is named, the path of the name."""
+        if not self.here:
+            return self.path
+        return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
+
+
+def _links(policy: Form, others: Mapping[str, Form], within: tuple[str, ...]) -> list[_Link]:
     if not isinstance(policy, Chain):
-        return [("", policy, stage) for stage in policy.own_stages()]
-    found: list[tuple[str, Form | None, Stage]] = []
+        return [_Link(stage, "", True, policy) for stage in policy.own_stages()]
+    found: list[_Link] = []
     for index, link in enumerate(policy.stages):
         path = f"stages[{index}]"
         if isinstance(link, Stage):
-            name = link.name or f"{policy.name}-{index + 1}"
-            found.append((path, None, link.model_copy(update={"name": name})))
+            stage = link.model_copy(update={"name": link.name or f"{policy.name}-{index + 1}"})
+            found.append(_Link(stage, path, True, None))
         elif isinstance(link, Form):
-            found += [(path, link, stage) for stage in link.own_stages()]
+            found += [_Link(stage, path, True, link) for stage in link.own_stages()]
         elif link in others and link not in (*within, policy.name):
-            # What is wrong with a policy that is named here is said where it stands.
-            found += [("", None, stage) for _, _, stage in _links(others[link], others, (*within, policy.name))]
+            named = _links(others[link], others, (*within, policy.name))
+            found += [_Link(each.stage, path, False, None) for each in named]
     return found
 
 
@@ -190,15 +213,14 @@ def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list
         for index, link in enumerate(policy.stages):
             if isinstance(link, str):
                 found += [(f"stages[{index}]", message) for message in _link_problems(link, policy, others)]
-    links = _links(policy, others, ())
-    for path, form, stage in links:
-        if path or form is not None:
-            for key, message in stage.completed(setting).problems(setting):
-                key = form.place(key) if form is not None else key
-                found.append((f"{path}.{key}".strip("."), message))
-    stages = tuple(stage for _, _, stage in links)
-    for key, message in chain_problems(stages):
-        found.append((key if isinstance(policy, Chain) else key.split(".", 1)[1], message))
+    stages = _links(policy, others, ())
+    # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
+    for each in stages:
+        if each.here:
+            found += [(each.place(key), message) for key, message in each.stage.completed(setting).problems(setting)]
+    for index, key, message in chain_problems(tuple(each.stage for each in stages)):
+        if stages[index].here or key == "name":
+            found.append((stages[index].place(key), message))
     return found
 
 
@@ -207,7 +229,7 @@ def _link_problems(link: str, policy: Chain, others: Mapping[str, Form]) -> list
         known = ", ".join(name for name in others if name != policy.name) or "none"
         return [f"no policy {link!r} to take stages from; there are {known}"]
     if isinstance(others[link], Switch | Hold):
-        return [f"{link!r} is a {others[link].kind}, which has no stages"]  # type: ignore[attr-defined]
+        return [f"{link!r} is a {type(others[link]).__name__.lower()}, which has no stages"]
     if policy.name in _reached(link, others, set()):
         return [f"{link!r} leads back to {policy.name!r}"]
     return []

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 
-from sim.policy.base import Bools, Finding, Floats, Guardrail, Ints, Setting, View
-from sim.units import Duration, Share, format_duration, parse_duration, parse_share
+from sim.policy.base import Bools, Finding, Floats, Guardrail, Ints, Setting, View, whole_ticks
+from sim.units import Duration, Share, format_duration, parse_duration, parse_share, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
@@ -31,7 +31,8 @@ class Check(Guardrail):
     Failed looks add up over the whole stage, and a good one does not reset the count unless `consecutive` (Argo Rollouts'
     `failureLimit` and Flagger's `threshold` add up; Argo's `consecutiveErrorLimit` does not). A look with fewer than
     `min_requests` answers has no data: by `no_data` it is skipped (and a stage in which a check never had data cannot pass),
-    counts as good, or counts as failed. A latency check holds while at most 1 - quantile of the calls are slower than `max`.
+    counts as good, or counts as failed; for a ratio, the champion needs `min_requests` too. A latency check holds while at most
+    1 - quantile of the calls are slower than `max`. Intervals are counted from the start of the stage.
 
     >>> Check(metric="latency", quantile="99%", max="250ms").columns()
     ('responses', 'latency.above.250ms')
@@ -41,8 +42,12 @@ class Check(Guardrail):
     quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` limits (default 99%)")
     max: float | str | None = Field(None, description="fail above this: a share, an amount, or a duration for latency")
     min: float | str | None = Field(None, description="fail below this")
-    max_ratio: float | None = Field(None, gt=0, description="fail above this multiple of the champion's value")
-    min_ratio: float | None = Field(None, gt=0, description="fail below this multiple of the champion's value")
+    max_ratio: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="fail above this multiple of the champion's value"
+    )
+    min_ratio: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="fail below this multiple of the champion's value"
+    )
     trip: int = Field(1, ge=1, description="failed looks that stop the arm")
     consecutive: bool = Field(False, description="a good look sets the count of failed looks back to 0")
     min_requests: int = Field(1, ge=1, description="answers that a look needs")
@@ -50,19 +55,23 @@ class Check(Guardrail):
     every: Duration | None = Field(None, description="the interval, a whole number of ticks; one tick if left out")
     over: Literal["interval", "stage"] = Field("interval", description="what a look sees: the interval, or the stage so far")
 
-    @model_validator(mode="before")
+    @field_validator("max", "min", mode="before")
     @classmethod
-    def _read_limits(cls, values: Any) -> Any:
-        if not isinstance(values, Mapping):
-            return values
-        read = dict(values)
-        for key in ("max", "min"):
-            limit = read.get(key)
-            if limit is not None and read.get("metric") == LATENCY:
-                read[key] = parse_duration(limit)
-            elif isinstance(limit, str):
-                read[key] = parse_share(limit) if "%" in limit else float(limit)
-        return read
+    def _read_limit(cls, limit: Any, info: ValidationInfo) -> float | None:
+        metric = info.data.get("metric")
+        if limit is None:
+            return None
+        if metric == LATENCY:
+            return parse_duration(limit)
+        if metric in (ERROR_RATE, AGREEMENT) or (isinstance(limit, str) and "%" in limit):
+            return parse_share(limit)
+        try:
+            amount = math.nan if isinstance(limit, bool) else float(limit)
+        except (TypeError, ValueError):
+            amount = math.nan
+        if not math.isfinite(amount):
+            raise ValueError(f"must be a number, or a share such as 5%, got {shown(limit)}")
+        return amount
 
     @model_validator(mode="after")
     def _one_rule(self) -> Check:
@@ -73,6 +82,8 @@ class Check(Guardrail):
             raise ValueError(f"a latency check takes `max` only, got {', '.join(limits)}")
         if self.metric != LATENCY and self.quantile is not None:
             raise ValueError(f"quantile is for latency, got it for {self.metric}")
+        if self.metric == AGREEMENT and {"max_ratio", "min_ratio"} & set(limits):
+            raise ValueError("agreement is with the champion, which has none of its own to take a ratio to; use min")
         return self
 
     @field_serializer("max", "min")
@@ -94,9 +105,9 @@ class Check(Guardrail):
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         arms = len(setting.arms)
         return {
-            "failed": np.zeros(arms, np.int64),
-            "seen": np.zeros(arms, bool),
-            "before": np.zeros((2, arms), np.int64),
+            "failed": np.zeros(arms, np.int64),  # failed looks
+            "seen": np.zeros(arms, bool),  # whether any look could say something
+            "before": np.zeros((2, arms), np.int64),  # both columns at the last look
         }
 
     def judge(self, view: View) -> NDArray[np.int8]:
@@ -125,7 +136,8 @@ class Check(Guardrail):
         value: Floats = total * scale / np.maximum(count, 1)
         breached = np.zeros(value.shape, bool)
         if self.metric == LATENCY:
-            return value > 1 - (self.quantile or 0.99)
+            # 1 - 0.9 is a little less than 0.1.
+            return value > 1 - (self.quantile or 0.99) + 1e-12
         if self.max is not None:
             breached |= value > float(self.max)
         if self.min is not None:
@@ -137,9 +149,7 @@ class Check(Guardrail):
         return breached
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        found = []
-        if self.every and abs(self.every / setting.tick_s - round(self.every / setting.tick_s)) > 1e-9:
-            found.append(("every", f"must be a whole number of ticks of {setting.tick_s:g} s, got {self.every:g} s"))
+        found = whole_ticks("every", self.every, setting) if self.every else []
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
             known = ", ".join([*BUILT_IN, *setting.metrics])
             found.append(("metric", f"no metric {self.metric!r}; there are {known}"))

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from sim.policy.base import (
     Bools,
+    Evidence,
     Finding,
     Floats,
+    Guardrail,
     Ints,
     Part,
     Routing,
@@ -21,9 +23,9 @@ from sim.policy.base import (
     Verdict,
     View,
 )
-from sim.policy.stages import ENDS, INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
+from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
-_ENDINGS = {SHIP: Verdict.SHIP, KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
+_ENDINGS = {KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class StagedPolicy:
         if self.immediate is not None:
             verdict, arm = self.immediate
             self._end(self._rows, verdict, np.full(rows, setting.arms.index(arm)), tick=0)
-        return self._route(tick=0, last=np.zeros((self._rows.size, arms, len(self.columns)), np.int64))
+        undecided = 0 if self.immediate is not None else rows
+        return self._route(tick=0, last=np.zeros((undecided, arms, len(self.columns)), np.int64))
 
     def step(self, telemetry: Telemetry) -> Routing:
         """Judge the tick that ended, and route the next one."""
@@ -96,8 +99,10 @@ class StagedPolicy:
         self._age[rows] += 1
         self._total[rows] += last
         done = telemetry.tick + 1
+        # As it was in the tick: a stage that is entered now has seen nothing of it.
+        in_stage = self._stage[rows]
         for number, stage in enumerate(self._chain):
-            here = self._stage[rows] == number
+            here = in_stage == number
             if here.any():
                 self._judge(number, stage, rows[here], last[here], done)
         still = self.verdicts.verdict[rows] == Verdict.UNDECIDED
@@ -148,13 +153,16 @@ class StagedPolicy:
         last = number == len(self._chain) - 1
         if target == NEXT:
             target = SHIP if last else self._chain[number + 1].name
-        if target not in ENDS:
-            left = carried[:, 1:].any(axis=1)
-            self._end(rows[~left], Verdict.KEEP, np.zeros(int((~left).sum()), np.int64), done)
-            self._enter([stage.name for stage in self._chain].index(target), rows[left], carried[left])
+        if target in (KEEP, INCONCLUSIVE):
+            self._end(rows, _ENDINGS[target], np.zeros(rows.size, np.int64), done)
             return
-        arm = self._best(rows, carried) if target == SHIP else np.zeros(rows.size, np.int64)
-        self._end(rows, _ENDINGS[target], arm, done)
+        left = carried[:, 1:].any(axis=1)
+        none, rows, carried = rows[~left], rows[left], carried[left]
+        self._end(none, Verdict.KEEP, np.zeros(none.size, np.int64), done)
+        if target == SHIP:
+            self._end(rows, Verdict.SHIP, self._best(rows, carried), done)
+        else:
+            self._enter([stage.name for stage in self._chain].index(target), rows, carried)
 
     def _enter(self, number: int, rows: Ints, arms_in: Bools) -> None:
         self._stage[rows] = number
@@ -179,23 +187,23 @@ class StagedPolicy:
         metric = self.setting.metrics.get(self.setting.primary)
         count_at = self.columns.get(f"{self.setting.primary}.count")
         if metric is None or count_at is None:
-            return challengers.argmax(axis=1)
+            return np.asarray(challengers.argmax(axis=1))
         count = self._total[rows, :, count_at]
         total = self._total[rows, :, self.columns[f"{metric.name}.sum"]] * metric.sign
         mean = np.where(count > 0, total / np.maximum(count, 1), -1e300)
-        return np.where(challengers, mean, -np.inf).argmax(axis=1)
+        return np.asarray(np.where(challengers, mean, -np.inf).argmax(axis=1))
 
-    def _ask(self, number: int, place: int, part: Any, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
-        memory = self._memory[number][place]
-        view = self._view(number, rows, last, done)
-        view.memory = {key: array[rows] for key, array in memory.items()}
-        findings: NDArray[np.int8] = part.judge(view)
-        for key, array in view.memory.items():
-            memory[key][rows] = array
+    def _ask(self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
+        view = self._view(number, place, rows, last, done)
+        findings = part.judge(view)
+        self._remember(number, place, rows, view)
         return findings
 
-    def _view(self, number: int, rows: Ints, last: Ints, tick: int) -> View:
-        mirrored = self._chain[number].allocation.mirrors
+    def _remember(self, number: int, place: int, rows: Ints, view: View) -> None:
+        for key, array in view.memory.items():
+            self._memory[number][place][key][rows] = array
+
+    def _view(self, number: int, place: int, rows: Ints, last: Ints, tick: int) -> View:
         return View(
             setting=self.setting,
             tick=tick,
@@ -204,22 +212,33 @@ class StagedPolicy:
             last=last,
             total=self._total[rows],
             columns=self.columns,
-            mirrored=mirrored,
+            mirrored=self._chain[number].allocation.mirrors,
+            memory={key: array[rows] for key, array in self._memory[number][place].items()},
         )
 
     def _route(self, tick: int, last: Ints) -> Routing:
         rows = self._rows = self._rows[self.verdicts.verdict[self._rows] == Verdict.UNDECIDED]
         live: Floats = np.zeros((rows.size, len(self.setting.arms)))
         mirror = np.zeros(live.shape)
+        last = np.where(self._age[rows][:, None, None] > 0, last, 0)
         for number, stage in enumerate(self._chain):
             here = self._stage[rows] == number
             if here.any():
-                view = self._view(number, rows[here], last[here], tick)
-                answered = np.where(view.arms_in, stage.allocation.live(view), 0.0)
-                live[here] = answered / answered.sum(axis=1, keepdims=True)
+                place = len(self._memory[number]) - 1
+                view = self._view(number, place, rows[here], last[here], tick)
+                live[here] = _masked(stage.allocation.live(view), view.arms_in)
                 if stage.allocation.mirrors:
                     mirror[here] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+                self._remember(number, place, rows[here], view)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
+
+
+def _masked(answered: Floats, arms_in: Bools) -> Floats:
+    """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
+    live = np.where(arms_in, answered, 0.0)
+    live[:, 0] = np.where(live.any(axis=1), live[:, 0], 1.0)
+    shares: Floats = live / live.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _full_size(part: Part, setting: Setting) -> dict[str, NDArray[Any]]:

@@ -29,5 +29,5 @@ def probability_best(view: View) -> Floats:
         mean = s / known
         spread = np.sqrt(np.maximum(square[cell] - known * mean**2, 0) / (known - 1) / known)
         even = (n < 2).any(axis=1, keepdims=True)
-        best[cell] = np.where(even, 1 / n.shape[1], probability_best_normal(metric.sign * mean, np.maximum(spread, 1e-300)))
+        best[cell] = np.where(even, 1 / n.shape[1], probability_best_normal(metric.sign * mean, spread))
     return best

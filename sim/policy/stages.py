@@ -56,6 +56,10 @@ class Stage(BaseModel):
         found += [(f"allocation.{key}", message) for key, message in self.allocation.problems(setting)]
         for index, check in enumerate(self.checks):
             found += [(f"checks[{index}].{key}", message) for key, message in check.problems(setting)]
+            length = self.evidence.duration if isinstance(self.evidence, Survive) else self.max_duration
+            if check.every and length and check.every > length:
+                every, longest = format_duration(check.every), format_duration(length)
+                found.append((f"checks[{index}].every", f"{every} is longer than the stage, {longest}: it would never look"))
             if check.metric == AGREEMENT and not self.allocation.mirrors:
                 found.append((f"checks[{index}].metric", "agreement is only seen where calls are mirrored"))
             if check.metric in setting.metrics and self.allocation.mirrors:
@@ -64,8 +68,9 @@ class Stage(BaseModel):
                 )
         if self.allocation.mirrors and self.evidence.reads_reward:
             found.append(("evidence.kind", f"{self.evidence.kind} reads users' reactions, which a mirrored arm does not have"))
-        if self.on.fail not in ENDS and not self.evidence.can_be_null:
-            found.append(("on.fail", f"no challenger is left to go on to {self.on.fail!r}; must be one of {', '.join(ENDS)}"))
+        if self.on.fail not in (KEEP, INCONCLUSIVE) and not self.evidence.can_be_null:
+            left = f"no challenger is left to {'ship' if self.on.fail == SHIP else f'go on to {self.on.fail!r}'}"
+            found.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
         return found
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
@@ -80,17 +85,22 @@ class Stage(BaseModel):
         return (*live, *(f"mirror.{name}" for name in names))
 
 
-def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[str, str]]:
-    """Stages that `on` names and that are not there, and names used twice: (stages[i]..., message) pairs."""
+def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
+    """Names used twice or taken, and stages that `on` names and that are not there: (index of the stage, key, message).
+
+    >>> canary = Stage(name="canary", evidence={"kind": "survive", "duration": "1h"}, on={"pass": "ab"})
+    >>> chain_problems((canary,))
+    [(0, 'on.pass', "no stage 'ab'; there are ship, keep, inconclusive, next, canary")]
+    """
     names = [stage.name for stage in stages]
-    found = [
-        (f"stages[{index}].name", f"two stages are called {name!r}")
-        for index, name in enumerate(names)
-        if name in names[:index]
-    ]
+    there = (*ENDS, NEXT, *names)
+    found = []
     for index, stage in enumerate(stages):
+        if stage.name in names[:index]:
+            found.append((index, "name", f"two stages are called {stage.name!r}"))
+        if stage.name in (*ENDS, NEXT):
+            found.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
         for key, target in (("pass", stage.on.passed), ("fail", stage.on.fail), ("inconclusive", stage.on.inconclusive)):
-            if target not in (*ENDS, NEXT, *names):
-                there = ", ".join([*ENDS, NEXT, *names])
-                found.append((f"stages[{index}].on.{key}", f"no stage {target!r}; there are {there}"))
+            if target not in there:
+                found.append((index, f"on.{key}", f"no stage {target!r}; there are {', '.join(there)}"))
     return found

@@ -16,7 +16,8 @@ _SMALL_MEAN = 10.0
 
 def normal(key: Keys) -> Floats:
     """Standard normals, by inversion."""
-    return ndtri(uniforms(key))
+    drawn: Floats = ndtri(uniforms(key))
+    return drawn
 
 
 def binomial(n: NDArray[np.int64] | Floats, p: Floats | float, key: Keys) -> Ints:
@@ -82,16 +83,16 @@ def _btrs(n: Floats, p: Floats, key: Keys) -> Floats:
     drawn = np.floor((2.0 * a / us + b) * u + centre)
     open_ = np.flatnonzero((us < 0.07) | (v > v_r))
     tries = 0
-    n, p, key, spread, a, b, centre, v_r = (x[open_] for x in (n, p, key, spread, a, b, centre, v_r))
-    u, v, us, k = u[open_], v[open_], us[open_], drawn[open_]
+    key, u, v, us, k = key[open_], u[open_], v[open_], us[open_], drawn[open_]
+    n, p, spread, a, b, centre, v_r = (x[open_] for x in (n, p, spread, a, b, centre, v_r))
     while open_.size:
         accepted = (us >= 0.07) & (v <= v_r)
         maybe = ~accepted & (k >= 0) & (k <= n)
         accepted[maybe] = _accepts(n[maybe], p[maybe], spread[maybe], a[maybe], b[maybe], us[maybe], v[maybe], k[maybe])
         drawn[open_[accepted]] = k[accepted]
         left = ~accepted
-        open_ = open_[left]
-        n, p, key, spread, a, b, centre, v_r = (x[left] for x in (n, p, key, spread, a, b, centre, v_r))
+        open_, key = open_[left], key[left]
+        n, p, spread, a, b, centre, v_r = (x[left] for x in (n, p, spread, a, b, centre, v_r))
         tries += 1
         u = uniforms(at(key, 2 * tries + 1)) - 0.5
         v = uniforms(at(key, 2 * tries + 2))
@@ -101,7 +102,7 @@ def _btrs(n: Floats, p: Floats, key: Keys) -> Floats:
 
 
 def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Floats, v: Floats, k: Floats) -> NDArray[np.bool_]:
-    """The exact acceptance test of BTRS, with Stirling's corrections in place of log-factorials, which lose digits at large n."""
+    """The exact acceptance test of BTRS; Stirling's corrections in place of log-factorials, which lose digits at large n."""
     alpha = (2.83 + 5.1 / b) * spread
     odds = p / (1.0 - p)
     mode = np.floor((n + 1.0) * p)

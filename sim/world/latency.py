@@ -19,7 +19,9 @@ Array = Floats | float
 class Latency(Protocol):
     """A distribution of service times in seconds."""
 
-    mean_s: float
+    @property
+    def mean_s(self) -> float:
+        """E[L] in seconds."""
 
     def above(self, limit_s: Array) -> Floats:
         """P(L > limit)."""
@@ -138,7 +140,8 @@ class Quantiles:
         part = np.clip((limit - low) / width, 0.0, 1.0)
         inside = part * (low + np.minimum(limit, high)) / 2 + (1 - part) * limit
         per_piece = np.where(high > low, inside, np.minimum(low, limit))
-        return (mass * per_piece).sum(axis=-1)
+        mean: Floats = (mass * per_piece).sum(axis=-1)
+        return mean
 
     def draw(self, rng: np.random.Generator, size: int) -> Floats:
         return np.interp(rng.random(size), self.levels, self.values_s)
@@ -161,25 +164,26 @@ def of(spec: written.Latency) -> Latency:
 
 @dataclass(frozen=True)
 class Bands:
-    """Service times cut at limits, for ticks of a fixed length.
+    """Service times cut at limits, for calls that arrive uniformly in ticks of a fixed length.
 
-    share (..., B) of the calls in each band; late (..., B) the chance that a call of the band, arriving uniformly in a tick, ends
-    after it. Exact as long as no call outlasts a tick.
+    late (...) the chance that a call ends after the tick it arrived in; in_tick, after (..., B) how calls that end in their
+    tick, and those that end after it, spread over the bands. Exact as long as no call outlasts a tick.
     """
 
-    share: Floats
     late: Floats
+    in_tick: Floats
+    after: Floats
 
 
 def bands(latency: Latency, scale: Floats, limits_s: tuple[float, ...], tick_s: float) -> Bands:
-    """The bands of `scale` (...,) times a latency, cut at `limits_s` (increasing): len(limits_s) + 1 of them.
+    """The bands of `scale` (...) times a latency, cut at `limits_s` (increasing): len(limits_s) + 1 of them.
 
-    With L uniform on arrival, P(ends after the tick | band) = E[L | band] / tick; E[L; a < L <= b] follows from
-    E[min(L, x)] and P(L > x).
+    A call of latency L ends after its tick with chance L / tick, so P(band, after) = E[L; band] / tick, and
+    E[L; L <= x] = E[min(L, x)] - x P(L > x).
 
     >>> cut = bands(Exponential(0.1), np.array([1.0]), (0.2,), 10.0)
-    >>> cut.share.round(4).tolist(), cut.late.round(4).tolist()
-    ([[0.8647, 0.1353]], [[0.0069, 0.03]])
+    >>> cut.late.round(4).tolist(), cut.in_tick.round(4).tolist(), cut.after.round(4).tolist()
+    ([0.01], [[0.8674, 0.1326]], [[0.594, 0.406]])
     """
     edges = np.array([0.0, *limits_s]) / scale[..., None]
     above = np.concatenate([latency.above(edges), np.zeros((*scale.shape, 1))], axis=-1)
@@ -188,6 +192,11 @@ def bands(latency: Latency, scale: Floats, limits_s: tuple[float, ...], tick_s: 
     up_to = np.concatenate(
         [latency.limited_mean(edges) - edges * above[..., :-1], np.full((*scale.shape, 1), latency.mean_s)], -1
     )
-    inside = np.diff(up_to, axis=-1) * scale[..., None]
-    late = np.where(share > 0, inside / (tick_s * np.where(share > 0, share, 1.0)), 0.0)
-    return Bands(share=share, late=np.clip(late, 0.0, 1.0))
+    after = np.clip(np.diff(up_to, axis=-1) * scale[..., None] / tick_s, 0.0, share)
+    late = after.sum(axis=-1)
+    return Bands(late=late, in_tick=_shares(share - after), after=_shares(after))
+
+
+def _shares(weights: Floats) -> Floats:
+    total = weights.sum(axis=-1, keepdims=True)
+    return weights / np.where(total > 0, total, 1.0)

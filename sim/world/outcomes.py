@@ -6,6 +6,7 @@ A family answers two questions: what one request would earn (`values`, for the e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,12 +25,20 @@ Ints = NDArray[np.int64]
 class Outcomes(Protocol):
     """One metric's outcomes in a block of replications. Values are integers, in units of the metric's grid."""
 
-    binary: bool
-    mean: Floats
-    """(R, K) in the metric's own units."""
+    @property
+    def binary(self) -> bool:
+        """Whether every value is 0 or 1."""
 
-    def values(self, rng: np.random.Generator, size: int, row: int, arm: int) -> Ints:
-        """(size,) what each of `size` requests would earn from an arm in one replication."""
+    @property
+    def mean(self) -> Floats:
+        """(R, K) in the metric's own units."""
+
+    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
+        """(n,) what each of n requests would earn from an arm in one replication.
+
+        data_row (n,) is the row of the data that a request replays, the same for every arm and metric; others than `Replayed`
+        read its length only.
+        """
 
     def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K)."""
@@ -42,8 +51,9 @@ class Binary:
     mean: Floats
     binary: bool = True
 
-    def values(self, rng: np.random.Generator, size: int, row: int, arm: int) -> Ints:
-        return (rng.random(size) < self.mean[row, arm]).astype(np.int64)
+    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
+        earned: Ints = (rng.random(data_row.size) < self.mean[row, arm]).astype(np.int64)
+        return earned
 
     def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
         total = binomial(n, self.mean[rows], key)
@@ -54,9 +64,9 @@ class Binary:
 class Normal:
     """Normal amounts, rounded to the grid. mean, sd (R, K) in the metric's units.
 
-    The sum of n is drawn as N(n mean, n sd'^2) and the sum of squares about their mean as sd'^2 chi2(n - 1), which are independent
-    (Cochran's theorem), with sd'^2 = sd^2 + grid^2 / 12 (Sheppard) and one rounding to the grid; rounding every value instead
-    differs by less than a grid step in each.
+    The sum of n is drawn as N(n mean, n sd'^2) and the sum of squares about their mean as sd'^2 chi2(n - 1), which are
+    independent (Cochran's theorem), with sd'^2 = sd^2 + grid^2 / 12 (Sheppard) and one rounding to the grid; rounding every
+    value instead differs by less than a grid step in each.
     """
 
     mean: Floats
@@ -64,8 +74,8 @@ class Normal:
     grid: float
     binary: bool = False
 
-    def values(self, rng: np.random.Generator, size: int, row: int, arm: int) -> Ints:
-        drawn = rng.normal(self.mean[row, arm], self.sd[row, arm], size)
+    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
+        drawn = rng.normal(self.mean[row, arm], self.sd[row, arm], data_row.size)
         return np.rint(drawn / self.grid).astype(np.int64)
 
     def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
@@ -86,11 +96,12 @@ class Discrete:
     chance: Floats
     binary: bool = False
 
-    def values(self, rng: np.random.Generator, size: int, row: int, arm: int) -> Ints:
+    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
         levels = np.cumsum(self.chance[arm])
         # Rounding may leave the last level a little below 1, and an atom without a chance must never be drawn.
         levels[np.flatnonzero(self.chance[arm])[-1] :] = 1.0
-        return self.atoms[row, arm][np.searchsorted(levels, rng.random(size), side="right")]
+        earned: Ints = self.atoms[row, arm][np.searchsorted(levels, rng.random(data_row.size), side="right")]
+        return earned
 
     def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
         counts = multinomial(n, self.chance, key)
@@ -102,7 +113,8 @@ class Discrete:
 class Replayed:
     """What a row of the data earns: reward (rows, K) integers on the grid, the same row for every arm of a request.
 
-    `marginal` is what a single arm sees of it; arms are served different requests, so nothing else is ever visible.
+    `marginal` is what a single arm sees of one metric: arms are served different requests. What it sees of several metrics is
+    a `Joint`.
     """
 
     reward: Ints
@@ -117,11 +129,45 @@ class Replayed:
         """(R, K)."""
         return self.marginal.mean
 
-    def values(self, rng: np.random.Generator, size: int, row: int, arm: int) -> Ints:
-        return self.reward[rng.integers(len(self.reward), size=size), arm]
+    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
+        earned: Ints = self.reward[data_row, arm]
+        return earned
 
     def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
         return self.marginal.sums(n, rows, key)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several replayed metrics, which the same row of the data decides together.
+
+    atoms (K, G, M) integers on each metric's grid, of the metrics in `names`; chance (K, G).
+    """
+
+    names: tuple[str, ...]
+    atoms: Ints
+    chance: Floats
+
+    @classmethod
+    def of(cls, outcomes: Mapping[str, Outcomes]) -> Joint | None:
+        """Of all replayed metrics, in the order of their names; None if there are fewer than two."""
+        rewards = {name: outcome.reward for name, outcome in sorted(outcomes.items()) if isinstance(outcome, Replayed)}
+        if len(rewards) < 2:
+            return None
+        table = np.stack(list(rewards.values()), axis=-1)
+        found = [np.unique(table[:, arm], axis=0, return_counts=True) for arm in range(table.shape[1])]
+        atoms = np.zeros((len(found), max(len(values) for values, _ in found), len(rewards)), np.int64)
+        chance = np.zeros(atoms.shape[:2])
+        for arm, (values, counts) in enumerate(found):
+            atoms[arm, : len(values)] = values
+            chance[arm, : len(values)] = counts / len(table)
+        return cls(tuple(rewards), atoms, chance)
+
+    def sums(self, n: Ints, key: Keys) -> dict[str, tuple[Ints, Ints]]:
+        """{metric: (r, K) each, sum and sum of squares} of what n (r, K) requests earn. key (r, K)."""
+        counts = multinomial(n, self.chance, key)[..., None]
+        total, square = (counts * self.atoms).sum(axis=2), (counts * self.atoms**2).sum(axis=2)
+        return {name: (total[..., place], square[..., place]) for place, name in enumerate(self.names)}
 
 
 # The strata of a continuous amount: 40 of equal chance below the 95% point, then each next one holds half of what is left.
@@ -143,7 +189,7 @@ def strata(amount: written.LogNormal | written.Gamma) -> tuple[Floats, Floats]:
         # E[X; X > x] / E[X] of a log-normal is a normal tail, shifted by sigma.
         share_above = ndtr(amount.sigma - z)
     else:
-        x = gammaincinv(amount.shape, below)
+        x: Floats = gammaincinv(amount.shape, below)
         share_above = 1 - gammainc(amount.shape + 1, x)
     above, share_above = np.append(above, 0.0), np.append(share_above, 0.0)
     chance = -np.diff(above)

@@ -13,13 +13,13 @@ def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:
     >>> floored(np.array([[0.0, 1.0]]), 0.05, np.array([[True, True]])).round(9).tolist()
     [[0.05, 0.95]]
     """
-    left = 1 - floor * arms_in.sum(axis=1, keepdims=True)
+    left = np.maximum(1 - floor * arms_in.sum(axis=1, keepdims=True), 0.0)
     return np.where(arms_in, floor + left * shares, 0.0)
 
 
 def floor_problems(floor: float, setting: Setting) -> list[tuple[str, str]]:
-    """The rule that a floor must leave something to allocate."""
+    """The rule that the floors of all arms must fit into the traffic."""
     arms = len(setting.arms)
-    if floor * arms > 1:
+    if floor * arms > 1 + 1e-9:
         return [("floor", f"floor times arms must not exceed 100%, got {floor:g} x {arms} = {floor * arms:.4%}")]
     return []

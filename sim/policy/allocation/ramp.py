@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.policy.base import Allocation, Floats, Setting, View
+from sim.policy.base import Allocation, Floats, Setting, View, whole_ticks
 from sim.units import Duration, Share
 
 
@@ -21,7 +21,11 @@ class Step(BaseModel):
 
 
 class Ramp(Allocation):
-    """Weights that rise step by step; challengers share a step's weight evenly. The last step's weight is then held."""
+    """Weights that rise step by step; the challengers still in share a step's weight evenly. The last step is then held.
+
+    >>> Ramp.model_validate({"steps": [{"weight": "10%", "bake": "1h"}, {"weight": "50%", "bake": "2h"}]}).steps[1]
+    Step(weight=0.5, bake=7200.0)
+    """
 
     kind: Literal["ramp"] = "ramp"
     steps: tuple[Step, ...] = Field(min_length=1, description="the steps, in order")
@@ -32,7 +36,7 @@ class Ramp(Allocation):
         weight = np.array([each.weight for each in self.steps])[step]
         challengers = view.arms_in.copy()
         challengers[:, 0] = False
-        live = weight[:, None] * challengers / np.maximum(challengers.sum(axis=1, keepdims=True), 1)
+        live: Floats = weight[:, None] * challengers / np.maximum(challengers.sum(axis=1, keepdims=True), 1)
         live[:, 0] = 1 - weight
         return live
 
@@ -41,7 +45,7 @@ class Ramp(Allocation):
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         return [
-            (f"steps[{index}].bake", f"must be a whole number of ticks of {setting.tick_s:g} s, got {step.bake:g} s")
+            (key, message)
             for index, step in enumerate(self.steps)
-            if abs(step.bake / setting.tick_s - round(step.bake / setting.tick_s)) > 1e-9
+            for key, message in whole_ticks(f"steps[{index}].bake", step.bake, setting)
         ]

@@ -25,6 +25,9 @@ class FixedHorizon(Evidence):
 
     Controls: the family-wise error of declaring any difference where none is, at `alpha`, at one look. Assumes independent
     requests and samples that are large enough for the normal limit.
+
+    >>> FixedHorizon(sample=1000).planned_sample(Setting(("a", "b"), 1, 10, 600.0, "m", {}))
+    1000
     """
 
     reads_reward: ClassVar[bool] = True
@@ -34,7 +37,9 @@ class FixedHorizon(Evidence):
     alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers")
     power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
     mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric that the test is sized for")
-    sample: int | None = Field(None, ge=2, description="outcomes an arm, instead of a power calculation from `mde`")
+    sample: int | None = Field(
+        None, ge=2, description="outcomes an arm of an even split, instead of a power calculation from `mde`"
+    )
     test: Literal["auto", "z_pooled", "z_unpooled", "welch"] = Field(
         "auto", description="z_pooled for a binary metric and welch for any other, unless named"
     )
@@ -83,15 +88,21 @@ class FixedHorizon(Evidence):
         return findings
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.sample is not None and self.mde is not None:
+            return [("sample", f"and mde are two ways to size one test: give one, got {self.sample} and {self.mde:g}")]
         if self.sample is not None:
             return []
         if self.mde is None:
             return [("mde", "is required: the relative effect to size the test for (or give `sample`, outcomes an arm)")]
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
-        metric = setting.metrics[setting.primary]
+        metric = setting.metrics.get(setting.primary)
+        if metric is None:
+            return []  # said where the metrics are
         if metric.nominal_mean == 0:
-            return [("mde", "a relative effect needs a champion whose nominal mean is not 0")]
+            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
+        if metric.nominal_sd == 0:
+            return [("mde", f"cannot size a test: the champion's registered {metric.name} never varies; give `sample` instead")]
         reached = metric.nominal_mean * (1 + metric.sign * self.mde)
         if metric.binary and not 0 < reached < 1:
             return [("mde", f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]

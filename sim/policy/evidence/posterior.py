@@ -17,10 +17,14 @@ class Posterior(Evidence):
     """Ship the arm that is best with probability `threshold`; give up on one that is best with no more than the rest.
 
     A challenger passes when its posterior probability of being best reaches `threshold`; the arms left then end with nothing
-    declared. It fails when the champion's does, or when its own falls to (1 - threshold) / (arms - 1).
+    declared. It fails when the champion's does, or when its own falls to (1 - threshold) / (challengers still in): what the
+    threshold leaves over, shared out evenly. Two challengers that are equally good can keep each other from passing.
 
     Controls nothing in the frequentist sense: looked at every tick, a threshold of 95% ships a challenger that is no better far
     more often than 5% of the time. The comparison shows how often.
+
+    >>> Posterior(threshold="99%").min_outcomes
+    100
     """
 
     reads_reward: ClassVar[bool] = True
@@ -35,9 +39,10 @@ class Posterior(Evidence):
 
     def judge(self, view: View) -> NDArray[np.int8]:
         known = view.of_total(f"{view.setting.primary}.count")
-        ready = ((known >= self.min_outcomes) | ~view.arms_in).all(axis=1)[:, None]
+        ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1, keepdims=True)
         best = probability_best(view)
-        hopeless = best <= (1 - self.threshold) / (len(view.setting.arms) - 1)
+        challengers = np.maximum(view.arms_in[:, 1:].sum(axis=1, keepdims=True), 1)
+        hopeless = best <= (1 - self.threshold) / challengers
         findings = np.where(hopeless | (best[:, :1] >= self.threshold), Finding.FAIL, Finding.UNDECIDED)
         winner = best >= self.threshold
         won = winner[:, 1:].any(axis=1, keepdims=True)

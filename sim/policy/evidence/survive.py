@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, Setting, View, whole_ticks
 from sim.units import Duration
 
 
@@ -16,6 +16,9 @@ class Survive(Evidence):
     """Pass once the time is up; failing is what the stage's checks do.
 
     Controls nothing: it ships whatever the checks did not catch.
+
+    >>> Survive(duration="1d").duration
+    86400.0
     """
 
     declares: ClassVar[bool] = False
@@ -30,4 +33,4 @@ class Survive(Evidence):
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         if self.duration is None:
             return [("duration", "is required where the allocation has no length of its own")]
-        return []
+        return whole_ticks("duration", self.duration, setting)

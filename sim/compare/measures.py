@@ -1,0 +1,250 @@
+"""What is measured of a policy: a table of measures, each an estimator over its trials.
+
+Measures of risk are over the common horizon, so what happens after a verdict counts too. Measures of time count a
+trial that did not end as the horizon: the mean among those that ended would flatter slow policies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.compare.trials import Floats, Trials
+from sim.stats.intervals import (
+    Estimate,
+    mean_interval,
+    paired_difference,
+    paired_proportion_difference,
+    proportion_interval,
+)
+from sim.stats.risk import cvar
+from sim.stats.survival import restricted_mean
+
+Unit = Literal["share", "s", "requests", "count", "value"]
+Better = Literal["lower", "higher", "none"]
+Column = Callable[[Trials], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of a policy.
+
+    `estimate` takes the trials of one policy. `values` gives one number per trial (n,), in `unit`, NaN where the
+    trial does not meet the measure's condition; it is None where a measure is not a mean of trials (a quantile), and
+    so has no paired difference. `pair` is the interval of the mean of paired differences.
+    """
+
+    name: str
+    label: str
+    unit: Unit
+    better: Better
+    about: str
+    estimate: Callable[[Trials], Estimate]
+    values: Callable[[Trials], Floats] | None
+    pair: Callable[[Floats, Floats, float], Estimate]
+
+    def difference(self, first: Trials, second: Trials, confidence: float = 0.95) -> Estimate | None:
+        """The first policy less the second over their common replications that meet the condition in both.
+
+        The condition is a fact of the world, so it is the same in both. None where there is no paired difference.
+        """
+        if self.values is None:
+            return None
+        _, mine, other = np.intersect1d(
+            first["replication"], second["replication"], assume_unique=True, return_indices=True
+        )
+        a, b = self.values(first)[mine], self.values(second)[other]
+        both = ~(np.isnan(a) | np.isnan(b))
+        return self.pair(a[both], b[both], confidence)
+
+    def to_dict(self) -> dict[str, str]:
+        """What a report says of the measure."""
+        return {"label": self.label, "unit": self.unit, "better": self.better, "about": self.about}
+
+
+def _all(trials: Trials) -> NDArray[Any]:
+    return np.ones(trials.n, np.bool_)
+
+
+def _flag(name: str) -> Column:
+    return lambda trials: trials[name]
+
+
+def _verdict(verdict: str) -> Column:
+    return lambda trials: np.asarray(trials["verdict"] == verdict)
+
+
+def _among(values: Column, condition: Column) -> Callable[[Trials], Floats]:
+    return lambda trials: np.where(condition(trials), values(trials).astype(np.float64), np.nan)
+
+
+def _met(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def _proportion(name: str, label: str, better: Better, about: str, event: Column, condition: Column = _all) -> Measure:
+    values = _among(event, condition)
+
+    def estimate(trials: Trials) -> Estimate:
+        found = _met(values(trials))
+        return proportion_interval(float(found.sum()), found.size)
+
+    return Measure(name, label, "share", better, about, estimate, values, paired_proportion_difference)
+
+
+def _mean(name: str, label: str, unit: Unit, about: str, column: Column, condition: Column = _all) -> Measure:
+    values = _among(column, condition)
+    return Measure(
+        name, label, unit, "lower", about, lambda trials: mean_interval(_met(values(trials))), values, paired_difference
+    )
+
+
+def _time(name: str, label: str, about: str, time_s: Column, condition: Column = _all) -> Measure:
+    def limited(trials: Trials) -> Floats:
+        # NaN is "not by the horizon", and fmin takes the number.
+        return np.asarray(np.fmin(time_s(trials), trials.horizon_s))
+
+    values = _among(limited, condition)
+    return Measure(
+        name, label, "s", "lower", about,
+        lambda trials: restricted_mean(_met(values(trials)), trials.horizon_s), values, paired_difference,
+    )  # fmt: skip
+
+
+def _decided_by(percent: int) -> Measure:
+    return Measure(
+        f"time_to_decision_p{percent}", f"{percent}% decided by", "s", "lower",
+        f"Time by which {percent}% of all trials have a verdict; none where that is not reached by the horizon.",
+        lambda trials: trials.incidence.quantile_interval(percent / 100), None, paired_difference,
+    )  # fmt: skip
+
+
+def _wrongly_shipped(trials: Trials) -> NDArray[Any]:
+    return np.asarray((trials["verdict"] == "ship") & ~trials["shipped_better"])
+
+
+def _kept_at(trials: Trials) -> NDArray[Any]:
+    return np.where(trials["verdict"] == "keep", trials["time_to_decision_s"], np.nan)
+
+
+def _requests_to_decision(trials: Trials) -> NDArray[Any]:
+    return np.fmin(trials["requests_to_decision"], trials["requests"])
+
+
+def _served(trials: Trials) -> NDArray[Any]:
+    return np.asarray(trials["requests"] > 0)
+
+
+def _per_request(name: str, times: float = 1.0) -> Column:
+    return lambda trials: times * trials[name] / np.maximum(trials["requests"], 1)
+
+
+_TABLE = (
+    _proportion("ship", "ships", "none", "Share of trials that end in shipping a challenger.", _verdict("ship")),
+    _proportion(
+        "keep", "keeps", "none",
+        "Share of trials that end in keeping the champion: a rollback, or no winner.", _verdict("keep"),
+    ),
+    _proportion(
+        "inconclusive", "inconclusive", "lower",
+        "Share of trials in which the policy gave up without a winner.", _verdict("inconclusive"),
+    ),
+    _proportion(
+        "undecided", "undecided", "lower",
+        "Share of trials in which the policy is still running at the horizon.", _verdict("undecided"),
+    ),
+    _proportion(
+        "correct", "correct", "higher",
+        "Share of all trials that end in a right verdict: one that leaves an acceptable arm serving that is the best, "
+        "or short of it by less than the smallest effect that matters. Undecided trials count as not correct.",
+        _flag("correct"),
+    ),
+    _proportion(
+        "wrong_ship", "wrong ship", "lower",
+        "Share of trials that ship a challenger that is truly no better than the champion, among trials in which some "
+        "challenger is not.",
+        _wrongly_shipped, _flag("any_not_better"),
+    ),
+    _proportion(
+        "missed_win", "missed win", "lower",
+        "Share of trials that keep the champion, among trials in which some challenger is better by at least the smallest "
+        "effect that matters. Trials without a verdict are not counted as missed; see undecided and inconclusive.",
+        _verdict("keep"), _flag("worth_shipping"),
+    ),
+    _proportion(
+        "false_rollback", "false rollback", "lower",
+        "Share of trials that keep the champion, among trials in which some challenger is better by however little.",
+        _verdict("keep"), _flag("any_better"),
+    ),
+    _proportion(
+        "missed_regression", "missed regression", "lower",
+        "Share of trials that ship a challenger that is truly worse than the champion or breaks a limit, among trials "
+        "in which there is one.",
+        _flag("shipped_worse"), _flag("any_worse"),
+    ),
+    _time(
+        "time_to_decision", "time to decision",
+        "Mean time from start to verdict, a trial without one counting as the whole horizon.", _flag("time_to_decision_s"),
+    ),
+    *(_decided_by(percent) for percent in (20, 50, 80)),
+    _time(
+        "time_to_significance", "time to significance",
+        "Mean time from start until the evidence rule first declares, a trial in which it does not counting as the whole "
+        "horizon.",
+        _flag("time_to_significance_s"),
+    ),
+    _time(
+        "time_to_keep_if_worse", "time to roll back",
+        "Mean time until the champion is kept, among trials in which some challenger is worse or breaks a limit; a trial "
+        "that does not keep it counts as the whole horizon.",
+        _kept_at, _flag("any_worse"),
+    ),
+    _mean(
+        "requests_to_decision", "requests to decision", "requests",
+        "Mean number of live requests until the verdict, a trial without one counting with all of its requests.",
+        _requests_to_decision,
+    ),
+    _mean(
+        "regret", "regret", "value",
+        "What users forgo by the horizon: the best acceptable arm's expected primary metric less the serving arm's, summed "
+        "over live requests, before and after the verdict.",
+        _flag("regret"),
+    ),
+    _mean(
+        "regret_per_1000", "regret per 1,000 requests", "value",
+        "Mean over trials of the regret per 1,000 live requests.", _per_request("regret", 1000.0), _served,
+    ),
+    Measure(
+        "regret_cvar95", "regret in the worst 5%", "value", "lower",
+        "Mean regret of the worst 5% of trials (conditional value at risk).",
+        lambda trials: cvar(trials["regret"], 0.95), None, paired_difference,
+    ),
+    _mean(
+        "harmed_requests", "harmed requests", "requests",
+        "Mean number of live requests served by an arm that is truly worse than the champion.", _flag("harmed_requests"),
+    ),
+    _mean(
+        "peak_exposure", "peak exposure", "share",
+        "Mean of the largest share of live traffic that challengers had at any time.", _flag("peak_exposure"),
+    ),
+    _mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", _flag("errors")),
+    _mean(
+        "slo_violation_rate", "SLO violations", "share",
+        "Mean share of live requests that failed or were slower than the latency objective.",
+        _per_request("slo_violations"), _served,
+    ),
+    _mean(
+        "mirrored_requests", "mirrored requests", "requests",
+        "Mean number of requests that were copied to a challenger without showing its answer.", _flag("mirrored_requests"),
+    ),
+    _mean(
+        "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", _flag("cost_s"),
+    ),
+)  # fmt: skip
+
+MEASURES = {measure.name: measure for measure in _TABLE}
+"""The measures by name, in the order of reports."""

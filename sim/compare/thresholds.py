@@ -1,0 +1,131 @@
+"""Thresholds: rules such as `wrong_ship: "< 5%"` that a run's measures must meet."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from sim.compare.measures import MEASURES, Unit
+from sim.compare.result import Comparison, Judgement
+from sim.compare.trials import BASELINES
+from sim.errors import InputError, Problem
+from sim.stats.intervals import Estimate
+from sim.units import parse_duration, parse_share, shown
+
+_COMPARE: Mapping[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_RULE = r"\s*(<=|>=|<|>)\s*(\S.*?)\s*"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A rule for one measure, of one policy or (None) of every policy but the baselines. `value` is in the measure's unit."""
+
+    measure: str
+    policy: str | None
+    comparison: str
+    value: float
+
+    def holds(self, estimate: float) -> bool:
+        """Whether an estimate meets the rule."""
+        return _COMPARE[self.comparison](estimate, self.value)
+
+
+def parse(key: str, rule: str) -> Threshold:
+    """A threshold from its key (`measure` or `policy.measure`) and its rule.
+
+    The value is a share (`5%`), a duration (`2h`) or a number, as the measure's unit asks. Raises `InputError`.
+
+    >>> parse("wrong_ship", "< 5%")
+    Threshold(measure='wrong_ship', policy=None, comparison='<', value=0.05)
+    >>> parse("canary.time_to_decision_p50", "<= 2h").value
+    7200.0
+    """
+    path = f"thresholds.{key}"
+    policy, _, name = key.rpartition(".")
+    if name not in MEASURES:
+        close = get_close_matches(name, MEASURES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MEASURES)}"
+        raise InputError([Problem(f"no measure {shown(name)}; {hint}", path=path)])
+    match = re.fullmatch(_RULE, rule) if isinstance(rule, str) else None
+    example, read = _READ[MEASURES[name].unit]
+    if match is None:
+        message = f'must be <, <=, > or >= and a value, such as "{example}"; got {shown(rule)}'
+        raise InputError([Problem(message, path=path)])
+    try:
+        value = read(match[2])
+    except InputError as error:
+        raise InputError([Problem(problem.message, path=path) for problem in error.problems]) from None
+    return Threshold(name, policy or None, match[1], value)
+
+
+def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = None) -> list[Problem]:
+    """What is wrong with the thresholds of a scenario; `policies` are the names that a key may start with (default: any).
+
+    >>> print(*problems({"wrong_shipp": "< 5%", "regret": "5", "cannary.correct": "> 80%"}, ["canary"]), sep="\\n")
+    thresholds.wrong_shipp: no measure 'wrong_shipp'; did you mean wrong_ship?
+    thresholds.regret: must be <, <=, > or >= and a value, such as "< 1000"; got '5'
+    thresholds.cannary.correct: no policy 'cannary'; did you mean canary?
+    """
+    found: list[Problem] = []
+    for key, rule in thresholds.items():
+        try:
+            policy = parse(key, rule).policy
+        except InputError as error:
+            found += error.problems
+            continue
+        if policies is not None and policy is not None and policy not in policies:
+            close = get_close_matches(policy, policies, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(policies)}"
+            found.append(Problem(f"no policy {shown(policy)}; {hint}", path=f"thresholds.{key}"))
+    return found
+
+
+def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgement, ...]:
+    """Each threshold applied to each policy that it is about, by the point estimate.
+
+    A measure without an estimate (a condition that no trial meets, a quantile that is not reached, a policy without
+    trials) breaches nothing, with one exception: a time that is not reached by the horizon breaches a rule that it be
+    below a time, for it is at least the horizon. Raises `InputError` for thresholds with `problems`.
+    """
+    kinds = {each["name"]: each["kind"] for each in comparison.run["policies"]}
+    wrong = problems(thresholds, kinds)
+    if wrong:
+        raise InputError(wrong)
+    known = {each.policy: each.measures for each in comparison.policies}
+    found = []
+    for key, rule in thresholds.items():
+        threshold = parse(key, rule)
+        about = [threshold.policy] if threshold.policy else [name for name, kind in kinds.items() if kind not in BASELINES]
+        for policy in about:
+            estimate = known[policy][threshold.measure] if policy in known else Estimate(None, None, None, 0)
+            breached = estimate.estimate is not None and not threshold.holds(estimate.estimate)
+            found.append(Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached))
+    return tuple(found)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError([Problem(f"must be a number, such as 1000; got {shown(text)}")])
+    return number
+
+
+_READ: Mapping[Unit, tuple[str, Callable[[str], float]]] = {
+    "share": ("< 5%", parse_share),
+    "s": ("< 2h", parse_duration),
+    "requests": ("< 1000", _number),
+    "count": ("< 1000", _number),
+    "value": ("< 1000", _number),
+}

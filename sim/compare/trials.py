@@ -1,0 +1,144 @@
+"""The trials of a run folder: one row per policy and replication, by policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import InputError, Problem
+from sim.stats.survival import CumulativeIncidence, cumulative_incidence
+
+Floats = NDArray[np.float64]
+
+BASELINES = ("switch", "hold")
+"""Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
+
+VERDICTS = ("ship", "keep", "inconclusive", "undecided")
+FINITE = ("regret", "harmed_requests", "peak_exposure", "errors", "slo_violations", "mirrored_requests", "cost_s", "requests")
+TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
+FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The n trials of one policy, by ascending replication. Columns (n,) are those of `trials.parquet`; times in seconds.
+
+    >>> trials = Trials("ab", "ab", 10.0, {"replication": np.arange(2), "verdict": np.array(["ship", "keep"])})
+    >>> trials.n, trials.is_baseline, trials["verdict"] == "ship"
+    (2, False, array([ True, False]))
+    """
+
+    policy: str
+    kind: str
+    horizon_s: float
+    columns: Mapping[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+    @property
+    def n(self) -> int:
+        """How many trials."""
+        return len(self.columns["replication"])
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the policy decides at once, on nothing."""
+        return self.kind in BASELINES
+
+    @cached_property
+    def incidence(self) -> CumulativeIncidence:
+        """Share of trials decided by each time, by verdict."""
+        return cumulative_incidence(
+            self["time_to_decision_s"], self["verdict"], self.horizon_s, expected=[v for v in VERDICTS if v != "undecided"]
+        )
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """`run.json` of a run folder. Raises `InputError` where it is not one."""
+    file = folder / "run.json"
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refused)
+    except OSError as error:
+        raise InputError([Problem(f"not a run folder: cannot read run.json ({error.strerror})", file=str(folder))]) from None
+    except ValueError as error:
+        raise InputError([Problem(f"is not JSON: {error}", file=str(file))]) from None
+    missing = [key for key in ("policies", "baseline", "horizon_s") if not isinstance(run, dict) or key not in run]
+    if missing:
+        raise InputError([Problem(f"lacks {', '.join(missing)}", file=str(file))])
+    found: dict[str, Any] = run
+    return found
+
+
+def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
+    """The trials of every policy that has some, in the order of `run["policies"]`.
+
+    Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = folder / "trials.parquet"
+    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE)
+    try:
+        table = pq.ParquetFile(file).read()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError([Problem(f"cannot be read: {error}", file=str(file))]) from None
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=str(file))])
+    columns = {name: table.column(name) for name in wanted}
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.asarray(columns[name].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str)
+        for name in ("policy", "verdict")
+    }
+    arrays["replication"] = columns["replication"].to_numpy().astype(np.int64)
+    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.bool_) for name in FLAGS}
+    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in (*TIMES, *FINITE)}
+    problems = _problems(arrays, run)
+    if problems:
+        raise InputError([Problem(problem, file=str(file)) for problem in problems])
+
+    found = {}
+    for each in run["policies"]:
+        rows = np.flatnonzero(arrays["policy"] == each["name"])
+        if rows.size:
+            # In order of replication, so that float sums do not depend on the order of rows.
+            rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
+            own = {name: array[rows] for name, array in arrays.items()}
+            found[each["name"]] = Trials(each["name"], each["kind"], float(run["horizon_s"]), own)
+    return found
+
+
+def _problems(arrays: Mapping[str, NDArray[Any]], run: Mapping[str, Any]) -> list[str]:
+    problems = []
+    names = [each["name"] for each in run["policies"]]
+    for name, known in (("policy", names), ("verdict", VERDICTS)):
+        strangers = sorted(set(arrays[name].tolist()) - set(known))
+        if strangers:
+            problems.append(f"{name} must be one of {', '.join(known)}, got {strangers[0]!r}")
+    for name in FINITE:
+        odd = np.flatnonzero(~np.isfinite(arrays[name]))
+        if odd.size:
+            problems.append(f"{name} must be finite, got {arrays[name][odd[0]]} in row {odd[0]}")
+    for name in TIMES:
+        odd = np.flatnonzero(arrays[name] < 0)
+        if odd.size:
+            problems.append(f"{name} must not be negative, got {arrays[name][odd[0]]:g} in row {odd[0]}")
+    order = np.lexsort((arrays["replication"], arrays["policy"]))
+    policy, replication = arrays["policy"][order], arrays["replication"][order]
+    twice = np.flatnonzero((policy[1:] == policy[:-1]) & (replication[1:] == replication[:-1]))
+    if twice.size:
+        problems.append(f"policy {policy[twice[0]]} has two rows for replication {replication[twice[0]]}")
+    return problems
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is not a number of JSON")

@@ -1,0 +1,120 @@
+"""Estimates as people read them: 4.2 h, 3.1% (2.2–4.3%), 12.3k ± 0.4k."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from sim.stats.intervals import Estimate
+
+_UNITS = (("s", 1, 60), ("min", 60, 60), ("h", 3600, 24), ("d", 86_400, math.inf))
+_SUFFIXES = ("", "k", "M", "G", "T")
+
+
+def share(value: float) -> str:
+    """A share as a percentage with two significant digits, and never 0% or 100% unless it is.
+
+    >>> share(0.0312), share(0.123), share(0.9996), share(1.0), share(0.0)
+    ('3.1%', '12%', '99.96%', '100%', '0%')
+    """
+    percent = 100 * value
+    # The distance to the nearer end is what a reader of 99.96% looks for.
+    left = min(abs(percent), abs(100 - percent)) or 10.0
+    return f"{_trimmed(percent, min(max(1 - math.floor(math.log10(left)), 0), 9))}%"
+
+
+def duration(seconds: float) -> str:
+    """A duration in the largest unit that keeps it at 1 or more, with two significant digits.
+
+    >>> duration(15_100), duration(120), duration(59.99), duration(1_209_600), duration(0)
+    ('4.2 h', '2 min', '1 min', '14 d', '0 s')
+    """
+    for unit, size, most in _UNITS:
+        count = seconds / size
+        text = _trimmed(count, 1 if abs(count) < 9.95 else 0)
+        if abs(float(text)) < most:
+            break
+    if text == "0" and seconds != 0:
+        return f"{seconds:.2g} s"
+    return f"{text} {unit}"
+
+
+def quantity(value: float) -> str:
+    """A count or an amount with three significant digits.
+
+    >>> quantity(12_345), quantity(812), quantity(999_960), quantity(0.00123), quantity(-4.5e6)
+    ('12.3k', '812', '1M', '0.00123', '-4.5M')
+    """
+    rounded = float(f"{value:.3g}")
+    power = _power(rounded)
+    return f"{rounded / 1000**power:.3g}{_SUFFIXES[power]}"
+
+
+FORMATS = {"share": share, "s": duration, "requests": quantity, "count": quantity, "value": quantity}
+"""How a value of each unit of a measure is written."""
+
+
+def with_interval(estimate: Estimate, unit: str) -> str:
+    """An estimate and its interval; one-sided where the other bound is not known.
+
+    >>> with_interval(Estimate(0.0312, 0.022, 0.0431, 900), "share")
+    '3.1% (2.2–4.3%)'
+    >>> with_interval(Estimate(15_100.0, 14_000.0, None, 900), "s")
+    '4.2 h (at least 3.9 h)'
+    >>> with_interval(Estimate(None, None, None, 0), "s"), with_interval(Estimate(None, 9e5, None, 10), "s")
+    ('no data', 'not reached')
+    """
+    if estimate.estimate is None:
+        return "not reached" if estimate.n else "no data"
+    written = FORMATS[unit]
+    text = written(estimate.estimate)
+    if estimate.lower is not None and estimate.upper is not None:
+        lower, upper = written(estimate.lower), written(estimate.upper)
+        mark = "%" if unit == "share" else upper[upper.find(" ") :] if " " in upper else ""
+        return f"{text} ({lower.removesuffix(mark) if mark else lower}–{upper})"
+    if estimate.lower is not None:
+        return f"{text} (at least {written(estimate.lower)})"
+    return f"{text} (at most {written(estimate.upper)})" if estimate.upper is not None else text
+
+
+def plus_minus(estimate: Estimate) -> str:
+    """A mean, and half the width of its interval in the same multiple.
+
+    >>> plus_minus(Estimate(12_345.0, 11_945.0, 12_745.0, 1000)), plus_minus(Estimate(0.0, 0.0, 0.0, 9))
+    ('12.3k ± 0.4k', '0 ± 0')
+    """
+    if estimate.estimate is None or estimate.lower is None or estimate.upper is None:
+        return "–" if estimate.estimate is None else quantity(estimate.estimate)
+    mean, half = estimate.estimate, (estimate.upper - estimate.lower) / 2
+    power = _power(float(f"{max(abs(mean), half):.3g}"))
+    suffix, scale = _SUFFIXES[power], 1000.0**power
+    digits = 1 - math.floor(math.log10(half / scale)) if half > 0 else 2
+    enough = 2 - math.floor(math.log10(abs(mean / scale))) if mean else digits
+    decimals = max(min(digits, enough), 0)
+    error = _trimmed(half / scale, decimals)
+    if error == "0" and half > 0:
+        error = f"{half / scale:.1g}"
+    return f"{_trimmed(mean / scale, decimals)}{suffix} ± {error}{suffix if error != '0' else ''}"
+
+
+def listed(names: Sequence[str], most: int = 4) -> str:
+    """Names in a sentence.
+
+    >>> listed(["ab"]), listed(["ab", "canary", "shadow"]), listed(["a", "b", "c", "d"], most=2)
+    ('ab', 'ab, canary and shadow', 'a, b and 2 more')
+    """
+    shown = list(names) if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _power(value: float) -> int:
+    power = 0
+    while abs(value) >= 1000 and power < len(_SUFFIXES) - 1:
+        value, power = value / 1000, power + 1
+    return power
+
+
+def _trimmed(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

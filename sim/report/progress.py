@@ -1,0 +1,77 @@
+"""A progress bar with the remaining time, on the terminal's error stream; a line now and then where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from sim.run.simulate import tasks_of
+
+if TYPE_CHECKING:
+    from sim.run.blocks import Task
+    from sim.run.plan import Plan
+    from sim.run.simulate import Watch
+
+_EVERY_S = 10.0
+
+
+class Bar:
+    """Watches tasks finish. Weighs them by replications; tasks of a resumed run do not count towards the speed."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._bar: Any = None
+        self._said = self._started = time.monotonic()
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """A line about what is going on."""
+        if not self._quiet:
+            print(text, file=sys.stderr)
+
+    def start(self, plan: Plan) -> Watch | None:
+        """Begin; answers with what to call for every finished task."""
+        if self._quiet:
+            return None
+        total = sum(task.end - task.first for task in tasks_of(plan))
+        self._started = time.monotonic()
+        if sys.stderr.isatty():
+            return self._on_terminal(total)
+        done = resumed = 0
+
+        def watch(task: Task, again: bool) -> None:
+            nonlocal done, resumed
+            done += task.end - task.first
+            resumed += (task.end - task.first) if again else 0
+            now = time.monotonic()
+            if now - self._said >= _EVERY_S:
+                self._said = now
+                left = (now - self._started) * (total - done) / max(done - resumed, 1)
+                print(f"{done / total:4.0%} played, about {left:.0f} s left", file=sys.stderr)
+
+        return watch
+
+    def _on_terminal(self, total: int) -> Watch:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
+            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._bar.start()
+        row = self._bar.add_task("playing", total=total)
+
+        def watch(task: Task, again: bool) -> None:
+            self._bar.update(row, advance=task.end - task.first, description=f"played {task.policy}")
+
+        return watch

@@ -1,0 +1,67 @@
+"""What a report is made of: the files of a run folder, read and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import InputError, Problem
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished (or interrupted) run: `run.json`, `summary.json`, the scenario's text and the timeline.
+
+    `timeline` holds, for each policy, its columns as arrays (T,) of the T ticks that were kept.
+    """
+
+    run: dict[str, Any]
+    summary: dict[str, Any]
+    scenario: str
+    timeline: dict[str, dict[str, Floats]]
+
+    @property
+    def policies(self) -> list[dict[str, Any]]:
+        """The summary's rows, one a policy that was completed."""
+        return list(self.summary["policies"])
+
+
+def read(folder: Path) -> Source:
+    """Read the files that a report shows. Raises `InputError` naming every file that is missing or unreadable."""
+    problems: list[Problem] = []
+    found: dict[str, Any] = {}
+    readers = {
+        "run.json": lambda file: json.loads(file.read_text(encoding="utf-8")),
+        "summary.json": lambda file: json.loads(file.read_text(encoding="utf-8")),
+        "scenario.yaml": lambda file: file.read_text(encoding="utf-8"),
+        "timeline.parquet": _timeline,
+    }
+    for name, reader in readers.items():
+        file = folder / name
+        try:
+            found[name] = reader(file)
+        except FileNotFoundError:
+            problems.append(Problem("no such file; a report needs a run folder, as `sim run` leaves it", file=str(file)))
+        # pyarrow's errors are ValueErrors and OSErrors, so is a JSON or UTF-8 error.
+        except (OSError, ValueError, KeyError) as error:
+            problems.append(Problem(f"cannot be read: {error}", file=str(file)))
+    if problems:
+        raise InputError(problems)
+    return Source(found["run.json"], found["summary.json"], found["scenario.yaml"], found["timeline.parquet"])
+
+
+def _timeline(file: Path) -> dict[str, dict[str, Floats]]:
+    import pyarrow.parquet as parquet
+
+    with file.open("rb") as opened:
+        table = parquet.read_table(opened)
+    policy = np.asarray(table["policy"].to_pylist(), dtype=object)
+    columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names if name != "policy"}
+    return {name: {key: values[policy == name] for key, values in columns.items()} for name in dict.fromkeys(policy.tolist())}

@@ -1,0 +1,197 @@
+"""Small charts as inline SVG: one canvas, time axes, labels that do not overlap, alternative text."""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sim.report.numbers import number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito, Color Universal Design (2008), without yellow, which is too pale on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK, QUIET, GRID = "#1d2129", "#5a6270", "#e3e6ea"
+FONT = 11.0
+_DAY = 86_400.0
+_DECADES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
+_STEPS = {
+    ("milliseconds", 0.001): (1, 2, 5, 10, 20, 50, 100, 200, 500),
+    ("seconds", 1.0): (1, 2, 5, 10, 15, 30),
+    ("minutes", 60.0): (1, 2, 5, 10, 15, 30),
+    ("hours", 3_600.0): (1, 2, 3, 4, 6, 12),
+    ("days", _DAY): (1, 2, 5, 7, 14, 30, 60, 90, 180, 365),
+}
+
+
+def colour(index: int) -> str:
+    """The colour of policy `index`; after seven they come again, told apart by their labels."""
+    return COLOURS[index % len(COLOURS)]
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Matplotlib's settings for charts whose bytes depend on the data alone, restored afterwards."""
+    import matplotlib as mpl
+
+    settings = {
+        "svg.hashsalt": "sim",
+        "svg.fonttype": "none",
+        "text.parse_math": False,
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "font.size": FONT,
+        "axes.unicode_minus": True,
+        "path.simplify": True,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # The browser draws the text: that the font used to measure it lacks a glyph does not matter.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def canvas(width: float, height: float, *, right: float, left: float = 50.0) -> tuple[Figure, Axes]:
+    """An empty chart of `width` × `height` CSS pixels with margins `left` and `right` for numbers and labels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    figure.patch.set_alpha(0)
+    bottom, top = 40.0, 22.0
+    axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height))
+    axes.patch.set_alpha(0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(QUIET)
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=QUIET, labelsize=FONT - 1, length=3)
+    axes.tick_params(axis="y", length=0)
+    return figure, axes
+
+
+def name_axes(axes: Axes, x: str, y: str) -> None:
+    """Label both axes; y above its axis, where it can be read without turning the head."""
+    axes.set_xlabel(x, color=QUIET, fontsize=FONT - 1, labelpad=5)
+    axes.set_title(y, color=QUIET, fontsize=FONT - 1, loc="left", x=0, pad=8)
+
+
+def log_time(axes: Axes, first_s: float, last_s: float) -> None:
+    """A logarithmic time axis on x from `first_s` > 0 to `last_s`, in round minutes, hours and days."""
+    axes.set_xscale("log")
+    axes.set_xlim(first_s, last_s)
+    stops = [stop for stop in _DECADES if first_s * 0.999 <= stop <= last_s * 1.001]
+    if len(stops) < 2:
+        stops = [first_s, last_s]
+    axes.set_xticks(stops, [_duration(stop) for stop in stops])
+    axes.minorticks_off()
+
+
+def linear_time(axes: Axes, last_s: float) -> str:
+    """A linear time axis on x from 0 to `last_s` with at most eight ticks; returns its unit, such as ``days``."""
+    axes.set_xlim(0, last_s)
+    steps = [(unit, length, step) for (unit, length), sizes in _STEPS.items() for step in sizes]
+    unit, length, step = next((each for each in steps if last_s / (each[1] * each[2]) < 7.5), steps[-1])
+    stops = [step * place for place in range(math.floor(last_s / (length * step) * 1.001) + 1)]
+    axes.set_xticks([stop * length for stop in stops], [f"{stop:g}" for stop in stops])
+    return unit
+
+
+def readable_y(axes: Axes, unit: str) -> None:
+    """Few ticks on y, written as the rest of the report writes `unit`."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, unit)))
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
+    """Label each curve (name, last value, colour) to the right of the axes, with a leader from its end."""
+    height = axes.get_position().height * axes.figure.get_figheight() * 72
+    width = axes.get_position().width * axes.figure.get_figwidth() * 72
+    scale, inverse = axes.transData, axes.transAxes.inverted()
+    left = axes.get_xlim()[0]
+    points = [float(inverse.transform(scale.transform((left, value)))[1]) * height for _, value, _ in ends]
+    for (name, _, shade), point, place in zip(ends, points, spread(points, FONT + 2, 0, height), strict=True):
+        axes.plot(
+            [1, 1 + 4 / width, 1 + 12 / width, 1 + 15 / width],
+            [point / height, point / height, place / height, place / height],
+            color=shade, linewidth=1.2, transform=axes.transAxes, clip_on=False, solid_capstyle="butt",
+        )  # fmt: skip
+        axes.text(
+            1 + 18 / width, place / height, shortened(name, 14), color=INK, fontsize=FONT - 1,
+            va="center_baseline", transform=axes.transAxes,
+        )  # fmt: skip
+
+
+def spread(points: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Move `points` apart to at least `gap`, in their order and inside [low, high], as far as there is room.
+
+    >>> spread([5.0, 0.0, 5.0], 2.0, 0.0, 6.0)
+    [4.0, 0.0, 6.0]
+    """
+    if len(points) > 1:
+        gap = min(gap, (high - low) / (len(points) - 1))
+    order = sorted(range(len(points)), key=points.__getitem__)
+    placed = [min(max(points[index], low), high) for index in order]
+    for place in range(1, len(placed)):
+        placed[place] = max(placed[place], placed[place - 1] + gap)
+    for place in range(len(placed) - 1, -1, -1):
+        ceiling = high if place == len(placed) - 1 else placed[place + 1] - gap
+        placed[place] = min(placed[place], ceiling)
+    result = [0.0] * len(points)
+    for index, value in zip(order, placed, strict=True):
+        result[index] = value
+    return result
+
+
+def shortened(name: str, longest: int) -> str:
+    """A name that fits a label; the data table beside the chart has all of it.
+
+    >>> shortened("thompson-with-a-floor", 14)
+    'thompson-with…'
+    """
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def inline(figure: Figure, key: str, title: str, description: str) -> str:
+    """The chart as an `<svg>` element for an HTML page, with a title and a description for those who cannot see it.
+
+    `key` (letters, digits and -) must be unique in the page: every id in the element starts with it.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)
+    view = re.search(r'viewBox="([^"]*)"', text)
+    start, end = text.index(">", text.index("<svg")) + 1, text.rindex("</svg>")
+    body = text[start:end]
+    body = re.sub(r'\bid="', f'id="{key}-', body)
+    body = re.sub(r'\bxlink:href="#', f'href="#{key}-', body)
+    body = re.sub(r"url\(#", f"url(#{key}-", body)
+    # A hundredth of a pixel is finer than any screen or printer.
+    body = re.sub(r"(?<= d=\")[^\"]*", lambda path: re.sub(r"\d+\.\d{3,}", _hundredth, path[0]), body)
+    body = re.sub(r"\s*\n\s*", "\n", body).strip()
+    assert view is not None
+    return (
+        f'<svg viewBox="{view[1]}" role="img" aria-labelledby="{key}-title {key}-desc">\n'
+        f'<title id="{key}-title">{html.escape(title)}</title>\n<desc id="{key}-desc">{html.escape(description)}</desc>\n'
+        f"{body}\n</svg>"
+    )
+
+
+def _hundredth(match: re.Match[str]) -> str:
+    return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _duration(seconds: float) -> str:
+    for length, unit in ((_DAY, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")):
+        if seconds >= length * 0.999:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds * 1_000:.3g} ms"

@@ -1,0 +1,72 @@
+"""Blocks: a fixed number of replications run together, the unit of work and of checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.engine.choose import make
+from sim.policy.forms import Form, build
+from sim.run.trial import Play, play
+from sim.world.world import Truth, World
+
+# Replications times ticks of a block: what its arrivals take in memory is 16 bytes of each.
+_CELLS = {"aggregate": 3_000_000, "simpy": 100_000}
+_MOST_ROWS = {"aggregate": 1_000, "simpy": 25}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One policy in one block of replications, from `first` up to but without `end`."""
+
+    policy: str
+    block: int
+    first: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """What its checkpoint is called."""
+        return f"{self.policy}.{self.first}-{self.end}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker needs to play any task."""
+
+    world: World
+    forms: Mapping[str, Form]
+    engine: str
+    samples: int
+
+
+def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str) -> list[Task]:
+    """Every policy in every block, policy by policy, so that an interrupt leaves finished policies.
+
+    >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
+    ['a.0-1000', 'a.1000-1500', 'b.0-1000', 'b.1000-1500']
+    """
+    rows = max(1, min(_MOST_ROWS[engine], _CELLS[engine] // ticks))
+    firsts = range(0, replications, rows)
+    return [
+        Task(policy, block, first, min(first + rows, replications))
+        for policy in policies
+        for block, first in enumerate(firsts)
+    ]
+
+
+class Player:
+    """Plays tasks, one after another. A block's truth is the same for every policy, so the last one is kept."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self._kept: tuple[int, int, Truth] | None = None
+
+    def play(self, task: Task) -> Play:
+        """The same bits wherever and whenever it is played."""
+        if self._kept is None or self._kept[:2] != (task.first, task.end):
+            self._kept = (task.first, task.end, self.work.world.realise(np.arange(task.first, task.end)))
+        policy = build(self.work.forms[task.policy], self.work.forms, self.work.world.arms)
+        return play(self._kept[2], policy, make(self.work.engine), self.work.samples)

@@ -1,0 +1,74 @@
+"""Playing all tasks, on one process or several, with checkpoints."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+
+from sim.run.blocks import Player, Task, Work
+from sim.run.trial import Play
+
+Progress = Callable[[Task], None]
+
+# Below this many replications times ticks a second process costs more to start than it saves.
+_WORTH_A_PROCESS = 1_500_000
+
+
+def workers_for(tasks: Sequence[Task], ticks: int, asked: int | None) -> int:
+    """How many processes to use: as asked, or the machine's, but no more than the work is worth."""
+    if asked is not None:
+        return max(1, min(asked, len(tasks)))
+    cells = sum(task.end - task.first for task in tasks) * ticks
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if cells < _WORTH_A_PROCESS else max(1, min(available, len(tasks)))
+
+
+def execute(work: Work, tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Play]]:
+    """Every task with what came of it, in the order in which they finish. Closing the iterator stops the workers."""
+    if workers == 1:
+        player = Player(work)
+        for task in tasks:
+            yield task, player.play(task)
+        return
+    # A fresh interpreter a worker: forking a process that holds a database connection or a thread is not safe.
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
+        try:
+            waiting: dict[Future[Play], Task] = {}
+            left = iter(tasks)
+            for task in left:
+                waiting[pool.submit(_play, task)] = task
+                if len(waiting) < 2 * workers:
+                    continue
+                yield from _finished(waiting)
+            while waiting:
+                yield from _finished(waiting)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+
+
+def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:
+    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+    for future in done:
+        yield waiting.pop(future), future.result()
+
+
+_player: Player | None = None
+
+
+def _start(work: Work) -> None:
+    global _player
+    # An interrupt is the parent's to handle: it stops the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _player = Player(work)
+
+
+def _play(task: Task) -> Play:
+    assert _player is not None
+    return _player.play(task)

@@ -1,0 +1,59 @@
+"""From plays to the tables of a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.policy.base import Verdict
+from sim.run.trial import Play
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_VERDICTS = np.array([verdict.name.lower() for verdict in Verdict])
+
+
+def trials(policy: str, plays: Sequence[Play], arms: Sequence[str]) -> pd.DataFrame:
+    """One row a replication of one policy; plays in the order of their replications."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {name: np.concatenate([play.columns[name] for play in plays]) for name in plays[0].columns}
+    names = np.array([*arms, None], dtype=object)
+    columns["verdict"] = _VERDICTS[columns["verdict"]]
+    columns["shipped_arm"] = names[columns["shipped_arm"]]
+    columns["best_arm"] = names[columns["best_arm"]]
+    return pd.DataFrame({"policy": policy, **columns})
+
+
+def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: float) -> pd.DataFrame:
+    """One row a sampled tick of one policy: quantiles over its replications."""
+    import pandas as pd
+
+    ticks = plays[0].ticks
+    decided = np.concatenate([play.decided for play in plays])[:, None]
+    verdict = np.concatenate([play.verdict for play in plays])[:, None]
+    done = (decided >= 0) & (decided <= ticks)
+    columns: dict[str, Any] = {
+        "policy": policy,
+        "tick": ticks,
+        "time_s": ticks * tick_s,
+        "decided": done.mean(axis=0),
+        "shipped": (done & (verdict == Verdict.SHIP)).mean(axis=0),
+        "kept": (done & (verdict == Verdict.KEEP)).mean(axis=0),
+        "inconclusive": (done & (verdict == Verdict.INCONCLUSIVE)).mean(axis=0),
+    }
+    regret = np.concatenate([play.regret for play in plays])
+    columns["regret_mean"] = regret.mean(axis=0)
+    for level, values in zip((5, 50, 95), np.quantile(regret, [0.05, 0.5, 0.95], axis=0), strict=True):
+        columns[f"regret_q{level:02d}"] = values
+    live = np.concatenate([play.live for play in plays])
+    mirror = np.concatenate([play.mirror for play in plays])
+    for place, arm in enumerate(arms):
+        columns[f"weight.{arm}.mean"] = live[..., place].mean(axis=0)
+        for level, values in zip((5, 50, 95), np.quantile(live[..., place], [0.05, 0.5, 0.95], axis=0), strict=True):
+            columns[f"weight.{arm}.q{level:02d}"] = values
+        columns[f"mirror.{arm}.mean"] = mirror[..., place].mean(axis=0)
+    return pd.DataFrame(columns)

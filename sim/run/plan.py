@@ -1,0 +1,106 @@
+"""From a scenario file to everything a run needs: versions resolved, data scored, world built, engine chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.engine.choose import Choice, choose
+from sim.errors import InputError, Problem
+from sim.policy.forms import Form, build
+from sim.policy.machine import StagedPolicy
+from sim.registry.versions import Version, resolve
+from sim.scenario.check import check
+from sim.scenario.loading import Document, read_yaml, validate
+from sim.scenario.schema import Scenario
+from sim.world.build import build as build_world
+from sim.world.world import World
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from sim.registry.data import Data
+
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run: what was asked, what is true, who plays. `digest` names the resolved scenario with its versions and data."""
+
+    scenario: Scenario
+    versions: tuple[Version, ...]
+    data: Data | None
+    world: World
+    engine: Choice
+    digest: str
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        """The policies by name."""
+        return {policy.name: policy for policy in self.scenario.policies}
+
+    def policy(self, name: str) -> StagedPolicy:
+        """A fresh agent of one policy."""
+        return build(self.forms[name], self.forms, self.scenario.arms)
+
+    def resolved(self) -> dict[str, Any]:
+        """The scenario with aliases resolved to versions and defaults written out."""
+        dumped = self.scenario.dump()
+        for model, version in zip(dumped["models"], self.versions, strict=True):
+            model["uri"] = version.pinned
+        return dumped
+
+
+def read(path: Path, extra: Iterable[Problem] | None = None) -> tuple[Scenario, Document]:
+    """A scenario file, checked as far as it goes without the registry. Raises `InputError` with every problem at its line."""
+    document = read_yaml(path)
+    scenario = validate(document, Scenario)
+    refuse(document, [*check(scenario), *(extra or ())])
+    return scenario, document
+
+
+def refuse(document: Document, problems: Iterable[Problem]) -> None:
+    """Raise every problem at its place in the document, if there are any."""
+    placed = sorted((document.place(problem) for problem in problems), key=lambda each: (each.line, each.column))
+    if placed:
+        raise InputError(placed)
+
+
+def prepare(scenario: Scenario, document: Document, client: MlflowClient, cache: Path | None) -> Plan:
+    """Resolve, score and build. Loads real models from the client's registry, which runs their code."""
+    try:
+        versions = resolve([(model.arm, model.uri) for model in scenario.models], client)
+        base = Path(document.path).resolve().parent
+        data, table = None, None
+        if any(version.kind == "replay" for version in versions):
+            from sim.registry.data import load_data
+            from sim.registry.replay import replay
+
+            if scenario.data is None:
+                raise InputError([Problem("is required: real model versions are replayed on a data set", path="data")])
+            data = load_data(scenario.data, base)
+            rewards = {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
+            table = replay(versions, data, rewards, client, cache)
+        world = build_world(scenario, versions, table)
+        engine = choose(scenario.engine, world)
+    except InputError as error:
+        raise InputError([document.place(problem) for problem in error.problems]) from error
+    if scenario.data is not None and scenario.data.file is not None:
+        absolute = scenario.data.model_copy(update={"file": str((base / scenario.data.file).resolve())})
+        scenario = scenario.model_copy(update={"data": absolute})
+    return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, engine))
+
+
+def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, engine: Choice) -> str:
+    said = scenario.dump()
+    if data is not None:
+        # The data's content counts, not the path it lies at.
+        said["data"] = {**said["data"], "file": None, "digest": data.digest}
+    said["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
+    text = json.dumps([VERSION, engine.name, said], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

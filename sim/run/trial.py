@@ -1,0 +1,140 @@
+"""The loop: one policy in a block of replications, from start to horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.base import Ledger
+from sim.engine.choose import Maker
+from sim.policy.base import Routing, Verdict
+from sim.policy.machine import StagedPolicy, Verdicts
+from sim.world.world import Truth
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Play:
+    """What came of a policy in a block: a row a replication, and samples of the way there.
+
+    columns {name: (R,)} as in trials.parquet; regret (R, P), live and mirror (R, P, K) at `ticks` (P,) completed ticks; decided
+    (R,) the tick of the verdict or -1; verdict (R,).
+    """
+
+    columns: dict[str, NDArray[Any]]
+    ticks: NDArray[np.int64]
+    regret: Floats
+    live: Floats
+    mirror: Floats
+    decided: NDArray[np.int64]
+    verdict: NDArray[np.int8]
+
+
+def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -> Play:
+    """Play a policy until every replication is decided or the horizon is reached, then settle what each verdict costs."""
+    world = truth.world
+    setting = world.setting(truth.rows)
+    engine = make_engine(truth, policy.needs(setting), policy.mirrors())
+    way = _Way(truth, sample_ticks(world.ticks, samples))
+    routing = policy.start(setting)
+    way.note(0, routing, engine.ledger)
+    while routing.rows.size and engine.tick < world.ticks:
+        telemetry = engine.step(routing)
+        routing = policy.step(telemetry)
+        way.note(engine.tick, routing, engine.ledger)
+    verdicts = policy.verdicts
+    before = engine.ledger.regret
+    engine.settle(verdicts.arm, verdicts.decided_tick)
+    regret, live = way.filled(verdicts, before, engine.ledger)
+    columns = _columns(truth, verdicts, engine.ledger)
+    return Play(columns, way.ticks, regret, live, way.mirror, verdicts.decided_tick, verdicts.verdict)
+
+
+def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
+    """Completed ticks at which the way is sampled: 0, the horizon, and at most `samples` in all.
+
+    >>> sample_ticks(10, 6).tolist()
+    [0, 2, 4, 6, 8, 10]
+    """
+    return np.unique(np.rint(np.linspace(0, ticks, min(samples, ticks + 1))).astype(np.int64))
+
+
+class _Way:
+    """Samples of routing and regret while a block is played."""
+
+    def __init__(self, truth: Truth, ticks: NDArray[np.int64]) -> None:
+        self.ticks = ticks
+        shape = (truth.rows, ticks.size, len(truth.world.arms))
+        self.regret = np.zeros(shape[:2])
+        self.live = np.zeros(shape)
+        self.mirror = np.zeros(shape)
+        self._next = 0
+
+    def note(self, done: int, routing: Routing, ledger: Ledger) -> None:
+        if self._next < self.ticks.size and self.ticks[self._next] == done:
+            rows = routing.rows
+            self.regret[rows, self._next] = ledger.regret[rows]
+            self.live[rows, self._next] = routing.live
+            self.mirror[rows, self._next] = routing.mirror
+            self._next += 1
+
+    def filled(self, verdicts: Verdicts, before: Floats, ledger: Ledger) -> tuple[Floats, Floats]:
+        """With what follows a verdict: all traffic to one arm, and its gap on every request."""
+        decided = verdicts.decided_tick
+        after = (decided[:, None] >= 0) & (self.ticks >= decided[:, None])
+        arrived = np.concatenate([np.zeros((len(decided), 1), np.int64), ledger.arrived], axis=1)
+        since = arrived[:, self.ticks] - np.take_along_axis(arrived, np.maximum(decided, 0)[:, None], axis=1)
+        gap = np.take_along_axis(ledger.gap, verdicts.arm[:, None], axis=1)
+        regret = np.where(after, before[:, None] + gap * since, self.regret)
+        only = verdicts.arm[:, None] == np.arange(self.live.shape[2])
+        live = np.where(after[..., None], only[:, None, :], self.live)
+        self.mirror[after] = 0.0
+        return regret, live
+
+
+def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
+    world = truth.world
+    rows = np.arange(truth.rows)
+    decided = verdicts.verdict != Verdict.UNDECIDED
+    shipped = verdicts.verdict == Verdict.SHIP
+    better, worse, matters = truth.better(), truth.worse(), truth.matters()
+    shipped_better = shipped & better[rows, verdicts.arm]
+    champion = truth.value[:, :1]
+    margin = world.smallest_effect * np.abs(champion[:, 0])
+    best_value = truth.value[rows, truth.best]
+    near_best = best_value - truth.value[rows, verdicts.arm] <= margin + 1e-12
+    kept = verdicts.verdict == Verdict.KEEP
+    seconds = world.tick_s
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(truth.acceptable, (truth.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
+    arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
+    return {
+        "replication": np.asarray(truth.replications, np.int64),
+        "verdict": verdicts.verdict.astype(np.int8),
+        "shipped_arm": np.where(shipped, verdicts.arm, -1),
+        "best_arm": truth.best,
+        "correct": (shipped_better & near_best) | (kept & ~matters.any(axis=1)),
+        "decided": decided,
+        "time_to_decision_s": np.where(decided, verdicts.decided_tick * seconds, np.nan),
+        "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
+        "requests_to_decision": np.where(decided, arrived[rows, np.maximum(verdicts.decided_tick, 0)], np.nan),
+        "regret": ledger.regret,
+        "harmed_requests": ledger.harmed,
+        "peak_exposure": ledger.peak_exposure,
+        "errors": ledger.errors,
+        "slo_violations": ledger.slo_violations,
+        "mirrored_requests": ledger.mirrored.sum(axis=1),
+        "cost_s": ledger.cost_s,
+        "requests": ledger.arrived[:, -1],
+        "shipped_better": shipped_better,
+        "shipped_worse": shipped & worse[rows, verdicts.arm],
+        "any_better": better[:, 1:].any(axis=1),
+        "any_not_better": (~better[:, 1:]).any(axis=1),
+        "any_worse": worse[:, 1:].any(axis=1),
+        "worth_shipping": matters[:, 1:].any(axis=1),
+        "best_effect": np.where(np.isfinite(relative), relative, np.nan),
+    }

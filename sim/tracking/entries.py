@@ -1,0 +1,226 @@
+"""What the record of a run says: one entry for the scenario and one for each policy. Knows no server."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sim.errors import InputError, Problem
+from sim.tracking.folder import Interval, PolicyName, PolicySummary, RunFolder
+from sim.tracking.names import safe_names
+
+KEY = "sim.key"
+LOGGED = "sim.logged"
+
+POINTS = 200
+"""The most points that are logged of a series of the timeline."""
+
+_PARAM = 500
+_TAG = 5000
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series; `tick` counts ticks completed."""
+
+    key: str
+    value: float
+    tick: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One MLflow run: `estimates` are metrics of one value, `series` of one a tick, all finite.
+
+    `key` tells it from every other, so that it is found again and never made twice.
+    """
+
+    key: str
+    name: str
+    params: Mapping[str, str]
+    tags: Mapping[str, str]
+    estimates: Mapping[str, float]
+    series: tuple[Point, ...] = ()
+
+
+def scenario_entry(folder: RunFolder) -> Entry:
+    """The parent: what was asked, which versions took part, and every policy's estimates side by side."""
+    record, summary = folder.record, folder.summary
+    params = {
+        "name": record.name,
+        **_shared(folder),
+        "arms": ", ".join(record.arms),
+        "policies": ", ".join(policy.name for policy in record.policies),
+        "baseline": record.baseline,
+        "primary": record.primary.name,
+        "smallest_effect": _number(record.smallest_effect),
+    }
+    if record.requests_expected is not None:
+        params["requests_expected"] = _number(record.requests_expected)
+    if record.data is not None:
+        params["data"] = record.data.name
+    tags = {"sim.kind": "scenario", **_tags(folder), **_lineage(folder)}
+    if summary is not None and summary.thresholds:
+        tags["sim.thresholds"] = "breached" if any(each.breached for each in summary.thresholds) else "met"
+    note = "\n\n".join(text for text in (record.question, summary.verdict if summary else "") if text)
+    if note:
+        tags["mlflow.note.content"] = note
+    estimates: dict[str, float] = {}
+    names = safe_names(policy.name for policy in record.policies)
+    for policy, found in _summaries(folder):
+        if found is not None:
+            estimates |= _estimates(f"{names[policy.name]}/", found.measures, bounds=False)
+    return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates)
+
+
+def policy_entries(folder: RunFolder) -> list[Entry]:
+    """The nested runs: each policy that ran to its end, its settings, estimates with bounds, and timeline.
+
+    Raises `InputError` where the timeline cannot be read.
+    """
+    record = folder.record
+    settings = {str(each.get("name")): each for each in _list(folder.scenario.get("policies")) if isinstance(each, Mapping)}
+    series = _timeline(folder)
+    entries = []
+    for policy, summary in _summaries(folder):
+        flat = dict(_flat({key: value for key, value in settings.get(policy.name, {}).items() if key not in ("name", "kind")}))
+        names = safe_names(flat)
+        own = {names[key]: value for key, value in flat.items()}
+        params = {**own, "policy": policy.name, "kind": policy.kind, **_shared(folder)}
+        key = f"{record.key} {policy.name}"
+        tags = {"sim.kind": "policy", **_tags(folder), "sim.policy": policy.name, KEY: key}
+        estimates: dict[str, float] = {}
+        if summary is not None:
+            estimates = {**_estimates("", summary.measures), **_estimates("difference/", summary.differences)}
+        entries.append(_entry(key, policy.name, params, tags, estimates, series.get(policy.name, ())))
+    return entries
+
+
+def _entry(
+    key: str,
+    name: str,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    estimates: Mapping[str, float],
+    series: Sequence[Point] = (),
+) -> Entry:
+    return Entry(
+        key=key,
+        name=_cut(name, 200) or "unnamed",
+        params={key: _cut(value, _PARAM) for key, value in params.items()},
+        tags={key: _cut(value, _TAG) for key, value in tags.items()},
+        estimates=estimates,
+        series=tuple(series),
+    )
+
+
+def _shared(folder: RunFolder) -> dict[str, str]:
+    record = folder.record
+    return {
+        "seed": str(record.seed),
+        "replications": str(record.replications),
+        "horizon_s": _number(record.horizon_s),
+        "tick_s": _number(record.tick_s),
+        "engine": record.engine,
+        "sim_version": record.sim_version,
+    }
+
+
+def _tags(folder: RunFolder) -> dict[str, str]:
+    return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name, "sim.status": folder.record.status}
+
+
+def _lineage(folder: RunFolder) -> dict[str, str]:
+    names = safe_names(version.arm for version in folder.record.versions)
+    tags = {}
+    for version in folder.record.versions:
+        arm = f"sim.arm.{names[version.arm]}"
+        tags |= {f"{arm}.model": version.name, f"{arm}.version": version.version, f"{arm}.uri": version.uri}
+        if version.model_id:
+            tags[f"{arm}.model_id"] = version.model_id
+    return tags
+
+
+def _summaries(folder: RunFolder) -> Iterator[tuple[PolicyName, PolicySummary | None]]:
+    found = {each.policy: each for each in folder.summary.policies} if folder.summary else {}
+    return ((policy, found.get(policy.name)) for policy in folder.policies)
+
+
+def _estimates(prefix: str, intervals: Mapping[str, Interval | None], *, bounds: bool = True) -> dict[str, float]:
+    names = safe_names(intervals)
+    found: dict[str, float | None] = {}
+    for measure, interval in intervals.items():
+        if interval is not None:
+            key = prefix + names[measure]
+            found[key] = interval.estimate
+            if bounds:
+                found |= {f"{key}.lower": interval.lower, f"{key}.upper": interval.upper}
+    return {key: value for key, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
+    """Policy → points of all its series."""
+    file = folder.file("timeline.parquet")
+    if file is None:
+        return {}
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file)
+        policies = np.asarray(table.column("policy").to_pylist(), dtype=object)
+        ticks = table.column("tick").to_numpy().astype(np.int64)
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        message = f"is corrupt: {str(error).strip().splitlines()[0][:200]}"
+        raise InputError([Problem(message, file=str(file))]) from error
+    numeric = [
+        field.name
+        for field in table.schema
+        if field.name not in ("tick", "time_s") and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+    ]
+    names = safe_names(numeric)
+    columns = {name: np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in numeric}
+    found: dict[str, list[Point]] = {}
+    for policy in folder.policies:
+        rows = np.flatnonzero(policies == policy.name)
+        kept = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
+        found[policy.name] = [
+            Point(f"timeline/{names[name]}", value, tick)
+            for name, values in columns.items()
+            for tick, value in zip(ticks[kept].tolist(), values[kept].tolist(), strict=True)
+            if math.isfinite(value)
+        ]
+    return found
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Settings as dotted keys; a list is one value.
+
+    >>> dict(_flat({"evidence": {"kind": "posterior", "threshold": 0.95}, "split": ["50%", "50%"]}))
+    {'evidence.kind': 'posterior', 'evidence.threshold': '0.95', 'split': '["50%", "50%"]'}
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _flat(each, f"{prefix}.{key}" if prefix else str(key))
+    elif isinstance(value, float):
+        yield prefix, _number(value)
+    elif isinstance(value, list | tuple | bool):
+        yield prefix, json.dumps(value, default=str)
+    elif value is not None:
+        yield prefix, str(value)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _number(value: float) -> str:
+    return format(value, ".10g")
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -1,0 +1,45 @@
+"""`tracking.json`: where a run folder was last logged, or should have been. Logging works without it."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sim.run.folder import write_json
+
+FILE = "tracking.json"
+
+
+class Marker(BaseModel):
+    """What the file holds. `tracking_uri` without a password; `logged_at` in ISO 8601 once `complete`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    tracking_uri: str
+    experiment_id: str | None = None
+    run_id: str | None = None
+    logged_at: str | None = None
+    complete: bool = False
+
+
+def read_marker(folder: Path) -> Marker | None:
+    """The folder's marker; None where there is none that can be read."""
+    try:
+        return Marker.model_validate_json((folder / FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def write_marker(folder: Path, marker: Marker) -> None:
+    """Write the marker; not where the folder takes no files, for it is a convenience and the record is elsewhere.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_marker(Path(folder), Marker(tracking_uri="http://mlflow.example.org"))
+    ...     read_marker(Path(folder)).complete
+    False
+    """
+    with contextlib.suppress(OSError):
+        write_json(folder / FILE, marker.model_dump())

@@ -1,0 +1,114 @@
+"""The main job, end to end: scenario file in, run folder with comparison and report out, logged to MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, TrackingError
+
+if TYPE_CHECKING:
+    from sim.compare.comparison import Comparison
+    from sim.run.plan import Plan
+    from sim.run.simulate import Watch
+    from sim.scenario.schema import Scenario
+    from sim.tracking.track import Tracked
+
+REPORTS = Path("reports")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run led to. `comparison` is None where an interrupt came before any policy was finished."""
+
+    folder: Path
+    comparison: Comparison | None
+    tracked: Tracked | None
+    tracking_error: TrackingError | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """130 interrupted, 3 a threshold is breached, 4 saved but not logged, else 0."""
+        if self.interrupted:
+            return EXIT_INTERRUPTED
+        if self.comparison is not None and any(row.breached for row in self.comparison.thresholds):
+            return EXIT_THRESHOLD
+        return EXIT_TRACKING if self.tracking_error else EXIT_OK
+
+
+def load_scenario(path: str | Path) -> Scenario:
+    """Read and check a scenario file, as far as that goes without the registry.
+
+    Raises `sim.errors.InputError` with every problem, each at its file:line:column.
+    """
+    from sim.compare.thresholds import problems
+    from sim.run.plan import read, refuse
+
+    scenario, document = read(Path(path))
+    refuse(document, problems(scenario.thresholds))
+    return scenario
+
+
+def run_scenario(
+    path: str | Path,
+    *,
+    reports: str | Path = REPORTS,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    experiment: str | None = None,
+    workers: int | None = None,
+    log: bool = True,
+    planned: Callable[[Plan], Watch | None] | None = None,
+) -> Outcome:
+    """Run a scenario file: resolve its models, play every policy, compare, report, log to MLflow.
+
+    Real model versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their
+    code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
+    disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
+    """
+    from sim.compare.thresholds import problems
+    from sim.registry.store import client, default_uri
+    from sim.run.plan import prepare, read, refuse
+    from sim.run.simulate import simulate
+
+    scenario, document = read(Path(path))
+    refuse(document, problems(scenario.thresholds))
+    store = client(registry_uri or tracking_uri or default_uri())
+    folder = Path(reports)
+    plan = prepare(scenario, document, store, folder / ".predictions")
+    watch = planned(plan) if planned else None
+    run = simulate(plan, folder, workers=workers, watch=watch)
+    if not run.completed:
+        return Outcome(run.folder, None, None, None, run.interrupted)
+    comparison = report_run(run.folder)
+    if not log:
+        return Outcome(run.folder, comparison, None, None, run.interrupted)
+    try:
+        tracked = track_run(run.folder, tracking_uri=tracking_uri, experiment=experiment)
+    except TrackingError as error:
+        return Outcome(run.folder, comparison, None, error, run.interrupted)
+    return Outcome(run.folder, comparison, tracked, None, run.interrupted)
+
+
+def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
+    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
+    from sim.compare.comparison import compare
+    from sim.report import html, markdown
+
+    folder = Path(folder)
+    comparison = compare(folder, baseline)
+    comparison.write(folder)
+    html.write(folder)
+    markdown.write(folder)
+    return comparison
+
+
+def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
+    """Log a run folder to MLflow; logging it again adds nothing."""
+    from sim.registry.store import default_uri
+    from sim.tracking.track import track
+
+    return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)
