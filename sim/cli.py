@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, Problem, SimError
 
 if TYPE_CHECKING:
     from sim.registry.publish import Registered
@@ -87,7 +87,7 @@ def _show(outcome: workflow.Outcome, display: str) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    found = []
+    found: list[Problem] = []
     for file in options.files:
         try:
             scenario = workflow.load_scenario(file)
@@ -210,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: sim run scenarios/quickstart.yaml --workers 2 --tracking-uri sqlite:///mlflow.db",
     )  # fmt: skip
     run.add_argument("file", type=Path, help="scenario file (YAML)")
-    run.add_argument("--workers", type=_positive, help="processes (default: as many as the work is worth); results do not depend on it")
+    run.add_argument("--workers", type=_positive, help="processes (default: as the work is worth); results do not depend on it")
     run.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
     run.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow (`sim track` can do it later)")
     run.add_argument("--quiet", action="store_true", help="no progress")
@@ -245,13 +245,17 @@ def _parser() -> argparse.ArgumentParser:
     demo = models.add_parser("demo", help="train and register real demo models (handwritten digits)")
     _stores(demo, experiment=False)
     demo.set_defaults(verb=_demo)
-    register = models.add_parser("register", help="register behaviour models from YAML files; the same text registers nothing new")
+    register = models.add_parser(
+        "register", help="register behaviour models from YAML files; the same text registers nothing new"
+    )
     register.add_argument("files", type=Path, nargs="+", help="models files")
     _stores(register, experiment=False)
     register.set_defaults(verb=_register)
-    measure = models.add_parser("measure", help="measure a real version's latency and keep it on its tags (runs the model's code)")
+    measure = models.add_parser(
+        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)"
+    )
     measure.add_argument("uri", help="models:/NAME@ALIAS or models:/NAME/VERSION")
-    measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set (digits, iris, wine, breast_cancer)")
+    measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set, such as digits")
     measure.add_argument("--target", default="target", help="column of the right answers, not given to the model")
     measure.add_argument("--calls", type=_positive, default=300, help="timed calls (default 300)")
     _stores(measure, experiment=False)
@@ -269,7 +273,9 @@ def _display(parser: argparse.ArgumentParser) -> None:
 
 
 def _stores(parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True) -> None:
-    parser.add_argument("--tracking-uri", help="MLflow server or store (default: MLFLOW_TRACKING_URI, else sqlite in this folder)")
+    parser.add_argument(
+        "--tracking-uri", help="MLflow server or store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
+    )
     if registry:
         parser.add_argument("--registry-uri", help="where model versions are (default: the tracking server)")
     if experiment:

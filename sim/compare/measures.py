@@ -54,9 +54,7 @@ class Measure:
         """
         if self.values is None:
             return None
-        _, mine, other = np.intersect1d(
-            first["replication"], second["replication"], assume_unique=True, return_indices=True
-        )
+        _, mine, other = np.intersect1d(first["replication"], second["replication"], assume_unique=True, return_indices=True)
         a, b = self.values(first)[mine], self.values(second)[other]
         both = ~(np.isnan(a) | np.isnan(b))
         return self.pair(a[both], b[both], confidence)
@@ -140,7 +138,7 @@ def _served(trials: Trials) -> NDArray[Any]:
 
 
 def _per_request(name: str, times: float = 1.0) -> Column:
-    return lambda trials: times * trials[name] / np.maximum(trials["requests"], 1)
+    return lambda trials: np.asarray(times * trials[name] / np.maximum(trials["requests"], 1))
 
 
 _TABLE = (

@@ -36,9 +36,8 @@ class Judgement:
     def __str__(self) -> str:
         from sim.compare.wording import with_interval
 
-        state = "breached" if self.breached else "no data" if self.estimate.estimate is None else "met"
-        shown = "" if self.estimate.estimate is None else f": {with_interval(self.estimate, MEASURES[self.measure].unit)}"
-        return f"{self.policy}.{self.measure} {self.rule} {state}{shown}"
+        state = "breached" if self.breached else "met" if self.estimate.estimate is not None else "not judged"
+        return f"{self.policy}.{self.measure} {self.rule}: {state}, {with_interval(self.estimate, MEASURES[self.measure].unit)}"
 
 
 @dataclass(frozen=True)

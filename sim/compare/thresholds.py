@@ -34,9 +34,17 @@ class Threshold:
     comparison: str
     value: float
 
-    def holds(self, estimate: float) -> bool:
-        """Whether an estimate meets the rule."""
-        return _COMPARE[self.comparison](estimate, self.value)
+    def breached_by(self, estimate: Estimate, horizon_s: float) -> bool:
+        """Whether a point estimate breaks the rule; None with trials is a time beyond the horizon.
+
+        >>> parse("correct", "> 80%").breached_by(Estimate(0.79, 0.7, 0.85, 100), 60.0)
+        True
+        >>> parse("time_to_decision_p50", "< 1m").breached_by(Estimate(None, None, None, 100), 60.0)
+        True
+        """
+        if estimate.estimate is not None:
+            return not _COMPARE[self.comparison](estimate.estimate, self.value)
+        return estimate.n > 0 and self.comparison in ("<", "<=") and self.value <= horizon_s
 
 
 def parse(key: str, rule: str) -> Threshold:
@@ -92,9 +100,9 @@ def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = N
 def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgement, ...]:
     """Each threshold applied to each policy that it is about, by the point estimate.
 
-    A measure without an estimate (a condition that no trial meets, a quantile that is not reached, a policy without
-    trials) breaches nothing, with one exception: a time that is not reached by the horizon breaches a rule that it be
-    below a time, for it is at least the horizon. Raises `InputError` for thresholds with `problems`.
+    No data (a condition that no trial meets, a policy without trials) breaches nothing. A time that is not reached by
+    the horizon is later than the horizon, so it breaches a rule that it be earlier than that: otherwise a policy that
+    never decides would pass. Raises `InputError` for thresholds with `problems`.
     """
     kinds = {each["name"]: each["kind"] for each in comparison.run["policies"]}
     wrong = problems(thresholds, kinds)
@@ -107,7 +115,7 @@ def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgem
         about = [threshold.policy] if threshold.policy else [name for name, kind in kinds.items() if kind not in BASELINES]
         for policy in about:
             estimate = known[policy][threshold.measure] if policy in known else Estimate(None, None, None, 0)
-            breached = estimate.estimate is not None and not threshold.holds(estimate.estimate)
+            breached = threshold.breached_by(estimate, float(comparison.run["horizon_s"]))
             found.append(Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached))
     return tuple(found)
 

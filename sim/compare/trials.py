@@ -88,13 +88,17 @@ def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
     file = folder / "trials.parquet"
     wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE)
     try:
-        table = pq.ParquetFile(file).read()
+        with pq.ParquetFile(file) as opened:
+            table = opened.read()
     except (OSError, pa.ArrowException) as error:
         raise InputError([Problem(f"cannot be read: {error}", file=str(file))]) from None
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=str(file))])
     columns = {name: table.column(name) for name in wanted}
+    empty = [name for name in ("policy", "replication", "verdict", *FLAGS) if columns[name].null_count]
+    if empty:
+        raise InputError([Problem(f"{name} must not be empty in any row", file=str(file)) for name in empty])
     arrays: dict[str, NDArray[Any]] = {
         name: np.asarray(columns[name].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str)
         for name in ("policy", "verdict")

@@ -19,24 +19,21 @@ def share(value: float) -> str:
     """
     percent = 100 * value
     # The distance to the nearer end is what a reader of 99.96% looks for.
-    left = min(abs(percent), abs(100 - percent)) or 10.0
-    return f"{_trimmed(percent, min(max(1 - math.floor(math.log10(left)), 0), 9))}%"
+    small, left = abs(percent) or 10.0, abs(100 - percent) or 10.0
+    digits = 1 - math.floor(math.log10(small)) if small <= left else -math.floor(math.log10(left))
+    return f"{_rounded(percent, min(max(digits, 0), 9))}%"
 
 
 def duration(seconds: float) -> str:
     """A duration in the largest unit that keeps it at 1 or more, with two significant digits.
 
-    >>> duration(15_100), duration(120), duration(59.99), duration(1_209_600), duration(0)
-    ('4.2 h', '2 min', '1 min', '14 d', '0 s')
+    >>> duration(15_100), duration(120), duration(59.97), duration(1_209_600), duration(0)
+    ('4.2 h', '2 min', '1.0 min', '14 d', '0 s')
     """
-    for unit, size, most in _UNITS:
-        count = seconds / size
-        text = _trimmed(count, 1 if abs(count) < 9.95 else 0)
-        if abs(float(text)) < most:
-            break
-    if text == "0" and seconds != 0:
+    if 0 < abs(seconds) < 0.05:
         return f"{seconds:.2g} s"
-    return f"{text} {unit}"
+    texts = [(_rounded(seconds / size, 1 if abs(seconds / size) < 9.95 else 0), unit, most) for unit, size, most in _UNITS]
+    return next(f"{text} {unit}" for text, unit, most in texts if abs(float(text)) < most)
 
 
 def quantity(value: float) -> str:
@@ -88,13 +85,15 @@ def plus_minus(estimate: Estimate) -> str:
     mean, half = estimate.estimate, (estimate.upper - estimate.lower) / 2
     power = _power(float(f"{max(abs(mean), half):.3g}"))
     suffix, scale = _SUFFIXES[power], 1000.0**power
-    digits = 1 - math.floor(math.log10(half / scale)) if half > 0 else 2
+    digits = 1 - math.floor(math.log10(half / scale)) if half > 0 else 0
     enough = 2 - math.floor(math.log10(abs(mean / scale))) if mean else digits
     decimals = max(min(digits, enough), 0)
-    error = _trimmed(half / scale, decimals)
-    if error == "0" and half > 0:
+    if half == 0:
+        return f"{quantity(mean)} ± 0"
+    error = f"{half / scale:.{decimals}f}"
+    if float(error) == 0:
         error = f"{half / scale:.1g}"
-    return f"{_trimmed(mean / scale, decimals)}{suffix} ± {error}{suffix if error != '0' else ''}"
+    return f"{mean / scale:.{decimals}f}{suffix} ± {error}{suffix}"
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:
@@ -114,7 +113,7 @@ def _power(value: float) -> int:
     return power
 
 
-def _trimmed(value: float, decimals: int) -> str:
-    text = f"{value:.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
+def _rounded(value: float, decimals: int) -> str:
+    """Without decimals where there are none to show: 5% is exact, 5.0% is rounded."""
+    exact = abs(value - round(value)) < 1e-9 * max(abs(value), 1.0)
+    return f"{round(value)}" if exact and value != 0 else f"{value + 0.0:.{decimals}f}" if value else "0"

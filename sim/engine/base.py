@@ -91,7 +91,7 @@ class Ledger:
         before = np.where(decided_tick[rows] > 0, self.arrived[rows, np.maximum(decided_tick[rows] - 1, 0)], 0)
         rest = self.arrived[rows, -1] - before
         self.served[rows, to] += rest
-        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], (to > 0) & (rest > 0))
+        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], (to > 0) & (decided_tick[rows] == 0))
         key = at(keys(self.truth.world.seed, self.truth.replications[rows], "tail"), to.astype(np.uint64))
         errors = binomial(rest, self.truth.error_rate[rows, to], at(key, 1))
         self.book(rows, errors, binomial(rest - errors, self.slow_share[rows, to], at(key, 2)))

@@ -7,10 +7,8 @@ nothing: they reveal the potential outcomes of `sim.world.potential`.
 
 from __future__ import annotations
 
-import gc
 from bisect import bisect_right
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import simpy
@@ -47,12 +45,9 @@ class SimpyEngine:
         """Play one tick of the replications that are still undecided, and report what monitoring saw in it."""
         self.ledger.expose(routing.rows, routing.live)
         counts = np.zeros((*routing.live.shape, len(self._places)), np.int64)
-        with _no_garbage_collection():
-            for place, row in enumerate(routing.rows):
-                replication = self._replications[row]
-                counts[place] = replication.play(
-                    self.tick, routing.live[place], routing.mirror[place], int(routing.cohort[place])
-                )
+        for place, row in enumerate(routing.rows):
+            live, mirror, cohort = routing.live[place], routing.mirror[place], int(routing.cohort[place])
+            counts[place] = self._replications[row].play(self.tick, live, mirror, cohort)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry
@@ -180,15 +175,3 @@ def _copied(requests: Requests, mirror: Floats) -> list[list[int]]:
     """For each request, the arms that would get a copy if they did not serve it."""
     chosen: Bools = np.zeros(requests.error.shape, bool) if requests.mirror is None else requests.mirror < mirror
     return [np.flatnonzero(row).tolist() if row.any() else [] for row in chosen]
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Millions of short-lived events and no cycles worth finding: the collector would cost a third of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

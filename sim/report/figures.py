@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 OUTCOMES = {"ship": "Shipped a challenger", "keep": "Kept the champion", "inconclusive": "Ended inconclusive"}
-WIDTH, HEIGHT = 360.0, 236.0
+WIDTH, HEIGHT = 350.0, 236.0
 ROWS = 25
 
 
@@ -64,7 +64,7 @@ def incidence(source: Source) -> list[Chart]:
             continue
         never = [policy for _, policy, *_ in shown if policy not in {policy for _, policy, *_ in ever}]
         with drawing():
-            figure, axes = canvas(WIDTH, HEIGHT, right=92)
+            figure, axes = canvas(WIDTH, HEIGHT, right=96)
             _time_axis(axes, first, last)
             axes.set_ylim(0, 1)
             for place, _, time, bands in ever:
@@ -97,7 +97,7 @@ def traffic(source: Source) -> list[Chart]:
         parts = {arm: line[f"weight.{arm}.mean"] for arm in challengers} if len(challengers) > 1 else {}
         mirrored = np.mean([line[f"mirror.{arm}.mean"] for arm in challengers], axis=0)
         with drawing():
-            figure, axes = canvas(WIDTH, HEIGHT, right=92)
+            figure, axes = canvas(WIDTH, HEIGHT, right=96)
             _time_axis(axes, first, last)
             axes.set_ylim(0, 1)
             axes.fill_between(line["time_s"], low, high, step="post", color=colour(place), alpha=0.18, linewidth=0)
@@ -112,7 +112,9 @@ def traffic(source: Source) -> list[Chart]:
             readable_y(axes, "share")
             name_axes(axes, "simulated time since the start", "share of traffic, mean and 5–95% of trials")
             label_ends(axes, ends)
-            told = f"Challengers' share of live traffic under {policy}, mean over trials: {_told(line['time_s'], mean, 'share')}."
+            told = (
+                f"Challengers' share of live traffic under {policy}, mean over trials: {_told(line['time_s'], mean, 'share')}."
+            )
             if mirrored.any():
                 told += f" Traffic is mirrored to challengers up to a mean share of {number(float(mirrored.max()), 'share')}."
             svg = inline(figure, f"traffic-{place}", f"Challengers' share of traffic under {policy}", told)
@@ -175,7 +177,7 @@ def frontier(source: Source) -> list[Chart]:
     best = set(source.summary["frontier"])
     first, last = _span(source)
     with drawing():
-        figure, axes = canvas(440, 320, right=24, left=60)
+        figure, axes = canvas(520, 350, right=24, left=60)
         positive = [time["estimate"] for _, _, time, _ in points if time["estimate"] > 0]
         if positive and last / min(positive) > 20:
             axes.set_xscale("symlog", linthresh=first, linscale=0.5)
@@ -277,7 +279,7 @@ def _label_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> Non
     high = FONT + 2
     for (name, x, y), (left, base) in zip(points, spots, strict=True):
         text = shortened(name, 22)
-        wide = 6.4 * len(text)
+        wide = 7.0 * len(text)
         places = [
             (left + 9 if side > 0 else left - 9 - wide if side < 0 else left - wide / 2, base + lift - high / 2, side)
             for lift in (0, 12, -12, 20, -20, 32, -32, 44, -44)
@@ -318,7 +320,8 @@ def _band(bands: Mapping[str, Floats], index: int | None) -> str:
 def _thinned(values: Floats) -> Floats:
     if values.size <= ROWS:
         return values
-    return values[np.unique(np.linspace(0, values.size - 1, ROWS).round().astype(int))]
+    places = np.unique(np.linspace(0, values.size - 1, ROWS).round().astype(int))
+    return np.asarray(values[places])
 
 
 def _told(times: Floats, values: Floats, unit: str) -> str:

@@ -9,7 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.report.numbers import number
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Okabe & Ito, Color Universal Design (2008), without yellow, which is too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 INK, QUIET, GRID = "#1d2129", "#5a6270", "#e3e6ea"
-FONT = 11.0
+FONT = 12.0
 _DAY = 86_400.0
 _DECADES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
 _STEPS = {
@@ -42,7 +42,7 @@ def drawing() -> Iterator[None]:
     """Matplotlib's settings for charts whose bytes depend on the data alone, restored afterwards."""
     import matplotlib as mpl
 
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.hashsalt": "sim",
         "svg.fonttype": "none",
         "text.parse_math": False,
@@ -64,14 +64,14 @@ def canvas(width: float, height: float, *, right: float, left: float = 50.0) -> 
 
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     figure.patch.set_alpha(0)
-    bottom, top = 40.0, 22.0
+    bottom, top = 42.0, 24.0
     axes = figure.add_axes((left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height))
     axes.patch.set_alpha(0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(QUIET)
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(colors=QUIET, labelsize=FONT - 1, length=3)
+    axes.tick_params(colors=QUIET, labelsize=FONT - 1, length=3, pad=4)
     axes.tick_params(axis="y", length=0)
     return figure, axes
 
@@ -89,7 +89,7 @@ def log_time(axes: Axes, first_s: float, last_s: float) -> None:
     stops = [stop for stop in _DECADES if first_s * 0.999 <= stop <= last_s * 1.001]
     if len(stops) < 2:
         stops = [first_s, last_s]
-    axes.set_xticks(stops, [_duration(stop) for stop in stops])
+    axes.set_xticks(stops, [number(stop, "s") for stop in stops])
     axes.minorticks_off()
 
 
@@ -113,8 +113,7 @@ def readable_y(axes: Axes, unit: str) -> None:
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
     """Label each curve (name, last value, colour) to the right of the axes, with a leader from its end."""
-    height = axes.get_position().height * axes.figure.get_figheight() * 72
-    width = axes.get_position().width * axes.figure.get_figwidth() * 72
+    width, height = axes.bbox.width, axes.bbox.height
     scale, inverse = axes.transData, axes.transAxes.inverted()
     left = axes.get_xlim()[0]
     points = [float(inverse.transform(scale.transform((left, value)))[1]) * height for _, value, _ in ends]
@@ -125,7 +124,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
             color=shade, linewidth=1.2, transform=axes.transAxes, clip_on=False, solid_capstyle="butt",
         )  # fmt: skip
         axes.text(
-            1 + 18 / width, place / height, shortened(name, 14), color=INK, fontsize=FONT - 1,
+            1 + 18 / width, place / height, shortened(name, 12), color=INK, fontsize=FONT - 1,
             va="center_baseline", transform=axes.transAxes,
         )  # fmt: skip
 
@@ -188,10 +187,3 @@ def inline(figure: Figure, key: str, title: str, description: str) -> str:
 
 def _hundredth(match: re.Match[str]) -> str:
     return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
-
-
-def _duration(seconds: float) -> str:
-    for length, unit in ((_DAY, "d"), (3_600.0, "h"), (60.0, "min"), (1.0, "s")):
-        if seconds >= length * 0.999:
-            return f"{seconds / length:.3g} {unit}"
-    return f"{seconds * 1_000:.3g} ms"

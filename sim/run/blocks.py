@@ -51,9 +51,7 @@ def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str) -
     rows = max(1, min(_MOST_ROWS[engine], _CELLS[engine] // ticks))
     firsts = range(0, replications, rows)
     return [
-        Task(policy, block, first, min(first + rows, replications))
-        for policy in policies
-        for block, first in enumerate(firsts)
+        Task(policy, block, first, min(first + rows, replications)) for policy in policies for block, first in enumerate(firsts)
     ]
 
 

@@ -62,10 +62,10 @@ class Checkpoints:
     def save(self, task: Task, play: Play) -> None:
         """Keep what came of a task."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        arrays = {f"column.{name}": values for name, values in play.columns.items()}
-        ways = {name: getattr(play, name) for name in _WAYS}
+        arrays: dict[str, Any] = {f"column.{name}": values for name, values in play.columns.items()}
+        arrays |= {name: getattr(play, name) for name in _WAYS}
         with replacing(self._file(task)) as temporary, temporary.open("wb") as out:
-            np.savez(out, **arrays, **ways)
+            np.savez(out, allow_pickle=False, **arrays)
 
     def load(self, task: Task) -> Play | None:
         """What came of a task, if it was kept and can be read."""

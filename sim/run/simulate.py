@@ -151,5 +151,3 @@ def _about(plan: Plan, completed: tuple[str, ...], started: datetime, interrupte
         "smallest_effect": plan.world.smallest_effect,
         "sim_version": VERSION,
     }
-
-

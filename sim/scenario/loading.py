@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,13 +22,11 @@ except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from sim.errors import InputError, Problem
+from sim.scenario.explaining import Error, Explainer, Place
 from sim.units import shown
 
 __all__ = ["Document", "Place", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
 
-Place = tuple[str | int, ...]
-_Error = tuple[Place, Mapping[str, Any]]  # the rest of pydantic's location, and its details
-_Schema = Mapping[str, Any]
 M = TypeVar("M", bound=BaseModel)
 
 MAX_BYTES = 4_000_000
@@ -198,8 +195,8 @@ def validate(document: Document, model: type[M]) -> M:
     except InputError as error:
         problems = [document.place(problem) for problem in error.problems]
     except ValidationError as error:
-        errors: list[_Error] = [(details["loc"], details) for details in error.errors(include_url=False)]
-        explainer = _Explainer(model.__pydantic_core_schema__)
+        errors: list[Error] = [(details["loc"], details) for details in error.errors(include_url=False)]
+        explainer = Explainer(model.__pydantic_core_schema__)
         problems = [
             Problem(
                 finding.message,
@@ -367,199 +364,3 @@ def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
         if part in problem:
             return message
     return f"is not YAML: {problem}" + (f" {error.context}" if error.context else "")
-
-
-@dataclass(frozen=True)
-class _Finding:
-    """What is wrong at a place: the rule, then the value if it says something, then a hint."""
-
-    place: Place
-    rule: str
-    got: str = ""
-    hint: str = ""
-    at_key: bool = False
-
-    @property
-    def message(self) -> str:
-        return "; ".join(part for part in (self.rule, self.got and f"got {self.got}", self.hint) if part)
-
-
-class _Explainer:
-    """Follows pydantic's locations through its core schema, which tells the tags in them from the places."""
-
-    _WRAPPERS = frozenset(("default", "nullable", "model", "function-before", "function-after", "function-wrap", "definitions"))
-
-    def __init__(self, schema: _Schema) -> None:
-        self.top = schema
-        self._definitions = {part["ref"]: part for part in schema.get("definitions", ())}
-
-    def explain(self, schema: _Schema, errors: list[_Error], place: Place, value: Any) -> Iterator[_Finding]:
-        """Findings for the errors at and below one place; the rest of their locations starts at `schema`."""
-        schema = self._unwrap(schema)
-        if schema.get("type") == "union":
-            yield from self._union(schema, errors, place, value)
-            return
-        for part, group in _by_first_part(errors).items():
-            if part is None:
-                yield from (self._finding(schema, e, place, value) for _, e in group if not _miscounted(e, value))
-            elif group[0][1]["type"] == "extra_forbidden" and not group[0][0]:
-                hint = _suggest(part, [str(name) for name in _fields(schema)], present=value)
-                yield _Finding((*place, part), f"unknown key {shown(part)}", hint=hint, at_key=True)
-            else:
-                yield from self.explain(*self._child(schema, part, group, place, value))
-
-    def _unwrap(self, schema: _Schema) -> _Schema:
-        while True:
-            kind = schema.get("type")
-            if kind in self._WRAPPERS:
-                schema = schema["schema"]
-            elif kind == "definition-ref":
-                schema = self._definitions[schema["schema_ref"]]
-            elif kind == "lax-or-strict":
-                schema = schema["lax_schema"]
-            elif kind == "json-or-python":
-                schema = schema["python_schema"]
-            elif kind == "chain":
-                schema = schema["steps"][-1]
-            else:
-                return schema
-
-    def _child(
-        self, schema: _Schema, part: str | int, errors: list[_Error], place: Place, value: Any
-    ) -> tuple[_Schema, list[_Error], Place, Any]:
-        kind = schema.get("type")
-        if kind == "tagged-union":
-            return schema["choices"].get(part, {}), errors, place, value
-        known = part in value if isinstance(value, dict) else isinstance(part, int) and isinstance(value, list)
-        missing = any(details["type"] == "missing" and not rest for rest, details in errors)
-        if not known and not missing:
-            return {}, errors, place, value
-        if kind == "dict":
-            child = schema.get("values_schema", {})
-        elif kind == "tuple":
-            items = schema["items_schema"]
-            child = items[min(int(part), len(items) - 1)]
-        elif kind in ("list", "set", "frozenset", "generator"):
-            child = schema.get("items_schema", {})
-        else:
-            child = _fields(schema).get(part, {})
-        return child, errors, (*place, part), value[part] if known else None
-
-    def _union(self, schema: _Schema, errors: list[_Error], place: Place, value: Any) -> Iterator[_Finding]:
-        groups = _by_first_part(errors)
-        for _, details in groups.pop(None, []):
-            yield self._finding(schema, details, place, value)
-        choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
-        if len(choices) != len(groups):  # two branches with one label: their schemas cannot be told apart
-            choices = [{}] * len(groups)
-        branches = [
-            list(self.explain(choice, group, place, value)) for choice, group in zip(choices, groups.values(), strict=True)
-        ]
-        deeper = [found for found in branches if any(len(finding.place) > len(place) for finding in found)]
-        if deeper:
-            yield from min(deeper, key=len)
-        elif branches:
-            found = [finding for branch in branches for finding in branch]
-            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in found)
-            hint = next((finding.hint for finding in found if finding.hint), "")
-            yield _Finding(place, f"must be {', or '.join(rules)}", shown(value), hint)
-
-    def _finding(self, schema: _Schema, details: Mapping[str, Any], place: Place, value: Any) -> _Finding:
-        kind, context = details["type"], details.get("ctx", {})
-        if kind == "missing":
-            return _Finding(place, "is required")
-        if kind in ("union_tag_invalid", "union_tag_not_found"):
-            return self._tag_finding(schema, place, value)
-        if kind in ("value_error", "assertion_error"):
-            rule, _, got = str(context["error"]).partition("; got ")
-            scalar = not isinstance(value, dict | list) and shown(value) not in rule
-            return _Finding(place, rule, got or (shown(value) if scalar else ""))
-        if kind in ("literal_error", "enum"):
-            names = [str(getattr(name, "value", name)) for name in schema.get("expected") or schema.get("members", ())]
-            return _Finding(place, _one_of(names), shown(value), _closest(value, names))
-        if kind not in _RULES:
-            return _Finding(place, str(details["msg"]).replace("Input should", "must", 1), shown(value))
-        unquoted = kind == "string_type" and not isinstance(value, dict | list | None)
-        got = str(len(value)) if kind in ("too_short", "too_long") else shown(value)
-        bounds = {name: str(bound).removesuffix(".0") for name, bound in context.items()}
-        return _Finding(place, _RULES[kind].format_map(bounds), got, "put it in quotes" if unquoted else "")
-
-    def _tag_finding(self, schema: _Schema, place: Place, value: Any) -> _Finding:
-        choices, key = schema.get("choices", {}), schema.get("discriminator")
-        tags = [str(getattr(tag, "value", tag)) for tag in choices]
-        if isinstance(key, str) and isinstance(value, dict):
-            if key not in value:
-                return _Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
-            return _Finding((*place, key), _one_of(tags), shown(value[key]), _closest(value[key], tags))
-        if not isinstance(value, dict):
-            return _Finding(place, _one_of(tags), shown(value), _closest(value, tags))
-        keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags
-        if len(value) == 1:
-            (only,) = value
-            return _Finding(
-                (*place, only),
-                f"unknown key {shown(only)}",
-                hint=_suggest(only, keys, present={}),
-                at_key=True,
-            )
-        got = f"the keys {', '.join(value)}" if value else "none"
-        return _Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)
-
-
-_MAPPING = "must be a mapping (key: value)"
-_RULES = {
-    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), _MAPPING),
-    **dict.fromkeys(("int_type", "int_parsing", "int_from_float", "int_parsing_size"), "must be a whole number"),
-    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
-    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
-    **dict.fromkeys(("list_type", "tuple_type", "set_type"), "must be a list"),
-    "string_type": "must be text",
-    "finite_number": "must be a finite number",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be below {lt}",
-    "less_than_equal": "must be at most {le}",
-    "too_short": "must have {min_length} or more items",
-    "too_long": "must have {max_length} or fewer items",
-    "multiple_of": "must be a multiple of {multiple_of}",
-    "string_too_short": "must have {min_length} or more characters",
-    "string_too_long": "must have {max_length} or fewer characters",
-    "string_pattern_mismatch": "must match the pattern {pattern}",
-}
-
-
-def _by_first_part(errors: list[_Error]) -> dict[str | int | None, list[_Error]]:
-    """Errors by the next part of their location, which is taken off; `None` for those that end here."""
-    groups: dict[str | int | None, list[_Error]] = {}
-    for rest, details in errors:
-        groups.setdefault(rest[0] if rest else None, []).append((rest[1:], details))
-    return groups
-
-
-def _fields(schema: _Schema) -> dict[str | int, _Schema]:
-    """Fields by the key that a file uses for them."""
-    fields: dict[str | int, _Schema] = {}
-    for name, found in schema.get("fields", {}).items() if isinstance(schema.get("fields"), dict) else ():
-        alias = found.get("validation_alias", name)
-        fields[alias if isinstance(alias, str) else name] = found["schema"]
-    return fields
-
-
-def _one_of(names: list[str]) -> str:
-    listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
-    return f"must be one of {listed}" if len(names) > 1 else f"must be {listed}"
-
-
-def _closest(value: object, names: list[str]) -> str:
-    close = get_close_matches(str(value)[:60].lower(), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
-
-
-def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
-    allowed = _one_of(names).removeprefix("must be ").removeprefix("one of ")
-    return _closest(key, [name for name in names if name not in present]) or f"allowed: {allowed or 'none'}"
-
-
-def _miscounted(details: Mapping[str, Any], value: Any) -> bool:
-    """Whether pydantic calls a list too short only because it left out items that are wrong themselves."""
-    return bool(details["type"] == "too_short" and len(value) >= details["ctx"]["min_length"])

@@ -187,7 +187,7 @@ class Scenario(Spec):
     seed: int = Field(0, ge=0, lt=2**63, description="the same scenario and seed give the same bits")
     replications: int = Field(1000, ge=1, le=1_000_000, description="how many times every policy is tried")
     horizon: Duration = Field(description="how long a trial lasts, verdict or not")
-    tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")  # type: ignore[assignment]
+    tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")
     engine: Literal["auto", "aggregate", "simpy"] = Field("auto", description="auto takes aggregate where it is exact")
     traffic: Traffic
     models: tuple[Model, ...] = Field(min_length=2, max_length=32, description="the arms, the champion first")

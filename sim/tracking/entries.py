@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,6 +46,11 @@ class Entry:
     estimates: Mapping[str, float]
     series: tuple[Point, ...] = ()
 
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever anything in it does."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()
+
 
 def scenario_entry(folder: RunFolder) -> Entry:
     """The parent: what was asked, which versions took part, and every policy's estimates side by side."""
@@ -62,7 +68,7 @@ def scenario_entry(folder: RunFolder) -> Entry:
         params["requests_expected"] = _number(record.requests_expected)
     if record.data is not None:
         params["data"] = record.data.name
-    tags = {"sim.kind": "scenario", **_tags(folder), **_lineage(folder)}
+    tags = {"sim.kind": "scenario", "sim.status": record.status, **_tags(folder), **_lineage(folder)}
     if summary is not None and summary.thresholds:
         tags["sim.thresholds"] = "breached" if any(each.breached for each in summary.thresholds) else "met"
     note = "\n\n".join(text for text in (record.question, summary.verdict if summary else "") if text)
@@ -130,12 +136,12 @@ def _shared(folder: RunFolder) -> dict[str, str]:
 
 
 def _tags(folder: RunFolder) -> dict[str, str]:
-    return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name, "sim.status": folder.record.status}
+    return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
 
 
 def _lineage(folder: RunFolder) -> dict[str, str]:
     names = safe_names(version.arm for version in folder.record.versions)
-    tags = {}
+    tags: dict[str, str] = {}
     for version in folder.record.versions:
         arm = f"sim.arm.{names[version.arm]}"
         tags |= {f"{arm}.model": version.name, f"{arm}.version": version.version, f"{arm}.uri": version.uri}
@@ -187,13 +193,15 @@ def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
     found: dict[str, list[Point]] = {}
     for policy in folder.policies:
         rows = np.flatnonzero(policies == policy.name)
-        kept = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
-        found[policy.name] = [
-            Point(f"timeline/{names[name]}", value, tick)
-            for name, values in columns.items()
-            for tick, value in zip(ticks[kept].tolist(), values[kept].tolist(), strict=True)
-            if math.isfinite(value)
-        ]
+        rows = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
+        found[policy.name] = []
+        for name, values in columns.items():
+            series = values[rows]
+            # A line through a level stretch needs only its ends.
+            drawn = np.isfinite(series)
+            drawn[1:-1] &= (series[1:-1] != series[:-2]) | (series[1:-1] != series[2:])
+            pairs = zip(ticks[rows[drawn]].tolist(), series[drawn].tolist(), strict=True)
+            found[policy.name] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
     return found
 
 

@@ -13,10 +13,11 @@ FILE = "tracking.json"
 
 
 class Marker(BaseModel):
-    """What the file holds. `tracking_uri` without a password; `logged_at` in ISO 8601 once `complete`."""
+    """What the file holds. `key` is the run's; `tracking_uri` without a password; `logged_at` ISO 8601, once `complete`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    key: str
     tracking_uri: str
     experiment_id: str | None = None
     run_id: str | None = None
@@ -37,7 +38,7 @@ def write_marker(folder: Path, marker: Marker) -> None:
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_marker(Path(folder), Marker(tracking_uri="http://mlflow.example.org"))
+    ...     write_marker(Path(folder), Marker(key="ab", tracking_uri="http://mlflow.example.org"))
     ...     read_marker(Path(folder)).complete
     False
     """

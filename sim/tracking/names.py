@@ -11,18 +11,16 @@ _LONGEST = 120
 def safe_names(names: Iterable[str]) -> dict[str, str]:
     """Each name with only letters, digits, `_`, `.` and `-`, 1 to 120 of them; different names stay different.
 
-    MLflow may treat a metric's name as a path, so that `/` and a name of dots are not let through.
+    MLflow may treat a metric's name as a path, so that `/` and a leading dot are not let through.
 
     >>> safe_names(["ab", "a/b", "a b", ".."])
-    {'ab': 'ab', 'a/b': 'a_b', 'a b': 'a_b-2', '..': '__'}
+    {'ab': 'ab', 'a/b': 'a_b', 'a b': 'a_b-2', '..': '_.'}
     """
     found: dict[str, str] = {}
     # Case does not tell names apart on every store.
     taken: set[str] = set()
     for name in dict.fromkeys(names):
-        plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST] or "_"
-        if not plain.strip("."):
-            plain = "_" * len(plain)
+        plain = re.sub(r"^\.|[^A-Za-z0-9_.-]", "_", name)[:_LONGEST] or "_"
         chosen, number = plain, 1
         while chosen.lower() in taken:
             number += 1

@@ -49,8 +49,8 @@ def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | No
     """Log one finished or interrupted run folder; what is logged already is found again and completed.
 
     `tracking_uri` is a store's or a server's, `registry.store.default_uri()` if left out. The experiment is the
-    one named, else the one of the run that was logged before, MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID,
-    else `EXPERIMENT`. Inside `mlflow run` the scenario's run is the one that MLFLOW_RUN_ID names, in its
+    one named, else the one that the folder was logged to before, else that of MLFLOW_EXPERIMENT_NAME or
+    MLFLOW_EXPERIMENT_ID, else `EXPERIMENT`. Inside `mlflow run` the scenario's run is the one that MLFLOW_RUN_ID names, in its
     experiment; unless it records another run already, then it becomes the parent. A policy that did not
     run to its end is not logged.
 
@@ -68,14 +68,14 @@ def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | No
     uri = tracking_uri or store.default_uri()
     shown = store.shown(uri)
     marker = read_marker(folder)
-    if marker is None or marker.tracking_uri != shown:
-        marker = Marker(tracking_uri=shown)
+    if marker is None or (marker.key, marker.tracking_uri) != (parent.key, shown):
+        marker = Marker(key=parent.key, tracking_uri=shown)
     try:
         client = store.client(uri, uri)
         with store.reaching(client):
             run, created = _parent(client, parent, run_folder, experiment, marker)
             run_id, experiment_id = str(run.info.run_id), str(run.info.experiment_id)
-            marker = Marker(tracking_uri=shown, experiment_id=experiment_id, run_id=run_id)
+            marker = Marker(key=parent.key, tracking_uri=shown, experiment_id=experiment_id, run_id=run_id)
             if run.data.tags.get(LOGGED) != run_folder.fingerprint:
                 write_marker(folder, marker)
                 _log_all(client, run, parent, policies, run_folder)
@@ -171,10 +171,10 @@ def _log_all(client: MlflowClient, run: Run, parent: Entry, policies: list[Entry
         child = nested.get(entry.key)
         if child is None:
             child = _create(client, entry, folder, run.info.experiment_id, {_PARENT: run.info.run_id})
-        if child.data.tags.get(LOGGED) != folder.fingerprint:
+        if child.data.tags.get(LOGGED) != entry.fingerprint:
             _log(client, child, entry, folder)
             client.set_terminated(child.info.run_id, "FINISHED", folder.record.end_ms)
-            client.set_tag(child.info.run_id, LOGGED, folder.fingerprint)
+            client.set_tag(child.info.run_id, LOGGED, entry.fingerprint)
     for file in folder.files:
         with _uploading(run):
             client.log_artifact(run.info.run_id, str(file))

@@ -187,10 +187,10 @@ def strata(amount: written.LogNormal | written.Gamma) -> tuple[Floats, Floats]:
     if isinstance(amount, written.LogNormal):
         z = -ndtri(above)
         # E[X; X > x] / E[X] of a log-normal is a normal tail, shifted by sigma.
-        share_above = ndtr(amount.sigma - z)
+        share_above: Floats = ndtr(amount.sigma - z)
     else:
-        x: Floats = gammaincinv(amount.shape, below)
-        share_above = 1 - gammainc(amount.shape + 1, x)
+        x = gammaincinv(amount.shape, below)
+        share_above = np.asarray(1 - gammainc(amount.shape + 1, x), np.float64)
     above, share_above = np.append(above, 0.0), np.append(share_above, 0.0)
     chance = -np.diff(above)
     return amount.mean * -np.diff(share_above) / chance, chance

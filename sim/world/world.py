@@ -163,8 +163,9 @@ class World:
     def _refuse_shares(self, values: Floats, arm: int, name: str, replications: Ints) -> None:
         bad = np.flatnonzero((values < 0) | (values > 1))
         if bad.size:
+            found = f"{values[bad[0]]:.4g} in replication {replications[bad[0]]}"
             raise InputError([Problem(
-                f"takes {name} to {values[bad[0]]:.4g} in replication {replications[bad[0]]}, outside 0 to 1: narrow the effect",
+                f"takes {name} to {found}, outside 0 to 1: narrow the effect",
                 path=f"truth.{self.arms[arm]}.{name}",
             )])  # fmt: skip
 
@@ -219,7 +220,8 @@ class Truth:
 
     def mean_latency_s(self) -> Floats:
         """(R, K) mean service time."""
-        return self.latency_scale * np.array([latency.mean_s for latency in self.latency])
+        mean_s: Floats = self.latency_scale * np.array([latency.mean_s for latency in self.latency])
+        return mean_s
 
     def latency_above(self, limit_s: float) -> Floats:
         """(R, K) share of calls slower than a limit."""

@@ -106,8 +106,8 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
             "time_to_decision": estimate(mean_time, mean_time * 0.04, n),
             "time_to_decision_p50": estimate(half, half * 0.06 if half is not None else None, n),
             "regret": estimate(float(regret[-1]), float(regret[-1]) * 0.05, n),
-            "harmed_requests": estimate(24e6 * testing * 0.3, 3e5, n),
-            "peak_exposure": estimate(testing, 0.001, n),
+            "harmed_requests": estimate(24e6 * testing * 0.3, 3e5 * testing, n),
+            "peak_exposure": estimate(testing, 0.0, n),
             "mirrored_requests": None if key != "careful" else estimate(3_456_000.0, 2_000.0, n),
         }
         differences: dict[str, Any] = {}

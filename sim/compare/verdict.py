@@ -1,0 +1,125 @@
+"""The answer in one sentence. It claims a difference only where a paired interval leaves out 0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sim.compare.frontier import choices, differs, in_time, leaders
+from sim.compare.measures import MEASURES
+from sim.compare.trials import Trials
+from sim.compare.wording import duration, listed, with_interval
+
+# More than these are left to the table.
+MOST_NAMED = 3
+
+
+def verdict(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
+    """One sentence on which policy to take, with its risks.
+
+    Looks, among the policies that decide at least half of their trials by the horizon, for the one of lowest mean
+    regret, which counts both harm and wins forgone. Those not shown to regret more are named with it, and the quickest of
+    them is taken if it is shown to be. Baselines (switch, hold) are compared with, never recommended.
+    """
+    return f"{_interrupted(run, trials)}{_answer(run, trials)}."
+
+
+def _answer(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
+    horizon = duration(float(run["horizon_s"]))
+    pool = choices(trials)
+    baselines = [each for each in trials.values() if each.is_baseline]
+    if not trials:
+        return "no policy has any trials, so there is nothing to compare"
+    if not pool:
+        return f"only baselines were run, which decide on nothing: {_baselines_alone(baselines)}"
+    if not in_time(pool[0]):
+        return _none_decides(pool, horizon)
+
+    chosen, opening = _chosen(pool, len([each for each in trials.values() if not each.is_baseline]), horizon)
+    clauses = [
+        f"{opening}: its regret is {_text('regret', chosen)}{_against(chosen, baselines)}",
+        f"it has decided half of its trials by {_by(chosen)}, {_wrong_ship(chosen)}, and {_missed_win(chosen)}",
+        *_others(chosen, trials, horizon),
+    ]
+    return "; ".join(clauses)
+
+
+def _chosen(pool: Sequence[Trials], candidates: int, horizon: str) -> tuple[Trials, str]:
+    """The policy that the sentence is about, and what may be claimed of it."""
+    within = f"at least half of {'its' if len(pool) == 1 else 'their'} trials within {horizon}"
+    if len(pool) == 1:
+        opening = "is the only policy that decides" if candidates > 1 else "is the only policy to choose, and decides"
+        return pool[0], f"{pool[0].policy} {opening} {within}"
+    among = f"of the {len(pool)} policies that decide {within}"
+    least = leaders(MEASURES["regret"], pool)
+    quickest = leaders(MEASURES["time_to_decision"], [each for each in pool if each.policy in least])
+    chosen = next(each for each in pool if each.policy == quickest[0])
+    if len(least) == 1:
+        return chosen, f"{chosen.policy} has the lowest regret {among}"
+    tie = f"{chosen.n:,} replications cannot tell which of {listed(least)} has the lowest regret {among}"
+    if len(quickest) == 1:
+        return chosen, f"{tie}, but {chosen.policy} decides soonest of these"
+    return chosen, f"{tie}, nor which of {listed(quickest)} decides soonest; for {chosen.policy}"
+
+
+def _against(chosen: Trials, baselines: Sequence[Trials]) -> str:
+    """How the regret compares with that of deciding at once, on nothing."""
+    found: dict[str, list[str]] = {}
+    for baseline in baselines:
+        side = differs(MEASURES["regret"].difference(chosen, baseline))
+        found.setdefault({-1: "below", 1: "above", None: "not shown to differ from"}[side], []).append(baseline.policy)
+    return "".join(f", {side} that of {listed(names)}" for side, names in found.items())
+
+
+def _wrong_ship(chosen: Trials) -> str:
+    if MEASURES["wrong_ship"].estimate(chosen).n == 0:
+        return "ships nothing wrong, as every challenger is better in every trial"
+    return f"ships a challenger that is no better in {_text('wrong_ship', chosen)} of the trials where there is one"
+
+
+def _missed_win(chosen: Trials) -> str:
+    if MEASURES["missed_win"].estimate(chosen).n == 0:
+        return "misses no win, as no trial has one that matters"
+    return f"keeps the champion in {_text('missed_win', chosen)} of those with a win that matters"
+
+
+def _others(chosen: Trials, trials: Mapping[str, Trials], horizon: str) -> list[str]:
+    others = [each for each in trials.values() if not each.is_baseline and each is not chosen]
+    late = [each.policy for each in others if not in_time(each)]
+    times = [f"{each.policy} takes {_by(each)}" for each in others if in_time(each)]
+    clauses = [f"to decide half, {listed(times, MOST_NAMED)}"] if times else []
+    if late:
+        clauses.append(f"{listed(late, MOST_NAMED)} {'does' if len(late) == 1 else 'do'} not decide half within {horizon}")
+    return clauses
+
+
+def _none_decides(pool: Sequence[Trials], horizon: str) -> str:
+    ordered = sorted(pool, key=lambda each: -float((each["verdict"] != "undecided").mean()))
+    shares = [f"{each.policy} leaves {_text('undecided', each)} undecided" for each in ordered]
+    return f"no policy decides half of its trials within {horizon}: {listed(shares, MOST_NAMED)}"
+
+
+def _baselines_alone(baselines: Sequence[Trials]) -> str:
+    regrets = listed([f"{each.policy} has a regret of {_text('regret', each)}" for each in baselines])
+    least = leaders(MEASURES["regret"], baselines)
+    if len(baselines) == 1:
+        return regrets
+    n = baselines[0].n
+    told = f"{n:,} replications cannot tell which is lower" if len(least) > 1 else f"that of {least[0]} is the lowest"
+    return f"{regrets}; {told}"
+
+
+def _interrupted(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
+    if run.get("status", "finished") == "finished":
+        return ""
+    return f"Interrupted, with {len(trials)} of {len(run['policies'])} policies run: "
+
+
+def _by(trials: Trials) -> str:
+    time = trials.incidence.quantile(0.5)
+    assert time is not None
+    return duration(time)
+
+
+def _text(measure: str, trials: Trials) -> str:
+    return with_interval(MEASURES[measure].estimate(trials), MEASURES[measure].unit)

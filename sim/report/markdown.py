@@ -1,0 +1,66 @@
+"""The report as Markdown, for a pull request: the verdict and the comparison table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from sim.report import tables
+from sim.report.numbers import in_line
+from sim.report.source import Source, read
+from sim.run.folder import write_text
+
+NAME = "report.md"
+
+
+def write(folder: Path) -> Path:
+    """Write `report.md` to a run folder from the files in it, whole or not at all, and return its path.
+
+    Raises `InputError` naming each file that is missing or unreadable.
+    """
+    file = folder / NAME
+    write_text(file, page(read(folder)))
+    return file
+
+
+def page(source: Source) -> str:
+    """The verdict, what is not finished or breached, and the main measures, one row a policy."""
+    run, measures = source.run, source.summary["measures"]
+    parts = [f"# {escape(str(run['name']))}"]
+    if run["question"]:
+        parts.append(f"_{escape(run['question'])}_")
+    parts.append(f"**{escape(source.summary['verdict'])}**")
+    if said := tables.missing(source):
+        parts.append(escape(said))
+    if rows := source.summary["thresholds"]:
+        parts.append("\n".join(f"- {_threshold(source, row)}" for row in rows))
+    main = tables.columns(source)
+    header = ["policy", *(measures[name]["label"] for name in main)]
+    lines = [_line(header), _line(["---", *("---:" for _ in main)], raw=True)]
+    for row in source.policies:
+        lines.append(_line([row["policy"], *(in_line(row["measures"].get(name), measures[name]["unit"]) for name in main)]))
+    parts.append("\n".join(lines))
+    parts.append(escape(tables.facts(source)))
+    parts.append(f"Scenario digest `{run['digest'][:10]}`, sim {escape(str(run['sim_version']))}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, no link, on one line.
+
+    >>> escape("a|b <i> [x](y)")
+    'a\\\\|b \\\\<i\\\\> \\\\[x\\\\](y)'
+    """
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
+
+
+def _threshold(source: Source, row: dict[str, object]) -> str:
+    measure = source.summary["measures"][row["measure"]]
+    found: dict[str, object] | None = row["estimate"]  # type: ignore[assignment]
+    result = "no data" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "kept"
+    said = f"{row['policy']}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
+    return escape(said) + " " + result
+
+
+def _line(cells: list[str], *, raw: bool = False) -> str:
+    return f"| {' | '.join(cells if raw else map(escape, cells))} |"

@@ -1,0 +1,275 @@
+"""The comparison as a table in a terminal: what each policy decides, how soon, and what it costs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TextIO
+
+from sim.compare.result import Comparison, PolicySummary
+from sim.compare.trials import BASELINES
+from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
+from sim.stats.intervals import Estimate
+
+Display = Literal["auto", "rich", "plain", "none"]
+Write = Callable[[Estimate], str]
+
+# Lines of text longer than this are hard to read, however wide the screen.
+WIDEST_TEXT = 100
+WIDTH_OF_A_FILE = 120
+GAP = 2
+LONGEST_NAME = 24
+
+_ASCII = str.maketrans({"±": "+/-", "–": "-", "…": "..."})
+COMMON = {
+    "aggregate": "policies meet the same arrivals, and the same outcomes while their routing agrees",
+    "simpy": "policies meet the same requests, each with the same answer from every arm",
+    "compiled": "policies meet the same requests, each with the same answer from every arm",
+}
+
+
+def _bare(write: Callable[[float], str], missing: str = "–") -> Write:
+    return lambda estimate: missing if estimate.estimate is None else write(estimate.estimate)
+
+
+def _time(estimate: Estimate) -> str:
+    return "–" if estimate.n == 0 else "never" if estimate.estimate is None else duration(estimate.estimate)
+
+
+def _share_interval(estimate: Estimate) -> str:
+    return with_interval(estimate, "share") if estimate.n else "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One measure: its heading in two lines, and how it is written, from the widest form to the narrowest."""
+
+    measure: str
+    heading: tuple[str, str]
+    forms: tuple[Write, ...]
+
+
+_SHARE = _bare(share)
+COLUMNS = (
+    Column("ship", ("", "ship"), (_SHARE,)),
+    Column("keep", ("", "keep"), (_SHARE,)),
+    Column("inconclusive", ("incon-", "clusive"), (_SHARE,)),
+    Column("undecided", ("un-", "decided"), (_SHARE,)),
+    Column("time_to_decision_p50", ("half", "by"), (_time,)),
+    Column("correct", ("", "correct"), (_SHARE,)),
+    Column("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
+    Column("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
+    Column("regret", ("", "regret"), (plus_minus, _bare(quantity))),
+    Column("peak_exposure", ("peak", "exposure"), (_SHARE,)),
+    Column("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
+)
+# What goes first where the terminal is too narrow: a measure is written shorter, and then left out.
+SHRINK = (
+    "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct",
+    "regret", "keep", "missed_win", "undecided", "wrong_ship",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The table as text: heading (two lines of cells), rows of (cell, is best), and what did not fit."""
+
+    heading: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[tuple[str, bool], ...], ...]
+    left_out: tuple[str, ...]
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of each column, a place for the mark included where a cell of it has one."""
+        return tuple(
+            max(
+                *(len(line) for line in heading),
+                *(len(text) + any(row[at][1] for row in self.rows) for text, _ in (row[at] for row in self.rows)),
+            )
+            for at, heading in enumerate(self.heading)
+        )
+
+    @property
+    def width(self) -> int:
+        """Of a row."""
+        return sum(self.widths) + GAP * (len(self.widths) - 1)
+
+    def in_ascii(self) -> Layout:
+        """The same, for a terminal that knows no other characters."""
+        rows = tuple(tuple((text.translate(_ASCII), marked) for text, marked in row) for row in self.rows)
+        return replace(self, rows=rows)
+
+
+def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) -> None:
+    """Write the verdict and the comparison table to `file`.
+
+    `auto` takes `rich` where the file is a terminal, and `plain`, which has no control characters, elsewhere. `none`
+    writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them.
+
+    >>> import io
+    >>> table(None, display="none", file=io.StringIO())  # type: ignore[arg-type]
+    """
+    if display == "none":
+        return
+    tty = file.isatty()
+    pretty = display == "rich" or (display == "auto" and tty and _is_utf(file))
+    width = max(shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns, 20) if tty or display == "rich" else WIDTH_OF_A_FILE
+    layout = fitted(comparison, width)
+    if not _is_utf(file):
+        layout = layout.in_ascii()
+    text_width = min(width, WIDEST_TEXT)
+    above = "\n".join(_wrapped(line, text_width) for line in _above(comparison))
+    below = "\n".join(_wrapped(line, text_width) for line in _below(comparison, layout))
+    if not _is_utf(file):
+        above, below = above.translate(_ASCII), below.translate(_ASCII)
+    if pretty:
+        _rich(comparison, layout, above, below, file, width)
+        return
+    lines = [above, "", *_plain(layout), "", below] if layout.rows else [above, below]
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    # A terminal that cannot show a name's letters must not end the program.
+    file.write(("\n".join(lines).rstrip() + "\n").encode(encoding, "replace").decode(encoding))
+
+
+def fitted(comparison: Comparison, width: int) -> Layout:
+    """The layout of a comparison in a number of characters."""
+    forms = {column.measure: 0 for column in COLUMNS}
+    if not any(policy.measures["inconclusive"].estimate for policy in comparison.policies):
+        del forms["inconclusive"]
+    left_out: list[str] = []
+    layout = _layout(comparison, forms, (), width)
+    for measure in SHRINK:
+        if layout.width <= width:
+            break
+        column = next(column for column in COLUMNS if column.measure == measure)
+        if measure not in forms:
+            continue
+        forms[measure] += 1
+        if forms[measure] == len(column.forms):
+            del forms[measure]
+            left_out.append(" ".join(column.heading).replace("- ", "").strip())
+        layout = _layout(comparison, forms, tuple(left_out), width)
+    return layout
+
+
+def _layout(comparison: Comparison, forms: Mapping[str, int], left_out: tuple[str, ...], width: int) -> Layout:
+    columns = [column for column in COLUMNS if column.measure in forms]
+    candidates = sum(policy.kind not in BASELINES for policy in comparison.policies)
+
+    def cells(policy: PolicySummary) -> tuple[tuple[str, bool], ...]:
+        found = [(_shortened(policy.policy, min(LONGEST_NAME, max(width // 3, 8))), False)]
+        for column in columns:
+            best = comparison.best[column.measure]
+            # Where none is shown to be worse, nothing stands out.
+            marked = policy.policy in best and len(best) < candidates
+            found.append((column.forms[forms[column.measure]](policy.measures[column.measure]), marked))
+        return tuple(found)
+
+    heading = (("", "policy"), *(column.heading for column in columns))
+    return Layout(heading, tuple(cells(policy) for policy in comparison.policies), left_out)
+
+
+def _above(comparison: Comparison) -> list[str]:
+    question = _printable(str(comparison.run.get("question", "")))
+    return [*([question, ""] if question else []), _printable(comparison.verdict)]
+
+
+def _below(comparison: Comparison, layout: Layout) -> list[str]:
+    run = comparison.run
+    lines = []
+    if layout.rows:
+        lines.append(_footnote(comparison, layout))
+    lines += [
+        f"threshold {judgement}" for judgement in comparison.thresholds if judgement.breached or judgement.estimate.n == 0
+    ]
+    if run.get("status", "finished") != "finished":
+        missing = [each["name"] for each in run["policies"] if each["name"] not in {p.policy for p in comparison.policies}]
+        lines.append(f"Interrupted: no trials yet of {', '.join(missing) or 'nothing'}; run again to resume.")
+    return lines
+
+
+def _footnote(comparison: Comparison, layout: Layout) -> str:
+    run: Mapping[str, Any] = comparison.run
+    engine = str(run.get("engine", ""))
+    counts = {policy.measures["ship"].n for policy in comparison.policies}
+    replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
+    parts = [f"{replications} replications of {duration(float(run['horizon_s']))} each", f"engine {engine}" if engine else ""]
+    if engine in COMMON:
+        parts.append(COMMON[engine])
+    parts.append("± and ranges are 95% Monte-Carlo intervals")
+    if any("never" in (text for text, _ in row) for row in layout.rows):
+        parts.append("never: not by the horizon")
+    if any(marked for row in layout.rows for _, marked in row):
+        parts.append("* best, or not shown to be worse, of the policies that decide half of their trials (baselines aside)")
+    if layout.left_out:
+        parts.append(f"left out for want of width: {', '.join(layout.left_out)}")
+    return "; ".join(part for part in parts if part) + "."
+
+
+def _plain(layout: Layout) -> list[str]:
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(cells, layout.widths, strict=True))
+        ]
+        return (" " * GAP).join(padded).rstrip()
+
+    has_mark = [any(row[at][1] for row in layout.rows) for at in range(len(layout.heading))]
+
+    def cells(row: tuple[tuple[str, bool], ...]) -> list[str]:
+        return [text + ("*" if marked else " " * room) for (text, marked), room in zip(row, has_mark, strict=True)]
+
+    first, second = (line([heading[at] for heading in layout.heading]) for at in (0, 1))
+    return [first, second, "-" * layout.width, *(line(cells(row)) for row in layout.rows)]
+
+
+def _rich(comparison: Comparison, layout: Layout, above: str, below: str, file: TextIO, width: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(file=file, force_terminal=True, width=width, highlight=False)
+    question, _, answer = above.rpartition("\n\n")
+    if question:
+        console.print(Text(question, style="dim"))
+        console.print()
+    console.print(Text(answer, style="bold"))
+    if layout.rows:
+        has_mark = [any(row[at][1] for row in layout.rows) for at in range(len(layout.heading))]
+        shown = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="dim")
+        for at, heading in enumerate(layout.heading):
+            title = Text("\n".join(heading))
+            shown.add_column(title, justify="left" if at == 0 else "right", no_wrap=True, vertical="bottom")
+        for policy, row in zip(comparison.policies, layout.rows, strict=True):
+            texts = [
+                Text(text + ("*" if marked else " " * room), style="bold green" if marked else "")
+                for (text, marked), room in zip(row, has_mark, strict=True)
+            ]
+            shown.add_row(*texts, style="dim" if policy.kind in BASELINES else "")
+        console.print()
+        console.print(shown)
+        console.print()
+    console.print(Text(below, style="dim"))
+
+
+def _wrapped(text: str, width: int) -> str:
+    kept = re.sub(r"(?<=\d) (?=(?:s|min|h|d)\b)", "\N{NO-BREAK SPACE}", text)
+    wrapped = textwrap.fill(kept, width, break_long_words=False, break_on_hyphens=False)
+    return wrapped.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _shortened(name: str, most: int) -> str:
+    """Both ends of a name that is too long, for that is where names differ."""
+    tail = (most - 1) // 3
+    return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _is_utf(file: TextIO) -> bool:
+    return (getattr(file, "encoding", None) or "utf-8").lower().startswith("utf")

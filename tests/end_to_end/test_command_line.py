@@ -1,0 +1,207 @@
+"""The verbs, as a user types them: what they print, what they leave, and their exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.cli import main
+from tests.end_to_end.conftest import ROOT, SMALL
+
+
+def run(store: str, tmp_path: Path, file: Path, *more: str) -> int:
+    return main(["run", str(file), "--reports", str(tmp_path / "reports"), "--tracking-uri", store, "--quiet", *more])
+
+
+def folder_in(tmp_path: Path) -> Path:
+    (folder,) = (each for each in (tmp_path / "reports").iterdir() if not each.name.startswith("."))
+    return folder
+
+
+def test_a_run_leaves_a_folder_and_an_mlflow_run(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    assert run(store, tmp_path, small, "--display", "plain") == 0
+    out = capsys.readouterr().out
+    assert "canary" in out
+    assert "report: " in out
+    folder = folder_in(tmp_path)
+    left = {file.name for file in folder.iterdir()}
+    assert {"scenario.yaml", "trials.parquet", "summary.json", "timeline.parquet", "report.html", "run.json"} <= left
+    assert len(pd.read_parquet(folder / "trials.parquet")) == 3 * 40
+    run_id = out.split(" run ")[1].split()[0]
+    logged = MlflowClient(store).get_run(run_id)
+    assert logged.info.status == "FINISHED"
+    assert main(["track", str(folder), "--tracking-uri", store]) == 0
+    assert "was there already" in capsys.readouterr().out
+    assert main(["report", str(folder), "--baseline", "hold", "--display", "plain"]) == 0
+    assert json.loads((folder / "summary.json").read_text())["run"]["baseline"] in ("hold", "ab")
+
+
+def test_the_resolved_scenario_gives_the_same_trials(store: str, small: Path, tmp_path: Path) -> None:
+    assert run(store, tmp_path, small, "--no-tracking") == 0
+    folder = folder_in(tmp_path)
+    first = pd.read_parquet(folder / "trials.parquet")
+    again = tmp_path / "again"
+    assert run(store, again, folder / "scenario.yaml", "--no-tracking") == 0
+    pd.testing.assert_frame_equal(first, pd.read_parquet(folder_in(again) / "trials.parquet"))
+
+
+def test_a_breached_threshold_exits_3(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write_text(SMALL + "thresholds: {canary.undecided: '> 50%'}\n")
+    assert run(store, tmp_path, small, "--no-tracking") == 3
+    assert "canary" in capsys.readouterr().err
+
+
+def test_an_unreachable_server_exits_4_and_the_results_are_saved(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = str(tmp_path / "reports")
+    down = ["--tracking-uri", "http://127.0.0.1:9", "--registry-uri", store]
+    assert main(["run", str(small), "--reports", reports, "--quiet", *down]) == 4
+    assert "sim track" in capsys.readouterr().err
+    assert (folder_in(tmp_path) / "report.html").exists()
+    assert main(["track", str(folder_in(tmp_path)), "--tracking-uri", store]) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("models:/checkout-ranker@champion", "models:/checkout-rankr@champion", 9, "did you mean"),
+        ("models:/checkout-ranker@challenger", "models:/checkout-ranker@chalenger", 10, "no alias"),
+        ("split: [50%, 50%]", "split: [50%, 60%]", 16, "must sum to 100%"),
+        ("tick: 30m", "tick: 2d", 6, "must not exceed the horizon"),
+        ("name: conversion", "name: conversions", 12, "no model"),
+        ("baseline: ab", "baseline: a", 21, "no policy 'a'"),
+        ("kind: hold", "kind: holt", 15, "did you mean 'hold'"),
+        ("min_requests: 50", "min_request: 50", 20, "did you mean 'min_requests'"),
+        ("horizon: 1d", "horizon: 1", 5, "write a unit"),
+        ("seed: 3", "seed: 3\nseed: 4", 4, "duplicate key"),
+        ("max: 1%, trip", "max: 1%, every: 45m, trip", 20, "whole number of ticks"),
+        ("sample: 20000", "mde: 2000%", 16, "mde"),
+        ("  - {name: hold, kind: hold}", "  - {name: hold, kind: stages, stages: [ab, nowhere]}", 15, "no policy 'nowhere'"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named_at_its_line_and_leaves_nothing(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, line: int, says: str
+) -> None:
+    assert old in SMALL
+    small.write_text(SMALL.replace(old, new, 1))
+    assert run(store, tmp_path, small) == 2
+    err = capsys.readouterr().err
+    assert f"small.yaml:{line}:" in err
+    assert says in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "reports").exists() or not any(
+        not each.name.startswith(".") for each in (tmp_path / "reports").iterdir()
+    )
+
+
+DIGITS = """\
+name: digits
+replications: 5
+horizon: 1d
+tick: 1h
+traffic: {rate: 10/m}
+models:
+  - {arm: champion, uri: "models:/digits@champion"}
+  - {arm: challenger, uri: "models:/digits@challenger"}
+data: DATA
+metrics:
+  - {name: accuracy, role: primary, reward: correct}
+policies:
+  - {name: ab, kind: ab, evidence: {kind: fixed_horizon, mde: 5%}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ("{file: missing.csv}", "missing.csv"),
+        ("{file: other.csv}", "pixel"),
+        ("{sklearn: digits, target: label}", "label"),
+    ],
+)
+def test_data_that_does_not_fit_is_named(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], data: str, says: str
+) -> None:
+    (tmp_path / "other.csv").write_text("a,target\n1,2\n3,4\n")
+    file = tmp_path / "digits.yaml"
+    file.write_text(DIGITS.replace("DATA", data))
+    assert run(store, tmp_path, file) == 2
+    err = capsys.readouterr().err
+    assert "digits.yaml:9:" in err
+    assert says in err
+
+
+def test_real_models_are_replayed(store: str, tmp_path: Path) -> None:
+    file = tmp_path / "digits.yaml"
+    file.write_text(DIGITS.replace("DATA", "{sklearn: digits}"))
+    assert run(store, tmp_path, file, "--no-tracking") == 0
+    trials = pd.read_parquet(folder_in(tmp_path) / "trials.parquet")
+    assert (trials["best_arm"] == "challenger").all()
+    assert json.loads((folder_in(tmp_path) / "run.json").read_text())["data"]["rows"] > 500
+
+
+def test_all_examples_pass_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    files = sorted(str(file) for file in (ROOT / "scenarios").glob("*.yaml"))
+    assert len(files) >= 6
+    assert main(["check", *files]) == 0
+    assert capsys.readouterr().out.count(": ok") == len(files)
+
+
+def test_every_problem_of_every_file_is_shown_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.yaml").write_text(SMALL.replace("tick: 30m", "tick: soon").replace("hold}", "hodl}"))
+    assert main(["check", str(tmp_path / "1.yaml"), str(tmp_path / "2.yaml")]) == 2
+    err = capsys.readouterr().err
+    for number in (1, 2):
+        assert f"{number}.yaml:6:" in err
+        assert f"{number}.yaml:15:" in err
+
+
+def test_a_billion_laughs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10))
+    (tmp_path / "laughs.yaml").write_text(f"l0: &l0 [ha]\n{levels}\n")
+    assert main(["check", str(tmp_path / "laughs.yaml")]) == 2
+    assert "laughs.yaml:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+def test_an_interrupt_exits_130_and_marks_the_runs_killed(store: str, small: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    small.write_text(SMALL.replace("replications: 40", "replications: 40000").replace("tick: 30m", "tick: 1m"))
+    command = [sys.executable, "-m", "sim", "run", str(small), "--reports", str(tmp_path / "reports"), "--workers", "2"]
+    process = subprocess.Popen(
+        [*command, "--tracking-uri", store, "--experiment", "interrupted", "--display", "plain"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    # Once the first task of the second policy is there, the first policy is finished.
+    while not list((tmp_path / "reports").glob("*/.checkpoint/ab.*")) and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "run again to go on" in err
+    assert "Traceback" not in err
+    assert json.loads((folder_in(tmp_path) / "run.json").read_text())["completed"] == ["hold"]
+    client = MlflowClient(store)
+    experiment = client.get_experiment_by_name("interrupted")
+    statuses = {run.data.tags["mlflow.runName"]: run.info.status for run in client.search_runs([experiment.experiment_id])}
+    assert statuses["small"] == "KILLED"
+    assert "RUNNING" not in statuses.values()

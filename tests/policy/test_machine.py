@@ -1,0 +1,395 @@
+"""The stage machine, by scripted telemetry: what follows what is found."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sim.policy.allocation import Fixed, Mirror, Ramp
+from sim.policy.base import Allocation, Evidence, Finding, Floats, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.machine import StagedPolicy
+from sim.policy.stages import ENDS, NEXT, Stage
+from tests.policy.scripted import Guard, Survives, Told, make_setting, make_stage, play
+
+
+def ended(policy: StagedPolicy) -> tuple[str, int, int]:
+    """The first replication's verdict, arm and tick."""
+    verdicts = policy.verdicts
+    return Verdict(verdicts.verdict[0]).name.lower(), int(verdicts.arm[0]), int(verdicts.decided_tick[0])
+
+
+class TestWhatFollows:
+    @pytest.mark.parametrize(
+        ("finding", "on", "expected"),
+        [
+            ("P", {}, ("ship", 1, 2)),
+            ("F", {}, ("keep", 0, 2)),
+            ("N", {}, ("keep", 0, 2)),
+            ("I", {}, ("inconclusive", 0, 2)),
+            ("P", {"pass": "keep"}, ("keep", 0, 2)),
+            ("P", {"pass": "inconclusive"}, ("inconclusive", 0, 2)),
+            ("N", {"fail": "ship"}, ("ship", 1, 2)),
+            ("N", {"fail": "next"}, ("ship", 1, 2)),
+            ("I", {"inconclusive": "ship"}, ("ship", 1, 2)),
+            ("I", {"inconclusive": "keep"}, ("keep", 0, 2)),
+        ],
+    )
+    def test_of_the_only_stage(self, finding: str, on: dict[str, str], expected: tuple[str, int, int]) -> None:
+        policy = StagedPolicy([make_stage(on=on)])
+        routings = play(policy, make_setting(), [".", finding])
+        assert ended(policy) == expected
+        assert [routing.rows.size for routing in routings] == [1, 1, 0]
+
+    def test_an_arm_that_failed_is_never_shipped(self) -> None:
+        policy = StagedPolicy([make_stage(on={"fail": "ship"})])
+        play(policy, make_setting(), ["F"])
+        assert ended(policy) == ("keep", 0, 1)
+
+    @pytest.mark.parametrize(
+        ("script", "expected"),
+        [
+            (["P", "P"], ("ship", 1, 2)),
+            (["P", "F"], ("keep", 0, 2)),
+            (["F"], ("keep", 0, 1)),
+            (["N", "P"], ("undecided", 0, -1)),
+            (["N", "P", "P", "P"], ("ship", 1, 4)),
+            (["I", "P"], ("ship", 1, 2)),
+            (["P", "N", "P", "P"], ("ship", 1, 4)),
+        ],
+    )
+    def test_of_several_stages_forwards_backwards_and_skipping(self, script: list[str], expected: tuple[str, int, int]) -> None:
+        first = make_stage("first", on={"fail": "middle", "inconclusive": "last", "pass": "last"})
+        middle = make_stage("middle", on={"pass": "first"})
+        last = make_stage("last", on={"fail": "first"})
+        policy = StagedPolicy([first, middle, last])
+        play(policy, make_setting(), script)
+        assert ended(policy) == expected
+
+    def test_a_stage_judges_only_what_was_seen_in_it(self) -> None:
+        """The tick that ends a stage says P; the next stage must not see it."""
+        policy = StagedPolicy([make_stage("first"), make_stage("second"), make_stage("third")])
+        play(policy, make_setting(), ["P", "P"])
+        assert ended(policy) == ("undecided", 0, -1)
+        play(policy, make_setting(), ["P", "P", "P"])
+        assert ended(policy) == ("ship", 1, 3)
+
+    def test_baselines_decide_before_the_first_tick(self) -> None:
+        for verdict, arm, expected in (
+            (Verdict.SHIP, "b", ("ship", 2, 0)),
+            (Verdict.KEEP, "champion", ("keep", 0, 0)),
+        ):
+            policy = StagedPolicy((), (verdict, arm))
+            assert policy.start(make_setting(3, replications=5)).rows.size == 0
+            assert ended(policy) == expected
+            assert policy.needs(make_setting()) == ()
+
+    def test_the_same_policy_can_be_started_again(self) -> None:
+        policy = StagedPolicy([make_stage()])
+        for _ in range(2):
+            play(policy, make_setting(), [".", "P"])
+            assert ended(policy) == ("ship", 1, 2)
+
+
+class TestSignificance:
+    @pytest.mark.parametrize(
+        ("evidence", "script", "expected"),
+        [
+            (Told(), [".", "P"], 2),
+            (Told(), [".", "F"], 2),
+            (Told(), [".", "N"], -1),
+            (Told(), [".", "I"], -1),
+            (Survives(), [".", "P"], -1),
+            (Survives(), [".", "F"], -1),
+        ],
+    )
+    def test_only_declarations_count(self, evidence: Evidence, script: list[str], expected: int) -> None:
+        policy = StagedPolicy([make_stage(evidence=evidence)])
+        play(policy, make_setting(), script)
+        assert policy.verdicts.significant_tick[0] == expected
+        assert policy.verdicts.decided_tick[0] == 2
+
+    def test_the_first_declaration_counts_though_the_verdict_comes_later(self) -> None:
+        policy = StagedPolicy([make_stage()])
+        play(policy, make_setting(3), ["..", "F.", "..", ".P"])
+        assert policy.verdicts.significant_tick[0] == 2
+        assert ended(policy) == ("ship", 2, 4)
+
+    def test_a_guardrail_declares_nothing(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(), [{"guard": "F"}])
+        assert policy.verdicts.significant_tick[0] == -1
+        assert ended(policy) == ("keep", 0, 1)
+
+
+class TestGuardrails:
+    def test_its_fail_beats_a_pass_on_the_same_tick(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(), [{"told": "P", "guard": "F"}])
+        assert ended(policy) == ("keep", 0, 1)
+
+    def test_it_can_stop_an_arm_that_passed_while_another_is_undecided(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(3), ["P.", {"told": "..", "guard": "FP"}, ".P"])
+        assert ended(policy) == ("ship", 2, 3)
+
+    def test_a_pass_without_data_is_inconclusive(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(), [{"told": "P", "guard": "."}])
+        assert ended(policy) == ("inconclusive", 0, 1)
+
+    def test_data_that_came_before_the_pass_is_enough(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(3), [{"told": "P.", "guard": "P."}, {"told": ".P", "guard": ".P"}])
+        assert ended(policy) == ("ship", 1, 2)
+
+
+class TestSeveralChallengers:
+    def test_one_fails_early_another_passes_and_ships(self) -> None:
+        policy = StagedPolicy([make_stage()])
+        routings = play(policy, make_setting(3), ["F.", "..", ".P"])
+        assert ended(policy) == ("ship", 2, 3)
+        assert routings[0].live.tolist() == [[1 / 3, 1 / 3, 1 / 3]]
+        assert routings[1].live.tolist() == [[0.5, 0, 0.5]]
+
+    def test_what_is_found_of_a_removed_arm_is_not_heard(self) -> None:
+        policy = StagedPolicy([make_stage(checks=(Guard(),))])
+        play(policy, make_setting(3), ["F.", {"told": "P.", "guard": "FP"}, ".N"])
+        assert ended(policy) == ("keep", 0, 3)
+
+    def test_only_survivors_go_on(self) -> None:
+        policy = StagedPolicy([make_stage("first"), make_stage("second")])
+        routings = play(policy, make_setting(4), ["PFN", "P.."])
+        assert routings[1].live.tolist() == [[0.5, 0.5, 0, 0]]
+        assert ended(policy) == ("ship", 1, 2)
+
+    def test_those_that_did_not_fail_go_on_where_none_passed(self) -> None:
+        policy = StagedPolicy([make_stage("first", on={"inconclusive": "next", "fail": "next"}), make_stage("second")])
+        for script, expected in ((["FNI"], [1 / 3, 0, 1 / 3, 1 / 3]), (["FNF"], [0.5, 0, 0.5, 0])):
+            assert play(policy, make_setting(4), script)[-1].live[0] == pytest.approx(expected)
+
+    def test_one_inconclusive_arm_makes_the_stage_inconclusive_unless_one_passed(self) -> None:
+        policy = StagedPolicy([make_stage()])
+        for script, expected in (("IF", "inconclusive"), ("IN", "inconclusive"), ("IP", "ship"), ("NF", "keep")):
+            play(policy, make_setting(3), [script])
+            assert ended(policy)[0] == expected
+
+    @pytest.mark.parametrize(("primary", "best"), [("revenue", 3), ("cost", 1)])
+    def test_the_survivor_with_the_best_observed_mean_ships(self, primary: str, best: int) -> None:
+        """The second challenger has the best mean of all, and failed."""
+        policy = StagedPolicy([make_stage()])
+        seen = {f"{primary}.count": [100, 50, 10, 20], f"{primary}.sum": [1000, 450, 500, 220]}
+        if primary == "cost":
+            seen[f"{primary}.sum"] = [1000, 450, 1, 220]
+        play(policy, make_setting(4, primary=primary), [{"told": "...", **seen}, "PFP"])
+        assert ended(policy) == ("ship", best, 2)
+
+    def test_the_first_listed_ships_where_none_was_observed(self) -> None:
+        policy = StagedPolicy([make_stage(allocation=Mirror())])
+        setting = make_setting(3)
+        play(policy, setting, [{"mirror.told": "PP"}])
+        assert ended(policy) == ("ship", 1, 1)
+
+
+class TestLongestDuration:
+    def test_it_makes_undecided_arms_inconclusive_and_touches_no_others(self) -> None:
+        policy = StagedPolicy([make_stage(max_ticks=3)])
+        play(policy, make_setting(3), ["..", "P.", ".."])
+        assert ended(policy) == ("ship", 1, 3)
+        play(policy, make_setting(3), ["..", "F.", ".."])
+        assert ended(policy) == ("inconclusive", 0, 3)
+
+    def test_what_is_found_on_its_tick_counts(self) -> None:
+        policy = StagedPolicy([make_stage(max_ticks=2)])
+        play(policy, make_setting(), [".", "P"])
+        assert ended(policy) == ("ship", 1, 2)
+
+    def test_it_counts_from_the_stage_and_not_from_the_start(self) -> None:
+        policy = StagedPolicy([make_stage("first", max_ticks=9), make_stage("second", max_ticks=2)])
+        play(policy, make_setting(), [".", ".", "P", ".", "."])
+        assert ended(policy) == ("inconclusive", 0, 5)
+
+
+class Counting(Evidence):
+    """Passes at the second tick by its own count, and notes what it saw of the stage."""
+
+    kind: Literal["counting"] = "counting"
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return ("responses",)
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
+        return {"ticks": np.zeros((), np.int64)}
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        view.memory["ticks"] += 1
+        assert (view.memory["ticks"] == view.age).all()
+        assert (view.of_total("responses") == 10 * view.age[:, None]).all()
+        done = view.memory["ticks"] == 2
+        return np.where(done[:, None] & view.arms_in, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
+
+
+class Turns(Allocation):
+    """All traffic to one arm after another, by its own memory."""
+
+    kind: Literal["turns"] = "turns"
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
+        return {"turn": np.zeros((), np.int64)}
+
+    def live(self, view: View) -> Floats:
+        assert view.age.any() or not view.last.any()
+        turn = view.memory["turn"] % view.arms_in.shape[1]
+        view.memory["turn"] += 1
+        return np.eye(view.arms_in.shape[1])[turn]
+
+
+class TestEnteringAStage:
+    def test_tallies_age_and_memory_start_again_and_the_cohort_rises(self) -> None:
+        policy = StagedPolicy([make_stage(name, evidence=Counting(), allocation=Turns()) for name in ("one", "two")])
+        routings = play(policy, make_setting(), [{"responses": [10, 10]}] * 4)
+        assert ended(policy) == ("ship", 1, 4)
+        assert [routing.cohort.tolist() for routing in routings] == [[0], [0], [1], [1], []]
+        assert [routing.live[0].tolist() for routing in routings[:-1]] == [[1, 0], [0, 1], [1, 0], [0, 1]]
+
+    def test_a_stage_entered_twice_has_two_cohorts(self) -> None:
+        policy = StagedPolicy([make_stage("a", on={"fail": "a"})])
+        routings = play(policy, make_setting(), ["N", ".", "N"])
+        assert [routing.cohort[0] for routing in routings] == [0, 1, 1, 2]
+
+    def test_a_ramp_starts_again(self) -> None:
+        ramp = Ramp.model_validate({"steps": [{"weight": "10%", "bake": "10m"}, {"weight": "50%", "bake": "10m"}]})
+        policy = StagedPolicy([make_stage("a", allocation=ramp), make_stage("b", allocation=ramp)])
+        routings = play(policy, make_setting(), [".", "P", "."])
+        assert [routing.live[0, 1] for routing in routings] == [0.1, 0.5, 0.1, 0.5]
+
+    def test_a_survivor_brings_no_tallies_to_the_choice_of_the_best(self) -> None:
+        policy = StagedPolicy([make_stage("first"), make_stage("second")])
+        early = {"told": "PP", "conversion.count": [9, 9, 9], "conversion.sum": [0, 9, 0]}
+        late = {"told": "PP", "conversion.count": [9, 9, 9], "conversion.sum": [0, 1, 2]}
+        play(policy, make_setting(3), [early, late])
+        assert ended(policy) == ("ship", 2, 2)
+
+
+def test_all_traffic_goes_to_the_champion_where_the_arms_left_have_no_share() -> None:
+    policy = StagedPolicy([make_stage(allocation=Fixed(weights=("0%", "100%", "0%")))])
+    routings = play(policy, make_setting(3), ["F."])
+    assert routings[-1].live.tolist() == [[1, 0, 0]]
+
+
+def test_only_arms_still_in_are_mirrored() -> None:
+    policy = StagedPolicy([make_stage(allocation=Mirror(fraction="40%"))])
+    routings = play(policy, make_setting(3), [{"mirror.told": ".F"}])
+    assert [routing.mirror[0].tolist() for routing in routings] == [[0, 0.4, 0.4], [0, 0.4, 0]]
+    assert all(routing.live.tolist() == [[1, 0, 0]] for routing in routings)
+
+
+NAMES = ("one", "two", "three")
+TARGETS = st.sampled_from([*ENDS, NEXT, *NAMES])
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[StagedPolicy, Setting, int]:
+    stages: list[Stage] = []
+    count = draw(st.integers(1, len(NAMES)))
+    targets = st.sampled_from([*ENDS, NEXT, *NAMES[:count]])
+    for name in NAMES[:count]:
+        stages.append(
+            make_stage(
+                name,
+                allocation=draw(st.sampled_from([Fixed(), Turns(), Mirror()])),
+                evidence=draw(st.sampled_from([Told(), Survives()])),
+                checks=(Guard(),) * draw(st.integers(0, 2)),
+                max_ticks=draw(st.none() | st.integers(1, 4)),
+                on={key: draw(targets) for key in ("pass", "fail", "inconclusive")},
+            )
+        )
+    return StagedPolicy(stages), make_setting(draw(st.integers(2, 4)), replications=6), draw(st.integers(0, 2**32))
+
+
+def telemetry(policy: StagedPolicy, setting: Setting, seed: int, tick: int) -> NDArray[np.int64]:
+    """(R, K, C) random findings, mostly undecided, the same whoever asks."""
+    rng = np.random.default_rng([seed, tick])
+    codes = rng.choice(5, (setting.replications, len(setting.arms), len(policy.columns)), p=[0.5, 0.2, 0.15, 0.05, 0.1])
+    return codes.astype(np.int64)
+
+
+def run(policy: StagedPolicy, setting: Setting, seed: int, only: int | None = None, ticks: int = 10) -> list[Routing]:
+    """A run of random findings; of replication `only` alone where one is named."""
+    from dataclasses import replace
+
+    routing = policy.start(setting if only is None else replace(setting, replications=1))
+    routings = [routing]
+    for tick in range(ticks):
+        rows = routing.rows if only is None else routing.rows + only
+        routing = policy.step(Telemetry(tick, telemetry(policy, setting, seed, tick)[rows], policy.columns))
+        routings.append(routing)
+    return routings
+
+
+@given(chains())
+@settings(max_examples=60)
+def test_every_chain_keeps_the_rules(case: tuple[StagedPolicy, Setting, int]) -> None:
+    policy, setting, seed = case
+    routings = run(policy, setting, seed)
+    removed = np.zeros((setting.replications, len(setting.arms)), bool)
+    for before, after in zip(routings, routings[1:], strict=False):
+        assert set(after.rows) <= set(before.rows)
+    for routing in routings:
+        assert (routing.live >= 0).all()
+        np.testing.assert_allclose(routing.live.sum(axis=1), 1, atol=1e-12)
+        assert ((routing.mirror >= 0) & (routing.mirror <= 1)).all()
+        assert (routing.mirror[:, 0] == 0).all()
+        # An arm that is out gets nothing, and no arm comes back.
+        now = ~policy._arms_in[routing.rows] & removed[routing.rows]
+        assert (routing.live[now] == 0).all()
+        assert (routing.mirror[now] == 0).all()
+    verdicts = policy.verdicts
+    decided = verdicts.verdict != Verdict.UNDECIDED
+    assert (decided == (verdicts.decided_tick >= 0)).all()
+    assert set(np.flatnonzero(~decided)) == set(routings[-1].rows)
+    for row in np.flatnonzero(decided):
+        # Routed until the tick of the verdict, and never again.
+        assert sum(row in routing.rows for routing in routings) == verdicts.decided_tick[row]
+    assert ((verdicts.arm > 0) == (verdicts.verdict == Verdict.SHIP)).all()
+    assert (verdicts.significant_tick[decided] <= verdicts.decided_tick[decided]).all()
+
+
+@given(chains())
+@settings(max_examples=60)
+def test_arms_do_not_come_back(case: tuple[StagedPolicy, Setting, int]) -> None:
+    policy, setting, seed = case
+    routing = policy.start(setting)
+    arms_in = policy._arms_in.copy()
+    for tick in range(10):
+        counts = telemetry(policy, setting, seed, tick)[routing.rows]
+        verdicts = policy.verdicts.verdict.copy()
+        routing = policy.step(Telemetry(tick, counts, policy.columns))
+        assert (policy._arms_in <= arms_in).all()
+        out = ~policy._arms_in[routing.rows]
+        assert (routing.live[out] == 0).all()
+        assert (routing.mirror[out] == 0).all()
+        final = verdicts != Verdict.UNDECIDED
+        assert (policy.verdicts.verdict[final] == verdicts[final]).all()
+        arms_in = policy._arms_in.copy()
+
+
+@given(chains())
+@settings(max_examples=40)
+def test_a_replication_fares_alone_as_in_a_block(case: tuple[StagedPolicy, Setting, int]) -> None:
+    policy, setting, seed = case
+    block = run(policy, setting, seed)
+    verdicts = [getattr(policy.verdicts, name).copy() for name in ("verdict", "arm", "decided_tick", "significant_tick")]
+    for row in (0, setting.replications - 1):
+        alone = run(policy, setting, seed, only=row)
+        found = (policy.verdicts.verdict, policy.verdicts.arm, policy.verdicts.decided_tick, policy.verdicts.significant_tick)
+        assert [int(each[0]) for each in found] == [int(each[row]) for each in verdicts]
+        for one, all_ in zip(alone, block, strict=True):
+            assert one.rows.size == (row in all_.rows)
+            if one.rows.size:
+                assert (one.live[0] == all_.live[all_.rows == row][0]).all()
+                assert one.cohort[0] == all_.cohort[all_.rows == row][0]

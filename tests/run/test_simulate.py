@@ -1,0 +1,144 @@
+"""A run: the same bits however it is played, resumable, and a folder whose tables agree with each other."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sim.engine.choose import choose
+from sim.run import blocks
+from sim.run.folder import CHECKPOINTS
+from sim.run.plan import Plan
+from sim.run.simulate import simulate
+from tests.worlds import behaves, make_scenario, make_versions, make_world
+
+POLICIES = [
+    {"name": "switch", "kind": "switch"},
+    {"name": "hold", "kind": "hold"},
+    {"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 20_000}},
+    {"name": "bandit", "kind": "bandit", "allocation": {"kind": "thompson", "floor": "5%"}},
+]
+
+
+def make_plan(**changes: Any) -> Plan:
+    scenario = make_scenario(**{"policies": POLICIES, "replications": 30, **changes})
+    said = [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})]
+    world = make_world(scenario, said)
+    return Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(scenario.engine, world), "d" * 64)
+
+
+def digest(folder: Path) -> str:
+    """The bits of the trials and the timeline."""
+    found = hashlib.sha256()
+    for name in ("trials", "timeline"):
+        frame = pd.read_parquet(folder / f"{name}.parquet")
+        found.update(pd.util.hash_pandas_object(frame, index=True).to_numpy().tobytes())
+    return found.hexdigest()
+
+
+def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan()
+    found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
+    for rows in (7, 11):
+        monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", rows)
+        for workers in (1, 2, 4):
+            found.add(digest(simulate(plan, tmp_path / f"{rows}-{workers}", workers=workers).folder))
+    assert len(found) == 1
+
+
+def test_another_seed_gives_other_trials(tmp_path: Path) -> None:
+    one, other = make_plan(seed=1), make_plan(seed=2)
+    assert digest(simulate(one, tmp_path / "1", workers=1).folder) != digest(simulate(other, tmp_path / "2", workers=1).folder)
+
+
+def test_the_tables_agree_with_each_other(tmp_path: Path) -> None:
+    folder = simulate(make_plan(), tmp_path, workers=1).folder
+    trials, timeline = pd.read_parquet(folder / "trials.parquet"), pd.read_parquet(folder / "timeline.parquet")
+    about = json.loads((folder / "run.json").read_text())
+    assert about["status"] == "finished"
+    assert about["completed"] == ["switch", "hold", "ab", "bandit"]
+    assert not (folder / CHECKPOINTS).exists()
+    for policy, rows in trials.groupby("policy"):
+        assert rows["replication"].tolist() == list(range(30))
+        last = timeline[timeline["policy"] == policy].iloc[-1]
+        assert last["regret_mean"] == pytest.approx(rows["regret"].mean())
+        assert last["decided"] == pytest.approx(rows["decided"].mean())
+        assert last["time_s"] == 86_400
+        weights = timeline.loc[timeline["policy"] == policy, ["weight.champion.mean", "weight.challenger.mean"]]
+        np.testing.assert_allclose(weights.sum(axis=1), 1)
+    assert (trials["decided"] == trials["time_to_decision_s"].notna()).all()
+    assert (trials["verdict"].eq("ship") == trials["shipped_arm"].notna()).all()
+
+
+def test_baselines_cost_what_the_truth_says(tmp_path: Path) -> None:
+    trials = pd.read_parquet(simulate(make_plan(), tmp_path, workers=1).folder / "trials.parquet").set_index("policy")
+    # The challenger is better by .005, and 0.1% of the requests of either fail.
+    hold, switch = trials.loc["hold"], trials.loc["switch"]
+    np.testing.assert_allclose(hold["regret"], hold["requests"] * 0.005 * 0.999)
+    assert (switch["regret"] == 0).all()
+    assert (switch["peak_exposure"] == 1).all()
+    assert (hold["peak_exposure"] == 0).all()
+    assert (switch["requests"].to_numpy() == hold["requests"].to_numpy()).all(), "arrivals are common to all policies"
+    expected = hold["requests"].sum() * 0.001
+    assert abs(hold["errors"].sum() - expected) < 4 * np.sqrt(expected)
+
+
+def test_fifty_fifty_costs_half_the_gap(tmp_path: Path) -> None:
+    policies = [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 10**9}}]
+    trials = pd.read_parquet(simulate(make_plan(policies=policies), tmp_path, workers=1).folder / "trials.parquet")
+    assert (trials["verdict"] == "undecided").all()
+    requests = trials["requests"].to_numpy()
+    gap = 0.005 * 0.999
+    # served by the champion is binomial(n, 1/2)
+    assert abs(trials["regret"].sum() - gap * requests.sum() / 2) < 4 * gap * np.sqrt(requests.sum()) / 2
+
+
+def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan()
+    whole = digest(simulate(plan, tmp_path / "whole", workers=1).folder)
+    monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 10)
+    seen: list[str] = []
+
+    def stop(task: blocks.Task, again: bool) -> None:
+        seen.append(task.name)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    run = simulate(plan, tmp_path / "cut", workers=1, watch=stop)
+    assert run.interrupted
+    assert run.completed == ("switch",)
+    assert json.loads((run.folder / "run.json").read_text())["status"] == "interrupted"
+    assert pd.read_parquet(run.folder / "trials.parquet")["policy"].unique().tolist() == ["switch"]
+    resumed: list[bool] = []
+    again = simulate(plan, tmp_path / "cut", workers=1, watch=lambda task, kept: resumed.append(kept))
+    assert not again.interrupted
+    assert sum(resumed) == 5
+    assert digest(again.folder) == whole
+    assert not (again.folder / CHECKPOINTS).exists()
+
+
+def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
+    plan = make_plan()
+    whole = digest(simulate(plan, tmp_path, workers=1).folder)
+    broken = tmp_path / f"small-{'d' * 10}" / CHECKPOINTS / "switch.0-30.npz"
+    broken.parent.mkdir()
+    broken.write_bytes(b"half a fi")
+    assert digest(simulate(plan, tmp_path, workers=1).folder) == whole
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    from sim.errors import InputError
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot make the run folder"):
+        simulate(make_plan(), tmp_path / "file", workers=1)

@@ -1,0 +1,128 @@
+"""Outcome families: what one request earns and what n earn together are the same distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.registry import outcomes as written
+from sim.world.outcomes import Binary, Discrete, Joint, Normal, Outcomes, Replayed, atoms, strata
+from sim.world.streams import keys
+
+N, EACH = 4000, 25
+
+REVENUE = written.ZeroInflated.model_validate({"zero_inflated": {"rate": 0.3, "amount": {"gamma": {"mean": 30, "sd": 15}}}})
+
+
+def revenue() -> Discrete:
+    values, chance = atoms(REVENUE)
+    on_grid = np.rint(values / 0.01).astype(np.int64)
+    both = np.stack([on_grid, on_grid])
+    return Discrete((both * chance).sum(axis=1)[None] * 0.01, both[None], np.stack([chance, chance]))
+
+
+def replayed() -> Replayed:
+    reward = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 1]])
+    return Replayed(reward, Binary(reward.mean(axis=0)[None]))
+
+
+FAMILIES: dict[str, Outcomes] = {
+    "binary": Binary(np.array([[0.2, 0.97]])),
+    "normal": Normal(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.01),
+    "coarse normal": Normal(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.5),
+    "revenue": revenue(),
+    "replayed": replayed(),
+}
+
+
+@pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
+def test_sums_have_the_moments_of_summed_values(outcome: Outcomes) -> None:
+    rng = np.random.default_rng(1)
+    data_row = rng.integers(5, size=N * EACH)
+    for arm in (0, 1):
+        value = outcome.values(rng, data_row, 0, arm).reshape(N, EACH)
+        by_request = np.stack([value.sum(axis=1), (value**2).sum(axis=1)]).astype(float)
+        key = keys(2, np.arange(8 * N), f"{arm}")[:, None]
+        total, square = outcome.sums(np.full((8 * N, 2), EACH), np.zeros(8 * N, np.int64), key)
+        at_once = np.stack([total[:, arm], square[:, arm]]).astype(float)
+        error = np.sqrt(by_request.var(axis=1) / N + at_once.var(axis=1) / (8 * N))
+        # Rounding every value to the grid, against once: less than a step in the sum.
+        assert (np.abs(by_request.mean(axis=1) - at_once.mean(axis=1)) < 4 * error + 1).all()
+        assert at_once.var(axis=1) == pytest.approx(by_request.var(axis=1), rel=4.5 * np.sqrt(3 / N))
+        if by_request.std() and (by_request[0] != by_request[1]).any():
+            apart = np.corrcoef(by_request)[0, 1] - np.corrcoef(at_once)[0, 1]
+            assert abs(apart) < 4.5 / np.sqrt(N)
+
+
+@pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
+def test_the_mean_is_that_of_the_values(outcome: Outcomes) -> None:
+    rng = np.random.default_rng(4)
+    grid = getattr(outcome, "grid", 0.01 if isinstance(outcome, Discrete) else 1.0)
+    for arm in (0, 1):
+        value = outcome.values(rng, rng.integers(5, size=N * EACH), 0, arm) * grid
+        assert abs(value.mean() - outcome.mean[0, arm]) < 4 * value.std() / np.sqrt(N * EACH)
+
+
+def test_nobody_earns_nothing_and_one_normal_value_is_its_own_square() -> None:
+    key = keys(3, np.arange(6), "x").reshape(3, 2)
+    rows = np.zeros(3, np.int64)
+    for outcome in FAMILIES.values():
+        total, square = outcome.sums(np.zeros((3, 2), np.int64), rows, key)
+        assert not total.any()
+        assert not square.any()
+    total, square = FAMILIES["normal"].sums(np.ones((3, 2), np.int64), rows, key)
+    assert np.array_equal(square, total**2)
+
+
+def test_a_replayed_request_is_the_same_row_for_every_arm() -> None:
+    rng = np.random.default_rng(0)
+    data_row = rng.integers(5, size=100)
+    answers = np.stack([replayed().values(rng, data_row, 0, arm) for arm in (0, 1)], axis=1)
+    assert np.array_equal(answers, replayed().reward[data_row])
+
+
+def test_two_replayed_metrics_are_drawn_together() -> None:
+    right = np.array([[1, 0], [1, 1], [0, 0], [0, 1], [0, 1]])
+    worth = right * np.array([5, 7, 11, 13, 17])[:, None]
+    chance = np.full((2, 5), 0.2)
+    marginal = Discrete(worth.mean(axis=0)[None], worth.T[None], chance)
+    joint = Joint.of({"worth": Replayed(worth, marginal), "right": Replayed(right, Binary(right.mean(axis=0)[None]))})
+    assert joint is not None
+    n = np.full((20_000, 2), EACH)
+    sums = joint.sums(n, keys(5, np.arange(40_000), "x").reshape(20_000, 2))
+    for arm in (0, 1):
+        drawn = np.stack([sums["right"][0][:, arm], sums["worth"][0][:, arm], sums["worth"][1][:, arm]])
+        each = np.stack([right[:, arm], worth[:, arm], worth[:, arm] ** 2])
+        error = drawn.std(axis=1) / np.sqrt(20_000)
+        assert (np.abs(drawn.mean(axis=1) - EACH * each.mean(axis=1)) < 4 * error).all()
+        assert np.cov(drawn) == pytest.approx(EACH * np.cov(each, bias=True), rel=4.5 * np.sqrt(2 / 20_000) * 2)
+    assert Joint.of({"right": Replayed(right, Binary(right.mean(axis=0)[None])), "other": Binary(np.array([[0.1]]))}) is None
+
+
+amounts = st.sampled_from(["lognormal", "gamma"])
+
+
+@given(amounts, st.floats(0.01, 1e6), st.floats(0.05, 3.0))
+def test_strata_keep_the_mean_and_lose_little_variance(kind: str, mean: float, cv: float) -> None:
+    family = {"lognormal": written.LogNormal, "gamma": written.Gamma}[kind]
+    amount = family.model_validate({kind: {"mean": mean, "sd": cv * mean}})
+    values, chance = strata(amount)
+    assert chance.sum() == pytest.approx(1.0)
+    assert (np.diff(values) > 0).all()
+    assert (values > 0).all()
+    assert (values * chance).sum() == pytest.approx(mean, rel=1e-9)
+    kept = (values**2 * chance).sum() - (values * chance).sum() ** 2
+    assert 0.99 <= kept / (cv * mean) ** 2 <= 1 + 1e-9
+
+
+def test_strata_are_the_conditional_means_of_the_distribution() -> None:
+    amount = written.Gamma.model_validate({"gamma": {"mean": 30, "sd": 15}})
+    values, chance = strata(amount)
+    law = scipy.stats.gamma(amount.shape, scale=amount.scale)
+    edges = law.ppf(np.concatenate([[0.0], np.cumsum(chance)]).clip(0, 1))
+    for place in (0, 10, 39):
+        part = law.expect(lambda x: x, lb=edges[place], ub=edges[place + 1], conditional=True)
+        assert values[place] == pytest.approx(part, rel=1e-6)
