@@ -160,7 +160,7 @@ class Section:
         if (count := found.get("minItems")) and count == found.get("maxItems"):
             return f"{kind} ({count} of them)"
         bounds = ", ".join(text.format(_number(found[key])) for key, text in BOUNDS.items() if key in found)
-        if not bounds or kind in QUANTITIES.values() and bounds == "≥ 0, ≤ 1":
+        if not bounds or (kind in QUANTITIES.values() and bounds == "≥ 0, ≤ 1"):
             return kind
         return f"{kind} ({bounds})"
 

@@ -78,10 +78,6 @@ def _show(outcome: workflow.Outcome, display: str) -> None:
         print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {outcome.tracking_error}", file=sys.stderr)
-        print(f"sim: log them later with: sim track {outcome.folder}", file=sys.stderr)
-    for row in outcome.comparison.thresholds:
-        if row.breached:
-            print(f"sim: threshold breached: {row}", file=sys.stderr)
     if outcome.interrupted:
         print("sim: interrupted; finished policies are saved, run again to go on", file=sys.stderr)
 

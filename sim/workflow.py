@@ -48,7 +48,7 @@ def load_scenario(path: str | Path) -> Scenario:
     from sim.run.plan import read, refuse
 
     scenario, document = read(Path(path))
-    refuse(document, problems(scenario.thresholds))
+    refuse(document, problems(scenario.thresholds, [policy.name for policy in scenario.policies]))
     return scenario
 
 
@@ -75,7 +75,7 @@ def run_scenario(
     from sim.run.simulate import simulate
 
     scenario, document = read(Path(path))
-    refuse(document, problems(scenario.thresholds))
+    refuse(document, problems(scenario.thresholds, [policy.name for policy in scenario.policies]))
     store = client(registry_uri or tracking_uri or default_uri())
     folder = Path(reports)
     plan = prepare(scenario, document, store, folder / ".predictions")

@@ -23,6 +23,7 @@ LAYERS = (
     ("run",),
     ("compare",),
     ("report", "tracking"),
+    ("workflow",),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

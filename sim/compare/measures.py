@@ -130,7 +130,7 @@ def _kept_at(trials: Trials) -> NDArray[Any]:
 
 
 def _requests_to_decision(trials: Trials) -> NDArray[Any]:
-    return np.fmin(trials["requests_to_decision"], trials["requests"])
+    return np.asarray(np.fmin(trials["requests_to_decision"], trials["requests"]))
 
 
 def _served(trials: Trials) -> NDArray[Any]:
@@ -157,8 +157,9 @@ _TABLE = (
     ),
     _proportion(
         "correct", "correct", "higher",
-        "Share of all trials that end in a right verdict: one that leaves an acceptable arm serving that is the best, "
-        "or short of it by less than the smallest effect that matters. Undecided trials count as not correct.",
+        "Share of all trials that end in a right verdict: shipping a better challenger that is the best, or short of it by "
+        "less than the smallest effect that matters, or keeping the champion where no challenger is better by that much. "
+        "Trials without a verdict, and inconclusive ones, are not right.",
         _flag("correct"),
     ),
     _proportion(
@@ -223,7 +224,8 @@ _TABLE = (
     ),
     _mean(
         "harmed_requests", "harmed requests", "requests",
-        "Mean number of live requests served by an arm that is truly worse than the champion.", _flag("harmed_requests"),
+        "Mean number of live requests served by an arm that is truly worse than the champion or breaks a limit.",
+        _flag("harmed_requests"),
     ),
     _mean(
         "peak_exposure", "peak exposure", "share",

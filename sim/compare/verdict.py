@@ -58,8 +58,9 @@ def _chosen(pool: Sequence[Trials], candidates: int, horizon: str) -> tuple[Tria
         return chosen, f"{chosen.policy} has the lowest regret {among}"
     tie = f"{chosen.n:,} replications cannot tell which of {listed(least)} has the lowest regret {among}"
     if len(quickest) == 1:
-        return chosen, f"{tie}, but {chosen.policy} decides soonest of these"
-    return chosen, f"{tie}, nor which of {listed(quickest)} decides soonest; for {chosen.policy}"
+        mean = _text("time_to_decision", chosen)
+        return chosen, f"{tie}, but of these {chosen.policy} decides soonest on average, in {mean}"
+    return chosen, f"{tie}, nor which of {listed(quickest)} decides soonest on average; for {chosen.policy}"
 
 
 def _against(chosen: Trials, baselines: Sequence[Trials]) -> str:

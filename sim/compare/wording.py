@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sim.stats.intervals import Estimate
 
-_UNITS = (("s", 1, 60), ("min", 60, 60), ("h", 3600, 24), ("d", 86_400, math.inf))
+_UNITS = (("ms", 0.001, 1000), ("s", 1, 60), ("min", 60, 60), ("h", 3600, 24), ("d", 86_400, math.inf))
 _SUFFIXES = ("", "k", "M", "G", "T")
 
 
@@ -30,8 +30,8 @@ def duration(seconds: float) -> str:
     >>> duration(15_100), duration(120), duration(59.97), duration(1_209_600), duration(0)
     ('4.2 h', '2 min', '1.0 min', '14 d', '0 s')
     """
-    if 0 < abs(seconds) < 0.05:
-        return f"{seconds:.2g} s"
+    if abs(seconds) < 0.001:
+        return f"{seconds + 0.0:.2g} s"
     texts = [(_rounded(seconds / size, 1 if abs(seconds / size) < 9.95 else 0), unit, most) for unit, size, most in _UNITS]
     return next(f"{text} {unit}" for text, unit, most in texts if abs(float(text)) < most)
 
@@ -75,7 +75,7 @@ def with_interval(estimate: Estimate, unit: str) -> str:
 
 
 def plus_minus(estimate: Estimate) -> str:
-    """A mean, and half the width of its interval in the same multiple.
+    """A mean, and half the width of its interval.
 
     >>> plus_minus(Estimate(12_345.0, 11_945.0, 12_745.0, 1000)), plus_minus(Estimate(0.0, 0.0, 0.0, 9))
     ('12.3k ± 0.4k', '0 ± 0')
@@ -91,9 +91,9 @@ def plus_minus(estimate: Estimate) -> str:
     if half == 0:
         return f"{quantity(mean)} ± 0"
     error = f"{half / scale:.{decimals}f}"
-    if float(error) == 0:
-        error = f"{half / scale:.1g}"
-    return f"{mean / scale:.{decimals}f}{suffix} ± {error}{suffix}"
+    # A width that is nothing in the multiple of the mean is written in its own.
+    error = f"{error}{suffix}" if float(error) else quantity(float(f"{half:.1g}"))
+    return f"{mean / scale:.{decimals}f}{suffix} ± {error}"
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

@@ -217,7 +217,7 @@ def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list
     # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
     for each in stages:
         if each.here:
-            found += [(each.place(key), message) for key, message in each.stage.completed(setting).problems(setting)]
+            found += [(each.place(key), message) for key, message in each.stage.problems(setting)]
     for index, key, message in chain_problems(tuple(each.stage for each in stages)):
         if stages[index].here or key == "name":
             found.append((stages[index].place(key), message))

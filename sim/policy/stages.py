@@ -52,11 +52,13 @@ class Stage(BaseModel):
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """What is wrong with this stage in this setting: (key, message) pairs."""
-        found = [(f"evidence.{key}", message) for key, message in self.evidence.problems(setting)]
-        found += [(f"allocation.{key}", message) for key, message in self.allocation.problems(setting)]
+        found = [(f"allocation.{key}", message) for key, message in self.allocation.problems(setting)]
+        evidence = self.completed(setting).evidence
+        if evidence is self.evidence or not found:
+            found += [(f"evidence.{key}", message) for key, message in evidence.problems(setting)]
+        length = evidence.duration if isinstance(evidence, Survive) else self.max_duration
         for index, check in enumerate(self.checks):
             found += [(f"checks[{index}].{key}", message) for key, message in check.problems(setting)]
-            length = self.evidence.duration if isinstance(self.evidence, Survive) else self.max_duration
             if check.every and length and check.every > length:
                 every, longest = format_duration(check.every), format_duration(length)
                 found.append((f"checks[{index}].every", f"{every} is longer than the stage, {longest}: it would never look"))

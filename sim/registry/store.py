@@ -12,12 +12,15 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import TrackingError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+Client: TypeAlias = "MlflowClient"
+"""What talks to a tracking server and registry, for those who only pass it on."""
 
 # MLflow's own, 7 retries with back-off and 120 s each, block for over 4 minutes when a server is down; and it
 # prints progress bars and addresses of runs.

@@ -25,6 +25,7 @@ from sim.report.svg import (
     log_time,
     name_axes,
     readable_y,
+    round_times,
     shortened,
 )
 
@@ -73,7 +74,8 @@ def incidence(source: Source) -> list[Chart]:
                 )
                 axes.step(time, bands["estimate"], where="post", color=colour(place), linewidth=1.8)
             readable_y(axes, "share")
-            name_axes(axes, "simulated time since the start", "share of trials, with 95% bands")
+            bands_too = any(np.isfinite(bands["lower"]).any() for *_, bands in ever)
+            name_axes(axes, "simulated time since the start", f"share of trials{', with 95% bands' if bands_too else ''}")
             label_ends(axes, [(policy, bands["estimate"][-1], colour(place)) for place, policy, _, bands in ever])
             ends = [f"{policy} {_band(bands, -1)}" for _, policy, _, bands in ever]
             told = f"{title} by the horizon of {number(last, 's')}: {'; '.join(ends)}."
@@ -102,7 +104,7 @@ def traffic(source: Source) -> list[Chart]:
             axes.set_ylim(0, 1)
             axes.fill_between(line["time_s"], low, high, step="post", color=colour(place), alpha=0.18, linewidth=0)
             axes.step(line["time_s"], mean, where="post", color=colour(place), linewidth=2)
-            ends = [("all challengers" if parts else challengers[0], float(mean[-1]), colour(place))]
+            ends = [("all" if parts else challengers[0], float(mean[-1]), colour(place))]
             for arm, share in parts.items():
                 axes.step(line["time_s"], share, where="post", color=QUIET, linewidth=1)
                 ends.append((arm, float(share[-1]), QUIET))
@@ -119,7 +121,9 @@ def traffic(source: Source) -> list[Chart]:
                 told += f" Traffic is mirrored to challengers up to a mean share of {number(float(mirrored.max()), 'share')}."
             svg = inline(figure, f"traffic-{place}", f"Challengers' share of traffic under {policy}", told)
         columns = {"live, mean": mean, "5%": low, "95%": high, **{f"{arm}, mean": share for arm, share in parts.items()}}
-        charts.append(_tabled(policy, svg, line["time_s"], {**columns, "mirrored": mirrored}, "share"))
+        if mirrored.any():
+            columns["mirrored"] = mirrored
+        charts.append(_tabled(policy, svg, line["time_s"], columns, "share"))
     return charts
 
 
@@ -177,7 +181,7 @@ def frontier(source: Source) -> list[Chart]:
     best = set(source.summary["frontier"])
     first, last = _span(source)
     with drawing():
-        figure, axes = canvas(520, 350, right=24, left=60)
+        figure, axes = canvas(400, 300, right=22, left=50)
         positive = [time["estimate"] for _, _, time, _ in points if time["estimate"] > 0]
         if positive and last / min(positive) > 20:
             axes.set_xscale("symlog", linthresh=first, linscale=0.5)
@@ -204,7 +208,8 @@ def frontier(source: Source) -> list[Chart]:
             _symlog_ticks(axes, knee, highest)
         else:
             readable_y(axes, "value")
-        name_axes(axes, "mean time to a decision, undecided trials counted to the horizon", f"{_lost(source)} lost, mean")
+        scale = ", log scale" if knee else ""
+        name_axes(axes, "mean time to a decision", f"{source.run['primary']['name']} lost, mean{scale}")
         _label_points(axes, [(policy, time["estimate"], lost["estimate"]) for _, policy, time, lost in points])
         told = "; ".join(
             f"{policy}: {in_line(time, 's')}, regret {in_line(lost, 'value')}{', on the frontier' if policy in best else ''}"
@@ -217,10 +222,6 @@ def frontier(source: Source) -> list[Chart]:
     )
     header = ("policy", "mean time to a decision", "mean regret", "on the frontier")
     return [Chart("Lower left is better; filled points are beaten by none in both", svg, header, rows)]
-
-
-def _lost(source: Source) -> str:
-    return str(source.run["primary"]["name"])
 
 
 def _span(source: Source) -> tuple[float, float]:
@@ -248,8 +249,7 @@ def _time_axis(axes: Axes, first: float, last: float) -> None:
 
 def _mean_time_axis(axes: Axes, first: float, last: float) -> None:
     if axes.get_xscale() == "symlog":
-        log_time_stops = [0.0, first, 3_600.0, 21_600.0, 86_400.0, 7 * 86_400.0, 30 * 86_400.0]
-        stops = [stop for stop in log_time_stops if stop <= last]
+        stops = [0.0, first, *(stop for stop in round_times(first, last) if stop > 2 * first)]
         axes.set_xticks(stops, [number(stop, "s") if stop else "0" for stop in stops])
         axes.set_xlim(-first * 0.2, last * 1.25)
         axes.minorticks_off()

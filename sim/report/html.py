@@ -37,7 +37,8 @@ FIGURES = (
     ),
     (
         "Time against risk",
-        "How long a decision takes and what the whole time to the horizon costs, with 95% intervals on both.",
+        "How long a decision takes, undecided trials counted to the horizon, and what the whole time to the horizon costs; "
+        "with 95% intervals on both.",
         figures.frontier,
     ),
 )
@@ -102,7 +103,7 @@ def _thresholds(source: Source, rows: Sequence[dict[str, Any]]) -> str:
     body = []
     for row in rows:
         measure = source.summary["measures"][row["measure"]]
-        tone, word = ("worse", "breached") if row["breached"] else ("better", "kept")
+        tone, word = ("worse", "breached") if row["breached"] else ("better", "met")
         found = row["estimate"]
         if not found or found["estimate"] is None:
             tone, word = "", "no data"

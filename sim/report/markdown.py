@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sim.report import tables
 from sim.report.numbers import in_line
@@ -54,10 +55,10 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
 
 
-def _threshold(source: Source, row: dict[str, object]) -> str:
+def _threshold(source: Source, row: dict[str, Any]) -> str:
     measure = source.summary["measures"][row["measure"]]
-    found: dict[str, object] | None = row["estimate"]  # type: ignore[assignment]
-    result = "no data" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "kept"
+    found = row["estimate"]
+    result = "no data" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "met"
     said = f"{row['policy']}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
     return escape(said) + " " + result
 

@@ -34,7 +34,7 @@ th:first-child{position:sticky;left:0;z-index:1;text-align:left;background:var(-
 min-width:8em;max-width:12em;white-space:normal;overflow-wrap:anywhere}
 thead th:first-child{background:var(--card)}
 .text td,.text th{padding:8px 12px}
-.text td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8em}
+.text td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9em}
 .text thead th{text-align:left}
 .value{display:block;font-weight:600}
 .plain .value{font-weight:400}
@@ -44,7 +44,7 @@ thead th:first-child{background:var(--card)}
 .worse{color:var(--worse)}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));gap:16px;align-items:start;
 margin:16px 0}
-.charts.wide{grid-template-columns:minmax(0,640px)}
+.charts.wide{grid-template-columns:minmax(0,560px)}
 figure{margin:0;min-width:0;background:#fff;color:#1d2129;border:1px solid var(--line);border-radius:8px;padding:12px 14px 8px;
 break-inside:avoid}
 figcaption{font-weight:600;font-size:.95rem;margin:0 0 4px}
@@ -52,6 +52,7 @@ svg{display:block;width:100%;height:auto}
 svg *{stroke-linejoin:round;stroke-linecap:butt}
 svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif!important}
 figure details{--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;font-size:.85rem}
+figure>details{margin:4px 0 2px}
 figure th,figure td{padding:4px 10px}
 figure .scroll{max-height:320px;overflow:auto}
 figure th:first-child{min-width:4.5em}
@@ -69,6 +70,6 @@ dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px}th:first-child{max-widt
 @media print{:root{color-scheme:light;--page:#fff;--card:#f5f6f8;--ink:#000;--quiet:#444;--line:#bbb;--accent:#000;--tint:#fff;
 --better:#0a6b3d;--worse:#b3261e}body{font-size:10.5pt}header,main,footer{max-width:none;padding:0}
 .scroll{overflow:visible}table{font-size:7.5pt}th,td{padding:4px 5px}thead th{min-width:0}.interval,.kind,.gap{font-size:6.5pt}
-th:first-child{position:static;min-width:0}details:not([open]){display:none}h2{break-after:avoid}tr{break-inside:avoid}
+th:first-child{position:static;min-width:6.5em}details:not([open]){display:none}h2{break-after:avoid}tr{break-inside:avoid}
 .charts{grid-template-columns:1fr 1fr 1fr;gap:8px}figure{padding:6px}}
 """

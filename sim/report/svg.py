@@ -86,11 +86,20 @@ def log_time(axes: Axes, first_s: float, last_s: float) -> None:
     """A logarithmic time axis on x from `first_s` > 0 to `last_s`, in round minutes, hours and days."""
     axes.set_xscale("log")
     axes.set_xlim(first_s, last_s)
-    stops = [stop for stop in _DECADES if first_s * 0.999 <= stop <= last_s * 1.001]
+    stops = round_times(first_s, last_s)
     if len(stops) < 2:
         stops = [first_s, last_s]
     axes.set_xticks(stops, [number(stop, "s") for stop in stops])
     axes.minorticks_off()
+
+
+def round_times(first_s: float, last_s: float) -> list[float]:
+    """Minutes, hours and days for a logarithmic axis, from `first_s` to `last_s`.
+
+    >>> round_times(60.0, 86_400.0)
+    [60, 600, 3600, 21600, 86400.0]
+    """
+    return [stop for stop in _DECADES if first_s * 0.999 <= stop <= last_s * 1.001]
 
 
 def linear_time(axes: Axes, last_s: float) -> str:

@@ -25,6 +25,8 @@ MAIN = (
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
 
+RARE = ("inconclusive", "undecided")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -40,9 +42,8 @@ class Cell:
 
 
 def columns(source: Source, wanted: tuple[str, ...] = MAIN) -> list[str]:
-    """The names among `wanted` that this run has measured."""
-    measures = source.summary["measures"]
-    return [name for name in wanted if name in measures]
+    """The names among `wanted` that this run has measured, without outcomes that no policy ever had."""
+    return [name for name in wanted if name in source.summary["measures"] and not (name in RARE and _never(source, name))]
 
 
 def cell(row: Mapping[str, Any], name: str, measure: Mapping[str, str]) -> Cell:
@@ -87,6 +88,11 @@ def missing(source: Source) -> str:
     done = set(source.run["completed"])
     left = [policy["name"] for policy in source.run["policies"] if policy["name"] not in done]
     return f"The run was interrupted. Not finished, and not in this report: {', '.join(left) or 'none'}."
+
+
+def _never(source: Source, name: str) -> bool:
+    found = [row["measures"].get(name) for row in source.policies]
+    return all(estimate is not None and estimate["estimate"] == 0 for estimate in found)
 
 
 def _beyond_chance(difference: Mapping[str, Any]) -> bool:

@@ -21,9 +21,8 @@ from sim.world.build import build as build_world
 from sim.world.world import World
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
     from sim.registry.data import Data
+    from sim.registry.store import Client
 
 VERSION = "0.1.0"
 
@@ -71,7 +70,7 @@ def refuse(document: Document, problems: Iterable[Problem]) -> None:
         raise InputError(placed)
 
 
-def prepare(scenario: Scenario, document: Document, client: MlflowClient, cache: Path | None) -> Plan:
+def prepare(scenario: Scenario, document: Document, client: Client, cache: Path | None) -> Plan:
     """Resolve, score and build. Loads real models from the client's registry, which runs their code."""
     try:
         versions = resolve([(model.arm, model.uri) for model in scenario.models], client)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sim.errors import TrackingError
 from sim.registry import store
@@ -26,8 +26,8 @@ EXPERIMENT = "rollout-simulations"
 """The experiment of runs for which no other is named."""
 
 _PARENT = "mlflow.parentRunId"
-# MLflow's limits for one request.
-_METRICS, _PARAMS, _TAGS = 1000, 100, 100
+# MLflow's limits for one request: metrics; params, and as many tags.
+_METRICS, _SETTINGS = 1000, 100
 
 
 @dataclass(frozen=True)
@@ -210,19 +210,10 @@ def _log(client: MlflowClient, run: Run, entry: Entry, folder: RunFolder) -> Non
             at_ms = folder.record.end_ms if before is None else round(time.time() * 1000)
             metrics.append(Metric(key, value, at_ms, 0))
     run_id = run.info.run_id
-    for few_params in _batches(params, _PARAMS):
-        client.log_batch(run_id, params=few_params)
-    for few_tags in _batches(tags, _TAGS):
-        client.log_batch(run_id, tags=few_tags)
-    for few_metrics in _batches(metrics, _METRICS):
-        client.log_batch(run_id, metrics=few_metrics)
-
-
-_T = TypeVar("_T")
-
-
-def _batches(items: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+    for at in range(0, max(len(params), len(tags)), _SETTINGS):
+        client.log_batch(run_id, params=params[at : at + _SETTINGS], tags=tags[at : at + _SETTINGS])
+    for at in range(0, len(metrics), _METRICS):
+        client.log_batch(run_id, metrics=metrics[at : at + _METRICS])
 
 
 @contextlib.contextmanager

@@ -71,6 +71,10 @@ def _inversion(n: Floats, p: Floats, u: Floats) -> Floats:
     return drawn
 
 
+# Tries after the first, made at once for the few that need them; more are made in turn.
+_TRIES = 4
+
+
 def _btrs(n: Floats, p: Floats, key: Keys) -> Floats:
     spread = np.sqrt(n * p * (1.0 - p))
     b = 1.15 + 2.53 * spread
@@ -82,27 +86,31 @@ def _btrs(n: Floats, p: Floats, key: Keys) -> Floats:
     us = 0.5 - np.abs(u)
     drawn = np.floor((2.0 * a / us + b) * u + centre)
     open_ = np.flatnonzero((us < 0.07) | (v > v_r))
-    tries = 0
-    key, u, v, us, k = key[open_], u[open_], v[open_], us[open_], drawn[open_]
-    n, p, spread, a, b, centre, v_r = (x[open_] for x in (n, p, spread, a, b, centre, v_r))
-    while open_.size:
-        accepted = (us >= 0.07) & (v <= v_r)
-        maybe = ~accepted & (k >= 0) & (k <= n)
-        accepted[maybe] = _accepts(n[maybe], p[maybe], spread[maybe], a[maybe], b[maybe], us[maybe], v[maybe], k[maybe])
-        drawn[open_[accepted]] = k[accepted]
-        left = ~accepted
-        open_, key = open_[left], key[left]
-        n, p, spread, a, b, centre, v_r = (x[left] for x in (n, p, spread, a, b, centre, v_r))
-        tries += 1
+    us, v, k = us[open_], v[open_], drawn[open_]
+    n, p, spread, a, b, centre, v_r, key = (x[open_, None] for x in (n, p, spread, a, b, centre, v_r, key))
+    refused = ~_accepts(n[:, 0], p[:, 0], spread[:, 0], a[:, 0], b[:, 0], us, v, k)
+    tries = np.arange(1, 1 + _TRIES, dtype=np.uint64)
+    while True:
+        open_ = open_[refused]
+        if not open_.size:
+            return drawn
+        n, p, spread, a, b, centre, v_r, key = (x[refused] for x in (n, p, spread, a, b, centre, v_r, key))
         u = uniforms(at(key, 2 * tries + 1)) - 0.5
         v = uniforms(at(key, 2 * tries + 2))
         us = 0.5 - np.abs(u)
         k = np.floor((2.0 * a / us + b) * u + centre)
-    return drawn
+        accepted = (us >= 0.07) & (v <= v_r)
+        accepted |= _accepts(n, p, spread, a, b, us, v, k)
+        first = accepted.argmax(axis=1)
+        refused = ~accepted.any(axis=1)
+        drawn[open_] = k[np.arange(open_.size), first]
+        tries = tries + _TRIES
 
 
 def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Floats, v: Floats, k: Floats) -> NDArray[np.bool_]:
     """The exact acceptance test of BTRS; Stirling's corrections in place of log-factorials, which lose digits at large n."""
+    possible = (k >= 0) & (k <= n)
+    k = np.where(possible, k, 0.0)
     alpha = (2.83 + 5.1 / b) * spread
     odds = p / (1.0 - p)
     mode = np.floor((n + 1.0) * p)
@@ -116,7 +124,7 @@ def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Flo
         - _stirling(k)
         - _stirling(n - k)
     )
-    accepted: NDArray[np.bool_] = left <= right
+    accepted: NDArray[np.bool_] = possible & (left <= right)
     return accepted
 
 
@@ -133,7 +141,10 @@ def _stirling(k: Floats) -> Floats:
     one = k + 1.0
     square = one * one
     series = (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / 1260.0 / square) / square) / one
-    return np.where(k < 10, _STIRLING[np.minimum(k, 9).astype(np.intp)], series)
+    few = k < 10
+    if few.any():
+        series[few] = _STIRLING[k[few].astype(np.intp)]
+    return series
 
 
 def gamma(shape: Floats, key: Keys) -> Floats:

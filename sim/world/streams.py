@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_GOLDEN_INT, _ALL = 0x9E3779B97F4A7C15, 2**64 - 1
+_GOLDEN = np.uint64(_GOLDEN_INT)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
@@ -35,22 +36,21 @@ def keys(seed: int, replications: Sequence[int] | NDArray[np.int64], stream: str
     """(R,) one starting key a replication."""
     number = np.asarray(replications).astype(np.uint64)
     start = np.full(number.shape, seed, np.uint64)
-    with np.errstate(over="ignore"):
-        return mix(mix(start + np.uint64(number_of(stream))) + _GOLDEN * (number + np.uint64(1)))
+    return mix(mix(start + np.uint64(number_of(stream))) + _GOLDEN * (number + np.uint64(1)))
 
 
 def at(key: Keys, counter: int | NDArray[np.uint64]) -> Keys:
     """The key number `counter` of the streams that start at `key`: SplitMix64 (Steele, Lea & Flood 2014) with random access."""
-    with np.errstate(over="ignore"):
-        return mix(key + _GOLDEN * np.asarray(counter, np.uint64))
+    if isinstance(counter, int):
+        return mix(key + np.uint64(_GOLDEN_INT * counter & _ALL))
+    return mix(key + _GOLDEN * counter.astype(np.uint64))
 
 
 def mix(z: Keys) -> Keys:
     """SplitMix64's finaliser, variant 13 of Stafford: a bijection of 64 bits whose output bits look independent."""
-    with np.errstate(over="ignore"):
-        z = (z ^ (z >> _30)) * _MIX_1
-        z = (z ^ (z >> _27)) * _MIX_2
-        return z ^ (z >> _31)
+    z = (z ^ (z >> _30)) * _MIX_1
+    z = (z ^ (z >> _27)) * _MIX_2
+    return z ^ (z >> _31)
 
 
 def uniforms(key: Keys) -> NDArray[np.float64]:

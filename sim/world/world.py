@@ -239,9 +239,9 @@ def finest_grid(spread: float, largest: float, requests: float) -> float | None:
     """
     if spread <= 0:
         spread = max(abs(largest), 1.0)
-    grid = 10.0 ** math.floor(math.log10(spread / 1000))
-    while grid <= spread / 10:
-        if (largest / grid) ** 2 * max(requests, 1.0) < 2.0**62:
+    most = math.sqrt(2.0**62 / max(requests, 1.0))
+    decade = math.floor(math.log10(spread)) - 3
+    for grid in (10.0**power for power in range(decade, decade + 4)):
+        if grid <= spread / 10 and abs(largest) < grid * most:
             return grid
-        grid *= 10
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -289,7 +291,6 @@ def test_only_arms_still_in_are_mirrored() -> None:
 
 
 NAMES = ("one", "two", "three")
-TARGETS = st.sampled_from([*ENDS, NEXT, *NAMES])
 
 
 @st.composite
@@ -320,8 +321,6 @@ def telemetry(policy: StagedPolicy, setting: Setting, seed: int, tick: int) -> N
 
 def run(policy: StagedPolicy, setting: Setting, seed: int, only: int | None = None, ticks: int = 10) -> list[Routing]:
     """A run of random findings; of replication `only` alone where one is named."""
-    from dataclasses import replace
-
     routing = policy.start(setting if only is None else replace(setting, replications=1))
     routings = [routing]
     for tick in range(ticks):
@@ -336,18 +335,13 @@ def run(policy: StagedPolicy, setting: Setting, seed: int, only: int | None = No
 def test_every_chain_keeps_the_rules(case: tuple[StagedPolicy, Setting, int]) -> None:
     policy, setting, seed = case
     routings = run(policy, setting, seed)
-    removed = np.zeros((setting.replications, len(setting.arms)), bool)
-    for before, after in zip(routings, routings[1:], strict=False):
+    for before, after in pairwise(routings):
         assert set(after.rows) <= set(before.rows)
     for routing in routings:
         assert (routing.live >= 0).all()
         np.testing.assert_allclose(routing.live.sum(axis=1), 1, atol=1e-12)
         assert ((routing.mirror >= 0) & (routing.mirror <= 1)).all()
         assert (routing.mirror[:, 0] == 0).all()
-        # An arm that is out gets nothing, and no arm comes back.
-        now = ~policy._arms_in[routing.rows] & removed[routing.rows]
-        assert (routing.live[now] == 0).all()
-        assert (routing.mirror[now] == 0).all()
     verdicts = policy.verdicts
     decided = verdicts.verdict != Verdict.UNDECIDED
     assert (decided == (verdicts.decided_tick >= 0)).all()
@@ -361,7 +355,7 @@ def test_every_chain_keeps_the_rules(case: tuple[StagedPolicy, Setting, int]) ->
 
 @given(chains())
 @settings(max_examples=60)
-def test_arms_do_not_come_back(case: tuple[StagedPolicy, Setting, int]) -> None:
+def test_no_arm_comes_back_and_no_verdict_changes(case: tuple[StagedPolicy, Setting, int]) -> None:
     policy, setting, seed = case
     routing = policy.start(setting)
     arms_in = policy._arms_in.copy()

@@ -85,7 +85,7 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         columns |= {"shipped": ends["ship"], "kept": ends["keep"], "inconclusive": ends["inconclusive"]}
         columns |= {"regret_mean": regret, "regret_q05": regret * 0.2, "regret_q50": regret * 0.9, "regret_q95": regret * 2.2}
         weights = {"champion": 1 - challenger}
-        weights |= {arm: challenger / (len(all_arms) - 1) * (1 + 0.4 * place) ** 0 for place, arm in enumerate(all_arms[1:])}
+        weights |= {arm: challenger / (len(all_arms) - 1) for arm in all_arms[1:]}
         for arm, weight in weights.items():
             columns[f"weight.{arm}.mean"] = weight
             columns[f"weight.{arm}.q05"] = np.where((decided < 0.95) & (weight < 0.95), np.maximum(0, weight - 0.4), weight)

@@ -19,7 +19,7 @@ def write_folder(
     policies: Sequence[str] = ("hold", "canary"),
     *,
     completed: Sequence[str] | None = None,
-    ticks: int = 400,
+    ticks: int = 30,
     digest: str = "0123456789abcdef",
     **changes: Any,
 ) -> Path:

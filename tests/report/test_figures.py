@@ -1,0 +1,139 @@
+"""Charts: what they tell of the data, and labels that can be read."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.report import figures
+from sim.report.source import Source, read
+from sim.report.style import CSS
+from sim.report.svg import INK, QUIET, canvas, colour, drawing, inline, linear_time, log_time, spread
+
+
+@pytest.fixture(scope="module")
+def source(typical_run: Path) -> Source:
+    return read(typical_run)
+
+
+@given(st.lists(st.floats(-50, 250), max_size=12), st.floats(0, 40))
+def test_labels_keep_their_order_and_their_distance_inside_the_chart(points: list[float], gap: float) -> None:
+    placed = spread(points, gap, 0.0, 200.0)
+    possible = min(gap, 200.0 / (len(points) - 1)) if len(points) > 1 else gap
+    ordered = [placed[index] for index in sorted(range(len(points)), key=points.__getitem__)]
+    assert all(-1e-9 <= each <= 200 + 1e-9 for each in placed)
+    assert all(after - before >= possible - 1e-9 for before, after in itertools.pairwise(ordered))
+
+
+def test_a_label_with_room_stays_at_its_curve() -> None:
+    assert spread([10.0, 90.0, 50.0], 12.0, 0.0, 100.0) == [10.0, 90.0, 50.0]
+
+
+@pytest.mark.parametrize(("first", "last"), [(600.0, 1_209_600.0), (1.0, 100.0), (60.0, 3_600.0), (86_400.0, 3.15e8)])
+def test_log_time_has_a_few_round_ticks(first: float, last: float) -> None:
+    with drawing():
+        _, axes = canvas(350, 236, right=90)
+        log_time(axes, first, last)
+        ticks = axes.get_xticks()
+    assert 2 <= len(ticks) <= 7
+    assert (np.diff(ticks) > 0).all()
+    assert ticks[0] >= first * 0.99
+    assert ticks[-1] <= last * 1.01
+
+
+@pytest.mark.parametrize(
+    ("last", "unit"),
+    [(0.5, "milliseconds"), (90.0, "seconds"), (3_600.0, "minutes"), (86_400.0, "hours"), (1_209_600.0, "days")],
+)
+def test_linear_time_is_in_a_unit_that_fits(last: float, unit: str) -> None:
+    with drawing():
+        _, axes = canvas(350, 236, right=20)
+        assert linear_time(axes, last) == unit
+        assert 3 <= len(axes.get_xticks()) <= 9
+
+
+def test_settings_of_matplotlib_are_left_as_they_were() -> None:
+    import matplotlib as mpl
+
+    before = dict(mpl.rcParams)
+    with drawing():
+        assert mpl.rcParams["svg.fonttype"] == "none"
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_chart_may_name_anything() -> None:
+    with drawing():
+        figure, axes = canvas(350, 236, right=20)
+        axes.set_xlabel("$x_1$ <b> & 探索 \U0001f600")
+        text = inline(figure, "key", "<title>", '"quoted" & more')
+    assert "$x_1$ &lt;b&gt; &amp; 探索 \U0001f600" in text
+    assert "&lt;title&gt;" in text
+    assert not re.search(r"https?:", text)
+
+
+def test_incidence_tells_where_each_policy_ends(source: Source) -> None:
+    ship = figures.incidence(source)[0]
+    assert ship.title == "Shipped a challenger"
+    assert "canary 71% (68–74%)" in ship.svg
+    assert "Never: hold." in ship.svg
+    assert ship.header == ("time", "switch", "hold", "ab", "bandit", "canary", "careful")
+    assert ship.rows[-1][0] == "14 d"
+    assert ship.rows[-1][4:6] == ("61% (58–64%)", "71% (68–74%)")
+
+
+def test_challengers_have_what_the_champion_has_not(source: Source) -> None:
+    chart = figures.traffic(source)[2]
+    line = source.timeline["ab"]
+    assert chart.title == "ab"
+    assert chart.header == ("time", "live, mean", "5%", "95%")
+    low, high = 1 - line["weight.champion.q95"][0], 1 - line["weight.champion.q05"][0]
+    assert chart.rows[0][1:] == ("50%", f"{low:.0%}", f"{high:.0%}")
+    assert figures.traffic(source)[5].header[-1] == "mirrored"
+
+
+def test_data_tables_are_short_and_reach_the_end(source: Source) -> None:
+    charts = [*figures.incidence(source), *figures.traffic(source), *figures.regret(source), *figures.frontier(source)]
+    for chart in charts:
+        assert 1 <= len(chart.rows) <= figures.ROWS
+        assert {len(row) for row in chart.rows} == {len(chart.header)}
+        assert chart.header[0] == "policy" or chart.rows[-1][0] == "14 d"
+
+
+def test_frontier_says_who_is_on_it(source: Source) -> None:
+    (chart,) = figures.frontier(source)
+    assert {row[0] for row in chart.rows if row[-1] == "yes"} == {"bandit", "canary", "careful"}
+
+
+def luminance(shade: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    digits = shade.lstrip("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    channels = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(a: str, b: str) -> float:
+    light, dark = sorted((luminance(a), luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_can_be_read_on_every_ground() -> None:
+    """WCAG 2.2, 1.4.3: contrast of at least 4.5."""
+    themes = [dict(re.findall(r"--([a-z]+):(#[0-9a-f]+)", block)) for block in re.findall(r":root\{([^}]*)\}", CSS)]
+    assert len(themes) == 3
+    for theme in themes:
+        for ink in ("ink", "quiet", "accent", "better", "worse"):
+            for ground in ("page", "card", "tint"):
+                assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground, theme)
+    assert min(contrast(INK, "#ffffff"), contrast(QUIET, "#ffffff")) >= 4.5
+
+
+def test_first_seven_policies_have_colours_of_their_own() -> None:
+    assert len({colour(place) for place in range(7)}) == 7

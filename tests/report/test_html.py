@@ -1,0 +1,239 @@
+"""The report page: offline, escaped, repeatable, well-formed, and honest about what is missing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from sim.errors import InputError
+from sim.report import html, markdown
+from sim.report.numbers import with_interval
+
+MakeRun = Callable[..., Path]
+HOSTILE = '<script>alert("x")</script>'
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that every element is closed, and keeps what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and data.strip():
+            self.text.append((self.open[-1], data.strip()))
+
+    def attributes(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def inside(self, tag: str) -> list[str]:
+        return [data for name, data in self.text if name == tag]
+
+
+def text_of(folder: Path) -> str:
+    return html.write(folder).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(typical_run: Path) -> Page:
+    return Page(text_of(typical_run))
+
+
+def test_nothing_is_requested_and_nothing_runs(typical_run: Path, page: Page) -> None:
+    tags = {tag for tag, _ in page.elements}
+    assert tags.isdisjoint({"script", "link", "iframe", "object", "embed", "img", "image", "form", "base", "a"})
+    for _, attributes in page.elements:
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("href", "xlink:href", "src", "srcset", "action"):
+            assert (attributes.get(name) or "#").startswith("#")
+    text = text_of(typical_run)
+    assert not re.search(r"https?://|@import|url\((?!#)", text)
+    policies = [each["content"] for each in page.attributes("meta") if each.get("http-equiv") == "Content-Security-Policy"]
+    assert policies == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+
+
+def test_same_bytes_from_the_same_files(typical_run: Path) -> None:
+    first = html.write(typical_run).read_bytes()
+    assert html.write(typical_run).read_bytes() == first
+    assert not list(typical_run.glob(".*"))
+
+
+def test_the_reader_finds_question_verdict_and_scenario(typical_run: Path) -> None:
+    text = text_of(typical_run)
+    summary = json.loads((typical_run / "summary.json").read_text())
+    for said in (summary["run"]["question"], summary["verdict"], "seed: 7", "1,000 replications", "m-" + "0" * 32):
+        assert said in text
+
+
+def test_accessible_structure(page: Page) -> None:
+    assert page.attributes("html") == [{"lang": "en"}]
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all(attributes.get("scope") in ("col", "row") for attributes in page.attributes("th"))
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = {attributes["href"] for attributes in page.attributes("use")}
+    used |= {attributes["clip-path"][4:-1] for _, attributes in page.elements if attributes.get("clip-path")}  # type: ignore[index]
+    assert {reference[1:] for reference in used if reference} <= set(ids)
+
+
+def test_every_chart_has_a_title_a_description_and_its_data(page: Page) -> None:
+    charts = page.attributes("svg")
+    assert len(charts) == 3 + 6 + 6 + 1
+    assert len(page.attributes("figure")) == len(charts)
+    ids = {attributes.get("id") for tag, attributes in page.elements if tag in ("title", "desc")}
+    for chart in charts:
+        assert chart["role"] == "img"
+        assert set((chart["aria-labelledby"] or "").split()) <= ids
+    told = page.inside("desc")
+    assert len(told) == len(charts)
+    assert any("ab 47% (44–50%)" in each for each in told)
+    assert page.inside("summary").count("data") == len(charts)
+
+
+def test_untrusted_text_stays_text(make_run: MakeRun) -> None:
+    names = {
+        "ab": HOSTILE,
+        "canary": "it's \"$x^2$\" & 'y'",
+        "careful": "a-name-that-is-much-longer-than-any-label-has-room-for",
+    }
+    folder = make_run(names=names, arms=("<b>arm", "two"), question=HOSTILE)
+    summary = json.loads((folder / "summary.json").read_text())
+    summary["verdict"] = HOSTILE
+    (folder / "summary.json").write_text(json.dumps(summary))
+    text = text_of(folder)
+    page = Page(text)
+    assert "<script" not in text
+    assert "<b>arm" not in text
+    assert not page.attributes("script")
+    shown = [data for _, data in page.text]
+    assert HOSTILE in shown
+    assert names["canary"] in shown
+    assert names["careful"] in shown
+    assert "<script" not in markdown.write(folder).read_text(encoding="utf-8").replace("\\<script", "")
+
+
+@pytest.mark.parametrize(
+    "varied",
+    [
+        {"replications": 1},
+        {"horizon_s": 3_600.0, "tick_s": 600.0},
+        {"horizon_s": 0.5, "tick_s": 0.01},
+        {"horizon_s": 3 * 365 * 86_400.0, "tick_s": 86_400.0},
+        {"arms": ("b", "c", "d", "e")},
+    ],
+)
+def test_unusual_runs_are_reported(make_run: MakeRun, varied: dict[str, object]) -> None:
+    page = Page(text_of(make_run(**varied)))
+    assert not any("nan" in data.lower().split() for _, data in page.text)
+
+
+def test_one_replication_has_no_interval(make_run: MakeRun) -> None:
+    assert "One replication has no interval." in text_of(make_run(replications=1))
+
+
+def test_what_was_never_reached_or_never_applied_is_said(make_run: MakeRun) -> None:
+    folder = make_run()
+    summary = json.loads((folder / "summary.json").read_text())
+    bandit = next(row for row in summary["policies"] if row["policy"] == "bandit")
+    bandit["measures"]["time_to_decision_p50"] = {"estimate": None, "lower": None, "upper": None, "n": 1000}
+    for outcome in ("ship", "keep", "inconclusive", "decided"):
+        for values in bandit["incidence"][outcome].values():
+            values[:] = [0.0] * len(values)
+    (folder / "summary.json").write_text(json.dumps(summary))
+    page = Page(text_of(folder))
+    assert "not reached" in page.inside("span")
+    assert "no case" in page.inside("span")
+    assert any("Never: hold, bandit." in told for told in page.inside("desc"))
+
+
+def test_a_run_in_which_nothing_is_ever_decided(make_run: MakeRun) -> None:
+    folder = make_run()
+    summary = json.loads((folder / "summary.json").read_text())
+    for row in summary["policies"]:
+        for outcome in ("ship", "keep", "inconclusive", "decided"):
+            for values in row["incidence"][outcome].values():
+                values[:] = [0.0] * len(values)
+        row["measures"] = dict.fromkeys(row["measures"])
+        row["differences"] = {}
+    summary |= {"frontier": [], "thresholds": []}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    page = Page(text_of(folder))
+    assert len(page.attributes("svg")) == 12
+
+
+def test_an_interrupted_run_names_what_is_missing(make_run: MakeRun) -> None:
+    folder = make_run(interrupted=True)
+    said = "The run was interrupted. Not finished, and not in this report: canary, careful."
+    assert said in text_of(folder)
+    assert said in markdown.write(folder).read_text()
+
+
+def test_only_differences_beyond_chance_are_marked(typical_run: Path) -> None:
+    gaps = re.findall(r'aria-label="([^"]*), (better|worse)"', text_of(typical_run))
+    assert ("−900", "better") in gaps
+    assert ("+1.5k", "worse") in gaps
+    # ±2 points of correctness around +1 are within chance, for every policy.
+    assert not any(gap == "+1 pp" for gap, _ in gaps)
+
+
+def test_every_missing_or_broken_file_is_named(make_run: MakeRun) -> None:
+    folder = make_run()
+    (folder / "run.json").write_text("{")
+    (folder / "summary.json").unlink()
+    (folder / "timeline.parquet").write_bytes(b"not parquet")
+    with pytest.raises(InputError) as caught:
+        html.write(folder)
+    assert [Path(problem.file).name for problem in caught.value.problems] == ["run.json", "summary.json", "timeline.parquet"]
+    assert not (folder / "report.html").exists()
+
+
+def test_an_outcome_that_no_policy_ever_had_takes_no_column(make_run: MakeRun) -> None:
+    folder = make_run()
+    summary = json.loads((folder / "summary.json").read_text())
+    for row in summary["policies"]:
+        row["measures"]["inconclusive"] |= {"estimate": 0.0, "lower": 0.0}
+    (folder / "summary.json").write_text(json.dumps(summary))
+    header = next(line for line in markdown.write(folder).read_text().splitlines() if line.startswith("| policy"))
+    assert "inconclusive" not in header
+    assert "undecided" in header
+
+
+def test_markdown_has_a_row_for_each_policy(typical_run: Path) -> None:
+    text = markdown.write(typical_run).read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 6
+    assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    assert "**breached**" in text
+    assert json.loads((typical_run / "summary.json").read_text())["verdict"] in text
+
+
+def test_a_bound_that_was_not_reached_is_open() -> None:
+    found = {"estimate": 7_200.0, "lower": 5_400.0, "upper": None, "n": 20}
+    assert with_interval(found, "s") == ("2 h", "at least 1.5 h")

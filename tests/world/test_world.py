@@ -1,0 +1,182 @@
+"""What is true in a replication: values, limits, the best arm, and what is refused; by hand-computed examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sim.engine import aggregate
+from sim.engine.aggregate import AggregateEngine
+from sim.errors import InputError
+from sim.world.world import Truth, finest_grid
+from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
+
+ARMS = ("champion", "a", "b")
+
+
+def truth(rates: list[float], replications: int = 3, **changes: Any) -> Truth:
+    behaviours = [
+        behaves(outcomes={"conversion": {"bernoulli": rate}}, **changes.pop(f"of_{i}", {})) for i, rate in enumerate(rates)
+    ]
+    arms = ("champion", "a", "b")[: len(rates)]
+    return make_world(make_scenario(arms=arms, **changes), behaviours).realise(np.arange(replications))
+
+
+def test_the_best_arm_is_the_one_that_earns_most_and_the_champion_on_a_tie() -> None:
+    assert truth([0.05, 0.06, 0.055]).best.tolist() == [1, 1, 1]
+    assert truth([0.05, 0.04, 0.03]).best.tolist() == [0, 0, 0]
+    tie = truth([0.05, 0.05])
+    assert tie.best.tolist() == [0, 0, 0]
+    assert not tie.better().any()
+    assert not tie.worse().any()
+
+
+def test_an_errored_request_earns_nothing() -> None:
+    some = truth([0.05, 0.052], of_0={"error_rate": "0%"}, of_1={"error_rate": "10%"})
+    assert some.value[0] == pytest.approx([0.05, 0.052 * 0.9])
+    assert some.best[0] == 0
+    assert some.worse()[0].tolist() == [False, True]
+
+
+def test_where_less_is_better_values_change_sign() -> None:
+    metrics = [{"name": "conversion", "role": "primary", "direction": "decrease"}]
+    some = truth([0.05, 0.04], metrics=metrics)
+    assert some.value[0] == pytest.approx([-0.05 * 0.999, -0.04 * 0.999])
+    assert some.best[0] == 1
+
+
+def test_an_arm_above_a_declared_limit_is_not_acceptable_whatever_it_earns() -> None:
+    metrics = [{"name": "conversion", "role": "primary"}, {"name": "error_rate", "role": "guardrail", "max": "1%"}]
+    some = truth(
+        [0.05, 0.2, 0.06], metrics=metrics, of_0={"error_rate": "5%"}, of_1={"error_rate": "1.1%"}, of_2={"error_rate": "1%"}
+    )
+    # The champion serves already: its own breach does not make shipping anything else right.
+    assert some.acceptable[0].tolist() == [True, False, True]
+    assert some.best[0] == 2
+    assert some.better()[0].tolist() == [False, False, True]
+
+
+def test_a_latency_limit_is_about_its_quantile() -> None:
+    metrics = [
+        {"name": "conversion", "role": "primary"},
+        {"name": "latency", "role": "guardrail", "quantile": "90%", "max": "200ms"},
+    ]
+    slow = {"latency": {"exponential": "100ms"}}  # P(L > 200 ms) = e^-2 = 13.5%
+    quick = {"latency": {"exponential": "80ms"}}  # e^-2.5 = 8.2%
+    some = truth([0.05, 0.06, 0.06], metrics=metrics, of_0=quick, of_1=slow, of_2=quick)
+    assert some.acceptable[0].tolist() == [True, False, True]
+    assert some.latency_above(0.2)[0] == pytest.approx(np.exp([-2.5, -2.0, -2.5]))
+    assert some.mean_latency_s()[0] == pytest.approx([0.08, 0.1, 0.08])
+
+
+@pytest.mark.parametrize(("rate", "matters"), [(0.0509, False), (0.051, True), (0.052, True), (0.049, False)])
+def test_what_matters_is_at_least_the_smallest_effect(rate: float, matters: bool) -> None:
+    metrics = [{"name": "conversion", "role": "primary", "smallest_effect": "2%"}]
+    assert truth([0.05, rate], metrics=metrics).matters()[0].tolist() == [False, matters]
+
+
+def test_effects_are_relative_to_the_champion_whatever_the_challenger_registered() -> None:
+    said = {
+        "a": {
+            "conversion": {"relative_effect": "10%"},
+            "error_rate": {"relative_effect": "50%"},
+            "latency": {"relative_effect": "100%"},
+        }
+    }
+    metrics = [
+        {"name": "conversion", "role": "primary"},
+        {"name": "error_rate", "role": "guardrail"},
+        {"name": "latency", "role": "guardrail"},
+    ]
+    some = truth(
+        [0.05, 0.5], metrics=metrics, truth=said, of_0={"error_rate": "2%", "latency": {"exponential": "100ms"}},
+        of_1={"error_rate": "20%", "latency": {"constant": "9s"}},
+    )  # fmt: skip
+    assert some.outcomes["conversion"].mean[0] == pytest.approx([0.05, 0.055])
+    assert some.error_rate[0] == pytest.approx([0.02, 0.03])
+    assert some.mean_latency_s()[0] == pytest.approx([0.1, 0.2])
+    assert some.latency_above(0.4)[0] == pytest.approx([np.exp(-4), np.exp(-2)])
+
+
+def test_an_effect_scales_amounts_and_keeps_the_spread_of_a_normal() -> None:
+    metrics = [{"name": "revenue", "role": "primary"}, {"name": "score"}]
+    outcomes = {
+        "revenue": {"zero_inflated": {"rate": 0.3, "amount": {"gamma": {"mean": 30.0, "sd": 15.0}}}},
+        "score": {"normal": {"mean": 10.0, "sd": 2.0}},
+    }
+    said = {"challenger": {"revenue": {"relative_effect": "20%"}, "score": {"relative_effect": "-10%"}}}
+    world = make_world(make_scenario(metrics=metrics, truth=said), [behaves(outcomes=outcomes)] * 2)
+    some = world.realise(np.arange(2))
+    # Atoms lie on the grid, a thousandth of the spread.
+    assert some.outcomes["revenue"].mean[0] == pytest.approx([9.0, 10.8], rel=1e-3)
+    assert some.outcomes["score"].mean[0] == pytest.approx([10.0, 9.0])
+    assert some.outcomes["score"].sd[0] == pytest.approx([2.0, 2.0])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("metric", "effect", "rule"),
+    [
+        ("conversion", {"normal": {"mean": "0%", "sd": "60%"}}, "must stay above -100%"),
+        ("latency", {"normal": {"mean": "0%", "sd": "90%"}}, "must stay above -100%"),
+        ("error_rate", "120000%", "outside 0 to 1"),
+        ("conversion", "2000%", "outside 0 to 1"),
+    ],
+)
+def test_an_effect_that_leaves_the_possible_is_refused_by_name(metric: str, effect: Any, rule: str) -> None:
+    metrics = [
+        {"name": "conversion", "role": "primary"},
+        {"name": "error_rate", "role": "guardrail"},
+        {"name": "latency", "role": "guardrail"},
+    ]
+    said = {"challenger": {metric: {"relative_effect": effect}}}
+    world = make_world(make_scenario(metrics=metrics, truth=said))
+    with pytest.raises(InputError, match=rule) as raised:
+        world.realise(np.arange(1000))
+    assert raised.value.problems[0].path == f"truth.challenger.{metric}"
+
+
+def test_truth_belongs_to_its_replication_and_not_to_its_block() -> None:
+    said = {"a": {"conversion": {"relative_effect": {"normal": {"mean": "0%", "sd": "5%"}}}}}
+    world = make_world(make_scenario(arms=ARMS, truth=said))
+    whole, part = world.realise(np.arange(20)), world.realise(np.array([4, 17]))
+    assert np.array_equal(whole.value[[4, 17]], part.value)
+    assert np.array_equal(whole.arrivals[[4, 17]], part.arrivals)
+    assert np.unique(whole.value[:, 1]).size == 20
+
+
+def test_replayed_values_are_those_of_the_table() -> None:
+    metrics = [{"name": "right", "role": "primary", "reward": "correct"}]
+    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"})
+    world = make_replayed_world(scenario, {"right": [[1, 1], [0, 1], [1, 1], [0, 0]]}, [[1, 1], [1, 0], [1, 1], [1, 1]])
+    some = world.realise(np.arange(2))
+    assert some.outcomes["right"].mean[0] == pytest.approx([0.5, 0.75])
+    assert world.agreement == pytest.approx([1.0, 0.75])
+    assert some.best.tolist() == [1, 1]
+
+
+def test_the_aggregate_engine_refuses_calls_that_outlast_a_tick() -> None:
+    long = behaves(latency={"exponential": "30s"})
+    world = make_world(make_scenario(tick="1m"), [behaves(), long])
+    assert list(aggregate.refusals(world)) == ["calls of challenger outlast a tick of 60 s"]
+    assert not list(aggregate.refusals(make_world(make_scenario())))
+
+
+def test_the_aggregate_engine_refuses_a_latency_that_an_effect_makes_outlast_a_tick() -> None:
+    said = {"challenger": {"latency": {"relative_effect": {"choice": {"values": ["0%", "900%"]}}}}}
+    metrics = [{"name": "conversion", "role": "primary"}, {"name": "latency", "role": "guardrail"}]
+    world = make_world(make_scenario(tick="1m", metrics=metrics, truth=said), [behaves(latency={"constant": "10s"})] * 2)
+    assert not list(aggregate.refusals(world))
+    with pytest.raises(InputError, match="outlasts a tick of 60 s"):
+        AggregateEngine(world.realise(np.arange(20)), (), False)
+
+
+@given(st.floats(0, 1e9), st.floats(-1e9, 1e9), st.floats(0, 1e15))
+def test_a_grid_is_fine_enough_and_never_overflows(spread: float, largest: float, requests: float) -> None:
+    grid = finest_grid(spread, abs(largest), requests)
+    if grid is not None:
+        assert (abs(largest) / grid) ** 2 * requests < 2.0**62
+        assert grid <= (spread if spread > 0 else max(abs(largest), 1.0)) / 10 * (1 + 1e-9)
