@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _show(outcome: workflow.Outcome, display: str) -> None:
+def _show(outcome: workflow.Outcome, display: Any) -> None:
     from sim.report.terminal import table
 
     if outcome.comparison is None:

@@ -37,7 +37,7 @@ class Ledger:
 
     served, mirrored (R, K) calls by arm; errors, slo_violations (R,) among live calls that arrived by the horizon, complete
     once the engine has settled; peak_exposure (R,) the largest share of live traffic that challengers had in a tick before the
-    verdict, or ship had after it.
+    verdict; 1 where one was shipped without a tick.
     """
 
     truth: Truth

@@ -146,10 +146,7 @@ def _answers(version: Version, data: Data, client: MlflowClient, payoffs: set[st
     import numpy as np
 
     inputs = model_inputs(version, data, client, rewards=payoffs)
-    if isinstance(inputs, np.ndarray):
-        digest = hashlib.sha256(inputs.tobytes()).hexdigest()
-    else:
-        digest = digest_frame(inputs)
+    digest = hashlib.sha256(inputs.tobytes()).hexdigest() if isinstance(inputs, np.ndarray) else digest_frame(inputs)
     made = [version.name, version.version, version.model_id, version.run_id, client.tracking_uri]
     kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npy" if cache_dir else None
     if kept is not None:

@@ -71,7 +71,7 @@ def _inversion(n: Floats, p: Floats, u: Floats) -> Floats:
     return drawn
 
 
-# Tries after the first, made at once for the few that need them; more are made in turn.
+# Tries made at once for the few whose first one the squeeze does not accept; more are made in turn.
 _TRIES = 4
 
 
@@ -82,29 +82,22 @@ def _btrs(n: Floats, p: Floats, key: Keys) -> Floats:
     centre = n * p + 0.5
     v_r = 0.92 - 4.2 / b
     u = uniforms(at(key, 1)) - 0.5
-    v = uniforms(at(key, 2))
     us = 0.5 - np.abs(u)
-    drawn = np.floor((2.0 * a / us + b) * u + centre)
-    open_ = np.flatnonzero((us < 0.07) | (v > v_r))
-    us, v, k = us[open_], v[open_], drawn[open_]
-    n, p, spread, a, b, centre, v_r, key = (x[open_, None] for x in (n, p, spread, a, b, centre, v_r, key))
-    refused = ~_accepts(n[:, 0], p[:, 0], spread[:, 0], a[:, 0], b[:, 0], us, v, k)
-    tries = np.arange(1, 1 + _TRIES, dtype=np.uint64)
-    while True:
-        open_ = open_[refused]
-        if not open_.size:
-            return drawn
-        n, p, spread, a, b, centre, v_r, key = (x[refused] for x in (n, p, spread, a, b, centre, v_r, key))
-        u = uniforms(at(key, 2 * tries + 1)) - 0.5
-        v = uniforms(at(key, 2 * tries + 2))
+    drawn: Floats = np.floor((2.0 * a / us + b) * u + centre)
+    open_ = np.flatnonzero((us < 0.07) | (uniforms(at(key, 2)) > v_r))
+    tries = np.arange(_TRIES, dtype=np.uint64)
+    while open_.size:
+        keys_ = key[open_, None]
+        n_, p_, spread_, a_, b_, centre_, v_r_ = np.stack((n, p, spread, a, b, centre, v_r))[:, open_, None]
+        u = uniforms(at(keys_, 2 * tries + 1)) - 0.5
+        v = uniforms(at(keys_, 2 * tries + 2))
         us = 0.5 - np.abs(u)
-        k = np.floor((2.0 * a / us + b) * u + centre)
-        accepted = (us >= 0.07) & (v <= v_r)
-        accepted |= _accepts(n, p, spread, a, b, us, v, k)
-        first = accepted.argmax(axis=1)
-        refused = ~accepted.any(axis=1)
-        drawn[open_] = k[np.arange(open_.size), first]
-        tries = tries + _TRIES
+        k = np.floor((2.0 * a_ / us + b_) * u + centre_)
+        accepted = ((us >= 0.07) & (v <= v_r_)) | _accepts(n_, p_, spread_, a_, b_, us, v, k)
+        drawn[open_] = k[np.arange(open_.size), accepted.argmax(axis=1)]
+        open_ = open_[~accepted.any(axis=1)]
+        tries = tries + np.uint64(_TRIES)
+    return drawn
 
 
 def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Floats, v: Floats, k: Floats) -> NDArray[np.bool_]:

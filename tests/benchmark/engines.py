@@ -46,9 +46,7 @@ UNDECIDED = [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", 
 def runner(engine: str, replications: int, horizon: str, rate: str, policies: list[dict[str, object]]) -> Callable[[], float]:
     """A run of all policies; answers with the requests it stood for."""
     truth = {"challenger": {"conversion": {"relative_effect": {"normal": {"mean": "0%", "sd": "2%"}}}}}
-    scenario = make_scenario(
-        replications=replications, horizon=horizon, traffic={"rate": rate}, policies=policies, truth=truth
-    )
+    scenario = make_scenario(replications=replications, horizon=horizon, traffic={"rate": rate}, policies=policies, truth=truth)
     world = make_world(scenario, [behaves(), behaves()])
     forms = {policy.name: policy for policy in scenario.policies}
 

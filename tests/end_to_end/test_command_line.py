@@ -57,9 +57,7 @@ def test_the_resolved_scenario_gives_the_same_trials(store: str, small: Path, tm
     pd.testing.assert_frame_equal(first, pd.read_parquet(folder_in(again) / "trials.parquet"))
 
 
-def test_a_breached_threshold_exits_3(
-    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_breached_threshold_exits_3(store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small.write_text(SMALL + "thresholds: {canary.undecided: '> 50%'}\n")
     assert run(store, tmp_path, small, "--no-tracking") == 3
     assert "canary" in capsys.readouterr().err
@@ -195,7 +193,7 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(store: str, small: Pat
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "run again to go on" in err
     assert "Traceback" not in err

@@ -42,9 +42,7 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan()
     found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
     for rows in (7, 11):
