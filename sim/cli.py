@@ -78,6 +78,9 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {outcome.tracking_error}", file=sys.stderr)
+    breached = [f"{row.policy}.{row.measure}" for row in outcome.comparison.thresholds if row.breached]
+    if breached:
+        print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)
     if outcome.interrupted:
         print("sim: interrupted; finished policies are saved, run again to go on", file=sys.stderr)
 

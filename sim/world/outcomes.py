@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammaincinv, ndtr, ndtri
+from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri
 
 from sim.registry import outcomes as written
 from sim.world.draws import binomial, gamma, multinomial, normal
@@ -184,16 +184,17 @@ def strata(amount: written.LogNormal | written.Gamma) -> tuple[Floats, Floats]:
     below = np.concatenate([np.linspace(0, _BODY_SHARE, _BODY + 1), 1 - tail])
     above = 1 - below
     above[_BODY + 1 :] = tail
+    # The share of the mean that lies below and above each limit; E[X; X > x] / E[X] is a tail of the same family.
     if isinstance(amount, written.LogNormal):
         z = -ndtri(above)
-        # E[X; X > x] / E[X] of a log-normal is a normal tail, shifted by sigma.
-        share_above: Floats = ndtr(amount.sigma - z)
+        under, over = ndtr(z - amount.sigma), ndtr(amount.sigma - z)
     else:
-        x = gammaincinv(amount.shape, below)
-        share_above = np.asarray(1 - gammainc(amount.shape + 1, x), np.float64)
-    above, share_above = np.append(above, 0.0), np.append(share_above, 0.0)
-    chance = -np.diff(above)
-    return amount.mean * -np.diff(share_above) / chance, chance
+        x = np.where(below < 0.5, gammaincinv(amount.shape, below), gammainccinv(amount.shape, above))
+        under, over = np.asarray(gammainc(amount.shape + 1, x)), np.asarray(gammaincc(amount.shape + 1, x))
+    chance = -np.diff(above, append=0.0)
+    # Each difference is taken between the smaller numbers, where no digits cancel.
+    share: Floats = np.where(under < 0.5, np.diff(under, append=1.0), -np.diff(over, append=0.0))
+    return amount.mean * share / chance, chance
 
 
 def atoms(outcome: written.Outcome) -> tuple[Floats, Floats]:

@@ -1,0 +1,87 @@
+"""Error spending functions: how much of an error may be used up by a share of the information."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from sim.errors import InputError, Problem
+
+Family = Literal["obrien_fleming", "pocock", "kim_demets", "hwang_shih_decani"]
+
+
+def spent(
+    family: Family,
+    time: ArrayLike,
+    error: float,
+    *,
+    rho: float | None = None,
+    gamma: float | None = None,
+) -> NDArray[np.float64]:
+    """Error that may have been spent at each information fraction in `time`, of the same shape.
+
+    All of `error` is spent at fraction 1 and later.
+
+    | family | spent at fraction t | source |
+    | --- | --- | --- |
+    | `obrien_fleming` | 2 − 2Φ(z₁₋ₑ⸝₂ / √t) | Lan & DeMets (1983), Biometrika 70 |
+    | `pocock` | e ln(1 + (exp(1) − 1) t) | same |
+    | `kim_demets` | e t^ρ, `rho` > 0 | Kim & DeMets (1987), Biometrika 74 |
+    | `hwang_shih_decani` | e (1 − exp(−γt)) / (1 − exp(−γ)), `gamma` | Hwang, Shih & De Cani (1990), Stat. Med. 9 |
+
+    The error e is that of one bound. The first two imitate the bounds of the same name without their equal
+    spacing; ρ = 3 and γ = −4 lie near O'Brien–Fleming, ρ = 1 and γ = 1 near Pocock.
+
+    Raises `InputError`, naming every argument that breaks its rule.
+
+    >>> [float(share) for share in spent("obrien_fleming", [0.5, 1.0], 0.025).round(5)]
+    [0.00153, 0.025]
+    >>> [float(share) for share in spent("kim_demets", [0.5, 1.0], 0.025, rho=2).round(5)]
+    [0.00625, 0.025]
+    """
+    problems = family_problems(family, rho, gamma)
+    fraction = np.asarray(time, dtype=np.float64)
+    if not (fraction >= 0).all():
+        problems.append(Problem(f"must be 0 or more, got {time}", path="time"))
+    if not 0 < error < 1:
+        problems.append(Problem(f"must lie strictly between 0 and 1, got {error}", path="error"))
+    if problems:
+        raise InputError(problems)
+    fraction = np.minimum(fraction, 1.0)
+    share: NDArray[np.float64]
+    if family == "obrien_fleming":
+        with np.errstate(divide="ignore"):
+            share = 2 * ndtr(ndtri(error / 2) / np.sqrt(fraction))
+    elif family == "pocock":
+        share = error * np.log1p(math.expm1(1) * fraction)
+    elif family == "kim_demets":
+        share = error * fraction ** float(rho or 0)
+    elif gamma == 0:
+        share = error * fraction
+    else:
+        # A large positive exponent would overflow, so a negative gamma is written with the decaying one.
+        decay = abs(float(gamma or 0))
+        rising = fraction if gamma and gamma > 0 else 1 - fraction
+        share = error * np.expm1(-decay * rising) / math.expm1(-decay)
+        if gamma and gamma < 0:
+            share = error * np.exp(-decay * (1 - fraction)) * np.expm1(-decay * fraction) / math.expm1(-decay)
+    return np.where(fraction == 1, error, share)
+
+
+def family_problems(family: object, rho: float | None, gamma: float | None, prefix: str = "") -> list[Problem]:
+    """What is wrong with a family and its parameter; `prefix` goes before the names of the parameters."""
+    if family not in get_args(Family):
+        return [Problem(f"must be one of {', '.join(get_args(Family))}, got {family}", path=prefix.rstrip("_") or "family")]
+    problems = []
+    if family == "kim_demets" and not (rho is not None and 0 < rho < math.inf):
+        problems.append(Problem(f"must be positive and finite for kim_demets, got {rho}", path=f"{prefix}rho"))
+    if family == "hwang_shih_decani" and not (gamma is not None and math.isfinite(gamma)):
+        problems.append(Problem(f"must be finite for hwang_shih_decani, got {gamma}", path=f"{prefix}gamma"))
+    for name, value, owner in (("rho", rho, "kim_demets"), ("gamma", gamma, "hwang_shih_decani")):
+        if value is not None and family != owner:
+            problems.append(Problem(f"belongs to {owner} only, got {value} with {family}", path=f"{prefix}{name}"))
+    return problems
