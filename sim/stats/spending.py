@@ -11,7 +11,7 @@ from scipy.special import ndtr, ndtri
 
 from sim.errors import InputError, Problem
 
-Family = Literal["obrien_fleming", "pocock", "kim_demets", "hwang_shih_decani"]
+Family = Literal["obrien_fleming", "pocock", "power", "kim_demets", "hwang_shih_decani"]
 
 
 def spent(
@@ -30,7 +30,7 @@ def spent(
     | --- | --- | --- |
     | `obrien_fleming` | 2 − 2Φ(z₁₋ₑ⸝₂ / √t) | Lan & DeMets (1983), Biometrika 70 |
     | `pocock` | e ln(1 + (exp(1) − 1) t) | same |
-    | `kim_demets` | e t^ρ, `rho` > 0 | Kim & DeMets (1987), Biometrika 74 |
+    | `power` or `kim_demets` | e t^ρ, `rho` > 0 | Kim & DeMets (1987), Biometrika 74 |
     | `hwang_shih_decani` | e (1 − exp(−γt)) / (1 − exp(−γ)), `gamma` | Hwang, Shih & De Cani (1990), Stat. Med. 9 |
 
     The error e is that of one bound. The first two imitate the bounds of the same name without their equal
@@ -58,17 +58,14 @@ def spent(
             share = 2 * ndtr(ndtri(error / 2) / np.sqrt(fraction))
     elif family == "pocock":
         share = error * np.log1p(math.expm1(1) * fraction)
-    elif family == "kim_demets":
-        share = error * fraction ** float(rho or 0)
-    elif gamma == 0:
-        share = error * fraction
+    elif rho is not None:
+        share = error * fraction**rho
+    elif gamma:
+        # The same with decaying exponentials only: a very negative gamma would overflow.
+        delay = np.exp(gamma * (1 - fraction)) if gamma < 0 else 1.0
+        share = error * delay * np.expm1(-abs(gamma) * fraction) / math.expm1(-abs(gamma))
     else:
-        # A large positive exponent would overflow, so a negative gamma is written with the decaying one.
-        decay = abs(float(gamma or 0))
-        rising = fraction if gamma and gamma > 0 else 1 - fraction
-        share = error * np.expm1(-decay * rising) / math.expm1(-decay)
-        if gamma and gamma < 0:
-            share = error * np.exp(-decay * (1 - fraction)) * np.expm1(-decay * fraction) / math.expm1(-decay)
+        share = error * fraction
     return np.where(fraction == 1, error, share)
 
 
@@ -77,11 +74,12 @@ def family_problems(family: object, rho: float | None, gamma: float | None, pref
     if family not in get_args(Family):
         return [Problem(f"must be one of {', '.join(get_args(Family))}, got {family}", path=prefix.rstrip("_") or "family")]
     problems = []
-    if family == "kim_demets" and not (rho is not None and 0 < rho < math.inf):
-        problems.append(Problem(f"must be positive and finite for kim_demets, got {rho}", path=f"{prefix}rho"))
-    if family == "hwang_shih_decani" and not (gamma is not None and math.isfinite(gamma)):
-        problems.append(Problem(f"must be finite for hwang_shih_decani, got {gamma}", path=f"{prefix}gamma"))
-    for name, value, owner in (("rho", rho, "kim_demets"), ("gamma", gamma, "hwang_shih_decani")):
-        if value is not None and family != owner:
-            problems.append(Problem(f"belongs to {owner} only, got {value} with {family}", path=f"{prefix}{name}"))
+    needs_rho, needs_gamma = family in ("power", "kim_demets"), family == "hwang_shih_decani"
+    if needs_rho and not (rho is not None and 0 < rho < math.inf):
+        problems.append(Problem(f"must be positive and finite for {family}, got {rho}", path=f"{prefix}rho"))
+    if needs_gamma and not (gamma is not None and math.isfinite(gamma)):
+        problems.append(Problem(f"must be finite for {family}, got {gamma}", path=f"{prefix}gamma"))
+    for name, value, needed in (("rho", rho, needs_rho), ("gamma", gamma, needs_gamma)):
+        if value is not None and not needed:
+            problems.append(Problem(f"must not be given for {family}, got {value}", path=f"{prefix}{name}"))
     return problems
