@@ -278,7 +278,7 @@ def _stores(parser: argparse.ArgumentParser, *, registry: bool = True, experimen
     if registry:
         parser.add_argument("--registry-uri", help="where model versions are (default: the tracking server)")
     if experiment:
-        parser.add_argument("--experiment", help="MLflow experiment (default: the scenario's name)")
+        parser.add_argument("--experiment", help="MLflow experiment (default: rollout-simulations)")
 
 
 def _positive(text: str) -> int:

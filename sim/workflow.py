@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, TrackingError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, Problem, TrackingError
 
 if TYPE_CHECKING:
     from sim.compare.comparison import Comparison
@@ -44,12 +44,9 @@ def load_scenario(path: str | Path) -> Scenario:
 
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
-    from sim.compare.thresholds import problems
-    from sim.run.plan import read, refuse
+    from sim.scenario.reading import read
 
-    scenario, document = read(Path(path))
-    refuse(document, problems(scenario.thresholds, [policy.name for policy in scenario.policies]))
-    return scenario
+    return read(Path(path), _threshold_problems)[0]
 
 
 def run_scenario(
@@ -69,13 +66,12 @@ def run_scenario(
     code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
     disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
-    from sim.compare.thresholds import problems
     from sim.registry.store import client, default_uri
-    from sim.run.plan import prepare, read, refuse
+    from sim.run.plan import prepare
     from sim.run.simulate import simulate
+    from sim.scenario.reading import read
 
-    scenario, document = read(Path(path))
-    refuse(document, problems(scenario.thresholds, [policy.name for policy in scenario.policies]))
+    scenario, document = read(Path(path), _threshold_problems)
     store = client(registry_uri or tracking_uri or default_uri())
     folder = Path(reports)
     plan = prepare(scenario, document, store, folder / ".predictions")
@@ -91,6 +87,14 @@ def run_scenario(
     except TrackingError as error:
         return Outcome(run.folder, comparison, None, error, run.interrupted)
     return Outcome(run.folder, comparison, tracked, None, run.interrupted)
+
+
+def _threshold_problems(scenario: Scenario) -> list[Problem]:
+    if not scenario.thresholds:
+        return []
+    from sim.compare.thresholds import problems
+
+    return problems(scenario.thresholds, [policy.name for policy in scenario.policies])
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:

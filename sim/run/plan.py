@@ -14,8 +14,7 @@ from sim.errors import InputError, Problem
 from sim.policy.forms import Form, build
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
-from sim.scenario.check import check
-from sim.scenario.loading import Document, read_yaml, validate
+from sim.scenario.loading import Document
 from sim.scenario.schema import Scenario
 from sim.world.build import build as build_world
 from sim.world.world import World
@@ -53,21 +52,6 @@ class Plan:
         for model, version in zip(dumped["models"], self.versions, strict=True):
             model["uri"] = version.pinned
         return dumped
-
-
-def read(path: Path, extra: Iterable[Problem] | None = None) -> tuple[Scenario, Document]:
-    """A scenario file, checked as far as it goes without the registry. Raises `InputError` with every problem at its line."""
-    document = read_yaml(path)
-    scenario = validate(document, Scenario)
-    refuse(document, [*check(scenario), *(extra or ())])
-    return scenario, document
-
-
-def refuse(document: Document, problems: Iterable[Problem]) -> None:
-    """Raise every problem at its place in the document, if there are any."""
-    placed = sorted((document.place(problem) for problem in problems), key=lambda each: (each.line, each.column))
-    if placed:
-        raise InputError(placed)
 
 
 def prepare(scenario: Scenario, document: Document, client: Client, cache: Path | None) -> Plan:

@@ -152,7 +152,7 @@ def design(
     >>> [round(100 * share, 1) for share in (pocock.maximum_information, pocock.expected_information())]
     [118.3, 69.7]
     >>> design("spending", 3, sides=1, power=0.8, spending="obrien_fleming", futility="pocock").futility.round(3).tolist()
-    [-0.002, 1.006, 1.718]
+    [0.286, 1.063, 1.695]
     """
     problems = _problems(kind, looks, alpha, power, sides, shape, interim)
     fractions, more = _fractions(looks, information)

@@ -14,8 +14,10 @@ Floats = NDArray[np.float64]
 
 # Beyond this z the normal tail is no longer a normal double: a bound there cannot be told from never.
 FARTHEST = 37.5
-# Survivors further than this from their mean, where no bound is, are left out: 4e-11 of them.
+# Survivors further than this from their mean are left out: where there is no bound 4e-11 of them, where there
+# is one 4e-33, because a small alpha lives there.
 REACH = 6.5
+REACH_TO_BOUND = 12.0
 # Gauss–Legendre nodes for each standard deviation of the smaller increment: errors stay below 1e-10.
 DENSITY = 1.5
 
@@ -76,10 +78,10 @@ class Survivors:
         """The z that `time` falls short of with this probability; the mirror image of `upper_bound`."""
         return -self._mirrored().upper_bound(probability, time)
 
-    def step(self, lower: float, upper: float, time: float, following: float, reach: float = REACH) -> Survivors:
+    def step(self, lower: float, upper: float, time: float, following: float, reach: float = REACH_TO_BOUND) -> Survivors:
         """Those of the survivors with lower < Z < upper at information `time`; the next look is at `following`.
 
-        Bounds more than `reach` from the mean of Z are taken to lie there.
+        Finite bounds more than `reach` from the mean of Z are taken to lie there.
         """
         increment, root = time - self.time, math.sqrt(time)
         centre = self.drift * root

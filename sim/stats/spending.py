@@ -46,7 +46,7 @@ def spent(
     problems = family_problems(family, rho, gamma)
     fraction = np.asarray(time, dtype=np.float64)
     if not (fraction >= 0).all():
-        problems.append(Problem(f"must be 0 or more, got {time}", path="time"))
+        problems.append(Problem(f"must be 0 or more, got {fraction.tolist()}", path="time"))
     if not 0 < error < 1:
         problems.append(Problem(f"must lie strictly between 0 and 1, got {error}", path="error"))
     if problems:

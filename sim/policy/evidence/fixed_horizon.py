@@ -9,9 +9,6 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.stats.multiplicity import holm
-from sim.stats.power import sample_size
-from sim.stats.tests import two_sample
 from sim.units import Share
 
 
@@ -46,6 +43,8 @@ class FixedHorizon(Evidence):
 
     def planned_sample(self, setting: Setting) -> int:
         """Outcomes an arm of an even split."""
+        from sim.stats.power import sample_size
+
         if self.sample is not None:
             return self.sample
         metric = setting.metrics[setting.primary]
@@ -70,6 +69,10 @@ class FixedHorizon(Evidence):
         return outcome_columns(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        # SciPy behind these takes a third of a second to import, which reading a scenario need not wait for.
+        from sim.stats.multiplicity import holm
+        from sim.stats.tests import two_sample
+
         metric = view.setting.metrics[view.setting.primary]
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         known = view.of_total(f"{metric.name}.count")

@@ -1,0 +1,24 @@
+"""A scenario file, read and checked as far as that goes without the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from sim.errors import InputError, Problem
+from sim.scenario.check import check
+from sim.scenario.loading import Document, read_yaml, validate
+from sim.scenario.schema import Scenario
+
+
+def read(path: Path, more: Callable[[Scenario], Iterable[Problem]] | None = None) -> tuple[Scenario, Document]:
+    """The scenario, and the document that knows its lines. `more` finds problems that this layer cannot.
+
+    Raises `InputError` with every problem, each at its line.
+    """
+    document = read_yaml(path)
+    scenario = validate(document, Scenario)
+    problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *(more(scenario) if more else ()))]
+    if problems:
+        raise InputError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+    return scenario, document

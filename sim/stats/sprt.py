@@ -1,0 +1,121 @@
+"""Wald's sequential probability ratio test of one simple hypothesis against another."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from sim.stats.checks import require, require_share
+from sim.stats.moments import Floats, finite, non_negative, standard_error
+
+
+@dataclass(frozen=True)
+class Boundaries:
+    """Bounds of the log likelihood ratio: at or below `lower` accept the null, at or above `upper` reject it."""
+
+    lower: float
+    upper: float
+
+
+def boundaries(alpha: float = 0.05, beta: float = 0.2) -> Boundaries:
+    """Wald's bounds for type I error `alpha` and type II error `beta`.
+
+    The true errors satisfy α' ≤ α/(1−β), β' ≤ β/(1−α) and α' + β' ≤ α + β, and are smaller where steps overshoot.
+
+    Raises `InputError` for an error rate outside (0, 1) or a sum of 1 or more.
+
+    Source: Wald, Sequential Analysis (1947), eq. 3.42.
+
+    >>> boundaries(0.05, 0.05)
+    Boundaries(lower=-2.944..., upper=2.944...)
+    """
+    require_share("alpha", alpha)
+    require_share("beta", beta)
+    require(alpha + beta < 1, "beta", f"must add up with alpha ({alpha}) to less than 1", beta)
+    return Boundaries(math.log(beta / (1 - alpha)), math.log((1 - beta) / alpha))
+
+
+def log_ratio_normal(estimate: ArrayLike, standard_error_: ArrayLike, *, effect: float, null: float = 0.0) -> Floats:
+    """Log likelihood ratio of `effect` against `null` for a normal estimate; inputs broadcast together.
+
+    0 where the standard error is 0 or infinite: no information. Raises `InputError` for an estimate that is
+    not finite, a negative standard error, or an `effect` equal to `null`.
+
+    Source: Wald, Sequential Analysis (1947), §7.4: (θ₁ − θ₀)(θ̂ − (θ₀ + θ₁)/2)/V.
+
+    >>> log_ratio_normal([0.2, 0.0], [0.05, np.inf], effect=0.1).round(3)
+    array([6., 0.])
+    """
+    require(math.isfinite(null), "null", "must be finite", null)
+    require(math.isfinite(effect) and effect != null, "effect", f"must be finite and differ from the null ({null})", effect)
+    centre, error = np.broadcast_arrays(finite("estimate", estimate), standard_error("standard_error", standard_error_))
+    informed = (error > 0) & np.isfinite(error)
+    variance = np.where(informed, error, 1.0) ** 2
+    return np.where(informed, (effect - null) * (centre - (null + effect) / 2) / variance, 0.0)
+
+
+def log_ratio_bernoulli(n: ArrayLike, successes: ArrayLike, *, proportion: float, null: float) -> Floats:
+    """Log likelihood ratio of `proportion` against `null` after `successes` among `n`, exact; inputs broadcast.
+
+    Raises `InputError` for negative counts, more successes than outcomes, or proportions outside (0, 1).
+
+    Source: Wald, Sequential Analysis (1947), §5.3.
+
+    >>> log_ratio_bernoulli([100, 0], [4, 0], proportion=0.02, null=0.01).round(3)
+    array([1.797, 0.   ])
+    """
+    require_share("null", null)
+    require_share("proportion", proportion)
+    require(proportion != null, "proportion", f"must differ from the null ({null})", proportion)
+    count, hits = np.broadcast_arrays(non_negative("n", n), non_negative("successes", successes))
+    over = hits > count
+    if over.any():
+        require(False, "successes", f"must not exceed n ({count[over].ravel()[0]})", hits[over].ravel()[0])
+    return np.asarray(hits * math.log(proportion / null) + (count - hits) * math.log((1 - proportion) / (1 - null)))
+
+
+def acceptance_probability(multiple: ArrayLike, *, alpha: float = 0.05, beta: float = 0.2) -> Floats:
+    """Probability to accept the null where the true effect is `multiple` times the alternative's, without overshoot.
+
+    1 − α at 0 and β at 1. For a normal mean of known variance. Raises `InputError` as `boundaries`.
+
+    Source: Wald, Sequential Analysis (1947), eq. 3.43, with h = 1 − 2·multiple.
+
+    >>> acceptance_probability([0, 0.5, 1], alpha=0.05, beta=0.05).round(3)
+    array([0.95, 0.5 , 0.05])
+    """
+    bounds = boundaries(alpha, beta)
+    h = 1 - 2 * finite("multiple", multiple)
+    # Divided through by the larger power, so that nothing overflows far from the alternative.
+    up, down = h * bounds.upper, h * bounds.lower
+    safe = np.where(np.abs(h) < 1e-9, 1.0, h)
+    rising, falling = safe * bounds.upper, safe * bounds.lower
+    with np.errstate(under="ignore"):
+        positive = -np.expm1(-np.maximum(up, 0)) / -np.expm1(-np.maximum(rising - falling, 1e-300))
+        negative = np.exp(np.minimum(-down, 0)) * np.expm1(np.minimum(up, 0)) / np.expm1(np.minimum(rising - falling, -1e-300))
+    middle = bounds.upper / (bounds.upper - bounds.lower)
+    return np.where(np.abs(h) < 1e-9, middle, np.where(h > 0, positive, negative))
+
+
+def expected_sample_ratio(multiple: ArrayLike, *, alpha: float = 0.05, beta: float = 0.2) -> Floats:
+    """Expected sample size over that of the one-sided fixed test of the same errors, without overshoot.
+
+    `multiple` is the true effect in units of the alternative's. For a normal mean of known variance. Real tests,
+    whose steps overshoot the bounds, take a little longer. Raises `InputError` as `boundaries`.
+
+    Source: Wald, Sequential Analysis (1947), eq. 3.57 and §7.4.
+
+    >>> expected_sample_ratio([0, 0.5, 1], alpha=0.05, beta=0.05).round(3)
+    array([0.49 , 0.801, 0.49 ])
+    """
+    bounds = boundaries(alpha, beta)
+    drift = finite("multiple", multiple) - 0.5
+    accept = acceptance_probability(multiple, alpha=alpha, beta=beta)
+    middle = np.abs(drift) < 1e-6
+    moved = (accept * bounds.lower + (1 - accept) * bounds.upper) / np.where(middle, 1.0, drift)
+    information = np.where(middle, -bounds.upper * bounds.lower, moved)
+    return np.asarray(information / (ndtri(alpha) + ndtri(beta)) ** 2)
