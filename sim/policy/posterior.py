@@ -18,18 +18,12 @@ def probability_best(view: View) -> Floats:
 
     metric = view.setting.metrics[view.setting.primary]
     count, total, square = view.moments(metric)
-    best = np.zeros(count.shape)
-    patterns, which = np.unique(view.arms_in, axis=0, return_inverse=True)
-    for number, pattern in enumerate(patterns):
-        cell = np.ix_(np.flatnonzero(which.ravel() == number), np.flatnonzero(pattern))
-        n, s = count[cell], total[cell]
-        if metric.binary:
-            better = s if metric.sign > 0 else n - s
-            best[cell] = probability_best_beta(1 + better, 1 + n - better)
-            continue
-        known = np.maximum(n, 2)
-        mean = s / known
-        spread = np.sqrt(np.maximum(square[cell] - known * mean**2, 0) / (known - 1) / known)
-        even = (n < 2).any(axis=1, keepdims=True)
-        best[cell] = np.where(even, 1 / n.shape[1], probability_best_normal(metric.sign * mean, spread))
-    return best
+    if metric.binary:
+        better = total if metric.sign > 0 else count - total
+        return probability_best_beta(1 + better, 1 + count - better, view.arms_in)
+    known = np.maximum(count, 2)
+    mean = total / known
+    spread = np.sqrt(np.maximum(square - known * mean**2, 0) / (known - 1) / known)
+    even = ((count < 2) & view.arms_in).any(axis=1, keepdims=True)
+    best = probability_best_normal(metric.sign * mean, spread, view.arms_in)
+    return np.where(even, view.arms_in / view.arms_in.sum(axis=1, keepdims=True), best)

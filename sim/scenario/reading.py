@@ -20,5 +20,6 @@ def read(path: Path, more: Callable[[Scenario], Iterable[Problem]] | None = None
     scenario = validate(document, Scenario)
     problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *(more(scenario) if more else ()))]
     if problems:
-        raise InputError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        problems.sort(key=lambda problem: (problem.line, problem.column))
+        raise InputError(problems)
     return scenario, document

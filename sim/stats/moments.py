@@ -117,10 +117,10 @@ def positive(name: str, values: ArrayLike) -> Floats:
     return _elements(name, values, "must be finite and positive", lambda v: np.isfinite(v) & (v > 0))
 
 
-def standard_error(name: str, values: ArrayLike) -> Floats:
+def standard_errors(name: str, values: ArrayLike) -> Floats:
     """Standard errors of any shape: not negative, and infinite where there is no information.
 
-    >>> standard_error("standard_error", [0.5, float("inf")])
+    >>> standard_errors("standard_error", [0.5, float("inf")])
     array([0.5, inf])
     """
     return _elements(name, values, "must not be negative or NaN", lambda v: v >= 0)

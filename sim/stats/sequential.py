@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 from scipy.special import lambertw, log_ndtr
 
 from sim.stats.checks import require, require_positive, require_share
-from sim.stats.moments import Floats, finite, non_negative, positive, standard_error
+from sim.stats.moments import Floats, finite, non_negative, positive, standard_errors
 from sim.stats.tests import Alternative
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
@@ -55,7 +55,7 @@ class Interval:
 
 def mixture_sprt(
     estimate: ArrayLike,
-    standard_error_: ArrayLike,
+    standard_error: ArrayLike,
     *,
     mixing_sd: ArrayLike,
     null: ArrayLike = 0.0,
@@ -74,7 +74,8 @@ def mixture_sprt(
 
     Source: Robbins, Annals of Mathematical Statistics 41 (1970); Johari, Koomen, Pekelis & Walsh, Operations
     Research 70 (2022), normal mixture with V = standard error²: Λ = √(V/(V+τ²)) exp(τ²(θ̂−θ₀)²/(2V(V+τ²))).
-    One-sided: Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 49 (2021), §3.2.
+    One-sided: Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 49 (2021),
+    one-sided normal mixture.
 
     >>> result = mixture_sprt([0.2, 0.0], [0.05, np.inf], mixing_sd=0.1)
     >>> result.likelihood_ratio.round(1), result.p_value.round(4)
@@ -83,7 +84,7 @@ def mixture_sprt(
     _require_alternative(alternative)
     effect, error, mixing = np.broadcast_arrays(
         finite("estimate", estimate) - finite("null", null),
-        standard_error("standard_error", standard_error_),
+        standard_errors("standard_error", standard_error),
         positive("mixing_sd", mixing_sd),
     )
     informed = (error > 0) & np.isfinite(error)
@@ -99,7 +100,7 @@ def mixture_sprt(
 
 def confidence_sequence(
     estimate: ArrayLike,
-    standard_error_: ArrayLike,
+    standard_error: ArrayLike,
     *,
     mixing_sd: ArrayLike,
     alpha: float = 0.05,
@@ -112,8 +113,8 @@ def confidence_sequence(
 
     Raises `InputError` as `mixture_sprt`, and for an `alpha` outside (0, 1).
 
-    Source: Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 49 (2021), eq. 14, with intrinsic time
-    v = 1/V and ρ = 1/τ²: half width √(V(V+τ²)/τ² · log((V+τ²)/(V α²))).
+    Source: Howard, Ramdas, McAuliffe & Sekhon, Annals of Statistics 49 (2021), two-sided normal mixture, with
+    intrinsic time v = 1/V and ρ = 1/τ²: half width √(V(V+τ²)/τ² · log((V+τ²)/(V α²))).
 
     >>> interval = confidence_sequence([0.2, 0.0], [0.05, np.inf], mixing_sd=0.1)
     >>> interval.lower.round(3), interval.upper.round(3)
@@ -123,7 +124,7 @@ def confidence_sequence(
     require_share("alpha", alpha)
     centre, error, mixing = np.broadcast_arrays(
         finite("estimate", estimate),
-        standard_error("standard_error", standard_error_),
+        standard_errors("standard_error", standard_error),
         positive("mixing_sd", mixing_sd),
     )
     return _interval(centre, error, mixing, alpha, alternative)
@@ -131,7 +132,7 @@ def confidence_sequence(
 
 def asymptotic_confidence_sequence(
     estimate: ArrayLike,
-    standard_error_: ArrayLike,
+    standard_error: ArrayLike,
     n: ArrayLike,
     *,
     planned_n: float,
@@ -157,32 +158,32 @@ def asymptotic_confidence_sequence(
     require_share("alpha", alpha)
     require_positive("planned_n", planned_n)
     centre, error, size = np.broadcast_arrays(
-        finite("estimate", estimate), standard_error("standard_error", standard_error_), non_negative("n", n)
+        finite("estimate", estimate), standard_errors("standard_error", standard_error), non_negative("n", n)
     )
     growth = np.sqrt(size / planned_n) * best_mixing_sd(1.0, alpha, alternative)
     informed = np.isfinite(error) & (size > 0)
     return _interval(centre, np.where(informed, error, np.inf), np.where(informed, error, 1.0) * growth, alpha, alternative)
 
 
-def best_mixing_sd(standard_error_: float, alpha: float = 0.05, alternative: Alternative = "two-sided") -> float:
+def best_mixing_sd(standard_error: float, alpha: float = 0.05, alternative: Alternative = "two-sided") -> float:
     """The mixing standard deviation whose confidence sequence is narrowest when the standard error is this.
 
     For one-sided sequences the two-sided optimum at 2α, which is within 1% of the narrowest for α ≤ 10%.
 
     Raises `InputError` for a standard error that is not positive, for α outside (0, 1) and, one-sided, outside (0, ½).
 
-    Source: Howard, Ramdas, McAuliffe & Sekhon (2021), §3.5: τ²/V = −W₋₁(−α²/e) − 1.
+    Source: Howard, Ramdas, McAuliffe & Sekhon (2021), tuning: τ²/V = −W₋₁(−α²/e) − 1.
 
     >>> round(best_mixing_sd(0.05), 4)
     0.1409
     """
     _require_alternative(alternative)
     require_share("alpha", alpha)
-    require_positive("standard_error", standard_error_)
+    require_positive("standard_error", standard_error)
     if alternative != "two-sided":
         require(alpha < 0.5, "alpha", "must lie below 0.5 for a one-sided sequence", alpha)
         alpha *= 2
-    return standard_error_ * math.sqrt(-lambertw(-(alpha**2) / math.e, -1).real - 1)
+    return standard_error * math.sqrt(-lambertw(-(alpha**2) / math.e, -1).real - 1)
 
 
 def running_p_value(p_values: ArrayLike, axis: int = -1) -> Floats:
@@ -190,7 +191,7 @@ def running_p_value(p_values: ArrayLike, axis: int = -1) -> Floats:
 
     Raises `InputError` for a p-value outside [0, 1].
 
-    Source: Johari, Koomen, Pekelis & Walsh (2022), §3.
+    Source: Johari, Koomen, Pekelis & Walsh (2022).
 
     >>> running_p_value([0.4, 0.03, 0.2])
     array([0.4 , 0.03, 0.03])
