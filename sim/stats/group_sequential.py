@@ -143,7 +143,7 @@ def design(
     Raises `InputError`, naming every argument that breaks its rule.
 
     Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7, 19; Pampallona, Tsiatis & Kim
-    (2001), Drug Information Journal 35, for futility. Probabilities are exact to about 1e-9, where Z is
+    (2001), Drug Information Journal 35, for futility. Probabilities err by less than 1e-8, where Z is
     normal.
 
     >>> design("obrien_fleming", 3).bounds.round(3).tolist()

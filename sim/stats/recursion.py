@@ -18,7 +18,7 @@ FARTHEST = 37.5
 # is one 4e-33, because a small alpha lives there.
 REACH = 6.5
 REACH_TO_BOUND = 12.0
-# Gauss–Legendre nodes for each standard deviation of the smaller increment: errors stay below 1e-10.
+# Gauss–Legendre nodes for each standard deviation of the smaller increment: errs by 2e-9 at 1,000 looks, less at fewer.
 DENSITY = 1.5
 
 
