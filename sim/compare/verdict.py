@@ -18,8 +18,9 @@ def verdict(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
     """One sentence on which policy to take, with its risks.
 
     Looks, among the policies that decide at least half of their trials by the horizon, for the one of lowest mean
-    regret, which counts both harm and wins forgone. Those not shown to regret more are named with it, and the quickest of
-    them is taken if it is shown to be. Baselines (switch, hold) are compared with, never recommended.
+    regret, which counts both harm and wins forgone. Those not shown to regret more are named with it; of them the one that
+    harms fewest requests is taken if that is shown (regret does not see a broken limit), else the quickest if that is shown.
+    Baselines (switch, hold) are compared with, never recommended.
     """
     return f"{_interrupted(run, trials)}{_answer(run, trials)}."
 
@@ -52,7 +53,12 @@ def _chosen(pool: Sequence[Trials], candidates: int, horizon: str) -> tuple[Tria
         return pool[0], f"{pool[0].policy} {opening} {within}"
     among = f"of the {len(pool)} policies that decide {within}"
     least = leaders(MEASURES["regret"], pool)
-    quickest = leaders(MEASURES["time_to_decision"], [each for each in pool if each.policy in least])
+    gentlest = leaders(MEASURES["harmed_requests"], [each for each in pool if each.policy in least])
+    if 1 == len(gentlest) < len(least):
+        chosen = next(each for each in pool if each.policy == gentlest[0])
+        tie = f"{chosen.n:,} replications cannot tell which of {listed(least)} has the lowest regret {among}"
+        return chosen, f"{tie}, but of these {chosen.policy} harms the fewest requests, {_text('harmed_requests', chosen)}"
+    quickest = leaders(MEASURES["time_to_decision"], [each for each in pool if each.policy in (gentlest or least)])
     chosen = next(each for each in pool if each.policy == quickest[0])
     if len(least) == 1:
         return chosen, f"{chosen.policy} has the lowest regret {among}"

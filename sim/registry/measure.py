@@ -35,7 +35,10 @@ def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> 
 
     if calls < 20:
         raise InputError([Problem(f"needs at least 20 calls for its quantiles; got {calls}", path="calls")])
-    (version,) = resolve([(uri, uri)], client, unmeasured=True)
+    try:
+        (version,) = resolve([(uri, uri)], client, unmeasured=True)
+    except InputError as error:
+        raise InputError([Problem(problem.message, path="uri") for problem in error.problems]) from error
     if version.kind == "behaviour":
         raise InputError([Problem(f"{uri} is a behaviour model: its latency is stated, not measured", path="uri")])
     inputs = model_inputs(version, data, client)

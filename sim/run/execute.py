@@ -7,7 +7,9 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 
+from sim.errors import SimError
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
 
@@ -47,6 +49,11 @@ def execute(work: Work, tasks: Sequence[Task], workers: int) -> Iterator[tuple[T
                 yield from _finished(waiting)
             while waiting:
                 yield from _finished(waiting)
+        except BrokenProcessPool as error:
+            raise SimError(
+                "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
+                "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
+            ) from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in list((pool._processes or {}).values()):

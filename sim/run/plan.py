@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,11 +72,19 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
         world = build_world(scenario, versions, table)
         engine = choose(scenario.engine, world)
     except InputError as error:
-        raise InputError([document.place(problem) for problem in error.problems]) from error
+        raise InputError([document.place(_in_file(problem, scenario)) for problem in error.problems]) from error
     if scenario.data is not None and scenario.data.file is not None:
         absolute = scenario.data.model_copy(update={"file": str((base / scenario.data.file).resolve())})
         scenario = scenario.model_copy(update={"data": absolute})
     return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, engine))
+
+
+def _in_file(problem: Problem, scenario: Scenario) -> Problem:
+    """A problem of a metric by its name, at the metric's place in the file."""
+    for index, metric in enumerate(scenario.metrics):
+        if problem.path.startswith(f"metrics.{metric.name}."):
+            return replace(problem, path=f"metrics[{index}]." + problem.path.removeprefix(f"metrics.{metric.name}."))
+    return problem
 
 
 def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, engine: Choice) -> str:

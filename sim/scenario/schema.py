@@ -225,8 +225,11 @@ class Scenario(Spec):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Scenario",
-        **Scenario.model_json_schema(by_alias=True, mode="validation"),
-    }
+    schema = Scenario.model_json_schema(by_alias=True, mode="validation")
+    for part in (schema, *schema["$defs"].values()):
+        # A kind has a default for those who write Python; a file must say it, so that an editor can tell the parts apart.
+        if "const" in part.get("properties", {}).get("kind", {}):
+            part["required"] = sorted({"kind", *part.get("required", ())})
+        # What an editor shows on hovering needs no doctest.
+        part["description"] = part.get("description", "").split("\n\n>>>")[0]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Scenario", **schema}

@@ -37,7 +37,7 @@ def exaggeration(effect: ArrayLike, standard_error: ArrayLike, *, alpha: float =
 
     >>> result = exaggeration(2, 8.1)
     >>> result.power.round(3), result.type_s.round(2), result.type_m.round(1)
-    (array(0.057), array(0.24), array(9.5))
+    (np.float64(0.057), np.float64(0.24), np.float64(9.5))
     """
     require_share("alpha", alpha)
     truth, error = np.broadcast_arrays(finite("effect", effect), positive("standard_error", standard_error))

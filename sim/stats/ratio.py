@@ -20,7 +20,7 @@ def ratio(moments: Moments) -> Estimates:
 
     >>> result = ratio(Moments.of([1, 0, 3, 2], [2, 1, 4, 2]))
     >>> result.estimate.round(3), result.standard_error.round(3)
-    (array(0.667), array(0.126))
+    (np.float64(0.667), np.float64(0.135))
     """
     defined = moments.x != 0
     safe_x = np.where(defined, moments.x, 1.0)
@@ -41,7 +41,7 @@ def clustered_mean(sums: ArrayLike, counts: ArrayLike) -> Estimates:
     Source: as `ratio`, of which this is the case x = counts.
 
     >>> clustered_mean([1, 0, 3, 2], [2, 1, 4, 2]).standard_error.round(3)
-    array(0.126)
+    np.float64(0.135)
     """
     total, size = paired("sums", sums, "counts", counts)
     require(bool((size >= 0).all()), "counts", "must not be negative", size.min(initial=0.0))

@@ -66,7 +66,7 @@ def log_ratio_bernoulli(n: ArrayLike, successes: ArrayLike, *, proportion: float
     Source: Wald, Sequential Analysis (1947), ch. 5.
 
     >>> log_ratio_bernoulli([100, 0], [4, 0], proportion=0.02, null=0.01).round(3)
-    array([1.797, 0.   ])
+    array([1.798, 0.   ])
     """
     require_share("null", null)
     require_share("proportion", proportion)

@@ -32,7 +32,7 @@ def difference(
     >>> champion, challenger = ([60, 40], [6, 20], [6, 20]), ([40, 60], [6, 33], [6, 33])
     >>> result = difference(*champion, *challenger, shares=[0.5, 0.5])
     >>> result.estimate.round(3), result.standard_error.round(3)
-    (array(0.05), array(0.062))
+    (np.float64(0.05), np.float64(0.062))
     """
     flat = np.broadcast_arrays(
         non_negative("n0", n0),
