@@ -229,7 +229,8 @@ _TABLE = (
     ),
     _mean(
         "peak_exposure", "peak exposure", "share",
-        "Mean of the largest share of live traffic that challengers had while the verdict was open; all of it if shipped at once.", _flag("peak_exposure"),
+        "Mean of the largest share of live traffic that challengers had before the verdict; all of it if shipped at once.",
+        _flag("peak_exposure"),
     ),
     _mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", _flag("errors")),
     _mean(
