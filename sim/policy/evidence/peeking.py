@@ -1,0 +1,50 @@
+"""Peeking: a fixed-horizon test that is looked at before its time."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Finding, Setting, View, whole_ticks
+from sim.policy.evidence.comparison import compare, primary
+from sim.policy.evidence.planned import PlannedTest
+from sim.units import Duration
+
+
+class Peeking(PlannedTest):
+    """The naive test: looked at every `every` with the p-value of one look, and stopped at the first that is significant.
+
+    Planned and tested as `fixed_horizon`, and looked at again and again until the planned sample has arrived; only then does
+    it end with nothing declared. It is here to show what that costs, not to be used.
+
+    Does not control its error: with equally spaced looks at 5%, two find a difference where none is in 8.3% of tests, five in
+    14.2%, ten in 19.3%, and without an end all of them do (Armitage, McPherson & Rowe 1969, Table 2;
+    `sim.stats.peeking.false_positive_rate`). `group_sequential` and `mixture_sprt` look early and keep their error.
+
+    >>> Peeking(every="1d", mde="2%").every
+    86400.0
+    """
+
+    kind: Literal["peeking"] = "peeking"
+    every: Duration = Field(description="time from look to look, a whole number of ticks, counted from the start of the stage")
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.multiplicity import holm
+
+        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        complete = self.complete(view)
+        look = complete | ((view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0))
+        if not look.any():
+            return findings
+        result = compare(view, self.test, look)
+        declared = holm(np.where(view.arms_in[look][:, 1:], result.p_value, np.nan), self.alpha)
+        better = result.effect * primary(view).sign > 0
+        otherwise = np.where(complete[look], Finding.NULL, Finding.UNDECIDED)[:, None]
+        findings[look, 1:] = np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), otherwise)
+        return findings
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return [*whole_ticks("every", self.every, setting), *super().problems(setting)]

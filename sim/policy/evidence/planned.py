@@ -1,0 +1,81 @@
+"""Tests that are planned for a number of outcomes beforehand."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from sim.policy.base import Bools, Evidence, Setting, View, outcome_columns
+from sim.policy.evidence.comparison import TEST_RULE, TestKind, information
+from sim.units import Share
+
+
+class PlannedTest(Evidence):
+    """A test whose sample is the usual power calculation at the scenario's nominal values.
+
+    Casella & Berger (2002), 8.3; with several challengers at alpha / challengers.
+    """
+
+    reads_reward: ClassVar[bool] = True
+    can_be_null: ClassVar[bool] = True
+
+    kind: str
+    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers")
+    power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
+    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric that the test is sized for")
+    sample: int | None = Field(
+        None, ge=2, description="outcomes an arm of an even split, instead of a power calculation from `mde`"
+    )
+    test: TestKind = Field("auto", description=TEST_RULE)
+
+    def planned_sample(self, setting: Setting) -> int:
+        """Outcomes an arm of an even split, when the test ends."""
+        return self.sample if self.sample is not None else int(np.ceil(self.one_look_sample(setting)))
+
+    def one_look_sample(self, setting: Setting) -> float:
+        """Outcomes an arm of an even split that one look needs for `mde` at `power`, not rounded."""
+        from sim.stats.power import sample_size
+
+        metric = setting.metrics[setting.primary]
+        effect = metric.sign * (self.mde or 0.0) * abs(metric.nominal_mean)
+        return sample_size(
+            "proportions" if metric.binary else "means",
+            baseline=metric.nominal_mean if metric.binary else None,
+            sd=None if metric.binary else metric.nominal_sd,
+            effect=effect,
+            alpha=self.alpha,
+            power=self.power,
+            comparisons=len(setting.arms) - 1,
+        )
+
+    def complete(self, view: View) -> Bools:
+        """(r,) whether every arm still in has the information of the planned sample, 1 / (1/n0 + 1/nk) in known outcomes."""
+        enough = (information(view) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
+        enough[:, 0] = True
+        return np.asarray(enough.all(axis=1))
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.sample is not None and self.mde is not None:
+            return [("sample", f"and mde are two ways to size one test: give one, got {self.sample} and {self.mde:g}")]
+        if self.sample is not None:
+            return []
+        if self.mde is None:
+            return [("mde", "is required: the relative effect to size the test for (or give `sample`, outcomes an arm)")]
+        if self.power <= self.alpha:
+            return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        metric = setting.metrics.get(setting.primary)
+        if metric is None:
+            return []  # said where the metrics are
+        if metric.nominal_mean == 0:
+            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
+        if metric.nominal_sd == 0:
+            return [("mde", f"cannot size a test: the champion's registered {metric.name} never varies; give `sample` instead")]
+        reached = metric.nominal_mean * (1 + metric.sign * self.mde)
+        if metric.binary and not 0 < reached < 1:
+            return [("mde", f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]
+        return []

@@ -1,0 +1,53 @@
+"""Synthetic paths of a Gaussian metric, to hold a rule of evidence against theory without an engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.policy.base import Evidence, Finding, Ints
+from tests.policy.scripted import look_at, make_setting
+
+# Of the metric `revenue`, in units of its grid.
+MEAN, SD = 1000, 500
+
+
+def gaussian_ticks(
+    rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), seed: int = 11
+) -> list[dict[str, Ints]]:
+    """Telemetry of `outcomes[i]` outcomes an arm in tick i, for the champion and one challenger an effect (in sd)."""
+    rng = np.random.default_rng(seed)
+    arms = 1 + len(effects)
+    mean = MEAN + SD * np.array([0.0, *effects])
+    ticks = []
+    for count in outcomes:
+        total = np.rint(rng.normal(count * mean, SD * np.sqrt(count), (rows, arms)))
+        within = SD**2 * rng.chisquare(count - 1, (rows, arms)) if count > 1 else np.zeros((rows, arms))
+        square = np.rint(total * total / max(count, 1) + within)
+        ticks.append(
+            {
+                "revenue.count": np.full((rows, arms), count),
+                "revenue.sum": total.astype(np.int64),
+                "revenue.square": square.astype(np.int64),
+            }
+        )
+    return ticks
+
+
+def first_findings(part: Evidence, ticks: list[dict[str, Ints]]) -> tuple[NDArray[np.int8], Ints]:
+    """(r, K - 1) each: what is first found of every challenger, and the number of the tick, from 1 (0 for never)."""
+    arms = ticks[0]["revenue.count"].shape[1]
+    found = np.stack(look_at(part, make_setting(arms, primary="revenue"), ticks))[:, :, 1:]
+    decided = found != Finding.UNDECIDED
+    at = decided.argmax(axis=0)
+    first = np.take_along_axis(found, at[None], axis=0)[0]
+    return first, np.where(decided.any(axis=0), at + 1, 0)
+
+
+def declared(found: NDArray[np.int8]) -> float:
+    """Share of replications in which some challenger was declared better or worse."""
+    return float(((found == Finding.PASS) | (found == Finding.FAIL)).any(axis=1).mean())
+
+
+def standard_error(share: float, count: int) -> float:
+    return float(np.sqrt(share * (1 - share) / count))
