@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from sim.stats.checks import require, require_positive, require_share
 from sim.stats.intervals import Estimate, student_interval
@@ -132,6 +131,9 @@ def cumulative_incidence(
     counts = {name: _counts(end[event & (labels == name)], time) for name in names}
     ended = _counts(end[event], time)
     before = np.concatenate([[1.0], np.cumprod(1 - ended / at_risk)[:-1]]) if time.size else np.ones(0)
+
+    # Imported where it is used, here and below: SciPy takes a third of a second, which reading a scenario need not wait for.
+    from scipy.special import ndtri
 
     z = float(ndtri((1 + confidence) / 2))
     steps: dict[str | None, Curve] = {}
