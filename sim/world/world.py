@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,10 @@ from sim.errors import InputError, Problem
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
+from sim.world.capacity import Pool, Retry
+from sim.world.change import Change, Conditions
 from sim.world.outcomes import Binary, Discrete, Normal, Outcomes, Replayed
+from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.traffic import arrivals
 
@@ -67,11 +71,29 @@ class World:
     error_limit: float | None
     latency_limit: tuple[float, float] | None
     smallest_effect: float
+    population: Population | None = None
+    segments: Segments | None = None
+    change: Change | None = None
+    pools: tuple[Pool, ...] = ()
+    retry: Retry | None = None
+    delays: Mapping[str, latencies.Latency] = field(default_factory=dict)
+    """{metric: how long its feedback takes after a call's end}; at once where a metric is not listed."""
+    lag: int = 0
+    """Ticks by which monitoring is behind."""
+    loss: float = 0.0
+    """Share of calls that monitoring never sees."""
+    misrouted: Floats | None = None
+    """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
 
     @property
     def ticks(self) -> int:
         """How many ticks the horizon has."""
         return self.requests.size
+
+    @property
+    def competing(self) -> bool:
+        """Whether what happens to one request depends on others, or on its own earlier attempts."""
+        return bool(self.pools) or self.retry is not None
 
     @property
     def slo_s(self) -> float | None:
@@ -204,6 +226,17 @@ class Truth:
     def rows(self) -> int:
         """R."""
         return len(self.replications)
+
+    def conditions(self, tick: int) -> Conditions:
+        """What is in force in a tick."""
+        change = self.world.change
+        if change is None:
+            return Conditions(self.error_rate, self.latency_scale, {})
+        return Conditions(
+            1 - (1 - self.error_rate) * (1 - change.failing[tick]),
+            self.latency_scale * change.slowness[tick],
+            {metric: factor[tick] for metric, factor in change.factors.items()},
+        )
 
     def better(self) -> Bools:
         """(R, K) acceptable, and worth more than the champion."""
