@@ -41,6 +41,8 @@ FAMILIES = {
     "evidence": ("Stage", "evidence"),
     "outcome": ("VersionSpec", "outcomes"),
     "latency": ("VersionSpec", "latency"),
+    "delay": ("MetricSpec", "delay"),
+    "event": ("Scenario", "timeline"),
 }
 INTRODUCTION = """\
 # Scenario reference
@@ -98,6 +100,7 @@ class Section:
     def _members(self, family: str) -> list[str]:
         name, key = FAMILIES[family]
         found = self.schema["$defs"].get(name, {}).get("properties", {}).get(key, {})
+        found = next((each for each in found.get("anyOf", ()) if each.get("type") != "null"), found)
         for inner in ("items", "additionalProperties"):
             found = found.get(inner, found)
         return [_referred(each) for each in found.get("oneOf", ())]
@@ -231,7 +234,7 @@ def schema_text() -> str:
 def reference_text() -> str:
     """The reference page."""
     rows = "".join(f"| `{each.name}` | {each.unit} | {each.better} | {each.about} |\n" for each in MEASURES.values())
-    scenario = Section(json_schema(), ("sim.scenario", "sim.policy"))
+    scenario = Section(json_schema(), ("sim.scenario", "sim.policy", "sim.registry.latency"))
     models = Section(ModelsFile.model_json_schema(by_alias=True), ("sim.registry",), prefix="models ")
     parts = (INTRODUCTION, scenario.text(), MEASURES_INTRODUCTION + rows, MODELS_INTRODUCTION, models.text())
     return "\n".join(parts)

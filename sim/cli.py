@@ -50,6 +50,8 @@ def _run(options: argparse.Namespace) -> int:
             bar.say(f"{plan.scenario.name}: engine {plan.engine.name} ({plan.engine.reason})")
             for version in plan.versions:
                 bar.say(f"  {version.arm}: {version.pinned} ({version.kind})")
+            for warning in plan.warnings:
+                print(f"sim: warning: {warning}", file=sys.stderr)
             return bar.start(plan)
 
         outcome = workflow.run_scenario(
@@ -107,6 +109,25 @@ def _report(options: argparse.Namespace) -> int:
     comparison = workflow.report_run(options.folder, baseline=options.baseline)
     table(comparison, display=options.display, file=sys.stdout)
     print(f"report: {options.folder / 'report.html'}")
+    return EXIT_OK
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from sim.run.trace import ENGINES, lines
+
+    def planned(plan: Plan) -> None:
+        if options.engine is None and plan.engine.name not in ENGINES:
+            played = f"a run of this scenario is played by the {plan.engine.name} engine, which has no events"
+            print(f"sim: {played}; this is the same world request by request, with draws of its own", file=sys.stderr)
+
+    log = workflow.trace_scenario(
+        options.file, options.policy, options.replication, engine=options.engine, until_s=options.until, out=options.out,
+        reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri, planned=planned,
+    )  # fmt: skip
+    if options.out is None:
+        print(*lines(log, options.limit), sep="\n")
+    else:
+        print(f"{options.out}: {len(log):,} events")
     return EXIT_OK
 
 
@@ -187,6 +208,7 @@ examples:
   sim models register scenarios/models/checkout.yaml
   sim check scenarios/*.yaml               every problem at its line
   sim run scenarios/quickstart.yaml        simulate, compare, report, log
+  sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m
   sim report reports/quickstart-0123456789 --baseline ab
   sim track reports/quickstart-0123456789 --tracking-uri http://localhost:5000
 
@@ -231,6 +253,24 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--baseline", help="the policy that others are paired with")
     _display(report)
     report.set_defaults(verb=_report)
+
+    trace = verbs.add_parser(
+        "trace", help="print or write one replication's event log", formatter_class=plain,
+        description="Play one replication of one policy request by request, and tell every event: arrive, start, finish,\n"
+        "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.",
+        epilog="examples:\n  sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m\n"
+        "  sim trace scenarios/quickstart.yaml --policy canary --replication 0 --until 6h --out canary.parquet",
+    )  # fmt: skip
+    trace.add_argument("file", type=Path, help="scenario file (YAML)")
+    trace.add_argument("--policy", required=True, help="the policy's name in the file")
+    trace.add_argument("--replication", type=_whole, required=True, help="which replication, from 0")
+    trace.add_argument("--engine", help="simpy or compiled (default: the run's own where it has events, else simpy)")
+    trace.add_argument("--until", type=_duration, help="simulated time after which nothing is told, such as 6h")
+    trace.add_argument("--limit", type=_positive, default=40, help="events printed: the first and the last (default 40)")
+    trace.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
+    trace.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
+    _stores(trace, experiment=False)
+    trace.set_defaults(verb=_trace)
 
     track = verbs.add_parser("track", help="log a run folder to MLflow, once", formatter_class=plain,
                              epilog="example: sim track reports/quickstart-0123456789")  # fmt: skip
@@ -285,3 +325,18 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
     return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+def _duration(text: str) -> float:
+    from sim.units import UnitError, parse_duration
+
+    try:
+        return parse_duration(text)
+    except UnitError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, Problem, TrackingError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from sim.compare.comparison import Comparison
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
@@ -87,6 +89,39 @@ def run_scenario(
     except TrackingError as error:
         return Outcome(run.folder, comparison, None, error, run.interrupted)
     return Outcome(run.folder, comparison, tracked, None, run.interrupted)
+
+
+def trace_scenario(
+    path: str | Path,
+    policy: str,
+    replication: int,
+    *,
+    engine: str | None = None,
+    until_s: float | None = None,
+    out: str | Path | None = None,
+    reports: str | Path = REPORTS,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    planned: Callable[[Plan], None] | None = None,
+) -> pd.DataFrame:
+    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given."""
+    from sim.registry.store import client, default_uri
+    from sim.run.plan import prepare
+    from sim.run.trace import problems, trace, write
+    from sim.scenario.reading import read
+
+    file = None if out is None else Path(out)
+    scenario, document = read(Path(path), _threshold_problems)
+    found = problems(scenario, policy, replication, engine, file)
+    if found:
+        raise InputError(found)
+    plan = prepare(scenario, document, client(registry_uri or tracking_uri or default_uri()), Path(reports) / ".predictions")
+    if planned:
+        planned(plan)
+    log = trace(plan, policy, replication, engine, until_s)
+    if file is not None:
+        write(log, file)
+    return log
 
 
 def _threshold_problems(scenario: Scenario) -> list[Problem]:

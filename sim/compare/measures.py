@@ -239,6 +239,11 @@ _TABLE = (
         _per_request("slo_violations"), _served,
     ),
     _mean(
+        "lost_requests", "lost requests", "requests",
+        "Mean number of live requests that ended in a timeout or a rejection, after whatever attempts there were.",
+        _flag("lost_requests"),
+    ),
+    _mean(
         "mirrored_requests", "mirrored requests", "requests",
         "Mean number of requests that were copied to a challenger without showing its answer.", _flag("mirrored_requests"),
     ),

@@ -21,7 +21,10 @@ BASELINES = ("switch", "hold")
 """Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
 
 VERDICTS = ("ship", "keep", "inconclusive", "undecided")
-FINITE = ("regret", "harmed_requests", "peak_exposure", "errors", "slo_violations", "mirrored_requests", "cost_s", "requests")
+FINITE = (
+    "regret", "harmed_requests", "peak_exposure", "errors", "slo_violations", "lost_requests", "retries", "mirrored_requests",
+    "cost_s", "requests",
+)  # fmt: skip
 TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 

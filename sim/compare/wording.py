@@ -86,7 +86,7 @@ def plus_minus(estimate: Estimate) -> str:
     power = _power(float(f"{max(abs(mean), half):.3g}"))
     suffix, scale = _SUFFIXES[power], 1000.0**power
     digits = 1 - math.floor(math.log10(half / scale)) if half > 0 else 0
-    enough = 2 - math.floor(math.log10(abs(mean / scale))) if mean else digits
+    enough = 2 - math.floor(math.log10(abs(mean / scale))) if mean / scale else digits
     decimals = max(min(digits, enough), 0)
     if half == 0:
         return f"{quantity(mean)} ± 0"

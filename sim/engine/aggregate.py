@@ -84,13 +84,12 @@ class AggregateEngine:
         rows = routing.rows
         key = at(self._key[rows], self.tick + 1)[:, None]
         live = self._split(self.truth.arrivals[rows, self.tick], routing, key)
-        calls = live
+        calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
             others = live.sum(axis=1, keepdims=True) - live
             mirrored = binomial(others, routing.mirror, at(key, _MIRROR + self._lane[: self._arms]))
-            self.ledger.mirrored[rows] += mirrored
             calls = np.concatenate([live, mirrored], axis=1)
-        self.ledger.served[rows] += live
+        self.ledger.serve(rows, self.tick, live, live, mirrored)
         self.ledger.expose(rows, routing.live)
         self._leave_earlier_cohorts(rows, routing.cohort)
         counts = self._end(rows, calls, key)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from sim.engine import aggregate
-from sim.engine.base import Engine
+from sim.engine.lag import Maker, lagged
 from sim.errors import InputError, Problem
-from sim.world.world import Truth, World
-
-Maker = Callable[[Truth, tuple[str, ...], bool], Engine]
+from sim.world.world import World
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine's name, and why it was taken."""
+    """An engine's name, and why it was taken. `warning` says what a user should know about it."""
 
     name: str
     reason: str
+    warning: str | None = None
 
 
 def make(name: str) -> Maker:
-    """What makes an engine for (truth, needs, mirrors)."""
+    """What makes an engine for (truth, needs, mirrors); telemetry is as late as the truth's world says."""
+    # Numba and SimPy are only loaded where they play.
     if name == "aggregate":
-        return aggregate.AggregateEngine
-    # SimPy is only loaded where it plays.
+        return lagged(aggregate.AggregateEngine)
+    if name == "compiled":
+        from sim.engine.compiled import CompiledEngine
+
+        return lagged(CompiledEngine)
     from sim.engine.simpy_engine import SimpyEngine
 
-    return SimpyEngine
+    return lagged(SimpyEngine)
 
 
 def refusals(name: str, world: World) -> Iterator[str]:
@@ -37,14 +41,44 @@ def refusals(name: str, world: World) -> Iterator[str]:
         yield from aggregate.refusals(world)
 
 
+@cache
+def no_compiler() -> str | None:
+    """Why nothing can be compiled here, or None if it can."""
+    from sim.world import jit
+
+    if jit.missing:
+        return jit.missing
+    try:
+        jit.compiled(_probe)(1)
+    except Exception as error:  # A broken compiler fails in its own ways, and is no reason to fail.
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _probe(number: int) -> int:
+    return number + 1
+
+
 def choose(asked: str, world: World) -> Choice:
-    """The engine asked for, or the cheapest exact one. Raises `InputError` if the one asked for cannot play the world."""
-    if asked != "auto":
+    """The engine asked for, or the cheapest exact one. Raises `InputError` if the one asked for cannot play the world.
+
+    Without a compiler, SimPy plays what the compiled engine would have: the same bits, a hundred times slower, and a warning.
+    """
+    if asked not in ("auto", "compiled"):
         found = list(refusals(asked, world))
         if found:
             raise InputError([Problem(f"{asked} cannot play this: {reason}", path="engine") for reason in found])
         return Choice(asked, "as the scenario says")
-    found = list(refusals("aggregate", world))
-    if not found:
-        return Choice("aggregate", "exact here: requests do not compete, and no call outlasts a tick")
-    return Choice("simpy", f"aggregate is not exact here: {'; '.join(found)}")
+    reason = "as the scenario says"
+    if asked == "auto":
+        found = list(refusals("aggregate", world))
+        if not found:
+            return Choice("aggregate", "exact here: requests do not compete, and no call outlasts a tick")
+        reason = f"aggregate is not exact here: {'; '.join(found)}"
+    missing = no_compiler()
+    if missing is None:
+        return Choice("compiled", reason)
+    warning = (
+        f"there is no working compiler ({missing}): engine simpy plays instead, with the same results, a hundred times slower"
+    )
+    return Choice("simpy", f"{reason}; compiled needs Numba", warning)

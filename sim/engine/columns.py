@@ -9,6 +9,8 @@ from sim.policy.base import MIRROR
 from sim.units import parse_duration
 
 ABOVE = "latency.above."
+COUNTS = ("requests", "responses", "errors", "timeouts", "rejections", "retries")
+"""Arrivals of attempts; ends that clients see, which of them were no good answer, and why; attempts that are not the first."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def column(name: str) -> Column:
     """
     mirrored = name.startswith(MIRROR)
     base = name.removeprefix(MIRROR)
-    if base in ("requests", "responses", "errors"):
+    if base in COUNTS:
         return Column(name, mirrored, base)
     if base.startswith(ABOVE):
         return Column(name, mirrored, "above", limit_s=parse_duration(base.removeprefix(ABOVE)))

@@ -232,8 +232,22 @@ class Evidence(Part):
 class Guardrail(Part):
     """A check that can stop a stage early whatever the evidence says.
 
-    Its findings: FAIL it has tripped, PASS it holds so far, UNDECIDED it has not seen enough to say.
+    Its findings: FAIL it has tripped, INCONCLUSIVE what is seen of the arm cannot be trusted, PASS it holds so far, UNDECIDED
+    it has not seen enough to say. Where the evidence passes an arm that it has not seen enough of, the arm waits for it if it
+    `waits`, and is inconclusive otherwise. `compares_traffic`: it needs challengers that get live traffic, at weights that stay
+    as they are.
     """
+
+    waits: ClassVar[bool] = False
+    compares_traffic: ClassVar[bool] = False
+
+    def reads(self) -> tuple[str, ...]:
+        """The metrics that it reads, built-in ones among them."""
+        return ()
+
+    def first_look_s(self) -> float | None:
+        """When it looks first, in seconds from the start of the stage; None for every tick."""
+        return None
 
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 from sim.policy.allocation import AnyAllocation, Fixed, Mirror, Ramp, Step, Thompson
 from sim.policy.base import Setting, Verdict
 from sim.policy.evidence import AnyEvidence, Posterior, Survive
-from sim.policy.guardrails import Check
+from sim.policy.guardrails import AnyGuardrail
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import On, Stage, chain_problems
 from sim.units import Duration, Share, format_duration
@@ -64,7 +64,7 @@ class AB(Form):
     kind: Literal["ab"] = "ab"
     split: tuple[Share, ...] | None = Field(None, description="one share an arm, summing to 100%; even if left out")
     evidence: AnyEvidence = Field(description="how the test decides")
-    checks: tuple[Check, ...] = Field((), description="guardrails")
+    checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
     on: On = Field(default_factory=_on)
 
@@ -78,7 +78,7 @@ class Bandit(Form):
     kind: Literal["bandit"] = "bandit"
     allocation: AnyAllocation = Field(default_factory=Thompson, description="how weights follow what was seen")
     evidence: AnyEvidence = Field(default_factory=lambda: Posterior.model_validate({}), description="how the bandit stops")
-    checks: tuple[Check, ...] = Field((), description="guardrails")
+    checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
     on: On = Field(default_factory=_on)
 
@@ -93,7 +93,7 @@ class Canary(Form):
 
     kind: Literal["canary"] = "canary"
     steps: tuple[Step, ...] = Field(min_length=1, description="the challengers' weight, step by step, and how long it bakes")
-    checks: tuple[Check, ...] = Field(min_length=1, description="what the canary must survive")
+    checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the canary must survive")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the ramp's length decides before")
     on: On = Field(default_factory=_on)
 
@@ -109,7 +109,7 @@ class Shadow(Form):
     kind: Literal["shadow"] = "shadow"
     mirror: Share = Field(1.0, gt=0, description="share of live requests that is copied")
     duration: Duration = Field(description="how long the challengers must hold")
-    checks: tuple[Check, ...] = Field(min_length=1, description="what the challengers must hold")
+    checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the challengers must hold")
     max_duration: Duration | None = Field(None, description="inconclusive after this; `duration` decides before")
     on: On = Field(default_factory=_on)
 

@@ -118,20 +118,24 @@ class StagedPolicy:
             declared = (fresh & ((evidence == Finding.PASS) | (evidence == Finding.FAIL))).any(axis=1)
             first = rows[declared & (self.verdicts.significant_tick[rows] < 0)]
             self.verdicts.significant_tick[first] = done
-        held = np.ones(found.shape, bool)
+        held, shown = np.ones(found.shape, bool), np.ones(found.shape, bool)
         for place, check in enumerate(stage.checks, start=1):
             says = self._ask(number, place, check, rows, last, done)
             found = np.where(says == Finding.FAIL, Finding.FAIL, found)
-            held &= says != Finding.UNDECIDED
+            found = np.where((says == Finding.INCONCLUSIVE) & (found != Finding.FAIL), Finding.INCONCLUSIVE, found)
+            seen = says != Finding.UNDECIDED
+            held, shown = (held, shown & seen) if check.waits else (held & seen, shown)
         found = np.where((found == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, found)
+        # What the evidence said stands, and is not asked again; the stage goes on until every guardrail has said something.
+        waiting = (found == Finding.PASS) & ~shown & self._arms_in[rows]
         if stage.max_duration is not None:
             over = self._age[rows] >= self.setting.ticks_of(stage.max_duration)
-            found = np.where(over[:, None] & (found == Finding.UNDECIDED), Finding.INCONCLUSIVE, found)
+            found = np.where(over[:, None] & ((found == Finding.UNDECIDED) | waiting), Finding.INCONCLUSIVE, found)
         in_stage = self._arms_in[rows]
         found = np.where(in_stage, found, Finding.NULL).astype(np.int8)
         found[:, 0] = Finding.NULL
         self._found[rows] = found
-        undecided = (found == Finding.UNDECIDED).any(axis=1)
+        undecided = ((found == Finding.UNDECIDED) | (waiting & (found == Finding.PASS))).any(axis=1)
         going = rows[undecided]
         self._arms_in[going] &= found[undecided] != Finding.FAIL
         self._arms_in[going, 0] = True

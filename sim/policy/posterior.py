@@ -1,29 +1,88 @@
-"""The posterior of the primary metric, shared by the allocations and the evidence that read it."""
+"""The posterior of the primary metric, shared by the allocations and the evidence that read it.
+
+A binary metric has independent Beta(1, 1) priors. Any other has a normal posterior with the observed mean and standard error.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from sim.policy.base import Floats, View
+from sim.policy.base import Bools, Floats, View
+
+if TYPE_CHECKING:
+    from sim.stats.moments import Estimates
+
+# SciPy behind `sim.stats` takes a third of a second to import, which reading a scenario need not wait for: so it is imported
+# where it is used.
 
 
 def probability_best(view: View) -> Floats:
     """(r, K) posterior probability that an arm is the best of those still in, on the primary metric; 0 for removed arms.
 
-    A binary metric has independent Beta(1, 1) priors. Any other has a normal posterior with the observed mean and standard
-    error; while an arm still in has fewer than two known outcomes, the arms still in are equally likely to be best.
+    While an arm still in has fewer than two known outcomes of a metric that is not binary, the arms still in are equally likely
+    to be best.
     """
-    # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
     from sim.stats.posterior import probability_best_beta, probability_best_normal
 
     metric = view.setting.metrics[view.setting.primary]
-    count, total, square = view.moments(metric)
     if metric.binary:
-        better = total if metric.sign > 0 else count - total
-        return probability_best_beta(1 + better, 1 + count - better, view.arms_in)
+        return probability_best_beta(*_beta(view), view.arms_in)
+    count, mean, spread = _normal(view)
+    even = ((count < 2) & view.arms_in).any(axis=1, keepdims=True)
+    best = probability_best_normal(mean, spread, view.arms_in)
+    return np.where(even, view.arms_in / view.arms_in.sum(axis=1, keepdims=True), best)
+
+
+def expected_loss(view: View, rows: Bools) -> Floats:
+    """(rows, K) how much better the best arm still in is than this one, on average over the posterior; infinite if removed.
+
+    In the unit of the primary metric, for the replications that `rows` (r,) marks. While an arm still in has not shown any
+    variation of a metric that is not binary, nothing is known, and every loss is infinite.
+    """
+    from sim.stats.expected_loss import expected_loss_beta, expected_loss_normal
+
+    if view.setting.metrics[view.setting.primary].binary:
+        better, worse = _beta(view)
+        return expected_loss_beta(better[rows], worse[rows], view.arms_in[rows])
+    _, mean, spread = _normal(view)
+    unknown = ((spread == 0) & view.arms_in)[rows].any(axis=1, keepdims=True)
+    return np.where(unknown, np.inf, expected_loss_normal(mean[rows], spread[rows], view.arms_in[rows]))
+
+
+def posterior_effect(view: View, rows: Bools) -> Estimates:
+    """(rows, K - 1) posterior mean and standard deviation of how much better each challenger is than the champion.
+
+    In the unit of the primary metric, for the replications that `rows` (r,) marks. The standard deviation is infinite while
+    either has not shown any variation of a metric that is not binary.
+    """
+    from sim.stats.moments import Estimates
+
+    if view.setting.metrics[view.setting.primary].binary:
+        better, worse = _beta(view)
+        trials = better + worse
+        mean, spread = better / trials, np.sqrt(better * worse / (trials + 1)) / trials
+    else:
+        _, mean, spread = _normal(view)
+        spread = np.where(spread > 0, spread, np.inf)
+    mean, spread = mean[rows], spread[rows]
+    return Estimates(mean[:, 1:] - mean[:, :1], np.hypot(spread[:, 1:], spread[:, :1]))
+
+
+def _beta(view: View) -> tuple[Floats, Floats]:
+    """(r, K) each: the parameters of the posterior of a good outcome."""
+    metric = view.setting.metrics[view.setting.primary]
+    count, total, _ = view.moments(metric)
+    better = total if metric.sign > 0 else count - total
+    return 1 + better, 1 + count - better
+
+
+def _normal(view: View) -> tuple[Floats, Floats, Floats]:
+    """(r, K) each: known outcomes, and the mean and the standard deviation of the posterior, more being better."""
+    metric = view.setting.metrics[view.setting.primary]
+    count, total, square = view.moments(metric)
     known = np.maximum(count, 2)
     mean = total / known
     spread = np.sqrt(np.maximum(square - known * mean**2, 0) / (known - 1) / known)
-    even = ((count < 2) & view.arms_in).any(axis=1, keepdims=True)
-    best = probability_best_normal(metric.sign * mean, spread, view.arms_in)
-    return np.where(even, view.arms_in / view.arms_in.sum(axis=1, keepdims=True), best)
+    return count, metric.sign * mean, spread

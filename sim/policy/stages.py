@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sim.policy.allocation import AnyAllocation, Fixed
 from sim.policy.base import Part, Setting, outcome_columns
 from sim.policy.evidence import AnyEvidence, Survive
-from sim.policy.guardrails import AGREEMENT, Check
+from sim.policy.guardrails import AGREEMENT, AnyGuardrail, MannWhitney, SampleRatio
 from sim.units import Duration, format_duration
 
 SHIP, KEEP, INCONCLUSIVE, NEXT = "ship", "keep", "inconclusive", "next"
@@ -34,17 +34,23 @@ class Stage(BaseModel):
     name: str = Field("", description="what other stages call it; named after its policy if left out")
     allocation: AnyAllocation = Field(default_factory=Fixed, description="how live traffic is split")
     evidence: AnyEvidence = Field(description="how the stage decides")
-    checks: tuple[Check, ...] = Field((), description="guardrails, which stop an arm whatever the evidence says")
+    checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails, which stop an arm whatever the evidence says")
     max_duration: Duration | None = Field(None, description="arms still undecided after this are inconclusive")
     on: On = Field(default_factory=lambda: On.model_validate({}), description="what follows each outcome")
 
     def completed(self, setting: Setting) -> Stage:
         """The stage with what follows from its allocation written out."""
+        changes: dict[str, object] = {}
         length = self.allocation.length_s(setting)
         if isinstance(self.evidence, Survive) and self.evidence.duration is None and length is not None:
-            survive = Survive.model_validate({"duration": format_duration(length)})
-            return self.model_copy(update={"evidence": survive})
-        return self
+            changes["evidence"] = Survive.model_validate({"duration": format_duration(length)})
+        if isinstance(self.allocation, Fixed) and any(isinstance(check, SampleRatio) for check in self.checks):
+            shares = tuple(self.allocation.shares(setting).tolist())
+            changes["checks"] = tuple(
+                check.model_copy(update={"split": shares}) if isinstance(check, SampleRatio) and check.split is None else check
+                for check in self.checks
+            )
+        return self.model_copy(update=changes) if changes else self
 
     def parts(self) -> tuple[Part, ...]:
         """The evidence, the checks, the allocation: the order in which memory is kept."""
@@ -53,26 +59,38 @@ class Stage(BaseModel):
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """What is wrong with this stage in this setting: (key, message) pairs."""
         found = [(f"allocation.{key}", message) for key, message in self.allocation.problems(setting)]
-        evidence = self.completed(setting).evidence
-        if evidence is self.evidence or not found:
+        # What follows from an allocation is not judged where that is wrong itself.
+        sound, completed = not found, self.completed(setting)
+        evidence = completed.evidence
+        if evidence is self.evidence or sound:
             found += [(f"evidence.{key}", message) for key, message in evidence.problems(setting)]
         length = evidence.duration if isinstance(evidence, Survive) else self.max_duration
-        for index, check in enumerate(self.checks):
-            found += [(f"checks[{index}].{key}", message) for key, message in check.problems(setting)]
-            if check.every and length and check.every > length:
-                every, longest = format_duration(check.every), format_duration(length)
-                found.append((f"checks[{index}].every", f"{every} is longer than the stage, {longest}: it would never look"))
-            if check.metric == AGREEMENT and not self.allocation.mirrors:
-                found.append((f"checks[{index}].metric", "agreement is only seen where calls are mirrored"))
-            if check.metric in setting.metrics and self.allocation.mirrors:
-                found.append(
-                    (f"checks[{index}].metric", f"a shadow cannot see users' {check.metric}: its answers reach no user")
-                )
+        for index, check in enumerate(completed.checks if sound else self.checks):
+            found += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
         if self.allocation.mirrors and self.evidence.reads_reward:
             found.append(("evidence.kind", f"{self.evidence.kind} reads users' reactions, which a mirrored arm does not have"))
         if self.on.fail not in (KEEP, INCONCLUSIVE) and not self.evidence.can_be_null:
             left = f"no challenger is left to {'ship' if self.on.fail == SHIP else f'go on to {self.on.fail!r}'}"
             found.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
+        return found
+
+    def _check_problems(self, check: AnyGuardrail, length: float | None, setting: Setting) -> list[tuple[str, str]]:
+        found = check.problems(setting)
+        first = check.first_look_s()
+        if first and length and first > length:
+            key = "looks" if isinstance(check, SampleRatio) else "every"
+            said = f"{format_duration(first)} is longer than the stage, {format_duration(length)}"
+            found.append((key, f"{said}: it would never look"))
+        key = "metrics" if isinstance(check, MannWhitney) else "metric"
+        if AGREEMENT in check.reads() and not self.allocation.mirrors:
+            found.append((key, "agreement is only seen where calls are mirrored"))
+        for metric in check.reads() if self.allocation.mirrors else ():
+            if metric in setting.metrics:
+                found.append((key, f"a shadow cannot see users' {metric}: its answers reach no user"))
+        if check.compares_traffic and not isinstance(self.allocation, Fixed):
+            found.append(
+                ("kind", f"needs weights that stay as they are, and live traffic: allocation fixed, got {self.allocation.kind}")
+            )
         return found
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
@@ -102,6 +120,12 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
             found.append((index, "name", f"two stages are called {stage.name!r}"))
         if stage.name in (*ENDS, NEXT):
             found.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
+        last = index == len(stages) - 1
+        if any(check.compares_traffic for check in stage.checks) and stage.on.inconclusive in (
+            (SHIP, NEXT) if last else (SHIP,)
+        ):
+            rule = "a stage whose traffic did not follow its weights must not ship"
+            found.append((index, "on.inconclusive", f"{rule}: must not be {stage.on.inconclusive!r} with a check of it"))
         for key, target in (("pass", stage.on.passed), ("fail", stage.on.fail), ("inconclusive", stage.on.inconclusive)):
             if target not in there:
                 found.append((index, f"on.{key}", f"no stage {target!r}; there are {', '.join(there)}"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from sim.registry.outcomes import (
     Frozen,
+    Positive,
     check_bounded,
     check_ordered,
     lognormal_of_mean,
@@ -100,6 +102,80 @@ class LatencyGamma(Frozen):
         return self.gamma.sd * (self.gamma.sd / self.gamma.mean)
 
 
+Shape = Annotated[Positive, Field(ge=0.1, le=100)]
+
+
+class WeibullByMean(Frozen):
+    """A Weibull duration by its mean and shape."""
+
+    mean: Duration
+    shape: Shape
+
+
+class WeibullByScale(Frozen):
+    """A Weibull duration by its scale, the 63.2% point, and shape."""
+
+    scale: Duration
+    shape: Shape
+
+
+class LatencyWeibull(Frozen):
+    """``{weibull: {mean: 50ms, shape: 0.7}}`` or ``{weibull: {scale: 45ms, shape: 0.7}}``.
+
+    Shape 1 is exponential; below it the tail is heavier, above it lighter.
+
+    >>> latency = LatencyWeibull.model_validate({"weibull": {"mean": "50ms", "shape": 1}})
+    >>> latency.shape, latency.scale_s
+    (1.0, 0.05)
+    """
+
+    weibull: Annotated[
+        Annotated[WeibullByMean, Tag("mean")] | Annotated[WeibullByScale, Tag("scale")],
+        Discriminator(single_key(("mean", "scale"))),
+    ]
+
+    @property
+    def shape(self) -> float:
+        """k in P(L > x) = exp(-(x / scale)^k)."""
+        return self.weibull.shape
+
+    @property
+    def scale_s(self) -> float:
+        """The scale, seconds: mean / gamma(1 + 1 / shape) (Johnson, Kotz & Balakrishnan 1994, ch. 21)."""
+        given = self.weibull
+        return given.scale if isinstance(given, WeibullByScale) else given.mean / math.gamma(1 + 1 / given.shape)
+
+
+class MinimumTail(Frozen):
+    """A Pareto duration by its least value and its tail index."""
+
+    minimum: Duration
+    tail: Annotated[Positive, Field(gt=1, le=1000)]
+
+
+class LatencyPareto(Frozen):
+    """``{pareto: {minimum: 10ms, tail: 2.5}}``: P(L > x) = (minimum / x)^tail.
+
+    The tail must be above 1, or there is no mean; up to 2 there is no variance.
+
+    >>> latency = LatencyPareto.model_validate({"pareto": {"minimum": "10ms", "tail": 2.5}})
+    >>> latency.minimum_s, latency.tail
+    (0.01, 2.5)
+    """
+
+    pareto: MinimumTail
+
+    @property
+    def minimum_s(self) -> float:
+        """The least value, seconds."""
+        return self.pareto.minimum
+
+    @property
+    def tail(self) -> float:
+        """The tail index."""
+        return self.pareto.tail
+
+
 class Constant(Frozen):
     """``{constant: 45ms}``."""
 
@@ -170,7 +246,9 @@ Latency = Annotated[
     Annotated[LatencyLogNormal, Tag("lognormal")]
     | Annotated[Exponential, Tag("exponential")]
     | Annotated[LatencyGamma, Tag("gamma")]
+    | Annotated[LatencyWeibull, Tag("weibull")]
+    | Annotated[LatencyPareto, Tag("pareto")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[Quantiles, Tag("quantiles")],
-    Discriminator(single_key(("lognormal", "exponential", "gamma", "constant", "quantiles"))),
+    Discriminator(single_key(("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles"))),
 ]

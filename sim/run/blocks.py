@@ -13,8 +13,8 @@ from sim.run.trial import Play, play
 from sim.world.world import Truth, World
 
 # Replications times ticks of a block: what its arrivals take in memory is 16 bytes of each.
-_CELLS = {"aggregate": 3_000_000, "simpy": 100_000}
-_MOST_ROWS = {"aggregate": 1_000, "simpy": 25}
+_CELLS = {"aggregate": 3_000_000, "compiled": 200_000, "simpy": 100_000}
+_MOST_ROWS = {"aggregate": 1_000, "compiled": 100, "simpy": 25}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ from sim.registry.versions import Version, resolve
 from sim.scenario.loading import Document
 from sim.scenario.schema import Scenario
 from sim.world.build import build as build_world
+from sim.world.overload import overloads
+from sim.world.trace import Trace, read_trace
 from sim.world.world import World
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ VERSION = "0.1.0"
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: what was asked, what is true, who plays. `digest` names the resolved scenario with its versions and data."""
+    """One run: what was asked, what is true, who plays. `digest` names the resolved scenario with its versions and data;
+    `warnings` say, each at its line, what can be played but may not be meant.
+    """
 
     scenario: Scenario
     versions: tuple[Version, ...]
@@ -36,6 +40,7 @@ class Plan:
     world: World
     engine: Choice
     digest: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def forms(self) -> Mapping[str, Form]:
@@ -69,14 +74,20 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
             data = load_data(scenario.data, base)
             rewards = {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
             table = replay(versions, data, rewards, client, cache)
-        world = build_world(scenario, versions, table)
+        traced = scenario.traffic.trace
+        trace = None if traced is None else read_trace(traced, base)
+        world = build_world(scenario, versions, table, trace)
         engine = choose(scenario.engine, world)
+        warnings = tuple(str(document.place(problem)) for problem in overloads(scenario, world))
     except InputError as error:
         raise InputError([document.place(_in_file(problem, scenario)) for problem in error.problems]) from error
     if scenario.data is not None and scenario.data.file is not None:
         absolute = scenario.data.model_copy(update={"file": str((base / scenario.data.file).resolve())})
         scenario = scenario.model_copy(update={"data": absolute})
-    return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, engine))
+    if traced is not None:
+        found = traced.model_copy(update={"file": str((base / Path(traced.file).expanduser()).resolve())})
+        scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"trace": found})})
+    return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, trace, engine), warnings)
 
 
 def _in_file(problem: Problem, scenario: Scenario) -> Problem:
@@ -87,11 +98,13 @@ def _in_file(problem: Problem, scenario: Scenario) -> Problem:
     return problem
 
 
-def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, engine: Choice) -> str:
+def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, trace: Trace | None, engine: Choice) -> str:
     said = scenario.dump()
     if data is not None:
         # The data's content counts, not the path it lies at.
         said["data"] = {**said["data"], "file": None, "digest": data.digest}
+    if trace is not None:
+        said["traffic"]["trace"] = {**said["traffic"]["trace"], "file": None, "digest": trace.digest}
     said["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
     text = json.dumps([VERSION, engine.name, said], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -148,6 +148,7 @@ def _about(plan: Plan, completed: tuple[str, ...], started: datetime, interrupte
         "data": None if plan.data is None else {"name": plan.data.name, "digest": plan.data.digest, "rows": plan.data.rows},
         "requests_expected": float(plan.world.requests.sum()),
         "thresholds": dict(scenario.thresholds),
+        "warnings": list(plan.warnings),
         "smallest_effect": plan.world.smallest_effect,
         "sim_version": VERSION,
     }

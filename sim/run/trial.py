@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.base import Ledger
-from sim.engine.choose import Maker
+from sim.engine.lag import Maker
 from sim.policy.base import Routing, Verdict
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
@@ -40,18 +40,19 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     setting = world.setting(truth.rows)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
     way = _Way(truth, sample_ticks(world.ticks, samples))
+    engine.ledger.watch(way.ticks)
     routing = policy.start(setting)
-    way.note(0, routing, engine.ledger)
+    way.note(0, routing)
     while routing.rows.size and engine.tick < world.ticks:
         telemetry = engine.step(routing)
         routing = policy.step(telemetry)
-        way.note(engine.tick, routing, engine.ledger)
+        way.note(engine.tick, routing)
     verdicts = policy.verdicts
-    before = engine.ledger.regret
     engine.settle(verdicts.arm, verdicts.decided_tick)
-    regret, live = way.filled(verdicts, before, engine.ledger)
+    regret = engine.ledger.way.copy()
+    regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger)
-    return Play(columns, way.ticks, regret, live, way.mirror, verdicts.decided_tick, verdicts.verdict)
+    return Play(columns, way.ticks, regret, way.filled(verdicts), way.mirror, verdicts.decided_tick, verdicts.verdict)
 
 
 def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
@@ -64,36 +65,28 @@ def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
 
 
 class _Way:
-    """Samples of routing and regret while a block is played."""
+    """Samples of routing while a block is played."""
 
     def __init__(self, truth: Truth, ticks: NDArray[np.int64]) -> None:
         self.ticks = ticks
         shape = (truth.rows, ticks.size, len(truth.world.arms))
-        self.regret = np.zeros(shape[:2])
         self.live = np.zeros(shape)
         self.mirror = np.zeros(shape)
         self._next = 0
 
-    def note(self, done: int, routing: Routing, ledger: Ledger) -> None:
+    def note(self, done: int, routing: Routing) -> None:
         if self._next < self.ticks.size and self.ticks[self._next] == done:
-            rows = routing.rows
-            self.regret[rows, self._next] = ledger.regret[rows]
-            self.live[rows, self._next] = routing.live
-            self.mirror[rows, self._next] = routing.mirror
+            self.live[routing.rows, self._next] = routing.live
+            self.mirror[routing.rows, self._next] = routing.mirror
             self._next += 1
 
-    def filled(self, verdicts: Verdicts, before: Floats, ledger: Ledger) -> tuple[Floats, Floats]:
-        """With what follows a verdict: all traffic to one arm, and its gap on every request."""
+    def filled(self, verdicts: Verdicts) -> Floats:
+        """Live shares with what follows a verdict: all traffic to one arm, and no copies."""
         decided = verdicts.decided_tick
         after = (decided[:, None] >= 0) & (self.ticks >= decided[:, None])
-        arrived = np.concatenate([np.zeros((len(decided), 1), np.int64), ledger.arrived], axis=1)
-        since = arrived[:, self.ticks] - np.take_along_axis(arrived, np.maximum(decided, 0)[:, None], axis=1)
-        gap = np.take_along_axis(ledger.gap, verdicts.arm[:, None], axis=1)
-        regret = np.where(after, before[:, None] + gap * since, self.regret)
         only = verdicts.arm[:, None] == np.arange(self.live.shape[2])
-        live = np.where(after[..., None], only[:, None, :], self.live)
         self.mirror[after] = 0.0
-        return regret, live
+        return np.where(after[..., None], only[:, None, :], self.live)
 
 
 def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
@@ -127,6 +120,8 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "peak_exposure": ledger.peak_exposure,
         "errors": ledger.errors,
         "slo_violations": ledger.slo_violations,
+        "lost_requests": ledger.lost.sum(axis=1),
+        "retries": ledger.retries,
         "mirrored_requests": ledger.mirrored.sum(axis=1),
         "cost_s": ledger.cost_s,
         "requests": ledger.arrived[:, -1],

@@ -9,7 +9,9 @@ from sim.errors import Problem
 from sim.policy.base import Metric, Setting
 from sim.policy.forms import Form, problems
 from sim.policy.guardrails import BUILT_IN
+from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
+from sim.scenario.traffic import traffic_problems
 from sim.units import format_duration
 
 MOST_TICKS = 1_000_000
@@ -18,7 +20,8 @@ MOST_REQUESTS = 2.0**53
 
 def check(scenario: Scenario) -> list[Problem]:
     """Every problem that can be seen without the registry; paths as in the file."""
-    return [*_time(scenario), *_arms(scenario), *_metrics(scenario), *_truth(scenario), *_policies(scenario)]
+    rules = (_time, _arms, _metrics, _truth, world_problems, _policies)
+    return [problem for rule in rules for problem in rule(scenario)]
 
 
 def expected_setting(scenario: Scenario, metrics: dict[str, Metric] | None = None) -> Setting:
@@ -54,12 +57,11 @@ def _time(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(f"must be a whole number of ticks, got {ticks:.6g} ticks", path="horizon")
     if ticks > MOST_TICKS:
         yield Problem(f"must be at most {MOST_TICKS:,} ticks, got {ticks:,.0f}: take a longer tick", path="horizon")
-    requests = scenario.traffic.rate * scenario.horizon * (scenario.replications if scenario.engine == "simpy" else 1)
+    played = 1 if scenario.engine in ("auto", "aggregate") else scenario.replications
+    requests = (scenario.traffic.rate or 0.0) * scenario.horizon * played
     if requests > MOST_REQUESTS:
         yield Problem(f"requests must stay below 2^53 to be counted exactly, got {requests:.3g}", path="traffic.rate")
-    weekly = scenario.traffic.weekly
-    if weekly is not None and sum(weekly) == 0:
-        yield Problem("at least one day must have traffic, got seven zeros", path="traffic.weekly")
+    yield from traffic_problems(scenario.traffic, scenario.horizon)
 
 
 def _arms(scenario: Scenario) -> Iterator[Problem]:

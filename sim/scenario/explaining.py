@@ -136,6 +136,8 @@ class Explainer:
             if key not in value:
                 return Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
             return Finding((*place, key), _one_of(tags), shown(value[key]), _closest(value[key], tags))
+        if isinstance(value, dict) and "kind" in value:
+            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), _closest(value["kind"], tags))
         if not isinstance(value, dict):
             return Finding(place, _one_of(tags), shown(value), _closest(value, tags))
         keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags

@@ -5,36 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from sim.policy.forms import AnyPolicy, Name
-from sim.units import Clock, Duration, Effect, Rate, Share
+from sim.registry.latency import Latency
+from sim.scenario.capacity import PoolSpec, Retries, Servers
+from sim.scenario.spec import Spec
+from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
+from sim.scenario.traffic import Traffic
+from sim.scenario.users import SegmentSpec, Users
+from sim.units import Duration, Effect, Share
 
 CHAMPION = "champion"
-
-
-class Spec(BaseModel):
-    """Strict and frozen: unknown keys are refused, and a scenario that was read does not change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Daily(Spec):
-    """A sine over the day: rate times 1 + amplitude * cos(2 pi (time - peak) / day)."""
-
-    peak: Clock = Field(description="time of day of the most traffic")
-    amplitude: Share = Field(description="how far above and below the mean the rate swings")
-
-
-class Traffic(Spec):
-    """Requests arrive as a Poisson process whose rate is constant within a tick."""
-
-    rate: Rate = Field(description="mean rate of live requests")
-    daily: Daily | None = Field(None, description="variation over the day")
-    weekly: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
-        None, min_length=7, max_length=7, description="one factor a day of the week; day 1 is the first day of the run"
-    )
-    start: Clock = Field(0.0, validate_default=False, description="time of day at which the run starts")
 
 
 class Model(Spec):
@@ -88,6 +70,7 @@ class MetricSpec(Spec):
     max: str | float | None = Field(
         None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
     )
+    delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
 
     @model_validator(mode="after")
     def _limits(self) -> MetricSpec:
@@ -188,14 +171,26 @@ class Scenario(Spec):
     replications: int = Field(1000, ge=1, le=1_000_000, description="how many times every policy is tried")
     horizon: Duration = Field(description="how long a trial lasts, verdict or not")
     tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")
-    engine: Literal["auto", "aggregate", "simpy"] = Field("auto", description="auto takes aggregate where it is exact")
+    engine: Literal["auto", "aggregate", "compiled", "simpy"] = Field(
+        "auto", description="auto takes aggregate where it is exact, else compiled"
+    )
     traffic: Traffic
+    users: Users | None = Field(None, description="users who come back; every request is a user of its own if left out")
+    segments: tuple[SegmentSpec, ...] = Field((), description="kinds of users that behave differently")
     models: tuple[Model, ...] = Field(min_length=2, max_length=32, description="the arms, the champion first")
     data: Data | None = Field(None, description="for real model versions: what they are replayed on")
     metrics: tuple[MetricSpec, ...] = Field(min_length=1)
     truth: dict[str, dict[str, Effects]] = Field(
         default_factory=dict, description="by challenger and metric: what varies between replications"
     )
+    timeline: tuple[Event, ...] = Field((), description="what changes on the way: drift, novelty, incidents")
+    capacity: dict[str, Servers] = Field(
+        default_factory=dict, description="by arm: servers of its own; without any, its calls do not compete"
+    )
+    pools: dict[str, PoolSpec] = Field(default_factory=dict, description="by name: servers that several arms share")
+    retries: Retries | None = Field(None, description="clients that try again; they do not if left out")
+    telemetry: TelemetrySpec = Field(default_factory=TelemetrySpec, description="how well monitoring sees")
+    router: RouterSpec = Field(default_factory=RouterSpec, description="what is wrong with the router")
     policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
     baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
     thresholds: dict[str, str] = Field(

@@ -21,6 +21,7 @@ from sim.stats.checks import require
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Density = Callable[[Floats, slice], Floats]
+Reduce = Callable[[Floats, Floats, Floats, Bools], Floats]
 
 BETA_LIMITS = (0.01, 1e12)
 INNER, OUTER, BETA_TAIL = 1.5, 4.5, 8.0
@@ -51,8 +52,8 @@ def probability_exceeds_normal(mean0: ArrayLike, sd0: ArrayLike, mean1: ArrayLik
     >>> float(probability_exceeds_normal(0.0, 3.0, 5.0, 4.0).round(4))
     0.8413
     """
-    means0, means1 = (_numbers("mean", value) for value in (mean0, mean1))
-    scale = np.hypot(_sd(sd0), _sd(sd1))
+    means0, means1 = (numbers("mean", value) for value in (mean0, mean1))
+    scale = np.hypot(spreads(sd0), spreads(sd1))
     difference, scale = np.broadcast_arrays(means1 - means0, scale)
     certain = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
     return np.asarray(ndtr(np.where(scale > 0, difference / np.where(scale > 0, scale, 1.0), certain)))
@@ -72,24 +73,15 @@ def probability_best_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | N
     >>> probability_best_normal([[0.0, 0.0, 1.0]], [[1.0, 1.0, 1e-3]]).round(3)
     array([[0.146, 0.146, 0.708]])
     """
-    means, spread = _rows("sd", _numbers("mean", mean), _sd(sd))
-    compete = _among(among, means)
+    means, spread = paired_rows("sd", numbers("mean", mean), spreads(sd))
+    compete = competing(among, means)
     if means.shape[1] == 2:
         exceeds = probability_exceeds_normal(means[:, :1], spread[:, :1], means[:, 1:], spread[:, 1:])
         falls = probability_exceeds_normal(means[:, 1:], spread[:, 1:], means[:, :1], spread[:, :1])
         return _alone(np.hstack([falls, exceeds]), compete)
 
-    centred = means - means.mean(axis=1, keepdims=True)
-    extent = np.maximum(np.abs(centred), spread).max(axis=1, keepdims=True)
-    width = np.maximum(spread, np.where(extent > 0, 1e-9 * extent, 1.0))
-    centre, scale = _by_arm(centred), _by_arm(width)
-
-    def density(x: Floats, rows: slice) -> Floats:
-        z = (x[:, None] - centre[:, :, rows]) / scale[:, :, rows]
-        return np.asarray(np.exp(-0.5 * z * z))
-
-    cuts = [centred + width * at for at in (-OUTER, -INNER, INNER, OUTER)]
-    return _probability_largest(np.hstack(cuts), density, compete)
+    cuts, density = normal_panels(means, spread)
+    return _alone(over_panels(cuts, density, compete, _integrate), compete)
 
 
 def probability_exceeds_beta(alpha0: ArrayLike, beta0: ArrayLike, alpha1: ArrayLike, beta1: ArrayLike) -> Floats:
@@ -122,8 +114,28 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
     array([[0.333, 0.333, 0.333],
            [0.   , 0.049, 0.95 ]])
     """
-    a, b = _rows("beta", _beta_parameter("alpha", alpha), _beta_parameter("beta", beta))
-    compete = _among(among, a)
+    a, b = paired_rows("beta", beta_parameter("alpha", alpha), beta_parameter("beta", beta))
+    compete = competing(among, a)
+    cuts, density = beta_panels(a, b)
+    return _alone(over_panels(cuts, density, compete, _integrate), compete)
+
+
+def normal_panels(means: Floats, spread: Floats) -> tuple[Floats, Density]:
+    """Where to cut the axis, less each row's mean of `means`, and the densities there, for normal posteriors, (r, K)."""
+    centred = means - means.mean(axis=1, keepdims=True)
+    extent = np.maximum(np.abs(centred), spread).max(axis=1, keepdims=True)
+    width = np.maximum(spread, np.where(extent > 0, 1e-9 * extent, 1.0))
+    centre, scale = _by_arm(centred), _by_arm(width)
+
+    def density(x: Floats, rows: slice) -> Floats:
+        z = (x[:, None] - centre[:, :, rows]) / scale[:, :, rows]
+        return np.asarray(np.exp(-0.5 * z * z))
+
+    return np.hstack([centred + width * at for at in (-OUTER, -INNER, INNER, OUTER)]), density
+
+
+def beta_panels(a: Floats, b: Floats) -> tuple[Floats, Density]:
+    """Where to cut the axis of log-odds, and the densities there, for Beta posteriors, (r, K)."""
     count, mode, width = a + b, np.log(a) - np.log(b), np.sqrt(1 / a + 1 / b)
     modes, counts, wins, losses = (_by_arm(array) for array in (mode, count, a / count, b / count))
 
@@ -134,12 +146,15 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
         return np.asarray(np.exp(counts[:, :, rows] * (win * away - np.log(loss + win * np.exp(away)))))
 
     below, above = OUTER * width + BETA_TAIL / a, OUTER * width + BETA_TAIL / b
-    cuts = np.hstack([mode - below, mode - INNER * width, mode + INNER * width, mode + above])
-    return _probability_largest(cuts, density, compete)
+    return np.hstack([mode - below, mode - INNER * width, mode + INNER * width, mode + above]), density
 
 
-def _probability_largest(cuts: Floats, density: Density, among: Bools) -> Floats:
-    """P(best), (r, K), from cuts (r, C) and densities (N, K, C − 1, r), not normalised, at (N, C − 1, r)."""
+def over_panels(cuts: Floats, density: Density, among: Bools, reduce: Reduce) -> Floats:
+    """(r, K) what `reduce` makes of the masses, (N, K, C − 1, r), at the nodes between the cuts, (r, C).
+
+    A mass is a density, not normalised, times half the panel's width. `reduce` gets (mass, nodes, half, among) of some rows,
+    nodes (N, C − 1, r) and half (C − 1, r).
+    """
     ordered = np.sort(cuts, axis=1).T
     count = max(1, CHUNK // (NODES.size * ordered.shape[0] * among.shape[1]))
     found = np.empty(among.shape)
@@ -148,16 +163,13 @@ def _probability_largest(cuts: Floats, density: Density, among: Bools) -> Floats
         edges = np.ascontiguousarray(ordered[:, rows])
         half = np.diff(edges, axis=0) / 2
         nodes = edges[:-1] + half + half * NODES[:, None, None]
-        found[rows] = _integrate(density(nodes, rows) * half, among[rows])
-    return _alone(found, among)
+        found[rows] = reduce(density(nodes, rows) * half, nodes, half, among[rows])
+    return found
 
 
-def _integrate(mass: Floats, among: Bools) -> Floats:
-    """P(best), (r, K), from density × half the panel's width at the nodes, (N, K, panels, r)."""
-    panel = _weighted(WEIGHTS, mass)
-    through = np.cumsum(panel, axis=1)
-    before, total = through - panel, through[:, -1:]
-    below = np.stack([(before + _weighted(weights, mass)) / total for weights in INTEGRAL])
+def _integrate(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Floats:
+    """P(best), (r, K), not normalised."""
+    below, total = distribution(mass)
     if not among.all():
         below = np.where(among.T[:, None], below, 1.0)
     best = np.empty(among.shape)
@@ -166,11 +178,19 @@ def _integrate(mass: Floats, among: Bools) -> Floats:
         for other in range(among.shape[1]):
             if other != arm:
                 product = product * below[:, other]
-        best[:, arm] = np.cumsum(_weighted(WEIGHTS, product), axis=0)[-1] / total[arm, 0]
+        best[:, arm] = np.cumsum(weighted(WEIGHTS, product), axis=0)[-1] / total[arm, 0]
     return best
 
 
-def _weighted(weights: Floats, values: Floats) -> Floats:
+def distribution(mass: Floats) -> tuple[Floats, Floats]:
+    """The distribution functions at the nodes, as `mass`, (N, K, panels, r), and what the masses add up to, (K, 1, r)."""
+    panel = weighted(WEIGHTS, mass)
+    through = np.cumsum(panel, axis=1)
+    before, total = through - panel, through[:, -1:]
+    return np.stack([(before + weighted(weights, mass)) / total for weights in INTEGRAL]), total
+
+
+def weighted(weights: Floats, values: Floats) -> Floats:
     """Sum over the first axis. Not BLAS or `sum`, whose last bit may depend on how many rows there are."""
     total = weights[0] * values[0]
     for weight, value in zip(weights[1:], values[1:], strict=True):
@@ -191,13 +211,13 @@ def _alone(best: Floats, among: Bools) -> Floats:
     return np.asarray(best / np.where(total > 0, total, 1.0))
 
 
-def _among(among: ArrayLike | None, like: Floats) -> Bools:
+def competing(among: ArrayLike | None, like: Floats) -> Bools:
     compete = np.ones(like.shape, np.bool_) if among is None else np.asarray(among, np.bool_)
     require(compete.shape == like.shape, "among", f"must have the shape {like.shape}", compete.shape)
     return compete
 
 
-def _rows(name: str, first: Floats, second: Floats) -> tuple[Floats, Floats]:
+def paired_rows(name: str, first: Floats, second: Floats) -> tuple[Floats, Floats]:
     require(
         first.ndim == 2 and first.shape == second.shape,
         name,
@@ -207,7 +227,7 @@ def _rows(name: str, first: Floats, second: Floats) -> tuple[Floats, Floats]:
     return first, second
 
 
-def _numbers(name: str, value: ArrayLike) -> Floats:
+def numbers(name: str, value: ArrayLike) -> Floats:
     array = np.asarray(value, np.float64)
     finite = np.isfinite(array)
     if not finite.all():
@@ -215,14 +235,14 @@ def _numbers(name: str, value: ArrayLike) -> Floats:
     return array
 
 
-def _sd(value: ArrayLike) -> Floats:
-    array = _numbers("sd", value)
+def spreads(value: ArrayLike) -> Floats:
+    array = numbers("sd", value)
     if (array < 0).any():
         require(False, "sd", "must not be negative", array[array < 0][0])
     return array
 
 
-def _beta_parameter(name: str, value: ArrayLike) -> Floats:
+def beta_parameter(name: str, value: ArrayLike) -> Floats:
     array = np.asarray(value, np.float64)
     low, high = BETA_LIMITS
     proper = (array >= low) & (array <= high)

@@ -3,81 +3,111 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 from scipy.special import ndtr, ndtri
 
 from sim.errors import InputError, Problem
+from sim.stats.hypotheses import Direction
+from sim.stats.tests import Scale
 
 Kind = Literal["proportions", "means"]
+Hypothesis = Literal["superiority", "non_inferiority", "equivalence"]
+Correction = Literal["bonferroni", "dunnett"]
 
 
 def sample_size(
     kind: Kind,
     *,
-    effect: float,
+    effect: float = 0.0,
     baseline: float | None = None,
     sd: float | None = None,
     alpha: float = 0.05,
     power: float = 0.8,
-    sides: int = 2,
+    sides: int | None = None,
     ratio: float = 1.0,
     comparisons: int = 1,
+    correction: Correction = "bonferroni",
+    scale: Scale = "absolute",
+    hypothesis: Hypothesis = "superiority",
+    margin: float | None = None,
+    direction: Direction = "increase",
 ) -> float:
     """Outcomes that the champion needs, not rounded; each challenger needs `ratio` times as many.
 
-    `effect` is the absolute difference, challenger − champion. Proportions need `baseline`, the champion's
-    proportion; means need `sd`, the standard deviation of an outcome in either arm. `alpha` is the type I
-    error of the whole family, divided among `comparisons` challengers (Bonferroni); `sides` is 1 or 2.
+    `effect` is the true difference, challenger − champion, over |champion's mean| on the relative `scale`.
+    Proportions need `baseline`, the champion's proportion; means need `sd`, the standard deviation of an outcome
+    in either arm, and `baseline`, the champion's mean, on the relative scale. `alpha` is the type I error of the
+    whole family, shared among `comparisons` challengers by Bonferroni (which Holm needs too) or Dunnett.
 
-    Power is the probability to declare a difference *in the direction of the effect*. A two-sided test that
-    declares the wrong direction (a type S error: below 1e-5 of the time where power is above 0.65 at alpha
-    5%) is not counted as a success.
+    | `hypothesis` | what is declared with probability `power` | `sides`, if left out |
+    | --- | --- | --- |
+    | `superiority` | a difference, in the direction of `effect`, which is not 0 | 2 |
+    | `non_inferiority` | not worse by `margin`, where `direction` is better | 1 |
+    | `equivalence` | not different by `margin`, by two one-sided tests | 1 |
+
+    With two `sides` each bound has half of alpha. A two-sided test that declares the wrong direction (a type S
+    error: below 1e-5 of the time where power is above 0.65 at alpha 5%) is not counted as a success. `margin` is
+    positive, in the unit of `effect`; `effect` must be better than it, and is mostly 0, the default.
 
     Raises `InputError`, naming every argument that breaks its rule.
 
     Source: Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions (2003), ch. 4, with unpooled
     variances; Chow, Shao, Wang & Lokhnygina, Sample Size Calculations in Clinical Research (2018), §3.2,
-    §4.2: n = (z₁₋α + z_power)² (v₀ + v₁/ratio) / effect².
+    §4.2: n = (z₁₋α + z_power)² (v₀ + v₁/ratio) / effect², with effect + margin for non-inferiority; for
+    equivalence power = Φ((margin − effect)/SE − z₁₋α) + Φ((margin + effect)/SE − z₁₋α) − 1.
 
     >>> [round(sample_size("means", sd=1, effect=1, power=power), 2) for power in (0.8, 0.9)]
     [15.7, 21.01]
     >>> math.ceil(sample_size("proportions", baseline=0.05, effect=0.005))
     31231
+    >>> [round(sample_size("means", sd=1, margin=1, hypothesis=h), 2) for h in ("non_inferiority", "equivalence")]
+    [12.37, 17.13]
     """
-    problems = _design(kind, baseline, sd, alpha, sides, ratio, comparisons) + _effect(kind, baseline, effect)
-    problems += _power(power, alpha)
+    problems = _design(kind, baseline, sd, alpha, sides, ratio, comparisons, correction, scale)
+    problems += _goal(kind, baseline, effect, scale, hypothesis, margin, direction) + _power(power, alpha)
     if problems:
         raise InputError(problems)
-    z = _critical(alpha, sides, comparisons) + float(ndtri(power))
-    return z * z * _variance(kind, baseline, sd, effect, ratio) / effect**2
+    critical = _critical(alpha, sides or (2 if hypothesis == "superiority" else 1), comparisons, correction, ratio)
+    unit = math.sqrt(_variance(kind, baseline, sd, effect, ratio, scale))
+    if hypothesis == "equivalence":
+        return (unit * _equivalence_precision(critical, power, effect, margin or 0.0)) ** 2
+    return (unit * (critical + float(ndtri(power))) / _distance(effect, hypothesis, margin, direction)) ** 2
 
 
 def power(
     n: float,
     kind: Kind,
     *,
-    effect: float,
+    effect: float = 0.0,
     baseline: float | None = None,
     sd: float | None = None,
     alpha: float = 0.05,
-    sides: int = 2,
+    sides: int | None = None,
     ratio: float = 1.0,
     comparisons: int = 1,
+    correction: Correction = "bonferroni",
+    scale: Scale = "absolute",
+    hypothesis: Hypothesis = "superiority",
+    margin: float | None = None,
+    direction: Direction = "increase",
 ) -> float:
-    """Probability to declare a difference in the direction of `effect` with `n` outcomes of the champion.
+    """Probability to declare what the hypothesis says of one challenger, with `n` outcomes of the champion.
 
     Arguments, errors and source are those of `sample_size`, of which this is the inverse.
 
     >>> round(power(31231, "proportions", baseline=0.05, effect=0.005), 4)
     0.8
     """
-    problems = _design(kind, baseline, sd, alpha, sides, ratio, comparisons) + _effect(kind, baseline, effect)
-    problems += _n(n)
+    problems = _design(kind, baseline, sd, alpha, sides, ratio, comparisons, correction, scale)
+    problems += _goal(kind, baseline, effect, scale, hypothesis, margin, direction) + _n(n)
     if problems:
         raise InputError(problems)
-    standard_error = math.sqrt(_variance(kind, baseline, sd, effect, ratio) / n)
-    return float(ndtr(abs(effect) / standard_error - _critical(alpha, sides, comparisons)))
+    critical = _critical(alpha, sides or (2 if hypothesis == "superiority" else 1), comparisons, correction, ratio)
+    standard_error = math.sqrt(_variance(kind, baseline, sd, effect, ratio, scale) / n)
+    if hypothesis == "equivalence":
+        return max(_equivalent(1 / standard_error, critical, effect, margin or 0.0), 0.0)
+    return float(ndtr(_distance(effect, hypothesis, margin, direction) / standard_error - critical))
 
 
 def minimum_detectable_effect(
@@ -91,7 +121,7 @@ def minimum_detectable_effect(
     sides: int = 2,
     ratio: float = 1.0,
     comparisons: int = 1,
-    direction: Literal["increase", "decrease"] = "increase",
+    direction: Direction = "increase",
 ) -> float:
     """Smallest absolute effect found with probability `power` with `n` outcomes of the champion.
 
@@ -125,18 +155,57 @@ def minimum_detectable_effect(
     return effect
 
 
-def _critical(alpha: float, sides: int, comparisons: int) -> float:
+def _critical(alpha: float, sides: int, comparisons: int, correction: Correction = "bonferroni", ratio: float = 1.0) -> float:
+    if correction == "dunnett":
+        from sim.stats.dunnett import dunnett_critical
+
+        return dunnett_critical([ratio / (1 + ratio)] * comparisons, alpha, sides=sides)
     return -float(ndtri(alpha / (sides * comparisons)))
 
 
-def _variance(kind: Kind, baseline: float | None, sd: float | None, effect: float, ratio: float) -> float:
-    """n times the variance of the difference."""
+def _distance(effect: float, hypothesis: Hypothesis, margin: float | None, direction: Direction) -> float:
+    """From the effect to what must be ruled out."""
+    if hypothesis == "superiority":
+        return abs(effect)
+    return (margin or 0.0) + (effect if direction == "increase" else -effect)
+
+
+def _equivalent(precision: float, critical: float, effect: float, margin: float) -> float:
+    above, below = ((margin + side * effect) * precision - critical for side in (1, -1))
+    return float(ndtr(above) + ndtr(below) - 1)
+
+
+def _equivalence_precision(critical: float, power: float, effect: float, margin: float) -> float:
+    from scipy.optimize import brentq
+
+    nearer = margin - abs(effect)
+    # One bound misses at least its share of the misses, and at most all of them.
+    least, most = ((critical + float(ndtri(share))) / nearer for share in (power, (1 + power) / 2))
+
+    def excess(precision: float) -> float:
+        return _equivalent(precision, critical, effect, margin) - power
+
+    return float(brentq(excess, least * (1 - 1e-9), most * (1 + 1e-9), xtol=1e-12 * most))
+
+
+def _variance(
+    kind: Kind, baseline: float | None, sd: float | None, effect: float, ratio: float, scale: Scale = "absolute"
+) -> float:
+    """n times the variance of the estimated effect."""
+    relative = scale == "relative"
+    change = effect * abs(baseline or 0.0) if relative else effect
     if kind == "means":
         assert sd is not None
-        return sd * sd * (1 + 1 / ratio)
-    assert baseline is not None
-    challenger = baseline + effect
-    return baseline * (1 - baseline) + challenger * (1 - challenger) / ratio
+        champion = challenger = sd * sd
+    else:
+        assert baseline is not None
+        champion, reached = baseline * (1 - baseline), baseline + change
+        challenger = reached * (1 - reached)
+    if relative:
+        assert baseline is not None
+        champion *= (1 + change / baseline) ** 2
+        return (champion + challenger / ratio) / baseline**2
+    return champion + challenger / ratio
 
 
 def _design(
@@ -144,32 +213,64 @@ def _design(
     baseline: float | None,
     sd: float | None,
     alpha: float,
-    sides: int,
+    sides: int | None,
     ratio: float,
     comparisons: int,
+    correction: Correction = "bonferroni",
+    scale: Scale = "absolute",
 ) -> list[Problem]:
     rules: dict[str, tuple[object, bool, str]] = {
         "kind": (kind, kind in ("proportions", "means"), "must be proportions or means"),
         "alpha": (alpha, 0 < alpha < 1, "must lie strictly between 0 and 1"),
-        "sides": (sides, sides in (1, 2), "must be 1 or 2"),
+        "sides": (sides, sides in (None, 1, 2), "must be 1 or 2"),
         "ratio": (ratio, 0 < ratio < math.inf, "must be positive and finite"),
         "comparisons": (comparisons, comparisons >= 1, "must be at least 1"),
+        "correction": (correction, correction in ("bonferroni", "dunnett"), "must be bonferroni or dunnett"),
+        "scale": (scale, scale in ("absolute", "relative"), "must be absolute or relative"),
     }
     if kind == "means":
         rules["sd"] = (sd, sd is not None and 0 < sd < math.inf, "must be positive and finite for means")
+        if scale == "relative":
+            proper = baseline is not None and math.isfinite(baseline) and baseline != 0
+            rules["baseline"] = (baseline, proper, "must be finite and not 0 on the relative scale")
     elif kind == "proportions":
         proper = baseline is not None and 0 < baseline < 1
         rules["baseline"] = (baseline, proper, "must lie strictly between 0 and 1 for proportions")
     return [Problem(f"{rule}, got {value}", path=name) for name, (value, holds, rule) in rules.items() if not holds]
 
 
-def _effect(kind: Kind, baseline: float | None, effect: float) -> list[Problem]:
-    if not (math.isfinite(effect) and effect != 0):
-        return [Problem(f"must be finite and not 0, got {effect}", path="effect")]
-    if kind == "proportions" and baseline is not None and not 0 < baseline + effect < 1:
-        rule = "must leave the challenger's proportion strictly between 0 and 1"
-        return [Problem(f"{rule}, got {effect} on a baseline of {baseline}", path="effect")]
-    return []
+def _goal(
+    kind: Kind,
+    baseline: float | None,
+    effect: float,
+    scale: Scale,
+    hypothesis: Hypothesis,
+    margin: float | None,
+    direction: Direction,
+) -> list[Problem]:
+    superiority = hypothesis == "superiority"
+    if not math.isfinite(effect) or (superiority and effect == 0):
+        return [Problem(f"must be finite{' and not 0' if superiority else ''}, got {effect}", path="effect")]
+    problems = []
+    if hypothesis not in get_args(Hypothesis):
+        problems.append(Problem(f"must be one of {', '.join(get_args(Hypothesis))}, got {hypothesis}", path="hypothesis"))
+    elif superiority and margin is not None:
+        problems.append(Problem(f"must be given for non_inferiority and equivalence only, got {margin}", path="margin"))
+    elif not superiority and not (margin is not None and 0 < margin < math.inf):
+        problems.append(Problem(f"must be positive and finite for {hypothesis}, got {margin}", path="margin"))
+    if direction not in get_args(Direction):
+        problems.append(Problem(f"must be increase or decrease, got {direction}", path="direction"))
+    if not problems and not superiority:
+        bad = abs(effect) if hypothesis == "equivalence" else -effect if direction == "increase" else effect
+        if bad >= (margin or 0.0):
+            rule = f"must be nearer to 0 than the margin ({margin}), or better, for {hypothesis}"
+            problems.append(Problem(f"{rule}, got {effect}", path="effect"))
+    if kind == "proportions" and baseline is not None:
+        reached = baseline + (effect * baseline if scale == "relative" else effect)
+        if not 0 < reached < 1:
+            rule = "must leave the challenger's proportion strictly between 0 and 1"
+            problems.append(Problem(f"{rule}, got {effect} on a baseline of {baseline}", path="effect"))
+    return problems
 
 
 def _power(power: float, alpha: float) -> list[Problem]:

@@ -14,6 +14,7 @@ from sim.stats.checks import require
 Floats = NDArray[np.float64]
 Kind = Literal["z_unpooled", "z_pooled", "welch"]
 Alternative = Literal["two-sided", "greater", "less"]
+Scale = Literal["absolute", "relative"]
 
 # A spread this small, relative to the sum of squares, is the rounding of a constant column.
 ROUNDING = 64 * np.finfo(np.float64).eps
@@ -23,8 +24,10 @@ ROUNDING = 64 * np.finfo(np.float64).eps
 class TestResult:
     """A test of every element of the broadcast inputs; all fields share that shape.
 
-    `effect` is mean 1 − mean 0 in the metric's unit (0 where an arm is empty), `standard_error` its standard
-    error (infinite where an arm has too few outcomes to have one), `degrees_of_freedom` infinite for z tests.
+    `effect` is mean 1 − mean 0 in the metric's unit, or over |mean 0| on the relative scale (0 where an arm is
+    empty), `standard_error` its standard error (infinite where an arm has too few outcomes to have one),
+    `degrees_of_freedom` infinite for z tests. `champion_share` is the share of the variance that is arm 0's:
+    the squared correlation of two tests is the product of theirs.
     """
 
     __test__: ClassVar[bool] = False
@@ -34,6 +37,7 @@ class TestResult:
     statistic: Floats
     p_value: Floats
     degrees_of_freedom: Floats
+    champion_share: Floats
 
 
 def two_sample(
@@ -45,6 +49,7 @@ def two_sample(
     sum1: ArrayLike,
     square1: ArrayLike,
     alternative: Alternative = "two-sided",
+    scale: Scale = "absolute",
 ) -> TestResult:
     """Test whether arm 1 and arm 0 have the same mean, for each replication at once.
 
@@ -61,10 +66,14 @@ def two_sample(
     either arm) the statistic is 0 and the p-value 1. A standard deviation below about 1e-7 of the mean
     counts as none.
 
-    Raises `InputError` for an unknown kind or alternative.
+    On the relative scale the effect is (mean 1 − mean 0)/|mean 0| with the standard error of the delta method,
+    good where mean 0 is many standard errors from 0; nothing to test where it is 0. It needs unpooled variances.
+
+    Raises `InputError` for an unknown kind, alternative or scale, and for negative counts or sums of squares.
 
     Source: Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions (2003), ch. 3 (z); Welch,
-    Biometrika 34 (1947), and Satterthwaite, Biometrics Bulletin 2 (1946) (welch).
+    Biometrika 34 (1947), and Satterthwaite, Biometrics Bulletin 2 (1946) (welch); Deng, Knoblich & Lu, KDD (2018),
+    §3.1 (relative).
 
     >>> result = two_sample("z_pooled", [1000, 0], [100, 0], [100, 0], [1000, 0], [130, 0], [130, 0])
     >>> result.statistic.round(3), result.p_value.round(4)
@@ -77,6 +86,8 @@ def two_sample(
         f"must be one of {', '.join(get_args(Alternative))}",
         alternative,
     )
+    require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)
+    require(scale == "absolute" or kind != "z_pooled", "kind", "must be z_unpooled or welch on the relative scale", kind)
     n, total, square = _arms((n0, n1), (sum0, sum1), (square0, square1))
     safe_n = np.maximum(n, 1.0)
     mean = total / safe_n
@@ -87,30 +98,49 @@ def two_sample(
     degrees = np.full(effect.shape, np.inf)
     if kind == "z_pooled":
         pooled = _spread(n.sum(0), total.sum(0), square.sum(0)) / np.maximum(n.sum(0), 1.0)
-        variance = pooled * (1 / safe_n[0] + 1 / safe_n[1])
+        share = pooled / safe_n
     else:
         divisor = np.maximum(n - 1, 1.0) if kind == "welch" else safe_n
         share = _spread(n, total, square) / divisor / safe_n
-        variance = share.sum(0)
+        if scale == "relative":
+            defined = mean[0] != 0
+            base = np.where(defined, np.abs(mean[0]), 1.0)
+            enough = enough & defined
+            effect = np.where(defined, effect / base, 0.0)
+            share = np.stack([share[0] * (mean[1] / base) ** 2, share[1]]) / base**2
         if kind == "welch":
+            variance = share.sum(0)
             # Shares of the variance, not the variances: their squares could underflow.
             weight = share / np.where(variance > 0, variance, 1.0)
             fourth = (weight**2 / divisor).sum(0)
             degrees = np.where(enough & (variance > 0), 1 / np.where(fourth > 0, fourth, 1.0), np.inf)
 
+    variance = share.sum(0)
+    champion = np.where(variance > 0, share[0] / np.where(variance > 0, variance, 1.0), 0.5)
     standard_error = np.where(enough, np.sqrt(variance), np.inf)
     testable = enough & (variance > 0)
     statistic = np.where(testable, effect / np.where(testable, standard_error, 1.0), 0.0)
+    p_value = np.where(testable, tail(statistic, degrees, alternative), 1.0)
+    return TestResult(effect, standard_error, statistic, p_value, degrees, champion)
+
+
+def tail(statistic: Floats, degrees_of_freedom: Floats, alternative: Alternative) -> Floats:
+    """P-values of statistics that are Student's, or normal where the degrees of freedom are infinite.
+
+    >>> tail(np.array([-1.96, 1.96]), np.array(np.inf), "greater").round(3)
+    array([0.975, 0.025])
+    """
     if alternative == "two-sided":
-        p_value = 2 * _cdf(degrees, -np.abs(statistic))
-    else:
-        p_value = _cdf(degrees, -statistic if alternative == "greater" else statistic)
-    return TestResult(effect, standard_error, statistic, np.where(testable, p_value, 1.0), degrees)
+        return 2 * _cdf(degrees_of_freedom, -np.abs(statistic))
+    return _cdf(degrees_of_freedom, -statistic if alternative == "greater" else statistic)
 
 
 def _arms(*pairs: tuple[ArrayLike, ArrayLike]) -> tuple[Floats, Floats, Floats]:
     flat = np.broadcast_arrays(*(np.asarray(array, dtype=np.float64) for pair in pairs for array in pair))
     n, total, square = (np.stack(flat[i : i + 2]) for i in (0, 2, 4))
+    for name, sums in (("n", n), ("square", square)):
+        for arm in (0, 1):
+            require(bool((sums[arm] >= 0).all()), f"{name}{arm}", "must not be negative", sums[arm].min(initial=np.inf))
     return n, total, square
 
 

@@ -12,10 +12,16 @@ from sim.registry import outcomes as written
 from sim.registry.versions import Version
 from sim.scenario.check import policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
+from sim.scenario.timeline import Drift, Novelty
 from sim.world import latency as latencies
+from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.outcomes import atoms
-from sim.world.traffic import expected
-from sim.world.world import AGREEMENT, ERROR_RATE, LATENCY, OutcomeWorld, World, finest_grid
+from sim.world.pools import pools, retry
+from sim.world.timeline import change
+from sim.world.trace import Trace
+from sim.world.traffic import arrivals_of
+from sim.world.users import population, segments
+from sim.world.world import AGREEMENT, OutcomeWorld, World, finest_grid
 
 if TYPE_CHECKING:
     from sim.registry.replay import ReplayTable
@@ -23,11 +29,16 @@ if TYPE_CHECKING:
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
 
 
-def build(scenario: Scenario, versions: Sequence[Version], replay: ReplayTable | None = None) -> World:
-    """The world of a scenario. Raises `InputError` with a problem for everything that the versions do not give."""
+def build(
+    scenario: Scenario, versions: Sequence[Version], replay: ReplayTable | None = None, trace: Trace | None = None
+) -> World:
+    """The world of a scenario; `trace` is its recorded traffic, read here if it is left out.
+
+    Raises `InputError` with a problem for everything that the versions do not give.
+    """
     found: list[Problem] = []
-    requests = expected(scenario.traffic, scenario.ticks, scenario.tick)
-    total = float(requests.sum())
+    arrivals = arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
+    total = float(arrivals.mean.sum())
     outcomes = []
     for index, spec in enumerate(scenario.metrics):
         if spec.name not in BUILT_IN:
@@ -37,13 +48,16 @@ def build(scenario: Scenario, versions: Sequence[Version], replay: ReplayTable |
                 found += error.problems
     if found:
         raise InputError(found)
+    found += _fixed(scenario, replay)
     specs = {spec.name: spec for spec in scenario.metrics}
+    servers = pools(scenario)
+    misrouted = [scenario.router.misrouted.get(arm, 0.0) for arm in scenario.arms]
     error_spec, latency_spec = specs.get(ERROR_RATE), specs.get(LATENCY)
     world = World(
         seed=scenario.seed,
         arms=scenario.arms,
         tick_s=scenario.tick,
-        requests=requests,
+        arrivals=arrivals,
         primary=scenario.primary.name,
         outcomes=tuple(outcomes),
         error_rate=np.array([version.behaviour.error_rate for version in versions]),
@@ -58,11 +72,23 @@ def build(scenario: Scenario, versions: Sequence[Version], replay: ReplayTable |
         error_limit=error_spec.limit if error_spec else None,
         latency_limit=(latency_spec.quantile or 0.99, latency_spec.limit) if latency_spec and latency_spec.limit else None,
         smallest_effect=scenario.primary.smallest_effect,
+        population=population(scenario.users),
+        segments=segments(scenario.segments),
+        change=change(scenario.timeline, scenario.arms, servers, scenario.ticks, scenario.tick),
+        pools=servers,
+        retry=retry(scenario.retries),
+        delays={spec.name: latencies.of(spec.delay) for spec in scenario.metrics if spec.delay is not None},
+        lag=round(scenario.telemetry.lag / scenario.tick),
+        loss=scenario.telemetry.loss,
+        misrouted=np.array(misrouted) if any(misrouted) else None,
     )
     found += policy_problems(scenario, world.setting(scenario.replications))
     found += _unmet(scenario, world, replay)
     if found:
         raise InputError(found)
+    if world.change is not None or world.segments is not None:
+        # A change that no replication can bear is told at once, at its line.
+        world.realise(np.zeros(1, np.int64))
     return world
 
 
@@ -152,6 +178,21 @@ def _agreement(versions: Sequence[Version], replay: ReplayTable | None) -> np.nd
         return np.asarray(replay.agreement.mean(axis=0))
     said = [1.0, *(version.behaviour.agreement for version in versions[1:])]
     return None if any(share is None for share in said) else np.array(said, np.float64)
+
+
+def _fixed(scenario: Scenario, replay: ReplayTable | None) -> Iterator[Problem]:
+    """What would vary predictions, which replayed models have made already."""
+    if replay is None:
+        return
+    rule = "a replayed model's outcomes are its predictions and cannot be varied"
+    if scenario.users is not None and scenario.users.similarity > 0:
+        yield Problem(f"{rule}; leave similarity out", path="users.similarity")
+    for index, segment in enumerate(scenario.segments):
+        for metric in segment.relative:
+            yield Problem(rule, path=f"segments[{index}].relative.{metric}")
+    for index, event in enumerate(scenario.timeline):
+        if isinstance(event, Drift | Novelty) and event.metric not in (ERROR_RATE, LATENCY):
+            yield Problem(rule, path=f"timeline[{index}].metric")
 
 
 def _unmet(scenario: Scenario, world: World, replay: ReplayTable | None) -> Iterator[Problem]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+ERROR_RATE, LATENCY = "error_rate", "latency"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -18,8 +20,9 @@ class Change:
 
     failing (T, K) the chance that a call fails which would not have; slowness (T, K) what latencies are multiplied by;
     factors {metric: (T, K)} what means are multiplied by; out (T, P) how many replicas of each pool are down.
-    lasting {metric: (K,)} what remains of `factors` in the long run, at the end of the horizon and without what passes
-    (novelty, incidents): a verdict is judged by it.
+    lasting {metric: (K,)} what remains in the long run, at the end of the horizon and without what passes (novelty, incidents):
+    a verdict is judged by it. Of a metric's mean and of "latency" it is a factor, of "error_rate" the chance that a call fails
+    which would not have.
     """
 
     failing: Floats

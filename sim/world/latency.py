@@ -96,6 +96,55 @@ class Gamma:
 
 
 @dataclass(frozen=True)
+class Weibull:
+    """Shape and scale in seconds (Johnson, Kotz & Balakrishnan 1994, ch. 21)."""
+
+    shape: float
+    scale_s: float
+
+    @property
+    def mean_s(self) -> float:
+        return self.scale_s * math.gamma(1 + 1 / self.shape)
+
+    def above(self, limit_s: Array) -> Floats:
+        return np.exp(-self._power(limit_s))
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        # The integral of the tail from 0 to the limit, by u = (x / scale)^shape.
+        return np.asarray(self.mean_s * gammainc(1 / self.shape, self._power(limit_s)))
+
+    def _power(self, limit_s: Array) -> Floats:
+        with np.errstate(over="ignore"):
+            return np.asarray((np.asarray(limit_s) / self.scale_s) ** self.shape)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return self.scale_s * rng.weibull(self.shape, size)
+
+
+@dataclass(frozen=True)
+class Pareto:
+    """Least value in seconds and tail index, above 1 (Johnson, Kotz & Balakrishnan 1994, ch. 20)."""
+
+    minimum_s: float
+    tail: float
+
+    @property
+    def mean_s(self) -> float:
+        return self.minimum_s * self.tail / (self.tail - 1)
+
+    def above(self, limit_s: Array) -> Floats:
+        return (self.minimum_s / np.maximum(limit_s, self.minimum_s)) ** self.tail
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        limit = np.asarray(limit_s, np.float64)
+        beyond = self.above(limit) ** (1 - 1 / self.tail)
+        return np.where(limit < self.minimum_s, limit, self.mean_s - self.minimum_s / (self.tail - 1) * beyond)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Floats:
+        return self.minimum_s * (1 + rng.pareto(self.tail, size))
+
+
+@dataclass(frozen=True)
 class Constant:
     """Always the same."""
 
@@ -156,6 +205,10 @@ def of(spec: written.Latency) -> Latency:
             return Exponential(spec.mean_s)
         case written.LatencyGamma():
             return Gamma(spec.shape, spec.scale)
+        case written.LatencyWeibull():
+            return Weibull(spec.shape, spec.scale_s)
+        case written.LatencyPareto():
+            return Pareto(spec.minimum_s, spec.tail)
         case written.Constant():
             return Constant(spec.value_s)
         case written.Quantiles():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,17 @@ from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
-from sim.world.change import Change, Conditions
+from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
 from sim.world.outcomes import Binary, Discrete, Normal, Outcomes, Replayed
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
-from sim.world.traffic import arrivals
+from sim.world.traffic import Arrivals, Pieces, Schedule
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-ERROR_RATE, LATENCY, AGREEMENT = "error_rate", "latency", "agreement"
+AGREEMENT = "agreement"
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ class OutcomeWorld:
 
 @dataclass(frozen=True)
 class World:
-    """A scenario's truth before any replication. `requests` (T,) is the mean of every tick."""
+    """A scenario's truth before any replication."""
 
     seed: int
     arms: tuple[str, ...]
     tick_s: float
-    requests: Floats
+    arrivals: Arrivals
     primary: str
     outcomes: tuple[OutcomeWorld, ...]
     error_rate: Floats
@@ -84,6 +85,11 @@ class World:
     """Share of calls that monitoring never sees."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
+
+    @property
+    def requests(self) -> Floats:
+        """(T,) mean requests of every tick."""
+        return self.arrivals.mean
 
     @property
     def ticks(self) -> int:
@@ -130,22 +136,24 @@ class World:
                 if (arm, outcome.spec.name) in drawn
             }
             outcomes[outcome.spec.name] = self._realised(outcome, factors, replications)
-        primary = next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
-        value = primary.sign * outcomes[self.primary].mean * (1 - error_rate)
+        for name, realised in outcomes.items():
+            self._refuse_changed(realised, name, replications)
+        lasting = self.change.lasting if self.change else {}
+        lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
+        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0), lasting_error)
         acceptable = np.ones((rows, arms), bool)
         if self.error_limit is not None:
-            acceptable &= error_rate <= self.error_limit
+            acceptable &= lasting_error <= self.error_limit
         if self.latency_limit is not None:
             quantile, limit_s = self.latency_limit
-            above = np.stack([latency[arm].above(limit_s / scale[:, arm]) for arm in range(arms)], axis=1)
-            acceptable &= above <= 1 - quantile + 1e-12
+            acceptable &= _above(limit_s, latency, scale * lasting.get(LATENCY, 1.0)) <= 1 - quantile + 1e-12
         acceptable[:, 0] = True
         best = np.where(acceptable, value, -np.inf).argmax(axis=1)
         # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
         return Truth(
             world=self,
             replications=replications,
-            arrivals=arrivals(self.requests, self.seed, replications),
+            arrivals=self.arrivals.counts(self.seed, replications),
             error_rate=error_rate,
             latency=tuple(latency),
             latency_scale=scale,
@@ -155,6 +163,15 @@ class World:
             best=best,
             effect=drawn,
         )
+
+    def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
+        """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
+
+        A request that fails earns nothing; where clients try again after errors, it fails if every attempt does.
+        """
+        sign = next(outcome.sign for outcome in self.outcomes if outcome.spec.name == self.primary)
+        failing = error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
+        return sign * mean * (1 - failing)
 
     def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], replications: Ints) -> Outcomes:
         rows = len(replications)
@@ -191,6 +208,24 @@ class World:
                 path=f"truth.{self.arms[arm]}.{name}",
             )])  # fmt: skip
 
+    def _refuse_changed(self, outcome: Outcomes, name: str, replications: Ints) -> None:
+        """A share must stay one at its largest: in the segment and the tick in which its mean is highest."""
+        by_tick = self.change.factors.get(name) if self.change else None
+        by_segment = self.segments.factors.get(name) if self.segments else None
+        if not outcome.binary or (by_tick is None and by_segment is None):
+            return
+        most = (
+            outcome.mean * (1.0 if by_tick is None else by_tick.max(axis=0)) * (1.0 if by_segment is None else by_segment.max())
+        )
+        bad = np.argwhere(most > 1)
+        if bad.size:
+            row, arm = bad[0]
+            raise InputError([Problem(
+                f"takes {name} of {self.arms[arm]} to {most[row, arm]:.4g} at most, in replication {replications[row]}; "
+                "a share must stay within 0 to 1",
+                path="segments" if by_tick is None else "timeline",
+            )])  # fmt: skip
+
     def _above_minus_one(self, effect: Floats, arm: int, name: str, replications: Ints) -> Floats:
         bad = np.flatnonzero(effect <= -1)
         if bad.size:
@@ -205,9 +240,10 @@ class World:
 class Truth:
     """What is true in each replication of a block. No policy ever sees it.
 
-    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K); value (R, K) the expected primary metric
-    of a request, signed so that more is better, an errored request earning nothing; acceptable (R, K) whether every declared
-    limit truly holds; best (R,) the acceptable arm of highest value, the champion on a tie.
+    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change; value
+    (R, K) the expected primary metric of a request, signed so that more is better, an errored request earning nothing;
+    acceptable (R, K) whether every declared limit truly holds; best (R,) the acceptable arm of highest value, the champion on a
+    tie. Where the world changes, value, acceptable and best are judged by what lasts.
     """
 
     world: World
@@ -227,16 +263,32 @@ class Truth:
         """R."""
         return len(self.replications)
 
+    @cached_property
+    def _schedule(self) -> Schedule:
+        return self.world.arrivals.schedule(self.world.seed, self.replications)
+
+    def pieces(self, rows: Ints, tick: int) -> Pieces:
+        """How the arrivals of some rows (r,) lie within a tick."""
+        return self._schedule.pieces(rows, tick)
+
     def conditions(self, tick: int) -> Conditions:
         """What is in force in a tick."""
         change = self.world.change
         if change is None:
             return Conditions(self.error_rate, self.latency_scale, {})
         return Conditions(
-            1 - (1 - self.error_rate) * (1 - change.failing[tick]),
+            self.error_rate + (1 - self.error_rate) * change.failing[tick],
             self.latency_scale * change.slowness[tick],
             {metric: factor[tick] for metric, factor in change.factors.items()},
         )
+
+    def value_at(self, tick: int) -> Floats:
+        """(R, K) the value of a request in a tick. An amount's rounding to its grid, after a factor, is left out."""
+        if self.world.change is None:
+            return self.value
+        now = self.conditions(tick)
+        mean = self.outcomes[self.world.primary].mean * now.factors.get(self.world.primary, 1.0)
+        return self.world.value_of(mean, now.error_rate)
 
     def better(self) -> Bools:
         """(R, K) acceptable, and worth more than the champion."""
@@ -251,15 +303,19 @@ class Truth:
         margin = self.world.smallest_effect * np.abs(self.value[:, :1])
         return self.better() & (self.value - self.value[:, :1] >= margin - 1e-12)
 
-    def mean_latency_s(self) -> Floats:
-        """(R, K) mean service time."""
-        mean_s: Floats = self.latency_scale * np.array([latency.mean_s for latency in self.latency])
+    def mean_latency_s(self, tick: int = 0) -> Floats:
+        """(R, K) mean service time in a tick."""
+        mean_s: Floats = self.conditions(tick).latency_scale * np.array([latency.mean_s for latency in self.latency])
         return mean_s
 
-    def latency_above(self, limit_s: float) -> Floats:
-        """(R, K) share of calls slower than a limit."""
-        columns = [latency.above(limit_s / self.latency_scale[:, arm]) for arm, latency in enumerate(self.latency)]
-        return np.stack(columns, axis=1)
+    def latency_above(self, limit_s: float, tick: int = 0) -> Floats:
+        """(R, K) share of calls slower than a limit in a tick."""
+        return _above(limit_s, self.latency, self.conditions(tick).latency_scale)
+
+
+def _above(limit_s: float, latency: Sequence[latencies.Latency], scale: Floats) -> Floats:
+    """(R, K) the chance that scale (R, K) times a latency exceeds a limit."""
+    return np.stack([each.above(limit_s / scale[:, arm]) for arm, each in enumerate(latency)], axis=1)
 
 
 def finest_grid(spread: float, largest: float, requests: float) -> float | None:

@@ -16,9 +16,9 @@ NAN = float("nan")
 TRIAL: dict[str, Any] = {
     "verdict": "undecided", "shipped_arm": None, "best_arm": "champion", "correct": False, "decided": False,
     "time_to_decision_s": NAN, "time_to_significance_s": NAN, "requests_to_decision": NAN, "regret": 0.0,
-    "harmed_requests": 0, "peak_exposure": 0.0, "errors": 0, "slo_violations": 0, "mirrored_requests": 0, "cost_s": 0.0,
-    "requests": 1000, "shipped_better": False, "shipped_worse": False, "any_better": False, "any_not_better": False,
-    "any_worse": False, "worth_shipping": False, "best_effect": 0.0,
+    "harmed_requests": 0, "peak_exposure": 0.0, "errors": 0, "slo_violations": 0, "lost_requests": 0, "retries": 0,
+    "mirrored_requests": 0, "cost_s": 0.0, "requests": 1000, "shipped_better": False, "shipped_worse": False,
+    "any_better": False, "any_not_better": False, "any_worse": False, "worth_shipping": False, "best_effect": 0.0,
 }  # fmt: skip
 BETTER = {"any_better": True, "worth_shipping": True, "best_effect": 0.02, "best_arm": "challenger"}
 WORSE = {"any_not_better": True, "any_worse": True}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import ClassVar
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Allocation, Evidence, Finding, Ints, Part, Setting, View
+from tests.policy.paths import first_findings, gaussian_ticks, standard_error
 from tests.policy.scripted import fresh_memory, make_setting
 
 ROWS = 40
+PATHS = 4000
 
 
 def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: str = "varied") -> Ints:
@@ -128,13 +132,92 @@ class AllocationContract:
 
 
 class EvidenceContract:
-    """`part` must treat challengers alike; `by_time` where it decides by the clock and not by what was seen."""
+    """`part` must treat arms alike, and declare no more than it says where there is nothing to declare.
+
+    by_time: it decides by the clock and not by what was seen. symmetric: champion and challenger swapped, PASS is FAIL.
+    error: the least and the most often that it is wrong, which is to find what `wrong` holds of a challenger whose effect is
+    `null`: what the rule promises, or, of a rule that promises nothing, what was measured. family_error: the most often that it
+    is wrong of one of three such challengers, if not the same. power: the least and the most often that one of `effect`
+    passes. Tolerances are 4 standard errors of PATHS paths. Effects are in the unit of `paths`, here standard deviations.
+    """
 
     by_time: ClassVar[bool] = False
+    symmetric: ClassVar[bool] = True
+    primary: ClassVar[str] = "revenue"
+    null: ClassVar[float] = 0.0
+    wrong: ClassVar[tuple[Finding, ...]] = (Finding.PASS, Finding.FAIL)
+    error: ClassVar[tuple[float, float]] = (0.05, 0.05)
+    family_error: ClassVar[float | None] = None
+    effect: ClassVar[float] = 0.2
+    power: ClassVar[tuple[float, float]] = (0.8, 1.0)
 
     @pytest.fixture
     def part(self) -> Evidence:
         raise NotImplementedError
+
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+        """Telemetry of the ticks of a stage, for the champion and one challenger an effect."""
+        return gaussian_ticks(rows, [125] * 16, effects)
+
+    def found(self, part: Evidence, effects: tuple[float, ...]) -> np.ndarray:
+        """(PATHS, K - 1) what is first found of every challenger."""
+        return first_findings(part, self.paths(PATHS, effects), self.primary)[0]
+
+    @pytest.mark.parametrize("challengers", [1, 3])
+    def test_error_is_what_it_says(self, part: Evidence, challengers: int) -> None:
+        if not part.declares:
+            pytest.skip("it declares nothing")
+        found = self.found(part, (self.null,) * challengers)
+        wrong = float(np.isin(found, self.wrong).any(axis=1).mean())
+        # A family may be judged more strictly than one challenger; without a promise also less so.
+        least, most = self.error if challengers == 1 else (0.0, self.family_error or self.error[1])
+        assert wrong > least - 4 * standard_error(least, PATHS) - 1e-9
+        assert wrong < most + 4 * standard_error(most, PATHS)
+
+    def test_power_is_as_designed(self, part: Evidence) -> None:
+        if not part.declares:
+            pytest.skip("it declares nothing")
+        passed = float((self.found(part, (self.effect,)) == Finding.PASS).mean())
+        least, most = self.power
+        assert least - 4 * standard_error(least, PATHS) < passed < most + 4 * standard_error(most, PATHS) + 1e-9
+
+    def test_swapping_champion_and_challenger_swaps_the_findings(self, part: Evidence) -> None:
+        if not (part.declares and self.symmetric):
+            pytest.skip("it does not treat champion and challenger alike")
+        swapped = np.arange(len(Finding), dtype=np.int8)
+        swapped[[Finding.PASS, Finding.FAIL]] = Finding.FAIL, Finding.PASS
+        for setting, rng in worlds(part):
+            total = counts_of(part, setting, rng)[:, :2]
+            two = replace(setting, arms=setting.arms[:2])
+            everyone = np.ones(total.shape[:2], bool)
+            found = part.judge(view_of(part, two, total, everyone))[:, 1]
+            other = part.judge(view_of(part, two, total[:, ::-1], everyone))[:, 1]
+            assert (other == swapped[found]).all()
+
+    def test_relabelling_the_arms_relabels_what_is_found_of_a_stage(self, part: Evidence) -> None:
+        if not part.declares:
+            pytest.skip("it declares nothing")
+        order = [0, 3, 1, 2]
+        ticks = self.paths(200, (self.effect, self.null, self.effect / 2))
+        moved = [{name: counts[:, order] for name, counts in tick.items()} for tick in ticks]
+        found, at = first_findings(part, ticks, self.primary)
+        other, other_at = first_findings(part, moved, self.primary)
+        places = np.array(order[1:]) - 1
+        assert (other == found[:, places]).all()
+        assert (other_at == at[:, places]).all()
+        if self.symmetric:
+            swapped = np.arange(len(Finding), dtype=np.int8)
+            swapped[[Finding.PASS, Finding.FAIL]] = Finding.FAIL, Finding.PASS
+            two = [{name: counts[:, :2] for name, counts in tick.items()} for tick in ticks]
+            turned = [{name: counts[:, ::-1] for name, counts in tick.items()} for tick in two]
+            assert (first_findings(part, turned, self.primary)[0] == swapped[first_findings(part, two, self.primary)[0]]).all()
+
+    def test_it_says_what_it_controls(self, part: Evidence) -> None:
+        said = type(part).__doc__ or ""
+        assert re.search(r"[Cc]ontrol", said), "what it controls, or that it controls nothing"
+        if part.declares:
+            assert re.search(r"[Aa]ssum", said), "what it assumes"
+            assert re.search(r"(19|20)\d\d", said), "its source"
 
     def test_nothing_is_decided_on_no_data(self, part: Evidence) -> None:
         for setting, rng in worlds(part):
@@ -173,7 +256,7 @@ class EvidenceContract:
 
     def test_it_decides_sometimes(self, part: Evidence) -> None:
         """The contract would hold for evidence that never says anything."""
-        assert any(
+        assert (part.declares and self.found(part, (self.effect,)).any()) or any(
             (
                 part.judge(view_of(part, setting, counts_of(part, setting, rng), np.ones((ROWS, len(setting.arms)), bool))) > 0
             ).any()

@@ -34,10 +34,24 @@ def gaussian_ticks(
     return ticks
 
 
-def first_findings(part: Evidence, ticks: list[dict[str, Ints]]) -> tuple[NDArray[np.int8], Ints]:
+def binary_ticks(
+    rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), rate: float = 0.2, seed: int = 11
+) -> list[dict[str, Ints]]:
+    """The same of `conversion`, for a champion that converts at `rate` and challengers at `rate + effect`."""
+    rng = np.random.default_rng(seed)
+    shape = (rows, 1 + len(effects))
+    rates = rate + np.array([0.0, *effects])
+    return [
+        {"conversion.count": np.full(shape, count), "conversion.sum": rng.binomial(count, rates, shape)} for count in outcomes
+    ]
+
+
+def first_findings(part: Evidence, ticks: list[dict[str, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
     """(r, K - 1) each: what is first found of every challenger, and the number of the tick, from 1 (0 for never)."""
-    arms = ticks[0]["revenue.count"].shape[1]
-    found = np.stack(look_at(part, make_setting(arms, primary="revenue"), ticks))[:, :, 1:]
+    arms = next(iter(ticks[0].values())).shape[1]
+    setting = make_setting(arms, primary=primary)
+    needed = part.needs(setting)
+    found = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
     decided = found != Finding.UNDECIDED
     at = decided.argmax(axis=0)
     first = np.take_along_axis(found, at[None], axis=0)[0]

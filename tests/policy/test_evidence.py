@@ -99,6 +99,10 @@ class TestFixedHorizon(EvidenceContract):
 
 
 class TestPosterior(EvidenceContract):
+    # Promised is nothing; measured with 16 looks, 4,000 paths: .392, and .759 for three challengers.
+    error: ClassVar[tuple[float, float]] = (0.39, 0.39)
+    family_error: ClassVar[float | None] = 0.76
+
     @pytest.fixture
     def part(self) -> Evidence:
         return Posterior()

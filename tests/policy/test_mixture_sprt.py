@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ from tests.policy.scripted import make_setting
 
 
 class TestContract(EvidenceContract):
+    error: ClassVar[tuple[float, float]] = (0.005, 0.05)
+
     @pytest.fixture
     def part(self) -> Evidence:
         return MixtureSprt(mde="20%")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,8 @@ ROWS = 40_000
 
 
 class TestContract(EvidenceContract):
+    error: ClassVar[tuple[float, float]] = (false_positive_rate(16), false_positive_rate(16))
+
     @pytest.fixture
     def part(self) -> Evidence:
         return Peeking(every="10m", sample=5000)

@@ -61,6 +61,9 @@ latencies = st.one_of(
     st.fixed_dictionaries({"lognormal": (tail(amounts) | moments(amounts)).map(timed)}),
     st.fixed_dictionaries({"gamma": moments(amounts).map(timed)}),
     st.fixed_dictionaries({"exponential": durations}),
+    st.fixed_dictionaries({"weibull": st.fixed_dictionaries({"mean": durations, "shape": st.floats(0.1, 100)})}),
+    st.fixed_dictionaries({"weibull": st.fixed_dictionaries({"scale": durations, "shape": st.floats(0.1, 100)})}),
+    st.fixed_dictionaries({"pareto": st.fixed_dictionaries({"minimum": durations, "tail": st.floats(1.001, 1000)})}),
     st.fixed_dictionaries({"constant": durations}),
     st.fixed_dictionaries({"quantiles": quantiles()}),
 )
@@ -147,6 +150,9 @@ def test_a_lognormal_latency_has_the_median_and_p99_it_was_given() -> None:
         ({"lognormal": {"median": "180ms", "p99": "45ms"}}, "p99 must be above the median"),
         ({"gamma": {"mean": "1us", "sd": "1h"}}, "1000 times the mean"),
         ({"constant": 45}, "write a unit"),
+        ({"weibull": {"mean": "50ms", "shape": 0}}, "greater than"),
+        ({"weibull": {"median": "50ms", "shape": 1}}, "'mean', 'scale'"),
+        ({"pareto": {"minimum": "10ms", "tail": 1}}, "greater than 1"),
     ],
 )
 def test_a_latency_that_is_none_is_refused(text: Any, rule: str) -> None:

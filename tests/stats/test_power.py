@@ -108,3 +108,66 @@ def test_too_few_outcomes_detect_nothing() -> None:
         power(0, "means", sd=1, effect=1)
     with pytest.raises(InputError, match="direction: must be increase or decrease, got up"):
         minimum_detectable_effect(9, "means", sd=1, direction="up")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", ["absolute", "relative"])
+@pytest.mark.parametrize(
+    "goal", [{"hypothesis": "non_inferiority"}, {"hypothesis": "equivalence"}, {"hypothesis": "non_inferiority", "sides": 2}]
+)
+@pytest.mark.parametrize("effect", [0.0, 0.004, -0.004])
+def test_margins_have_sizes_and_powers_that_are_inverses(scale: Any, goal: dict[str, Any], effect: float) -> None:
+    said = {"baseline": 0.2, "scale": scale, "margin": 0.01, "effect": effect, **goal}
+    n = sample_size("proportions", power=0.85, **said)
+    assert power(n, "proportions", **said) == pytest.approx(0.85)
+    turned = {"direction": "decrease", "effect": -effect}
+    if scale == "absolute" and effect == 0:
+        assert sample_size("proportions", power=0.85, **(said | turned)) == pytest.approx(n)
+    means = {key: value for key, value in said.items() if key != "baseline"} | {"sd": 0.4, "baseline": 0.2}
+    assert power(sample_size("means", power=0.85, **means), "means", **means) == pytest.approx(0.85)
+
+
+def test_sizes_of_margins_against_closed_forms() -> None:
+    """Chow, Shao, Wang & Lokhnygina (2018), 3.2.1: (z.95 + z.80)² and, for equivalence of equal means, (z.95 + z.90)²."""
+    found = [sample_size("means", sd=1, margin=0.5, hypothesis=each) for each in ("non_inferiority", "equivalence")]
+    assert found == pytest.approx([2 * (1.644854 + 0.841621) ** 2 / 0.25, 2 * (1.644854 + 1.281552) ** 2 / 0.25], rel=1e-5)
+    assert sample_size("means", sd=1, margin=0.5, hypothesis="non_inferiority", sides=2) == pytest.approx(
+        sample_size("means", sd=1, effect=0.5)
+    )
+    assert power(5, "means", sd=1, margin=0.1, hypothesis="equivalence") == 0
+
+
+def test_relative_effects_need_the_champions_own_error_too() -> None:
+    """Of 10% more: 1.1² for the champion's part; without a mean there is no such effect."""
+    absolute = sample_size("means", sd=5, effect=1.0)
+    assert sample_size("means", sd=5, baseline=10, effect=0.1, scale="relative") == pytest.approx(absolute * (1.21 + 1) / 2)
+    assert sample_size("means", sd=5, baseline=-10, effect=-0.1, scale="relative") == pytest.approx(absolute * (1.21 + 1) / 2)
+    with pytest.raises(InputError, match="baseline: must be finite and not 0 on the relative scale, got 0"):
+        sample_size("means", sd=5, baseline=0, effect=0.1, scale="relative")
+
+
+def test_dunnett_needs_less_than_bonferroni() -> None:
+    sizes = [sample_size("means", sd=1, effect=1, comparisons=3, correction=each) for each in ("dunnett", "bonferroni")]
+    assert sizes[0] < sizes[1]
+    assert sizes[0] == pytest.approx(2 * (2.3490 + 0.841621) ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hypothesis": "equivalence"}, "margin: must be positive and finite for equivalence, got None"),
+        ({"hypothesis": "non_inferiority", "margin": -0.01}, "margin: must be positive .* got -0.01"),
+        (
+            {"hypothesis": "non_inferiority", "margin": 0.01, "effect": -0.02},
+            r"effect: must be nearer to 0 than the margin \(0.01\)",
+        ),
+        ({"hypothesis": "equivalence", "margin": 0.01, "effect": 0.01}, "effect: must be nearer .* got 0.01"),
+        ({"effect": 0.01, "margin": 0.01}, "margin: must be given for non_inferiority and equivalence only, got 0.01"),
+        ({"hypothesis": "better"}, "hypothesis: must be one of"),
+        ({"effect": 0.01, "correction": "holm"}, "correction: must be bonferroni or dunnett, got holm"),
+        ({"effect": 0.01, "scale": "log"}, "scale: must be absolute or relative, got log"),
+        ({"effect": 0.01, "direction": "up"}, "direction: must be increase or decrease, got up"),
+    ],
+)
+def test_a_wrong_goal_is_refused_by_name(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        sample_size("proportions", baseline=0.1, **change)

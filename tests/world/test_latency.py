@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
+from scipy import integrate, stats
 
-from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Quantiles, bands
+from sim.registry import latency as written
+from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, bands, of
 
 N = 200_000
-LAWS = {
+LAWS: dict[str, Latency] = {
     "lognormal": LogNormal(np.log(0.5), 0.6),
     "exponential": Exponential(0.7),
     "gamma": Gamma(2.5, 0.3),
+    "weibull": Weibull(0.7, 0.4),
+    "pareto": Pareto(0.2, 2.5),
     "constant": Constant(0.8),
     "quantiles": Quantiles((0.0, 0.4, 0.6, 0.9, 1.0), (0.1, 0.5, 0.5, 1.0, 3.0)),
 }
@@ -60,3 +67,24 @@ def test_calls_as_long_as_a_tick_all_end_after_it() -> None:
     cut = bands(Constant(10.0), np.array([1.0]), (1.0,), 10.0)
     assert cut.late.tolist() == [1.0]
     assert cut.after.tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("said", "reference"),
+    [
+        ({"weibull": {"scale": "400ms", "shape": 0.7}}, stats.weibull_min(0.7, scale=0.4)),
+        ({"weibull": {"mean": "400ms", "shape": 3}}, stats.weibull_min(3, scale=0.4 / stats.weibull_min(3).mean())),
+        ({"pareto": {"minimum": "200ms", "tail": 2.5}}, stats.pareto(2.5, scale=0.2)),
+        ({"pareto": {"minimum": "200ms", "tail": 1.1}}, stats.pareto(1.1, scale=0.2)),
+    ],
+)
+def test_weibull_and_pareto_are_those_of_scipy(said: dict[str, Any], reference: Any) -> None:
+    latency = of(TypeAdapter(written.Latency).validate_python(said))
+    assert latency.mean_s == pytest.approx(reference.mean())
+    limits_s = np.array([0.0, 0.05, 0.2, 0.3, 1.0, 20.0])
+    assert latency.above(limits_s) == pytest.approx(reference.sf(limits_s))
+    # E[min(L, limit)] is the integral of the tail.
+    integrals = [integrate.quad(reference.sf, 0, limit, points=[0.2], limit=200)[0] for limit in limits_s]
+    assert latency.limited_mean(limits_s) == pytest.approx(integrals, rel=1e-6)
+    assert float(latency.limited_mean(1e300)) == pytest.approx(latency.mean_s)
+    assert latency.limited_mean(limits_s[:, None]).shape == (6, 1)

@@ -6,15 +6,50 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sim.policy.evidence.bayes_factor import BayesFactor
+from sim.policy.evidence.betting import Betting
+from sim.policy.evidence.confidence_sequence import ConfidenceSequence
+from sim.policy.evidence.decision import Decision
+from sim.policy.evidence.expected_loss import ExpectedLoss
 from sim.policy.evidence.fixed_horizon import FixedHorizon
 from sim.policy.evidence.group_sequential import GroupSequential
 from sim.policy.evidence.mixture_sprt import MixtureSprt
 from sim.policy.evidence.peeking import Peeking
 from sim.policy.evidence.posterior import Posterior
+from sim.policy.evidence.rope import Rope
+from sim.policy.evidence.sprt import Sprt
 from sim.policy.evidence.survive import Survive
 
 AnyEvidence = Annotated[
-    FixedHorizon | GroupSequential | MixtureSprt | Peeking | Posterior | Survive, Field(discriminator="kind")
+    BayesFactor
+    | Betting
+    | ConfidenceSequence
+    | Decision
+    | ExpectedLoss
+    | FixedHorizon
+    | GroupSequential
+    | MixtureSprt
+    | Peeking
+    | Posterior
+    | Rope
+    | Sprt
+    | Survive,
+    Field(discriminator="kind"),
 ]
 
-__all__ = ["AnyEvidence", "FixedHorizon", "GroupSequential", "MixtureSprt", "Peeking", "Posterior", "Survive"]
+__all__ = [
+    "AnyEvidence",
+    "BayesFactor",
+    "Betting",
+    "ConfidenceSequence",
+    "Decision",
+    "ExpectedLoss",
+    "FixedHorizon",
+    "GroupSequential",
+    "MixtureSprt",
+    "Peeking",
+    "Posterior",
+    "Rope",
+    "Sprt",
+    "Survive",
+]

@@ -8,20 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.base import Finding, View
-from sim.policy.evidence.comparison import compare, primary
-from sim.policy.evidence.planned import PlannedTest
+from sim.policy.evidence.one_look import OneLook
 
 
-class FixedHorizon(PlannedTest):
+class FixedHorizon(OneLook):
     """One test of every challenger against the champion, when the planned sample has *arrived*.
 
     The plan is the usual power calculation at the scenario's nominal values (Casella & Berger 2002, 8.3; with several
-    challengers at alpha / challengers, which Holm's step-down test at the look then improves on). Samples are counted in
-    information, 1 / (1/n0 + 1/nk), by known outcomes, so that an uneven split waits for as much evidence as an even one.
-    A challenger significantly better passes, significantly worse fails; otherwise nothing is declared.
+    challengers at alpha / challengers or Dunnett's bound). Samples are counted in information, 1 / (1/n0 + 1/nk), by known
+    outcomes, so that an uneven split waits for as much evidence as an even one. What is tested, passed and failed is the
+    `hypothesis`: superiority, non_inferiority (Blackwelder 1982) or equivalence (Schuirmann 1987), of an absolute or, by the
+    delta method, a relative `effect` (Deng, Knoblich & Lu 2018); otherwise nothing is declared.
 
-    Controls: the family-wise error of declaring any difference where none is, at `alpha`, at one look. Assumes independent
-    requests and samples that are large enough for the normal limit.
+    Controls, at one look and over all challengers (Holm 1979, Bonferroni, or Dunnett 1955, who counts in what the tests have in
+    common): with superiority the error of declaring any difference where none is, two-sided at `alpha`; with a margin the error
+    of passing a challenger that is worse by the margin (equivalence: different by it), at `alpha`, and that of failing one that
+    is not, at `alpha`. Assumes independent requests and samples that are large enough for the normal limit.
 
     >>> from sim.policy.base import Setting
     >>> FixedHorizon(sample=1000).planned_sample(Setting(("a", "b"), 1, 10, 600.0, "m", {}))
@@ -31,14 +33,8 @@ class FixedHorizon(PlannedTest):
     kind: Literal["fixed_horizon"] = "fixed_horizon"
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        from sim.stats.multiplicity import holm
-
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         ready = self.complete(view)
-        if not ready.any():
-            return findings
-        result = compare(view, self.test, ready)
-        declared = holm(np.where(view.arms_in[ready][:, 1:], result.p_value, np.nan), self.alpha)
-        better = result.effect * primary(view).sign > 0
-        findings[ready, 1:] = np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), Finding.NULL)
+        if ready.any():
+            findings[ready, 1:] = self.decide(view, ready)
         return findings

@@ -11,39 +11,51 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.errors import InputError
-from sim.policy.base import Finding, Setting, View
+from sim.policy.base import Bools, Finding, Floats, Ints, Setting, View, whole_ticks
 from sim.policy.evidence.comparison import compare, information, primary
 from sim.policy.evidence.planned import PlannedTest
+from sim.units import Duration, Share, format_duration
 
 if TYPE_CHECKING:
     from sim.stats.group_sequential import Design
+    from sim.stats.running_bounds import Plan
 
-# Whose a key is: given for this alone, and, but for `interim`, required there.
-OWNERS = {
-    "shape": ("design", ("wang_tsiatis",)),
-    "interim": ("design", ("haybittle_peto",)),
-    "spending": ("design", ("spending",)),
-    "rho": ("spending", ("kim_demets",)),
-    "gamma": ("spending", ("hwang_shih_decani",)),
+Families = Literal["obrien_fleming", "pocock", "power", "kim_demets", "hwang_shih_decani"]
+# Whose a key is: given for this alone, and, where True, required there.
+OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "shape": ("design", ("wang_tsiatis",), True),
+    "interim": ("design", ("haybittle_peto",), False),
+    "spending": ("design", ("spending",), True),
+    "ends": ("design", ("spending",), False),
+    "rho": ("spending", ("kim_demets", "power"), True),
+    "gamma": ("spending", ("hwang_shih_decani",), True),
+    "futility_rho": ("futility", ("kim_demets", "power"), True),
+    "futility_gamma": ("futility", ("hwang_shih_decani",), True),
 }
+DESIGN_KEYS = ("shape", "interim", "spending", "rho", "gamma", "futility", "futility_rho", "futility_gamma", "binding")
 
 
 class GroupSequential(PlannedTest):
-    """Looks at equal steps of information up to the planned maximum, each with the bound that a design gives it.
+    """Looks at planned steps of information up to the planned maximum, each with the bound that a design gives it.
 
     The maximum is the sample of one look times the design's inflation, so that `mde` is found with `power` at the end; `sample`
     sets it outright. Information is 1 / (1/n0 + 1/nk) in known outcomes, for each challenger by itself. A challenger beyond the
-    bound of a look passes if better, fails if worse; after the last look without that, nothing is declared. Several
-    challengers: each a design at alpha / challengers (Bonferroni).
+    bound of a look passes if better, fails if worse (with one side it cannot fail); one below the futility bound, or without a
+    declaration after the last look, ends with nothing declared. Several challengers: each a design at alpha / challengers.
 
     A look falls on the first tick at which its information has arrived, and a tick that crosses several looks takes the latest
-    only, with that look's own bound. Bounds are those of the planned fractions, for `spending` too: leaving a look out
-    can only lower the error, and coming late by less than a tick changes it little (docs/methods.md has the figures).
+    only. With `spending`, bounds are those of the information that really arrived (Lan & DeMets 1983): a look spends what its
+    fraction allows, the last one, late or at `ends`, all that is left. The other designs keep the bounds of the planned
+    fractions: leaving a look out can only lower the error, and coming late by less than a tick changes it little
+    (docs/methods.md has the figures).
 
-    Controls: the family-wise error of declaring any difference where none is, at `alpha`, over all looks. Assumes independent
-    requests, samples large enough for the normal limit at the first look, and weights that do not depend on what was seen.
+    Controls: the family-wise error of declaring any difference where none is, at `alpha`, over all looks. With one side, of
+    declaring a challenger better that is not; with `binding` only if those that cross the futility bound do end. Assumes
+    independent requests, samples large enough for the normal limit at the first look, and weights that do not depend on what
+    was seen.
 
-    Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7; `sim.stats.group_sequential`.
+    Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7; Pampallona, Tsiatis & Kim (2001), for futility;
+    `sim.stats.group_sequential`, `sim.stats.running_bounds`.
 
     >>> from sim.policy.base import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, False, 0.01, 10.0, 5.0)})
@@ -52,25 +64,50 @@ class GroupSequential(PlannedTest):
     """
 
     kind: Literal["group_sequential"] = "group_sequential"
+    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
     design: Literal["pocock", "obrien_fleming", "wang_tsiatis", "haybittle_peto", "spending"] = Field(
         "obrien_fleming", description="the family of bounds"
     )
-    looks: int = Field(5, ge=1, le=100, description="planned looks, the last at the planned maximum")
+    looks: int | None = Field(
+        None, ge=1, le=100, description="planned looks, equally spaced, the last at the planned maximum; 5"
+    )
+    information: tuple[Share, ...] | None = Field(
+        None, min_length=1, max_length=100, description="fractions of the planned maximum to look at, instead of `looks`"
+    )
+    sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
     shape: float | None = Field(None, ge=-10, le=10, description="for wang_tsiatis: 0 is O'Brien-Fleming, 0.5 Pocock")
     interim: float | None = Field(
         None, gt=0, le=37, description="for haybittle_peto: the bound before the last look; 3 if left out"
     )
-    spending: Literal["obrien_fleming", "pocock", "kim_demets", "hwang_shih_decani"] | None = Field(
-        None, description="for spending: how much of alpha is spent by when"
-    )
-    rho: float | None = Field(None, gt=0, allow_inf_nan=False, description="for kim_demets: the exponent")
+    spending: Families | None = Field(None, description="for spending: how much of alpha is spent by when")
+    rho: float | None = Field(None, gt=0, allow_inf_nan=False, description="for kim_demets and power: the exponent")
     gamma: float | None = Field(None, allow_inf_nan=False, description="for hwang_shih_decani: negative spends late")
+    ends: Duration | None = Field(
+        None, description="for spending: the last look is at this age of the stage at the latest, whatever has arrived"
+    )
+    futility: Families | None = Field(
+        None, description="with one side: give up on a challenger, and how much of 1 - power is spent on that by when"
+    )
+    futility_rho: float | None = Field(None, gt=0, allow_inf_nan=False, description="as `rho`, of futility")
+    futility_gamma: float | None = Field(None, allow_inf_nan=False, description="as `gamma`, of futility")
+    binding: bool = Field(False, description="whether the bounds of `spending` rely on stopping for futility")
+
+    def goal(self, setting: Setting) -> dict[str, Any]:
+        return super().goal(setting) | {"sides": self.sides}
+
+    def fractions(self) -> Floats:
+        """(looks,) fractions of the planned maximum."""
+        if self.information is not None:
+            return np.array(self.information)
+        looks = self.looks or 5
+        return np.arange(1, looks + 1) / looks
 
     def plan(self, setting: Setting) -> Design:
-        """The design for each challenger, with power where the test is sized by `mde`."""
-        power = self.power if self.sample is None else None
-        keys = tuple((key, getattr(self, key)) for key in OWNERS)
-        return _design(self.design, self.looks, self.alpha / (len(setting.arms) - 1), power, keys)
+        """The design for each challenger, with power where it is needed: if sized by `mde`, or with futility."""
+        power = self.power if self.sample is None or self.futility else None
+        keys = tuple((key, getattr(self, key)) for key in DESIGN_KEYS)
+        fractions = tuple(self.fractions().tolist())
+        return _design(self.design, self.alpha / (len(setting.arms) - 1), power, self.sides, fractions, keys)
 
     def planned_sample(self, setting: Setting) -> int:
         """Outcomes an arm of an even split, at the last look."""
@@ -79,41 +116,142 @@ class GroupSequential(PlannedTest):
         return math.ceil(self.one_look_sample(setting) * self.plan(setting).maximum_information)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        return {"look": np.zeros(len(setting.arms), np.int64)}
+        """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread."""
+        memory: dict[str, NDArray[Any]] = {"look": np.zeros(len(setting.arms), np.int64)}
+        if self.design == "spending":
+            from sim.stats.running_bounds import Running, node_count
+
+            plan = self.plan(setting)
+            challengers = len(setting.arms) - 1
+            start = Running.start(challengers, node_count(plan.information, plan.bounds, self.sides))
+            for name in ("null", "effective") if self.futility else ("null",):
+                memory |= {f"{name}_{key}": getattr(start, key) for key in ("low", "high", "time", "mass")}
+        return memory
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        fractions = self.fractions()
+        arrived = information(view)[:, 1:] / (self.planned_sample(view.setting) / 2)
         # A look that is exactly reached must not be missed by the rounding of a product.
-        reached = information(view) / (self.planned_sample(view.setting) / 2) * self.looks + 1e-9
-        look = np.minimum(reached, self.looks).astype(np.int64)
-        due = (look > view.memory["look"]) & view.arms_in
-        due[:, 0] = False
+        look = np.searchsorted(fractions, arrived + 1e-9, side="right")
+        due = (look > view.memory["look"][:, 1:]) & view.arms_in[:, 1:]
+        last = look == fractions.size
+        if self.design == "spending":
+            due, last, findings[:, 1:] = self._spending_looks(view, arrived, due, last)
         rows = np.asarray(due.any(axis=1))
         if not rows.any():
             return findings
-        view.memory["look"][due] = look[due]
-        result = compare(view, self.test, rows)
-        now, arms = look[rows][:, 1:], due[rows][:, 1:]
-        declared = result.p_value <= self.plan(view.setting).nominal_p[np.maximum(now, 1) - 1]
-        better = result.effect * primary(view).sign > 0
-        otherwise = np.where(now == self.looks, Finding.NULL, Finding.UNDECIDED)
-        found = np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), otherwise)
-        findings[rows, 1:] = np.where(arms, found, Finding.UNDECIDED)
+        view.memory["look"][:, 1:][due] = np.where(last, fractions.size, look)[due]
+        z = self._scores(view, rows)[due[rows]]
+        if self.design == "spending":
+            upper, lower = self._spend(view, due, arrived[due], last[due])
+        else:
+            upper, lower = self._planned_bounds(view.setting, look[due])
+        # With one side the lower bound is futility's, which declares nothing.
+        below = Finding.FAIL if self.sides == 2 else Finding.NULL
+        otherwise = np.where(last[due], Finding.NULL, Finding.UNDECIDED)
+        findings[:, 1:][due] = np.select([z >= upper, z <= lower], [Finding.PASS, below], otherwise)
         return findings
+
+    def _scores(self, view: View, rows: Bools) -> Floats:
+        """(rows, K - 1) normal scores, positive where the challenger is better; Welch's through their p-values."""
+        from scipy.special import ndtri
+
+        result = compare(view, self.test, rows, self.effect)
+        return -ndtri(np.maximum(result.p_value, 1e-300) / 2) * np.sign(result.effect) * primary(view).sign
+
+    def _planned_bounds(self, setting: Setting, look: Ints) -> tuple[Floats, Floats]:
+        plan, at = self.plan(setting), look - 1
+        upper = plan.bounds[at]
+        if self.sides == 2:
+            return upper, -upper
+        return upper, np.full(upper.shape, -np.inf) if plan.futility is None else plan.futility[at]
+
+    def _spending_looks(self, view: View, arrived: Floats, due: Bools, last: Bools) -> tuple[Bools, Bools, NDArray[np.int8]]:
+        """(r, K - 1) each: looks far enough from the one before, those that are the last, and what ends without one."""
+        from sim.stats.running_bounds import CLOSEST
+
+        step = CLOSEST * float(np.diff(self.fractions(), prepend=0.0).min())
+        before = view.memory["null_time"]
+        over = np.zeros(due.shape, bool)
+        if self.ends is not None:
+            going = view.arms_in[:, 1:] & (view.memory["look"][:, 1:] < self.fractions().size)
+            over |= (view.age >= view.setting.ticks_of(self.ends))[:, None] & going
+        risen = arrived >= before + step
+        without = np.where(before > 0, Finding.NULL, Finding.INCONCLUSIVE)
+        ended = np.where(over & ~risen, without, Finding.UNDECIDED).astype(np.int8)
+        return (due | over) & risen, last | over, ended
+
+    def _spend(self, view: View, due: Bools, time: Floats, last: Bools) -> tuple[Floats, Floats]:
+        from sim.stats.running_bounds import Running
+
+        plan = self._running_plan(view.setting)
+        keys = ("low", "high", "time", "mass")
+        memory = view.memory
+
+        def under_way(name: str, drift: float) -> Running:
+            low, high, at, mass = (memory[f"{name}_{key}"][due] for key in keys)
+            return Running(low, high, at, mass, drift)
+
+        null = under_way("null", 0.0)
+        effective = under_way("effective", plan.drift) if self.futility else None
+        upper, lower, null, effective = plan.look(null, effective, time, last)
+        for name, tests in (("null", null), ("effective", effective)):
+            for key in keys if tests is not None else ():
+                memory[f"{name}_{key}"][due] = getattr(tests, key)
+        return upper, lower
+
+    def _running_plan(self, setting: Setting) -> Plan:
+        from sim.stats.running_bounds import Plan, Spending
+
+        assert self.spending is not None
+        design = self.plan(setting)
+        alpha = Spending(self.spending, design.alpha / self.sides, self.rho, self.gamma)
+        if self.futility is None:
+            return Plan(alpha, self.sides)
+        assert design.drift is not None
+        beta = Spending(self.futility, 1 - self.power, self.futility_rho, self.futility_gamma)
+        return Plan(alpha, self.sides, beta, self.binding, design.drift)
+
+    def test_problems(self) -> list[tuple[str, str]]:
+        found = super().test_problems()
+        for key, (by, owners, required) in OWNERS.items():
+            value, owned = getattr(self, key), getattr(self, by) in owners
+            if owned and required and value is None:
+                found.append((key, f"is required for {by} {getattr(self, by)}"))
+            elif value is not None and not owned:
+                shown = format_duration(value) if key == "ends" else value if isinstance(value, str) else f"{value:g}"
+                found.append((key, f"is for {by} {' or '.join(owners)} only, got {shown}"))
+        if self.futility is not None and self.sides != 1:
+            found.append(("sides", f"must be 1 with futility, got {self.sides}"))
+        if self.binding and (self.futility is None or self.design != "spending"):
+            found.append(("binding", f"is for design spending with futility only, got design {self.design}"))
+        return found + self._information_problems()
+
+    def _information_problems(self) -> list[tuple[str, str]]:
+        if self.information is None:
+            return []
+        if self.looks is not None:
+            return [
+                ("information", f"and looks say the same in two ways: give one, got {len(self.information)} and {self.looks}")
+            ]
+        shown = ", ".join(f"{fraction:g}" for fraction in self.information)
+        if np.diff(self.information, prepend=0.0).min() < 1e-4 or self.information[-1] != 1:
+            return [("information", f"must rise from above 0 to 100%, by at least 0.01% a look, got {shown}")]
+        return []
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         found = super().problems(setting)
-        for key, (by, owners) in OWNERS.items():
-            value, owned = getattr(self, key), getattr(self, by) in owners
-            if owned and value is None and key != "interim":
-                found.append((key, f"is required for {by} {owners[0]}"))
-            elif value is not None and not owned:
-                found.append((key, f"is for {by} {owners[0]} only, got {value}"))
+        if self.futility is not None and self.sample is not None and self.power <= self.alpha:
+            found.append(("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}"))
+        if self.ends is not None:
+            found += whole_ticks("ends", self.ends, setting)
         return found or self._interim_problems(setting)
 
     def _interim_problems(self, setting: Setting) -> list[tuple[str, str]]:
         alpha, interim = self.alpha / (len(setting.arms) - 1), 3.0 if self.interim is None else self.interim
-        if self.design != "haybittle_peto" or (self.looks - 1) * math.erfc(interim / math.sqrt(2)) < alpha:
+        spent_before = (self.fractions().size - 1) * math.erfc(interim / math.sqrt(2)) * self.sides / 2
+        if self.design != "haybittle_peto" or spent_before < alpha:
             return []
         # The sum over looks bounds what they spend; where it leaves nothing, only the design itself can tell.
         try:
@@ -124,8 +262,10 @@ class GroupSequential(PlannedTest):
 
 
 @lru_cache(maxsize=64)
-def _design(kind: Any, looks: int, alpha: float, power: float | None, keys: tuple[tuple[str, Any], ...]) -> Design:
+def _design(
+    kind: Any, alpha: float, power: float | None, sides: int, fractions: tuple[float, ...], keys: tuple[tuple[str, Any], ...]
+) -> Design:
     # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
     from sim.stats.group_sequential import design
 
-    return design(kind, looks, alpha, power, **dict(keys))
+    return design(kind, len(fractions), alpha, power, sides, fractions, **dict(keys))

@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Finding, Setting, View, whole_ticks
-from sim.policy.evidence.comparison import compare, primary
-from sim.policy.evidence.planned import PlannedTest
+from sim.policy.evidence.one_look import OneLook
 from sim.units import Duration
 
 
-class Peeking(PlannedTest):
+class Peeking(OneLook):
     """The naive test: looked at every `every` with the p-value of one look, and stopped at the first that is significant.
 
     Planned and tested as `fixed_horizon`, and looked at again and again until the planned sample has arrived; only then does
@@ -22,7 +21,8 @@ class Peeking(PlannedTest):
 
     Does not control its error: with equally spaced looks at 5%, two find a difference where none is in 8.3% of tests, five in
     14.2%, ten in 19.3%, and without an end all of them do (Armitage, McPherson & Rowe 1969, Table 2;
-    `sim.stats.peeking.false_positive_rate`). `group_sequential` and `mixture_sprt` look early and keep their error.
+    `sim.stats.peeking.false_positive_rate`). `group_sequential` and `mixture_sprt` look early and keep their error. Assumes
+    what the test of one look does.
 
     >>> Peeking(every="1d", mde="2%").every
     86400.0
@@ -32,18 +32,14 @@ class Peeking(PlannedTest):
     every: Duration = Field(description="time from look to look, a whole number of ticks, counted from the start of the stage")
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        from sim.stats.multiplicity import holm
-
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         complete = self.complete(view)
         look = complete | ((view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0))
         if not look.any():
             return findings
-        result = compare(view, self.test, look)
-        declared = holm(np.where(view.arms_in[look][:, 1:], result.p_value, np.nan), self.alpha)
-        better = result.effect * primary(view).sign > 0
-        otherwise = np.where(complete[look], Finding.NULL, Finding.UNDECIDED)[:, None]
-        findings[look, 1:] = np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), otherwise)
+        found = self.decide(view, look)
+        early = ~complete[look][:, None] & (found == Finding.NULL)
+        findings[look, 1:] = np.where(early, Finding.UNDECIDED, found)
         return findings
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:

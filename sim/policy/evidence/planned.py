@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from sim.policy.base import Bools, Evidence, Setting, View, outcome_columns
-from sim.policy.evidence.comparison import TEST_RULE, TestKind, information
+from sim.policy.evidence.comparison import SCALE_RULE, TEST_RULE, Scale, TestKind, information
 from sim.units import Share
 
 
@@ -28,6 +28,7 @@ class PlannedTest(Evidence):
     sample: int | None = Field(
         None, ge=2, description="outcomes an arm of an even split, instead of a power calculation from `mde`"
     )
+    effect: Scale = Field("absolute", description=SCALE_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
 
     def planned_sample(self, setting: Setting) -> int:
@@ -35,20 +36,28 @@ class PlannedTest(Evidence):
         return self.sample if self.sample is not None else int(np.ceil(self.one_look_sample(setting)))
 
     def one_look_sample(self, setting: Setting) -> float:
-        """Outcomes an arm of an even split that one look needs for `mde` at `power`, not rounded."""
+        """Outcomes an arm of an even split that one look needs at `power`, not rounded."""
         from sim.stats.power import sample_size
 
         metric = setting.metrics[setting.primary]
-        effect = metric.sign * (self.mde or 0.0) * abs(metric.nominal_mean)
         return sample_size(
             "proportions" if metric.binary else "means",
-            baseline=metric.nominal_mean if metric.binary else None,
+            baseline=metric.nominal_mean,
             sd=None if metric.binary else metric.nominal_sd,
-            effect=effect,
             alpha=self.alpha,
             power=self.power,
             comparisons=len(setting.arms) - 1,
+            scale=self.effect,
+            **self.goal(setting),
         )
+
+    def goal(self, setting: Setting) -> dict[str, Any]:
+        """What the sample is sized for, as further arguments of `sim.stats.power.sample_size`."""
+        return {"effect": setting.metrics[setting.primary].sign * (self.mde or 0.0) * self.unit(setting)}
+
+    def unit(self, setting: Setting) -> float:
+        """What a relative effect is multiplied with to be one on the scale of the test."""
+        return abs(setting.metrics[setting.primary].nominal_mean) if self.effect == "absolute" else 1.0
 
     def complete(self, view: View) -> Bools:
         """(r,) whether every arm still in has the information of the planned sample, 1 / (1/n0 + 1/nk) in known outcomes."""
@@ -60,6 +69,16 @@ class PlannedTest(Evidence):
         return outcome_columns(setting.metrics[setting.primary])
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return [*self.test_problems(), *self.size_problems(setting)]
+
+    def test_problems(self) -> list[tuple[str, str]]:
+        """What is wrong with the choice of the test."""
+        if self.effect == "relative" and self.test == "z_pooled":
+            return [("test", "must have unpooled variances (z_unpooled or welch) for a relative effect, got z_pooled")]
+        return []
+
+    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What leaves the test without a sample."""
         if self.sample is not None and self.mde is not None:
             return [("sample", f"and mde are two ways to size one test: give one, got {self.sample} and {self.mde:g}")]
         if self.sample is not None:
@@ -68,14 +87,18 @@ class PlannedTest(Evidence):
             return [("mde", "is required: the relative effect to size the test for (or give `sample`, outcomes an arm)")]
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        return self.nominal_problems(setting, "mde", self.mde)
+
+    def nominal_problems(self, setting: Setting, key: str, change: float) -> list[tuple[str, str]]:
+        """Why the registered metric cannot size a test for a relative `change`, which the file calls `key`."""
         metric = setting.metrics.get(setting.primary)
         if metric is None:
             return []  # said where the metrics are
         if metric.nominal_mean == 0:
-            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
+            return [(key, f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
         if metric.nominal_sd == 0:
-            return [("mde", f"cannot size a test: the champion's registered {metric.name} never varies; give `sample` instead")]
-        reached = metric.nominal_mean * (1 + metric.sign * self.mde)
+            return [(key, f"cannot size a test: the champion's registered {metric.name} never varies; give `sample` instead")]
+        reached = metric.nominal_mean * (1 + metric.sign * change)
         if metric.binary and not 0 < reached < 1:
-            return [("mde", f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]
+            return [(key, f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]
         return []

@@ -21,7 +21,8 @@ class Posterior(Evidence):
     threshold leaves over, shared out evenly. Two challengers that are equally good can keep each other from passing.
 
     Controls nothing in the frequentist sense: looked at every tick, a threshold of 95% ships a challenger that is no better far
-    more often than 5% of the time. The comparison shows how often.
+    more often than 5% of the time. The comparison shows how often. Assumes independent outcomes, and the prior of
+    `sim.policy.posterior` (Thompson 1933; Deng, Lu & Chen 2016, on what optional stopping does to it).
 
     >>> Posterior(threshold="99%").min_outcomes
     100

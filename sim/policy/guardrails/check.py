@@ -1,4 +1,4 @@
-"""Guardrails: threshold checks on what monitoring shows, as rollout controllers run them."""
+"""Threshold checks on what monitoring shows, as rollout controllers run them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Check(Guardrail):
     ('responses', 'latency.above.250ms')
     """
 
+    kind: Literal["threshold"] | None = Field(None, description="a check without a kind is one of these")
     metric: str = Field(description="error_rate, latency, agreement, or an outcome metric of the scenario")
     quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` limits (default 99%)")
     max: float | str | None = Field(None, description="fail above this: a share, an amount, or a duration for latency")
@@ -98,6 +99,12 @@ class Check(Guardrail):
             assert isinstance(self.max, float)
             return "responses", latency_column(self.max)
         return f"{self.metric}.count", f"{self.metric}.sum"
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    def first_look_s(self) -> float | None:
+        return self.every
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
         return self.columns()

@@ -1,0 +1,136 @@
+"""The arrays of the compiled engine: as large as a world needs, and never larger for more requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine import kernel
+from sim.engine.calls import CALL
+from sim.engine.kernel import ABOVE, FOREVER
+from sim.policy.base import Floats, Ints
+from sim.world.capacity import Pool
+from sim.world.potential import Potential, to_ns
+from sim.world.world import Truth
+
+
+@dataclass
+class Arrays:
+    """What the kernel works on, for R replications of K arms and P pools over T ticks.
+
+    run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, increasing; drains
+    (R, P, C): when the calls end whose server is gone; coming (R, P, S, 2): when how many replicas will be ready; leave
+    (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the parked calls among them; heap (R, H, 4) of
+    retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what monitoring sees, live lanes before mirrored
+    ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which it came; limits_ns (L,); factors
+    (T, M, K); out (T, P); record (n, fields of `CALL`); gaps, offsets, chosen, work: room for
+    the arrivals of one tick.
+    """
+
+    run: NDArray[np.void]
+    state: NDArray[np.void]
+    duty: NDArray[np.void]
+    pool: NDArray[np.void]
+    free: Ints
+    drains: Ints
+    coming: Ints
+    leave: Ints
+    waits: Ints
+    heap: Ints
+    seen: Ints
+    lost: Ints
+    limits_ns: Ints
+    factors: Floats
+    out: Ints
+    record: Ints
+    gaps: Floats
+    offsets: Ints
+    chosen: Ints
+    work: Ints
+
+    def expect(self, busiest: int) -> None:
+        """Room for the arrivals of one replication in one tick."""
+        if self.offsets.size < busiest:
+            size = busiest + busiest // 4
+            self.gaps = np.zeros(size + 1)
+            self.offsets, self.chosen, self.work = np.zeros((3, size), np.int64)
+
+    def grow(self, full: int) -> None:
+        """Twice the room in whichever array was full."""
+        if full == kernel.HEAP_FULL:
+            self.heap = np.concatenate([self.heap, np.zeros_like(self.heap)], axis=1)
+        elif full == kernel.RECORD_FULL:
+            self.record = np.concatenate([self.record, np.zeros_like(self.record)])
+        elif full == kernel.QUEUE_FULL:
+            size = self.leave.shape[2]
+            leave, waits = np.concatenate([self.leave] * 2, axis=2), np.concatenate([self.waits] * 2, axis=2)
+            for row, pool in np.ndindex(*self.leave.shape[:2]):
+                kept = np.arange(int(self.pool["head"][row, pool]), int(self.pool["tail"][row, pool]))
+                leave[row, pool, kept % (2 * size)] = self.leave[row, pool, kept % size]
+                waits[row, pool, kept % (2 * size)] = self.waits[row, pool, kept % size]
+            self.leave, self.waits = leave, waits
+
+
+def allocate(truth: Truth, potential: Potential, limits_s: tuple[float, ...], agreement: bool, record: bool) -> Arrays:
+    world, retry, pools = truth.world, truth.world.retry, truth.world.pools
+    rows, ticks, arms = truth.rows, truth.world.ticks, len(truth.world.arms)
+    out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
+    changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
+    columns = ABOVE + len(limits_s) + 3 * (len(potential.metrics) + agreement)
+    run = np.zeros(1, kernel.RUN)
+    said = {
+        "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
+        "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
+        "columns": columns, "recording": record, "on_error": retry is not None and retry.on_error,
+        "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
+    }  # fmt: skip
+    for name, value in said.items():
+        run[name] = value
+    duty = np.zeros((rows, arms), kernel.DUTY)
+    duty["pool"] = -1
+    duty["misrouted"] = 0.0 if world.misrouted is None else world.misrouted
+    state = np.zeros((rows, len(pools)), kernel.POOL)
+    for place, pool in enumerate(pools):
+        duty["pool"][:, list(pool.arms)] = place
+        _describe(state[:, place], pool, changes, int(out[0, place]))
+    servers = max((pool.most_servers for pool in pools), default=1)
+    state["base"] = np.arange(rows * len(pools)).reshape(rows, -1) * max(servers, 1)
+    coming = max((pool.scaling.most for pool in pools if pool.scaling), default=0) + 1
+    # A ring must hold the longest queue that is counted, and one event's copies; where calls are parked it can grow.
+    queue = max((pool.queue for pool in pools if pool.queue is not None), default=0) + arms + (256 if changes else 1)
+    changing = world.change is not None and bool(world.change.factors)
+    factors = np.stack([potential.factors(tick) for tick in range(ticks if changing else 1)])
+
+    def zeros(*shape: int) -> Ints:
+        return np.zeros(shape, np.int64)
+
+    return Arrays(
+        run=run, state=np.zeros(rows, kernel.ROW), duty=duty, pool=state, free=zeros(rows, len(pools), max(servers, 1)),
+        drains=zeros(rows, len(pools), max(servers, 1)), coming=zeros(rows, len(pools), coming, 2),
+        leave=zeros(rows, len(pools), queue),
+        waits=zeros(rows, len(pools), queue if changes else 1, kernel.PARKED_FIELDS),
+        heap=zeros(rows, 64 if potential.attempts > 1 or changes else 1, 4), seen=zeros(rows, ticks, 2 * arms, columns),
+        lost=zeros(rows, ticks + 1, arms), limits_ns=np.array([to_ns(limit) for limit in limits_s], np.int64),
+        factors=np.ascontiguousarray(np.broadcast_to(factors, (ticks, *factors.shape[1:]))), out=out,
+        record=zeros(1024 if record else 1, len(CALL.names or ())), gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
+        work=zeros(0),
+    )  # fmt: skip
+
+
+def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) -> None:
+    """Write a pool's settings and its first state into the records (R,) of all replications."""
+    scaling = pool.scaling
+    said = {
+        "queue": FOREVER if pool.queue is None else pool.queue,
+        "timeout_ns": FOREVER if pool.timeout_ns is None else pool.timeout_ns,
+        "concurrency": pool.concurrency, "limited": changes or pool.queue is not None, "scales": scaling is not None,
+        "ready": pool.replicas, "wanted": pool.replicas, "since": FOREVER,
+        "servers": max(pool.replicas - out, 0) * pool.concurrency,
+    }  # fmt: skip
+    if scaling is not None:
+        said |= {name: getattr(scaling, name) for name in ("least", "most", "cold_start_ns", "cool_down")}
+        records["target"] = scaling.target
+    for name, value in said.items():
+        records[name] = value

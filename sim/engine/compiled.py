@@ -1,0 +1,187 @@
+"""The compiled engine: the events of the SimPy engine, bit for bit, at a hundred times its speed.
+
+This file holds the arrays and turns what the kernel counts into telemetry; what happens in a tick is in `sim.engine.kernel`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine import kernel
+from sim.engine.arrays import allocate
+from sim.engine.base import Ledger
+from sim.engine.calls import CALL, NEVER, ordered
+from sim.engine.columns import Column, column, limits
+from sim.engine.kernel import ABOVE, FOREVER
+from sim.policy.base import Floats, Ints, Routing, Telemetry
+from sim.world.potential import Potential, user_of
+from sim.world.world import AGREEMENT, Truth
+
+_COUNTED = ("requests", "responses", "errors", "timeouts", "rejections", "retries")
+
+
+class CompiledEngine:
+    """R replications, request by request. `needs` are the telemetry columns to produce; `record` keeps every call."""
+
+    ledger: Ledger
+    tick: int
+
+    def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool, record: bool = False) -> None:
+        self.truth = truth
+        self.ledger = Ledger.open(truth)
+        self.tick = 0
+        self._columns = tuple(column(name) for name in needs)
+        self._places = {name: place for place, name in enumerate(needs)}
+        metrics = sorted({each.metric for each in self._columns if each.metric and each.metric != AGREEMENT})
+        agreement = any(each.metric == AGREEMENT for each in self._columns)
+        self._potential = Potential(truth, metrics, mirrors, agreement)
+        self._limits = limits(self._columns, None)
+        self._arrays = allocate(truth, self._potential, self._limits, agreement, record)
+        self._live = np.zeros((truth.rows, len(truth.world.arms)))
+        self._live[:, 0] = 1.0
+        self._counted = [self._index(each) for each in self._columns]
+
+    def step(self, routing: Routing) -> Telemetry:
+        rows = routing.rows
+        self._enter_cohorts(rows, routing.cohort)
+        self.ledger.expose(rows, routing.live)
+        self._live[rows] = routing.live
+        self._play(self.tick, rows, routing.live, routing.mirror, shown=True)
+        seen = self._arrays.seen[rows, self.tick]
+        arms = len(self.truth.world.arms)
+        counts = np.empty((rows.size, arms, len(self._columns)), np.int64)
+        for place, (each, index) in enumerate(zip(self._columns, self._counted, strict=True)):
+            counts[..., place] = seen[:, arms:, index] if each.mirrored else seen[:, :arms, index]
+        telemetry = Telemetry(self.tick, counts, self._places)
+        self.tick += 1
+        return telemetry
+
+    def settle(self, arm: Ints, decided_tick: Ints) -> None:
+        """What follows a verdict: played to the horizon where requests compete, else drawn in one step."""
+        world = self.truth.world
+        if world.competing:
+            self.ledger.expose_verdicts(arm, decided_tick)
+            for tick in range(world.ticks):
+                rows = np.flatnonzero((decided_tick >= 0) & (decided_tick <= tick))
+                if rows.size:
+                    live = np.eye(len(world.arms))[arm[rows]]
+                    self._play(tick, rows, live, np.zeros_like(live), shown=False)
+            self._drain(arm, decided_tick)
+        else:
+            self.ledger.settle(arm, decided_tick)
+
+    @property
+    def calls(self) -> NDArray[np.void]:
+        """Every call so far whose end is known, in the order of events; where `record` was asked for."""
+        told = self._arrays.record[: self._arrays.run["recorded"][0]]
+        return ordered(np.ascontiguousarray(told).view(CALL)[:, 0])
+
+    def _index(self, each: Column) -> int:
+        if each.kind in _COUNTED:
+            return _COUNTED.index(each.kind)
+        if each.kind == "above":
+            return ABOVE + self._limits.index(each.limit_s)
+        metrics = self._potential.metrics
+        place = len(metrics) if each.metric == AGREEMENT else metrics.index(each.metric)
+        return ABOVE + len(self._limits) + 3 * place + ("count", "sum", "square").index(each.kind)
+
+    def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
+        """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
+        state = self._arrays.state
+        for row in rows[cohort != state["cohort"][rows]]:
+            self._arrays.seen[row, self.tick :] = 0
+        state["cohort"][rows] = cohort
+
+    def _play(self, tick: int, rows: Ints, live: Floats, mirror: Floats, shown: bool, drains: bool = False) -> None:
+        """Run the kernel over a tick, and book what happened. One that only drains comes after the last."""
+        truth, arrays, world = self.truth, self._arrays, self.truth.world
+        # What is in force at the horizon stays so for what was sent before it.
+        now = min(tick, world.ticks - 1)
+        run, duty, pool = arrays.run, arrays.duty, arrays.pool
+        tick_ns = int(run["tick_ns"][0])
+        pieces = truth.pieces(rows, now)
+        conditions = truth.conditions(now)
+        for name, value in (
+            ("number", tick), ("edge_ns", tick * tick_ns), ("next_ns", FOREVER if drains else (tick + 1) * tick_ns),
+            ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
+        ):  # fmt: skip
+            run[name] = value
+        duty["threshold"][rows], duty["mirror"][rows] = _thresholds(live), mirror
+        duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
+        pool["bound_ns"] = FOREVER if drains else self._bound_ns(tick)
+        plays = np.zeros(rows.size, kernel.PLAY)
+        plays["row"], plays["first"] = rows, self._potential.first[rows, now]
+        plays["count"] = 0 if drains else truth.arrivals[rows, now]
+        plays["piece_first"], plays["piece_last"], plays["ahead"] = pieces.first, pieces.last, pieces.ahead
+        arrays.expect(int(plays["count"].max(initial=0)))
+        place, j, full = 0, -1, kernel.HEAP_FULL
+        while full != kernel.DONE:
+            full, place, j = kernel.play(
+                *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),
+                arrays.coming, arrays.leave, arrays.waits, arrays.heap, arrays.seen.ravel(), arrays.lost, arrays.limits_ns,
+                arrays.factors, arrays.out, arrays.record, pieces.offset_ns, pieces.level, arrays.gaps, arrays.offsets,
+                arrays.chosen, arrays.work, place, j,
+            )  # fmt: skip
+            arrays.grow(full)
+        self._book(rows, tick)
+
+    def _book(self, rows: Ints, number: int) -> None:
+        """Move what a tick's events added up to into the ledger; what ends after the last one is in one of its own."""
+        state, duty = self._arrays.state, self._arrays.duty
+        tick = min(number, self.truth.world.ticks - 1)
+        self.ledger.serve(rows, tick, *(duty[name][rows] for name in ("requests", "calls", "mirrored")))
+        self.ledger.lost[rows] += self._arrays.lost[rows, number]
+        self.ledger.retries[rows] += state["retries"][rows]
+        self.ledger.book(rows, state["errors"][rows], state["slow"][rows])
+        for name in ("requests", "calls", "mirrored"):
+            duty[name] = 0
+        for name in ("errors", "slow", "retries"):
+            state[name] = 0
+
+    def _bound_ns(self, tick: int) -> Ints:
+        """(P,) the next edge at which the number of servers of each pool may change."""
+        world, out = self.truth.world, self._arrays.out
+        tick_ns = int(self._arrays.run["tick_ns"][0])
+        bound = np.full(len(world.pools), FOREVER, np.int64)
+        for place, pool in enumerate(world.pools):
+            later = np.flatnonzero(out[tick + 1 :, place] != out[tick, place])
+            if pool.scaling and tick + 1 < world.ticks:
+                bound[place] = (tick + 1) * tick_ns
+            elif later.size:
+                bound[place] = (tick + 1 + later[0]) * tick_ns
+        return bound
+
+    def _drain(self, arm: Ints, decided_tick: Ints) -> None:
+        """After the horizon, whatever was sent before it comes to its end."""
+        live, decided = self._live.copy(), decided_tick >= 0
+        live[decided] = np.eye(live.shape[1])[arm[decided]]
+        self._play(self.truth.world.ticks, np.arange(len(live)), live, np.zeros_like(live), shown=False, drains=True)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """Calls that wait for servers that never come are not answered at all."""
+        arrays, pools = self._arrays, self._arrays.pool
+        for row, pool in np.argwhere(pools["parked"] < pools["tail"]):
+            for counter in range(pools["parked"][row, pool], pools["tail"][row, pool]):
+                call = arrays.waits[row, pool, counter % arrays.leave.shape[2]]
+                request, copy, attempt, arm, arrive = (int(field) for field in call[:5])
+                if copy == 0:
+                    self.ledger.book(np.array([row]), np.array([1]), np.array([0]))
+                    self.ledger.lost[row, arm] += 1
+                if arrays.run["recording"][0]:
+                    place = int(arrays.run["recorded"][0])
+                    if place == len(arrays.record):
+                        arrays.grow(kernel.RECORD_FULL)
+                    tables = self._potential.tables
+                    user = user_of(tables.rules[0], tables.rows[row], tables.floats, tables.ints, request)
+                    arrays.record[place] = request, user, copy, attempt, arm, arrive, NEVER, NEVER, NEVER, NEVER
+                    arrays.run["recorded"] += 1
+
+
+def _thresholds(live: Floats) -> Floats:
+    """(r, K) cumulated weights; the last arm that has any takes what rounding leaves."""
+    thresholds = np.cumsum(live, axis=1)
+    last = live.shape[1] - 1 - np.argmax(live[:, ::-1] > 0, axis=1)
+    thresholds[np.arange(live.shape[1]) >= last[:, None]] = np.inf
+    return thresholds

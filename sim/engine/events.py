@@ -1,0 +1,148 @@
+"""The event log of one replication, derived from the record of every call: what happened, when, to whom, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
+from sim.policy.base import Bools, Floats, Ints
+from sim.world.potential import NS, Potential
+from sim.world.world import AGREEMENT, Truth
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("time_s", "event", "request", "user", "arm", "mirrored", "detail")
+ENDS = {FINISH: "finish", ERROR: "error", TIMEOUT: "timeout", REJECTION: "reject"}
+
+# What comes first at equal times. A server that a completion frees takes who waits at once: those starts come after all
+# completions of that time, as a call does not say whom it followed. Feedback without delay belongs to its completion.
+_VERDICT, _TICK, _COMPLETION, _ADMISSION, _GIVE_UP, _ARRIVAL, _FEEDBACK = range(7)
+
+
+@dataclass(frozen=True)
+class Steering:
+    """What the policy did: live and mirror (T', K) shares of each tick up to its verdict, None where there is none yet."""
+
+    live: Floats
+    mirror: Floats
+    verdict: str | None
+
+
+def event_log(truth: Truth, calls: NDArray[np.void], steering: Steering, ticks: int) -> pd.DataFrame:
+    """The events of a block of one replication, in order, as a frame with `COLUMNS`; request and user are missing for a tick.
+
+    `calls` are all calls of its first `ticks` ticks. `arrive` is a first attempt or a mirrored copy, `retry` a later attempt;
+    `start` is a server's taking the call; a call ends in `finish`, `error`, `timeout` or `reject`, as its client sees it;
+    `feedback` is a metric of a good answer, when it is known; `tick` is the routing from an edge on.
+    """
+    import pandas as pd
+
+    found = [_controlled(truth, steering), *_called(truth, calls), *_fed_back(truth, calls, ticks)]
+    events = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
+    order = np.lexsort([events[key] for key in ("step", "attempt", "copy", "request", "rank", "time_ns")])
+    events = {key: column[order] for key, column in events.items()}
+    control = events["request"] < 0
+    request, user = (pd.array(events[key], dtype="Int64") for key in ("request", "user"))
+    mirrored = pd.array(events["copy"] > 0, dtype="boolean")
+    for column in (request, user, mirrored):
+        column[control] = pd.NA
+    # A tick has no arm: -1 takes the last of these.
+    arm = np.array([*truth.world.arms, None], object)[events["arm"]]
+    columns = (events["time_ns"] / NS, events["event"], request, user, arm, mirrored, events["detail"])
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+
+
+Events = dict[str, NDArray[Any]]
+
+
+def _events(
+    event: Any, rank: int, time_ns: Ints, detail: Sequence[str] | str, calls: NDArray[np.void] | None, step: int
+) -> Events:
+    """Events of calls (n,), or of none; `step` orders what one call does in one event of the clock."""
+    size = time_ns.size
+    own = {key: np.full(size, -1) if calls is None else calls[key] for key in ("request", "user", "copy", "attempt", "arm")}
+    return {
+        "time_ns": time_ns, "rank": np.full(size, rank), "step": np.full(size, step),
+        "event": np.broadcast_to(np.asarray(event, object), size),
+        "detail": np.broadcast_to(np.asarray(detail, object), size), **own,
+    }  # fmt: skip
+
+
+def _controlled(truth: Truth, steering: Steering) -> Events:
+    tick_ns = round(truth.world.tick_s * NS)
+    edges = np.arange(len(steering.live)) * tick_ns
+    said = [_routing(truth.world.arms, *shares) for shares in zip(steering.live, steering.mirror, strict=True)]
+    ticks = _events("tick", _TICK, edges, said, None, 0)
+    if steering.verdict is None:
+        return ticks
+    verdict = _events("verdict", _VERDICT, np.array([len(edges) * tick_ns]), [steering.verdict], None, 0)
+    return {key: np.concatenate([ticks[key], verdict[key]]) for key in ticks}
+
+
+def _routing(arms: Sequence[str], live: Floats, mirror: Floats) -> str:
+    """What is in force in a tick.
+
+    >>> _routing(("champion", "a"), np.array([1.0, 0.0]), np.array([0.0, 0.5]))
+    'champion 100%; mirror a 50%'
+    """
+    weights = ", ".join(f"{arm} {share:.6g}%" for arm, share in zip(arms, 100 * live, strict=True) if share)
+    copies = ", ".join(f"{arm} {share:.6g}%" for arm, share in zip(arms, 100 * mirror, strict=True) if share)
+    return f"{weights}; mirror {copies}" if copies else weights
+
+
+def _called(truth: Truth, calls: NDArray[np.void]) -> list[Events]:
+    """Arrivals, starts and ends."""
+    retry = calls["attempt"] > 0
+    first = np.where(retry, "retry", "arrive").astype(object)
+    attempt = [f"attempt {number + 1}" if number else "" for number in calls["attempt"].tolist()]
+    found = [_events(first, _ARRIVAL, calls["arrive_ns"], attempt, calls, 0)]
+    taken = calls["start_ns"] != NEVER
+    at_once = calls["start_ns"] == calls["arrive_ns"]
+    found.append(_events("start", _ARRIVAL, calls["arrive_ns"][at_once], "", calls[at_once], 1))
+    later = calls[taken & ~at_once]
+    waited = [f"waited {wait / NS:.6g} s" for wait in (later["start_ns"] - later["arrive_ns"]).tolist()]
+    found.append(_events("start", _ADMISSION, later["start_ns"], waited, later, 0))
+    for outcome, rank in ((FINISH, _COMPLETION), (ERROR, _COMPLETION), (TIMEOUT, _GIVE_UP), (REJECTION, _ARRIVAL)):
+        some = calls[calls["outcome"] == outcome]
+        again = some["retry_ns"]
+        after = [
+            f"after {(end - arrive) / NS:.6g} s" + (f", again in {(retry - end) / NS:.6g} s" if retry != NEVER else "")
+            for arrive, end, retry in zip(some["arrive_ns"].tolist(), some["end_ns"].tolist(), again.tolist(), strict=True)
+        ]
+        found.append(_events(ENDS[outcome], rank, some["end_ns"], after, some, 1))
+    return found
+
+
+def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]:
+    """What became known of good answers: the metrics of live ones, and whether a copy agreed with the champion."""
+    world = truth.world
+    potential = Potential(truth, list(truth.outcomes), True, world.agreement is not None)
+    metrics = world.setting(1).metrics
+    good = calls[calls["outcome"] == FINISH]
+    found = []
+    for tick in range(ticks):
+        here = good[(good["request"] >= potential.first[0, tick]) & (good["request"] < potential.first[0, tick + 1])]
+        if not here.size:
+            continue
+        requests = potential.draw(0, tick)
+        live: Bools = here["copy"] == 0
+        for step, name in enumerate(potential.metrics, start=2):
+            some = here[live]
+            place = some["request"] - requests.first
+            metric, delay_ns = metrics[name], requests.delay_ns[name][place]
+            values = requests.values[name][place, some["arm"]] * (1 if metric.binary else metric.grid)
+            said = [f"{name}={value:.6g}" for value in values.tolist()]
+            events = _events("feedback", _COMPLETION, some["end_ns"] + delay_ns, said, some, step)
+            found.append({**events, "rank": np.where(delay_ns > 0, _FEEDBACK, _COMPLETION)})
+        if requests.agree is not None and not live.all():
+            some = here[~live]
+            agreed = requests.agree[some["request"] - requests.first, some["arm"]]
+            said = [f"{AGREEMENT}={int(value)}" for value in agreed.tolist()]
+            found.append(_events("feedback", _COMPLETION, some["end_ns"], said, some, 2))
+    return found

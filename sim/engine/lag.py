@@ -1,0 +1,54 @@
+"""Monitoring that is behind: a delay line around any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sim.engine.base import Engine, Ledger
+from sim.policy.base import Ints, Routing, Telemetry
+from sim.world.world import Truth
+
+Maker = Callable[[Truth, tuple[str, ...], bool], Engine]
+
+
+def lagged(make: Maker) -> Maker:
+    """What makes the same engines, with telemetry as late as their world says."""
+
+    def made(truth: Truth, needs: tuple[str, ...], mirrors: bool) -> Engine:
+        engine = make(truth, needs, mirrors)
+        return Lagged(engine, truth.rows, truth.world.lag) if truth.world.lag else engine
+
+    return made
+
+
+class Lagged:
+    """An engine whose counts are shown `lag` ticks later: first nothing, then what was, unless the stage has changed since."""
+
+    def __init__(self, engine: Engine, rows: int, lag: int) -> None:
+        self.ledger: Ledger = engine.ledger
+        self.tick = engine.tick
+        self._engine = engine
+        self._rows = rows
+        self._lag = lag
+        self._line: list[tuple[Ints, Ints]] = []
+
+    def step(self, routing: Routing) -> Telemetry:
+        """Play a tick, and report what monitoring saw `lag` ticks ago."""
+        fresh = self._engine.step(routing)
+        self.tick = self._engine.tick
+        cohort = np.full(self._rows, -1)
+        cohort[routing.rows] = routing.cohort
+        counts = np.zeros((self._rows, *fresh.counts.shape[1:]), np.int64)
+        counts[routing.rows] = fresh.counts
+        self._line.append((cohort, counts))
+        if len(self._line) <= self._lag:
+            return Telemetry(fresh.tick, np.zeros_like(fresh.counts), fresh.columns)
+        then, seen = self._line.pop(0)
+        same = then[routing.rows] == routing.cohort
+        return Telemetry(fresh.tick, np.where(same[:, None, None], seen[routing.rows], 0), fresh.columns)
+
+    def settle(self, arm: Ints, decided_tick: Ints) -> None:
+        """What each verdict costs until the horizon."""
+        self._engine.settle(arm, decided_tick)

@@ -1,0 +1,99 @@
+"""What monitoring sees of one replication, call by call: a page of counts for each tick and cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sim.engine.calls import ERROR, FINISH, REJECTION, TIMEOUT
+from sim.engine.columns import Column
+from sim.engine.simpy_pool import Call
+from sim.policy.base import Ints
+from sim.world.potential import to_ns
+from sim.world.world import AGREEMENT
+
+# The columns in which an end is counted.
+_ENDS = {
+    FINISH: ("responses",),
+    ERROR: ("responses", "errors"),
+    TIMEOUT: ("responses", "errors", "timeouts"),
+    REJECTION: ("responses", "errors", "rejections"),
+}
+_POWER = {"count": 0, "sum": 1, "square": 2}
+
+
+class Lane:
+    """Where on a page live calls, or mirrored ones, are counted."""
+
+    def __init__(self, columns: Sequence[Column], mirrored: bool) -> None:
+        here = [(place, each) for place, each in enumerate(columns) if each.mirrored == mirrored]
+        self.requests = [place for place, each in here if each.kind == "requests"]
+        self.retries = [place for place, each in here if each.kind == "retries"]
+        self.ends = {outcome: [place for place, each in here if each.kind in kinds] for outcome, kinds in _ENDS.items()}
+        self.above = [(to_ns(each.limit_s), place) for place, each in here if each.kind == "above"]
+        self.earned: dict[str, list[tuple[int, int]]] = {}
+        """{metric: [(place, power)]}: its count, sum and sum of squares."""
+        for place, each in here:
+            if each.kind in _POWER:
+                self.earned.setdefault(each.metric, []).append((place, _POWER[each.kind]))
+
+
+class Monitor:
+    """Counts calls as they arrive and end, and feedback as it comes. A call belongs to the cohort in force at its arrival."""
+
+    def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int) -> None:
+        self._lanes = Lane(columns, False), Lane(columns, True)
+        self._shape = arms, len(columns)
+        self._tick_ns = tick_ns
+        self._pages: dict[tuple[int, int], list[list[int]]] = {}
+
+    def arrived(self, call: Call) -> None:
+        """A call arrives."""
+        if call.lost:
+            return
+        counts, lane = self._page(call.arrive_ns, call.cohort)[call.arm], self._lanes[call.copy > 0]
+        for place in lane.requests:
+            counts[place] += 1
+        if call.attempt:
+            for place in lane.retries:
+                counts[place] += 1
+
+    def ended(self, call: Call, outcome: int, now: int) -> None:
+        """A client sees the end of a call; a good one is followed by feedback, at once or later."""
+        if call.lost:
+            return
+        counts, lane = self._page(now, call.cohort)[call.arm], self._lanes[call.copy > 0]
+        for place in lane.ends[outcome]:
+            counts[place] += 1
+        latency_ns = now - call.arrive_ns
+        for limit_ns, place in lane.above:
+            if latency_ns > limit_ns:
+                counts[place] += 1
+        if outcome == FINISH:
+            for metric, places in lane.earned.items():
+                known_ns = now
+                if metric == AGREEMENT:
+                    assert call.requests.agree is not None
+                    value = int(call.requests.agree[call.place, call.arm])
+                else:
+                    known_ns += int(call.requests.delay_ns[metric][call.place])
+                    value = int(call.requests.values[metric][call.place, call.arm])
+                counts = self._page(known_ns, call.cohort)[call.arm]
+                for place, power in places:
+                    counts[place] += value**power
+
+    def shown(self, tick: int, cohort: int) -> Ints:
+        """(K, C) what is shown of a tick that has ended, to the cohort in force in it; what was of others is forgotten."""
+        counts = self._pages.get((tick, cohort))
+        for page in [page for page in self._pages if page[0] <= tick]:
+            del self._pages[page]
+        return np.zeros(self._shape, np.int64) if counts is None else np.array(counts, np.int64).reshape(self._shape)
+
+    def _page(self, time_ns: int, cohort: int) -> list[list[int]]:
+        number = time_ns // self._tick_ns, cohort
+        page = self._pages.get(number)
+        if page is None:
+            arms, columns = self._shape
+            page = self._pages[number] = [[0] * columns for _ in range(arms)]
+        return page

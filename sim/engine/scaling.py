@@ -1,0 +1,34 @@
+"""When a pool changes its number of replicas: one rule for both event engines."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sim.world.jit import compiled, integer
+
+# Kubernetes leaves the number alone while the load is within a tenth of the target.
+TOLERANCE = 0.1
+
+
+@compiled
+def wanted_replicas(
+    wanted: Any, busy_ns: Any, servers_ns: Any, target: Any, least: Any, most: Any, since_change: Any, cool_down: Any
+) -> Any:
+    """How many replicas a pool wants after a tick in which its servers were there for servers_ns in all, and busy for busy_ns.
+
+    ceil(wanted * busy / target), as Kubernetes' horizontal pod autoscaler has it: nothing changes within a tenth of the target,
+    nor downwards until `cool_down` ticks after the last change. A pool without a server at all keeps what it wants.
+
+    >>> int(wanted_replicas(4, 95, 100, 0.7, 2, 10, 9, 3)), int(wanted_replicas(4, 20, 100, 0.7, 2, 10, 1, 3))
+    (6, 4)
+    """
+    if servers_ns <= 0:
+        return integer(wanted)
+    ratio = busy_ns / servers_ns / target
+    if abs(ratio - 1.0) <= TOLERANCE:
+        return integer(wanted)
+    asked = min(max(integer(math.ceil(wanted * ratio)), integer(least)), integer(most))
+    if asked < wanted and since_change < cool_down:
+        return integer(wanted)
+    return asked

@@ -1,0 +1,42 @@
+"""Amounts of the primary metric that a rule is told as a share of the champion's registered mean, or in the metric's unit."""
+
+from __future__ import annotations
+
+from sim.policy.base import Setting
+
+
+def amount(share: float | None, absolute: float | None, setting: Setting) -> float:
+    """The amount in the unit of the primary metric.
+
+    >>> from sim.policy.base import Metric
+    >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
+    >>> amount(0.02, None, setting), amount(None, 0.3, setting)
+    (0.001, 0.3)
+    """
+    if absolute is not None:
+        return absolute
+    return (share or 0.0) * abs(setting.metrics[setting.primary].nominal_mean)
+
+
+def amount_problems(
+    keys: tuple[str, str], share: float | None, absolute: float | None, setting: Setting
+) -> list[tuple[str, str]]:
+    """The rule that exactly one is given, and that a share is of something: (key, message) pairs, none or one.
+
+    `keys` are those of the share and of the amount in the metric's unit.
+
+    >>> amount_problems(("region", "width"), None, None, Setting(("a", "b"), 1, 10, 600.0, "m", {}))
+    [('region', "is required: a share of the champion's registered mean (or give `width`, in the metric's unit)")]
+    """
+    relative, plain = keys
+    if share is not None and absolute is not None:
+        return [(plain, f"and {relative} say the same in two ways: give one, got {absolute:g} and {share:g}")]
+    if absolute is not None:
+        return []
+    if share is None:
+        return [(relative, f"is required: a share of the champion's registered mean (or give `{plain}`, in the metric's unit)")]
+    metric = setting.metrics.get(setting.primary)
+    if metric is not None and metric.nominal_mean == 0:
+        rule = f"is relative, and the champion's registered mean of {metric.name} is 0"
+        return [(relative, f"{rule}: give `{plain}` instead")]
+    return []

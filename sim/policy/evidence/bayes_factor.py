@@ -1,0 +1,76 @@
+"""Stopping when the data are many times likelier with an effect than without, or without than with."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.evidence.amount import amount, amount_problems
+from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, primary
+from sim.units import Share
+
+
+class BayesFactor(Evidence):
+    """Decide once the Bayes factor of some effect against none, or of none against some, reaches `factor`; looked every tick.
+
+    Effects are spread around none, normally with standard deviation `expected_effect` times the champion's registered mean, or
+    as a Cauchy distribution with that as its quartile (the JZS prior, in large samples). At `factor` for an effect a challenger
+    passes if better and fails if worse; at `factor` against one it ends with nothing declared. Challengers are judged apart,
+    with no correction for their number.
+
+    Controls the chance of *ever* declaring a difference where there is none, by Ville's inequality at 1 / `factor` a
+    challenger: 10% at 10, and not the 5% of a test; nothing of how often none is accepted where there is a small one. That an
+    accepted factor of k is right k times as often as wrong holds on average over the prior, at any stopping time. Assumes
+    independent outcomes, and a normal limit that has set in by `min_outcomes`. With the normal prior it is `mixture_sprt` at
+    alpha = 1 / `factor`, which can also accept that there is nothing.
+
+    Source: Jeffreys, Theory of Probability (1961), ch. 5; Deng, Lu & Chen, Continuous Monitoring of A/B Tests without Pain,
+    DSAA (2016); Rouder, Speckman, Sun, Morey & Iverson, Psychonomic Bulletin & Review 16 (2009), eq. 1, 2.
+
+    >>> BayesFactor(expected_effect="2%").factor
+    10.0
+    """
+
+    reads_reward: ClassVar[bool] = True
+    can_be_null: ClassVar[bool] = True
+
+    kind: Literal["bayes_factor"] = "bayes_factor"
+    factor: float = Field(10.0, gt=1, allow_inf_nan=False, description="how many times likelier the data must be")
+    expected_effect: Share | None = Field(
+        None, gt=0, description="spread of the effects that are expected, relative to the champion's registered mean"
+    )
+    scale: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `expected_effect`"
+    )
+    prior: Literal["normal", "cauchy"] = Field("normal", description="how the expected effects spread around none")
+    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    test: TestKind = Field("auto", description=TEST_RULE)
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.bayes_factor import log_bayes_factor
+
+        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        known = view.of_total(f"{view.setting.primary}.count")
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        rows = np.asarray(enough.any(axis=1))
+        if not rows.any():
+            return findings
+        result = compare(view, self.test, rows)
+        scale = amount(self.expected_effect, self.scale, view.setting)
+        log_factor = log_bayes_factor(result.effect, result.standard_error, scale=scale, prior=self.prior)
+        better = result.effect * primary(view).sign > 0
+        said = np.where(log_factor <= -math.log(self.factor), Finding.NULL, Finding.UNDECIDED)
+        said = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), said)
+        findings[rows, 1:] = np.where(enough[rows], said, Finding.UNDECIDED)
+        return findings
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale, setting)

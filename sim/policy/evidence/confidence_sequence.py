@@ -1,0 +1,78 @@
+"""A confidence sequence: an interval for the effect that may be looked at every tick."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Finding, Setting, View
+from sim.policy.evidence.comparison import compare, information, primary
+from sim.policy.evidence.planned import PlannedTest
+from sim.units import Share
+
+
+class ConfidenceSequence(PlannedTest):
+    """Decide once an interval that covers the effect at all looks together lies on one side of no effect, or of a margin.
+
+    The asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas (2024), whose width follows the variance
+    that is seen; narrowest at the sample of one look for `mde` at `power` (or at `sample`). A challenger passes when the whole
+    interval is above 0, or with a `margin` above -margin (not worse by that); it fails when the whole interval is below. Every
+    challenger has an interval at 1 - alpha / challengers (Bonferroni).
+
+    Controls: the family-wise error of ever declaring a difference where none is (with a margin: passing a challenger that is
+    worse by the margin), at `alpha`, whenever you look and however long you wait, in the limit of a late first look. It has no
+    end of its own. Assumes independent requests, and that `min_outcomes` is late enough for that limit; the variance may be
+    unknown.
+
+    >>> ConfidenceSequence(mde="2%", margin="1%").margin
+    0.01
+    """
+
+    can_be_null: ClassVar[bool] = False
+
+    kind: Literal["confidence_sequence"] = "confidence_sequence"
+    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
+    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric for which the interval is tuned")
+    margin: Share | None = Field(
+        None, gt=0, description="relative loss that is tolerated: passes when shown not to be worse by it"
+    )
+    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.sequential import asymptotic_confidence_sequence
+
+        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        known = view.of_total(f"{view.setting.primary}.count")
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        rows = np.asarray(enough.any(axis=1))
+        if not rows.any():
+            return findings
+        sign, setting = primary(view).sign, view.setting
+        result = compare(view, self.test, rows, self.effect, pooled=self.margin is None)
+        interval = asymptotic_confidence_sequence(
+            sign * result.effect,
+            result.standard_error,
+            # Outcomes of both arms of an even split that would know as much.
+            4 * information(view)[rows, 1:],
+            planned_n=2 * self.planned_sample(setting),
+            alpha=self.alpha / (len(setting.arms) - 1),
+        )
+        least = -self.margin * self.unit(setting) if self.margin else 0.0
+        better, worse = interval.lower > least, interval.upper < least
+        found = np.select([enough[rows] & better, enough[rows] & worse], [Finding.PASS, Finding.FAIL], Finding.UNDECIDED)
+        findings[rows, 1:] = found
+        return findings
+
+    def test_problems(self) -> list[tuple[str, str]]:
+        if self.margin is not None and self.test == "z_pooled":
+            return [("test", "must have unpooled variances (z_unpooled or welch) for a margin, got z_pooled")]
+        return super().test_problems()
+
+    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        metric = setting.metrics.get(setting.primary)
+        if self.margin is not None and metric is not None and metric.nominal_mean == 0:
+            return [("margin", f"is relative, and the champion's registered mean of {metric.name} is 0")]
+        return super().size_problems(setting)

@@ -1,0 +1,111 @@
+"""What one look at a planned sample tests and declares, shared by the rules that look once and those that should have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Bools, Finding, Floats, Setting, View
+from sim.policy.evidence.comparison import compare, primary
+from sim.policy.evidence.planned import PlannedTest
+from sim.units import Share
+
+if TYPE_CHECKING:
+    from sim.stats.tests import TestResult
+
+# Higher shares cost nodes without end; to count less of what two tests have in common is to be stricter.
+MOST_IN_COMMON = 0.999
+
+
+class OneLook(PlannedTest):
+    """A test of every challenger against the champion, of superiority or against a margin.
+
+    `superiority`: significantly better passes, significantly worse fails. `non_inferiority`: passes when shown not to be worse
+    by `margin`, fails when shown to be. `equivalence`: passes when shown to differ by less than `margin`, fails when shown to
+    differ by more. The latter two are one-sided tests at alpha each, sized to pass a challenger that is the same.
+    """
+
+    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers: two-sided, one-sided with a margin")
+    hypothesis: Literal["superiority", "non_inferiority", "equivalence"] = Field(
+        "superiority", description="what a challenger has to be shown to be"
+    )
+    margin: Share | None = Field(
+        None, gt=0, description="for non_inferiority and equivalence: the relative difference that does not matter"
+    )
+    correction: Literal["holm", "bonferroni", "dunnett"] = Field(
+        "holm", description="how several challengers share alpha; planned for with Dunnett's bound or Bonferroni's"
+    )
+
+    def goal(self, setting: Setting) -> dict[str, Any]:
+        correction = {"correction": "dunnett" if self.correction == "dunnett" else "bonferroni"}
+        if self.hypothesis == "superiority":
+            return super().goal(setting) | correction
+        return {"hypothesis": self.hypothesis, "margin": (self.margin or 0.0) * self.unit(setting)} | correction
+
+    def decide(self, view: View, rows: Bools) -> NDArray[np.int8]:
+        """(rows, K - 1) what the test says of every challenger now; NULL where it declares nothing."""
+        from sim.stats.hypotheses import against, equivalence, non_inferiority
+
+        sign, superiority = primary(view).sign, self.hypothesis == "superiority"
+        result = compare(view, self.test, rows, self.effect, pooled=superiority)
+        tested = view.arms_in[rows][:, 1:]
+        if superiority:
+            declared = self._declared(result.p_value, result, tested, sides=2)
+            better = result.effect * sign > 0
+            passed, failed = declared & better, declared & ~better
+        else:
+            margin = (self.margin or 0.0) * self.unit(view.setting)
+            if self.hypothesis == "non_inferiority":
+                holds = non_inferiority(result, margin, "increase" if sign > 0 else "decrease")
+                broken = against(result, -sign * margin, "less" if sign > 0 else "greater")
+            else:
+                holds = equivalence(result, margin)
+                broken = np.minimum(against(result, -margin, "less"), against(result, margin, "greater"))
+            passed, failed = (self._declared(p_value, result, tested, sides=1) for p_value in (holds, broken))
+        return np.select([passed, failed], [Finding.PASS, Finding.FAIL], Finding.NULL).astype(np.int8)
+
+    def _declared(self, p_value: Floats, result: TestResult, tested: Bools, sides: int) -> Bools:
+        from scipy.special import ndtri
+
+        from sim.stats.dunnett import dunnett_adjust
+        from sim.stats.multiplicity import bonferroni_adjust, holm_adjust
+
+        p_value = np.where(tested, p_value, np.nan)
+        if self.correction == "dunnett" and p_value.shape[1] > 1:
+            # Statistics are taken through their p-values to normal scores: Welch's have degrees of freedom of their own.
+            share = np.minimum(result.champion_share, MOST_IN_COMMON)
+            alternative: Literal["two-sided", "greater"] = "two-sided" if sides == 2 else "greater"
+            adjusted = dunnett_adjust(-ndtri(p_value / sides), share, alternative=alternative)
+        else:
+            adjusted = bonferroni_adjust(p_value) if self.correction == "bonferroni" else holm_adjust(p_value)
+        return np.asarray(adjusted <= self.alpha)
+
+    def test_problems(self) -> list[tuple[str, str]]:
+        if self.hypothesis == "superiority":
+            given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
+            return [*super().test_problems(), *given]
+        found = []
+        if self.margin is None:
+            found.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
+        if self.mde is not None:
+            found.append(("mde", f"is for superiority only, got {self.mde:g}: {self.hypothesis} is sized for its margin"))
+        if self.test == "z_pooled":
+            found.append(("test", f"must have unpooled variances (z_unpooled or welch) for {self.hypothesis}, got z_pooled"))
+        if self.correction == "dunnett" and self.hypothesis == "equivalence":
+            found.append(("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett"))
+        return found
+
+    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.hypothesis == "superiority":
+            return super().size_problems(setting)
+        if self.sample is not None or self.margin is None:
+            metric = setting.metrics.get(setting.primary)
+            if self.margin is not None and metric is not None and metric.nominal_mean == 0:
+                return [("margin", f"is relative, and the champion's registered mean of {metric.name} is 0")]
+            return []
+        if self.power <= self.alpha:
+            return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        return self.nominal_problems(setting, "margin", 0.0)

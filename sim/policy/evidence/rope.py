@@ -1,0 +1,71 @@
+"""A region of practical equivalence: decide once the posterior lies outside it, or inside."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.evidence.amount import amount, amount_problems
+from sim.policy.posterior import posterior_effect
+from sim.units import Share
+
+
+class Rope(Evidence):
+    """Decide once enough of the posterior of an effect is above, below or inside a region around none; looked at every tick.
+
+    A challenger passes when the effect is better than the region with posterior probability `mass`, and fails when it is worse.
+    When the effect lies *inside* with that probability, the two are as good as equal, and it ends with nothing declared: unlike
+    a test, the rule can accept that there is no difference worth having. Every challenger is compared with the champion.
+
+    Controls no error rate. The region is what guards it: a posterior that wanders must get past its edge, so that without an
+    effect far fewer looks are wrong than with `posterior`; an effect at the edge has no such guard. Assumes independent
+    outcomes, a flat prior, and a normal posterior of the difference, which has set in by `min_outcomes`.
+
+    Source: Kruschke, Advances in Methods and Practices in Psychological Science 1 (2018); with the mass of the whole posterior
+    in place of an interval: Makowski, Ben-Shachar, Chen & Lüdecke, Frontiers in Psychology 10 (2019).
+
+    >>> Rope(region="1%").mass
+    0.95
+    """
+
+    reads_reward: ClassVar[bool] = True
+    can_be_null: ClassVar[bool] = True
+
+    kind: Literal["rope"] = "rope"
+    region: Share | None = Field(
+        None,
+        gt=0,
+        description="effects up to this, either way, are as good as none; relative to the champion's registered mean",
+    )
+    width: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
+    )
+    mass: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability that decides")
+    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.rope import masses
+
+        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        known = view.of_total(f"{view.setting.primary}.count")
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        rows = np.asarray(enough.any(axis=1))
+        if not rows.any():
+            return findings
+        effect = posterior_effect(view, rows)
+        found = masses(effect.estimate, effect.standard_error, width=amount(self.region, self.width, view.setting))
+        said = np.where(found.inside >= self.mass, Finding.NULL, Finding.UNDECIDED)
+        said = np.where(found.above >= self.mass, Finding.PASS, said)
+        said = np.where(found.below >= self.mass, Finding.FAIL, said)
+        findings[rows, 1:] = np.where(enough[rows], said, Finding.UNDECIDED)
+        return findings
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return amount_problems(("region", "width"), self.region, self.width, setting)

@@ -1,0 +1,84 @@
+"""Wald's sequential probability ratio test: an effect against none, looked at every tick."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, primary
+from sim.units import Share
+
+
+class Sprt(Evidence):
+    """Declare an effect, or that there is none of size `mde`, once the likelihood ratio of the two leaves Wald's bounds.
+
+    With two sides, one test against a better challenger and one against a worse one, at half of alpha each; it passes when the
+    first rejects, fails when the second does, and ends with nothing declared when both have accepted that there is no effect
+    (Sobel & Wald 1949). With one side, the first alone. Every challenger is tested at alpha / challengers (Bonferroni).
+
+    Controls, however often you look: the error of declaring an effect where none is, at alpha / power at most and in practice
+    below `alpha`, because looks overshoot the bounds, and that of missing one of `mde`, at 1 - power in the same way (Wald
+    1947, ch. 3). At an effect of none or of `mde` it needs about half of the fixed sample on average; between the two it can
+    need more. Assumes independent requests, a normal limit that has set in by `min_outcomes`, and weights that do not depend on
+    what was seen.
+
+    >>> Sprt(mde="2%").sides
+    2
+    """
+
+    reads_reward: ClassVar[bool] = True
+    can_be_null: ClassVar[bool] = True
+
+    kind: Literal["sprt"] = "sprt"
+    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
+    power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
+    mde: Share = Field(gt=0, description="relative effect on the primary metric that is told from none")
+    sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
+    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    test: TestKind = Field("auto", description=TEST_RULE)
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
+        """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
+        return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.sprt import boundaries, log_ratio_normal
+
+        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+        known = view.of_total(f"{view.setting.primary}.count")
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        rows = np.asarray(enough.any(axis=1))
+        if not rows.any():
+            return findings
+        metric = primary(view)
+        effect = self.mde * abs(metric.nominal_mean)
+        result = compare(view, self.test, rows)
+        bounds = boundaries(self.alpha / self.sides / (len(view.setting.arms) - 1), 1 - self.power)
+        for_better, for_worse = (
+            log_ratio_normal(metric.sign * result.effect, result.standard_error, effect=side * effect) for side in (1, -1)
+        )
+        none = view.memory["none"][rows]
+        better = (for_better >= bounds.upper) & ~none[..., 0]
+        worse = (for_worse >= bounds.upper) & ~none[..., 1] if self.sides == 2 else np.zeros_like(better)
+        accepted = np.stack([for_better <= bounds.lower, for_worse <= bounds.lower], axis=-1)
+        none |= accepted & enough[rows][..., None]
+        view.memory["none"][rows] = none
+        over = none[..., : self.sides].all(axis=-1)
+        found = np.select([better, worse, over], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
+        findings[rows, 1:] = np.where(enough[rows], found, Finding.UNDECIDED)
+        return findings
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.power <= self.alpha:
+            return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        metric = setting.metrics.get(setting.primary)
+        if metric is not None and metric.nominal_mean == 0:
+            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0")]
+        return []

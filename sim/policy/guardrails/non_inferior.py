@@ -1,0 +1,82 @@
+"""A metric that must not get worse: stop where it does, and let nothing pass until it is shown not to."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Finding, Guardrail, Setting, View, outcome_columns
+from sim.units import Share
+
+
+class NonInferior(Guardrail):
+    """Trips once a metric is shown to be worse than the champion's by more than a margin, and holds once it is shown not to be.
+
+    In between, an arm that the evidence passes waits: it goes on when non-inferiority is shown, stops if the contrary is, and
+    is inconclusive at the longest duration. Both are always-valid tests at every tick, of mean - (1 - margin) · champion's mean
+    (with signs for metrics that improve by falling), by half-normal mixtures with standard deviation margin times the
+    champion's registered mean: what the statistic is where nothing changed. Every challenger is tested at alpha / challengers
+    (Bonferroni).
+
+    Controls, at `alpha` each and however often you look: the chance to hold an arm that is worse by the margin or more, and the
+    chance to stop one that is not. Assumes independent requests, weights that do not depend on what was seen, and a normal
+    limit that has set in by `min_outcomes`.
+
+    Source: Johari, Koomen, Pekelis & Walsh, Operations Research 70 (2022), one-sided as in Howard, Ramdas, McAuliffe & Sekhon,
+    Annals of Statistics 49 (2021); relative margins: Laster & Johnson, Statistics in Medicine 22 (2003), `sim.stats.margin`.
+
+    >>> NonInferior(metric="revenue", margin="2%").margin
+    0.02
+    """
+
+    waits: ClassVar[bool] = True
+
+    kind: Literal["non_inferior"] = "non_inferior"
+    metric: str = Field(description="an outcome metric of the scenario")
+    margin: Share = Field(gt=0, lt=1, description="how much worse than the champion's mean it may be, relative to that")
+    alpha: Share = Field(
+        0.05, gt=0, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
+    )
+    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[self.metric])
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
+        return {"shown": np.zeros(len(setting.arms), bool)}
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        from sim.stats.margin import above_margin
+        from sim.stats.sequential import mixture_sprt
+
+        metric, shown = view.setting.metrics[self.metric], view.memory["shown"]
+        findings = np.where(shown, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
+        known = view.of_total(f"{self.metric}.count")
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        rows = np.asarray(enough.any(axis=1))
+        if not rows.any():
+            return findings
+        count, total, square = (moment[rows] for moment in view.moments(metric))
+        champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
+        gap = above_margin(*champion, *others, margin=self.margin, sign=metric.sign)
+        mixing, alpha = self.margin * abs(metric.nominal_mean), self.alpha / (len(view.setting.arms) - 1)
+        better, worse = (
+            enough[rows] & (mixture_sprt(gap.estimate, gap.standard_error, mixing_sd=mixing, alternative=side).p_value <= alpha)
+            for side in ("greater", "less")
+        )
+        shown[rows, 1:] |= better
+        findings[rows, 1:] = np.where(worse, Finding.FAIL, np.where(shown[rows, 1:], Finding.PASS, Finding.UNDECIDED))
+        return findings
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.metric not in setting.metrics:
+            return [("metric", f"no outcome metric {self.metric!r}; there are {', '.join(setting.metrics)}")]
+        if setting.metrics[self.metric].nominal_mean == 0:
+            return [("margin", f"is relative, and the champion's registered mean of {self.metric} is 0")]
+        return []

@@ -1,0 +1,102 @@
+"""Sample-ratio mismatch: arms that do not get the traffic they were meant to get make every other number doubtful."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sim.policy.base import Finding, Floats, Guardrail, Ints, Setting, View, whole_ticks
+from sim.units import Duration, Share, format_duration
+
+
+class SampleRatio(Guardrail):
+    """Ends the stage as inconclusive, for every arm, once the traffic does not follow the weights: such a test cannot ship.
+
+    Each challenger is compared with the champion, in first attempts of requests, at alpha / challengers (Bonferroni). Without
+    `looks` by the sequential multinomial test at every tick; with `looks` by the chi-square test at these times, at alpha /
+    looks each, and until the first of them nothing can pass.
+
+    Controls: the chance of *ever* finding a mismatch where there is none, at `alpha`. Assumes that requests are routed
+    independently, each by the weights of the stage, which stay as they are. Where users keep their arm (`assignment: sticky`)
+    the requests of a user go together, and the test finds mismatches that are none.
+
+    Source: Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS (2022); chi-square: Fabijan et al.,
+    Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD (2019); `sim.stats.srm`.
+
+    >>> SampleRatio(split=("90%", "10%")).shares(Setting(("a", "b"), 1, 10, 600.0, "m", {}))
+    array([[0.9, 0.1]])
+    """
+
+    waits: ClassVar[bool] = True
+    compares_traffic: ClassVar[bool] = True
+    metric: ClassVar[str] = ""
+
+    kind: Literal["sample_ratio"] = "sample_ratio"
+    alpha: Share = Field(0.001, gt=0, lt=1, description="chance of ever finding a mismatch where there is none")
+    looks: tuple[Duration, ...] = Field(
+        (), description="times from the start of the stage; every tick, sequentially, if left out"
+    )
+    concentration: float = Field(
+        1000.0, gt=0, allow_inf_nan=False, description="of the sequential test: larger finds smaller mismatches, and later"
+    )
+    min_requests: int = Field(100, ge=1, description="requests of champion and challenger together that a look needs")
+    split: tuple[Share, ...] | None = Field(
+        None, description="the shares that are meant, one an arm; the weights of the stage if left out"
+    )
+
+    def shares(self, setting: Setting) -> Floats:
+        """(K - 1, 2) what champion and challenger are meant to get of the traffic of the two."""
+        split = np.full(len(setting.arms), 1.0) if self.split is None else np.asarray(self.split)
+        pairs = np.stack([np.broadcast_to(split[0], split[1:].shape), split[1:]], axis=1)
+        return np.asarray(pairs / pairs.sum(axis=1, keepdims=True))
+
+    def first_look_s(self) -> float | None:
+        return min(self.looks, default=None)
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return ("requests", "retries")
+
+    def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
+        return {"seen": np.zeros(1, bool)}
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        counts = view.of_total("requests") - view.of_total("retries")
+        pairs = np.stack([np.broadcast_to(counts[:, :1], counts[:, 1:].shape), counts[:, 1:]], axis=2)
+        enough = (pairs.sum(axis=2) >= self.min_requests) & view.arms_in[:, 1:]
+        if self.looks:
+            enough &= np.isin(view.age, [view.setting.ticks_of(look) for look in self.looks])[:, None]
+        seen = view.memory["seen"]
+        seen |= enough.any(axis=1, keepdims=True)
+        found = np.where(seen, Finding.PASS, Finding.UNDECIDED)
+        if enough.any():
+            p_value = self._p_value(pairs, self.shares(view.setting))
+            alpha = self.alpha / (len(view.setting.arms) - 1) / max(len(self.looks), 1)
+            found = np.where((enough & (p_value <= alpha)).any(axis=1, keepdims=True), Finding.INCONCLUSIVE, found)
+        return np.broadcast_to(found, view.arms_in.shape).astype(np.int8)
+
+    def _p_value(self, pairs: Ints, shares: Floats) -> Floats:
+        from sim.stats import srm
+
+        if self.looks:
+            return srm.test(pairs, shares).p_value
+        return srm.sequential_test(pairs, shares, concentration=self.concentration).p_value
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        found = []
+        for index, look in enumerate(self.looks):
+            found += [(f"looks[{index}]", message) for _, message in whole_ticks("", look, setting)]
+            if look in self.looks[:index]:
+                found.append((f"looks[{index}]", f"{format_duration(look)} stands there twice"))
+        if self.split is None:
+            return found
+        if len(self.split) != len(setting.arms):
+            found.append(("split", f"must have one share for each of the {len(setting.arms)} arms, got {len(self.split)}"))
+        elif abs(sum(self.split) - 1) > 1e-9:
+            found.append(("split", f"shares must sum to 100%, got {sum(self.split):.6g}"))
+        elif not all(self.split):
+            arm = setting.arms[self.split.index(0)]
+            found.append(("split", f"must give every arm some traffic to compare, got 0 for {arm}"))
+        return found

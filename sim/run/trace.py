@@ -1,0 +1,155 @@
+"""One replication of one policy, event by event: anyone can see why."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.engine.lag import Lagged
+from sim.errors import InputError, Problem
+from sim.policy.base import Routing, Verdict
+from sim.run.plan import Plan
+from sim.scenario.schema import Scenario
+from sim.units import format_duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ENGINES = ("simpy", "compiled")
+# A log of so many requests is a file of some hundred megabytes.
+MOST_REQUESTS = 2_000_000
+
+
+def problems(scenario: Scenario, policy: str, replication: int, engine: str | None, out: Path | None) -> list[Problem]:
+    """What is wrong with a question for a trace, as far as that can be said without the registry."""
+    found = []
+    names = [each.name for each in scenario.policies]
+    if policy not in names:
+        close = difflib.get_close_matches(policy, names, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        found.append(Problem(f"no policy {policy!r}; there are {', '.join(names)}{hint}", path="--policy"))
+    if not 0 <= replication < scenario.replications:
+        rule = f"must be one of the replications 0 to {scenario.replications - 1}"
+        found.append(Problem(f"{rule}, got {replication}", path="--replication"))
+    if engine is not None and engine not in ENGINES:
+        why = "it draws the counts of a tick, so that no request has a time" if engine == "aggregate" else "it is no engine"
+        found.append(Problem(f"{engine} has no events: {why}; use {' or '.join(ENGINES)}", path="--engine"))
+    if out is not None and out.suffix not in (".parquet", ".csv"):
+        found.append(Problem(f"must end in .parquet or .csv, got {str(out)!r}", path="--out"))
+    return found
+
+
+def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, until_s: float | None = None) -> pd.DataFrame:
+    """The event log of a policy in a replication, with the columns of `sim.engine.events`.
+
+    `engine` is simpy or compiled; both tell the same. It goes up to `until_s`, rounded up to a tick, and by default up to the
+    horizon and the last end of what arrived before; but not beyond the verdict where requests do not compete, as a run draws
+    what follows in one step. Raises `InputError` for a question that cannot be answered.
+    """
+    from sim.engine.events import Steering, event_log
+
+    found = problems(plan.scenario, policy, replication, engine, None)
+    if found:
+        raise InputError(found)
+    world = plan.world
+    ticks = world.ticks if until_s is None else min(world.ticks, int(np.ceil(round(until_s / world.tick_s, 9))))
+    requests = float(world.requests[:ticks].sum())
+    if requests > MOST_REQUESTS:
+        raise InputError([Problem(
+            f"a trace has at most {MOST_REQUESTS:,} requests, got {requests:,.0f} in {format_duration(ticks * world.tick_s)}: "
+            "trace a shorter time", path="--until",
+        )])  # fmt: skip
+    truth = world.realise(np.array([replication]))
+    setting = world.setting(1)
+    agent = plan.policy(policy)
+    recording = _make(engine or _default(plan))(truth, agent.needs(setting), agent.mirrors(), record=True)
+    player = Lagged(recording, 1, world.lag) if world.lag else recording
+    routing = agent.start(setting)
+    live, mirror = [], []
+    while recording.tick < ticks and routing.rows.size:
+        live.append(routing.live[0])
+        mirror.append(routing.mirror[0])
+        routing = agent.step(player.step(routing))
+    verdicts = agent.verdicts
+    while world.competing and recording.tick < ticks:
+        shares = np.eye(len(world.arms))[verdicts.arm]
+        recording.step(Routing(np.zeros(1, np.int64), shares, np.zeros_like(shares), np.zeros(1, np.int64)))
+    recording.settle(np.zeros(1, np.int64), np.full(1, -1))
+    verdict, over = Verdict(int(verdicts.verdict[0])), ticks == world.ticks
+    said = _said(world.arms, verdict, int(verdicts.arm[0])) if over or verdict != Verdict.UNDECIDED else None
+    shape = (-1, len(world.arms))
+    steering = Steering(np.array(live).reshape(shape), np.array(mirror).reshape(shape), said)
+    log = event_log(truth, recording.calls, steering, recording.tick)
+    if over:
+        return log
+    # What was under way then would go on under a routing that nobody knows yet.
+    return log[(log["time_s"] < ticks * world.tick_s) | (log["event"] == "verdict")].reset_index(drop=True)
+
+
+def _default(plan: Plan) -> str:
+    return plan.engine.name if plan.engine.name in ENGINES else "simpy"
+
+
+def _make(engine: str) -> Any:
+    if engine == "compiled":
+        from sim.engine.compiled import CompiledEngine
+
+        return CompiledEngine
+    from sim.engine.simpy_engine import SimpyEngine
+
+    return SimpyEngine
+
+
+def _said(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:
+    if verdict == Verdict.SHIP:
+        return f"ship {arms[arm]}"
+    return verdict.name.lower()
+
+
+def write(log: pd.DataFrame, out: Path) -> None:
+    """A Parquet or CSV file, by its suffix."""
+    try:
+        if out.suffix == ".csv":
+            log.to_csv(out, index=False)
+        else:
+            log.to_parquet(out, index=False)
+    except OSError as error:
+        raise InputError([Problem(f"cannot be written: {error.strerror or error}", path="--out", file=str(out))]) from error
+
+
+def lines(log: pd.DataFrame, limit: int) -> Iterator[str]:
+    """The log as a table: all of it, or its first and last events, `limit` in all, with how many were left out."""
+    left_out = len(log) - limit
+    head = len(log) if left_out <= 0 else (limit + 1) // 2
+    tail = len(log) if left_out <= 0 else len(log) - (limit - head)
+    shown = [_cells(row) for part in (log[:head], log[tail:]) for row in part.itertuples(index=False)]
+    names = tuple(log.columns)
+    widths = [max(len(row[place]) for row in [names, *shown]) for place in range(len(names))]
+    yield _line(names, widths)
+    for place, row in enumerate(shown):
+        if place == head:
+            yield f"... {left_out:,} more events ..."
+        yield _line(row, widths)
+    if head == len(shown) < len(log):
+        yield f"... {left_out:,} more events ..."
+
+
+def _cells(row: Any) -> tuple[str, ...]:
+    """How a row is shown.
+
+    >>> from types import SimpleNamespace
+    >>> _cells(SimpleNamespace(time_s=1.5, event="start", request=3, user=4, arm="a", mirrored=True, detail="waited 1 s"))
+    ('1.500000000', 'start', '3', '4', 'a', 'mirrored', 'waited 1 s')
+    """
+    request, user = (str(each) if isinstance(each, int | np.integer) else "" for each in (row.request, row.user))
+    return f"{row.time_s:.9f}", row.event, request, user, row.arm or "", "mirrored" if row.mirrored is True else "", row.detail
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    numbers = [cell.rjust(width) if place in (0, 2, 3) else cell.ljust(width) for place, (cell, width) in
+               enumerate(zip(cells, widths, strict=True))]  # fmt: skip
+    return "  ".join(numbers).rstrip()

@@ -1,0 +1,50 @@
+"""The `capacity`, `pools` and `retries` parts of a scenario file: what calls compete for, and clients that try again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sim.scenario.spec import Span, Spec
+from sim.units import Duration, Share
+
+
+class Scaling(Spec):
+    """Replicas that follow the load: at the edge of a tick ceil(replicas * busy / target) are wanted, from least to most."""
+
+    least: int = Field(1, ge=1, description="never fewer replicas")
+    most: int = Field(ge=1, le=100_000, description="never more replicas")
+    target: Share = Field(0.7, gt=0, description="share of the servers' time in use that is aimed at")
+    cold_start: Span = Field(0.0, description="how long a new replica takes to be ready")
+    cool_down: Span = Field(0.0, description="how long after a change none is taken away; a whole number of ticks")
+
+
+class Servers(Spec):
+    """Servers with one queue in front of them, first come first served."""
+
+    replicas: int = Field(ge=1, le=100_000, description="how many there are, to begin with")
+    concurrency: int = Field(1, ge=1, le=100_000, description="calls that one replica serves at once")
+    queue: int | None = Field(None, ge=0, description="calls that may wait, others are rejected; any number if left out")
+    timeout: Duration | None = Field(None, description="a client gives up this long after its call came; never if left out")
+    scaling: Scaling | None = Field(None, description="replicas that follow the load; always as many if left out")
+
+
+class PoolSpec(Servers):
+    """Servers that several arms share, for live and mirrored calls."""
+
+    arms: tuple[str, ...] = Field(min_length=1, description="whose calls they serve; an arm is in one pool at most")
+
+
+End = Literal["error", "timeout", "rejection"]
+
+
+class Retries(Spec):
+    """Clients that try again; the n-th back-off is backoff * factor^(n - 1), at most `longest`, times 1 - jitter * uniform."""
+
+    attempts: int = Field(3, ge=2, le=10, description="calls that a request makes at most, the first included")
+    on: tuple[End, ...] | None = Field(None, min_length=1, description="after which ends of a call; all if left out")
+    backoff: Duration = Field("100ms", validate_default=True, description="how long a client waits before the second attempt")
+    factor: float = Field(2.0, ge=1, le=100, description="by which each wait is longer than the one before")
+    longest: Duration | None = Field(None, description="no wait is longer; no limit if left out")
+    jitter: Share = Field(0.5, description="share of a wait that is random")

@@ -1,0 +1,171 @@
+"""Rules between the keys of a scenario that say how its world is: users, capacity, retries, timeline, telemetry, router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sim.errors import Problem
+from sim.policy.guardrails import BUILT_IN
+from sim.scenario.capacity import Servers
+from sim.scenario.schema import Scenario
+from sim.scenario.timeline import Drift, Event, Leak, Novelty, Outage
+from sim.units import format_duration, format_share
+
+MOST_SERVERS = 1_000_000
+
+
+def world_problems(scenario: Scenario) -> Iterator[Problem]:
+    """What is wrong with the world, as far as that can be seen without the registry."""
+    yield from _delays(scenario)
+    yield from _segments(scenario)
+    yield from _pools(scenario)
+    yield from _retries(scenario)
+    for index, event in enumerate(scenario.timeline):
+        yield from _event(scenario, event, f"timeline[{index}]")
+    yield from _span(scenario, scenario.telemetry.lag, "telemetry.lag")
+    if scenario.telemetry.lag >= scenario.horizon:
+        yield Problem(_within(scenario, scenario.telemetry.lag), path="telemetry.lag")
+    for arm in scenario.router.misrouted:
+        yield from _known(arm, scenario.arms[1:], "challenger", f"router.misrouted.{arm}")
+
+
+def _delays(scenario: Scenario) -> Iterator[Problem]:
+    for index, metric in enumerate(scenario.metrics):
+        if metric.delay is not None and metric.name in BUILT_IN:
+            yield Problem(
+                f"is for what users do after an answer; {metric.name} is known as soon as a call ends",
+                path=f"metrics[{index}].delay",
+            )
+
+
+def _segments(scenario: Scenario) -> Iterator[Problem]:
+    names = [segment.name for segment in scenario.segments]
+    outcomes = _outcomes(scenario)
+    for index, segment in enumerate(scenario.segments):
+        path = f"segments[{index}]"
+        if segment.name in names[:index]:
+            yield Problem(f"two segments are called {segment.name!r}", path=f"{path}.name")
+        for metric in segment.relative:
+            yield from _outcome(metric, outcomes, f"{path}.relative.{metric}")
+    total = sum(segment.share for segment in scenario.segments)
+    if names and abs(total - 1) > 1e-9:
+        yield Problem(f"shares must sum to 100%, got {total:.4%}", path="segments")
+
+
+def _pools(scenario: Scenario) -> Iterator[Problem]:
+    taken: dict[str, str] = {}
+    for arm, servers in scenario.capacity.items():
+        yield from _known(arm, scenario.arms, "arm", f"capacity.{arm}")
+        yield from _servers(scenario, servers, f"capacity.{arm}")
+        taken[arm] = "capacity"
+    for name, pool in scenario.pools.items():
+        if name in scenario.capacity:
+            yield Problem(f"capacity names a pool {name!r} already", path=f"pools.{name}")
+        yield from _servers(scenario, pool, f"pools.{name}")
+        for index, arm in enumerate(pool.arms):
+            path = f"pools.{name}.arms[{index}]"
+            yield from _known(arm, scenario.arms, "arm", path)
+            if arm in taken:
+                yield Problem(f"{arm} has servers in {taken[arm]} already; an arm is in one pool at most", path=path)
+            taken[arm] = f"pools.{name}"
+
+
+def _servers(scenario: Scenario, servers: Servers, path: str) -> Iterator[Problem]:
+    scaling = servers.scaling
+    most = servers.concurrency * max(servers.replicas, scaling.most if scaling else 0)
+    if most > MOST_SERVERS:
+        yield Problem(f"at most {MOST_SERVERS:,} calls can be served at once, got {most:,}", path=f"{path}.replicas")
+    if scaling is None:
+        return
+    if scaling.least > scaling.most:
+        yield Problem(f"must not exceed most, got least {scaling.least} and most {scaling.most}", path=f"{path}.scaling.least")
+    elif not scaling.least <= servers.replicas <= scaling.most:
+        rule = f"must lie within least and most of scaling, {scaling.least} to {scaling.most}"
+        yield Problem(f"{rule}, got {servers.replicas}", path=f"{path}.replicas")
+    yield from _span(scenario, scaling.cool_down, f"{path}.scaling.cool_down")
+
+
+def _retries(scenario: Scenario) -> Iterator[Problem]:
+    retries = scenario.retries
+    if retries is None:
+        return
+    if retries.longest is not None and retries.longest < retries.backoff:
+        longest, backoff = format_duration(retries.longest), format_duration(retries.backoff)
+        yield Problem(f"must not be below backoff, got longest {longest} and backoff {backoff}", path="retries.longest")
+    pools: list[Servers] = [*scenario.capacity.values(), *scenario.pools.values()]
+    possible = {
+        "error": True,
+        "timeout": any(pool.timeout is not None for pool in pools),
+        "rejection": any(pool.queue is not None for pool in pools),
+    }
+    missing = {"timeout": "no pool has a timeout", "rejection": "no pool has a limit to its queue"}
+    for index, end in enumerate(retries.on or ()):
+        path = f"retries.on[{index}]"
+        if end in (retries.on or ())[:index]:
+            yield Problem(f"{end} is listed twice", path=path)
+        if not possible[end]:
+            yield Problem(f"{end} never happens: {missing[end]}", path=path)
+
+
+def _event(scenario: Scenario, event: Event, path: str) -> Iterator[Problem]:
+    if isinstance(event, Outage):
+        yield from _outage(scenario, event, path)
+    else:
+        yield from _known(event.arm, scenario.arms, "arm", f"{path}.arm")
+    if isinstance(event, Novelty):
+        yield from _outcome(event.metric, _outcomes(scenario), f"{path}.metric")
+        return
+    if isinstance(event, Drift):
+        yield from _drift(scenario, event, path)
+    yield from _span(scenario, event.at, f"{path}.at")
+    if event.at >= scenario.horizon:
+        yield Problem(_within(scenario, event.at), path=f"{path}.at")
+    length, key = (event.restart, "restart") if isinstance(event, Leak) else (event.duration, "duration")
+    if length is not None:
+        yield from _span(scenario, length, f"{path}.{key}")
+
+
+def _drift(scenario: Scenario, drift: Drift, path: str) -> Iterator[Problem]:
+    if drift.metric not in ("latency", "error_rate"):
+        yield from _outcome(drift.metric, [*_outcomes(scenario), "latency", "error_rate"], f"{path}.metric")
+    if drift.metric == "error_rate" and not 0 <= drift.to <= 1:
+        rule = "for error_rate must be a share from 0% to 100% of calls that fail in addition"
+        yield Problem(f"{rule}, got {format_share(drift.to)}", path=f"{path}.to")
+
+
+def _outage(scenario: Scenario, outage: Outage, path: str) -> Iterator[Problem]:
+    pools: dict[str, Servers] = {**scenario.capacity, **scenario.pools}
+    yield from _known(outage.pool, list(pools), "pool", f"{path}.pool")
+    if outage.pool in pools:
+        pool = pools[outage.pool]
+        most = max(pool.replicas, pool.scaling.most if pool.scaling else 0)
+        if outage.replicas > most:
+            yield Problem(f"{outage.pool} never has more than {most}, got {outage.replicas}", path=f"{path}.replicas")
+
+
+def _outcomes(scenario: Scenario) -> list[str]:
+    return [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN]
+
+
+def _outcome(metric: str, there: list[str], path: str) -> Iterator[Problem]:
+    if metric in BUILT_IN and metric not in there:
+        yield Problem(f"{metric} cannot be varied here; there are {', '.join(there) or 'none'}", path=path)
+    else:
+        yield from _known(metric, there, "metric", path)
+
+
+def _known(name: str, there: Iterable[str], what: str, path: str) -> Iterator[Problem]:
+    names = list(there)
+    if name not in names:
+        yield Problem(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", path=path)
+
+
+def _span(scenario: Scenario, length_s: float, path: str) -> Iterator[Problem]:
+    ticks = length_s / scenario.tick
+    if abs(ticks - round(ticks)) > 1e-9 * max(ticks, 1.0):
+        rule = f"must be a whole number of ticks of {format_duration(scenario.tick)}"
+        yield Problem(f"{rule}, got {format_duration(length_s)}", path=path)
+
+
+def _within(scenario: Scenario, at_s: float) -> str:
+    return f"must lie within the horizon of {format_duration(scenario.horizon)}, got {format_duration(at_s)}"

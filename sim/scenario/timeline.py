@@ -1,0 +1,94 @@
+"""The `timeline`, `telemetry` and `router` parts of a scenario file: what changes and what goes wrong on the way.
+
+All of it is constant within a tick: what varies within one takes its mean over the tick.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.scenario.spec import Span, Spec
+from sim.units import Duration, Effect, Share
+
+
+class Drift(Spec):
+    """A metric of an arm moves in a straight line, and stays where it has come to. Verdicts are judged by where that is."""
+
+    kind: Literal["drift"] = "drift"
+    arm: str = Field(description="whose metric")
+    metric: str = Field(description="an outcome of the models, latency or error_rate")
+    at: Span = Field(0.0, description="when it begins")
+    duration: Duration | None = Field(None, description="how long it takes; at once if left out")
+    to: Effect = Field(
+        description="relative change of a mean or of latency; for error_rate the share of calls that fail in addition"
+    )
+
+
+class Novelty(Spec):
+    """Users' first reaction to an arm, which wears off: a factor of 1 + effect * 2^(-time / half_life). Verdicts ignore it."""
+
+    kind: Literal["novelty"] = "novelty"
+    arm: str = Field(description="whose metric")
+    metric: str = Field(description="an outcome of the models")
+    effect: Effect = Field(description="relative change of the metric's mean at the start of the run")
+    half_life: Duration = Field(description="time in which half of it wears off")
+
+
+class ErrorSpike(Spec):
+    """Some calls of an arm fail that would not have."""
+
+    kind: Literal["errors"] = "errors"
+    arm: str = Field(description="whose calls")
+    at: Span = Field(description="when it begins")
+    duration: Duration = Field(description="how long it lasts")
+    rate: Share = Field(gt=0, description="share of calls that fail in addition")
+
+
+class Slowdown(Spec):
+    """Calls of an arm take longer."""
+
+    kind: Literal["slowdown"] = "slowdown"
+    arm: str = Field(description="whose calls")
+    at: Span = Field(description="when it begins")
+    duration: Duration = Field(description="how long it lasts")
+    factor: float = Field(gt=0, le=1_000_000, description="what latencies are multiplied by")
+
+
+class Leak(Spec):
+    """An arm gets slower and slower, until it is restarted and the leak begins again."""
+
+    kind: Literal["leak"] = "leak"
+    arm: str = Field(description="whose calls")
+    at: Span = Field(0.0, description="when it begins")
+    per_hour: Effect = Field(gt=0, description="by how much of the latency without a leak it grows in an hour")
+    restart: Duration | None = Field(None, description="time between restarts; never if left out")
+
+
+class Outage(Spec):
+    """Replicas of a pool are down."""
+
+    kind: Literal["outage"] = "outage"
+    pool: str = Field(description="a pool, or an arm that has `capacity`")
+    at: Span = Field(description="when it begins")
+    duration: Duration = Field(description="how long it lasts")
+    replicas: int = Field(1, ge=1, description="how many are down")
+
+
+Event = Annotated[Drift | Novelty | ErrorSpike | Slowdown | Leak | Outage, Field(discriminator="kind")]
+
+
+class TelemetrySpec(Spec):
+    """How well monitoring sees."""
+
+    lag: Span = Field(0.0, description="how far it is behind; a whole number of ticks")
+    loss: Share = Field(0.0, lt=1, description="share of calls that it never sees")
+
+
+class RouterSpec(Spec):
+    """What is wrong with the router."""
+
+    misrouted: dict[str, Share] = Field(
+        default_factory=dict, description="by challenger: share of the requests meant for it that go to the champion instead"
+    )

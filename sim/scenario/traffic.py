@@ -1,0 +1,137 @@
+"""The `traffic` part of a scenario file: how many requests arrive, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from sim.errors import Problem
+from sim.scenario.spec import Span, Spec
+from sim.units import Clock, Duration, Rate, Share, format_duration
+
+MOST_BURSTS = 50_000
+SHORTEST_S = 0.001
+
+Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
+
+
+class Daily(Spec):
+    """A sine over the day: rate times 1 + amplitude * cos(2 pi (time - peak) / day)."""
+
+    peak: Clock = Field(description="time of day of the most traffic")
+    amplitude: Share = Field(description="how far above and below the mean the rate swings")
+
+
+class BurstsSpec(Spec):
+    """Calm and bursts in turn, at random times of their own in every replication: a Markov-modulated process.
+
+    Both last exponentially long, and a run may start in either. `rate` is the mean over both.
+    """
+
+    factor: Factor = Field(description="how many times the rate of calm a burst has")
+    every: Duration = Field(description="mean length of calm")
+    duration: Duration = Field(description="mean length of a burst")
+
+
+class FlashCrowd(Spec):
+    """Many requests at a known time, on top of `rate`: it rises in a line, stays, and falls in a line.
+
+    What several of them add is summed.
+    """
+
+    at: Span = Field(description="when it starts, from the start of the run")
+    factor: Factor = Field(description="how many times the usual rate there is at its height")
+    rise: Span = Field(0.0, description="how long it rises")
+    duration: Span = Field(description="how long it stays at its height")
+    decay: Span = Field(0.0, description="how long it falls")
+
+
+class TraceSpec(Spec):
+    """Recorded traffic: the times of requests, or how many there were in each interval.
+
+    Between two recorded times the intensity is even. Timestamps with `arrivals: regular` and without `rate` are played as they
+    were recorded, to the nanosecond, in every replication.
+    """
+
+    file: str = Field(min_length=1, description="a CSV or Parquet file, relative to the scenario file")
+    time: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the requests' times, which must not decrease: ISO datetimes, of which the first is the start "
+        "of the run, or seconds since the start of the run",
+    )
+    count: str | None = Field(None, min_length=1, description="column of how many requests there were in each interval")
+    interval: Duration | None = Field(None, description="for `count`: how long the interval of a row is")
+    repeat: bool = Field(False, description="whether to start again where the horizon is longer")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TraceSpec:
+        if (self.time is None) == (self.count is None):
+            said = "neither" if self.time is None else "both"
+            raise ValueError(f"needs exactly one of time and count; got {said}")
+        if self.count is not None and self.interval is None:
+            raise ValueError(f"needs the interval of a row with count; got count {self.count!r} alone")
+        if self.time is not None and self.interval is not None:
+            raise ValueError(f"interval is for count; got it with time {self.time!r}")
+        return self
+
+
+class Traffic(Spec):
+    """How many requests arrive, and when. The rate is constant within a tick but for bursts and traces."""
+
+    rate: Rate | None = Field(
+        None, description="mean rate of live requests; required without a trace, and what a trace is scaled to"
+    )
+    arrivals: Literal["poisson", "regular"] = Field(
+        "poisson",
+        description="regular: evenly spaced, closer where the rate is higher, and shifted by a random part of the spacing "
+        "in every replication",
+    )
+    daily: Daily | None = Field(None, description="variation over the day")
+    weekly: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
+        None, min_length=7, max_length=7, description="one factor a day of the week; day 1 is the first day of the run"
+    )
+    start: Clock = Field(0.0, validate_default=False, description="time of day at which the run starts")
+    bursts: BurstsSpec | None = Field(None, description="random bursts")
+    flash_crowds: tuple[FlashCrowd, ...] = Field((), description="crowds at known times")
+    trace: TraceSpec | None = Field(
+        None, description="recorded traffic, in place of daily, weekly, start, bursts and flash_crowds"
+    )
+
+    @model_validator(mode="after")
+    def _some_traffic(self) -> Traffic:
+        if self.rate is None and self.trace is None:
+            raise ValueError("needs a rate, such as 40/s, or a trace; got neither")
+        return self
+
+
+def traffic_problems(traffic: Traffic, horizon_s: float) -> Iterator[Problem]:
+    """What is wrong between the keys of `traffic`, or with the horizon."""
+    if traffic.weekly is not None and sum(traffic.weekly) == 0:
+        yield Problem("at least one day must have traffic, got seven zeros", path="traffic.weekly")
+    for index, crowd in enumerate(traffic.flash_crowds):
+        path = f"traffic.flash_crowds[{index}]"
+        if crowd.at >= horizon_s:
+            at, horizon = format_duration(crowd.at), format_duration(horizon_s)
+            yield Problem(f"must lie within the horizon of {horizon}, got {at}", path=f"{path}.at")
+        if crowd.rise + crowd.duration + crowd.decay == 0:
+            yield Problem("a crowd must last for some time, got a rise, duration and decay of 0s", path=f"{path}.duration")
+    if traffic.bursts is not None:
+        yield from _burst_problems(traffic.bursts, horizon_s)
+    if traffic.trace is not None:
+        for key in ("daily", "weekly", "start", "bursts", "flash_crowds"):
+            if getattr(traffic, key):
+                yield Problem("cannot be given with a trace, which says when requests arrive", path=f"traffic.{key}")
+
+
+def _burst_problems(bursts: BurstsSpec, horizon_s: float) -> Iterator[Problem]:
+    for key in ("every", "duration"):
+        length_s = getattr(bursts, key)
+        if length_s < SHORTEST_S:
+            yield Problem(f"must be at least 1ms, got {format_duration(length_s)}", path=f"traffic.bursts.{key}")
+    count = horizon_s / (bursts.every + bursts.duration)
+    if count > MOST_BURSTS:
+        found = f"got {format_duration(bursts.every)}, which makes {count:,.0f}"
+        yield Problem(f"must leave at most {MOST_BURSTS:,} bursts in the horizon, {found}", path="traffic.bursts.every")

@@ -1,0 +1,47 @@
+"""The `users` and `segments` parts of a scenario file: who sends the requests."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sim.scenario.spec import Spec
+from sim.units import Effect, Share
+
+
+class ParetoActivity(Spec):
+    """Few users send most requests: how often a user comes is Pareto distributed."""
+
+    pareto: float = Field(ge=0.1, le=100, description="the tail index; the smaller, the more unequal")
+
+
+class LogNormalActivity(Spec):
+    """How often a user comes is log-normally distributed."""
+
+    lognormal: float = Field(gt=0, le=10, description="standard deviation of the logarithm; the larger, the more unequal")
+
+
+class Users(Spec):
+    """A population of users who come back; without it every request is a user of its own."""
+
+    count: int = Field(ge=1, le=5_000_000, description="how many there are")
+    activity: Literal["even"] | ParetoActivity | LogNormalActivity = Field(
+        "even", description="how often they come, relative to each other"
+    )
+    assignment: Literal["sticky", "request"] = Field(
+        "sticky", description="sticky: a user keeps the arm, by hash; request: every request is assigned on its own"
+    )
+    similarity: Share = Field(0.0, description="correlation between the outcomes of two requests of one user, in every metric")
+
+
+class SegmentSpec(Spec):
+    """A kind of users, or of requests where there are no users."""
+
+    name: str = Field(min_length=1, max_length=64, description="what it is called")
+    share: Share = Field(gt=0, description="share of users; all shares sum to 100%")
+    relative: dict[str, Effect] = Field(
+        default_factory=dict,
+        description="by metric: its mean here, relative to where nothing is said; the mean over all segments stays what the "
+        "models registered",
+    )

@@ -1,0 +1,72 @@
+"""Betting that one arm is better than another: a test of bounded outcomes that holds at every look and every size.
+
+A batch is what arrives between two looks. Bets on it are fixed by the batches before it; its outcomes, between 0 and 1,
+must be independent given the past, and the sizes of its arms must not depend on them. Which arm gets how much may
+depend on the past: the test holds under adaptive allocation.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sim.stats.checks import require
+from sim.stats.moments import Floats, non_negative
+
+# Outcomes of the common mean that each arm's estimate starts with, so that the first bets are careful.
+CAUTION = 50.0
+
+
+def capital_step(
+    seen_n0: ArrayLike,
+    seen_total0: ArrayLike,
+    seen_n1: ArrayLike,
+    seen_total1: ArrayLike,
+    n0: ArrayLike,
+    total0: ArrayLike,
+    n1: ArrayLike,
+    total1: ArrayLike,
+) -> tuple[Floats, Floats]:
+    """What one batch adds to the log capitals of betting that arm 1 is better than arm 0, and that it is worse.
+
+    The first four arguments are counts and sums over all earlier batches, the others those of this batch; all broadcast
+    together. Start with log capital 0 and add up. Rejecting *arm 1 is no better* when the first reaches log(1/α), at any
+    time, errs with probability at most α; two-sided, either must reach log(2/α). Growth is best for binary outcomes;
+    outcomes of little spread are better served by `betting.empirical_bernstein`.
+
+    Raises `InputError` for sums that outcomes in [0, 1] cannot have.
+
+    Source: Turner, Ly & Grünwald, Generic E-variables for exact sequential k-sample tests that allow for optional
+    stopping, J. Statistical Planning and Inference 230 (2024), Theorem 1: the likelihood ratio of means (μ₀, μ₁) against
+    their average, weighted by the batch's sizes; here of the estimates so far, where they say better (or worse), which
+    makes it valid for μ₁ ≤ μ₀, and with outcomes in [0, 1] as exponents, which only lowers it.
+
+    >>> better, worse = capital_step(1000, 100, 1000, 150, 100, 10, 100, 15)
+    >>> better.round(3), worse.round(3)
+    (np.float64(0.573), np.float64(0.0))
+    """
+    seen0, sums0 = _sums("seen_n0", seen_n0, "seen_total0", seen_total0)
+    seen1, sums1 = _sums("seen_n1", seen_n1, "seen_total1", seen_total1)
+    count0, hits0 = _sums("n0", n0, "total0", total0)
+    count1, hits1 = _sums("n1", n1, "total1", total1)
+    common = (sums0 + sums1 + 0.5) / (seen0 + seen1 + 1)
+    mean0 = (sums0 + CAUTION * common) / (seen0 + CAUTION)
+    mean1 = (sums1 + CAUTION * common) / (seen1 + CAUTION)
+    count = np.maximum(count0 + count1, 1.0)
+    average = (count0 * mean0 + count1 * mean1) / count
+    average = np.where(count0 + count1 > 0, average, common)
+    growth = _likelihood(hits0, count0, mean0, average) + _likelihood(hits1, count1, mean1, average)
+    return np.where(mean1 > mean0, growth, 0.0), np.where(mean1 < mean0, growth, 0.0)
+
+
+def _likelihood(hits: Floats, count: Floats, mean: Floats, average: Floats) -> Floats:
+    return np.asarray(hits * np.log(mean / average) + (count - hits) * np.log((1 - mean) / (1 - average)))
+
+
+def _sums(name_n: str, n: ArrayLike, name: str, total: ArrayLike) -> tuple[Floats, Floats]:
+    count, sums = np.broadcast_arrays(non_negative(name_n, n), non_negative(name, total))
+    over = sums > count * (1 + 1e-9) + 1e-9
+    if over.any():
+        rule = f"must not exceed {name_n} ({count[over].ravel()[0]}), as outcomes lie between 0 and 1"
+        require(False, name, rule, sums[over].ravel()[0])
+    return count, np.minimum(sums, count)

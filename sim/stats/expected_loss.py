@@ -1,0 +1,112 @@
+"""Expected loss of choosing an arm, under independent posteriors.
+
+The loss of choosing arm k is how much better the best arm is: E[max_j θ_j − θ_k] = ∫ F_k (1 − Π_{j≠k} F_j) dθ, an integral of
+what is nowhere negative, so that a small loss keeps its digits. It is taken over the panels of `posterior`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, ndtr
+
+from sim.stats.posterior import (
+    WEIGHTS,
+    Bools,
+    Floats,
+    beta_panels,
+    beta_parameter,
+    competing,
+    distribution,
+    normal_panels,
+    numbers,
+    over_panels,
+    paired_rows,
+    spreads,
+    weighted,
+)
+
+
+def expected_loss_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | None = None) -> Floats:
+    """Expected loss of choosing each arm, (r, K), under independent normal posteriors, in the unit of `mean`.
+
+    `mean` and `sd` are (r, K). `among` (r, K) says which arms compete (default: all); the others have an infinite loss. Closed
+    form for two arms; for more within 0.2% where it exceeds a thousandth of the largest sd (measured).
+
+    Raises `InputError` for a negative or undefined sd, or shapes other than (r, K).
+
+    Source: Stucchio, Bayesian A/B Testing at VWO (2015), §5; for two arms E[(θ₁ − θ₀)⁺] = s·φ(z) + d·Φ(z), z = d/s.
+
+    >>> expected_loss_normal([[0.0, 1.0]], [[0.6, 0.8]]).round(4)
+    array([[1.0833, 0.0833]])
+    """
+    means, spread = paired_rows("sd", numbers("mean", mean), spreads(sd))
+    compete = competing(among, means)
+    if means.shape[1] == 2:
+        ahead = means[:, ::-1] - means
+        scale = np.hypot(spread[:, :1], spread[:, 1:])
+        safe = np.where(scale > 0, scale, 1.0)
+        z = ahead / safe
+        density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+        loss = np.where(scale > 0, np.maximum(safe * density + ahead * ndtr(z), 0.0), np.maximum(ahead, 0.0))
+        return _chosen(np.where(compete[:, ::-1], loss, 0.0), compete)
+    return _chosen(_from_best(over_panels(*normal_panels(means, spread), compete, _normal_loss), means, compete), compete)
+
+
+def expected_loss_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | None = None) -> Floats:
+    """Expected loss of choosing each arm, (r, K), under independent Beta posteriors, as a difference of rates.
+
+    `alpha` and `beta` are (r, K), prior plus counts: from 0.01 to 1e12. `among` (r, K) says which arms compete (default: all);
+    the others have an infinite loss. Within 0.2% where it exceeds a thousandth of the largest sd and all parameters are at
+    least 1 (measured).
+
+    Raises `InputError` for parameters outside those limits or shapes other than (r, K).
+
+    Source: Stucchio, Bayesian A/B Testing at VWO (2015), §5.
+
+    >>> expected_loss_beta([[1, 1]], [[1, 1]]).round(4)      # E|x − y| / 2 of two uniforms = 1/6
+    array([[0.1667, 0.1667]])
+    """
+    a, b = paired_rows("beta", beta_parameter("alpha", alpha), beta_parameter("beta", beta))
+    compete = competing(among, a)
+    return _chosen(_from_best(over_panels(*beta_panels(a, b), compete, _beta_loss), a / (a + b), compete), compete)
+
+
+def _normal_loss(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Floats:
+    return _loss(mass, np.broadcast_to(half, nodes.shape), among)
+
+
+def _beta_loss(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Floats:
+    rate = expit(nodes)
+    return _loss(mass, half * rate * (1 - rate), among)
+
+
+def _loss(mass: Floats, step: Floats, among: Bools) -> Floats:
+    """(r, K) the integral; `step` (N, panels, r) is what a node stands for in the unit of the loss, but for its weight."""
+    below, _ = distribution(mass)
+    beaten = below if among.all() else np.where(among.T[:, None], below, 1.0)
+    loss = np.empty(among.shape)
+    for arm in range(among.shape[1]):
+        others = np.ones_like(step)
+        for other in range(among.shape[1]):
+            if other != arm:
+                others = others * beaten[:, other]
+        # A sum over panels in order: the bits must not depend on how many rows there are.
+        loss[:, arm] = np.cumsum(weighted(WEIGHTS, step * below[:, arm] * (1 - others)), axis=0)[-1]
+    return np.maximum(loss, 0.0)
+
+
+def _from_best(loss: Floats, means: Floats, among: Bools) -> Floats:
+    """The loss of the arm with the best mean, and of the others that and how far they are behind.
+
+    Arms far apart leave a wide gap between their panels, in which the integral of the best arm is 0, and that of others is not.
+    """
+    best = np.where(among, means, -np.inf).argmax(axis=1)[:, None]
+    least, most = (np.take_along_axis(values, best, axis=1) for values in (loss, means))
+    return np.asarray(least + np.maximum(most - means, 0.0))
+
+
+def _chosen(loss: Floats, among: Bools) -> Floats:
+    return np.where(among, loss, np.inf)

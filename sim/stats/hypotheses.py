@@ -1,0 +1,66 @@
+"""Tests against a margin: not worse by more than that, or equal to within it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from sim.stats.checks import require, require_positive
+from sim.stats.tests import Alternative, Floats, TestResult, tail
+
+Direction = Literal["increase", "decrease"]
+
+
+def against(result: TestResult, null: float, alternative: Alternative = "two-sided") -> Floats:
+    """P-values of effect = `null`, for every test of a `two_sample` result with unpooled variances.
+
+    A pooled variance is that of equal means: do not take it to a null other than 0. 1 where nothing is known.
+
+    >>> from sim.stats.tests import two_sample
+    >>> against(two_sample("z_unpooled", 1000, 100, 100, 1000, 90, 90), -0.03, "greater").round(4)
+    np.float64(0.0636)
+    """
+    known = np.isfinite(result.standard_error) & (result.standard_error > 0)
+    distance = np.where(known, (result.effect - null) / np.where(known, result.standard_error, 1.0), 0.0)
+    return np.where(known, tail(distance, result.degrees_of_freedom, alternative), 1.0)
+
+
+def non_inferiority(result: TestResult, margin: float, direction: Direction = "increase") -> Floats:
+    """P-values of *worse by `margin` or more*; small ones show that arm 1 is not inferior.
+
+    `margin` is positive, in the unit of the effect; `direction` is that in which the metric improves.
+
+    Raises `InputError` for a margin that is not positive and an unknown direction.
+
+    Source: Blackwelder, Controlled Clinical Trials 3 (1982); Wellek, Testing Statistical Hypotheses of
+    Equivalence and Noninferiority (2010), ch. 2.
+
+    >>> from sim.stats.tests import two_sample
+    >>> non_inferiority(two_sample("z_unpooled", 1000, 100, 100, 1000, 90, 90), 0.03).round(4)
+    np.float64(0.0636)
+    """
+    _require_margin(margin, direction)
+    return against(result, -margin, "greater") if direction == "increase" else against(result, margin, "less")
+
+
+def equivalence(result: TestResult, margin: float) -> Floats:
+    """P-values of *different by `margin` or more*, by two one-sided tests (TOST); the larger of the two.
+
+    At level α this is to find the 1 − 2α confidence interval within the margins.
+
+    Raises `InputError` for a margin that is not positive.
+
+    Source: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987).
+
+    >>> from sim.stats.tests import two_sample
+    >>> equivalence(two_sample("z_unpooled", 10000, 1000, 1000, 10000, 990, 990), 0.01).round(4)
+    np.float64(0.0167)
+    """
+    _require_margin(margin, "increase")
+    return np.maximum(against(result, -margin, "greater"), against(result, margin, "less"))
+
+
+def _require_margin(margin: float, direction: str) -> None:
+    require_positive("margin", margin)
+    require(direction in ("increase", "decrease"), "direction", "must be increase or decrease", direction)

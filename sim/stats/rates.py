@@ -1,0 +1,67 @@
+"""Sequential test that the rate of an event is higher in one arm than in another."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sim.stats.checks import require, require_positive
+from sim.stats.moments import Floats, non_negative, positive
+
+# Alternatives that the test is spread over: from a rise that takes long to be seen to one that is seen at once.
+MULTIPLES = np.geomspace(1.1, 32.0, 16)
+
+
+def log_ratios(
+    events0: ArrayLike,
+    units0: ArrayLike,
+    events1: ArrayLike,
+    units1: ArrayLike,
+    *,
+    multiples: ArrayLike = MULTIPLES,
+    null: float = 1.0,
+) -> Floats:
+    """Log likelihood ratios (..., G) of a batch of events: arm 1's rate is `null` · multiples[g] times arm 0's, against `null`.
+
+    Given that an event happened, it is arm 1's with probability p·ρ / (1 + p·(ρ − 1)), where ρ is the ratio of the rates and p
+    arm 1's share of the units. So a batch with e₁ of e events in arm 1 has the log ratio e₁·log(m) − e·log((1 + p·(m·ρ₀ − 1)) /
+    (1 + p·(ρ₀ − 1))). Inputs are counts and broadcast together; 0 where there is no event or an arm has no units. Log ratios of
+    batches add up, whatever the shares and the level of the rates in each.
+
+    Each ratio is a supermartingale of mean at most 1 where arm 1's rate is no more than `null` times arm 0's: exactly 1 for
+    Poisson events at the boundary, and less for binomial ones, since E[aˣ] = (1 + q(a − 1))ⁿ ≤ exp(nq(a − 1)). So is their
+    average, whose logarithm `log_mixture` gives.
+
+    Raises `InputError` for negative counts, multiples that do not exceed 1, or a null that is not positive.
+
+    Source: Lindon, Sanden & Shirikian, Rapid Regression Detection in Software Deployments through Sequential Testing, KDD
+    (2022), §4, with a discrete, one-sided mixture (Robbins, Annals of Mathematical Statistics 41 (1970)) in place of its
+    conjugate one.
+
+    >>> log_ratios([10, 0], [1000, 0], [20, 0], [1000, 0], multiples=[2.0]).round(3)
+    array([[1.699],
+           [0.   ]])
+    """
+    require_positive("null", null)
+    multiple = positive("multiples", multiples)
+    if (multiple <= 1).any():
+        require(False, "multiples", "must exceed 1", multiple[multiple <= 1][0])
+    events, other = non_negative("events1", events1), non_negative("events0", events0)
+    n1, n0 = non_negative("units1", units1), non_negative("units0", units0)
+    both = (n0 > 0) & (n1 > 0)
+    share = np.where(both, n1 / np.maximum(n0 + n1, 1.0), 0.0)[..., None]
+    grown = np.log1p(share * (multiple * null - 1)) - np.log1p(share * (null - 1))
+    ratios = events[..., None] * np.log(multiple) - (events + other)[..., None] * grown
+    return np.where(both[..., None], ratios, 0.0)
+
+
+def log_mixture(log_ratio: Floats) -> Floats:
+    """Logarithm of the average of ratios over the last axis: the evidence that the rate rose.
+
+    Where it did not, it *ever* reaches log(1/α) with probability at most α.
+
+    >>> log_mixture(np.log([[1.0, 3.0], [1.0, 1.0]])).round(3)
+    array([0.693, 0.   ])
+    """
+    most = log_ratio.max(axis=-1, keepdims=True)
+    return np.asarray(most[..., 0] + np.log(np.exp(log_ratio - most).mean(axis=-1)))

@@ -1,0 +1,37 @@
+"""Compiled by Numba where it is there, plain Python where it is not: one source for both, with the same bits.
+
+Nothing imports this module but what plays event by event: Numba takes a third of a second to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+missing: str | None = None
+"""Why nothing is compiled, or None where it is."""
+
+try:
+    import numba
+except Exception as error:  # An unsupported platform fails in more ways than ImportError.
+    missing = f"{type(error).__name__}: {error}"
+
+# 64-bit words that wrap around: typed ones where compiled, Python's integers, masked, where not.
+word: Any = int if missing else np.uint64
+integer: Any = int if missing else np.int64
+
+
+def compiled(function: F) -> F:
+    """Compile a function and keep the machine code on disk, so that the next start costs no compilation."""
+    if missing:
+        return function
+    try:
+        made: Any = numba.njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        # No folder can be written: compile for this process only.
+        made = numba.njit(error_model="numpy")(function)
+    return cast(F, made)

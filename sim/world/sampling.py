@@ -1,0 +1,180 @@
+"""Draws as functions of a key: what a request gets is the same whenever, by whomever and in whichever order it is asked.
+
+Scalar functions for `sim.world.jit`. A key is a 64-bit word, as `sim.world.streams` makes them; one key is one draw.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sim.world import latency as latencies
+from sim.world.jit import compiled, integer, word
+
+_ALL = word(2**64 - 1)
+_GOLDEN = word(0x9E3779B97F4A7C15)
+_MIX_1 = word(0xBF58476D1CE4E5B9)
+_MIX_2 = word(0x94D049BB133111EB)
+_30, _27, _31, _11 = word(30), word(27), word(31), word(11)
+_TO_UNIT = 2.0**-53
+_NS = 1e9
+_LONGEST_NS = 2.0**62
+# How many draws a request can have of one stream: one an attempt.
+SLOTS = 16
+
+
+@compiled
+def at(key: Any, counter: Any) -> Any:
+    """The key number `counter` of a stream: `sim.world.streams.at`, one at a time."""
+    z = (word(key) + _GOLDEN * word(counter)) & _ALL
+    z = ((z ^ (z >> _30)) * _MIX_1) & _ALL
+    z = ((z ^ (z >> _27)) * _MIX_2) & _ALL
+    return z ^ (z >> _31)
+
+
+@compiled
+def unit(key: Any) -> Any:
+    """A uniform in the open interval (0, 1).
+
+    >>> from sim.world.streams import keys, uniforms
+    >>> key = keys(7, [0], "x")
+    >>> bool(unit(key[0]) == uniforms(key)[0])
+    True
+    """
+    return (float(integer(word(key) >> _11)) + 0.5) * _TO_UNIT
+
+
+@compiled
+def exponential(key: Any) -> Any:
+    """Standard exponential, by inversion."""
+    return -math.log(unit(key))
+
+
+@compiled
+def normal(key: Any) -> Any:
+    """Standard normal (Box & Muller 1958)."""
+    return math.sqrt(-2.0 * math.log(unit(key))) * math.cos(2.0 * math.pi * unit(at(key, 1)))
+
+
+@compiled
+def gamma(shape: Any, key: Any) -> Any:
+    """Standard gamma (Marsaglia & Tsang 2000), with a boost below shape 1."""
+    boost = 1.0
+    if shape < 1.0:
+        boost = unit(at(key, 0)) ** (1.0 / shape)
+        shape = shape + 1.0
+    d = shape - 1.0 / 3.0
+    c = 1.0 / math.sqrt(9.0 * d)
+    attempt = 1
+    while True:
+        x = normal(at(key, attempt))
+        v = (1.0 + c * x) ** 3
+        if v > 0.0 and math.log(unit(at(key, attempt + 1))) < 0.5 * x * x + d - d * v + d * math.log(v):
+            return boost * d * v
+        attempt += 2
+
+
+# A distribution of times is a kind, two parameters, and for quantiles a table in `floats`: `size` levels from `first` on, then
+# as many values.
+NONE, LOGNORMAL, EXPONENTIAL, GAMMA, CONSTANT, QUANTILES, WEIBULL, PARETO = range(8)
+LAW = [("law", np.int64), ("a", np.float64), ("b", np.float64), ("first", np.int64), ("size", np.int64)]
+
+
+def law(distribution: latencies.Latency | None, floats: list[float]) -> tuple[int, float, float, int, int]:
+    """A distribution as `LAW` has it, its table added to `floats`; None is no time at all."""
+    first = len(floats)
+    match distribution:
+        case None:
+            return NONE, 0.0, 0.0, first, 0
+        case latencies.LogNormal():
+            return LOGNORMAL, distribution.mu, distribution.sigma, first, 0
+        case latencies.Exponential():
+            return EXPONENTIAL, distribution.mean_s, 0.0, first, 0
+        case latencies.Gamma():
+            return GAMMA, distribution.shape, distribution.scale_s, first, 0
+        case latencies.Constant():
+            return CONSTANT, distribution.mean_s, 0.0, first, 0
+        case latencies.Quantiles():
+            floats += [*distribution.levels, *distribution.values_s]
+            return QUANTILES, 0.0, 0.0, first, len(distribution.levels)
+        case latencies.Weibull():
+            return WEIBULL, distribution.shape, distribution.scale_s, first, 0
+        case latencies.Pareto():
+            return PARETO, distribution.tail, distribution.minimum_s, first, 0
+    raise TypeError(f"{type(distribution).__name__} cannot be drawn request by request")
+
+
+@compiled
+def parametric(kind: Any, a: Any, b: Any, key: Any) -> Any:
+    """A time in seconds from a distribution that has no table."""
+    if kind == EXPONENTIAL:
+        return a * exponential(key)
+    if kind == LOGNORMAL:
+        return math.exp(a + b * normal(key))
+    if kind == CONSTANT:
+        return a
+    if kind == GAMMA:
+        return b * gamma(a, key)
+    if kind == WEIBULL:
+        return b * exponential(key) ** (1.0 / a)
+    if kind == PARETO:
+        return b * math.exp(exponential(key) / a)
+    return 0.0
+
+
+@compiled
+def seconds(kind: Any, a: Any, b: Any, first: Any, size: Any, floats: Any, key: Any) -> Any:
+    """A time in seconds from any distribution."""
+    if kind != QUANTILES:
+        return parametric(kind, a, b, key)
+    u = unit(key)
+    low, high = first, first + size - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if floats[middle] <= u:
+            low = middle
+        else:
+            high = middle
+    part = (u - floats[low]) / (floats[high] - floats[low])
+    return floats[low + size] + part * (floats[high + size] - floats[low + size])
+
+
+@compiled
+def nanoseconds(time_s: Any, least: Any) -> Any:
+    """A time on the clock of the event engines, rounded once, half to even; at least `least`."""
+    return max(integer(np.rint(min(time_s * _NS, _LONGEST_NS))), integer(least))
+
+
+@compiled
+def spread(
+    poisson: Any, count: Any, key: Any, offset_ns: Any, level: Any, first: Any, last: Any, ahead: Any, gaps: Any, out: Any
+) -> None:
+    """Place `count` arrivals within a tick: out[:count], in nanoseconds from its edge, increasing.
+
+    Given their number, the arrivals of a Poisson process are uniform order statistics on the scale of cumulated intensity,
+    which are cumulated exponential gaps over their total; regular ones come `ahead`, `ahead` + 1, … on it. The pieces
+    first to last of (offset_ns, level) lead from that scale to time. gaps (count + 1,) is room to work.
+    """
+    total = 0.0
+    if poisson:
+        for j in range(count + 1):
+            gaps[j] = exponential(at(key, j))
+            total += gaps[j]
+    ratio = level[last] / total if poisson else 1.0
+    so_far = 0.0
+    piece = first - 1
+    rise = 0.0
+    latest = offset_ns[last] - 1
+    for j in range(count):
+        if poisson:
+            so_far += gaps[j]
+            reached = so_far * ratio
+        else:
+            reached = ahead + j
+        while piece < first or (piece + 1 < last and reached >= level[piece + 1]):
+            piece += 1
+            height = level[piece + 1] - level[piece]
+            rise = (offset_ns[piece + 1] - offset_ns[piece]) / height if height > 0.0 else 0.0
+        out[j] = min(offset_ns[piece] + integer((reached - level[piece]) * rise), latest)

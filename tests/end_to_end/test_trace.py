@@ -1,0 +1,136 @@
+"""`sim trace`, as a user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.cli import main
+from sim.engine.events import COLUMNS
+from sim.world.jit import missing
+
+BUSY = """\
+name: busy
+seed: 3
+replications: 4
+horizon: 5m
+tick: 30s
+traffic: {rate: 4/s}
+models:
+  - {arm: champion, uri: "models:/checkout-ranker@champion"}
+  - {arm: challenger, uri: "models:/checkout-ranker@challenger"}
+metrics:
+  - {name: conversion, role: primary, delay: {exponential: 30s}}
+capacity:
+  champion: {replicas: 2, concurrency: 1, queue: 1, timeout: 80ms}
+retries: {attempts: 3, on: [error, timeout, rejection], backoff: 100ms, factor: 2, longest: 10s, jitter: 50%}
+timeline:
+  - {kind: outage, pool: champion, at: 2m, duration: 1m, replicas: 1}
+policies:
+  - {name: ab, kind: ab, split: [50%, 50%], evidence: {kind: fixed_horizon, sample: 300}}
+  - {name: shadow, kind: shadow, mirror: 50%, duration: 2m, checks: [{metric: error_rate, max: 90%}]}
+"""
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Path:
+    file = tmp_path / "busy.yaml"
+    file.write_text(BUSY)
+    return file
+
+
+def trace(store: str, file: Path, *more: str) -> int:
+    return main(["trace", str(file), "--tracking-uri", store, "--reports", str(file.parent), *more])
+
+
+def test_both_engines_write_the_same_events(store: str, busy: Path, tmp_path: Path) -> None:
+    logs = []
+    for engine in ("simpy", "compiled") if not missing else ("simpy", "simpy"):
+        for policy in ("ab", "shadow"):
+            out = tmp_path / f"{engine}-{policy}.parquet"
+            assert trace(store, busy, "--policy", policy, "--replication", "2", "--engine", engine, "--out", str(out)) == 0
+            logs.append(pd.read_parquet(out))
+    for one, other in zip(logs[:2], logs[2:], strict=True):
+        pd.testing.assert_frame_equal(one, other)
+    ab, shadow = logs[:2]
+    assert tuple(ab.columns) == COLUMNS
+    assert ab["time_s"].is_monotonic_increasing
+    assert {"arrive", "start", "finish", "timeout", "reject", "retry", "feedback", "tick", "verdict"} <= set(ab["event"])
+    assert not ab["mirrored"].fillna(False).any()
+    assert shadow["mirrored"].fillna(False).any()
+    # Every request arrives once, and is heard of again only after.
+    came = ab[ab["event"] == "arrive"]
+    assert came["request"].tolist() == list(range(len(came)))
+    ended = ab[ab["event"].isin(["finish", "error", "timeout", "reject"])]
+    assert len(ended) == len(came) + (ab["event"] == "retry").sum()
+    assert (shadow["event"] == "verdict").sum() == 1
+
+
+def test_a_long_log_is_shown_by_its_ends(store: str, busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert trace(store, busy, "--policy", "ab", "--replication", "0", "--limit", "9") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == list(COLUMNS)
+    assert lines[1].split() == ["0.000000000", "tick", "champion", "50%,", "challenger", "50%"]
+    assert len(lines) == 1 + 9 + 1
+    assert lines[6].startswith("... ")
+    assert lines[6].endswith(" more events ...")
+
+
+def test_a_csv_up_to_a_time(store: str, busy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "log.csv"
+    assert trace(store, busy, "--policy", "ab", "--replication", "1", "--until", "1m", "--out", str(out)) == 0
+    log = pd.read_csv(out)
+    assert capsys.readouterr().out == f"{out}: {len(log):,} events\n"
+    assert (log["event"] == "tick").sum() == 2
+    assert 55 < log["time_s"].max() < 60
+    assert "verdict" not in set(log["event"])
+
+
+def test_a_run_by_statistics_is_traced_by_events_and_says_so(
+    store: str, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trace(store, small, "--policy", "ab", "--replication", "1", "--until", "30m", "--limit", "5") == 0
+    assert "aggregate engine, which has no events" in capsys.readouterr().err
+
+
+def test_every_wrong_argument_is_named_with_its_rule(store: str, busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = ["--policy", "shadw", "--replication", "4", "--engine", "aggregate", "--out", "log.txt"]
+    assert trace(store, busy, *said) == 2
+    err = capsys.readouterr().err
+    assert "--policy: no policy 'shadw'; there are ab, shadow; did you mean shadow?" in err
+    assert "--replication: must be one of the replications 0 to 3, got 4" in err
+    assert "--engine: aggregate has no events: it draws the counts of a tick" in err
+    assert "--out: must end in .parquet or .csv, got 'log.txt'" in err
+
+
+def test_too_many_requests_are_refused_with_a_way_out(store: str, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small.write_text(small.read_text().replace("rate: 2/s", "rate: 2000/s"))
+    assert trace(store, small, "--policy", "ab", "--replication", "0") == 2
+    assert (
+        "--until: a trace has at most 2,000,000 requests, got 172,800,000 in 1d: trace a shorter time"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("--replication", "-1", "whole number of at least 0"),
+        ("--until", "3", "write a unit"),
+        ("--limit", "0", "whole number of at least 1"),
+    ],
+)
+def test_a_malformed_argument_is_refused(
+    store: str, busy: Path, capsys: pytest.CaptureFixture[str], argument: str, value: str, rule: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        trace(store, busy, "--policy", "ab", "--replication", "0", f"{argument}={value}")
+    assert rule in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_an_error(store: str, busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = busy.parent / "nowhere" / "log.csv"
+    assert trace(store, busy, "--policy", "ab", "--replication", "0", "--until", "30s", "--out", str(out)) == 2
+    assert "cannot be written" in capsys.readouterr().err

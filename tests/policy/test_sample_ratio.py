@@ -1,0 +1,144 @@
+"""Sample-ratio mismatch: found where the router is at fault, rarely elsewhere, and the end of every hope to ship."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from sim.policy.allocation import Fixed, Thompson
+from sim.policy.base import Finding, Guardrail, Verdict
+from sim.policy.evidence import FixedHorizon
+from sim.policy.forms import AB, problems
+from sim.policy.guardrails import SampleRatio
+from sim.policy.machine import StagedPolicy
+from sim.policy.stages import Stage
+from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from tests.policy.scripted import look_at, make_setting, make_stage, play
+
+U, P, I = Finding.UNDECIDED, Finding.PASS, Finding.INCONCLUSIVE  # noqa: E741
+
+
+def split(weights: list[float], ticks: int = 100, requests: int = 2000, rows: int = PATHS, seed: int = 3) -> Ticks:
+    """Ticks of requests that are routed by weights; a twentieth of them is tried again."""
+    rng = np.random.default_rng(seed)
+    found: Ticks = []
+    for _ in range(ticks):
+        first = rng.multinomial(requests, weights, rows)
+        again = rng.binomial(first, 0.05)
+        found.append({"requests": first + again, "retries": again})
+    return found
+
+
+class TestSequential(GuardrailContract):
+    trips: ClassVar[Finding] = I
+    error: ClassVar[tuple[float, float]] = (0.005, 0.05)
+
+    @pytest.fixture
+    def part(self) -> Guardrail:
+        return SampleRatio(alpha=0.05, min_requests=1)
+
+    def well(self, arms: int) -> Ticks:
+        return split([1 / arms] * arms)
+
+    def unwell(self) -> Ticks:
+        return split([0.51, 0.49])
+
+
+class TestFixed(TestSequential):
+    error: ClassVar[tuple[float, float]] = (0.04, 0.05)
+
+    @pytest.fixture
+    def part(self) -> Guardrail:
+        return SampleRatio(alpha=0.05, looks=("1h", "10h"), min_requests=1)
+
+
+def test_unequal_weights_are_what_is_meant() -> None:
+    part = SampleRatio(alpha=0.05, split=("80%", "15%", "5%"))
+    assert ever(part, split([0.8, 0.15, 0.05]), 3, I) < 0.05
+    assert ever(SampleRatio(alpha=0.05), split([0.8, 0.15, 0.05], ticks=2), 3, I) == 1
+
+
+def test_retries_are_no_traffic_of_their_own() -> None:
+    """An arm that fails is tried again on the same arm."""
+    tick = {"requests": [10_000, 12_000], "retries": [100, 2100]}
+    assert look_at(SampleRatio(), make_setting(), [tick])[0][0, 1] == P
+
+
+def test_one_arm_at_fault_makes_all_doubtful() -> None:
+    tick = {"requests": [10_000, 10_000, 9_000], "retries": [0, 0, 0]}
+    assert look_at(SampleRatio(), make_setting(3), [tick])[0][0, 1:].tolist() == [I, I]
+
+
+def test_nothing_passes_before_the_first_look() -> None:
+    tick = {"requests": [1000, 1000], "retries": [0, 0]}
+    found = look_at(SampleRatio(looks=("20m", "40m")), make_setting(), [tick] * 5)
+    assert [int(each[0, 1]) for each in found] == [U, P, P, P, P]
+
+
+def chain(check: SampleRatio, weights: tuple[float, float] = (0.5, 0.5), **said: Any) -> StagedPolicy:
+    return StagedPolicy([make_stage(checks=(check,), allocation=Fixed(weights=weights), **said)])
+
+
+def test_an_invalid_test_is_inconclusive_whatever_the_evidence_says() -> None:
+    policy, setting = chain(SampleRatio()), make_setting()
+    play(policy, setting, [{"told": "P", "requests": [10_000, 9_000]}])
+    assert policy.verdicts.verdict[0] == Verdict.INCONCLUSIVE
+    policy = chain(SampleRatio())
+    play(policy, setting, [{"told": "P", "requests": [10_000, 10_000]}])
+    assert policy.verdicts.verdict[0] == Verdict.SHIP
+
+
+def test_the_weights_of_the_stage_are_what_is_meant() -> None:
+    policy = chain(SampleRatio(), (0.9, 0.1))
+    play(policy, make_setting(), [{"told": "P", "requests": [9_000, 1_000]}])
+    assert policy.verdicts.verdict[0] == Verdict.SHIP
+
+
+def test_an_arm_that_passed_before_is_taken_back() -> None:
+    policy, setting = StagedPolicy([make_stage(checks=(SampleRatio(),))]), make_setting(3)
+    play(policy, setting, [{"told": "P.", "requests": [100] * 3}, {"told": "..", "requests": [10_000, 9_000, 10_000]}])
+    assert policy.verdicts.verdict[0] == Verdict.INCONCLUSIVE
+
+
+def test_a_pass_waits_for_the_first_look() -> None:
+    policy, setting = chain(SampleRatio(looks=("30m",))), make_setting()
+    even = {"requests": [1000, 1000]}
+    routings = play(policy, setting, [{"told": "P", **even}, {"told": "F", **even}, {"told": ".", **even}])
+    assert [routing.rows.size for routing in routings] == [1, 1, 1, 0]
+    assert policy.verdicts.verdict[0] == Verdict.SHIP
+    assert policy.verdicts.significant_tick[0] == 1
+    assert policy.verdicts.decided_tick[0] == 3
+
+
+def of_ab(**said: Any) -> list[tuple[str, str]]:
+    form = AB.model_validate({"name": "ab", "evidence": {"kind": "fixed_horizon", "sample": 100}, **said})
+    return problems(form, {}, make_setting())
+
+
+@pytest.mark.parametrize(
+    ("said", "key", "words"),
+    [
+        ({"checks": [{"kind": "sample_ratio"}], "split": ["100%", "0%"]}, "checks[0].split", "got 0 for a"),
+        ({"checks": [{"kind": "sample_ratio", "split": ["50%", "30%"]}]}, "checks[0].split", "must sum to 100%, got 0.8"),
+        ({"checks": [{"kind": "sample_ratio", "split": ["100%"]}]}, "checks[0].split", "each of the 2 arms, got 1"),
+        ({"checks": [{"kind": "sample_ratio", "looks": ["15m"]}]}, "checks[0].looks[0]", "must be a whole number of ticks"),
+        ({"checks": [{"kind": "sample_ratio", "looks": ["1h", "1h"]}]}, "checks[0].looks[1]", "1h stands there twice"),
+        ({"checks": [{"kind": "sample_ratio", "looks": ["2h"]}], "max_duration": "1h"}, "checks[0].looks", "would never look"),
+        ({"checks": [{"kind": "sample_ratio"}], "on": {"inconclusive": "ship"}}, "on.inconclusive", "must not be 'ship'"),
+        ({"checks": [{"kind": "sample_ratio"}], "on": {"inconclusive": "next"}}, "on.inconclusive", "must not be 'next'"),
+        ({"checks": [{"kind": "sample_ratio"}], "on": {"inconclusive": "keep"}}, None, ""),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(said: dict[str, Any], key: str | None, words: str) -> None:
+    found = of_ab(**said)
+    assert [each for each, _ in found] == ([key] if key else [])
+    assert all(words in message for _, message in found)
+
+
+def test_weights_that_change_are_refused() -> None:
+    stage = Stage(allocation=Thompson(), evidence=FixedHorizon(sample=100), checks=(SampleRatio(),))
+    ((key, message),) = stage.problems(make_setting())
+    assert key == "checks[0].kind"
+    assert "allocation fixed, got thompson" in message

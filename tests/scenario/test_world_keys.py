@@ -1,0 +1,225 @@
+"""Users, segments, capacity, retries, timeline, telemetry and router in a scenario file: what is refused, where and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from sim.errors import InputError
+from sim.scenario.reading import read
+
+BASE = """\
+name: small
+horizon: 1d
+tick: 10m
+traffic: {rate: 2/s}
+models:
+  - {arm: champion, uri: "models:/ranker/1"}
+  - {arm: challenger, uri: "models:/ranker/2"}
+policies:
+  - {name: ab, kind: ab, evidence: {kind: fixed_horizon, sample: 5000}}
+"""
+METRICS = "metrics: [{name: conversion, role: primary}, {name: latency, role: guardrail}]\n"
+
+
+def problems(tmp_path: Path, text: str, metrics: str = METRICS) -> list[str]:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(BASE + metrics + dedent(text), encoding="utf-8")
+    try:
+        read(file)
+    except InputError as error:
+        return [str(problem).removeprefix(f"{tmp_path}/") for problem in error.problems]
+    return []
+
+
+def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
+    text = """\
+        users: {count: 1000, activity: {pareto: 1.5}, assignment: request, similarity: 20%}
+        segments:
+          - {name: mobile, share: 60%, relative: {conversion: -20%}}
+          - {name: desktop, share: 40%}
+        timeline:
+          - {kind: drift, arm: challenger, metric: conversion, at: 2h, duration: 5h, to: -10%}
+          - {kind: novelty, arm: challenger, metric: conversion, effect: 15%, half_life: 1h}
+          - {kind: errors, arm: challenger, at: 6h, duration: 30m, rate: 20%}
+          - {kind: slowdown, arm: champion, at: 6h, duration: 1h, factor: 3}
+          - {kind: leak, arm: challenger, at: 0m, per_hour: 10%, restart: 12h}
+          - {kind: outage, pool: main, at: 6h, duration: 1h, replicas: 1}
+        telemetry: {lag: 20m, loss: 1%}
+        router: {misrouted: {challenger: 2%}}
+        pools:
+          main:
+            replicas: 4
+            concurrency: 8
+            queue: 200
+            timeout: 2s
+            arms: [champion, challenger]
+            scaling: {least: 2, most: 10, target: 70%, cold_start: 2m, cool_down: 10m}
+        retries: {attempts: 3, on: [error, timeout, rejection], backoff: 100ms, factor: 2, longest: 10s, jitter: 50%}
+        """
+    metrics = "metrics: [{name: conversion, role: primary, delay: {lognormal: {median: 2h, p99: 1d}}}]\n"
+    assert problems(tmp_path, text, metrics) == []
+    scenario, _ = read(tmp_path / "scenario.yaml")
+    assert type(scenario).model_validate(scenario.dump()) == scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "capacity: {chalenger: {replicas: 1}}",
+            "11:23 capacity.chalenger: no arm 'chalenger'; there are champion, challenger",
+        ),
+        ("capacity: {champion: {replicas: 0}}", "11:33 capacity.champion.replicas: must be at least 1; got 0"),
+        (
+            "capacity: {champion: {replicas: 1, concurrency: 0, queue: 5}}",
+            "11:49 capacity.champion.concurrency: must be at least 1; got 0",
+        ),
+        (
+            "capacity: {champion: {replicas: 2000, concurrency: 2000}}",
+            "11:33 capacity.champion.replicas: at most 1,000,000 calls can be served at once, got 4,000,000",
+        ),
+        ("capacity: {champion: {replicas: 1, queue: -1}}", "11:43 capacity.champion.queue: must be at least 0; got -1"),
+        (
+            "capacity: {champion: {replicas: 2}}\npools: {main: {replicas: 1, arms: [champion, challenger]}}",
+            "12:36 pools.main.arms[0]: champion has servers in capacity already; an arm is in one pool at most",
+        ),
+        (
+            "pools: {a: {replicas: 1, arms: [champion]}, b: {replicas: 1, arms: [champion]}}",
+            "11:69 pools.b.arms[0]: champion has servers in pools.a already; an arm is in one pool at most",
+        ),
+        ("pools: {a: {replicas: 1, arms: [x]}}", "11:33 pools.a.arms[0]: no arm 'x'; there are champion, challenger"),
+        (
+            "capacity: {champion: {replicas: 1}}\npools: {champion: {replicas: 1, arms: [challenger]}}",
+            "12:19 pools.champion: capacity names a pool 'champion' already",
+        ),
+        (
+            "capacity: {champion: {replicas: 1, scaling: {least: 3, most: 2}}}",
+            "11:53 capacity.champion.scaling.least: must not exceed most, got least 3 and most 2",
+        ),
+        (
+            "capacity: {champion: {replicas: 1, scaling: {least: 2, most: 4}}}",
+            "11:33 capacity.champion.replicas: must lie within least and most of scaling, 2 to 4, got 1",
+        ),
+        (
+            "capacity: {champion: {replicas: 1, scaling: {most: 4, target: 0%}}}",
+            "11:63 capacity.champion.scaling.target: must be above 0; got '0%'",
+        ),
+        (
+            "capacity: {champion: {replicas: 1, scaling: {most: 4, target: 120%}}}",
+            "11:63 capacity.champion.scaling.target: must be a share from 0% to 100%, such as 10% or 0.1; got '120%'",
+        ),
+        (
+            "capacity: {champion: {replicas: 1, scaling: {most: 4, cool_down: 15m}}}",
+            "11:66 capacity.champion.scaling.cool_down: must be a whole number of ticks of 10m, got 15m",
+        ),
+        ("retries: {attempts: 1}", "11:21 retries.attempts: must be at least 2; got 1"),
+        ("retries: {attempts: 11}", "11:21 retries.attempts: must be at most 10; got 11"),
+        ("retries: {factor: 0.5}", "11:19 retries.factor: must be at least 1; got 0.5"),
+        ("retries: {on: [crash]}", "11:16 retries.on[0]: must be one of error, timeout, rejection; got 'crash'"),
+        ("retries: {on: [error, error]}", "11:23 retries.on[1]: error is listed twice"),
+        ("retries: {on: [timeout]}", "11:16 retries.on[0]: timeout never happens: no pool has a timeout"),
+        (
+            "capacity: {champion: {replicas: 1, timeout: 1s}}\nretries: {on: [timeout, rejection]}",
+            "12:25 retries.on[1]: rejection never happens: no pool has a limit to its queue",
+        ),
+        (
+            "retries: {backoff: 1s, longest: 100ms}",
+            "11:33 retries.longest: must not be below backoff, got longest 100ms and backoff 1s",
+        ),
+        (
+            "retries: {backoff: 0s}",
+            "11:20 retries.backoff: must be a duration above zero with its unit (w, d, h, m, s, ms, us or ns), such as 10m, "
+            "14d or 1h30m; got '0s'",
+        ),
+        ("users: {count: 0}", "11:16 users.count: must be at least 1; got 0"),
+        ("users: {activity: even}", "11:8 users.count: is required"),
+        ("users: {count: 5, similarity: 120%}", "11:31 users.similarity: must be a share from 0% to 100%"),
+        ("users: {count: 5, activity: odd}", "11:29 users.activity: must be"),
+        ("segments: [{name: a, share: 50%}, {name: b, share: 60%}]", "11:11 segments: shares must sum to 100%, got 110.0000%"),
+        ("segments: [{name: a, share: 50%}, {name: a, share: 50%}]", "11:42 segments[1].name: two segments are called 'a'"),
+        (
+            "segments: [{name: a, share: 100%, relative: {clicks: 1%}}]",
+            "11:54 segments[0].relative.clicks: no metric 'clicks'; there are conversion",
+        ),
+        (
+            "segments: [{name: a, share: 100%, relative: {latency: 1%}}]",
+            "11:55 segments[0].relative.latency: latency cannot be varied here; there are conversion",
+        ),
+        (
+            "timeline: [{kind: drift, arm: x, metric: conversion, to: 1%}]",
+            "11:31 timeline[0].arm: no arm 'x'; there are champion, challenger",
+        ),
+        (
+            "timeline: [{kind: drift, arm: challenger, metric: clicks, to: 1%}]",
+            "11:51 timeline[0].metric: no metric 'clicks'; there are conversion, latency, error_rate",
+        ),
+        (
+            "timeline: [{kind: drift, arm: challenger, metric: agreement, to: 1%}]",
+            "11:51 timeline[0].metric: agreement cannot be varied here; there are conversion, latency, error_rate",
+        ),
+        (
+            "timeline: [{kind: drift, arm: challenger, metric: error_rate, to: -1%}]",
+            "11:67 timeline[0].to: for error_rate must be a share from 0% to 100% of calls that fail in addition, got -1%",
+        ),
+        (
+            "timeline: [{kind: novelty, arm: challenger, metric: latency, effect: 1%, half_life: 1d}]",
+            "11:53 timeline[0].metric: latency cannot be varied here; there are conversion",
+        ),
+        (
+            "timeline: [{kind: errors, arm: challenger, at: 1d, duration: 10m, rate: 1%}]",
+            "11:48 timeline[0].at: must lie within the horizon of 1d, got 1d",
+        ),
+        (
+            "timeline: [{kind: errors, arm: challenger, at: 5m, duration: 10m, rate: 1%}]",
+            "11:48 timeline[0].at: must be a whole number of ticks of 10m, got 5m",
+        ),
+        (
+            "timeline: [{kind: slowdown, arm: challenger, at: 0s, duration: 15m, factor: 2}]",
+            "11:64 timeline[0].duration: must be a whole number of ticks of 10m, got 15m",
+        ),
+        (
+            "timeline: [{kind: leak, arm: challenger, per_hour: 10%, restart: 25m}]",
+            "11:66 timeline[0].restart: must be a whole number of ticks of 10m, got 25m",
+        ),
+        ("timeline: [{kind: leak, arm: challenger, per_hour: -1%}]", "11:52 timeline[0].per_hour: must be above 0; got '-1%'"),
+        (
+            "timeline: [{kind: outage, pool: main, at: 0s, duration: 10m}]",
+            "11:33 timeline[0].pool: no pool 'main'; there are none",
+        ),
+        (
+            "capacity: {champion: {replicas: 2}}\n"
+            "timeline: [{kind: outage, pool: champion, at: 0s, duration: 10m, replicas: 3}]",
+            "12:76 timeline[0].replicas: champion never has more than 2, got 3",
+        ),
+        ("timeline: [{kind: storm, arm: challenger}]", "11:19 timeline[0].kind: must be one of drift, novelty, errors"),
+        ("telemetry: {lag: 15m}", "11:18 telemetry.lag: must be a whole number of ticks of 10m, got 15m"),
+        ("telemetry: {lag: 1d}", "11:18 telemetry.lag: must lie within the horizon of 1d, got 1d"),
+        ("telemetry: {loss: 100%}", "11:19 telemetry.loss: must be below 1; got '100%'"),
+        (
+            "router: {misrouted: {champion: 1%}}",
+            "11:32 router.misrouted.champion: no challenger 'champion'; there are challenger",
+        ),
+        ("router: {misrouted: {challenger: 101%}}", "11:34 router.misrouted.challenger: must be a share from 0% to 100%"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_at_its_line(tmp_path: Path, text: str, expected: str) -> None:
+    found = problems(tmp_path, text)
+    assert len(found) == 1
+    assert found[0].startswith(f"scenario.yaml:{expected}")
+
+
+def test_a_delay_is_for_what_users_do(tmp_path: Path) -> None:
+    metrics = "metrics: [{name: conversion, role: primary}, {name: latency, role: guardrail, delay: {constant: 1h}}]\n"
+    (found,) = problems(tmp_path, "", metrics)
+    assert found.startswith(
+        "scenario.yaml:10:86 metrics[1].delay: is for what users do after an answer; latency is known as soon"
+    )
+
+
+def test_a_delay_is_written_as_a_latency_is(tmp_path: Path) -> None:
+    metrics = "metrics: [{name: conversion, role: primary, delay: {expontial: 1h}}]\n"
+    (found,) = problems(tmp_path, "", metrics)
+    assert "metrics[0].delay.expontial: unknown key 'expontial'; did you mean 'exponential'?" in found
