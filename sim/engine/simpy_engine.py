@@ -78,7 +78,7 @@ class SimpyEngine:
         with _no_collection():
             for replication in self._replications:
                 replication.drain()
-        self._book(everyone, (world.ticks if world.competing else self.tick) - 1)
+        self._book(everyone, max((world.ticks if world.competing else self.tick) - 1, 0))
         if not world.competing:
             self.ledger.settle(arm, decided_tick)
 

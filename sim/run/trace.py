@@ -46,7 +46,7 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
 def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, until_s: float | None = None) -> pd.DataFrame:
     """The event log of a policy in a replication, with the columns of `sim.engine.events`.
 
-    `engine` is simpy or compiled; both tell the same. It goes up to `until_s`, rounded up to a tick, and by default up to the
+    `engine` is simpy or compiled; both tell the same. It goes up to `until_s`, and by default up to the
     horizon and the last end of what arrived before; but not beyond the verdict where requests do not compete, as a run draws
     what follows in one step. Raises `InputError` for a question that cannot be answered.
     """
@@ -79,7 +79,8 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
         shares = np.eye(len(world.arms))[verdicts.arm]
         recording.step(Routing(np.zeros(1, np.int64), shares, np.zeros_like(shares), np.zeros(1, np.int64)))
     recording.settle(np.zeros(1, np.int64), np.full(1, -1))
-    verdict, over = Verdict(int(verdicts.verdict[0])), ticks == world.ticks
+    verdict, end_s = Verdict(int(verdicts.verdict[0])), np.inf if until_s is None else until_s
+    over = end_s >= world.ticks * world.tick_s
     said = _said(world.arms, verdict, int(verdicts.arm[0])) if over or verdict != Verdict.UNDECIDED else None
     shape = (-1, len(world.arms))
     steering = Steering(np.array(live).reshape(shape), np.array(mirror).reshape(shape), said)
@@ -87,7 +88,8 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
     if over:
         return log
     # What was under way then would go on under a routing that nobody knows yet.
-    return log[(log["time_s"] < ticks * world.tick_s) | (log["event"] == "verdict")].reset_index(drop=True)
+    before = (log["time_s"] < end_s) | ((log["event"] == "verdict") & (log["time_s"] == end_s))
+    return log[before].reset_index(drop=True)
 
 
 def _default(plan: Plan) -> str:

@@ -17,6 +17,7 @@ seed: 3
 replications: 4
 horizon: 5m
 tick: 30s
+engine: simpy
 traffic: {rate: 4/s}
 models:
   - {arm: champion, uri: "models:/checkout-ranker@champion"}
@@ -68,6 +69,26 @@ def test_both_engines_write_the_same_events(store: str, busy: Path, tmp_path: Pa
     assert (shadow["event"] == "verdict").sum() == 1
 
 
+def test_a_trace_is_of_the_replication_that_a_run_plays(store: str, busy: Path, tmp_path: Path) -> None:
+    assert (
+        main(["run", str(busy), "--reports", str(tmp_path / "reports"), "--tracking-uri", store, "--quiet", "--no-tracking"])
+        == 0
+    )
+    (folder,) = (each for each in (tmp_path / "reports").iterdir() if not each.name.startswith("."))
+    trials = pd.read_parquet(folder / "trials.parquet").set_index(["policy", "replication"])
+    for policy, replication in (("ab", 1), ("shadow", 3)):
+        out = tmp_path / "log.parquet"
+        assert trace(store, busy, "--policy", policy, "--replication", str(replication), "--out", str(out)) == 0
+        log, trial = pd.read_parquet(out), trials.loc[policy, replication]
+        verdict = log[log["event"] == "verdict"].iloc[0]
+        assert verdict["detail"].split()[0] == trial["verdict"]
+        assert verdict["time_s"] == trial["time_to_decision_s"]
+        assert (log["event"] == "arrive").sum() - log["mirrored"].eq(True)[log["event"] == "arrive"].sum() == trial["requests"]
+        assert log["mirrored"].eq(True)[log["event"] == "arrive"].sum() == trial["mirrored_requests"]
+        ends = log[log["event"].isin(["error", "timeout", "reject"]) & ~log["mirrored"].eq(True)]
+        assert (~ends["detail"].str.contains("again")).sum() == trial["errors"]
+
+
 def test_a_long_log_is_shown_by_its_ends(store: str, busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert trace(store, busy, "--policy", "ab", "--replication", "0", "--limit", "9") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -80,11 +101,11 @@ def test_a_long_log_is_shown_by_its_ends(store: str, busy: Path, capsys: pytest.
 
 def test_a_csv_up_to_a_time(store: str, busy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "log.csv"
-    assert trace(store, busy, "--policy", "ab", "--replication", "1", "--until", "1m", "--out", str(out)) == 0
+    assert trace(store, busy, "--policy", "ab", "--replication", "1", "--until", "50s", "--out", str(out)) == 0
     log = pd.read_csv(out)
     assert capsys.readouterr().out == f"{out}: {len(log):,} events\n"
     assert (log["event"] == "tick").sum() == 2
-    assert 55 < log["time_s"].max() < 60
+    assert 45 < log["time_s"].max() < 50
     assert "verdict" not in set(log["event"])
 
 
