@@ -20,13 +20,12 @@ from sim.world.world import Truth
 class Arrays:
     """What the kernel works on, for R replications of K arms and P pools over T ticks.
 
-    run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, increasing; drains
-    (R, P, C): when the calls end whose server is gone; coming (R, P, S, 2): when how many replicas will be ready; leave
-    (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the parked calls among them; heap (R, H, 4) of
-    retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what monitoring sees, live lanes before mirrored
-    ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which it came; limits_ns (L,); factors
-    (T, M, K); out (T, P); record (n, fields of `CALL`); gaps, offsets, chosen, work: room for
-    the arrivals of one tick.
+    run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, an increasing ring;
+    drains (R, P, C): when the calls end whose server is gone; coming (R, P, S, 2): when how many replicas will be ready;
+    leave (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the parked calls among them; heap (R, H, 4)
+    of retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what monitoring sees, live lanes before
+    mirrored ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which it came; limits_ns (L,);
+    factors (T, M, K); out (T, P); record (n, fields of `CALL`); gaps, offsets, chosen, work: room for the arrivals of one tick.
     """
 
     run: NDArray[np.void]

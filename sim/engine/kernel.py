@@ -65,7 +65,7 @@ DUTY = np.dtype(
 """(R, K) an arm: its pool or -1, tallies, what is in force in the tick, and its routing."""
 POOL = np.dtype(
     [
-        *((name, np.int64) for name in ("base", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
+        *((name, np.int64) for name in ("base", "front", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
         *((name, np.int64) for name in ("scales", "least", "most", "cold_start_ns", "cool_down")),
         ("target", np.float64),
         *(
@@ -75,7 +75,7 @@ POOL = np.dtype(
         *((name, np.int64) for name in ("head", "tail", "parked")),
     ]
 )
-"""(R, P) a pool. `base`: where its servers begin in `free`; queue and timeout are FOREVER for none; bound_ns: the next edge at
+"""(R, P) a pool. `base`: where its servers begin in `free`, the first of them `front`; queue and timeout are FOREVER for none; bound_ns: the next edge at
 which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas are to come; busy_ns and
 there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to tail, parked
 calls from `parked` on."""
@@ -123,19 +123,22 @@ def _pop(heap: Any, r: Any, size: Any) -> None:
 
 
 @compiled
-def _take(free: Any, base: Any, servers: Any, end: Any) -> None:
-    """The server that is free first is busy until `end`; the times stay increasing."""
-    place = 0
-    while place + 1 < servers and free[base + place + 1] < end:
-        free[base + place] = free[base + place + 1]
-        place += 1
-    free[base + place] = end
-
-
-@compiled
 def _begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
-    """A server of a pool takes a call."""
-    _take(free, pool.base, pool.servers, end)
+    """The server that is free first takes a call.
+
+    The times are a ring in which they increase from `front` on; a late one is put in from the back, past few others.
+    """
+    base, front, last = pool.base, pool.front, pool.servers - 1
+    slot = front
+    front = 0 if front == last else front + 1
+    pool.front = front
+    while slot != front:
+        before = last if slot == 0 else slot - 1
+        if free[base + before] <= end:
+            break
+        free[base + slot] = free[base + before]
+        slot = before
+    free[base + slot] = end
     if pool.scales:
         pool.busy_ns += max(min(end, run.next_ns) - start, 0)
 
@@ -170,6 +173,7 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         free[pool.base + idle + place] = ends[over + place]
     pool.draining = over
     pool.servers = servers
+    pool.front = 0
 
 
 @compiled
@@ -190,7 +194,7 @@ def _plan(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, p: Any
     place = pool.parked % leave.shape[2]
     arrive, service = waits[r, p, place, _ARRIVE], waits[r, p, place, _SERVICE]
     deadline = min(arrive + pool.timeout_ns, FOREVER)
-    start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
+    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
     if start >= bound and deadline >= bound:
         return integer(NEVER), integer(NEVER), integer(NEVER)
     pool.parked += 1
@@ -513,7 +517,7 @@ def play(
                 if p >= 0:
                     pool = pools[p]
                     deadline = min(now + pool.timeout_ns, FOREVER)
-                    start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
+                    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
                     if waiting:
                         _leave(pool, leave, r, p, now)
@@ -532,14 +536,7 @@ def play(
                             start, end, outcome = NEVER, deadline, TIMEOUT
                         else:
                             end = start + service
-                            # The server that is free first takes the call; the times stay increasing.
-                            here, last = pool.base, pool.base + pool.servers - 1
-                            while here < last and free[here + 1] < end:
-                                free[here] = free[here + 1]
-                                here += 1
-                            free[here] = end
-                            if pool.scales:
-                                pool.busy_ns += max(min(end, next_ns) - start, 0)
+                            _begin(run, pool, free, start, end)
                             if end > deadline:
                                 end, outcome = deadline, TIMEOUT
                         if waiting:

@@ -5,7 +5,10 @@ Nothing imports this module but what plays event by event: Numba takes a third o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -34,4 +37,15 @@ def compiled(function: F) -> F:
     except RuntimeError:
         # No folder can be written: compile for this process only.
         made = numba.njit(error_model="numpy")(function)
+    else:
+        # Numba compiles a function anew when its own file has changed, but not when a file has that it calls into.
+        index = made._cache._cache_file
+        index._source_stamp = (index._source_stamp, _sources())
     return cast(F, made)
+
+
+@cache
+def _sources() -> str:
+    """A digest of every file that holds compiled functions."""
+    texts = [file.read_bytes() for file in sorted(Path(__file__).parents[1].glob("*/*.py"))]
+    return hashlib.sha256(b"".join(text for text in texts if b"@compiled" in text)).hexdigest()

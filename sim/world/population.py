@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,11 @@ class Population:
     def users(self) -> int:
         """N."""
         return self.activity.size
+
+    @cached_property
+    def alias(self) -> tuple[Floats, Ints]:
+        """(keep (N,), other (N,)) for drawing a user: see `alias_table`."""
+        return alias_table(self.activity)
 
 
 @dataclass(frozen=True)

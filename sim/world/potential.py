@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from sim.world.jit import compiled, integer, missing, word
 from sim.world.outcomes import Binary, Discrete, Normal, Replayed
-from sim.world.population import alias_table
-from sim.world.sampling import LAW, NONE, SLOTS, at, law, nanoseconds, normal, seconds, spread, unit
+from sim.world.sampling import LAW, NONE, SLOTS, Heap, at, law, nanoseconds, normal, seconds, spread, unit
 from sim.world.streams import keys
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
@@ -44,7 +43,8 @@ def to_ns(time_s: float) -> int:
 RULES = np.dtype(
     [
         ("users", np.int64),  # 0 without a population
-        ("keep", np.int64),  # where the alias table of users is, in floats and ints
+        ("keep", np.int64),  # where the alias table of users is, in floats
+        ("other", np.int64),  # and in ints
         ("sticky", np.int64),
         ("usual_chance", np.float64),
         ("segments", np.int64),
@@ -102,48 +102,40 @@ class Tables(NamedTuple):
 def tables(truth: Truth, metrics: Sequence[str]) -> Tables:
     """What is true in a block, as numbers. `metrics` are those whose values are asked for, in this order."""
     world, names = truth.world, tuple(metrics)
-    floats: list[float] = []
-    ints: list[int] = []
+    floats, ints = Heap(np.float64), Heap(np.int64)
     rows = np.zeros(truth.rows, ROW)
     for name in ROW.names or ():
         rows[name] = keys(world.seed, truth.replications, name)
     rules, arms = _rules(truth, floats, ints), _arms(truth, floats)
     made, cells = _metrics(truth, names, floats), _cells(truth, names, floats, ints)
     return Tables(
-        _read(rules), _read(rows), _read(arms), _read(made), _read(cells), np.array(floats or [0.0]),
-        np.array(ints or [0], np.int64),
+        readable(rules), readable(rows), readable(arms), readable(made), readable(cells), floats.all(), ints.all()
     )  # fmt: skip
 
 
-def _read(records: Records) -> Records:
+def readable(records: Records) -> Records:
     """Uncompiled code reads fields as attributes, too."""
     return records.view(np.recarray) if missing else records
 
 
-def _rules(truth: Truth, floats: list[float], ints: list[int]) -> Records:
+def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
     world = truth.world
     rules = np.zeros(1, RULES)
     if world.population is not None:
-        keep, other = alias_table(world.population.activity)
-        # One place serves both heaps.
-        floats += [0.0] * (len(ints) - len(floats))
-        ints += [0] * (len(floats) - len(ints))
-        rules["users"], rules["keep"] = keep.size, len(floats)
-        floats += keep.tolist()
-        ints += other.tolist()
+        keep, other = world.population.alias
+        rules["users"], rules["keep"], rules["other"] = keep.size, floats.add(keep), ints.add(other)
         rules["sticky"], rules["usual_chance"] = world.population.sticky, math.sqrt(world.population.similarity)
-    rules["segments"], rules["segments_up_to"] = 1, len(floats)
+    rules["segments"] = 1
     if world.segments is not None:
         rules["segments"] = world.segments.share.size
-        floats += [*np.cumsum(world.segments.share)[:-1].tolist(), 1.0]
+        rules["segments_up_to"] = floats.add([*np.cumsum(world.segments.share)[:-1], 1.0])
     if world.answers_agree is not None:
-        rules["data_rows"], rules["data_agree"] = len(world.answers_agree), len(ints)
-        ints += world.answers_agree.astype(np.int64).ravel().tolist()
+        rules["data_rows"], rules["data_agree"] = len(world.answers_agree), ints.add(world.answers_agree)
     rules["loss"] = world.loss
-    rules["backoff_s"] = len(floats)
     if world.retry is not None:
         retry = world.retry
-        floats += [min(retry.base_s * retry.factor**n, retry.longest_s) for n in range(retry.attempts - 1)]
+        backoffs = [min(retry.base_s * retry.factor**n, retry.longest_s) for n in range(retry.attempts - 1)]
+        rules["backoff_s"] = floats.add(backoffs)
         rules["jitter"] = retry.jitter
     return rules
 
@@ -153,7 +145,7 @@ def _keyed(truth: Truth, record: Records, streams: Sequence[str], suffix: str) -
         record[stream] = keys(truth.world.seed, truth.replications, f"{stream}.{suffix}")
 
 
-def _arms(truth: Truth, floats: list[float]) -> Records:
+def _arms(truth: Truth, floats: Heap) -> Records:
     world = truth.world
     arms = np.zeros((truth.rows, len(world.arms)), ARM)
     for k, name in enumerate(world.arms):
@@ -164,7 +156,7 @@ def _arms(truth: Truth, floats: list[float]) -> Records:
     return arms
 
 
-def _metrics(truth: Truth, names: tuple[str, ...], floats: list[float]) -> Records:
+def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     world = truth.world
     grids = {each.spec.name: each.grid for each in world.outcomes}
     kinds = {Binary: BINARY, Normal: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED}
@@ -175,15 +167,13 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: list[float]) -> Recor
             metrics[field[0]][:, m] = value
         metrics["kind"][:, m] = kinds[type(truth.outcomes[name])]
         metrics["grid"][:, m] = grids[name]
-        metrics["by_segment"][:, m] = len(floats)
-        if world.segments is not None:
-            floats += world.segments.factors.get(name, np.ones(world.segments.share.size)).tolist()
-        else:
-            floats.append(1.0)
+        segments = world.segments
+        factors = np.ones(1) if segments is None else segments.factors.get(name, np.ones(segments.share.size))
+        metrics["by_segment"][:, m] = floats.add(factors)
     return metrics
 
 
-def _cells(truth: Truth, names: tuple[str, ...], floats: list[float], ints: list[int]) -> Records:
+def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Records:
     arms = truth.world.arms
     cells = np.zeros((truth.rows, len(names), len(arms)), CELL)
     for m, name in enumerate(names):
@@ -197,15 +187,13 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: list[float], ints: list
                     cell["sd"] = outcome.sd[:, k]
                 case Replayed():
                     if k == 0:
-                        cells["atoms"][:, m] = len(ints)
-                        ints += outcome.reward.ravel().tolist()
+                        cells["atoms"][:, m] = ints.add(outcome.reward)
                 case Discrete():
                     # An atom without a chance must never be drawn, and rounding may leave the last level a little below 1.
                     last = int(np.flatnonzero(outcome.chance[k])[-1])
-                    cell["groups"], cell["up_to"] = last + 1, len(floats)
-                    floats += [*np.cumsum(outcome.chance[k])[:last].tolist(), 1.0]
-                    cell["atoms"] = len(ints) + (last + 1) * np.arange(truth.rows)
-                    ints += outcome.atoms[:, k, : last + 1].ravel().tolist()
+                    cell["groups"] = last + 1
+                    cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
+                    cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(truth.rows)
     return cells
 
 
@@ -219,7 +207,7 @@ def user_of(rules: Any, row: Any, floats: Any, ints: Any, i: Any) -> Any:
         return integer(i)
     place = unit(at(row.user, i)) * rules.users
     whole = min(integer(place), rules.users - 1)
-    return whole if place - whole < floats[rules.keep + whole] else ints[rules.keep + whole]
+    return whole if place - whole < floats[rules.keep + whole] else ints[rules.other + whole]
 
 
 @compiled
@@ -256,7 +244,12 @@ def value_of(
     key = at(cell.value, i)
     if rules.usual_chance > 0.0 and unit(at(metric.alike, i)) < rules.usual_chance:
         key = at(metric.usual, user)
-    factor = factor * floats[metric.by_segment + segment]
+    return drawn(metric, cell, floats, ints, factor * floats[metric.by_segment + segment], key)
+
+
+@compiled
+def drawn(metric: Any, cell: Any, floats: Any, ints: Any, factor: Any, key: Any) -> Any:
+    """An outcome from its key, on the metric's grid, with its mean multiplied by a factor."""
     if metric.kind == BINARY:
         return integer(unit(key) < cell.mean * factor)
     if metric.kind == NORMAL:

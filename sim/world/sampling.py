@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from sim.world import latency as latencies
 from sim.world.jit import compiled, integer, word
@@ -82,9 +83,29 @@ NONE, LOGNORMAL, EXPONENTIAL, GAMMA, CONSTANT, QUANTILES, WEIBULL, PARETO = rang
 LAW = [("law", np.int64), ("a", np.float64), ("b", np.float64), ("first", np.int64), ("size", np.int64)]
 
 
-def law(distribution: latencies.Latency | None, floats: list[float]) -> tuple[int, float, float, int, int]:
+class Heap:
+    """Numbers of one kind, gathered piece by piece; records say where a piece begins."""
+
+    def __init__(self, kind: type[np.generic]) -> None:
+        self._kind = kind
+        self._pieces: list[NDArray[Any]] = []
+        self.size = 0
+
+    def add(self, numbers: ArrayLike) -> int:
+        """Where the numbers, in the order of their array, begin."""
+        piece = np.asarray(numbers, self._kind).ravel()
+        self._pieces.append(piece)
+        self.size += piece.size
+        return self.size - piece.size
+
+    def all(self) -> NDArray[Any]:
+        """Every number; at least one, as compiled code must know their kind."""
+        return np.concatenate([*self._pieces, np.zeros(1, self._kind)])
+
+
+def law(distribution: latencies.Latency | None, floats: Heap) -> tuple[int, float, float, int, int]:
     """A distribution as `LAW` has it, its table added to `floats`; None is no time at all."""
-    first = len(floats)
+    first = floats.size
     match distribution:
         case None:
             return NONE, 0.0, 0.0, first, 0
@@ -97,7 +118,7 @@ def law(distribution: latencies.Latency | None, floats: list[float]) -> tuple[in
         case latencies.Constant():
             return CONSTANT, distribution.mean_s, 0.0, first, 0
         case latencies.Quantiles():
-            floats += [*distribution.levels, *distribution.values_s]
+            floats.add([*distribution.levels, *distribution.values_s])
             return QUANTILES, 0.0, 0.0, first, len(distribution.levels)
         case latencies.Weibull():
             return WEIBULL, distribution.shape, distribution.scale_s, first, 0
