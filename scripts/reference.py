@@ -32,13 +32,15 @@ QUANTITIES = {
 }
 BOUNDS = {
     "minimum": "≥ {}", "gt": "> {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "lt": "< {}", "exclusiveMaximum": "< {}",
-    "minItems": "at least {}", "maxItems": "at most {}", "maxLength": "at most {} characters",
+    "minItems": "at least {}", "maxItems": "at most {}", "minProperties": "at least {}", "maxProperties": "at most {}",
+    "maxLength": "at most {} characters",
 }  # fmt: skip
 # Where the members of a family are listed: the model and its key.
 FAMILIES = {
     "policy": ("Scenario", "policies"),
     "allocation": ("Stage", "allocation"),
     "evidence": ("Stage", "evidence"),
+    "adjust": ("FixedHorizon", "adjust"),
     "outcome": ("VersionSpec", "outcomes"),
     "latency": ("VersionSpec", "latency"),
     "delay": ("MetricSpec", "delay"),
@@ -144,6 +146,8 @@ class Section:
         parts = [each for each in schema.get("anyOf", schema.get("oneOf", ())) if each.get("type") != "null"]
         if (about := schema.get("description")) in QUANTITIES or (about := _quantity(schema)):
             kind = QUANTITIES[about]
+        elif not schema:
+            return "any value"
         elif "$ref" in schema:
             return self._link(_referred(schema))
         elif "const" in schema:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, Problem, SimError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, InputError, Problem, SimError
 
 if TYPE_CHECKING:
     from sim.registry.publish import Registered
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
+    from sim.run.sweep import SweepPlan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,16 +43,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar
+    from sim.report.progress import Bar, lines
+    from sim.run.simulate import plans_of
 
     with Bar(quiet=options.quiet) as bar:
 
-        def planned(plan: Plan) -> Watch | None:
-            bar.say(f"{plan.scenario.name}: engine {plan.engine.name} ({plan.engine.reason})")
-            for version in plan.versions:
-                bar.say(f"  {version.arm}: {version.pinned} ({version.kind})")
+        def planned(plan: Plan | SweepPlan) -> Watch | None:
+            for line in lines(plan):
+                bar.say(line)
             for warning in plan.warnings:
                 print(f"sim: warning: {warning}", file=sys.stderr)
+            compiled = next((each for each in plans_of(plan) if each.engine.name == "compiled"), None)
+            if compiled:
+                from sim.engine.compiled import warm_up
+
+                warm_up(compiled.world, bar.say)
             return bar.start(plan)
 
         outcome = workflow.run_scenario(
@@ -80,7 +86,7 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {outcome.tracking_error}", file=sys.stderr)
-    breached = [f"{row.policy}.{row.measure}" for row in outcome.comparison.thresholds if row.breached]
+    breached = [row.name for row in outcome.comparison.thresholds if row.breached]
     if breached:
         print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)
     if outcome.interrupted:
@@ -88,6 +94,8 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from sim.scenario.sweep import text_of
+
     found: list[Problem] = []
     for file in options.files:
         try:
@@ -98,6 +106,8 @@ def _check(options: argparse.Namespace) -> int:
             if not options.quiet:
                 policies = ", ".join(policy.name for policy in scenario.policies)
                 print(f"{file}: ok ({scenario.replications} replications of {scenario.ticks} ticks; policies {policies})")
+                for path, values in (scenario.sweep or {}).items():
+                    print(f"  sweep of {path}: {', '.join(map(text_of, values))}")
     if found:
         raise InputError(found)
     return EXIT_OK
@@ -129,6 +139,42 @@ def _trace(options: argparse.Namespace) -> int:
     else:
         print(f"{options.out}: {len(log):,} events")
     return EXIT_OK
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from sim.bench.run import bench, keep, writable
+
+    writable(options.out)
+
+    def say(text: str) -> None:
+        if not options.quiet:
+            print(f"sim: {text}", file=sys.stderr)
+
+    found = bench(quick=options.quick, rounds=options.rounds, requests=options.requests, say=say)
+    print(*found.lines(), sep="\n")
+    keep(found, options.out)
+    print(f"kept: {options.out}")
+    return EXIT_OK
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from sim.verify import page
+    from sim.verify.run import chosen, verify
+
+    if options.write and (options.quick or options.only):
+        raise InputError([Problem("the page has every figure in full: leave --quick and --only out", path="--write")])
+    from sim.verify.progress import Line
+
+    with Line(quiet=options.quiet) as line:
+        results = verify(chosen(options.only, options.quick), options.quick, line.watch)
+    print(*page.lines(results), sep="\n")
+    if options.write:
+        page.write(options.write, results)
+        print(f"page: {options.write}")
+    if options.json:
+        page.keep(options.json, results, options.quick)
+        print(f"json: {options.json}")
+    return EXIT_OK if all(result.passed for result in results) else EXIT_THRESHOLD
 
 
 def _track(options: argparse.Namespace) -> int:
@@ -210,6 +256,8 @@ examples:
   sim run scenarios/quickstart.yaml        simulate, compare, report, log
   sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m
   sim report reports/quickstart-0123456789 --baseline ab
+  sim bench --quick                        how fast the engines are here
+  sim verify --quick                       published numbers, and ours
   sim track reports/quickstart-0123456789 --tracking-uri http://localhost:5000
 
 exit codes: 0 done; 2 wrong input; 3 a threshold is breached; 4 saved, but the tracking server could not be reached;
@@ -271,6 +319,42 @@ def _parser() -> argparse.ArgumentParser:
     trace.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
     _stores(trace, experiment=False)
     trace.set_defaults(verb=_trace)
+
+    bench = verbs.add_parser(
+        "bench", help="measure the engines and other simulators side by side", formatter_class=plain,
+        description="Play two M/M/4 stations at rho = 0.8 behind a 50/50 router with every engine and with other simulators,\n"
+        "in turns, on one core, and print ratios; then the cost of compiling, and the compiled engine from 1,000 requests to\n"
+        "100 million. Other simulators take part where they are installed: pip install \"rollout-sim[bench]\".",
+        epilog="examples:\n  sim bench --quick\n  sim bench --rounds 9 --out bench.json",
+    )  # fmt: skip
+    bench.add_argument("--quick", action="store_true", help="smaller rounds, fewer of them, and at most 10 million requests")
+    bench.add_argument("--rounds", type=_positive, help="turns that each one takes (default 5, with --quick 3)")
+    bench.add_argument(
+        "--requests", type=_positive,
+        help="requests a round for engine compiled; slower ones play fewer (default 10,000,000, with --quick 1,000,000)",
+    )  # fmt: skip
+    bench.add_argument(
+        "--out", type=Path, default=workflow.REPORTS / "bench.json", help="JSON file (default: reports/bench.json)"
+    )
+    bench.add_argument("--quiet", action="store_true", help="no progress")
+    bench.set_defaults(verb=_bench)
+
+    check_figures = verbs.add_parser(
+        "verify", help="reproduce published numbers, by formula and by playing scenarios", formatter_class=plain,
+        description="Work out published numbers twice: by formula or integration, to within a stated tolerance, and by\n"
+        "playing scenarios on the engines, to within 4 standard errors. Exits with 3 if a number is off.",
+        epilog="examples:\n  sim verify --quick\n  sim verify --only sequential --only queues.play\n"
+        "  sim verify --write docs/validation.md --json verify.json",
+    )  # fmt: skip
+    check_figures.add_argument("--quick", action="store_true", help="a tenth of the trials, and not the slowest figures")
+    check_figures.add_argument(
+        "--only", action="append", default=[], metavar="NAME",
+        help="a field (sequential, fixed, estimates, bandits, queues, canaries), or how figures' names begin; may be repeated",
+    )  # fmt: skip
+    check_figures.add_argument("--write", type=Path, metavar="FILE.md", help="write the page, as docs/validation.md")
+    check_figures.add_argument("--json", type=Path, metavar="FILE.json", help="write the results as JSON")
+    check_figures.add_argument("--quiet", action="store_true", help="no progress")
+    check_figures.set_defaults(verb=_verify)
 
     track = verbs.add_parser("track", help="log a run folder to MLflow, once", formatter_class=plain,
                              epilog="example: sim track reports/quickstart-0123456789")  # fmt: skip

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.compare.comparison import Comparison
+    from sim.compare.sweep import SweepComparison
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
+    from sim.run.sweep import SweepPlan
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
 
@@ -26,7 +28,7 @@ class Outcome:
     """What a run led to. `comparison` is None where an interrupt came before any policy was finished."""
 
     folder: Path
-    comparison: Comparison | None
+    comparison: Comparison | SweepComparison | None
     tracked: Tracked | None
     tracking_error: TrackingError | None
     interrupted: bool
@@ -60,9 +62,9 @@ def run_scenario(
     experiment: str | None = None,
     workers: int | None = None,
     log: bool = True,
-    planned: Callable[[Plan], Watch | None] | None = None,
+    planned: Callable[[Plan | SweepPlan], Watch | None] | None = None,
 ) -> Outcome:
-    """Run a scenario file: resolve its models, play every policy, compare, report, log to MLflow.
+    """Run a scenario file: resolve its models, play every policy, compare, report, log to MLflow. Of a sweep, every point.
 
     Real model versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their
     code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
@@ -71,12 +73,19 @@ def run_scenario(
     from sim.registry.store import client, default_uri
     from sim.run.plan import prepare
     from sim.run.simulate import simulate
+    from sim.run.sweep import prepare_sweep
     from sim.scenario.reading import read
+    from sim.scenario.sweep import points
 
     scenario, document = read(Path(path), _threshold_problems)
     store = client(registry_uri or tracking_uri or default_uri())
     folder = Path(reports)
-    plan = prepare(scenario, document, store, folder / ".predictions")
+    cache = folder / ".predictions"
+    plan: Plan | SweepPlan
+    if scenario.sweep is None:
+        plan = prepare(scenario, document, store, cache)
+    else:
+        plan = prepare_sweep(scenario, points(scenario, document), store, cache)
     watch = planned(plan) if planned else None
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
@@ -132,13 +141,15 @@ def _threshold_problems(scenario: Scenario) -> list[Problem]:
     return problems(scenario.thresholds, [policy.name for policy in scenario.policies])
 
 
-def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
+def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison | SweepComparison:
     """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
     from sim.compare.comparison import compare
+    from sim.compare.sweep import compare_sweep
+    from sim.compare.trials import read_run
     from sim.report import html, markdown
 
     folder = Path(folder)
-    comparison = compare(folder, baseline)
+    comparison = compare_sweep(folder, baseline) if "sweep" in read_run(folder) else compare(folder, baseline)
     comparison.write(folder)
     html.write(folder)
     markdown.write(folder)

@@ -24,6 +24,7 @@ LAYERS = (
     ("compare",),
     ("report", "tracking"),
     ("workflow",),
+    ("bench", "verify"),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

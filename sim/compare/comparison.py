@@ -17,7 +17,7 @@ from sim.compare.verdict import verdict
 from sim.errors import InputError, Problem
 from sim.units import shown
 
-__all__ = ["Comparison", "Judgement", "PolicySummary", "compare"]
+__all__ = ["Comparison", "Judgement", "PolicySummary", "compare", "compared"]
 
 
 def compare(folder: Path, baseline: str | None = None) -> Comparison:
@@ -35,7 +35,11 @@ def compare(folder: Path, baseline: str | None = None) -> Comparison:
     sim.errors.InputError: nowhere: not a run folder: cannot read run.json (No such file or directory)
     """
     run = read_run(folder)
-    trials = read_trials(folder, run)
+    return compared(run, read_trials(folder, run), baseline)
+
+
+def compared(run: Mapping[str, Any], trials: Mapping[str, Trials], baseline: str | None = None) -> Comparison:
+    """`compare`, of trials that have been read. `run` is what run.json says of them."""
     if baseline is not None and baseline not in trials:
         close = get_close_matches(baseline, trials, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

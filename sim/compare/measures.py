@@ -24,7 +24,7 @@ from sim.stats.intervals import (
 from sim.stats.risk import cvar
 from sim.stats.survival import restricted_mean
 
-Unit = Literal["share", "s", "requests", "count", "value"]
+Unit = Literal["share", "s", "requests", "users", "count", "value"]
 Better = Literal["lower", "higher", "none"]
 Column = Callable[[Trials], NDArray[Any]]
 
@@ -94,10 +94,12 @@ def _proportion(name: str, label: str, better: Better, about: str, event: Column
     return Measure(name, label, "share", better, about, estimate, values, paired_proportion_difference)
 
 
-def _mean(name: str, label: str, unit: Unit, about: str, column: Column, condition: Column = _all) -> Measure:
+def _mean(
+    name: str, label: str, unit: Unit, about: str, column: Column, condition: Column = _all, better: Better = "lower"
+) -> Measure:
     values = _among(column, condition)
     return Measure(
-        name, label, unit, "lower", about, lambda trials: mean_interval(_met(values(trials))), values, paired_difference
+        name, label, unit, better, about, lambda trials: mean_interval(_met(values(trials))), values, paired_difference
     )
 
 
@@ -139,6 +141,49 @@ def _served(trials: Trials) -> NDArray[Any]:
 
 def _per_request(name: str, times: float = 1.0) -> Column:
     return lambda trials: np.asarray(times * trials[name] / np.maximum(trials["requests"], 1))
+
+
+def _winner(trials: Trials) -> NDArray[Any]:
+    return np.asarray((trials["verdict"] == "ship") & ~np.isnan(trials["effect_estimate"]))
+
+
+def _significant(trials: Trials) -> NDArray[Any]:
+    """Whether the evidence declared a difference where there is one, and so there is a sign and a size to be wrong about."""
+    declared = ~np.isnan(trials["time_to_significance_s"]) & ~np.isnan(trials["effect_estimate"])
+    return np.asarray(declared & (trials["effect_true"] != 0))
+
+
+def _estimated(column: str) -> Column:
+    return lambda trials: ~np.isnan(trials[column])
+
+
+def _bias(column: str) -> Column:
+    return lambda trials: np.asarray(trials[column] - trials["effect_true"])
+
+
+def _opposite(trials: Trials) -> NDArray[Any]:
+    return np.asarray(np.sign(trials["effect_estimate"]) == -np.sign(trials["effect_true"]))
+
+
+def _covered(trials: Trials) -> NDArray[Any]:
+    half = 1.959963984540054 * trials["effect_se"]
+    return np.asarray(np.abs(trials["effect_estimate"] - trials["effect_true"]) <= half)
+
+
+def _covered_unbiased(trials: Trials) -> NDArray[Any]:
+    return np.asarray((trials["effect_lower"] <= trials["effect_true"]) & (trials["effect_true"] <= trials["effect_upper"]))
+
+
+def _exaggeration(trials: Trials) -> Estimate:
+    """Mean absolute estimate over mean absolute effect, with the interval of a ratio of means (Fieller's, to first order)."""
+    rows = _significant(trials)
+    found, true = np.abs(trials["effect_estimate"][rows]), np.abs(trials["effect_true"][rows])
+    if not rows.any():
+        return Estimate(None, None, None, 0)
+    ratio, size = found.mean() / true.mean(), true.mean()
+    residuals = mean_interval((found - ratio * true) / size)
+    low, high = residuals.lower, residuals.upper
+    return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
 
 
 _TABLE = (
@@ -208,6 +253,12 @@ _TABLE = (
         _requests_to_decision,
     ),
     _mean(
+        "users_to_decision", "users to decision", "users",
+        "Mean of the number of different users to be expected among the live requests until the verdict, a trial without one "
+        "counting with all of its users. Without `users`, every request is a user of its own.",
+        lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])), _estimated("users"),
+    ),
+    _mean(
         "regret", "regret", "value",
         "What users forgo by the horizon: the best acceptable arm's expected primary metric less the serving arm's, summed "
         "over live requests, before and after the verdict.",
@@ -249,6 +300,40 @@ _TABLE = (
     ),
     _mean(
         "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", _flag("cost_s"),
+    ),
+    _mean(
+        "winner_bias", "bias of winners", "share",
+        "Mean of the relative effect that was seen of the shipped challenger at the verdict, less its true one.",
+        _bias("effect_estimate"), _winner, better="none",
+    ),
+    _mean(
+        "winner_bias_unbiased", "bias of winners, adjusted", "share",
+        "The same of the median-unbiased estimate, where the rule of evidence has one. It is right as often as not over all "
+        "trials; among those that ship it still exceeds the truth, but by less.",
+        _bias("effect_unbiased"), lambda trials: _winner(trials) & _estimated("effect_unbiased")(trials), better="none",
+    ),
+    Measure(
+        "exaggeration", "exaggeration", "value", "none",
+        "Type M: mean size of the effect that was seen over that of the true one, among trials in which the evidence declared "
+        "a difference where there is one.",
+        _exaggeration, None, paired_difference,
+    ),
+    _proportion(
+        "wrong_sign", "wrong sign", "lower",
+        "Type S: share of trials in which the effect that was seen has the wrong sign, among those in which the evidence "
+        "declared a difference where there is one.",
+        _opposite, _significant,
+    ),
+    _proportion(
+        "effect_coverage", "coverage", "higher",
+        "Share of trials in which the usual 95% interval of the effect holds the true one, among those with an estimate: a "
+        "trial without a verdict has none.",
+        _covered, _estimated("effect_estimate"),
+    ),
+    _proportion(
+        "effect_coverage_unbiased", "coverage, adjusted", "higher",
+        "Share of trials in which the 95% interval of the median-unbiased estimate holds the true effect.",
+        _covered_unbiased, _estimated("effect_unbiased"),
     ),
 )  # fmt: skip
 

@@ -25,19 +25,29 @@ MOST_POINTS = 121
 
 @dataclass(frozen=True)
 class Judgement:
-    """One threshold applied to one policy. `estimate` is what was compared with the rule."""
+    """One threshold applied to one policy. `estimate` is what was compared with the rule; `point` is that of a sweep."""
 
     policy: str
     measure: str
     rule: str
     estimate: Estimate
     breached: bool
+    point: str = ""
+
+    @property
+    def name(self) -> str:
+        """What was judged, such as ab.wrong_ship."""
+        return f"{self.policy}.{self.measure}{f' at {self.point}' if self.point else ''}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `summary.json`."""
+        return {key: value for key, value in asdict(self).items() if key != "point" or value}
 
     def __str__(self) -> str:
         from sim.compare.wording import with_interval
 
         state = "breached" if self.breached else "met" if self.estimate.estimate is not None else "not judged"
-        return f"{self.policy}.{self.measure} {self.rule}: {state}, {with_interval(self.estimate, MEASURES[self.measure].unit)}"
+        return f"{self.name} {self.rule}: {state}, {with_interval(self.estimate, MEASURES[self.measure].unit)}"
 
 
 @dataclass(frozen=True)
@@ -109,32 +119,45 @@ class Comparison:
 
     def to_json(self) -> str:
         """The text of `summary.json`: no NaN, no infinity."""
-        return json.dumps(
+        return as_json(
             {
                 "run": self.run,
                 "baseline": self.baseline,
                 "measures": {name: measure.to_dict() for name, measure in MEASURES.items()},
-                "policies": [policy.to_dict() for policy in self.policies],
-                "frontier": self.frontier,
-                "best": self.best,
-                "verdict": self.verdict,
-                "thresholds": [asdict(judgement) for judgement in self.thresholds],
-            },
-            allow_nan=False,
-            ensure_ascii=False,
-            indent=1,
+                **self.to_dict(),
+            }
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `summary.json` says of the policies."""
+        return {
+            "policies": [policy.to_dict() for policy in self.policies],
+            "frontier": self.frontier,
+            "best": self.best,
+            "verdict": self.verdict,
+            "thresholds": [judgement.to_dict() for judgement in self.thresholds],
+        }
 
     def write(self, folder: Path) -> Path:
         """Write `summary.json` into a run folder, whole or not at all. Returns its path."""
-        file = folder / FILE
-        unfinished = folder / f".{FILE}.{os.getpid()}"
-        try:
-            unfinished.write_text(self.to_json() + "\n", encoding="utf-8")
-            os.replace(unfinished, file)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        return file
+        return write_summary(folder, self.to_json())
+
+
+def as_json(said: Mapping[str, Any]) -> str:
+    """JSON as `summary.json` has it: no NaN, no infinity."""
+    return json.dumps(said, allow_nan=False, ensure_ascii=False, indent=1)
+
+
+def write_summary(folder: Path, text: str) -> Path:
+    """Write `summary.json`, whole or not at all. Returns its path."""
+    file = folder / FILE
+    unfinished = folder / f".{FILE}.{os.getpid()}"
+    try:
+        unfinished.write_text(text + "\n", encoding="utf-8")
+        os.replace(unfinished, file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return file
 
 
 def _curves(incidence: CumulativeIncidence) -> dict[str, Any]:

@@ -134,6 +134,7 @@ _READ: Mapping[Unit, tuple[str, Callable[[str], float]]] = {
     "share": ("< 5%", parse_share),
     "s": ("< 2h", parse_duration),
     "requests": ("< 1000", _number),
+    "users": ("< 1000", _number),
     "count": ("< 1000", _number),
     "value": ("< 1000", _number),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,10 @@ FINITE = (
     "cost_s", "requests",
 )  # fmt: skip
 TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
+ESTIMATES = ("effect_estimate", "effect_se", "effect_unbiased", "effect_lower", "effect_upper", "effect_true")
+"""NaN where a trial has none."""
+LATER = (*ESTIMATES, "users_to_decision", "users")
+"""What folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 
 
@@ -85,11 +89,30 @@ def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
 
     Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
     """
+    arrays = _read(folder, ())
+    return _by_policy(folder, arrays, run, np.arange(arrays["policy"].size))
+
+
+def read_points(folder: Path, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Trials]]:
+    """Of a sweep, the trials at each point, as `read_trials` gives them; `runs` are what run.json says of each point.
+
+    Raises `InputError` as `read_trials` does.
+    """
+    arrays = _read(folder, ("point",))
+    strangers = sorted(set(arrays["point"].tolist()) - set(range(len(runs))))
+    if strangers:
+        message = f"point must be one of 0 to {len(runs) - 1}, got {strangers[0]:g}"
+        raise InputError([Problem(message, file=str(folder / "trials.parquet"))])
+    return [_by_policy(folder, arrays, run, np.flatnonzero(arrays["point"] == at)) for at, run in enumerate(runs)]
+
+
+def _read(folder: Path, more: tuple[str, ...]) -> dict[str, NDArray[Any]]:
+    """The columns of trials.parquet, and `more` columns of numbers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = folder / "trials.parquet"
-    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE)
+    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE, *more)
     try:
         with pq.ParquetFile(file) as opened:
             table = opened.read()
@@ -99,7 +122,7 @@ def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
     if missing:
         raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=str(file))])
     columns = {name: table.column(name) for name in wanted}
-    empty = [name for name in ("policy", "replication", "verdict", *FLAGS) if columns[name].null_count]
+    empty = [name for name in ("policy", "replication", "verdict", *FLAGS, *more) if columns[name].null_count]
     if empty:
         raise InputError([Problem(f"{name} must not be empty in any row", file=str(file)) for name in empty])
     arrays: dict[str, NDArray[Any]] = {
@@ -108,11 +131,22 @@ def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
     }
     arrays["replication"] = columns["replication"].to_numpy().astype(np.int64)
     arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.bool_) for name in FLAGS}
-    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in (*TIMES, *FINITE)}
+    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in (*TIMES, *FINITE, *more)}
+    for name in LATER:
+        there = name in table.column_names
+        values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) if there else np.array(np.nan)
+        arrays[name] = np.broadcast_to(values, arrays["policy"].shape)
+    return arrays
+
+
+def _by_policy(
+    folder: Path, every: Mapping[str, NDArray[Any]], run: Mapping[str, Any], rows: NDArray[np.int64]
+) -> dict[str, Trials]:
+    """The trials in some rows of all, by policy."""
+    arrays = {name: array[rows] for name, array in every.items()}
     problems = _problems(arrays, run)
     if problems:
-        raise InputError([Problem(problem, file=str(file)) for problem in problems])
-
+        raise InputError([Problem(problem, file=str(folder / "trials.parquet")) for problem in problems])
     found = {}
     for each in run["policies"]:
         rows = np.flatnonzero(arrays["policy"] == each["name"])

@@ -47,7 +47,7 @@ def quantity(value: float) -> str:
     return f"{rounded / 1000**power:.3g}{_SUFFIXES[power]}"
 
 
-FORMATS = {"share": share, "s": duration, "requests": quantity, "count": quantity, "value": quantity}
+FORMATS = {"share": share, "s": duration, "requests": quantity, "users": quantity, "count": quantity, "value": quantity}
 """How a value of each unit of a measure is written."""
 
 

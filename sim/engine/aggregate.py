@@ -1,42 +1,40 @@
 """The aggregate engine: a tick's sufficient statistics, drawn exactly, at a cost that does not depend on the traffic.
 
-Requests arrive in a Poisson process and do not compete, so a tick is a tree of binomials: total arrivals (the same for
-every policy) split over arms by the routing, into calls that end in this tick and calls that end in the next, into errors
-and answers, and these over latency bands; and answers earn sums that have a closed form. Every draw is keyed by (seed,
-replication, tick, lane, slot), a lane being an arm, live or mirrored; so a metric, a latency limit or a mirror that a policy
-asks for in addition does not change what else it sees.
+Requests are independent of each other, so a tick is a tree of binomials: total arrivals (the same for every policy) split over
+arms by the routing, into calls that monitoring sees and others, into those that end in this tick and those that end in the
+next, into errors and answers, these by what feedback is late, and over latency bands; and answers earn sums that have a closed
+form. What becomes of a call is drawn in the tick of its arrival, under what is in force then; if it ends in the next, it is
+carried there. Every draw is keyed by (seed, replication, tick, lane, slot), a lane being an arm, live or mirrored; so a metric,
+a latency limit or a mirror that a policy asks for in addition does not change what else it sees.
+
+Exact are Poisson arrivals at any rate, also one that changes within a tick (bursts, traces): given their number they are
+independent, and only their chance of being in flight at the edge differs. With delayed feedback the rate must be constant
+within a tick. What cannot be carried is refused: see `refusals`.
+
+A mirrored call is in flight at an edge on its own, and not together with the live call it copies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
+from sim.engine.aggregate_ends import Timing
+from sim.engine.aggregate_feedback import Sums, feedback, segment_shares, summed
+from sim.engine.aggregate_refusals import delays_of, refusals, refuse_varied
 from sim.engine.base import Ledger
 from sim.engine.columns import Column, column, limits
 from sim.errors import InputError
-from sim.policy.base import Ints, Routing, Telemetry
+from sim.policy.base import Floats, Ints, Routing, Telemetry
 from sim.world.draws import binomial, multinomial
-from sim.world.latency import Bands, bands
 from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
-from sim.world.world import AGREEMENT, Truth, World
+from sim.world.world import AGREEMENT, Truth
 
-# Which draw of a tick a key is for; a lane has its own keys below each.
-_SPLIT, _MIRROR, _LATE, _ERROR, _LATE_ERROR, _SLOW, _LATE_SLOW, _ERROR_SLOW, _LATE_ERROR_SLOW, _UNSEEN, _OUTCOME = (
-    slot << 16 for slot in range(1, 12)
-)
+__all__ = ["AggregateEngine", "refusals"]
 
-# A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
-_OUTLAST = 1e-6
-
-
-def refusals(world: World) -> Iterator[str]:
-    """What this engine cannot express in a world."""
-    for arm, latency in zip(world.arms, world.latency, strict=True):
-        if float(latency.above(world.tick_s)) * float(world.requests.sum()) > _OUTLAST:
-            yield f"calls of {arm} outlast a tick of {world.tick_s:g} s"
+# Which draw of a tick a key is for; a lane has its own keys below each. The second of each pair is for calls that end late.
+_SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
+_ERROR, _KIND, _SLOW, _ERROR_SLOW = ((slot << 16, slot + 1 << 16) for slot in (7, 9, 11, 13))
 
 
 class AggregateEngine:
@@ -46,14 +44,14 @@ class AggregateEngine:
     tick: int
 
     def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool) -> None:
-        outlast = truth.latency_above(truth.world.tick_s).max(initial=0.0) * float(truth.world.requests.sum())
-        if outlast > _OUTLAST:
-            tick = truth.world.tick_s
-            raise InputError([f"engine aggregate: a varied latency outlasts a tick of {tick:g} s; use engine: simpy"])
+        refuse_varied(truth)
         self.truth = truth
         self.ledger = Ledger.open(truth)
         self.tick = 0
         self._columns = tuple(column(name) for name in needs)
+        fed = [each.name for each in self._columns if each.fed]
+        if fed:
+            raise InputError([f"engine aggregate: {fed[0]} takes single requests to tell; use engine: compiled"])
         self._places = {name: place for place, name in enumerate(needs)}
         self._arms = len(truth.world.arms)
         self._planes = 2 if mirrors else 1
@@ -63,27 +61,24 @@ class AggregateEngine:
         # Lanes whose latency somebody looks at; the objective is about live calls.
         self._timed = slice(0, self._arms * (2 if any(each.mirrored for each in above) else 1))
         self._times_errors = bool(above)
-        cut = [
-            bands(latency, truth.latency_scale[:, arm], self._limits, truth.world.tick_s)
-            for arm, latency in enumerate(truth.latency)
-        ]
-        # (R, lanes, ...): an arm's live and mirrored lanes behave alike.
-        self._bands = Bands(
-            *(
-                np.concatenate([np.stack([getattr(each, field) for each in cut], axis=1)] * self._planes, axis=1)
-                for field in ("late", "in_tick", "after")
-            )
-        )
-        self._error_rate = np.tile(truth.error_rate, (1, self._planes))
+        self._timing = Timing(truth, self._limits, self._planes)
+        self._shares = segment_shares(truth)
         self._joint = Joint.of(truth.outcomes)
+        metrics = {(each.metric, each.mirrored) for each in self._columns if each.metric and each.metric != AGREEMENT}
+        replayed_together = set(self._joint.names) if self._joint else set()
+        self._feedback = {of: feedback(truth, of[0]) for of in metrics if of[0] not in replayed_together}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
-        self._carry = np.zeros((truth.rows, self._lane.size), np.int64)
         self._cohort = np.zeros(truth.rows, np.int64)
+        # Calls in flight, by how they will end: well, by segment and by what feedback will be late; in an error; slowly.
+        patterns, segments = 2 ** len(delays_of(truth.world)), 1 if self._shares is None else self._shares.shape[1]
+        self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
+        self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
+        self._slowly = np.zeros((truth.rows, self._lane[self._timed].size, len(self._limits)), np.int64)
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
         key = at(self._key[rows], self.tick + 1)[:, None]
-        live = self._split(self.truth.arrivals[rows, self.tick], routing, key)
+        live = self._split(self.truth.arrivals[rows, self.tick], self._routed(routing.live), key)
         calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
             others = live.sum(axis=1, keepdims=True) - live
@@ -98,94 +93,134 @@ class AggregateEngine:
         return telemetry
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        self._book_unseen(np.arange(self.truth.rows), at(self._key, 0)[:, None])
         self.ledger.settle(arm, decided_tick)
 
-    def _split(self, arrivals: Ints, routing: Routing, key: Keys) -> Ints:
+    def _routed(self, live: Floats) -> Floats:
+        """(r, K) the shares that arrive at each arm, of those that were meant for it."""
+        misrouted = self.truth.world.misrouted
+        if misrouted is None:
+            return live
+        there = live * (1 - misrouted)
+        there[:, 0] += (live * misrouted).sum(axis=1)
+        return there
+
+    def _split(self, arrivals: Ints, weights: Floats, key: Keys) -> Ints:
         """(r, K) total arrivals over arms, by conditional binomials in the order of the arms."""
         # Sums from the last arm on are exactly 0 behind the last that has any weight, so no request strays there.
-        rest = np.cumsum(routing.live[:, ::-1], axis=1)[:, ::-1]
-        live = np.zeros(routing.live.shape, np.int64)
+        rest = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
+        live = np.zeros(weights.shape, np.int64)
         left = arrivals
         for arm in range(self._arms - 1):
-            share = routing.live[:, arm] / np.where(rest[:, arm] > 0, rest[:, arm], 1.0)
+            share = weights[:, arm] / np.where(rest[:, arm] > 0, rest[:, arm], 1.0)
             live[:, arm] = binomial(left, share, at(key[:, 0], _SPLIT + arm))
             left = left - live[:, arm]
         live[:, -1] = left
         return live
 
     def _leave_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
-        """Calls of an earlier stage still in flight are not shown to this one; what they cost is."""
+        """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
         entered = rows[cohort != self._cohort[rows]]
         if entered.size:
-            self._book_unseen(entered, at(self._key[entered], self.tick + 1)[:, None])
-            self._carry[entered] = 0
+            for carried in (self._good, self._bad, self._slowly):
+                carried[entered] = 0
+            for each in self._feedback.values():
+                each.drop(entered)
             self._cohort[rows] = cohort
 
-    def _book_unseen(self, rows: Ints, key: Keys) -> None:
-        """Live calls in flight end where no policy looks."""
-        lanes = slice(0, self._arms)
-        flying, key = self._carry[rows][:, lanes], at(key, _UNSEEN + self._lane[lanes])
-        errors = binomial(flying, self.truth.error_rate[rows], at(key, 1))
-        slow = np.zeros(flying.shape, np.int64)
+    def _seen(self, rows: Ints, calls: Ints, rate: Floats, key: Keys) -> Ints:
+        """(r, lanes) the calls that monitoring sees; the others are only booked."""
+        loss = self.truth.world.loss
+        if loss == 0:
+            return calls
+        seen = binomial(calls, 1 - loss, at(key, _SEEN + self._lane))
+        unseen = (calls - seen)[:, : self._arms]
+        key = at(key, _UNSEEN + self._lane[: self._arms])
+        errors, slow = binomial(unseen, rate[:, : self._arms], at(key, 1)), np.zeros_like(unseen)
         slo_s = self.truth.world.slo_s
         if slo_s is not None:
-            share = self._bands.after[rows, lanes, self._limits.index(slo_s) + 1 :].sum(axis=2)
-            slow = binomial(flying - errors, np.minimum(share, 1.0), at(key, 2))
+            slow = binomial(unseen - errors, self.truth.latency_above(slo_s, self.tick)[rows], at(key, 2))
         self.ledger.book(rows, errors.sum(axis=1), slow.sum(axis=1))
+        return seen
 
     def _end(self, rows: Ints, calls: Ints, key: Keys) -> Ints:
         """(r, K, C) what the calls add that end in this tick; others are carried to the next."""
-        staying = binomial(calls, self._bands.late[rows], at(key, _LATE + self._lane))
-        new, old = calls - staying, self._carry[rows]
-        self._carry[rows] = staying
-        rate = self._error_rate[rows]
-        new_errors = binomial(new, rate, at(key, _ERROR + self._lane))
-        old_errors = binomial(old, rate, at(key, _LATE_ERROR + self._lane))
-        errors = new_errors + old_errors
-        known = new + old - errors
-        slow_known = self._slow(rows, new - new_errors, old - old_errors, key, (_SLOW, _LATE_SLOW))
-        slow = slow_known
-        if self._times_errors:
-            slow = slow + self._slow(rows, new_errors, old_errors, key, (_ERROR_SLOW, _LATE_ERROR_SLOW))
+        rate = np.tile(self.truth.conditions(self.tick).error_rate[rows], (1, self._planes))
+        calls = self._seen(rows, calls, rate, key)
+        ends = self._timing.ends(rows, self.tick)
+        late = binomial(calls, ends.late, at(key, _LATE + self._lane))
+        good, bad, slowly = [], [], []
+        violations = np.zeros(rows.size, np.int64)
         slo_s = self.truth.world.slo_s
-        violated = slow_known[:, : self._arms, [] if slo_s is None else [self._limits.index(slo_s)]]
-        self.ledger.book(rows, errors[:, : self._arms].sum(axis=1), violated.sum(axis=(1, 2)))
-        return self._report(rows, {"requests": calls, "responses": new + old, "errors": errors, "count": known}, slow, key)
+        for when, ended in enumerate((calls - late, late)):
+            failed = binomial(ended, rate, at(key, _ERROR[when] + self._lane))
+            kinds = self._kinds(rows, ended - failed, ends.pattern[when], key, _KIND[when])
+            slow = self._slow(summed(kinds, 2), ends.band_by_pattern[when], key, _SLOW[when])
+            if slo_s is not None:
+                violations += slow[:, : self._arms, self._limits.index(slo_s)].sum(axis=1)
+            if self._times_errors:
+                slow = slow + self._slow(failed[..., None], ends.band[when][:, :, None], key, _ERROR_SLOW[when])
+            good.append(kinds)
+            bad.append(failed)
+            slowly.append(slow)
+        self.ledger.book(rows, (bad[0] + bad[1])[:, : self._arms].sum(axis=1), violations)
+        errors, slow, before = bad[0] + self._bad[rows], slowly[0] + self._slowly[rows], self._good[rows]
+        self._good[rows], self._bad[rows], self._slowly[rows] = good[1], bad[1], slowly[1]
+        known = summed(summed(good[0] + before, 3), 2)
+        ended_ = {"requests": calls, "responses": known + errors, "errors": errors, "count": known}
+        return self._report(rows, ended_, good[0], before, slow, key)
 
-    def _slow(self, rows: Ints, new: Ints, old: Ints, key: Keys, slots: tuple[int, int]) -> Ints:
-        """(r, lanes, limits) how many of the calls that end are slower than each limit, in the lanes that are timed."""
+    def _kinds(self, rows: Ints, known: Ints, pattern: Floats, key: Keys, slot: int) -> Ints:
+        """(r, lanes, S, P) calls that end well, by segment and by what feedback is late."""
+        segments, patterns = self._good.shape[2:]
+        if segments * patterns == 1:
+            return known[..., None, None]
+        chance = pattern[:, :, None]
+        if self._shares is not None:
+            shares = self._shares if len(self._shares) == 1 else self._shares[rows]
+            chance = chance * shares[:, None, :, None]
+        flat = chance.reshape(*chance.shape[:2], segments * patterns)
+        chances = np.broadcast_to(flat, (*known.shape, segments * patterns))
+        drawn = multinomial(known, chances, at(key, slot + self._lane))
+        return drawn.reshape(*known.shape, segments, patterns)
+
+    def _slow(self, ended: Ints, bands: Floats, key: Keys, slot: int) -> Ints:
+        """(r, lanes, limits) how many of some calls (r, lanes, P) are slower than each limit, in the lanes that are timed."""
+        slow = np.zeros((len(ended), self._slowly.shape[1], len(self._limits)), np.int64)
         if not self._limits:
-            return np.zeros((rows.size, 0, 0), np.int64)
-        lane = self._lane[self._timed]
-        spread = multinomial(new[:, self._timed], self._bands.in_tick[rows, self._timed], at(key, slots[0] + lane))
-        spread += multinomial(old[:, self._timed], self._bands.after[rows, self._timed], at(key, slots[1] + lane))
-        above: Ints = np.cumsum(spread[..., :0:-1], axis=2)[..., ::-1]
-        return above
+            return slow
+        lane = at(key, slot + self._lane[self._timed])
+        for pattern in range(ended.shape[2]):
+            drawn = at(lane, pattern) if pattern else lane
+            spread = multinomial(ended[:, self._timed, pattern], bands[:, self._timed, pattern], drawn)
+            slow += np.cumsum(spread[..., :0:-1], axis=2)[..., ::-1]
+        return slow
 
-    def _report(self, rows: Ints, ended: dict[str, Ints], slow: Ints, key: Keys) -> Ints:
+    def _report(self, rows: Ints, ended: dict[str, Ints], good: Ints, late: Ints, slow: Ints, key: Keys) -> Ints:
         counts = np.zeros((rows.size, self._arms, len(self._columns)), np.int64)
-        drawn: dict[tuple[str, bool], tuple[Ints, Ints]] = {}
+        drawn: dict[tuple[str, bool], Sums] = {}
         for place, each in enumerate(self._columns):
             lanes = slice(self._arms, None) if each.mirrored else slice(0, self._arms)
-            if each.kind in ended:
-                counts[..., place] = ended[each.kind][:, lanes]
-            elif each.kind == "above":
+            of = each.metric, each.mirrored
+            if each.kind == "above":
                 counts[..., place] = slow[:, lanes, self._limits.index(each.limit_s)]
-            else:
-                if (each.metric, each.mirrored) not in drawn:
-                    self._earn(each, drawn, ended["count"][:, lanes], rows, at(key, _OUTCOME + self._lane[lanes]))
-                counts[..., place] = drawn[each.metric, each.mirrored][each.kind == "square"]
+            elif each.metric:
+                if of not in drawn:
+                    keyed = at(key, _OUTCOME + self._lane[lanes])
+                    drawn |= self._earn(each, rows, ended["count"][:, lanes], good[:, lanes], late[:, lanes], keyed)
+                counts[..., place] = drawn[of][("count", "sum", "square").index(each.kind)]
+            elif each.kind in ended:
+                counts[..., place] = ended[each.kind][:, lanes]
         return counts
 
-    def _earn(self, each: Column, drawn: dict[tuple[str, bool], tuple[Ints, Ints]], known: Ints, rows: Ints, key: Keys) -> None:
-        """Draw (sum, sum of squares), (r, K) each, of what the known answers earn in a column's metric."""
+    def _earn(self, each: Column, rows: Ints, known: Ints, good: Ints, late: Ints, key: Keys) -> dict[tuple[str, bool], Sums]:
+        """{(metric, mirrored): (r, K) each} count, sum and sum of squares of the outcomes that come to be known."""
+        of = each.metric, each.mirrored
         if each.metric == AGREEMENT:
             assert self.truth.world.agreement is not None
             agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
-            drawn[AGREEMENT, each.mirrored] = agreed, agreed
-        elif self._joint is not None:
-            drawn |= {(name, each.mirrored): sums for name, sums in self._joint.sums(known, at(key, 0)).items()}
-        else:
-            keyed = at(key, number_of(each.metric))
-            drawn[each.metric, each.mirrored] = self.truth.outcomes[each.metric].sums(known, rows, keyed)
+            return {of: (known, agreed, agreed)}
+        if of in self._feedback:
+            return {of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(each.metric)))}
+        assert self._joint is not None
+        sums = self._joint.sums(known, at(key, 0))
+        return {(name, each.mirrored): (known, *both) for name, both in sums.items()}

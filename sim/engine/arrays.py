@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sim.engine import kernel
 from sim.engine.calls import CALL
+from sim.engine.feedback import FIELDS
 from sim.engine.kernel import ABOVE, FOREVER
 from sim.policy.base import Floats, Ints
 from sim.world.capacity import Pool
@@ -25,7 +26,8 @@ class Arrays:
     leave (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the parked calls among them; heap (R, H, 4)
     of retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what monitoring sees, live lanes before
     mirrored ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which it came; limits_ns (L,);
-    factors (T, M, K); out (T, P); record (n, fields of `CALL`); gaps, offsets, chosen, work: room for the arrivals of one tick.
+    factors (T, M, K); out (T, P); record (n, fields of `CALL`); log (n, fields of
+    `sim.engine.feedback`); gaps, offsets, chosen, work: room for the arrivals of one tick.
     """
 
     run: NDArray[np.void]
@@ -44,6 +46,7 @@ class Arrays:
     factors: Floats
     out: Ints
     record: Ints
+    log: Ints
     gaps: Floats
     offsets: Ints
     chosen: Ints
@@ -55,11 +58,22 @@ class Arrays:
             size = busiest + busiest // 4
             self.gaps = np.zeros(size + 1)
             self.offsets, self.chosen, self.work = np.zeros((3, size), np.int64)
+            if self.run["logging"][0]:
+                self._log(size * int(self.run["logging"][0]))
+
+    def _log(self, room: int) -> None:
+        """Room for at least so much feedback, where none is logged."""
+        if room > len(self.log):
+            self.log = np.zeros((room, self.log.shape[1]), np.int64)
+            self.run["log_room"] = room
 
     def grow(self, full: int) -> None:
         """Twice the room in whichever array was full."""
         if full == kernel.HEAP_FULL:
             self.heap = np.concatenate([self.heap, np.zeros_like(self.heap)], axis=1)
+        elif full == kernel.LOG_FULL:
+            # Not even one event fits.
+            self._log(2 * len(self.log))
         elif full == kernel.RECORD_FULL:
             self.record = np.concatenate([self.record, np.zeros_like(self.record)])
         elif full == kernel.QUEUE_FULL:
@@ -72,7 +86,10 @@ class Arrays:
             self.leave, self.waits = leave, waits
 
 
-def allocate(truth: Truth, potential: Potential, limits_s: tuple[float, ...], agreement: bool, record: bool) -> Arrays:
+def allocate(
+    truth: Truth, potential: Potential, limits_s: tuple[float, ...], agreement: bool, record: bool, logging: int
+) -> Arrays:
+    """Arrays for a block; `logging` is how many of the metrics, the first ones, have their feedback logged."""
     world, retry, pools = truth.world, truth.world.retry, truth.world.pools
     rows, ticks, arms = truth.rows, truth.world.ticks, len(truth.world.arms)
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
@@ -82,7 +99,8 @@ def allocate(truth: Truth, potential: Potential, limits_s: tuple[float, ...], ag
     said = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
-        "columns": columns, "recording": record, "on_error": retry is not None and retry.on_error,
+        "columns": columns, "recording": record, "logging": logging,
+        "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
     for name, value in said.items():
@@ -113,7 +131,8 @@ def allocate(truth: Truth, potential: Potential, limits_s: tuple[float, ...], ag
         heap=zeros(rows, 64 if potential.attempts > 1 or changes else 1, 4), seen=zeros(rows, ticks, 2 * arms, columns),
         lost=zeros(rows, ticks + 1, arms), limits_ns=np.array([to_ns(limit) for limit in limits_s], np.int64),
         factors=np.ascontiguousarray(np.broadcast_to(factors, (ticks, *factors.shape[1:]))), out=out,
-        record=zeros(1024 if record else 1, len(CALL.names or ())), gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
+        record=zeros(1024 if record else 1, len(CALL.names or ())), log=zeros(1, FIELDS),
+        gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
         work=zeros(0),
     )  # fmt: skip
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 from sim.engine import aggregate
+from sim.engine.columns import column, overflows
 from sim.engine.lag import Maker, lagged
 from sim.errors import InputError, Problem
 from sim.world.world import World
@@ -35,10 +36,13 @@ def make(name: str) -> Maker:
     return lagged(SimpyEngine)
 
 
-def refusals(name: str, world: World) -> Iterator[str]:
-    """What an engine cannot express in a world; an engine refuses by name and never approximates."""
+def refusals(name: str, world: World, needs: Collection[str] = ()) -> Iterator[str]:
+    """What an engine cannot express in a world, or tell of it; an engine refuses by name and never approximates."""
     if name == "aggregate":
         yield from aggregate.refusals(world)
+        fed = [need for need in needs if column(need).fed]
+        if fed:
+            yield f"adjust: {fed[0]} takes single requests to tell"
 
 
 @cache
@@ -59,19 +63,24 @@ def _probe(number: int) -> int:
     return number + 1
 
 
-def choose(asked: str, world: World) -> Choice:
-    """The engine asked for, or the cheapest exact one. Raises `InputError` if the one asked for cannot play the world.
+def choose(asked: str, world: World, needs: Collection[str] = ()) -> Choice:
+    """The engine asked for, or the cheapest exact one, for policies with these needs.
+
+    Raises `InputError` if the one asked for cannot play the world, or no engine can count what is needed.
 
     Without a compiler, SimPy plays what the compiled engine would have: the same bits, a hundred times slower, and a warning.
     """
+    uncountable = list(overflows(world, needs))
+    if uncountable:
+        raise InputError(uncountable)
     if asked not in ("auto", "compiled"):
-        found = list(refusals(asked, world))
+        found = list(refusals(asked, world, needs))
         if found:
             raise InputError([Problem(f"{asked} cannot play this: {reason}", path="engine") for reason in found])
         return Choice(asked, "as the scenario says")
     reason = "as the scenario says"
     if asked == "auto":
-        found = list(refusals("aggregate", world))
+        found = list(refusals("aggregate", world, needs))
         if not found:
             return Choice("aggregate", "exact here: requests do not compete, and no call outlasts a tick")
         reason = f"aggregate is not exact here: {'; '.join(found)}"

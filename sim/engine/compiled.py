@@ -5,6 +5,9 @@ This file holds the arrays and turns what the kernel counts into telemetry; what
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from threading import Timer
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,10 +16,11 @@ from sim.engine.arrays import allocate
 from sim.engine.base import Ledger
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.columns import Column, column, limits
+from sim.engine.feedback import Feedback, metrics_of
 from sim.engine.kernel import ABOVE, FOREVER
 from sim.policy.base import Floats, Ints, Routing, Telemetry
-from sim.world.potential import Potential, user_of
-from sim.world.world import AGREEMENT, Truth
+from sim.world.potential import Potential, to_ns, user_of
+from sim.world.world import AGREEMENT, Truth, World
 
 _COUNTED = ("requests", "responses", "errors", "timeouts", "rejections", "retries")
 
@@ -33,14 +37,16 @@ class CompiledEngine:
         self.tick = 0
         self._columns = tuple(column(name) for name in needs)
         self._places = {name: place for place, name in enumerate(needs)}
-        metrics = sorted({each.metric for each in self._columns if each.metric and each.metric != AGREEMENT})
+        metrics, logging = metrics_of(self._columns)
         agreement = any(each.metric == AGREEMENT for each in self._columns)
         self._potential = Potential(truth, metrics, mirrors, agreement)
         self._limits = limits(self._columns, None)
-        self._arrays = allocate(truth, self._potential, self._limits, agreement, record)
+        self._feedback = Feedback(truth, self._potential, self._columns)
+        self._arrays = allocate(truth, self._potential, self._limits, agreement, record, logging)
         self._live = np.zeros((truth.rows, len(truth.world.arms)))
         self._live[:, 0] = 1.0
-        self._counted = [self._index(each) for each in self._columns]
+        self._counted = [(place, each, self._index(each)) for place, each in enumerate(self._columns) if not each.fed]
+        self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
@@ -51,8 +57,9 @@ class CompiledEngine:
         seen = self._arrays.seen[rows, self.tick]
         arms = len(self.truth.world.arms)
         counts = np.empty((rows.size, arms, len(self._columns)), np.int64)
-        for place, (each, index) in enumerate(zip(self._columns, self._counted, strict=True)):
+        for place, each, index in self._counted:
             counts[..., place] = seen[:, arms:, index] if each.mirrored else seen[:, :arms, index]
+        self._feedback.report(rows, self.tick, self._columns, counts)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry
@@ -89,8 +96,10 @@ class CompiledEngine:
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
         state = self._arrays.state
-        for row in rows[cohort != state["cohort"][rows]]:
+        entered = rows[cohort != state["cohort"][rows]]
+        for row in entered:
             self._arrays.seen[row, self.tick :] = 0
+        self._feedback.enter(entered)
         state["cohort"][rows] = cohort
 
     def _play(self, tick: int, rows: Ints, live: Floats, mirror: Floats, shown: bool, drains: bool = False) -> None:
@@ -109,7 +118,7 @@ class CompiledEngine:
             run[name] = value
         duty["threshold"][rows], duty["mirror"][rows] = _thresholds(live), mirror
         duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
-        pool["bound_ns"] = FOREVER if drains else self._bound_ns(tick)
+        pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, kernel.PLAY)
         plays["row"], plays["first"] = rows, self._potential.first[rows, now]
         plays["count"] = 0 if drains else truth.arrivals[rows, now]
@@ -120,10 +129,15 @@ class CompiledEngine:
             full, place, j = kernel.play(
                 *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),
                 arrays.coming, arrays.leave, arrays.waits, arrays.heap, arrays.seen.ravel(), arrays.lost, arrays.limits_ns,
-                arrays.factors, arrays.out, arrays.record, pieces.offset_ns, pieces.level, arrays.gaps, arrays.offsets,
-                arrays.chosen, arrays.work, place, j,
+                arrays.factors, arrays.out, arrays.record, arrays.log, pieces.offset_ns, pieces.level, arrays.gaps,
+                arrays.offsets, arrays.chosen, arrays.work, place, j,
             )  # fmt: skip
-            arrays.grow(full)
+            logged = int(arrays.run["logged"][0])
+            if logged:
+                self._feedback.book(arrays.log[:logged], tick)
+                arrays.run["logged"] = 0
+            if full != kernel.LOG_FULL or not logged:
+                arrays.grow(full)
         self._book(rows, tick)
 
     def _book(self, rows: Ints, number: int) -> None:
@@ -138,19 +152,6 @@ class CompiledEngine:
             duty[name] = 0
         for name in ("errors", "slow", "retries"):
             state[name] = 0
-
-    def _bound_ns(self, tick: int) -> Ints:
-        """(P,) the next edge at which the number of servers of each pool may change."""
-        world, out = self.truth.world, self._arrays.out
-        tick_ns = int(self._arrays.run["tick_ns"][0])
-        bound = np.full(len(world.pools), FOREVER, np.int64)
-        for place, pool in enumerate(world.pools):
-            later = np.flatnonzero(out[tick + 1 :, place] != out[tick, place])
-            if pool.scaling and tick + 1 < world.ticks:
-                bound[place] = (tick + 1) * tick_ns
-            elif later.size:
-                bound[place] = (tick + 1 + later[0]) * tick_ns
-        return bound
 
     def _drain(self, arm: Ints, decided_tick: Ints) -> None:
         """After the horizon, whatever was sent before it comes to its end."""
@@ -179,9 +180,31 @@ class CompiledEngine:
                     arrays.run["recorded"] += 1
 
 
+def _bounds_ns(world: World, out: Ints) -> Ints:
+    """(T, P) the next edge, seen from each tick, at which the number of servers of each pool may change; out (T, P)."""
+    edges_ns = np.arange(1, world.ticks) * to_ns(world.tick_s)
+    bounds = np.full(out.shape, FOREVER, np.int64)
+    for place, pool in enumerate(world.pools):
+        changes = pool.scaling is not None or out[1:, place] != out[:-1, place]
+        soonest = np.minimum.accumulate(np.where(changes, edges_ns, FOREVER)[::-1])
+        bounds[:-1, place] = soonest[::-1]
+    return bounds
+
+
 def _thresholds(live: Floats) -> Floats:
     """(r, K) cumulated weights; the last arm that has any takes what rounding leaves."""
     thresholds = np.cumsum(live, axis=1)
     last = live.shape[1] - 1 - np.argmax(live[:, ::-1] > 0, axis=1)
     thresholds[np.arange(live.shape[1]) >= last[:, None]] = np.inf
     return thresholds
+
+
+def warm_up(world: World, say: Callable[[str], None]) -> None:
+    """Compile, or load what an earlier run compiled, before anything is played; say so where it takes a while."""
+    notice = Timer(1.5, say, ["compiling the engine, once on this machine: about ten seconds"])
+    notice.daemon = True
+    notice.start()
+    engine = CompiledEngine(world.realise(np.arange(1)), (), False)
+    nobody = np.zeros(0, np.int64)
+    engine.step(Routing(nobody, np.zeros((0, len(world.arms))), np.zeros((0, len(world.arms))), nobody))
+    notice.cancel()

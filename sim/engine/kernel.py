@@ -36,7 +36,7 @@ FOREVER = 2**62
 # What monitoring counts of a lane in a tick: these, then calls above each limit, then count, sum and sum of squares by metric.
 REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES, ABOVE = range(7)
 # Why `play` came back: it is done, or an array needs more room.
-DONE, QUEUE_FULL, HEAP_FULL, RECORD_FULL = range(4)
+DONE, QUEUE_FULL, HEAP_FULL, RECORD_FULL, LOG_FULL = range(5)
 # The fields of a parked call.
 _REQUEST, _COPY, _ATTEMPT, _ARM, _ARRIVE, _SERVICE, _FAILS, _LOST, _FIRST, _COHORT, PARKED_FIELDS = range(11)
 
@@ -51,6 +51,8 @@ RUN = np.dtype(
         # The tick at play: its number and edges; whether it has mirrors, whether anybody looks, whether arrivals are Poisson.
         # One that drains has no arrivals and no end, and decides nothing.
         *((name, np.int64) for name in ("number", "edge_ns", "next_ns", "mirrors", "shown", "poisson", "drains")),
+        # How many metrics' feedback is logged, how much of it there is, and room for how much.
+        *((name, np.int64) for name in ("logging", "logged", "log_room")),
     ]
 )
 """(1,) what is the same for all replications. `changes` says that capacity can change."""
@@ -75,10 +77,10 @@ POOL = np.dtype(
         *((name, np.int64) for name in ("head", "tail", "parked")),
     ]
 )
-"""(R, P) a pool. `base`: where its servers begin in `free`, the first of them `front`; queue and timeout are FOREVER for none; bound_ns: the next edge at
-which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas are to come; busy_ns and
-there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to tail, parked
-calls from `parked` on."""
+"""(R, P) a pool. `base`: where its servers begin in `free`, `front`: the first of them; queue and timeout are FOREVER for none;
+bound_ns: the next edge at which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas
+are to come; busy_ns and there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring
+from head to tail, parked calls from `parked` on."""
 PLAY = np.dtype([(name, np.int64) for name in ("row", "count", "first", "piece_first", "piece_last")] + [("ahead", np.float64)])
 """(r,) a replication at play in this tick: how many requests, the index of the first, how they lie (see `Pieces`)."""
 
@@ -291,6 +293,8 @@ def _room(run: Any, state: Any, pools: Any, leave: Any, heap: Any, record: Any, 
         return HEAP_FULL
     if run.recording and run.recorded + waiting + arms + 1 > record.shape[0]:
         return RECORD_FULL
+    if run.logged + (waiting + arms + 1) * run.logging > run.log_room:
+        return LOG_FULL
     return DONE
 
 
@@ -374,7 +378,7 @@ def _tell(record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: 
 def play(
     rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any,
     run_1: Any, states: Any, duties_: Any, pools_: Any, plays: Any, free: Any, drains: Any, coming: Any, leave: Any,
-    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors: Any, out: Any, record: Any,
+    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors: Any, out: Any, record: Any, log: Any,
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
     work: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
@@ -390,7 +394,9 @@ def play(
     number, edge_ns, next_ns, tick_ns = run.number, run.edge_ns, run.next_ns, run.tick_ns
     changes, attempts, shown, columns = run.changes != 0, run.attempts, run.shown != 0, run.columns
     recording, mirrors = run.recording != 0, run.mirrors != 0
+    logging = run.logging if shown else 0
     careful = changes or attempts > 1 or recording
+    at_most = (arms + 1) * logging
     limits = limits_ns.size
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
@@ -459,6 +465,8 @@ def play(
                     fresh = edge_ns + offsets[j] if j < count else FOREVER
                     again = heap[r, 0, 0] if state.heaped > 0 else FOREVER
                     now = min(fresh, again)
+                    if logging > 0 and run.logged + at_most > run.log_room:
+                        return LOG_FULL, place, j
                     if careful:
                         full = _room(run, state, pools, leave, heap, record, r, arms, min(now, next_ns))
                         if full != DONE:
@@ -588,6 +596,7 @@ def play(
                 for m in range(run.metrics):
                     metric = metrics[m]
                     late = 0
+                    known = ended
                     if metric.law != NONE:
                         known = (end + delay_of(metric, floats, i)) // tick_ns
                         if known >= run.ticks:
@@ -596,13 +605,18 @@ def play(
                         late = (known - ended) * 2 * arms * columns
                     factor = factors[then, m, k]
                     if metric.kind == BINARY and rules.usual_chance == 0.0 and rules.segments == 1:
-                        value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].mean * factor)
+                        value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].centre * factor)
                     else:
                         value = value_of(rules, row, metric, cells[m, k], floats, ints, factor, k, arms, i, user, segment)
                     seen[earned + late] += 1
                     seen[earned + late + 1] += value
                     seen[earned + late + 2] += value * value
                     earned += 3
+                    if m < logging:
+                        logged = run.logged
+                        log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
+                        log[logged, 3], log[logged, 4], log[logged, 5] = m, i, value
+                        run.logged = logged + 1
             if run.agreement:
                 agreed = integer(agrees(rules, row, laws[k], ints, k, arms, i))
                 seen[earned] += 1

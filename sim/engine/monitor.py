@@ -8,6 +8,7 @@ import numpy as np
 
 from sim.engine.calls import ERROR, FINISH, REJECTION, TIMEOUT
 from sim.engine.columns import Column
+from sim.engine.feedback import FIELDS, asked
 from sim.engine.simpy_pool import Call
 from sim.policy.base import Ints
 from sim.world.potential import to_ns
@@ -43,6 +44,8 @@ class Monitor:
     """Counts calls as they arrive and end, and feedback as it comes. A call belongs to the cohort in force at its arrival."""
 
     def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int) -> None:
+        self._fed = asked(columns)
+        self._log: list[tuple[int, ...]] = []
         self._lanes = Lane(columns, False), Lane(columns, True)
         self._shape = arms, len(columns)
         self._tick_ns = tick_ns
@@ -59,8 +62,11 @@ class Monitor:
             for place in lane.retries:
                 counts[place] += 1
 
-    def ended(self, call: Call, outcome: int, now: int) -> None:
-        """A client sees the end of a call; a good one is followed by feedback, at once or later."""
+    def ended(self, call: Call, outcome: int, now: int, current: bool) -> None:
+        """A client sees the end of a call; a good one is followed by feedback, at once or later.
+
+        Feedback is only logged to the cohort that is `current`.
+        """
         if call.lost:
             return
         counts, lane = self._page(now, call.cohort)[call.arm], self._lanes[call.copy > 0]
@@ -82,6 +88,20 @@ class Monitor:
                 counts = self._page(known_ns, call.cohort)[call.arm]
                 for place, power in places:
                     counts[place] += value**power
+
+            for place, name in enumerate(self._fed) if current else ():
+                known = (now + int(call.requests.delay_ns[name][call.place])) // self._tick_ns
+                plane = self._shape[0] if call.copy else 0
+                value = int(call.requests.values[name][call.place, call.arm])
+                self._log.append((known, plane + call.arm, place, call.request, value))
+
+    def logged(self, row: int) -> Ints:
+        """(n, FIELDS) the feedback that was logged since the last time, of a replication that is `row` of its block."""
+        log = np.full((len(self._log), FIELDS), row, np.int64)
+        if self._log:
+            log[:, 1:] = self._log
+        self._log.clear()
+        return log
 
     def shown(self, tick: int, cohort: int) -> Ints:
         """(K, C) what is shown of a tick that has ended, to the cohort in force in it; what was of others is forgotten."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sim.engine.base import Ledger
 from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ordered
 from sim.engine.columns import Column, column
+from sim.engine.feedback import Feedback, metrics_of
 from sim.engine.monitor import Monitor
 from sim.engine.simpy_clock import Clock, Due
 from sim.engine.simpy_pool import Call, Servers
@@ -49,18 +50,26 @@ class SimpyEngine:
         self.tick = 0
         columns = tuple(column(name) for name in needs)
         self._places = {name: place for place, name in enumerate(needs)}
-        metrics = sorted({each.metric for each in columns if each.metric and each.metric != AGREEMENT})
         agreement = any(each.metric == AGREEMENT for each in columns)
-        self._potential = Potential(truth, metrics, mirrors, agreement)
+        self._columns = columns
+        self._potential = Potential(truth, metrics_of(columns)[0], mirrors, agreement)
+        self._feedback = Feedback(truth, self._potential, columns)
+        self._cohort = np.zeros(truth.rows, np.int64)
         self._replications = [Replication(truth.world, columns, record) for _ in range(truth.rows)]
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick of the replications that are still undecided, and report what monitoring saw in it."""
-        self.ledger.expose(routing.rows, routing.live)
-        self._play(routing.rows, routing.live, routing.mirror, self.tick, routing.cohort)
+        rows = routing.rows
+        self.ledger.expose(rows, routing.live)
+        self._feedback.enter(rows[routing.cohort != self._cohort[rows]])
+        self._cohort[rows] = routing.cohort
+        self._play(rows, routing.live, routing.mirror, self.tick, routing.cohort)
         counts = np.zeros((*routing.live.shape, len(self._places)), np.int64)
-        for place, row in enumerate(routing.rows):
-            counts[place] = self._replications[row].monitor.shown(self.tick, int(routing.cohort[place]))
+        for place, row in enumerate(rows):
+            monitor = self._replications[row].monitor
+            counts[place] = monitor.shown(self.tick, int(routing.cohort[place]))
+            self._feedback.book(monitor.logged(int(row)), self.tick)
+        self._feedback.report(rows, self.tick, self._columns, counts)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry
@@ -254,7 +263,7 @@ class Replication:
 
     def _ended(self, call: Call, outcome: int, retry_ns: int) -> None:
         if self._rules.seen:
-            self.monitor.ended(call, outcome, self._clock.now)
+            self.monitor.ended(call, outcome, self._clock.now, call.cohort == self._rules.cohort)
         self._told(call, self._clock.now, outcome, retry_ns)
 
     def _failed(self, call: Call, outcome: int) -> None:

@@ -48,7 +48,9 @@ class Verdict(IntEnum):
 class Metric:
     """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
 
-    `sign` is +1 where an increase is better, -1 where a decrease is. `grid` is the value of one telemetry unit.
+    `sign` is +1 where an increase is better, -1 where a decrease is. `grid` is the value of one telemetry unit. `covariate` is
+    the correlation of an outcome with a value known before, None without one; `delayed` that feedback takes time. `values` and
+    `chances` are the champion's registered distribution, where the metric is an amount that takes finitely many values.
     """
 
     name: str
@@ -57,11 +59,18 @@ class Metric:
     grid: float
     nominal_mean: float
     nominal_sd: float
+    covariate: float | None = None
+    delayed: bool = False
+    values: tuple[float, ...] = ()
+    chances: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a policy knows before it starts. `replications` is R; `tick_s` is in seconds; `ticks` is the horizon."""
+    """What a policy knows before it starts. `replications` is R; `tick_s` is in seconds; `ticks` is the horizon.
+
+    `users` says that requests come from users who return, `sticky` that these keep their arm; segments {name: share}.
+    """
 
     arms: tuple[str, ...]
     replications: int
@@ -69,6 +78,9 @@ class Setting:
     tick_s: float
     primary: str
     metrics: Mapping[str, Metric]
+    users: bool = False
+    sticky: bool = False
+    segments: Mapping[str, float] = field(default_factory=dict)
 
     def ticks_of(self, duration_s: float) -> int:
         """Whole ticks in a duration, at least one; a part of a tick counts as a tick.
@@ -227,6 +239,14 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def unbiased(self, view: View, arm: Ints) -> tuple[Floats, Floats, Floats] | None:
+        """Of a stage that has ended, (r,) each: an estimate of the relative effect of an arm (r,), and its 95% interval.
+
+        Median-unbiased although the rule may have ended the stage early; positive where the challenger is better; NaN where the
+        rule did not end it. None of a rule that has no such estimate.
+        """
+        return None
 
 
 class Guardrail(Part):

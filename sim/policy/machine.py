@@ -22,7 +22,9 @@ from sim.policy.base import (
     Telemetry,
     Verdict,
     View,
+    outcome_columns,
 )
+from sim.policy.estimates import Estimates, naive
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
 _ENDINGS = {KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
@@ -107,6 +109,27 @@ class StagedPolicy:
                 self._judge(number, stage, rows[here], last[here], done)
         still = self.verdicts.verdict[rows] == Verdict.UNDECIDED
         return self._route(done, last[still])
+
+    def estimates(self) -> Estimates:
+        """What can be said of the effect at each verdict; to be asked when all is over."""
+        found = Estimates.none(self.setting.replications)
+        metric = self.setting.metrics.get(self.setting.primary)
+        decided = self.verdicts.decided_tick > 0
+        for number, stage in enumerate(self._chain):
+            rows = np.flatnonzero(decided & (self._stage == number))
+            if metric is None or not rows.size or not stage.evidence.reads_reward:
+                continue
+            if any(name not in self.columns for name in outcome_columns(metric)):
+                continue
+            shipped = self.verdicts.verdict[rows] == Verdict.SHIP
+            arm = np.where(shipped, self.verdicts.arm[rows], self._best(rows, self._arms_in[rows]))
+            view = self._view(number, 0, rows, self._total[rows], self.setting.ticks)
+            found.effect[rows], found.error[rows] = naive(view, metric, arm)
+            found.arm[rows] = np.where(np.isfinite(found.effect[rows]), arm, -1)
+            unbiased = stage.evidence.unbiased(view, arm)
+            if unbiased is not None:
+                found.unbiased[rows], found.lower[rows], found.upper[rows] = unbiased
+        return found
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
         found = self._found[rows]

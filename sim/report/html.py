@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from sim.report import figures, tables
-from sim.report.figures import Chart
-from sim.report.numbers import MISSING, in_line, number
+from sim.report import figures, sweep, tables
+from sim.report.numbers import number
+from sim.report.parts import comparison, estimates, figure, judgement, measures_told, scrolling_table, versions
 from sim.report.source import Source, read
 from sim.report.style import CSS
 from sim.run.folder import write_text
@@ -62,7 +62,8 @@ def write(folder: Path) -> Path:
 def page(source: Source) -> str:
     """The whole page."""
     name = escape(str(source.run["name"]))
-    body = "\n".join((_verdict(source), _comparison(source), *_figures(source), _simulated(source), _measures(source)))
+    swept = "sweep" in source.run
+    body = "\n".join(sweep.body(source) if swept else _body(source))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -76,7 +77,7 @@ def page(source: Source) -> str:
 <header>
 <h1>{name}</h1>
 <p class="question">{escape(source.run["question"] or "")}</p>
-<p class="facts">{escape(tables.facts(source))}</p>
+<p class="facts">{escape((sweep if swept else tables).facts(source))}</p>
 </header>
 <main>
 {body}
@@ -87,6 +88,15 @@ def page(source: Source) -> str:
 </body>
 </html>
 """
+
+
+def _body(source: Source) -> Iterable[str]:
+    yield _verdict(source)
+    yield f"<h2>Comparison</h2>\n{comparison(source)}"
+    yield from filter(None, (estimates(source),))
+    yield from _figures(source)
+    yield f"{_simulated(source)}\n{versions(source)}"
+    yield measures_told(source)
 
 
 def _verdict(source: Source) -> str:
@@ -100,79 +110,8 @@ def _verdict(source: Source) -> str:
 
 
 def _thresholds(source: Source, rows: Sequence[dict[str, Any]]) -> str:
-    body = []
-    for row in rows:
-        measure = source.summary["measures"][row["measure"]]
-        tone, word = ("worse", "breached") if row["breached"] else ("better", "met")
-        found = row["estimate"]
-        if not found or found["estimate"] is None:
-            tone, word = "", "no data"
-        cells = (measure["label"], row["rule"], in_line(found, measure["unit"]))
-        texts = "".join(f"<td>{escape(text)}</td>" for text in cells)
-        body.append(f'<tr><th scope="row">{escape(row["policy"])}</th>{texts}<td class="{tone}">{word}</td></tr>')
-    return _table("Thresholds", ("policy", "measure", "rule", "found", "result"), body, style="text")
-
-
-def _comparison(source: Source) -> str:
-    measures = source.summary["measures"]
-    main = tables.columns(source)
-    baseline = str(source.run["baseline"])
-    kinds = {row["policy"]: _kind(row, baseline) for row in source.policies}
-    labels = [measures[name]["label"] for name in main]
-    body = [_row(row["policy"], (_cell(row, name, source) for name in main), kinds[row["policy"]]) for row in source.policies]
-    gaps = [
-        _row(row["policy"], (f"<td>{escape(tables.difference(row, name, measures[name]))}</td>" for name in main))
-        for row in source.policies
-        if row["policy"] != baseline
-    ]
-    every = [
-        _row(
-            measure["label"],
-            (f"<td>{escape(in_line(row['measures'].get(name), measure['unit']))}</td>" for row in source.policies),
-        )
-        for name, measure in measures.items()
-    ]
-    names = [row["policy"] for row in source.policies]
-    return f"""<h2>Comparison</h2>
-<p>Each estimate with its 95% interval below it. A third line is the difference to <b>{escape(baseline)}</b>, paired by
-replication, and is there only if its interval excludes zero: <span class="better">▲ better</span> or
-<span class="worse">▼ worse</span>.</p>
-{_table("Comparison of the policies", ("policy", *labels), body)}
-<details><summary>All differences to {escape(baseline)}, with intervals</summary>
-{_table(f"Differences to {baseline}", ("policy", *labels), gaps)}</details>
-<details><summary>All measures</summary>
-{_table("All measures", ("measure", *names), every)}</details>"""
-
-
-def _kind(row: dict[str, Any], baseline: str) -> str:
-    kind = str(row["kind"]) if row["kind"] != row["policy"] else ""
-    return ", ".join(filter(None, (kind, "reference" if row["policy"] == baseline else "")))
-
-
-def _cell(row: dict[str, Any], name: str, source: Source) -> str:
-    cell = tables.cell(row, name, source.summary["measures"][name])
-    parts = [f'<span class="value">{escape(cell.value)}</span>']
-    if cell.interval:
-        parts.append(f'<span class="interval">{escape(cell.interval)}</span>')
-    if cell.gap:
-        mark = {"better": "▲ ", "worse": "▼ "}.get(cell.tone, "")
-        word = f' aria-label="{escape(cell.gap)}, {cell.tone}"' if cell.tone else ""
-        parts.append(f'<span class="gap {cell.tone}" role="img"{word}>{mark}{escape(cell.gap)}</span>')
-    return f"<td>{''.join(parts)}</td>"
-
-
-def _row(name: str, cells: Iterable[str], kind: str = "") -> str:
-    said = f'<span class="kind">{escape(kind)}</span>' if kind else ""
-    return f'<tr><th scope="row">{escape(name)}{said}</th>{"".join(cells)}</tr>'
-
-
-def _table(label: str, header: Sequence[str], body: Iterable[str], style: str = "") -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in header)
-    rows = "\n".join(body)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table class="{style}">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
-    )
+    header = ("policy", "measure", "rule", "found", "result")
+    return scrolling_table("Thresholds", header, (judgement(source, row) for row in rows), style="text")
 
 
 def _figures(source: Source) -> Iterable[str]:
@@ -180,17 +119,8 @@ def _figures(source: Source) -> Iterable[str]:
         charts = draw(source)
         if charts:
             wide = " wide" if len(charts) == 1 else ""
-            drawn = "\n".join(_chart(chart) for chart in charts)
+            drawn = "\n".join(figure(chart) for chart in charts)
             yield f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="charts{wide}">\n{drawn}\n</div>'
-
-
-def _chart(chart: Chart) -> str:
-    body = (_row(first, (f"<td>{escape(text)}</td>" for text in rest)) for first, *rest in chart.rows)
-    data = _table(f"{chart.title}: data", chart.header, body)
-    return (
-        f"<figure><figcaption>{escape(chart.title)}</figcaption>\n{chart.svg}\n"
-        f"<details><summary>data</summary>{data}</details></figure>"
-    )
 
 
 def _simulated(source: Source) -> str:
@@ -207,27 +137,7 @@ def _simulated(source: Source) -> str:
         "Digest": str(run["digest"]),
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
-    fields = ("name", "version", "uri", "kind", "model_id", "digest")
-    versions = [
-        _row(version["arm"], (f"<td>{escape(str(version[field] or MISSING))}</td>" for field in fields))
-        for version in ({**version, "digest": version["digest"][:12]} for version in run["versions"])
-    ]
-    header = ("arm", "registered model", "version", "URI", "kind", "model id", "digest")
-    return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>\n{_table('Model versions', header, versions, style='text')}"
-
-
-def _measures(source: Source) -> str:
-    told = "".join(
-        f"<dt>{escape(measure['label'])}</dt><dd>{escape(measure['about'])}</dd>"
-        for measure in source.summary["measures"].values()
-    )
-    return f"""<h2>How to read the measures</h2>
-<p>All policies meet the same worlds: in replication i the models are as good or bad, and the traffic is the same, for each
-of them. Differences are taken within a replication, so most of the luck cancels. An interval says how far the estimate may
-be off because the replications are finite, not how far the scenario may be from your production.</p>
-<p>Trials that are undecided at the horizon are counted with the horizon as their time, never left out. “Not reached” means
-that too few trials had decided by then; “no case” that no replication met the measure's condition.</p>
-<dl>{told}</dl>"""
+    return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"
 
 
 def _when(source: Source) -> str:

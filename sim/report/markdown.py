@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from sim.report import tables
+from sim.report import sweep, tables
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
 from sim.run.folder import write_text
@@ -25,25 +25,44 @@ def write(folder: Path) -> Path:
 
 
 def page(source: Source) -> str:
-    """The verdict, what is not finished or breached, and the main measures, one row a policy."""
-    run, measures = source.run, source.summary["measures"]
+    """The verdict, what is not finished or breached, and the main measures: one row a policy, or of a sweep one a point."""
+    run = source.run
     parts = [f"# {escape(str(run['name']))}"]
     if run["question"]:
         parts.append(f"_{escape(run['question'])}_")
+    swept = "sweep" in run
     parts.append(f"**{escape(source.summary['verdict'])}**")
-    if said := tables.missing(source):
+    if said := (sweep if swept else tables).missing(source):
         parts.append(escape(said))
     if rows := source.summary["thresholds"]:
         parts.append("\n".join(f"- {_threshold(source, row)}" for row in rows))
-    main = tables.columns(source)
+    parts += _by_measure(source) if swept else [_by_policy(source)]
+    parts.append(escape((sweep if swept else tables).facts(source)))
+    parts.append(f"Scenario digest `{run['digest'][:10]}`, sim {escape(str(run['sim_version']))}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _by_policy(source: Source) -> str:
+    measures, main = source.summary["measures"], tables.columns(source)
     header = ["policy", *(measures[name]["label"] for name in main)]
     lines = [_line(header), _line(["---", *("---:" for _ in main)], raw=True)]
     for row in source.policies:
         lines.append(_line([row["policy"], *(in_line(row["measures"].get(name), measures[name]["unit"]) for name in main)]))
-    parts.append("\n".join(lines))
-    parts.append(escape(tables.facts(source)))
-    parts.append(f"Scenario digest `{run['digest'][:10]}`, sim {escape(str(run['sim_version']))}.")
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(lines)
+
+
+def _by_measure(source: Source) -> list[str]:
+    """Of a sweep, a table a measure: a row a point, a column a policy."""
+    names = [policy["name"] for policy in source.run["policies"]]
+    found = []
+    for name in sweep.shown(source):
+        measure = source.summary["measures"][name]
+        lines = [_line([" × ".join(source.summary["paths"]), *names]), _line(["---", *("---:" for _ in names)], raw=True)]
+        for label, point in sweep.at_points(source):
+            own = {row["policy"]: row["measures"].get(name) for row in point.policies}
+            lines.append(_line([label, *(in_line(own.get(policy), measure["unit"]) for policy in names)]))
+        found.append(f"## {escape(str(measure['label']))}\n\n" + "\n".join(lines))
+    return found
 
 
 def escape(text: str) -> str:
@@ -57,9 +76,10 @@ def escape(text: str) -> str:
 
 def _threshold(source: Source, row: dict[str, Any]) -> str:
     measure = source.summary["measures"][row["measure"]]
+    at = f" at {row['point']}" if row.get("point") else ""
     found = row["estimate"]
     result = "no data" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "met"
-    said = f"{row['policy']}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
+    said = f"{row['policy']}{at}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
     return escape(said) + " " + result
 
 

@@ -11,7 +11,7 @@ MISSING = "–"
 
 
 def number(value: float, unit: str, *, signed: bool = False) -> str:
-    """One number of a measure's `unit` (share, s, requests, count or value).
+    """One number of a measure's `unit` (share, s, requests, users, count or value).
 
     `signed` is for differences: a sign, and percentage points for shares.
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sim.run.simulate import tasks_of
+from sim.run.sweep import SweepPlan
 
 if TYPE_CHECKING:
     from sim.run.blocks import Task
@@ -15,6 +17,16 @@ if TYPE_CHECKING:
     from sim.run.simulate import Watch
 
 _EVERY_S = 10.0
+
+
+def lines(plan: Plan | SweepPlan) -> Iterator[str]:
+    """What is about to be played: the points of a sweep, engines, versions."""
+    name = plan.scenario.name
+    plans = plan.plans if isinstance(plan, SweepPlan) else (plan,)
+    if isinstance(plan, SweepPlan):
+        yield f"{name}: {len(plans)} points of {' × '.join(plan.scenario.sweep or ())}"
+    yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plans)
+    yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plans for of in each.versions)
 
 
 class Bar:
@@ -37,7 +49,7 @@ class Bar:
         if not self._quiet:
             print(text, file=sys.stderr)
 
-    def start(self, plan: Plan) -> Watch | None:
+    def start(self, plan: Plan | SweepPlan) -> Watch | None:
         """Begin; answers with what to call for every finished task."""
         if self._quiet:
             return None

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 class Source:
     """A finished (or interrupted) run: `run.json`, `summary.json`, the scenario's text and the timeline.
 
-    `timeline` holds, for each policy, its columns as arrays (T,) of the T ticks that were kept.
+    `timeline` holds, for each policy, its columns as arrays (T,) of the T ticks that were kept; of a sweep, nothing.
     """
 
     run: dict[str, Any]
@@ -54,7 +54,9 @@ def read(folder: Path) -> Source:
             problems.append(Problem(f"cannot be read: {error}", file=str(file)))
     if problems:
         raise InputError(problems)
-    return Source(found["run.json"], found["summary.json"], found["scenario.yaml"], found["timeline.parquet"])
+    run, timeline = found["run.json"], found["timeline.parquet"]
+    # Of a sweep, the timelines of all points would run together.
+    return Source(run, found["summary.json"], found["scenario.yaml"], {} if "sweep" in run else timeline)
 
 
 def _timeline(file: Path) -> dict[str, dict[str, Floats]]:
@@ -62,6 +64,7 @@ def _timeline(file: Path) -> dict[str, dict[str, Floats]]:
 
     with file.open("rb") as opened:
         table = parquet.read_table(opened)
+    labels = [name for name in table.column_names if name in ("policy", "point") or name.startswith("sweep.")]
     policy = np.asarray(table["policy"].to_pylist(), dtype=object)
-    columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names if name != "policy"}
+    columns = {name: table[name].to_numpy().astype(np.float64) for name in table.column_names if name not in labels}
     return {name: {key: values[policy == name] for key, values in columns.items()} for name in dict.fromkeys(policy.tolist())}

@@ -105,11 +105,23 @@ def round_times(first_s: float, last_s: float) -> list[float]:
 def linear_time(axes: Axes, last_s: float) -> str:
     """A linear time axis on x from 0 to `last_s` with at most eight ticks; returns its unit, such as ``days``."""
     axes.set_xlim(0, last_s)
-    steps = [(unit, length, step) for (unit, length), sizes in _STEPS.items() for step in sizes]
-    unit, length, step = next((each for each in steps if last_s / (each[1] * each[2]) < 7.5), steps[-1])
-    stops = [step * place for place in range(math.floor(last_s / (length * step) * 1.001) + 1)]
-    axes.set_xticks([stop * length for stop in stops], [f"{stop:g}" for stop in stops])
+    unit, stops = _even_times(last_s, 7.5)
+    axes.set_xticks([stop for stop, _ in stops], [text for _, text in stops])
     return unit
+
+
+def time_y(axes: Axes, last_s: float) -> None:
+    """Few ticks on y at round times up to `last_s`."""
+    _, stops = _even_times(last_s, 5.5)
+    axes.set_yticks([stop for stop, _ in stops], [number(stop, "s") if stop else "0" for stop, _ in stops])
+
+
+def _even_times(last_s: float, most: float) -> tuple[str, list[tuple[float, str]]]:
+    """A unit, and round times in seconds from 0 to `last_s` with their numbers in it."""
+    steps = [(unit, length, step) for (unit, length), sizes in _STEPS.items() for step in sizes]
+    unit, length, step = next((each for each in steps if last_s / (each[1] * each[2]) < most), steps[-1])
+    stops = [step * place for place in range(math.floor(last_s / (length * step) * 1.001) + 1)]
+    return unit, [(stop * length, f"{stop:g}") for stop in stops]
 
 
 def readable_y(axes: Axes, unit: str) -> None:

@@ -25,6 +25,11 @@ MAIN = (
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
 
+ESTIMATES = (
+    "winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage", "effect_coverage_unbiased",
+)  # fmt: skip
+"""What the estimates at the verdict are worth."""
+
 RARE = ("inconclusive", "undecided")
 
 
@@ -44,6 +49,16 @@ class Cell:
 def columns(source: Source, wanted: tuple[str, ...] = MAIN) -> list[str]:
     """The names among `wanted` that this run has measured, without outcomes that no policy ever had."""
     return [name for name in wanted if name in source.summary["measures"] and not (name in RARE and _never(source, name))]
+
+
+def known(source: Source, wanted: tuple[str, ...]) -> list[str]:
+    """The names among `wanted` of which some policy has an estimate."""
+
+    def has(name: str) -> bool:
+        found = (row["measures"].get(name) for row in source.policies)
+        return any(estimate and estimate["estimate"] is not None for estimate in found)
+
+    return [name for name in wanted if has(name)]
 
 
 def cell(row: Mapping[str, Any], name: str, measure: Mapping[str, str]) -> Cell:

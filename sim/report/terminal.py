@@ -7,9 +7,10 @@ import shutil
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 from sim.compare.result import Comparison, PolicySummary
+from sim.compare.sweep import SweepComparison, runs_of
 from sim.compare.trials import BASELINES
 from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
 from sim.stats.intervals import Estimate
@@ -66,6 +67,17 @@ COLUMNS = (
     Column("peak_exposure", ("peak", "exposure"), (_SHARE,)),
     Column("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
 )
+SWEPT = (
+    Column("ship", ("", "ship"), (_share_interval,)),
+    Column("wrong_ship", ("wrong", "ship"), (_SHARE,)),
+    Column("undecided", ("un-", "decided"), (_SHARE,)),
+    Column("time_to_decision_p20", ("20%", "by"), (_time,)),
+    Column("time_to_decision_p50", ("half", "by"), (_time,)),
+    Column("time_to_decision_p80", ("80%", "by"), (_time,)),
+    Column("time_to_decision", ("mean", "time"), (_time,)),
+    Column("regret", ("", "regret"), (plus_minus,)),
+)
+SWEPT_SHRINK = tuple(SWEPT[place] for place in (2, 3, 5, 7, 1, 6, 4, 0))
 # What goes first where the terminal is too narrow: a measure is written shorter, and then left out.
 SHRINK = (
     "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct",
@@ -75,11 +87,12 @@ SHRINK = (
 
 @dataclass(frozen=True)
 class Layout:
-    """The table as text: heading (two lines of cells), rows of (cell, is best), and what did not fit."""
+    """The table as text: heading (two lines of cells), rows of (cell, is best), what did not fit, and which rows are quiet."""
 
     heading: tuple[tuple[str, str], ...]
     rows: tuple[tuple[tuple[str, bool], ...], ...]
     left_out: tuple[str, ...]
+    quiet: tuple[bool, ...]
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -103,8 +116,8 @@ class Layout:
         return replace(self, rows=rows)
 
 
-def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) -> None:
-    """Write the verdict and the comparison table to `file`.
+def table(comparison: Comparison | SweepComparison, *, display: Display = "auto", file: TextIO) -> None:
+    """Write the verdict and the comparison table to `file`; of a sweep, a row a policy and point.
 
     `auto` takes `rich` where the file is a terminal, and `plain`, which has no control characters, elsewhere. `none`
     writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them.
@@ -117,7 +130,7 @@ def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) ->
     tty = file.isatty()
     pretty = display == "rich" or (display == "auto" and tty and _is_utf(file))
     width = max(shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns, 20) if tty or display == "rich" else WIDTH_OF_A_FILE
-    layout = fitted(comparison, width)
+    layout = fitted_sweep(comparison, width) if isinstance(comparison, SweepComparison) else fitted(comparison, width)
     if not _is_utf(file):
         layout = layout.in_ascii()
     text_width = min(width, WIDEST_TEXT)
@@ -126,7 +139,7 @@ def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) ->
     if not _is_utf(file):
         above, below = above.translate(_ASCII), below.translate(_ASCII)
     if pretty:
-        _rich(comparison, layout, above, below, file, width)
+        _rich(layout, above, below, file, width)
         return
     lines = [above, "", *_plain(layout), "", below] if layout.rows else [above, below]
     encoding = getattr(file, "encoding", None) or "utf-8"
@@ -150,7 +163,7 @@ def fitted(comparison: Comparison, width: int) -> Layout:
         forms[measure] += 1
         if forms[measure] == len(column.forms):
             del forms[measure]
-            left_out.append(" ".join(column.heading).replace("- ", "").strip())
+            left_out.append(_called(column))
         layout = _layout(comparison, forms, tuple(left_out), width)
     return layout
 
@@ -169,15 +182,52 @@ def _layout(comparison: Comparison, forms: Mapping[str, int], left_out: tuple[st
         return tuple(found)
 
     heading = (("", "policy"), *(column.heading for column in columns))
-    return Layout(heading, tuple(cells(policy) for policy in comparison.policies), left_out)
+    quiet = tuple(policy.kind in BASELINES for policy in comparison.policies)
+    return Layout(heading, tuple(cells(policy) for policy in comparison.policies), left_out, quiet)
 
 
-def _above(comparison: Comparison) -> list[str]:
+def fitted_sweep(sweep: SweepComparison, width: int) -> Layout:
+    """The layout of a sweep in a number of characters: policy by policy, a row a point."""
+    columns = [*SWEPT]
+    while True:
+        layout = _swept(sweep, columns, width)
+        if layout.width <= width or not columns:
+            return layout
+        columns.remove(next(column for column in SWEPT_SHRINK if column in columns))
+
+
+def _swept(sweep: SweepComparison, columns: Sequence[Column], width: int) -> Layout:
+    """A row a policy and point. The name of a policy stands in the first of its rows only."""
+    rows, quiet = [], []
+    for each in sweep.run["policies"]:
+        found = [
+            (point.values, policy)
+            for point in sweep.points
+            for policy in point.comparison.policies
+            if policy.policy == each["name"]
+        ]
+        for at, (values, policy) in enumerate(found):
+            name = _shortened(each["name"], min(LONGEST_NAME, max(width // 4, 8))) if at == 0 else ""
+            texts = [name, *(_shortened(_printable(value), LONGEST_NAME) for value in values)]
+            texts += [column.forms[0](policy.measures[column.measure]) for column in columns]
+            rows.append(tuple((text, False) for text in texts))
+            quiet.append(each["kind"] in BASELINES)
+    keys = [("", _shortened(path.rpartition(".")[2], LONGEST_NAME)) for path in sweep.paths]
+    heading = (("", "policy"), *keys, *(column.heading for column in columns))
+    left_out = tuple(_called(column) for column in SWEPT if column not in columns)
+    return Layout(heading, tuple(rows), left_out, tuple(quiet))
+
+
+def _called(column: Column) -> str:
+    return " ".join(column.heading).replace("- ", "").strip()
+
+
+def _above(comparison: Comparison | SweepComparison) -> list[str]:
     question = _printable(str(comparison.run.get("question", "")))
     return [*([question, ""] if question else []), _printable(comparison.verdict)]
 
 
-def _below(comparison: Comparison, layout: Layout) -> list[str]:
+def _below(comparison: Comparison | SweepComparison, layout: Layout) -> list[str]:
     run = comparison.run
     lines = []
     if layout.rows:
@@ -186,19 +236,25 @@ def _below(comparison: Comparison, layout: Layout) -> list[str]:
         f"threshold {judgement}" for judgement in comparison.thresholds if judgement.breached or judgement.estimate.n == 0
     ]
     if run.get("status", "finished") != "finished":
-        missing = [each["name"] for each in run["policies"] if each["name"] not in {p.policy for p in comparison.policies}]
-        lines.append(f"Interrupted: no trials yet of {', '.join(missing) or 'nothing'}; run again to resume.")
+        if isinstance(comparison, SweepComparison):
+            lines.append("Interrupted: not every policy has trials at every point; run again to resume.")
+        else:
+            done = {policy.policy for policy in comparison.policies}
+            missing = [each["name"] for each in run["policies"] if each["name"] not in done]
+            lines.append(f"Interrupted: no trials yet of {', '.join(missing) or 'nothing'}; run again to resume.")
     return lines
 
 
-def _footnote(comparison: Comparison, layout: Layout) -> str:
-    run: Mapping[str, Any] = comparison.run
-    engine = str(run.get("engine", ""))
-    counts = {policy.measures["ship"].n for policy in comparison.policies}
+def _footnote(comparison: Comparison | SweepComparison, layout: Layout) -> str:
+    runs = runs_of(comparison.run) if isinstance(comparison, SweepComparison) else [comparison.run]
+    every = [each.comparison for each in comparison.points] if isinstance(comparison, SweepComparison) else [comparison]
+    engines = list(dict.fromkeys(str(run.get("engine", "")) for run in runs))
+    counts = {policy.measures["ship"].n for each in every for policy in each.policies}
     replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
-    parts = [f"{replications} replications of {duration(float(run['horizon_s']))} each", f"engine {engine}" if engine else ""]
-    if engine in COMMON:
-        parts.append(COMMON[engine])
+    lasting = " or ".join(dict.fromkeys(duration(float(run["horizon_s"])) for run in runs))
+    parts = [f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
+    if len(engines) == 1 and engines[0] in COMMON:
+        parts.append(COMMON[engines[0]])
     parts.append("± and ranges are 95% Monte-Carlo intervals")
     if any("never" in (text for text, _ in row) for row in layout.rows):
         parts.append("never: not by the horizon")
@@ -226,7 +282,7 @@ def _plain(layout: Layout) -> list[str]:
     return [first, second, "-" * layout.width, *(line(cells(row)) for row in layout.rows)]
 
 
-def _rich(comparison: Comparison, layout: Layout, above: str, below: str, file: TextIO, width: int) -> None:
+def _rich(layout: Layout, above: str, below: str, file: TextIO, width: int) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -243,12 +299,12 @@ def _rich(comparison: Comparison, layout: Layout, above: str, below: str, file: 
         for at, heading in enumerate(layout.heading):
             title = Text("\n".join(heading))
             shown.add_column(title, justify="left" if at == 0 else "right", no_wrap=True, vertical="bottom")
-        for policy, row in zip(comparison.policies, layout.rows, strict=True):
+        for quiet, row in zip(layout.quiet, layout.rows, strict=True):
             texts = [
                 Text(text + ("*" if marked else " " * room), style="bold green" if marked else "")
                 for (text, marked), room in zip(row, has_mark, strict=True)
             ]
-            shown.add_row(*texts, style="dim" if policy.kind in BASELINES else "")
+            shown.add_row(*texts, style="dim" if quiet else "")
         console.print()
         console.print(shown)
         console.print()

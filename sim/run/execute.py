@@ -15,30 +15,37 @@ from sim.run.trial import Play
 
 Progress = Callable[[Task], None]
 
-# Below this many replications times ticks a second process costs more to start than it saves.
-_WORTH_A_PROCESS = 1_500_000
+# Below this much work, in seconds, a second process costs more to start than it saves.
+_WORTH_A_PROCESS_S = 3.0
+# Roughly, by engine: seconds for a tick of a replication, and for a request.
+_COST_S = {"aggregate": (2e-6, 0.0), "compiled": (5e-6, 1.2e-7), "simpy": (1e-4, 2e-5)}
 
 
-def workers_for(tasks: Sequence[Task], ticks: int, asked: int | None) -> int:
+def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
     """How many processes to use: as asked, or the machine's, but no more than the work is worth."""
     if asked is not None:
         return max(1, min(asked, len(tasks)))
-    cells = sum(task.end - task.first for task in tasks) * ticks
+    work_s = sum(_work_s(works[task.point or 0], task) for task in tasks)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if cells < _WORTH_A_PROCESS else max(1, min(available, len(tasks)))
+    return 1 if work_s < _WORTH_A_PROCESS_S else max(1, min(available, len(tasks)))
 
 
-def execute(work: Work, tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Play]]:
+def _work_s(work: Work, task: Task) -> float:
+    tick_s, request_s = _COST_S[work.engine]
+    return (task.end - task.first) * (work.world.ticks * tick_s + float(work.world.requests.sum()) * request_s)
+
+
+def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Play]]:
     """Every task with what came of it, in the order in which they finish. Closing the iterator stops the workers."""
     if workers == 1:
-        player = Player(work)
+        player = Player(works)
         for task in tasks:
             yield task, player.play(task)
         return
     # A fresh interpreter a worker: forking a process that holds a database connection or a thread is not safe.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(work,)) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(works,)) as pool:
         try:
             waiting: dict[Future[Play], Task] = {}
             left = iter(tasks)
@@ -69,11 +76,11 @@ def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:
 _player: Player | None = None
 
 
-def _start(work: Work) -> None:
+def _start(works: Sequence[Work]) -> None:
     global _player
     # An interrupt is the parent's to handle: it stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _player = Player(work)
+    _player = Player(works)
 
 
 def _play(task: Task) -> Play:

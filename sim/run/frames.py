@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from sim.run.trial import Play
 if TYPE_CHECKING:
     import pandas as pd
 
+Labels = Mapping[str, Any]
+"""What stands in every row of a table before the policy: of a sweep, the point and its values."""
+
 _VERDICTS = np.array([verdict.name.lower() for verdict in Verdict])
 
 
-def trials(policy: str, plays: Sequence[Play], arms: Sequence[str]) -> pd.DataFrame:
+def trials(policy: str, plays: Sequence[Play], arms: Sequence[str], labels: Labels) -> pd.DataFrame:
     """One row a replication of one policy; plays in the order of their replications."""
     import pandas as pd
 
@@ -25,10 +28,10 @@ def trials(policy: str, plays: Sequence[Play], arms: Sequence[str]) -> pd.DataFr
     columns["verdict"] = _VERDICTS[columns["verdict"]]
     columns["shipped_arm"] = names[columns["shipped_arm"]]
     columns["best_arm"] = names[columns["best_arm"]]
-    return pd.DataFrame({"policy": policy, **columns})
+    return pd.DataFrame({**labels, "policy": policy, **columns})
 
 
-def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: float) -> pd.DataFrame:
+def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: float, labels: Labels) -> pd.DataFrame:
     """One row a sampled tick of one policy: quantiles over its replications."""
     import pandas as pd
 
@@ -37,6 +40,7 @@ def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: fl
     verdict = np.concatenate([play.verdict for play in plays])[:, None]
     done = (decided >= 0) & (decided <= ticks)
     columns: dict[str, Any] = {
+        **labels,
         "policy": policy,
         "tick": ticks,
         "time_s": ticks * tick_s,

@@ -77,7 +77,7 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
         traced = scenario.traffic.trace
         trace = None if traced is None else read_trace(traced, base)
         world = build_world(scenario, versions, table, trace)
-        engine = choose(scenario.engine, world)
+        engine = choose(scenario.engine, world, needs_of(scenario, world))
         warnings = tuple(str(document.place(problem)) for problem in overloads(scenario, world))
     except InputError as error:
         raise InputError([document.place(_in_file(problem, scenario)) for problem in error.problems]) from error
@@ -88,6 +88,14 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
         found = traced.model_copy(update={"file": str((base / Path(traced.file).expanduser()).resolve())})
         scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"trace": found})})
     return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, trace, engine), warnings)
+
+
+def needs_of(scenario: Scenario, world: World) -> tuple[str, ...]:
+    """The telemetry columns that some policy needs, each once."""
+    forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    setting = world.setting(scenario.replications)
+    needs = (need for form in forms.values() for need in build(form, forms, scenario.arms).needs(setting))
+    return tuple(dict.fromkeys(needs))
 
 
 def _in_file(problem: Problem, scenario: Scenario) -> Problem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,8 @@ from sim.run import frames
 from sim.run.blocks import Task, Work, tasks
 from sim.run.execute import execute, workers_for
 from sim.run.folder import Checkpoints, write_json, write_parquet, write_text
-from sim.run.plan import VERSION, Plan
+from sim.run.plan import VERSION, Plan, needs_of
+from sim.run.sweep import SweepPlan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,8 @@ SAMPLES = 400
 _MOST_SAMPLED = 8_000_000
 
 Watch = Callable[[Task, bool], None]
+Which = tuple[int | None, str]
+Tables = dict[Which, tuple["pd.DataFrame", "pd.DataFrame"]]
 
 
 @dataclass(frozen=True)
@@ -34,19 +37,23 @@ class Run:
     completed: tuple[str, ...]
 
 
-def folder_of(plan: Plan, reports: Path) -> Path:
+def folder_of(plan: Plan | SweepPlan, reports: Path) -> Path:
     """Where a run of this plan is kept: the scenario's name and a digest of its resolved text."""
     return reports / f"{plan.scenario.name}-{plan.digest[:10]}"
 
 
-def tasks_of(plan: Plan) -> list[Task]:
-    """What there is to play."""
-    names = [policy.name for policy in plan.scenario.policies]
-    return tasks(names, plan.scenario.replications, plan.world.ticks, plan.engine.name)
+def tasks_of(plan: Plan | SweepPlan) -> list[Task]:
+    """What there is to play; of a sweep, point by point."""
+    found = []
+    for point, each in enumerate(plans_of(plan)):
+        names = [policy.name for policy in each.scenario.policies]
+        which = point if isinstance(plan, SweepPlan) else None
+        found += tasks(names, each.scenario.replications, each.world.ticks, each.engine.name, which, _tallies(each))
+    return found
 
 
-def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Watch | None = None) -> Run:
-    """Play every policy. A policy is written as soon as it is finished.
+def simulate(plan: Plan | SweepPlan, reports: Path, *, workers: int | None = None, watch: Watch | None = None) -> Run:
+    """Play every policy, of a sweep at every point. A policy is written as soon as it is finished.
 
     `watch` is called with every finished task, and whether a checkpoint of an interrupted run already had it. An interrupt
     (Ctrl-C) leaves the finished policies and the checkpoints; running again takes up from there.
@@ -61,51 +68,67 @@ def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Wa
     todo = tasks_of(plan)
     scenario = plan.scenario
     samples = max(20, min(SAMPLES, _MOST_SAMPLED // (scenario.replications * len(scenario.arms))))
-    work = Work(plan.world, plan.forms, plan.engine.name, samples)
-    by_policy: dict[str, list[Task]] = {}
+    works = [Work(each.world, each.forms, each.engine.name, samples) for each in plans_of(plan)]
+    by_policy: dict[Which, list[Task]] = {}
     for task in todo:
-        by_policy.setdefault(task.policy, []).append(task)
+        by_policy.setdefault((task.point, task.policy), []).append(task)
     kept = {task for task in todo if checkpoints.load(task) is not None}
     for task in todo:
         if task in kept and watch:
             watch(task, True)
     left = [task for task in todo if task not in kept]
-    tables: dict[str, tuple[pd.DataFrame, pd.DataFrame]] = {}
+    tables: Tables = {}
     finished = set(kept)
     interrupted = False
 
-    def collect(policy: str) -> None:
-        if policy not in tables and all(task in finished for task in by_policy[policy]):
-            plays = [play for task in by_policy[policy] if (play := checkpoints.load(task)) is not None]
-            trials = frames.trials(policy, plays, scenario.arms)
-            tables[policy] = trials, frames.timeline(policy, plays, scenario.arms, scenario.tick)
+    def collect(which: Which) -> None:
+        if which not in tables and all(task in finished for task in by_policy[which]):
+            point, policy = which
+            plays = [play for task in by_policy[which] if (play := checkpoints.load(task)) is not None]
+            labels = plan.labels(point) if isinstance(plan, SweepPlan) and point is not None else {}
+            tick_s = plans_of(plan)[point or 0].scenario.tick
+            trials = frames.trials(policy, plays, scenario.arms, labels)
+            tables[which] = trials, frames.timeline(policy, plays, scenario.arms, tick_s, labels)
 
     try:
-        for policy in by_policy:
-            collect(policy)
-        for task, play in execute(work, left, workers_for(left, plan.world.ticks, workers)) if left else ():
+        for which in by_policy:
+            collect(which)
+        for task, play in execute(works, left, workers_for(works, left, workers)) if left else ():
             checkpoints.save(task, play)
             finished.add(task)
             if watch:
                 watch(task, False)
-            collect(task.policy)
+            collect((task.point, task.policy))
     except KeyboardInterrupt:
         interrupted = True
-    completed = tuple(policy for policy in by_policy if policy in tables)
+    completed = [which for which in by_policy if which in tables]
     if completed:
-        _write(plan, folder, completed, tables, started, interrupted)
+        if isinstance(plan, SweepPlan):
+            about = _about_sweep(plan, completed, started, interrupted)
+        else:
+            about = _about(plan, tuple(policy for _, policy in completed), started, interrupted)
+        _write(plan, folder, [tables[which] for which in completed], about)
     if not interrupted:
         checkpoints.clear()
-    return Run(folder, interrupted, completed)
+    names = tuple(policy if point is None else f"{policy} at point {point}" for point, policy in completed)
+    return Run(folder, interrupted, names)
+
+
+def _tallies(plan: Plan) -> int:
+    """How many sums of users a replication keeps, where some policy needs them."""
+    population = plan.world.population
+    if population is None or not any(".user." in need for need in needs_of(plan.scenario, plan.world)):
+        return 0
+    return population.users * len(plan.world.arms)
+
+
+def plans_of(plan: Plan | SweepPlan) -> tuple[Plan, ...]:
+    """The plans of a sweep's points, or the only one."""
+    return plan.plans if isinstance(plan, SweepPlan) else (plan,)
 
 
 def _write(
-    plan: Plan,
-    folder: Path,
-    completed: tuple[str, ...],
-    tables: dict[str, tuple[pd.DataFrame, pd.DataFrame]],
-    started: datetime,
-    interrupted: bool,
+    plan: Plan | SweepPlan, folder: Path, tables: Sequence[tuple[pd.DataFrame, pd.DataFrame]], about: Mapping[str, Any]
 ) -> None:
     import pandas as pd
     import yaml
@@ -115,9 +138,33 @@ def _write(
         (folder / name).unlink(missing_ok=True)
     text = yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True, width=100)
     write_text(folder / "scenario.yaml", text)
-    write_parquet(folder / "trials.parquet", pd.concat([tables[name][0] for name in completed], ignore_index=True))
-    write_parquet(folder / "timeline.parquet", pd.concat([tables[name][1] for name in completed], ignore_index=True))
-    write_json(folder / "run.json", _about(plan, completed, started, interrupted))
+    write_parquet(folder / "trials.parquet", pd.concat([trials for trials, _ in tables], ignore_index=True))
+    write_parquet(folder / "timeline.parquet", pd.concat([timeline for _, timeline in tables], ignore_index=True))
+    write_json(folder / "run.json", about)
+
+
+def _about_sweep(plan: SweepPlan, completed: Sequence[Which], started: datetime, interrupted: bool) -> dict[str, Any]:
+    """As of its first point, and under `sweep` what the points have of their own."""
+    each = [
+        _about(own, tuple(policy for at, policy in completed if at == point), started, interrupted)
+        for point, own in enumerate(plan.plans)
+    ]
+    everywhere = [name for name in plan.plans[0].forms if all(name in about["completed"] for about in each)]
+    shared = {**each[0], "digest": plan.digest, "completed": everywhere}
+    points = [
+        {
+            "values": list(point.texts),
+            "numbers": list(point.numbers),
+            "run": {
+                key: about[key] for key in about if key == "completed" or (key not in _OF_ALL and about[key] != shared[key])
+            },
+        }
+        for point, about in zip(plan.points, each, strict=True)
+    ]
+    return {**shared, "sweep": {"paths": list(plan.scenario.sweep or ()), "points": points}}
+
+
+_OF_ALL = ("started_at", "finished_at", "status")
 
 
 def _about(plan: Plan, completed: tuple[str, ...], started: datetime, interrupted: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sim.engine.base import Ledger
 from sim.engine.lag import Maker
 from sim.policy.base import Routing, Verdict
+from sim.policy.estimates import Estimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
 
@@ -51,7 +52,7 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     engine.settle(verdicts.arm, verdicts.decided_tick)
     regret = engine.ledger.way.copy()
     regret[:, -1] = engine.ledger.regret
-    columns = _columns(truth, verdicts, engine.ledger)
+    columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     return Play(columns, way.ticks, regret, way.filled(verdicts), way.mirror, verdicts.decided_tick, verdicts.verdict)
 
 
@@ -105,6 +106,9 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(truth.acceptable, (truth.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
     arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
+    until = arrived[rows, np.maximum(verdicts.decided_tick, 0)]
+    # Without users, every request is a user of its own.
+    distinct = world.population.distinct if world.population is not None else np.asarray
     return {
         "replication": np.asarray(truth.replications, np.int64),
         "verdict": verdicts.verdict.astype(np.int8),
@@ -114,7 +118,8 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "decided": decided,
         "time_to_decision_s": np.where(decided, verdicts.decided_tick * seconds, np.nan),
         "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
-        "requests_to_decision": np.where(decided, arrived[rows, np.maximum(verdicts.decided_tick, 0)], np.nan),
+        "requests_to_decision": np.where(decided, until, np.nan),
+        "users_to_decision": np.where(decided, distinct(until), np.nan),
         "regret": ledger.regret,
         "harmed_requests": ledger.harmed,
         "peak_exposure": ledger.peak_exposure,
@@ -125,6 +130,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "mirrored_requests": ledger.mirrored.sum(axis=1),
         "cost_s": ledger.cost_s,
         "requests": ledger.arrived[:, -1],
+        "users": np.asarray(distinct(ledger.arrived[:, -1]), np.float64),
         "shipped_better": shipped_better,
         "shipped_worse": shipped & worse[rows, verdicts.arm],
         "any_better": better[:, 1:].any(axis=1),
@@ -132,4 +138,21 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "any_worse": worse[:, 1:].any(axis=1),
         "worth_shipping": matters[:, 1:].any(axis=1),
         "best_effect": np.where(np.isfinite(relative), relative, np.nan),
+    }
+
+
+def _estimates(truth: Truth, found: Estimates) -> dict[str, NDArray[Any]]:
+    """What the policy would report of the effect, and what is true of the arm that it is about, by what lasts."""
+    world = truth.world
+    mean = truth.outcomes[world.primary].mean * next(each.sign for each in world.outcomes if each.spec.name == world.primary)
+    rows, arm = np.arange(truth.rows), np.maximum(found.arm, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        true = (mean[rows, arm] - mean[:, 0]) / np.abs(mean[:, 0])
+    return {
+        "effect_estimate": found.effect,
+        "effect_se": found.error,
+        "effect_unbiased": found.unbiased,
+        "effect_lower": found.lower,
+        "effect_upper": found.upper,
+        "effect_true": np.where((found.arm >= 0) & np.isfinite(true), true, np.nan),
     }

@@ -28,15 +28,25 @@ def expected_setting(scenario: Scenario, metrics: dict[str, Metric] | None = Non
     """What policies know; nominal values are NaN as long as the models are not resolved."""
     unknown = {
         metric.name: Metric(
-            metric.name, 1 if metric.direction == "increase" else -1, False, metric.grid or 1.0, math.nan, math.nan
+            metric.name,
+            1 if metric.direction == "increase" else -1,
+            False,
+            metric.grid or 1.0,
+            math.nan,
+            math.nan,
+            None if metric.covariate is None else metric.covariate.correlation,
+            metric.delay is not None,
         )
         for metric in scenario.metrics
         if metric.name not in BUILT_IN
     }
     primary = next((metric.name for metric in scenario.metrics if metric.role == "primary"), "")
+    users = scenario.users
     return Setting(
-        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, unknown if metrics is None else metrics
-    )
+        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, unknown if metrics is None else metrics,
+        users is not None, users is not None and users.assignment == "sticky",
+        {segment.name: segment.share for segment in scenario.segments},
+    )  # fmt: skip
 
 
 def policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:

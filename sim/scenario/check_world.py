@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from sim.errors import Problem
@@ -17,6 +18,7 @@ MOST_SERVERS = 1_000_000
 def world_problems(scenario: Scenario) -> Iterator[Problem]:
     """What is wrong with the world, as far as that can be seen without the registry."""
     yield from _delays(scenario)
+    yield from _covariates(scenario)
     yield from _segments(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
@@ -36,6 +38,19 @@ def _delays(scenario: Scenario) -> Iterator[Problem]:
                 f"is for what users do after an answer; {metric.name} is known as soon as a call ends",
                 path=f"metrics[{index}].delay",
             )
+
+
+def _covariates(scenario: Scenario) -> Iterator[Problem]:
+    for index, metric in enumerate(scenario.metrics):
+        if metric.covariate is None:
+            continue
+        path, correlation = f"metrics[{index}].covariate", metric.covariate.correlation
+        if metric.name in BUILT_IN:
+            yield Problem(f"is for outcome metrics; {metric.name} is built in", path=path)
+        most = 1.0 if scenario.users is None else math.sqrt(scenario.users.similarity)
+        if correlation > most + 1e-12:
+            rule = f"must not exceed the square root of users.similarity, {format_share(most)}"
+            yield Problem(f"{rule}, got {format_share(correlation)}", path=f"{path}.correlation")
 
 
 def _segments(scenario: Scenario) -> Iterator[Problem]:

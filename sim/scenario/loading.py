@@ -84,7 +84,8 @@ def parse_path(text: str) -> Place:
 
 @dataclass(frozen=True)
 class Document:
-    """One parsed YAML file: plain `data` (dict, list, scalars), its `text`, its `path`, and where all is.
+    """One parsed YAML file: plain `data` (dict, list, scalars), its `text`, its `path`, and where all is: `marks` has line and
+    column, from 1, of the key and of the value at each place.
 
     >>> document = parse_yaml("traffic:\\n  rate: 40/s\\n", "a.yaml")
     >>> document.data, document.mark(("traffic", "rate"))
@@ -96,7 +97,7 @@ class Document:
     text: str
     path: str
     data: dict[str, Any]
-    _marks: Mapping[Place, tuple[tuple[int, int], tuple[int, int]]] = field(repr=False)
+    marks: Mapping[Place, tuple[tuple[int, int], tuple[int, int]]] = field(repr=False)
 
     def mark(self, place: Place, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a place, or of its key where the value is on another line.
@@ -104,8 +105,8 @@ class Document:
         With `key`, always of the key. A place that is absent has the mark of its nearest ancestor.
         """
         for length in range(len(place), -1, -1):
-            if place[:length] in self._marks:
-                at_key, at_value = self._marks[place[:length]]
+            if place[:length] in self.marks:
+                at_key, at_value = self.marks[place[:length]]
                 return at_key if key or at_key[0] != at_value[0] else at_value
         return 1, 1
 

@@ -9,6 +9,7 @@ from sim.errors import InputError, Problem
 from sim.scenario.check import check
 from sim.scenario.loading import Document, read_yaml, validate
 from sim.scenario.schema import Scenario
+from sim.scenario.sweep import points
 
 
 def read(path: Path, more: Callable[[Scenario], Iterable[Problem]] | None = None) -> tuple[Scenario, Document]:
@@ -19,6 +20,11 @@ def read(path: Path, more: Callable[[Scenario], Iterable[Problem]] | None = None
     document = read_yaml(path)
     scenario = validate(document, Scenario)
     problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *(more(scenario) if more else ()))]
+    try:
+        points(scenario, document, more)
+    except InputError as error:
+        # A sweep has the problems of its scenario at every point.
+        problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         problems.sort(key=lambda problem: (problem.line, problem.column))
         raise InputError(problems)

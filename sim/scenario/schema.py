@@ -53,6 +53,16 @@ class Payoff(Spec):
     )
 
 
+class CovariateSpec(Spec):
+    """What is known of a request before the test, such as what its user earned then. The arm cannot change it.
+
+    It is distributed as an outcome of the champion. With `users` it is one value a user, who must be alike for it to tell
+    anything: its correlation is at most the square root of `users.similarity`. Without, it is a value of the request.
+    """
+
+    correlation: Share = Field(gt=0, lt=1, description="with an outcome of the champion, within a segment")
+
+
 class MetricSpec(Spec):
     """A metric: what is improved, and what must not get worse."""
 
@@ -71,6 +81,7 @@ class MetricSpec(Spec):
         None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
     )
     delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
+    covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
 
     @model_validator(mode="after")
     def _limits(self) -> MetricSpec:
@@ -162,6 +173,9 @@ class Effects(Spec):
     )
 
 
+Sweep = dict[str, Annotated[tuple[Any, ...], Field(min_length=2, max_length=50)]]
+
+
 class Scenario(Spec):
     """One scenario file: traffic, models, truth, metrics, policies, horizon."""
 
@@ -195,6 +209,14 @@ class Scenario(Spec):
     baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"
+    )
+
+    sweep: Sweep | None = Field(
+        None,
+        min_length=1,
+        max_length=2,
+        description="by the path of a key, such as traffic.rate or policies[0].evidence.mde: the values that it takes in turn. "
+        "Each makes a point, which is the scenario with that key replaced; two keys make a grid",
     )
 
     @property

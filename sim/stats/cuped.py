@@ -47,36 +47,59 @@ def adjust(y: ArrayLike, x: ArrayLike) -> Floats:
     return np.asarray(outcome - theta[..., None] * centred_x)
 
 
-def difference(champion: Moments, challenger: Moments) -> AdjustedDifference:
-    """Adjusted difference in means, challenger − champion, from the moments of outcome y and covariate x per arm.
+def arms(champion: Moments, challenger: Moments) -> tuple[Estimates, Estimates]:
+    """Adjusted means of the two arms with their standard errors, from the moments of outcome y and covariate x per arm.
 
-    One θ, from the variation within the arms, serves both. With a constant covariate this is the plain
-    difference with unpooled variances (divisor n − 1). The estimate is 0 where an arm is empty, the standard
-    error infinite where an arm has fewer than two units.
+    One θ, from the variation within the arms, and one mean of x, of both arms together, serve both. With a constant covariate
+    these are the plain means (divisor n − 1). A mean is 0 where an arm is empty, its standard error infinite where it has fewer
+    than two units. That the mean of x is estimated is left out: it cancels in the difference.
+
+    Source: Deng, Xu, Kohavi & Walker (2013), §3.
+
+    >>> before, after = arms(Moments.of([1, 2, 4, 5], [0, 1, 2, 3]), Moments.of([3, 3, 5, 7], [2, 3, 4, 5]))
+    >>> before.estimate, after.estimate
+    (array(4.4), array(3.1))
+    """
+    theta, _ = _slope(champion, challenger)
+    centre = (champion.x + challenger.x) / np.maximum(champion.n + challenger.n, 1.0)
+    found = []
+    for arm in (champion, challenger):
+        residual = np.maximum(arm.spread_y - 2 * theta * arm.spread_xy + theta**2 * arm.spread_x, 0.0)
+        variance = residual / np.maximum(arm.n - 1, 1.0) / np.maximum(arm.n, 1.0)
+        mean = np.where(arm.n > 0, (arm.y - theta * arm.x) / np.maximum(arm.n, 1.0) + theta * centre, 0.0)
+        found.append(Estimates(mean, np.where(arm.n >= 2, np.sqrt(variance), np.inf)))
+    return found[0], found[1]
+
+
+def difference(champion: Moments, challenger: Moments) -> AdjustedDifference:
+    """Adjusted difference in means, challenger − champion: that of `arms`.
+
+    The estimate is 0 where an arm is empty, the standard error infinite where an arm has fewer than two units.
 
     Source: Deng, Xu, Kohavi & Walker (2013), §3.
 
     >>> champion = Moments.of([1, 2, 4, 5], [0, 1, 2, 3])
     >>> challenger = Moments.of([3, 3, 5, 7], [0, 1, 2, 3])
     >>> result = difference(champion, challenger)
-    >>> result.estimate, result.standard_error.round(3), result.variance_ratio.round(3)
-    (array(1.5), np.float64(0.342), np.float64(0.067))
+    >>> result.estimate.round(3), result.standard_error.round(3), result.variance_ratio.round(3)
+    (np.float64(1.5), np.float64(0.342), np.float64(0.067))
     """
-    arms = (champion, challenger)
+    theta, ratio = _slope(champion, challenger)
+    before, after = arms(champion, challenger)
+    present = np.minimum(champion.n, challenger.n) > 0
+    estimate = np.where(present, after.estimate - before.estimate, 0.0)
+    return AdjustedDifference(estimate, np.hypot(before.standard_error, after.standard_error), theta, ratio)
+
+
+def _slope(champion: Moments, challenger: Moments) -> tuple[Floats, Floats]:
+    """θ, and the share of the variance within arms that it leaves."""
+    both = (champion, challenger)
     spread_x, spread_y, spread_xy = (
-        np.asarray(sum(getattr(arm, name) for arm in arms)) for name in ("spread_x", "spread_y", "spread_xy")
+        np.asarray(sum(getattr(arm, name) for arm in both)) for name in ("spread_x", "spread_y", "spread_xy")
     )
     theta = np.where(spread_x > 0, spread_xy / np.where(spread_x > 0, spread_x, 1.0), 0.0)
     raw = np.where(spread_y > 0, spread_y, 1.0)
-    ratio = np.where(spread_y > 0, np.maximum(1 - theta * spread_xy / raw, 0.0), 1.0)
-    means = [(arm.y - theta * arm.x) / np.maximum(arm.n, 1.0) for arm in arms]
-    variance = np.zeros(theta.shape)
-    for arm in arms:
-        residual = arm.spread_y - 2 * theta * arm.spread_xy + theta**2 * arm.spread_x
-        variance = variance + np.maximum(residual, 0.0) / np.maximum(arm.n - 1, 1.0) / np.maximum(arm.n, 1.0)
-    present, enough = (np.minimum(champion.n, challenger.n) >= least for least in (1, 2))
-    estimate = np.where(present, means[1] - means[0], 0.0)
-    return AdjustedDifference(estimate, np.where(enough, np.sqrt(variance), np.inf), theta, ratio)
+    return theta, np.where(spread_y > 0, np.maximum(1 - theta * spread_xy / raw, 0.0), 1.0)
 
 
 def variance_ratio(correlation: ArrayLike) -> Floats:

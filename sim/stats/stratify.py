@@ -34,29 +34,58 @@ def difference(
     >>> result.estimate.round(3), result.standard_error.round(3)
     (np.float64(0.05), np.float64(0.062))
     """
-    flat = np.broadcast_arrays(
-        non_negative("n0", n0),
-        finite("sum0", sum0),
-        non_negative("square0", square0),
-        non_negative("n1", n1),
-        finite("sum1", sum1),
-        non_negative("square1", square1),
-    )
-    n, total, square = (np.stack([flat[i], flat[i + 3]]) for i in range(3))
-    require(n.ndim > 1, "n0", "must have an axis of segments", f"shape {n.shape[1:]}")
+    n, total, square = _segments(n0, sum0, square0, n1, sum1, square1)
     units = n.sum(0)
     everyone = np.maximum(units.sum(-1), 1.0)
     weight = units / everyone[..., None] if shares is None else _shares(shares, n.shape[-1])
-    safe = np.maximum(n, 1.0)
-    effect = total[1] / safe[1] - total[0] / safe[0]
-    variance = (spread(n, total, square) / np.maximum(n - 1, 1.0) / safe).sum(0)
-    fewest = np.where(weight > 0, n.min(0), np.inf).min(-1)
-    known, enough = ((fewest >= least) & (weight.sum(-1) > 0) for least in (1, 2))
-    estimate = np.where(known, (weight * effect).sum(-1), 0.0)
-    combined = (weight**2 * variance).sum(-1)
+    champion, challenger = _weighted(n, total, square, weight)
+    known = np.where(weight > 0, n.min(0), np.inf).min(-1) >= 1
+    estimate = np.where(known & (weight.sum(-1) > 0), challenger.estimate - champion.estimate, 0.0)
+    combined = champion.standard_error**2 + challenger.standard_error**2
     if shares is None:
+        safe = np.maximum(n, 1.0)
+        effect = total[1] / safe[1] - total[0] / safe[0]
         combined = combined + (weight * (effect - estimate[..., None]) ** 2).sum(-1) / everyone
-    return Estimates(estimate, np.where(enough, np.sqrt(combined), np.inf))
+    return Estimates(estimate, np.where(weight.sum(-1) > 0, np.sqrt(combined), np.inf))
+
+
+def arms(
+    n0: ArrayLike,
+    sum0: ArrayLike,
+    square0: ArrayLike,
+    n1: ArrayLike,
+    sum1: ArrayLike,
+    square1: ArrayLike,
+    shares: ArrayLike,
+) -> tuple[Estimates, Estimates]:
+    """Post-stratified means of arm 0 and arm 1, as `difference` has it, with the population's `shares`.
+
+    The standard error of an arm is infinite where a segment with a share has fewer than two outcomes in it.
+
+    >>> before, after = arms([60, 40], [6, 20], [6, 20], [40, 60], [6, 33], [6, 33], shares=[0.5, 0.5])
+    >>> before.estimate.round(3), after.estimate.round(3)
+    (np.float64(0.3), np.float64(0.35))
+    """
+    n, total, square = _segments(n0, sum0, square0, n1, sum1, square1)
+    return _weighted(n, total, square, _shares(shares, n.shape[-1]))
+
+
+def _segments(*columns: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """(2, ..., S) counts, sums and sums of squares of both arms."""
+    names, checks = ("n0", "sum0", "square0", "n1", "sum1", "square1"), (non_negative, finite, non_negative) * 2
+    flat = np.broadcast_arrays(*(check(name, column) for check, name, column in zip(checks, names, columns, strict=True)))
+    n, total, square = (np.stack([flat[i], flat[i + 3]]) for i in range(3))
+    require(n.ndim > 1, "n0", "must have an axis of segments", f"shape {n.shape[1:]}")
+    return n, total, square
+
+
+def _weighted(n: Floats, total: Floats, square: Floats, weight: Floats) -> tuple[Estimates, Estimates]:
+    safe = np.maximum(n, 1.0)
+    variance = spread(n, total, square) / np.maximum(n - 1, 1.0) / safe
+    error = np.sqrt((weight**2 * variance).sum(-1))
+    enough = np.where(weight > 0, n, np.inf).min(-1) >= 2
+    mean = (weight * (total / safe)).sum(-1)
+    return Estimates(mean[0], np.where(enough[0], error[0], np.inf)), Estimates(mean[1], np.where(enough[1], error[1], np.inf))
 
 
 def _shares(shares: ArrayLike, segments: int) -> Floats:

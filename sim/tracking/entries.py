@@ -1,4 +1,4 @@
-"""What the record of a run says: one entry for the scenario and one for each policy. Knows no server."""
+"""What the record of a run says: one entry for the scenario, and one for each policy or point of a sweep. Knows no server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.errors import InputError, Problem
-from sim.tracking.folder import Interval, PolicyName, PolicySummary, RunFolder
+from sim.tracking.folder import Interval, PolicyName, PolicySummary, Record, RunFolder
 from sim.tracking.names import safe_names
 
 KEY = "sim.key"
@@ -53,11 +53,11 @@ class Entry:
 
 
 def scenario_entry(folder: RunFolder) -> Entry:
-    """The parent: what was asked, which versions took part, and every policy's estimates side by side."""
+    """The parent: what was asked, which versions took part, and every policy's estimates; of a sweep, as curves."""
     record, summary = folder.record, folder.summary
     params = {
         "name": record.name,
-        **_shared(folder),
+        **_shared(folder.record),
         "arms": ", ".join(record.arms),
         "policies": ", ".join(policy.name for policy in record.policies),
         "baseline": record.baseline,
@@ -68,7 +68,17 @@ def scenario_entry(folder: RunFolder) -> Entry:
         params["requests_expected"] = _number(record.requests_expected)
     if record.data is not None:
         params["data"] = record.data.name
-    tags = {"sim.kind": "scenario", "sim.status": record.status, **_tags(folder), **_lineage(folder)}
+    series: tuple[Point, ...] = ()
+    if record.sweep is not None:
+        params["sweep"] = " × ".join(record.sweep.paths)
+        params["points"] = str(len(record.sweep.points))
+        series = tuple(_curves(folder))
+    tags = {
+        "sim.kind": "scenario" if record.sweep is None else "sweep",
+        "sim.status": record.status,
+        **_tags(folder),
+        **_lineage(folder.record),
+    }
     if summary is not None and summary.thresholds:
         tags["sim.thresholds"] = "breached" if any(each.breached for each in summary.thresholds) else "met"
     note = "\n\n".join(text for text in (record.question, summary.verdict if summary else "") if text)
@@ -79,7 +89,50 @@ def scenario_entry(folder: RunFolder) -> Entry:
     for policy, found in _summaries(folder):
         if found is not None:
             estimates |= _estimates(f"{names[policy.name]}/", found.measures, bounds=False)
-    return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates)
+    return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates, series)
+
+
+def nested_entries(folder: RunFolder) -> list[Entry]:
+    """The nested runs: each policy, or of a sweep each point. Raises `InputError` where the timeline cannot be read."""
+    return policy_entries(folder) if folder.record.sweep is None else point_entries(folder)
+
+
+def point_entries(folder: RunFolder) -> list[Entry]:
+    """The nested runs of a sweep: each point at which every policy ran to its end, with its values as params.
+
+    Every policy's estimates have the same names at every point, so that MLflow draws them against the swept param.
+    """
+    record, summary = folder.record, folder.summary
+    assert record.sweep is not None
+    keys = [f"sweep.{name}" for name in safe_names(record.sweep.paths).values()]
+    names = safe_names(policy.name for policy in record.policies)
+    entries = []
+    for number, point in enumerate(record.sweep.points):
+        own = record.at(point)
+        if summary is None or len(own.completed) < len(own.policies):
+            continue
+        values = [text if value is None else _number(value) for text, value in zip(point.values, point.numbers, strict=True)]
+        params = {**dict(zip(keys, values, strict=True)), **_shared(own)}
+        if own.requests_expected is not None:
+            params["requests_expected"] = _number(own.requests_expected)
+        key = f"{record.key} point {number}"
+        tags = {"sim.kind": "point", **_tags(folder), "sim.point": str(number), **_lineage(own), KEY: key}
+        estimates: dict[str, float] = {}
+        for policy in summary.points[number].policies:
+            estimates |= _estimates(f"{names[policy.policy]}/", policy.measures)
+        short = (path.rpartition(".")[2] for path in record.sweep.paths)
+        name = ", ".join(f"{path} = {text}" for path, text in zip(short, point.values, strict=True))
+        entries.append(_entry(key, name, params, tags, estimates))
+    return entries
+
+
+def _curves(folder: RunFolder) -> Iterator[Point]:
+    """Every policy's estimates along the points of a sweep; the tick is the number of the point."""
+    names = safe_names(policy.name for policy in folder.record.policies)
+    for number, point in enumerate(folder.summary.points if folder.summary else ()):
+        for policy in point.policies:
+            found = _estimates(f"sweep/{names[policy.policy]}/", policy.measures, bounds=False)
+            yield from (Point(key, value, number) for key, value in found.items())
 
 
 def policy_entries(folder: RunFolder) -> list[Entry]:
@@ -95,7 +148,7 @@ def policy_entries(folder: RunFolder) -> list[Entry]:
         flat = dict(_flat({key: value for key, value in settings.get(policy.name, {}).items() if key not in ("name", "kind")}))
         names = safe_names(flat)
         own = {names[key]: value for key, value in flat.items()}
-        params = {**own, "policy": policy.name, "kind": policy.kind, **_shared(folder)}
+        params = {**own, "policy": policy.name, "kind": policy.kind, **_shared(folder.record)}
         key = f"{record.key} {policy.name}"
         tags = {"sim.kind": "policy", **_tags(folder), "sim.policy": policy.name, KEY: key}
         estimates: dict[str, float] = {}
@@ -123,8 +176,7 @@ def _entry(
     )
 
 
-def _shared(folder: RunFolder) -> dict[str, str]:
-    record = folder.record
+def _shared(record: Record) -> dict[str, str]:
     return {
         "seed": str(record.seed),
         "replications": str(record.replications),
@@ -139,10 +191,10 @@ def _tags(folder: RunFolder) -> dict[str, str]:
     return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
 
 
-def _lineage(folder: RunFolder) -> dict[str, str]:
-    names = safe_names(version.arm for version in folder.record.versions)
+def _lineage(record: Record) -> dict[str, str]:
+    names = safe_names(version.arm for version in record.versions)
     tags: dict[str, str] = {}
-    for version in folder.record.versions:
+    for version in record.versions:
         arm = f"sim.arm.{names[version.arm]}"
         tags |= {f"{arm}.model": version.name, f"{arm}.version": version.version, f"{arm}.uri": version.uri}
         if version.model_id:

@@ -59,6 +59,21 @@ class Primary(_Part):
     name: str
 
 
+class PointRecord(_Part):
+    """A point of a sweep: its values, as in the file and as numbers, and what differs there from the run as a whole."""
+
+    values: tuple[str, ...]
+    numbers: tuple[float | None, ...]
+    run: dict[str, Any]
+
+
+class SweepRecord(_Part):
+    """What was swept, and the points."""
+
+    paths: tuple[str, ...]
+    points: tuple[PointRecord, ...]
+
+
 class Record(_Part):
     """`run.json`. Lengths in seconds, times with a time zone."""
 
@@ -83,6 +98,18 @@ class Record(_Part):
     requests_expected: FiniteFloat | None = None
     smallest_effect: FiniteFloat = 0.0
     sim_version: str = ""
+    sweep: SweepRecord | None = None
+
+    @property
+    def all_versions(self) -> tuple[VersionRecord, ...]:
+        """The versions of all points, each once."""
+        points = self.sweep.points if self.sweep else ()
+        more = (VersionRecord.model_validate(each) for point in points for each in point.run.get("versions", ()))
+        return tuple(dict.fromkeys((*self.versions, *more)))
+
+    def at(self, point: PointRecord) -> Record:
+        """The record of one point of a sweep, as of a run of its own."""
+        return Record.model_validate({**self.model_dump(exclude={"sweep"}), **point.run})
 
     @property
     def key(self) -> str:
@@ -122,10 +149,17 @@ class Threshold(_Part):
     breached: bool
 
 
-class Summary(_Part):
-    """`summary.json`."""
+class PointSummary(_Part):
+    """What the comparison says of one point of a sweep."""
 
     policies: tuple[PolicySummary, ...]
+
+
+class Summary(_Part):
+    """`summary.json`: of a sweep, by point."""
+
+    policies: tuple[PolicySummary, ...] = ()
+    points: tuple[PointSummary, ...] = ()
     verdict: str = ""
     thresholds: tuple[Threshold, ...] = ()
 
@@ -178,12 +212,17 @@ def read_folder(path: Path) -> RunFolder:
     summary = _read(path / "summary.json", Summary) if (path / "summary.json").is_file() else None
     files = tuple(path / name for name in ARTIFACTS if (path / name).is_file())
     folder = RunFolder(path, record, scenario, summary, files, _fingerprint(files))
-    if summary is not None:
+    if summary is not None and record.sweep is None:
         known = {policy.policy for policy in summary.policies}
         lacking = [policy.name for policy in folder.policies if policy.name not in known]
         if lacking:
             message = f"lacks policies that run.json has: {', '.join(lacking)}; compare the run again"
             raise InputError([Problem(message, file=str(path / "summary.json"))])
+    if summary is not None and record.sweep is not None and len(summary.points) != len(record.sweep.points):
+        message = (
+            f"must have the {len(record.sweep.points)} points of run.json, got {len(summary.points)}; compare the run again"
+        )
+        raise InputError([Problem(message, file=str(path / "summary.json"))])
     return folder
 
 

@@ -49,7 +49,7 @@ def models(folder: RunFolder, client: MlflowClient) -> list[LoggedModelInput]:
     from mlflow.exceptions import MlflowException
 
     found = []
-    for model_id in dict.fromkeys(version.model_id for version in folder.record.versions):
+    for model_id in dict.fromkeys(version.model_id for version in folder.record.all_versions):
         if model_id is None or not re.fullmatch(r"m-[0-9a-zA-Z]{1,64}", model_id):
             continue
         try:

@@ -1,4 +1,4 @@
-"""Log a run folder to MLflow: a run for the scenario, nested runs for its policies; again and again to the same effect."""
+"""Log a run folder to MLflow: a run for the scenario, nested runs for its policies or points; again to the same effect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sim.errors import TrackingError
 from sim.registry import store
 from sim.tracking import inputs
-from sim.tracking.entries import KEY, LOGGED, Entry, policy_entries, scenario_entry
+from sim.tracking.entries import KEY, LOGGED, Entry, nested_entries, scenario_entry
 from sim.tracking.folder import RunFolder, read_folder
 from sim.tracking.marker import Marker, read_marker, write_marker
 
@@ -64,7 +64,7 @@ def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | No
     sim.errors.InputError: ...: is not a run folder: it has no run.json
     """
     run_folder = read_folder(folder)
-    parent, policies = scenario_entry(run_folder), policy_entries(run_folder)
+    parent, nested = scenario_entry(run_folder), nested_entries(run_folder)
     uri = tracking_uri or store.default_uri()
     shown = store.shown(uri)
     marker = read_marker(folder)
@@ -78,7 +78,7 @@ def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | No
             marker = Marker(key=parent.key, tracking_uri=shown, experiment_id=experiment_id, run_id=run_id)
             if run.data.tags.get(LOGGED) != run_folder.fingerprint:
                 write_marker(folder, marker)
-                _log_all(client, run, parent, policies, run_folder)
+                _log_all(client, run, parent, nested, run_folder)
     except TrackingError as error:
         write_marker(folder, marker.model_copy(update={"complete": False, "logged_at": None}))
         later = f"the results in {folder} are safe; to log them later: sim track {folder}"
@@ -162,12 +162,12 @@ def _user() -> dict[str, str]:
     return {}
 
 
-def _log_all(client: MlflowClient, run: Run, parent: Entry, policies: list[Entry], folder: RunFolder) -> None:
-    """The scenario's own data first, then the policies, and last the mark that all is there."""
+def _log_all(client: MlflowClient, run: Run, parent: Entry, entries: list[Entry], folder: RunFolder) -> None:
+    """The scenario's own data first, then what is nested in it, and last the mark that all is there."""
     _log(client, run, parent, folder)
     client.log_inputs(run.info.run_id, datasets=inputs.datasets(folder), models=inputs.models(folder, client))
     nested = {child.data.tags.get(KEY): child for child in _children(client, run)}
-    for entry in policies:
+    for entry in entries:
         child = nested.get(entry.key)
         if child is None:
             child = _create(client, entry, folder, run.info.experiment_id, {_PARENT: run.info.run_id})

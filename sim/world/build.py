@@ -78,6 +78,7 @@ def build(
         pools=servers,
         retry=retry(scenario.retries),
         delays={spec.name: latencies.of(spec.delay) for spec in scenario.metrics if spec.delay is not None},
+        covariates={spec.name: spec.covariate.correlation for spec in scenario.metrics if spec.covariate is not None},
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,

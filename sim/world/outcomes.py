@@ -20,6 +20,7 @@ from sim.world.streams import Keys, at
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Factor = Floats | float
 
 
 class Outcomes(Protocol):
@@ -40,8 +41,11 @@ class Outcomes(Protocol):
         read its length only.
         """
 
-    def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
-        """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K)."""
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
+        """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K).
+
+        `factor` (K,) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
+        """
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,9 @@ class Binary:
         earned: Ints = (rng.random(data_row.size) < self.mean[row, arm]).astype(np.int64)
         return earned
 
-    def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
-        total = binomial(n, self.mean[rows], key)
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
+        # A factor's rounding may take a share of 1 a little above it.
+        total = binomial(n, np.minimum(self.mean[rows] * factor, 1.0), key)
         return total, total
 
 
@@ -78,8 +83,8 @@ class Normal:
         drawn = rng.normal(self.mean[row, arm], self.sd[row, arm], data_row.size)
         return np.rint(drawn / self.grid).astype(np.int64)
 
-    def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
-        mean, spread = self.mean[rows] / self.grid, np.sqrt((self.sd[rows] / self.grid) ** 2 + 1 / 12)
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
+        mean, spread = self.mean[rows] * factor / self.grid, np.sqrt((self.sd[rows] / self.grid) ** 2 + 1 / 12)
         total = np.rint(n * mean + np.sqrt(n) * spread * normal(at(key, 2**40)))
         around = 2 * gamma(np.maximum(n - 1, 1) / 2, key) * spread**2
         around = np.where(n > 1, around, 0.0)
@@ -103,9 +108,12 @@ class Discrete:
         earned: Ints = self.atoms[row, arm][np.searchsorted(levels, rng.random(data_row.size), side="right")]
         return earned
 
-    def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         counts = multinomial(n, self.chance, key)
         atoms = self.atoms[rows]
+        if not np.all(factor == 1.0):
+            # Half to even, as the event engines round; a factor of 1 leaves integers as they are.
+            atoms = np.rint(atoms * np.asarray(factor)[..., None]).astype(np.int64)
         return (counts * atoms).sum(axis=-1), (counts * atoms * atoms).sum(axis=-1)
 
 
@@ -133,7 +141,9 @@ class Replayed:
         earned: Ints = self.reward[data_row, arm]
         return earned
 
-    def sums(self, n: Ints, rows: Ints, key: Keys) -> tuple[Ints, Ints]:
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
+        if not np.all(factor == 1.0):
+            raise ValueError(f"a replayed outcome is a prediction and cannot change, got a factor of {factor}")
         return self.marginal.sums(n, rows, key)
 
 

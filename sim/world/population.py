@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+_APART = 1024
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -29,6 +31,34 @@ class Population:
     def users(self) -> int:
         """N."""
         return self.activity.size
+
+    def distinct(self, requests: Ints) -> Floats:
+        """How many different users are to be expected among so many requests (...): the sum over users of 1 - (1 - p)^n.
+
+        Of more than 2,048 users, the most active 1,024 count each on their own and the others in 1,024 groups by their mean
+        activity, which errs by less than 0.1%.
+
+        >>> population = Population(np.array([0.5, 0.25, 0.25]), sticky=True, similarity=0.0)
+        >>> population.distinct(np.array([0, 1, 2])).tolist()
+        [0.0, 1.0, 1.625]
+        """
+        chance, users = self._groups
+        with np.errstate(divide="ignore", invalid="ignore"):
+            missed = np.exp(np.multiply.outer(np.maximum(requests, 0).astype(np.float64), np.log1p(-chance)))
+        missed[np.asarray(requests) == 0] = 1.0
+        # Summed row by row, as a matrix product's last digit depends on how many rows there are.
+        return np.asarray(((1 - missed) * users).sum(axis=-1))
+
+    @cached_property
+    def _groups(self) -> tuple[Floats, Floats]:
+        """(G,) each: chances, and how many users have them."""
+        ordered = np.sort(self.activity)
+        if ordered.size <= 2 * _APART:
+            return ordered, np.ones(ordered.size)
+        parts = np.array_split(ordered[:-_APART], _APART)
+        chance = np.array([part.mean() for part in parts])
+        sizes = np.array([part.size for part in parts], np.float64)
+        return np.append(chance, ordered[-_APART:]), np.append(sizes, np.ones(_APART))
 
     @cached_property
     def alias(self) -> tuple[Floats, Ints]:

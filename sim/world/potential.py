@@ -72,7 +72,7 @@ METRIC = np.dtype(
 CELL = np.dtype(
     [
         ("value", np.uint64),
-        ("mean", np.float64),
+        ("centre", np.float64),
         ("sd", np.float64),
         ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K)
         ("up_to", np.int64),  # where their cumulated chances are, in floats
@@ -178,7 +178,7 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
     cells = np.zeros((truth.rows, len(names), len(arms)), CELL)
     for m, name in enumerate(names):
         outcome = truth.outcomes[name]
-        cells["mean"][:, m] = outcome.mean
+        cells["centre"][:, m] = outcome.mean
         for k, arm in enumerate(arms):
             cell = cells[:, m, k]
             cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
@@ -251,9 +251,9 @@ def value_of(
 def drawn(metric: Any, cell: Any, floats: Any, ints: Any, factor: Any, key: Any) -> Any:
     """An outcome from its key, on the metric's grid, with its mean multiplied by a factor."""
     if metric.kind == BINARY:
-        return integer(unit(key) < cell.mean * factor)
+        return integer(unit(key) < cell.centre * factor)
     if metric.kind == NORMAL:
-        return integer(np.rint((cell.mean * factor + cell.sd * normal(key)) / metric.grid))
+        return integer(np.rint((cell.centre * factor + cell.sd * normal(key)) / metric.grid))
     u = unit(key)
     low, high = 0, cell.groups - 1
     while low < high:
@@ -279,14 +279,14 @@ def delay_of(metric: Any, floats: Any, i: Any) -> Any:
     """How long after its end a request's feedback arrives, in nanoseconds."""
     if metric.law == NONE:
         return integer(0)
-    drawn = seconds(metric.law, metric.a, metric.b, metric.first, metric.size, floats, at(metric.delay, i))
+    drawn = seconds(metric.law, metric.a, metric.b, metric.first, metric.count, floats, at(metric.delay, i))
     return nanoseconds(drawn, 0)
 
 
 @compiled
 def service_of(arm: Any, floats: Any, i: Any, attempt: Any) -> Any:
     """How long an arm works on an attempt, in seconds, where nothing slows it down."""
-    return seconds(arm.law, arm.a, arm.b, arm.first, arm.size, floats, at(arm.service, i * SLOTS + attempt))
+    return seconds(arm.law, arm.a, arm.b, arm.first, arm.count, floats, at(arm.service, i * SLOTS + attempt))
 
 
 @compiled

@@ -77,10 +77,10 @@ def gamma(shape: Any, key: Any) -> Any:
         attempt += 2
 
 
-# A distribution of times is a kind, two parameters, and for quantiles a table in `floats`: `size` levels from `first` on, then
+# A distribution of times is a kind, two parameters, and for quantiles a table in `floats`: `count` levels from `first` on, then
 # as many values.
 NONE, LOGNORMAL, EXPONENTIAL, GAMMA, CONSTANT, QUANTILES, WEIBULL, PARETO = range(8)
-LAW = [("law", np.int64), ("a", np.float64), ("b", np.float64), ("first", np.int64), ("size", np.int64)]
+LAW = [("law", np.int64), ("a", np.float64), ("b", np.float64), ("first", np.int64), ("count", np.int64)]
 
 
 class Heap:

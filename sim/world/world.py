@@ -51,7 +51,12 @@ class OutcomeWorld:
 
     def metric(self) -> Metric:
         """What a policy may know of it: the champion's registered values."""
-        return Metric(self.spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]))
+        spec, there = self.spec, self.chance[0] > 0 if self.kind == "discrete" else np.zeros(0, bool)
+        return Metric(
+            spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
+            None if spec.covariate is None else spec.covariate.correlation, spec.delay is not None,
+            tuple(self.atoms[0][there].tolist()), tuple(self.chance[0][there].tolist()),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class World:
     retry: Retry | None = None
     delays: Mapping[str, latencies.Latency] = field(default_factory=dict)
     """{metric: how long its feedback takes after a call's end}; at once where a metric is not listed."""
+    covariates: Mapping[str, float] = field(default_factory=dict)
+    """{metric: correlation of an outcome of the champion with what was known of it before}; see `sim.world.covariate`."""
     lag: int = 0
     """Ticks by which monitoring is behind."""
     loss: float = 0.0
@@ -109,7 +116,10 @@ class World:
     def setting(self, replications: int) -> Setting:
         """What a policy knows of this world."""
         metrics = {outcome.spec.name: outcome.metric() for outcome in self.outcomes}
-        return Setting(self.arms, replications, self.ticks, self.tick_s, self.primary, metrics)
+        sticky = self.population is not None and self.population.sticky
+        segments = {} if self.segments is None else dict(zip(self.segments.names, self.segments.share.tolist(), strict=True))
+        users = self.population is not None
+        return Setting(self.arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments)
 
     def realise(self, replications: Ints) -> Truth:
         """What is true in each of some replications."""

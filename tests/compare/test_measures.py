@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials, read_run, read_trials
 from sim.stats.intervals import Estimate, mean_interval, paired_proportion_difference, proportion_interval
-from tests.compare.synthetic import BETTER, HORIZON_S, NAN, WORSE, decided, frame, write
+from tests.compare.synthetic import BETTER, HORIZON_S, NAN, TRIAL, WORSE, decided, frame, write
 
 HOUR = 3600.0
 # Six worlds: the challenger is better by enough in three, better by too little in one, worse in two.
@@ -115,7 +115,7 @@ def test_differences_use_the_replications_that_both_have(tmp_path: Path) -> None
 def test_difference_of_means_is_the_mean_difference(ab: Trials, tmp_path: Path) -> None:
     other = trials_of(tmp_path / "other", b=[decided("ship", HOUR, shipped_better=True, requests=1000)] * 6)["b"]
     for name, measure in MEASURES.items():
-        if (difference := measure.difference(ab, other)) is not None:
+        if (difference := measure.difference(ab, other)) is not None and difference.n:
             mine, theirs = point(ab, name), point(other, name)
             assert mine is not None
             assert theirs is not None
@@ -148,3 +148,55 @@ def test_the_order_of_rows_changes_nothing(tmp_path_factory: pytest.TempPathFact
         if estimate.estimate is not None and estimate.lower is not None and estimate.upper is not None:
             assert estimate.lower <= estimate.estimate + 1e-6, name
             assert estimate.estimate <= estimate.upper + 1e-6, name
+
+
+def reported(
+    estimate: float, true: float, verdict: str = "ship", significant: bool = True, **facts: float
+) -> dict[str, object]:
+    time_s = HOUR if significant else NAN
+    return decided(
+        verdict, HOUR, time_to_significance_s=time_s, effect_estimate=estimate, effect_se=0.01, effect_true=true, **facts
+    )
+
+
+def test_what_the_estimates_are_worth(tmp_path: Path) -> None:
+    trials = [
+        reported(0.05, 0.04, effect_unbiased=0.045, effect_lower=0.03, effect_upper=0.06),
+        reported(0.06, 0.02, effect_unbiased=0.05, effect_lower=0.03, effect_upper=0.07),
+        reported(0.03, -0.01),
+        reported(-0.04, -0.03, verdict="keep"),
+        reported(0.01, 0.02, verdict="keep", significant=False),
+        {"verdict": "undecided"},
+    ]
+    rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
+    folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
+    found = read_trials(folder, read_run(folder))["ab"]
+    assert MEASURES["winner_bias"].estimate(found) == mean_interval(
+        np.array([0.05, 0.06, 0.03]) - np.array([0.04, 0.02, -0.01])
+    )
+    assert point(found, "winner_bias_unbiased") == pytest.approx((0.005 + 0.03) / 2)
+    assert point(found, "exaggeration") == pytest.approx(0.18 / 0.10)
+    assert MEASURES["wrong_sign"].estimate(found) == proportion_interval(1, 4)
+    assert MEASURES["effect_coverage"].estimate(found) == proportion_interval(3, 5)
+    assert MEASURES["effect_coverage_unbiased"].estimate(found) == proportion_interval(1, 2)
+
+
+def test_where_nothing_is_true_there_is_no_size_to_exaggerate(tmp_path: Path) -> None:
+    rows = [{"policy": "ab", "replication": number, **TRIAL, **reported(0.03, 0.0)} for number in range(3)]
+    folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
+    found = read_trials(folder, read_run(folder))["ab"]
+    assert MEASURES["exaggeration"].estimate(found) == Estimate(None, None, None, 0)
+    assert MEASURES["wrong_sign"].estimate(found).n == 0
+    assert point(found, "winner_bias") == pytest.approx(0.03)
+
+
+def test_folders_of_earlier_versions_have_no_estimates_and_no_users(ab: Trials) -> None:
+    for name in ("winner_bias", "exaggeration", "effect_coverage", "users_to_decision"):
+        assert MEASURES[name].estimate(ab).n == 0
+
+
+def test_users_to_a_decision_count_all_users_where_there_is_none(tmp_path: Path) -> None:
+    trials = [decided("ship", HOUR, users_to_decision=30.0, users=90.0), {"users_to_decision": NAN, "users": 80.0}]
+    rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
+    folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
+    assert point(read_trials(folder, read_run(folder))["ab"], "users_to_decision") == 55.0

@@ -1,7 +1,7 @@
 """Worlds and routings in which much happens at the same moment, for comparing event engines bit for bit.
 
-A game is drawn as a plain dictionary, which shrinks and prints well, and then built. On a clock whose unit is 1 ns all times are a
-few nanoseconds, so arrivals, completions, deadlines, back-offs, cold starts and edges meet everywhere, whatever the
+A game is drawn as a plain dictionary, which shrinks and prints well, and then built. On a clock whose unit is 1 ns all times
+are a few nanoseconds, so arrivals, completions, deadlines, back-offs, cold starts and edges meet everywhere, whatever the
 distributions; on one of 1 s they meet where requests are recorded and services constant, and hardly ever elsewhere.
 """
 
@@ -32,14 +32,15 @@ Seen = dict[str, NDArray[Any]]
 
 NAMES = ("champion", "a", "b")
 METRICS = ("conversion", "revenue", "score")
+MOMENTS = ("count", "sum", "square")
 LEDGER = (
     "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "peak_exposure", "regret", "cost_s",
     "way",
 )  # fmt: skip
 # Weights of (champion, a, b); some do not quite sum to one.
 LIVE = (
-    (1, 0, 0), (0.5, 0.5, 0), (0, 1, 0), (0.3, 0.7, 0), (0.2, 0.3, 0.5), (0, 0.5, 0.5), (0, 0, 1), (0.1, 0.2, 0.7), (0.9, 0.1, 0),
-    (1 / 3, 1 / 3, 1 / 3),
+    (1, 0, 0), (0.5, 0.5, 0), (0, 1, 0), (0.3, 0.7, 0), (0.2, 0.3, 0.5), (0, 0.5, 0.5), (0, 0, 1), (0.1, 0.2, 0.7),
+    (0.9, 0.1, 0), (1 / 3, 1 / 3, 1 / 3),
 )  # fmt: skip
 MIRROR = ((0, 0, 0), (0, 1, 1), (0, 0.5, 0), (1, 0, 0.5), (0.5, 0.5, 0.5), (0, 1, 0))
 
@@ -48,9 +49,8 @@ def columns(unit_ns: int) -> tuple[str, ...]:
     """Every column that these worlds can give."""
     word = {1: "ns", 1_000: "us", 1_000_000: "ms", 1_000_000_000: "s"}[unit_ns]
     plain = (
-        "requests", "responses", "errors", "timeouts", "rejections", "retries", f"latency.above.2{word}", f"latency.above.5{word}",
-        *(f"{metric}.{moment}" for metric in METRICS for moment in ("count", "sum", "square")), "agreement.count",
-        "agreement.sum", "agreement.square",
+        "requests", "responses", "errors", "timeouts", "rejections", "retries", f"latency.above.2{word}",
+        f"latency.above.5{word}", *(f"{name}.{moment}" for name in (*METRICS, "agreement") for moment in MOMENTS),
     )  # fmt: skip
     return (*plain, *(f"mirror.{name}" for name in plain))
 
@@ -63,9 +63,9 @@ SMALL = st.integers(0, 4)
 
 def times(least: int = 1) -> st.SearchStrategy[Any]:
     """A distribution of times, most of a few units."""
-    scale = st.integers(max(least, 1), 5)
+    scale = st.integers(max(least, 1), 8)
     return st.one_of(
-        st.tuples(st.just("constant"), st.integers(least, 5)),
+        st.tuples(st.just("constant"), st.integers(least, 8)),
         st.tuples(st.sampled_from(("exponential", "steps", "quantiles", "gamma", "lognormal", "weibull", "pareto")), scale),
     )
 
@@ -78,19 +78,19 @@ SCALING = st.fixed_dictionaries(
 )  # fmt: skip
 POOL = st.fixed_dictionaries(
     {
-        "replicas": st.integers(1, 3), "concurrency": st.integers(1, 2),
-        "queue": st.sampled_from((None, 0, 1, 2, 4)), "timeout": st.sampled_from((None, 1, 2, 3, 5, 8)),
+        "replicas": st.integers(1, 4), "concurrency": st.integers(1, 2),
+        "queue": st.sampled_from((None, 3, 0, 1, 8)), "timeout": st.sampled_from((None, 8, 4, 2, 3, 12)),
         "scaling": st.none() | SCALING,
     }
 )  # fmt: skip
 ARM = st.fixed_dictionaries(
-    {"latency": times(), "error_rate": st.sampled_from((0.0, 0.3, 1.0)), "pool": st.sampled_from((0, 1, -1))}
+    {"latency": times(), "error_rate": st.sampled_from((0.0, 0.2, 0.5)), "pool": st.sampled_from((0, 1, -1))}
 )
 TICK = st.fixed_dictionaries(
     {
-        "mean": st.sampled_from((3, 0, 1, 6, 12)), "live": st.integers(0, len(LIVE) - 1),
+        "mean": st.sampled_from((3, 6, 1, 10, 0)), "live": st.integers(0, len(LIVE) - 1),
         "mirror": st.integers(0, len(MIRROR) - 1), "stages": st.integers(0, 7),
-        "failing": st.sampled_from((0.0, 0.5, 1.0)), "slowness": st.sampled_from((1.0, 2.0, 0.5, 4.0)),
+        "failing": st.sampled_from((0.0, 0.0, 0.5, 1.0)), "slowness": st.sampled_from((1.0, 2.0, 0.5, 4.0)),
         "factor": st.sampled_from((1.0, 0.5, 1.5)), "out": st.integers(0, 3),
     }
 )  # fmt: skip
@@ -101,13 +101,61 @@ def games(units: tuple[int, ...] = (1, 1, 1_000_000_000)) -> st.SearchStrategy[S
     return st.sampled_from(units).flatmap(_games)
 
 
+def swinging_games() -> st.SearchStrategy[Said]:
+    """Games in which load comes and goes, and replicas follow, some of which are on their way for several ticks."""
+    wide = st.fixed_dictionaries(
+        {
+            "least": st.integers(1, 2), "more": st.integers(2, 8), "target": st.sampled_from((0.7, 0.4)),
+            "cold_start": st.integers(0, 60), "cool_down": st.sampled_from((0, 0, 0, 1, 2)),
+        }
+    )  # fmt: skip
+    # Rush, rush, lull: what was ordered in the second rush is cancelled before it comes.
+    load = st.one_of(
+        st.lists(st.sampled_from((0, 1, 8, 20)), min_size=9, max_size=9),
+        st.tuples(st.sampled_from((12, 30)), st.sampled_from((0, 1, 3))).map(
+            lambda levels: [levels[k % 3 == 2] for k in range(9)]
+        ),
+    )
+    return st.tuples(games((1,)), wide, load).map(lambda drawn: _swinging(*drawn))
+
+
+def _swinging(said: Said, scaling: Said, load: list[int]) -> Said:
+    pool = {**said["pools"][0], "scaling": scaling}
+    ticks = [{**said["ticks"][place % len(said["ticks"])], "mean": mean, "failing": 0.0} for place, mean in enumerate(load)]
+    arms = [{**arm, "pool": 0 if place < 2 else arm["pool"]} for place, arm in enumerate(said["arms"])]
+    return {**said, "arrivals": "poisson", "pools": [pool, said["pools"][1]], "ticks": ticks, "arms": arms}
+
+
+def scaled(
+    tick: int,
+    latency: int,
+    means: list[int],
+    *,
+    cold_start: int,
+    timeout: int | None = None,
+    out: Mapping[int, int] | None = None,
+) -> Said:
+    """One arm's pool that scales from one server, with calls of a constant length, and a few replicas down in some ticks."""
+    rule = {"least": 1, "more": 5, "target": 0.7, "cold_start": cold_start, "cool_down": 0}
+    plain = {"live": 0, "mirror": 0, "stages": 0, "failing": 0.0, "slowness": 1.0, "factor": 1.0}
+    pool = {"replicas": 1, "concurrency": 1, "queue": None, "timeout": timeout, "scaling": rule}
+    return {
+        "unit_ns": 1, "tick": tick, "rows": 1, "seed": 0,
+        "arms": [{"latency": ("constant", latency), "error_rate": 0.0, "pool": 0}] * 2, "pools": [pool] * 2,
+        "ticks": [{**plain, "mean": mean, "out": (out or {}).get(number, 0)} for number, mean in enumerate(means)],
+        "arrivals": "poisson", "recorded": [0, 1], "retry": None, "users": None, "segments": None, "changes": True,
+        "replayed": False, "loss": 0.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None, "needs": columns(1),
+        "decided": [-1], "arm": [0],
+    }  # fmt: skip
+
+
 def _games(unit_ns: int) -> st.SearchStrategy[Said]:
     whole = columns(unit_ns)
     return st.fixed_dictionaries(
         {
-            "unit_ns": st.just(unit_ns), "tick": st.integers(1, 12), "rows": st.integers(1, 3), "seed": st.integers(0, 10**6),
+            "unit_ns": st.just(unit_ns), "tick": st.integers(1, 16), "rows": st.integers(1, 3), "seed": st.integers(0, 10**6),
             "arms": st.lists(ARM, min_size=2, max_size=3), "pools": st.lists(POOL, min_size=2, max_size=2),
-            "ticks": st.lists(TICK, min_size=1, max_size=8),
+            "ticks": st.lists(TICK, min_size=3, max_size=9),
             "arrivals": st.sampled_from(("recorded", "poisson", "regular", "bursts", "counts")),
             "recorded": st.lists(st.integers(0, 40), min_size=2, max_size=40),
             "retry": st.none() | st.fixed_dictionaries(
@@ -118,11 +166,13 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
                 {"activity": st.lists(st.integers(1, 9), min_size=1, max_size=6), "sticky": st.booleans(), "similarity": SHARES}
             ),
             "segments": st.none() | st.sampled_from((0.5, 1.0, 1.2)),
-            "changes": st.booleans(), "replayed": st.booleans(), "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
+            "changes": st.sampled_from((True, True, False)), "replayed": st.booleans(),
+            "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
             "delays": st.dictionaries(st.sampled_from(METRICS), times(0), max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
             "slo": st.none() | st.integers(1, 6),
             "needs": st.just(whole) | st.lists(st.sampled_from(whole), unique=True, max_size=6).map(tuple),
-            "decided": st.lists(st.integers(-1, 8), min_size=3, max_size=3), "arm": st.lists(st.integers(0, 2), min_size=3, max_size=3),
+            "decided": st.lists(st.sampled_from((-1, -1, 4, 2, 0, 6, 1)), min_size=3, max_size=3),
+            "arm": st.lists(st.integers(0, 2), min_size=3, max_size=3),
         }
     )  # fmt: skip
 
@@ -152,7 +202,10 @@ def game(said: Said) -> Game:
     for tick, each in enumerate(said["ticks"]):
         for row in range(rows):
             weights = np.array(LIVE[(each["live"] + row) % len(LIVE)][:arms])
-            live[tick, row] = weights / weights.sum() if 0 < weights.sum() < 0.99 else weights if weights.any() else np.eye(arms)[0]
+            # What is left of three arms' weights where there are two.
+            if weights.sum() < 0.99:
+                weights = weights / weights.sum() if weights.any() else np.eye(arms)[0]
+            live[tick, row] = weights
             mirror[tick, row] = MIRROR[(each["mirror"] + row) % len(MIRROR)][:arms]
             cohort[tick:, row] += each["stages"] >> row & 1
     decided = np.minimum(said["decided"][:rows], ticks - 1)
@@ -162,11 +215,11 @@ def game(said: Said) -> Game:
 
 def world(said: Said) -> World:
     """The world of a game."""
-    unit_ns, arms, ticks = said["unit_ns"], said["arms"], said["ticks"]
+    unit_ns, arms = said["unit_ns"], said["arms"]
     unit_s, names = unit_ns / 1e9, NAMES[: len(said["arms"])]
     made = _replayed(names) if said["replayed"] else _behaving(names)
     pools = tuple(_pool(said, number, unit_ns) for number in range(2) if any(arm["pool"] == number for arm in arms))
-    users, segment, slo = said["users"], said["segments"], said["slo"]
+    slo = said["slo"]
     return replace(
         made,
         seed=said["seed"],
@@ -175,13 +228,8 @@ def world(said: Said) -> World:
         error_rate=np.array([arm["error_rate"] for arm in arms]),
         latency=tuple(_time(arm["latency"], unit_s) for arm in arms),
         latency_limit=None if slo is None else (0.9, slo * unit_s),
-        population=None if users is None else Population(
-            np.array(users["activity"]) / sum(users["activity"]), users["sticky"], 0.0 if said["replayed"] else users["similarity"]
-        ),
-        segments=None if segment is None else Segments(
-            ("most", "few"), np.array([0.75, 0.25]),
-            {} if said["replayed"] else {name: np.array([segment, 4 - 3 * segment]) for name in ("conversion", "score")},
-        ),
+        population=_population(said),
+        segments=_segments(said),
         change=_change(said, pools) if said["changes"] else None,
         pools=pools,
         retry=_retry(said["retry"], unit_s),
@@ -189,7 +237,23 @@ def world(said: Said) -> World:
         lag=said["lag"],
         loss=said["loss"],
         misrouted=np.array([0.0, *[said["misrouted"]] * (len(arms) - 1)]) if said["misrouted"] else None,
-    )  # fmt: skip
+    )
+
+
+def _population(said: Said) -> Population | None:
+    users = said["users"]
+    if users is None:
+        return None
+    activity = np.array(users["activity"]) / sum(users["activity"])
+    return Population(activity, users["sticky"], 0.0 if said["replayed"] else users["similarity"])
+
+
+def _segments(said: Said) -> Segments | None:
+    most = said["segments"]
+    if most is None:
+        return None
+    factors = {} if said["replayed"] else {name: np.array([most, 4 - 3 * most]) for name in ("conversion", "score")}
+    return Segments(("most", "few"), np.array([0.75, 0.25]), factors)
 
 
 def _time(said: tuple[str, int], unit_s: float) -> Latency:
@@ -251,7 +315,8 @@ def _arrivals(said: Said) -> Arrivals:
                 times_ns[-1] += unit_ns
             return _traced(of_times(times_ns), len(mean), tick_ns, recorded=True)
         case "counts":
-            return _traced(of_counts(np.array(said["recorded"], np.float64) / 4, 3 * unit_ns), len(mean), tick_ns, recorded=False)
+            trace = of_counts(np.array(said["recorded"]) / 4, 3 * unit_ns)
+            return _traced(trace, len(mean), tick_ns, recorded=False)
         case "bursts":
             return Arrivals(mean, tick_ns, "poisson", Bursts(4.0, 6.0 * unit_ns, 3.0 * unit_ns))
         case law:

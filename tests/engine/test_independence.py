@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sim.engine.aggregate import AggregateEngine
+from sim.engine.choose import choose
+from sim.engine.compiled import CompiledEngine
 from sim.engine.simpy_engine import SimpyEngine
 from sim.policy.base import Ints, Routing
+from sim.run import blocks
+from sim.run.plan import Plan
+from sim.run.simulate import simulate
 from sim.world.world import World
-from tests.worlds import behaves, make_scenario, make_world
+from tests.run.test_simulate import digest
+from tests.worlds import behaves, make_scenario, make_versions, make_world
 
 METRICS = [
     {"name": "conversion", "role": "primary"},
@@ -19,7 +26,7 @@ METRICS = [
     {"name": "latency", "role": "guardrail", "max": "2s"},
 ]
 NEEDS = ("requests", "responses", "errors", "revenue.count", "revenue.sum", "revenue.square", "latency.above.700ms")
-engines = pytest.mark.parametrize("make", [AggregateEngine, SimpyEngine])
+engines = pytest.mark.parametrize("make", [AggregateEngine, SimpyEngine, CompiledEngine])
 
 
 def world(metrics: list[dict[str, Any]] = METRICS) -> World:
@@ -98,3 +105,34 @@ def test_where_the_routing_agrees_outcomes_are_common_between_policies(make: Any
     total = [telemetry.counts[..., 0].sum(axis=1) for telemetry in seen[1]]
     assert np.array_equal(total[0], total[1])
     assert not np.array_equal(seen[1][0].counts, seen[1][1].counts)
+
+
+COMPETING: dict[str, Any] = {
+    "tick": "10s", "horizon": "4m", "replications": 12, "traffic": {"rate": "3/s", "arrivals": "regular"},
+    "users": {"count": 60, "activity": {"pareto": 1.5}, "similarity": "40%"},
+    "pools": {"main": {"arms": ["champion", "challenger"], "replicas": 2, "concurrency": 2, "queue": 8, "timeout": "4s"}},
+    "retries": {"backoff": "1s"}, "telemetry": {"lag": "10s", "loss": "2%"},
+    "timeline": [{"kind": "outage", "pool": "main", "at": "1m", "duration": "20s", "replicas": 1}],
+    "policies": [
+        {"name": "switch", "kind": "switch"},
+        {"name": "bandit", "kind": "bandit", "allocation": {"kind": "thompson", "floor": "5%"}},
+        {"name": "shadow", "kind": "shadow", "mirror": "50%", "duration": "1m",
+         "checks": [{"metric": "error_rate", "max": "60%", "min_requests": 5}]},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["compiled", "simpy"])
+def test_trials_where_requests_compete_are_the_same_for_any_workers_and_any_block(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = make_scenario(engine=engine, **COMPETING)
+    said = [behaves(latency={"exponential": "1s"}), behaves(latency={"gamma": {"mean": "1s", "sd": "2s"}}, error_rate="10%")]
+    world = make_world(scenario, said)
+    plan = Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(engine, world), "d" * 64)
+    assert plan.engine.name == engine
+    found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
+    for rows, workers in ((5, 1), (5, 2), (3, 4)):
+        monkeypatch.setitem(blocks._MOST_ROWS, engine, rows)
+        found.add(digest(simulate(plan, tmp_path / f"{rows}-{workers}", workers=workers).folder))
+    assert len(found) == 1

@@ -42,6 +42,8 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
             square = np.rint(spread + total / np.maximum(known, 1) * total).astype(np.int64)
         by_name |= {f"{metric.name}.count": known, f"{metric.name}.sum": total, f"{metric.name}.square": square}
     names = part.needs(setting)
+    # No user is in two arms.
+    by_name |= {name: 0 * known for name in names if ".joint." in name}
     columns = [by_name.get(name, rng.binomial(requests, 0.01)) for name in names]
     return np.stack(columns, axis=2) if columns else np.zeros((*shape, 0), np.int64)
 

@@ -15,15 +15,17 @@ from sim.policy.stages import On, Stage
 
 CODES = {".": Finding.UNDECIDED, "P": Finding.PASS, "F": Finding.FAIL, "I": Finding.INCONCLUSIVE, "N": Finding.NULL}
 METRICS = {
-    "conversion": Metric("conversion", 1, True, 1.0, 0.2, 0.4),
-    "revenue": Metric("revenue", 1, False, 0.01, 10.0, 5.0),
-    "cost": Metric("cost", -1, False, 0.01, 10.0, 5.0),
+    "conversion": Metric("conversion", 1, True, 1.0, 0.2, 0.4, covariate=0.6),
+    "revenue": Metric("revenue", 1, False, 0.01, 10.0, 5.0, covariate=0.6),
+    "cost": Metric("cost", -1, False, 0.01, 10.0, 5.0, covariate=0.6),
 }
+SEGMENTS = {"mobile": 0.6, "desktop": 0.4}
 
 
 def make_setting(arms: int = 2, replications: int = 1, ticks: int = 100, primary: str = "conversion") -> Setting:
-    """Arms champion, a, b, ...; ticks of ten minutes."""
-    return Setting(("champion", *"abcdefgh"[: arms - 1]), replications, ticks, 600.0, primary, METRICS)
+    """Arms champion, a, b, ...; ticks of ten minutes; users who return, of two segments."""
+    names = ("champion", *"abcdefgh"[: arms - 1])
+    return Setting(names, replications, ticks, 600.0, primary, METRICS, users=True, segments=SEGMENTS)
 
 
 class Told(Evidence):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 from scipy.special import ndtr, ndtri
+from scipy.stats import binom, poisson
 
 from sim.engine.aggregate import AggregateEngine
 from sim.engine.base import Ledger
@@ -229,7 +230,11 @@ def test_a_canary_rolls_a_broken_challenger_back_and_ships_a_sound_one() -> None
     assert (canary.ledger.peak_exposure <= 0.05 + 1e-12).all()
     assert (canary.verdicts.significant_tick == -1).all()
     _, sound = rehearse([CANARY], [{"error_rate": "0.1%"}, {"error_rate": "0.1%"}], **size)
-    assert sound["canary"].share(Verdict.SHIP) > 0.99
+    # At 5% a tick has about 50 requests, and one error in fewer than 50 is above 2%; two such ticks of ten roll back.
+    requests = np.arange(20, 200)
+    trips = float((poisson.pmf(requests, 50) * binom.sf(np.floor(0.02 * requests), requests, 0.001)).sum())
+    ships = float(binom.cdf(1, 10, trips))
+    assert abs(sound["canary"].share(Verdict.SHIP) - ships) < 4 * np.sqrt(ships * (1 - ships) / 500)
     shipped = sound["canary"].verdicts.verdict == Verdict.SHIP
     assert (sound["canary"].verdicts.decided_tick[shipped] == 30).all()
 

@@ -140,3 +140,26 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot make the run folder"):
         simulate(make_plan(), tmp_path / "file", workers=1)
+
+
+def test_users_until_the_verdict(tmp_path: Path) -> None:
+    alone = pd.read_parquet(simulate(make_plan(), tmp_path / "alone", workers=1).folder / "trials.parquet")
+    pd.testing.assert_series_equal(alone["users_to_decision"], alone["requests_to_decision"], check_names=False)
+    assert (alone["users"] == alone["requests"]).all()
+    policies = [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 500}}]
+    plan = make_plan(policies=policies, users={"count": 400}, horizon="1h", traffic={"rate": "1/s"}, replications=5)
+    trials = pd.read_parquet(simulate(plan, tmp_path / "users", workers=1).folder / "trials.parquet")
+    assert trials["decided"].all()
+    np.testing.assert_allclose(trials["users_to_decision"], 400 * (1 - (1 - 1 / 400) ** trials["requests_to_decision"]))
+    np.testing.assert_allclose(trials["users"], 400 * (1 - (1 - 1 / 400) ** trials["requests"]))
+
+
+def test_estimates_at_the_verdict_stand_in_the_trials(tmp_path: Path) -> None:
+    trials = pd.read_parquet(simulate(make_plan(), tmp_path, workers=1).folder / "trials.parquet").set_index("policy")
+    ab, hold = trials.loc["ab"], trials.loc["hold"]
+    assert hold["effect_estimate"].isna().all()
+    np.testing.assert_allclose(ab["effect_true"], 0.1)
+    far = (ab["effect_estimate"] - 0.1) / ab["effect_se"]
+    assert (far.abs() < 5).all()
+    assert abs(far.mean()) < 4 / np.sqrt(len(far))
+    assert ab["effect_unbiased"].isna().all(), "a fixed horizon needs no correction"

@@ -11,7 +11,7 @@ import statsmodels.api as sm
 
 from sim.errors import InputError
 from sim.stats.moments import Estimates, Moments
-from sim.stats.ratio import clustered_mean, difference, ratio, relative_difference, user_sums
+from sim.stats.ratio import clustered_mean, difference, ratio, relative_difference, shared_covariance, user_sums
 
 
 def test_the_error_is_the_cluster_robust_one_of_statsmodels() -> None:
@@ -80,3 +80,28 @@ def test_nothing_is_never_nan() -> None:
 def test_wrong_input_is_refused_by_name(call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_the_difference_of_clustered_means_is_that_of_the_regression_on_the_arm(both: bool) -> None:
+    """Users in both arms, or in one each; without the correction of statsmodels, which counts users of both arms together."""
+    rng = np.random.default_rng(12)
+    users = 60
+    user = rng.integers(0, users, 2000)
+    arm = rng.integers(0, 2, 2000) if both else user % 2
+    outcome = 3 + rng.normal(size=users)[user] + 0.5 * arm * rng.normal(size=users)[user] + rng.normal(size=2000)
+    sums, sizes = np.zeros((2, 2, users))
+    np.add.at(sums, (arm, user), outcome)
+    np.add.at(sizes, (arm, user), 1)
+    arms = [Moments.of(sums[k][sizes[k] > 0], sizes[k][sizes[k] > 0]) for k in range(2)]
+    (s0, s1), (n0, n1) = sums, sizes
+    covariance = shared_covariance(*arms, yy=s0 @ s1, xy=n0 @ s1, yx=s0 @ n1, xx=n0 @ n1)
+    found = [ratio(moments) for moments in arms]
+    variance = found[0].standard_error ** 2 + found[1].standard_error ** 2 - 2 * covariance
+    design = np.column_stack([np.ones(2000), arm])
+    fit = sm.OLS(outcome, design).fit(cov_type="cluster", cov_kwds={"groups": user, "use_correction": False})
+    assert found[1].estimate - found[0].estimate == pytest.approx(fit.params[1])
+    clusters = arms[0].n
+    assert arms[1].n == clusters
+    assert variance * (clusters - 1) / clusters == pytest.approx(fit.bse[1] ** 2)
+    assert (covariance == 0) == (not both)

@@ -1,4 +1,4 @@
-"""Latency: tails, limited means and the bands of a tick, against draws."""
+"""Latency: tails and limited means, against draws."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from scipy import integrate, stats
 
 from sim.registry import latency as written
-from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, bands, of
+from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, of
 
 N = 200_000
 LAWS: dict[str, Latency] = {
@@ -42,31 +42,6 @@ def test_an_atom_at_a_limit_is_not_above_it() -> None:
     jump = LAWS["quantiles"]
     assert float(jump.above(0.5)) == pytest.approx(0.4)
     assert float(jump.above(0.4999999)) == pytest.approx(0.6, abs=1e-6)
-
-
-@law
-@pytest.mark.parametrize("limits_s", [(), (0.5,), (0.2, 0.8, 1.5)])
-@pytest.mark.parametrize("scale", [1.0, 1.7])
-def test_bands_are_those_of_calls_that_arrive_uniformly_in_a_tick(
-    latency: Latency, limits_s: tuple[float, ...], scale: float
-) -> None:
-    rng, tick_s = np.random.default_rng(5), 20.0
-    service = scale * latency.draw(rng, N)
-    after = rng.random(N) * tick_s + service >= tick_s
-    cut = bands(latency, np.array([scale]), limits_s, tick_s)
-    assert abs(after.mean() - cut.late[0]) < 4 * np.sqrt(cut.late[0] / N)
-    band = np.searchsorted(limits_s, service, side="left")
-    for which, expected in ((~after, cut.in_tick[0]), (after, cut.after[0])):
-        assert expected.sum() == pytest.approx(1.0)
-        count = which.sum()
-        share = np.bincount(band[which], minlength=len(limits_s) + 1) / count
-        assert (np.abs(share - expected) <= 4.5 * np.sqrt(expected * (1 - expected) / count) + 1e-9).all()
-
-
-def test_calls_as_long_as_a_tick_all_end_after_it() -> None:
-    cut = bands(Constant(10.0), np.array([1.0]), (1.0,), 10.0)
-    assert cut.late.tolist() == [1.0]
-    assert cut.after.tolist() == [[0.0, 1.0]]
 
 
 @pytest.mark.parametrize(

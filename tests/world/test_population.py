@@ -95,3 +95,22 @@ def test_a_request_that_is_tried_again_fails_only_if_every_attempt_does() -> Non
     thrice = make_world(make_scenario(retries={"on": ["error"]}), [behaves(error_rate="10%")] * 2).realise(np.arange(1))
     assert once.value[0] == pytest.approx([0.05 * 0.9] * 2)
     assert thrice.value[0] == pytest.approx([0.05 * 0.999] * 2)
+
+
+@pytest.mark.parametrize("activity", ["even", {"pareto": 1.5}, {"lognormal": 1.2}])
+def test_expected_users_are_those_that_draws_meet(activity: Any) -> None:
+    found = population(Users.model_validate({"count": 500, "activity": activity}))
+    assert found is not None
+    rng, draws = np.random.default_rng(3), 2_000
+    for requests in (1, 50, 400):
+        met = np.array([np.unique(rng.choice(500, requests, p=found.activity)).size for _ in range(draws)])
+        assert found.distinct(np.array([requests]))[0] == pytest.approx(met.mean(), abs=4 * met.std() / np.sqrt(draws) + 1e-9)
+
+
+@pytest.mark.parametrize("activity", ["even", {"pareto": 1.1}, {"lognormal": 2.0}])
+def test_groups_of_users_err_by_little(activity: Any) -> None:
+    found = population(Users.model_validate({"count": 100_000, "activity": activity}))
+    assert found is not None
+    requests = np.array([0, 1, 1_000, 100_000, 10_000_000])
+    exact = [-np.expm1(each * np.log1p(-found.activity)).sum() for each in requests]
+    np.testing.assert_allclose(found.distinct(requests), exact, rtol=1e-3)

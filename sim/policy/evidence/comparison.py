@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sim.policy.base import Bools, Floats, Metric, View
+from sim.policy.adjust import AnyAdjust
+from sim.policy.base import Bools, Floats, Metric, Setting, View, outcome_columns
 
 if TYPE_CHECKING:
     from sim.stats.tests import TestResult
@@ -22,21 +23,75 @@ def primary(view: View) -> Metric:
     return view.setting.metrics[view.setting.primary]
 
 
-def information(view: View, metric: str | None = None) -> Floats:
+def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[str, ...]:
+    """The columns that a comparison on the primary metric reads."""
+    return outcome_columns(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
+
+
+def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
+    """Mean and standard deviation of what is compared, at the champion's registered values."""
+    metric = setting.metrics[setting.primary]
+    return (metric.nominal_mean, metric.nominal_sd) if adjust is None else adjust.nominal(setting)
+
+
+def adjust_problems(setting: Setting, adjust: AnyAdjust | None, test: TestKind = "auto") -> list[tuple[str, str]]:
+    """What is wrong with an adjustment beside a test: (key, message) pairs."""
+    if adjust is None:
+        return []
+    found = [(f"adjust.{key}", message) for key, message in adjust.problems(setting)]
+    if test != "auto":
+        found.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
+    return found
+
+
+def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:
+    """(r, K - 1) whether champion and challenger have `least` known outcomes, and what an adjustment needs."""
+    enough = view.of_total(f"{view.setting.primary}.count") >= least
+    if adjust is not None:
+        enough = enough & adjust.ready(view)
+    return np.asarray(enough[:, :1] & enough[:, 1:])
+
+
+def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None) -> Floats:
     """(r, K) outcomes known of each pair of champion and arm, as 1 / (1/n0 + 1/nk): half an arm's outcomes at an even split.
 
-    Of the primary metric, unless another is named. 0 while either has none; the champion's own column means nothing.
+    Of the primary metric, unless another is named. 0 while either has none; the champion's own column means nothing. Of an
+    adjusted comparison it is the registered variance over that of the difference: as many outcomes without adjustment would
+    tell as much.
     """
     known = view.of_total(f"{metric or view.setting.primary}.count")
-    pair: Floats = known[:, :1] * (known / np.maximum(known[:, :1] + known, 1))
-    return pair
+    if adjust is None:
+        pair: Floats = known[:, :1] * (known / np.maximum(known[:, :1] + known, 1))
+        return pair
+    enough = adjust.ready(view)
+    enough = enough & enough[:, :1]
+    found = np.zeros(known.shape)
+    rows = np.asarray(enough[:, 1:].any(axis=1))
+    if rows.any():
+        error = compare(view, "auto", rows, adjust=adjust).standard_error
+        sure = enough[rows, 1:] & (error > 0)
+        found[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
+    return found
 
 
-def compare(view: View, kind: TestKind, rows: Bools, scale: Scale = "absolute", pooled: bool = True) -> TestResult:
+def compare(
+    view: View,
+    kind: TestKind,
+    rows: Bools,
+    scale: Scale = "absolute",
+    pooled: bool = True,
+    adjust: AnyAdjust | None = None,
+) -> TestResult:
     """Two-sided tests of the challengers against the champion, (rows, K - 1), in the replications that `rows` (r,) marks.
 
-    `auto` takes the pooled variance of a binary metric only where `pooled`, and never on the relative scale.
+    `auto` takes the pooled variance of a binary metric only where `pooled`, and never on the relative scale. With `adjust` it
+    is a z test of what that estimates.
     """
+    if adjust is not None:
+        from sim.stats.contrast import z_test
+
+        pair = adjust.estimates(view, rows)
+        return z_test(pair.champion, pair.challenger, pair.covariance, scale)
     # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
     from sim.stats.tests import two_sample
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Finding, Setting, View
-from sim.policy.evidence.comparison import compare, information, primary
+from sim.policy.evidence.comparison import compare, enough_known, information, nominal, primary
 from sim.policy.evidence.planned import PlannedTest
 from sim.units import Share
 
@@ -45,18 +45,17 @@ class ConfidenceSequence(PlannedTest):
         from sim.stats.sequential import asymptotic_confidence_sequence
 
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        enough = enough_known(view, self.min_outcomes, self.adjust)
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings
         sign, setting = primary(view).sign, view.setting
-        result = compare(view, self.test, rows, self.effect, pooled=self.margin is None)
+        result = compare(view, self.test, rows, self.effect, pooled=self.margin is None, adjust=self.adjust)
         interval = asymptotic_confidence_sequence(
             sign * result.effect,
             result.standard_error,
             # Outcomes of both arms of an even split that would know as much.
-            4 * information(view)[rows, 1:],
+            4 * information(view, adjust=self.adjust)[rows, 1:],
             planned_n=2 * self.planned_sample(setting),
             alpha=self.alpha / (len(setting.arms) - 1),
         )
@@ -72,7 +71,7 @@ class ConfidenceSequence(PlannedTest):
         return super().test_problems()
 
     def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        metric = setting.metrics.get(setting.primary)
-        if self.margin is not None and metric is not None and metric.nominal_mean == 0:
-            return [("margin", f"is relative, and the champion's registered mean of {metric.name} is 0")]
+        known = self.margin is not None and setting.primary in setting.metrics
+        if known and nominal(setting, self.adjust)[0] == 0:
+            return [("margin", f"is relative, and the champion's registered mean of {setting.primary} is 0")]
         return super().size_problems(setting)

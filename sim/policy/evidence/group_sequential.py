@@ -116,9 +116,17 @@ class GroupSequential(PlannedTest):
         return math.ceil(self.one_look_sample(setting) * self.plan(setting).maximum_information)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread."""
-        memory: dict[str, NDArray[Any]] = {"look": np.zeros(len(setting.arms), np.int64)}
-        if self.design == "spending":
+        """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread.
+
+        Of any other, what an estimate needs: the information at each look that was taken; of the last one the score, and the
+        relative effect with its standard error.
+        """
+        arms = len(setting.arms)
+        memory: dict[str, NDArray[Any]] = {"look": np.zeros(arms, np.int64)}
+        if self.design != "spending":
+            memory["arrived"] = np.zeros((arms, self.fractions().size))
+            memory |= {"score": np.zeros(arms), "effect": np.zeros(arms), "error": np.full(arms, np.nan)}
+        else:
             from sim.stats.running_bounds import Running, node_count
 
             plan = self.plan(setting)
@@ -131,7 +139,7 @@ class GroupSequential(PlannedTest):
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         fractions = self.fractions()
-        arrived = information(view)[:, 1:] / (self.planned_sample(view.setting) / 2)
+        arrived = information(view, adjust=self.adjust)[:, 1:] / (self.planned_sample(view.setting) / 2)
         # A look that is exactly reached must not be missed by the rounding of a product.
         look = np.searchsorted(fractions, arrived + 1e-9, side="right")
         due = (look > view.memory["look"][:, 1:]) & view.arms_in[:, 1:]
@@ -147,6 +155,7 @@ class GroupSequential(PlannedTest):
             upper, lower = self._spend(view, due, arrived[due], last[due])
         else:
             upper, lower = self._planned_bounds(view.setting, look[due])
+            self._remember(view, rows, due, look[due], arrived[due], z)
         # With one side the lower bound is futility's, which declares nothing.
         below = Finding.FAIL if self.sides == 2 else Finding.NULL
         otherwise = np.where(last[due], Finding.NULL, Finding.UNDECIDED)
@@ -157,8 +166,42 @@ class GroupSequential(PlannedTest):
         """(rows, K - 1) normal scores, positive where the challenger is better; Welch's through their p-values."""
         from scipy.special import ndtri
 
-        result = compare(view, self.test, rows, self.effect)
+        result = compare(view, self.test, rows, self.effect, adjust=self.adjust)
         return -ndtri(np.maximum(result.p_value, 1e-300) / 2) * np.sign(result.effect) * primary(view).sign
+
+    def _remember(self, view: View, rows: Bools, due: Bools, look: Ints, arrived: Floats, z: Floats) -> None:
+        """Note a look of the challengers that are `due` (r, K - 1): its number, information and score."""
+        row, arm = np.nonzero(due)
+        relative = compare(view, "auto", rows, "relative", pooled=False, adjust=self.adjust)
+        view.memory["arrived"][row, arm + 1, look - 1] = arrived
+        view.memory["score"][row, arm + 1] = z
+        view.memory["effect"][row, arm + 1] = primary(view).sign * relative.effect[due[rows]]
+        view.memory["error"][row, arm + 1] = relative.standard_error[due[rows]]
+
+    def unbiased(self, view: View, arm: Ints) -> tuple[Floats, Floats, Floats]:
+        from sim.stats.stopping import median_unbiased
+
+        found = np.full((3, arm.size), np.nan)
+        if self.design == "spending":
+            return found[0], found[1], found[2]
+        each, size = np.arange(arm.size), self.fractions().size
+        look, z, effect, error = (view.memory[key][each, arm] for key in ("look", "score", "effect", "error"))
+        arrived = view.memory["arrived"][each, arm]
+        upper, lower = self._planned_bounds(view.setting, np.arange(1, size + 1))
+        at = np.maximum(look, 1) - 1
+        # A guardrail, or the horizon, may end a stage where the test would have gone on.
+        ended = (look > 0) & np.isfinite(error) & ((z >= upper[at]) | (z <= lower[at]) | (look == size))
+        kinds, which = np.unique(arrived > 0, axis=0, return_inverse=True)
+        for number, taken in enumerate(kinds):
+            rows = np.flatnonzero(ended & (which.reshape(-1) == number))
+            if rows.size:
+                # The looks that were taken, at the information that had arrived, which hardly differs between replications.
+                times = arrived[rows][:, taken].mean(axis=0)
+                stopped = median_unbiased(times, lower[taken], upper[taken], np.full(rows.size, times.size), z[rows])
+                # The last look that was taken is the last that counts: there, the drift is the mean of the score.
+                means = np.stack([stopped.estimate, stopped.lower, stopped.upper])
+                found[:, rows] = effect[rows] + (means - z[rows]) * error[rows]
+        return found[0], found[1], found[2]
 
     def _planned_bounds(self, setting: Setting, look: Ints) -> tuple[Floats, Floats]:
         plan, at = self.plan(setting), look - 1

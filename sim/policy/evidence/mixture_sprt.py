@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, primary
+from sim.policy.adjust import ADJUST_RULE, AnyAdjust
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.evidence.comparison import (
+    TEST_RULE,
+    TestKind,
+    adjust_problems,
+    compare,
+    enough_known,
+    nominal,
+    outcome_needs,
+    primary,
+)
 from sim.units import Share
 
 
@@ -41,26 +51,26 @@ class MixtureSprt(Evidence):
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
     test: TestKind = Field("auto", description=TEST_RULE)
+    adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
 
     def effect_sd(self, setting: Setting) -> float:
         """The mixing standard deviation, in the unit of the primary metric."""
         if self.mixing_sd is not None:
             return self.mixing_sd
-        return (self.mde or 0.0) * abs(setting.metrics[setting.primary].nominal_mean)
+        return (self.mde or 0.0) * abs(nominal(setting, self.adjust)[0])
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+        return outcome_needs(setting, self.adjust)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         from sim.stats.sequential import mixture_sprt
 
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        enough = enough_known(view, self.min_outcomes, self.adjust)
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings
-        result = compare(view, self.test, rows)
+        result = compare(view, self.test, rows, adjust=self.adjust)
         p_value = mixture_sprt(result.effect, result.standard_error, mixing_sd=self.effect_sd(view.setting)).p_value
         declared = enough[rows] & (p_value <= self.alpha / (len(view.setting.arms) - 1))
         better = result.effect * primary(view).sign > 0
@@ -68,6 +78,9 @@ class MixtureSprt(Evidence):
         return findings
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return adjust_problems(setting, self.adjust, self.test) or self._mixing_problems(setting)
+
+    def _mixing_problems(self, setting: Setting) -> list[tuple[str, str]]:
         if self.mixing_sd is not None and self.mde is not None:
             return [("mixing_sd", f"and mde say the same in two ways: give one, got {self.mixing_sd:g} and {self.mde:g}")]
         if self.mixing_sd is not None:
@@ -75,6 +88,6 @@ class MixtureSprt(Evidence):
         if self.mde is None:
             return [("mde", "is required: the relative effect to find soonest (or give `mixing_sd`, in the metric's unit)")]
         metric = setting.metrics.get(setting.primary)
-        if metric is not None and metric.nominal_mean == 0:
+        if metric is not None and nominal(setting, self.adjust)[0] == 0:
             return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0: give `mixing_sd` instead")]
         return []

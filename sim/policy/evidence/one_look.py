@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Bools, Finding, Floats, Setting, View
-from sim.policy.evidence.comparison import compare, primary
+from sim.policy.evidence.comparison import compare, nominal, primary
 from sim.policy.evidence.planned import PlannedTest
 from sim.units import Share
 
@@ -50,7 +50,7 @@ class OneLook(PlannedTest):
         from sim.stats.hypotheses import against, equivalence, non_inferiority
 
         sign, superiority = primary(view).sign, self.hypothesis == "superiority"
-        result = compare(view, self.test, rows, self.effect, pooled=superiority)
+        result = compare(view, self.test, rows, self.effect, pooled=superiority, adjust=self.adjust)
         tested = view.arms_in[rows][:, 1:]
         if superiority:
             declared = self._declared(result.p_value, result, tested, sides=2)
@@ -102,9 +102,9 @@ class OneLook(PlannedTest):
         if self.hypothesis == "superiority":
             return super().size_problems(setting)
         if self.sample is not None or self.margin is None:
-            metric = setting.metrics.get(setting.primary)
-            if self.margin is not None and metric is not None and metric.nominal_mean == 0:
-                return [("margin", f"is relative, and the champion's registered mean of {metric.name} is 0")]
+            known = self.margin is not None and setting.primary in setting.metrics
+            if known and nominal(setting, self.adjust)[0] == 0:
+                return [("margin", f"is relative, and the champion's registered mean of {setting.primary} is 0")]
             return []
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]

@@ -7,15 +7,26 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from sim.policy.base import Bools, Evidence, Setting, View, outcome_columns
-from sim.policy.evidence.comparison import SCALE_RULE, TEST_RULE, Scale, TestKind, information
+from sim.policy.adjust import ADJUST_RULE, AnyAdjust
+from sim.policy.base import Bools, Evidence, Setting, View
+from sim.policy.evidence.comparison import (
+    SCALE_RULE,
+    TEST_RULE,
+    Scale,
+    TestKind,
+    adjust_problems,
+    information,
+    nominal,
+    outcome_needs,
+)
 from sim.units import Share
 
 
 class PlannedTest(Evidence):
     """A test whose sample is the usual power calculation at the scenario's nominal values.
 
-    Casella & Berger (2002), 8.3; with several challengers at alpha / challengers.
+    Casella & Berger (2002), 8.3; with several challengers at alpha / challengers. With `adjust` the test waits for as much
+    information as that sample has, by the standard error that is seen (Mehta & Tsiatis 2001): sooner where it is smaller.
     """
 
     reads_reward: ClassVar[bool] = True
@@ -30,6 +41,7 @@ class PlannedTest(Evidence):
     )
     effect: Scale = Field("absolute", description=SCALE_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
+    adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
 
     def planned_sample(self, setting: Setting) -> int:
         """Outcomes an arm of an even split, when the test ends."""
@@ -39,11 +51,12 @@ class PlannedTest(Evidence):
         """Outcomes an arm of an even split that one look needs at `power`, not rounded."""
         from sim.stats.power import sample_size
 
-        metric = setting.metrics[setting.primary]
+        mean, sd = nominal(setting, self.adjust)
+        proportions = setting.metrics[setting.primary].binary and self.adjust is None
         return sample_size(
-            "proportions" if metric.binary else "means",
-            baseline=metric.nominal_mean,
-            sd=None if metric.binary else metric.nominal_sd,
+            "proportions" if proportions else "means",
+            baseline=mean,
+            sd=None if proportions else sd,
             alpha=self.alpha,
             power=self.power,
             comparisons=len(setting.arms) - 1,
@@ -57,19 +70,19 @@ class PlannedTest(Evidence):
 
     def unit(self, setting: Setting) -> float:
         """What a relative effect is multiplied with to be one on the scale of the test."""
-        return abs(setting.metrics[setting.primary].nominal_mean) if self.effect == "absolute" else 1.0
+        return abs(nominal(setting, self.adjust)[0]) if self.effect == "absolute" else 1.0
 
     def complete(self, view: View) -> Bools:
         """(r,) whether every arm still in has the information of the planned sample, 1 / (1/n0 + 1/nk) in known outcomes."""
-        enough = (information(view) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
+        enough = (information(view, adjust=self.adjust) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
         enough[:, 0] = True
         return np.asarray(enough.all(axis=1))
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+        return outcome_needs(setting, self.adjust)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return [*self.test_problems(), *self.size_problems(setting)]
+        return [*self.test_problems(), *(adjust_problems(setting, self.adjust, self.test) or self.size_problems(setting))]
 
     def test_problems(self) -> list[tuple[str, str]]:
         """What is wrong with the choice of the test."""
@@ -94,11 +107,12 @@ class PlannedTest(Evidence):
         metric = setting.metrics.get(setting.primary)
         if metric is None:
             return []  # said where the metrics are
-        if metric.nominal_mean == 0:
+        mean, sd = nominal(setting, self.adjust)
+        if mean == 0:
             return [(key, f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
-        if metric.nominal_sd == 0:
+        if sd == 0:
             return [(key, f"cannot size a test: the champion's registered {metric.name} never varies; give `sample` instead")]
         reached = metric.nominal_mean * (1 + metric.sign * change)
-        if metric.binary and not 0 < reached < 1:
+        if metric.binary and self.adjust is None and not 0 < reached < 1:
             return [(key, f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]
         return []

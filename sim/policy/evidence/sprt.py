@@ -8,8 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, primary
+from sim.policy.adjust import ADJUST_RULE, AnyAdjust
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.evidence.comparison import (
+    TEST_RULE,
+    TestKind,
+    adjust_problems,
+    compare,
+    enough_known,
+    nominal,
+    outcome_needs,
+    primary,
+)
 from sim.units import Share
 
 
@@ -40,9 +50,10 @@ class Sprt(Evidence):
     sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
     test: TestKind = Field("auto", description=TEST_RULE)
+    adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+        return outcome_needs(setting, self.adjust)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
@@ -52,14 +63,13 @@ class Sprt(Evidence):
         from sim.stats.sprt import boundaries, log_ratio_normal
 
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        enough = enough_known(view, self.min_outcomes, self.adjust)
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings
         metric = primary(view)
-        effect = self.mde * abs(metric.nominal_mean)
-        result = compare(view, self.test, rows)
+        effect = self.mde * abs(nominal(view.setting, self.adjust)[0])
+        result = compare(view, self.test, rows, adjust=self.adjust)
         bounds = boundaries(self.alpha / self.sides / (len(view.setting.arms) - 1), 1 - self.power)
         for_better, for_worse = (
             log_ratio_normal(metric.sign * result.effect, result.standard_error, effect=side * effect) for side in (1, -1)
@@ -78,7 +88,10 @@ class Sprt(Evidence):
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        found = adjust_problems(setting, self.adjust, self.test)
+        if found:
+            return found
         metric = setting.metrics.get(setting.primary)
-        if metric is not None and metric.nominal_mean == 0:
+        if metric is not None and nominal(setting, self.adjust)[0] == 0:
             return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0")]
         return []

@@ -20,8 +20,8 @@ class SampleRatio(Guardrail):
     looks each, and until the first of them nothing can pass.
 
     Controls: the chance of *ever* finding a mismatch where there is none, at `alpha`. Assumes that requests are routed
-    independently, each by the weights of the stage, which stay as they are. Where users keep their arm (`assignment: sticky`)
-    the requests of a user go together, and the test finds mismatches that are none.
+    independently, each by the weights of the stage, which stay as they are; so it is refused where users keep their arm
+    (`assignment: sticky`), whose requests go there together.
 
     Source: Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS (2022); chi-square: Fabijan et al.,
     Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD (2019); `sim.stats.srm`.
@@ -86,6 +86,9 @@ class SampleRatio(Guardrail):
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         found = []
+        if setting.sticky:
+            rule = "counts requests, and those of a user who keeps the arm (users.assignment: sticky) go there together"
+            found.append(("kind", f"sample_ratio {rule}: it would find mismatches that are none"))
         for index, look in enumerate(self.looks):
             found += [(f"looks[{index}]", message) for _, message in whole_ticks("", look, setting)]
             if look in self.looks[:index]:

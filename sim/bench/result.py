@@ -1,0 +1,123 @@
+"""What `sim bench` found: as a table for the eyes, and as JSON to keep."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from sim.bench.compiling import Compiling
+from sim.bench.contenders import CIMBA, SIMPY
+from sim.bench.measure import Missing, Row
+from sim.bench.scale import Size
+
+_PACKAGES = ("rollout-sim", "numpy", "numba", "simpy", "cimba", "ciw")
+# A run that waited this much longer than it worked was disturbed by others.
+_BUSY = 1.3
+
+
+def environment() -> dict[str, Any]:
+    """Versions and the number of cores: what explains figures, and nothing that names a machine.
+
+    >>> sorted(environment())
+    ['cores', 'packages', 'processor', 'python', 'system']
+    """
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return {
+        "python": platform.python_version(), "system": platform.system(), "processor": platform.machine(),
+        "cores": os.cpu_count(), "packages": found,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Everything that one run of the benchmark measured; `compiling` and `sizes` are left out without a compiler."""
+
+    environment: dict[str, Any]
+    rounds: int
+    rows: list[Row]
+    missing: list[Missing]
+    compiling: Compiling | None
+    sizes: list[Size]
+
+    def row(self, key: str) -> Row | None:
+        """A row by its key, if it took part."""
+        return next((row for row in self.rows if row.key == key), None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures, as JSON takes them."""
+        return {
+            "environment": self.environment,
+            "rounds": self.rounds,
+            "throughput": [
+                {
+                    **asdict(row), "requests_per_s": row.per_s,
+                    **{f"times_{key}": row.times(other) for key in (SIMPY, CIMBA) if (other := self.row(key))},
+                }
+                for row in self.rows
+            ],
+            "left_out": [asdict(each) for each in self.missing],
+            "first_call": None if self.compiling is None else asdict(self.compiling),
+            "sizes": [{**asdict(size), "requests_per_s": size.per_s} for size in self.sizes],
+        }  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """The tables."""
+        yield f"two M/M/4 stations at rho = 0.8 behind a 50/50 router; one core; median of {self.rounds} rounds in turns"
+        yield ""
+        yield f"{'':<66} {'requests/s':>11} {'x SimPy':>9} {'x cimba':>9}"
+        yield "-" * 98
+        for row in self.rows:
+            ratios = [row.times(other) if (other := self.row(key)) else None for key in (SIMPY, CIMBA)]
+            yield f"{row.what:<66} {quantity(row.per_s):>11} " + " ".join(f"{_ratio(ratio):>9}" for ratio in ratios)
+        yield ""
+        for each in self.missing:
+            yield f"left out: {each.what} {each.reason}"
+        busy = max(wall / cpu for row in self.rows for wall, cpu in zip(row.wall_s, row.cpu_s, strict=True))
+        if busy > _BUSY:
+            yield f"the machine was busy: a turn took up to {busy:.1f} times its processor time, which is what is counted"
+        if self.compiling is not None:
+            first = self.compiling
+            yield (
+                f"first call of engine compiled in a fresh process: {first.cold_cpu_s:.1f} s while it compiles, "
+                f"{first.cached_cpu_s:.2f} s with machine code on disk"
+            )
+        if self.sizes:
+            yield ""
+            yield f"{'engine compiled, by size':<26} {'seconds':>10} {'requests/s':>11} {'peak memory':>12}"
+            yield "-" * 62
+            for size in self.sizes:
+                peak = f"{size.peak_bytes / 1e6:.1f} MB"
+                yield f"{round(size.requests):<26,} {size.cpu_s:10.4f} {quantity(size.per_s):>11} {peak:>12}"
+            yield ""
+            yield "seconds of processor time, set-up of the run included; memory as asked for by Python and NumPy"
+
+
+def quantity(number: float) -> str:
+    """Three digits and a letter.
+
+    >>> [quantity(number) for number in (94_300, 21.4e6, 3.59e10)]
+    ['94.3 k', '21.4 M', '35.9 G']
+    """
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{_digits(number / size, 3)} {letter}"
+    return _digits(number, 3)
+
+
+def _ratio(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio:,.0f}" if ratio >= 100 else _digits(ratio, 2)
+
+
+def _digits(number: float, digits: int) -> str:
+    return f"{number:#.{digits}g}".rstrip(".")

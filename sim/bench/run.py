@@ -1,0 +1,51 @@
+"""`sim bench`, from options to a kept file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from sim.bench.compiling import compiling
+from sim.bench.contenders import contenders
+from sim.bench.measure import measure
+from sim.bench.result import Bench, environment
+from sim.bench.scale import QUICK_SIZES, SIZES, scale
+from sim.engine.choose import no_compiler
+from sim.errors import InputError, Problem
+
+ROUNDS, QUICK_ROUNDS = 5, 3
+REQUESTS, QUICK_REQUESTS = 10_000_000, 1_000_000
+Say = Callable[[str], None]
+
+
+def bench(
+    *, quick: bool = False, rounds: int | None = None, requests: int | None = None, say: Say = lambda text: None
+) -> Bench:
+    """Measure everything. `requests` is what the compiled engine plays in a round; `say` is told what is going on."""
+    rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
+    found, missing = contenders(requests or (QUICK_REQUESTS if quick else REQUESTS))
+    rows, failed = measure(found, rounds, say)
+    compiles = no_compiler() is None
+    if compiles:
+        say("the first call in a fresh process")
+    first = compiling() if compiles else None
+    sizes = scale(QUICK_SIZES if quick else SIZES, rounds, say) if compiles else []
+    return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes)
+
+
+def writable(file: Path) -> None:
+    """Make the folder of a file that will be written. Raises `InputError` if it cannot be, before anything is measured."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        new = not file.exists()
+        file.open("a").close()
+        if new:
+            file.unlink()
+    except OSError as error:
+        raise InputError([Problem(f"must be a file that can be written, got {file}: {error.strerror}", path="--out")]) from None
+
+
+def keep(found: Bench, file: Path) -> None:
+    """Write the figures as JSON."""
+    file.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,54 @@
+"""Whether the compiled engine stays as quick, and as small, from a thousand requests to a hundred million."""
+
+from __future__ import annotations
+
+import statistics
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sim.bench.measure import timed
+from sim.bench.worlds import play, stations
+
+SIZES = tuple(10**power for power in range(3, 9))
+QUICK_SIZES = SIZES[:-1]
+_LEAST = 1_000_000
+
+
+@dataclass(frozen=True)
+class Size:
+    """A run of one size: medians over `rounds` runs, set-up included, and the most memory that one held at once."""
+
+    requests: float
+    cpu_s: float
+    wall_s: float
+    rounds: int
+    peak_bytes: int
+
+    @property
+    def per_s(self) -> float:
+        """Requests per second of one core."""
+        return self.requests / self.cpu_s
+
+
+def scale(sizes: tuple[int, ...], rounds: int, say: Callable[[str], None]) -> list[Size]:
+    """Play one replication of about every size, small ones often enough to be timed.
+
+    Memory is what Python and NumPy ask for (tracemalloc), in a run of its own, which is not timed.
+    """
+    rows = []
+    for size in sizes:
+        say(f"{size:,} requests")
+        world = stations(size)
+        play(world, "compiled")
+        times = 1 if size > 10 * _LEAST else max(rounds, min(_LEAST // size, 100))
+        runs = [timed(lambda world=world: play(world, "compiled")) for _ in range(times)]  # type: ignore[misc]
+        tracemalloc.start()
+        try:
+            play(world, "compiled")
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        count, cpu_s, wall_s = (statistics.median(each) for each in zip(*runs, strict=True))
+        rows.append(Size(count, cpu_s, wall_s, times, peak))
+    return rows

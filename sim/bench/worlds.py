@@ -1,0 +1,107 @@
+"""What the benchmark plays: two M/M/4 stations at rho = 0.8 behind a 50/50 router, and how an engine is driven over it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sim.engine.choose import make
+from sim.engine.lag import Maker
+from sim.policy.base import Routing
+from sim.registry.behaviour import Behaviour
+from sim.registry.versions import Version
+from sim.scenario.schema import Scenario
+from sim.units import format_duration
+from sim.world.build import build
+from sim.world.world import World
+
+ARMS = ("champion", "challenger")
+RATE_PER_S = 160.0
+SERVERS = 4
+RHO = 0.8
+SERVICE_S = len(ARMS) * SERVERS * RHO / RATE_PER_S
+LIMIT_S = 0.05
+LONGEST_TICK_S = 600.0
+
+PLAIN = ("requests", "responses", "errors", f"latency.above.{format_duration(LIMIT_S)}", "conversion.count", "conversion.sum")
+"""Telemetry columns of every row of ours."""
+EVERYTHING = (*PLAIN, "timeouts", "rejections", "retries", "mirror.requests")
+"""Those of the row with everything on."""
+
+
+def stations(requests: float, replications: int = 1) -> World:
+    """About that many requests in all, to two M/M/4 stations at rho = 0.8; nothing else happens.
+
+    >>> world = stations(1e6, 10)
+    >>> [pool.servers for pool in world.pools], round(float(world.requests.sum()))
+    ([4, 4], 100000)
+    """
+    return _world(requests, replications, capacity={arm: {"replicas": SERVERS} for arm in ARMS})
+
+
+def everything(requests: float, replications: int = 1) -> World:
+    """The same load, on one pool that both arms share and that scales, with a finite queue, timeouts, errors and retries."""
+    tick_s, _ = _ticks(requests / replications)
+    pool = {
+        "replicas": SERVERS, "concurrency": 2, "queue": 50, "timeout": format_duration(10 * SERVICE_S), "arms": ARMS,
+        "scaling": {
+            "least": 2, "most": 10, "target": "80%", "cold_start": format_duration(round(tick_s / 20, 6)),
+            "cool_down": format_duration(3 * tick_s),
+        },
+    }  # fmt: skip
+    retries = {"attempts": 3, "backoff": "50ms", "factor": 2, "longest": "5s", "jitter": "50%"}
+    return _world(requests, replications, error_rate="1%", pools={"main": pool}, retries=retries)
+
+
+def unlimited(requests: float, replications: int = 1) -> World:
+    """The same load where requests do not compete, as the aggregate engine takes it."""
+    return _world(requests, replications)
+
+
+def play(
+    world: World, engine: str | Maker, replications: int = 1, needs: tuple[str, ...] = PLAIN, mirror: float = 0.0
+) -> float:
+    """Play a world to its horizon at 50/50, with a share of it mirrored; answers with the requests that arrived.
+
+    >>> play(unlimited(1000), "aggregate") > 800
+    True
+    """
+    rows = np.arange(replications)
+    truth = world.realise(rows)
+    playing = (make(engine) if isinstance(engine, str) else engine)(truth, needs, mirror > 0)
+    live = np.full((replications, len(ARMS)), 1 / len(ARMS))
+    routing = Routing(rows, live, np.tile([0.0, mirror], (replications, 1)), np.zeros_like(rows))
+    for _ in range(world.ticks):
+        playing.step(routing)
+    return float(truth.arrivals.sum())
+
+
+def _ticks(requests: float) -> tuple[float, int]:
+    """Seconds of a tick, in whole milliseconds, and how many of them it takes to meet so many requests."""
+    horizon_s = requests / RATE_PER_S
+    ticks = math.ceil(horizon_s / LONGEST_TICK_S)
+    return max(round(horizon_s / ticks, 3), 0.001), ticks
+
+
+def _world(requests: float, replications: int, error_rate: str | float = 0.0, **keys: Any) -> World:
+    tick_s, ticks = _ticks(requests / replications)
+    behaviour = Behaviour.model_validate({
+        "outcomes": {"conversion": {"bernoulli": 0.05}}, "error_rate": error_rate,
+        "latency": {"exponential": format_duration(SERVICE_S)},
+    })  # fmt: skip
+    scenario = Scenario.model_validate({
+        "name": "bench", "seed": 7, "replications": replications, "engine": "auto",
+        "tick": format_duration(tick_s), "horizon": format_duration(ticks * tick_s),
+        "traffic": {"rate": f"{RATE_PER_S}/s"}, "metrics": [{"name": "conversion", "role": "primary"}],
+        "models": [{"arm": arm, "uri": f"models:/bench/{number}"} for number, arm in enumerate(ARMS, start=1)],
+        "policies": [{"name": "hold", "kind": "hold"}], **keys,
+    })  # fmt: skip
+    versions = [
+        Version(
+            model.arm, model.uri, "bench", str(number), None, None, (), "behaviour", behaviour.digest(), behaviour, {},
+        )
+        for number, model in enumerate(scenario.models, start=1)
+    ]  # fmt: skip
+    return build(scenario, versions)

@@ -1,0 +1,101 @@
+"""When the calls of a tick end, and how slow they are, for the aggregate engine: the chances that are in force by tick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.aggregate_refusals import delays_of
+from sim.policy.base import Ints
+from sim.world.fates import Positions, fates, reach
+from sim.world.world import Truth
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What becomes of the calls of a tick, in A rows (1 where all are alike), L lanes, P patterns of feedback and B bands.
+
+    late (A, L) the chance of ending after the tick. Of those that end in it [0] and after it [1]: pattern (A, L, P) the chance
+    that just these metrics are not known by the end of the tick they end in; band (A, L, B) and, by pattern, band_by_pattern
+    (A, L, P, B) how they spread over the bands.
+    """
+
+    late: Floats
+    pattern: tuple[Floats, Floats]
+    band: tuple[Floats, Floats]
+    band_by_pattern: tuple[Floats, Floats]
+
+    @classmethod
+    def of(cls, chance: Floats) -> Ends:
+        """From the chances of every fate, (A, L, 2, P, B)."""
+        each = chance[:, :, 0], chance[:, :, 1]
+        return cls(
+            each[1].sum(axis=(2, 3)),
+            *(tuple(_shares(made) for made in parts) for parts in (  # type: ignore[arg-type]
+                [part.sum(axis=3) for part in each], [part.sum(axis=2) for part in each], each,
+            )),
+        )  # fmt: skip
+
+
+class Timing:
+    """The ends of calls by tick, in `planes` copies of the arms."""
+
+    def __init__(self, truth: Truth, limits_s: tuple[float, ...], planes: int) -> None:
+        self._truth = truth
+        self._limits_s = limits_s
+        self._planes = planes
+        self._delays = delays_of(truth.world)
+        change = truth.world.change
+        self._slowness = np.ones((1, len(truth.world.arms))) if change is None else change.slowness
+        self._now: tuple[bytes, Floats, Ends] | None = None
+
+    def ends(self, rows: Ints, tick: int) -> Ends:
+        """What becomes of the calls that arrive in some rows (r,) in a tick; A is 1 or r."""
+        scale, even = self._even(tick)
+        arrivals = self._truth.world.arrivals
+        if rows.size == 0 or (arrivals.trace is None and arrivals.bursts is None):
+            return even if len(scale) == 1 or rows.size == len(scale) else _rows(even, rows)
+        pieces = self._truth.pieces(rows, tick)
+        positions = Positions.of(pieces, self._truth.world.tick_s, self._reach_s)
+        return Ends.of(self._chance(scale if len(scale) == 1 else scale[rows], positions))
+
+    def _even(self, tick: int) -> tuple[Floats, Ends]:
+        """(1, K) or (R, K) factors of latencies in force, and the ends where arrivals are uniform; kept until it changes."""
+        slowness = self._slowness[min(tick, len(self._slowness) - 1)]
+        if self._now is None or self._now[0] != slowness.tobytes():
+            scale = self._truth.latency_scale * slowness
+            scale = scale[:1] if (scale == scale[0]).all() else scale
+            self._now = slowness.tobytes(), scale, Ends.of(self._chance(scale, None))
+        return self._now[1:]
+
+    @cached_property
+    def _reach_s(self) -> float:
+        slowest = float((self._truth.latency_scale.max(axis=0) * self._slowness).max())
+        return reach(self._truth.latency, slowest, self._truth.world.tick_s)
+
+    def _chance(self, scale: Floats, positions: Positions | None) -> Floats:
+        """(A, L, 2, P, B) chances of every fate."""
+        rows = max(len(scale), 1 if positions is None else len(positions.share))
+        by_arm = []
+        for arm, latency in enumerate(self._truth.latency):
+            own = scale[:, arm]
+            own = own[:1] if (own == own[0]).all() and positions is None else np.broadcast_to(own, (rows,))
+            made = fates(latency, own, self._limits_s, self._truth.world.tick_s, self._delays, positions)
+            by_arm.append(np.broadcast_to(made, (rows, *made.shape[1:])))
+        return np.concatenate([np.stack(by_arm, axis=1)] * self._planes, axis=1)
+
+
+def _rows(ends: Ends, rows: Ints) -> Ends:
+    first, second = [tuple(each[rows] for each in pair) for pair in (ends.pattern, ends.band)]
+    by_pattern = ends.band_by_pattern[0][rows], ends.band_by_pattern[1][rows]
+    return Ends(ends.late[rows], first, second, by_pattern)  # type: ignore[arg-type]
+
+
+def _shares(weights: Floats) -> Floats:
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.asarray(weights / np.where(total > 0, total, 1.0))

@@ -1,0 +1,116 @@
+"""What the aggregate engine cannot carry exactly, by the key that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import InputError
+from sim.world.fates import Delay
+from sim.world.latency import Constant, Exponential, Latency
+from sim.world.world import OutcomeWorld, Truth, World
+
+Floats = NDArray[np.float64]
+
+# A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
+_OUTLAST = 1e-6
+# Feedback patterns double with every metric that is delayed.
+_MOST_DELAYED = 4
+
+
+def refusals(world: World) -> Iterator[str]:
+    """What this engine cannot express in a world.
+
+    Requests must be independent of each other, given the arrivals of every tick, and what awaits its feedback must be told by
+    counts. So whatever happens to a request on its own is carried: changing rates, errors, latencies and means, segments,
+    requests that stray, calls that are not seen, and feedback after exponential or constant delays.
+    """
+    if world.pools:
+        yield "capacity: requests compete for servers"
+    if world.retry is not None:
+        yield "retries: an attempt depends on the ones before it"
+    if world.population is not None and world.population.sticky:
+        yield "users.assignment: the requests of a sticky user go to one arm together"
+    if world.population is not None and world.population.similarity > 0:
+        yield "users.similarity: the outcomes of a user's requests depend on each other"
+    if world.arrivals.law != "poisson":
+        yield f"traffic.arrivals: {world.arrivals.law} arrivals depend on each other"
+    for arm, latency in enumerate(world.latency):
+        if _outlasting(world, arm, latency, np.ones(1)) > _OUTLAST:
+            yield f"calls of {world.arms[arm]} outlast a tick of {world.tick_s:g} s"
+    yield from _delay_refusals(world)
+
+
+def refuse_varied(truth: Truth) -> None:
+    """Raise `InputError` if an effect on latency makes the calls of some replication outlast a tick."""
+    world = truth.world
+    for arm, latency in enumerate(truth.latency):
+        scale = truth.latency_scale[:, arm]
+        if (scale != 1.0).any() and _outlasting(world, arm, latency, np.unique(scale)) > _OUTLAST:
+            found = f"a varied latency of {world.arms[arm]} outlasts a tick of {world.tick_s:g} s"
+            raise InputError([f"engine aggregate: {found}; use engine: compiled"])
+
+
+def _outlasting(world: World, arm: int, latency: Latency, scale: Floats) -> float:
+    """How many requests, of all that any arm may get, would outlast a tick at the worst of some factors (A,)."""
+    if world.change is None:
+        slowness, requests = np.ones(1), np.array([world.requests.sum()])
+    else:
+        slowness, place = np.unique(world.change.slowness[:, arm], return_inverse=True)
+        requests = np.bincount(place, world.requests)
+    return float((latency.above(world.tick_s / (scale[:, None] * slowness)) * requests).sum(axis=1).max())
+
+
+def delayed(world: World) -> tuple[str, ...]:
+    """The metrics whose feedback is delayed, by name."""
+    return tuple(sorted(world.delays))
+
+
+def delays_of(world: World) -> list[Delay]:
+    """The delays of the metrics in `delayed`."""
+    return [delay for name in delayed(world) if isinstance(delay := world.delays[name], Delay)]
+
+
+def changing(world: World, metric: str) -> bool:
+    """Whether the timeline changes a metric's mean."""
+    return world.change is not None and metric in world.change.factors
+
+
+def _delay_refusals(world: World) -> Iterator[str]:
+    if not world.delays:
+        return
+    key = f"metrics.{delayed(world)[0]}.delay"
+    if len(world.delays) > _MOST_DELAYED:
+        yield f"{key}: at most {_MOST_DELAYED} metrics can be delayed, got {len(world.delays)}"
+    uneven = _uneven(world)
+    if uneven:
+        yield f"{key}: with {uneven} the rate changes within a tick"
+    if _replayed_together(world.outcomes):
+        yield f"{key}: a row of the data decides several metrics, which come to be known apart"
+    for outcome in world.outcomes:
+        name = outcome.spec.name
+        delay = world.delays.get(name)
+        if delay is not None and not isinstance(delay, Exponential | Constant):
+            yield f"metrics.{name}.delay: what is left of a {type(delay).__name__.lower()} delay depends on its age"
+        elif isinstance(delay, Exponential) and outcome.kind != "binary" and changing(world, name):
+            yield f"metrics.{name}.delay: the timeline changes an amount of which any may still be to come"
+
+
+def _replayed_together(outcomes: Sequence[OutcomeWorld]) -> bool:
+    return sum(outcome.reward is not None for outcome in outcomes) > 1
+
+
+def _uneven(world: World) -> str | None:
+    """The key that makes arrivals lie unevenly within a tick, or None."""
+    arrivals = world.arrivals
+    if arrivals.bursts is not None:
+        return "traffic.bursts"
+    if arrivals.trace is not None:
+        for tick in range(world.ticks):
+            pieces = arrivals.pieces(world.seed, [0], tick)
+            even = pieces.offset_ns * (pieces.level[-1] / arrivals.tick_ns)
+            if (np.abs(pieces.level - even) > 1e-9 * max(pieces.level[-1], 1.0)).any():
+                return "traffic.trace"
+    return None

@@ -1,0 +1,273 @@
+"""Telemetry that takes single requests to tell: covariates, users, segments, caps and products of outcomes.
+
+Both event engines log the feedback of each good answer; this turns the log into sums, all integers, so that nothing depends on
+its order. Sums over users telescope: what a tick adds is what they have grown by, so that the totals of a stage are those of
+its users. What belongs to an earlier cohort is dropped.
+
+Memory is that of the ticks still to come, of one (count, sum) for each user and lane, and of users' feedback under way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.engine.columns import FED, MOMENTS, Column
+from sim.errors import InputError
+from sim.policy.base import Ints
+from sim.world.covariate import covariate_of, pasts
+from sim.world.jit import compiled
+from sim.world.potential import Potential, readable, segment_of, user_of
+from sim.world.world import AGREEMENT, Truth
+
+# The fields of a logged feedback: an arm's lane is its own for live calls, and K further for mirrored ones.
+ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
+
+SLOTS = len(FED)
+"""Slots of a metric: those of `FED`, then three a segment, two a cap and one a product."""
+
+PLAN = np.dtype(
+    [(name, np.int64) for name in ("first", "covariate", "user", "segments", "caps", "caps_end", "products", "products_end")]
+)
+"""(M,) of a metric: its first slot; whether covariates, users and segments are asked for; and which caps (cap, slot) and
+products (other metric, slot) are its own. A product belongs to that of its metrics which is logged later."""
+
+
+def asked(columns: Sequence[Column]) -> list[str]:
+    """The metrics whose feedback must be logged."""
+    fed = [each for each in columns if each.fed]
+    return sorted({each.metric for each in fed} | {each.other for each in fed if each.kind == "with"})
+
+
+def metrics_of(columns: Sequence[Column]) -> tuple[list[str], int]:
+    """The metrics that an engine needs values of, those to log first, and how many these are."""
+    logged = asked(columns)
+    others = sorted({each.metric for each in columns if each.metric not in ("", AGREEMENT, *logged)})
+    return [*logged, *others], len(logged)
+
+
+class Feedback:
+    """The log of a block of R replications, summed by tick. `potential` says what its metrics are worth and to whom."""
+
+    def __init__(self, truth: Truth, potential: Potential, columns: Sequence[Column]) -> None:
+        self.metrics = asked(columns)
+        self._truth, self._potential = truth, potential
+        arms = len(truth.world.arms)
+        self._refuse(columns)
+        self._plan, self._caps, self._products, self._slots = self._planned(columns)
+        self._past = pasts(truth, potential.metrics)
+        mirrored = any(each.fed and each.mirrored for each in columns)
+        self._lanes = arms * (2 if mirrored else 1)
+        # Sums of the ticks from the one at play on, as a ring.
+        self._ahead = 1
+        slots = 1 + max(self._slots.values(), default=0)
+        self._sums = np.zeros((truth.rows, self._ahead, 2 * arms if self.metrics else 0, slots), np.int64)
+        self._by_user = self._plan["user"] > 0
+        population = truth.world.population
+        self._place = np.cumsum(self._by_user) - 1
+        # (R, M, users, lanes, 2): number and sum of each user's outcomes; of nobody where nothing asks for users.
+        kept = 0 if population is None else int(self._by_user.sum())
+        users = 0 if population is None or kept == 0 else population.users
+        self._tally = np.zeros((truth.rows, kept, users, self._lanes, 2), np.int64)
+        self._later: dict[int, list[Ints]] = {}
+
+    def enter(self, rows: Ints) -> None:
+        """Rows (r,) of a new cohort, which counts from nothing."""
+        if not self.metrics or not rows.size:
+            return
+        self._sums[rows] = 0
+        self._tally[rows] = 0
+        for known, logs in self._later.items():
+            self._later[known] = [log[~np.isin(log[:, ROW], rows)] for log in logs]
+
+    def book(self, log: Ints, tick: int) -> None:
+        """Take in a log (n, FIELDS) of a tick or a part of it."""
+        told = (log[:, KNOWN] < self._truth.world.ticks) & (log[:, LANE] < self._lanes)
+        log = log if told.all() else log[told]
+        if not len(log):
+            return
+        self._reach(tick, int(log[:, KNOWN].max()))
+        _add(*self._potential.tables, self._past, log, self._plan, self._caps, self._products, self._sums)
+        if not self._by_user.any():
+            return
+        of_users = self._by_user[log[:, METRIC]]
+        later = of_users & (log[:, KNOWN] > tick)
+        now = of_users & ~later
+        self._count(log if now.all() else log[now])
+        for known in np.unique(log[later, KNOWN]):
+            self._later.setdefault(int(known), []).append(log[later & (log[:, KNOWN] == known)])
+
+    def report(self, rows: Ints, tick: int, columns: Sequence[Column], counts: Ints) -> None:
+        """Write what became known in a tick into counts (r, K, C), in the columns that are told by single requests."""
+        if not self.metrics:
+            return
+        for log in self._later.pop(tick, ()):
+            self._count(log)
+        arms, slot = counts.shape[1], tick % self._ahead
+        for place, each in enumerate(columns):
+            if each.fed:
+                lanes = slice(arms, None) if each.mirrored else slice(arms)
+                counts[..., place] = self._sums[rows, slot, lanes, self._slots[_key(each)]]
+        self._sums[:, slot] = 0
+
+    def _count(self, log: Ints) -> None:
+        if len(log):
+            arms = self._sums.shape[2] // 2
+            _count_users(*self._potential.tables, log, self._plan, self._place, self._sums, self._tally, arms)
+
+    def _reach(self, tick: int, latest: int) -> None:
+        """Room for the ticks from this one up to the latest."""
+        if latest - tick < self._ahead:
+            return
+        ahead = 1 << (latest - tick).bit_length()
+        grown = np.zeros((len(self._sums), ahead, *self._sums.shape[2:]), np.int64)
+        ticks = np.arange(tick, tick + self._ahead)
+        grown[:, ticks % ahead] = self._sums[:, ticks % self._ahead]
+        self._ahead, self._sums = ahead, grown
+
+    def _planned(self, columns: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[tuple[Any, ...], int]]:
+        metrics, segments = self._potential.metrics, self._truth.world.segments
+        plan = np.zeros(max(len(metrics), 1), PLAN)
+        fed = list(dict.fromkeys(_key(each) for each in columns if each.fed))
+        slots: dict[tuple[Any, ...], int] = {}
+        caps: list[tuple[int, int]] = []
+        products: list[tuple[int, int]] = []
+        free = 0
+        for m, name in enumerate(metrics[: len(self.metrics)]):
+            mine = [key for key in fed if key[0] == name]
+            plan["first"][m] = free
+            slots |= {(name, kind, 0.0, ""): free + place for place, kind in enumerate(FED)}
+            plan["covariate"][m] = any(kind.startswith("covariate.") for _, kind, _, _ in mine)
+            plan["user"][m] = any(kind.startswith("user.") for _, kind, _, _ in mine)
+            free += SLOTS
+            plan["segments"][m] = any(kind.startswith("segment.") for _, kind, _, _ in mine)
+            if plan["segments"][m] and segments is not None:
+                for segment in segments.names:
+                    slots |= {(name, f"segment.{moment}", 0.0, segment): free + i for i, moment in enumerate(MOMENTS)}
+                    free += len(MOMENTS)
+            plan["caps"][m] = len(caps)
+            for cap in dict.fromkeys(cap for _, kind, cap, _ in mine if kind.startswith("capped.")):
+                slots |= {(name, f"capped.{moment}", cap, ""): free + i for i, moment in enumerate(MOMENTS[1:])}
+                caps.append((round(cap / self._grid(name)), free))
+                free += 2
+            plan["caps_end"][m] = len(caps)
+            plan["products"][m] = len(products)
+            for key in (key for key in fed if key[1] == "with"):
+                pair = metrics.index(key[0]), metrics.index(key[3])
+                if max(pair) == m:
+                    slots[key] = free
+                    products.append((min(pair), free))
+                    free += 1
+            plan["products_end"][m] = len(products)
+        return readable(plan), _table(caps), _table(products), slots
+
+    def _grid(self, name: str) -> float:
+        return next(each.grid for each in self._truth.world.outcomes if each.spec.name == name)
+
+    def _refuse(self, columns: Sequence[Column]) -> None:
+        world = self._truth.world
+        for each in columns:
+            if not each.fed:
+                continue
+            if AGREEMENT in (each.metric, each.other):
+                raise InputError([f"telemetry has no column {each.name!r}: agreement is not users' feedback"])
+            if each.kind == "with" and (each.metric in world.delays or each.other in world.delays):
+                together = f"{each.metric} and {each.other} are not known together"
+                raise InputError([f"telemetry has no column {each.name!r}: {together}"])
+            if each.kind.startswith("segment.") and (world.segments is None or each.other not in world.segments.names):
+                raise InputError([f"telemetry has no column {each.name!r}: there is no segment {each.other!r}"])
+
+
+def _key(each: Column) -> tuple[str, str, float, str]:
+    return each.metric, each.kind, each.cap, each.other
+
+
+def _table(pairs: Sequence[tuple[int, int]]) -> Ints:
+    return np.array(pairs or [(0, 0)], np.int64)
+
+
+@compiled
+def _add(
+    rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, past: Any, log: Any, plan: Any,
+    caps: Any, products: Any, sums: Any,
+) -> None:  # fmt: skip
+    """Add what does not depend on a user's other requests."""
+    rules, count, ahead = rules_1[0], arms.shape[1], sums.shape[1]
+    for j in range(log.shape[0]):
+        r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
+        tick = log[j, 1] % ahead
+        of = plan[m]
+        row = rows[r]
+        user = i
+        if rules.users > 0 and (of.covariate or of.segments):
+            user = user_of(rules, row, floats, ints, i)
+        segment = segment_of(rules, row, floats, user) if of.covariate or of.segments else 0
+        if of.covariate:
+            arm = lane if lane < count else lane - count
+            x = covariate_of(
+                rules, row, metrics[r, m], past[r, m], cells[r, m, arm], cells[r, m, 0], floats, ints, count, i, user, segment
+            )
+            sums[r, tick, lane, of.first] += x
+            sums[r, tick, lane, of.first + 1] += x * x
+            sums[r, tick, lane, of.first + 2] += x * value
+        if of.segments:
+            place = of.first + 11 + 3 * segment
+            sums[r, tick, lane, place] += 1
+            sums[r, tick, lane, place + 1] += value
+            sums[r, tick, lane, place + 2] += value * value
+        for c in range(of.caps, of.caps_end):
+            capped = min(value, caps[c, 0])
+            sums[r, tick, lane, caps[c, 1]] += capped
+            sums[r, tick, lane, caps[c, 1] + 1] += capped * capped
+        for c in range(of.products, of.products_end):
+            # The feedback of a call is logged together.
+            other = j
+            while log[other, 3] != products[c, 0]:
+                other -= 1
+            sums[r, tick, lane, products[c, 1]] += value * log[other, 5]
+
+
+@compiled
+def _count_users(
+    rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, log: Any, plan: Any, where: Any,
+    sums: Any, tally: Any, count: Any,
+) -> None:  # fmt: skip
+    """Add by how much sums over users grow: of s^2, n s and n^2 of a user, in a lane and together with the champion's lane."""
+    rules, ahead = rules_1[0], sums.shape[1]
+    for j in range(log.shape[0]):
+        r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
+        tick, first = log[j, 1] % ahead, plan[m].first + 3
+        base = 0 if lane < count else count
+        size, total = 0, 0
+        if rules.users > 0:
+            user = user_of(rules, rows[r], floats, ints, i)
+            of = tally[r, where[m], user]
+            size, total = of[lane, 0], of[lane, 1]
+            of[lane, 0] += 1
+            of[lane, 1] += value
+            for other in range(base, base + count):
+                # Of the champion's own lane, both are the same.
+                if lane == base and other != base:
+                    sums[r, tick, other, first + 4] += value * of[other, 1]
+                    sums[r, tick, other, first + 5] += of[other, 1]
+                    sums[r, tick, other, first + 6] += value * of[other, 0]
+                    sums[r, tick, other, first + 7] += of[other, 0]
+            if lane != base:
+                sums[r, tick, lane, first + 4] += of[base, 1] * value
+                sums[r, tick, lane, first + 5] += of[base, 0] * value
+                sums[r, tick, lane, first + 6] += of[base, 1]
+                sums[r, tick, lane, first + 7] += of[base, 0]
+        square, cross, squares = 2 * total * value + value * value, size * value + total + value, 2 * size + 1
+        if size == 0:
+            sums[r, tick, lane, first] += 1
+        sums[r, tick, lane, first + 1] += square
+        sums[r, tick, lane, first + 2] += cross
+        sums[r, tick, lane, first + 3] += squares
+        if lane == base:
+            sums[r, tick, lane, first + 4] += square
+            sums[r, tick, lane, first + 5] += cross
+            sums[r, tick, lane, first + 6] += cross
+            sums[r, tick, lane, first + 7] += squares

@@ -1,0 +1,70 @@
+"""What an adjustment is: another estimate of the same comparison, with a standard error that is smaller, or honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from sim.policy.base import Bools, Floats, Metric, Setting, View
+
+if TYPE_CHECKING:
+    from sim.stats.moments import Estimates
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Estimates of the champion and of the challengers, (rows, 1) or (rows, K - 1), and their covariances."""
+
+    champion: Estimates
+    challenger: Estimates
+    covariance: Floats | float = 0.0
+
+
+class Adjust(BaseModel):
+    """How the primary metric of champion and challenger is estimated, and how sure that is.
+
+    `least` is how many known outcomes an arm must have before its standard error says how much is known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    least: ClassVar[int] = 100
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        """The telemetry columns that it reads, beside the count of the primary metric."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it reads")
+
+    def estimates(self, view: View, rows: Bools) -> Pair:
+        """What is known of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it estimates")
+
+    def ready(self, view: View) -> Bools:
+        """(r, K) whether enough is known of an arm to trust its standard error."""
+        return np.asarray(view.of_total(f"{view.setting.primary}.count") >= self.least)
+
+    def nominal(self, setting: Setting) -> tuple[float, float]:
+        """Mean and standard deviation of what is compared, at the champion's registered values."""
+        metric = setting.metrics[setting.primary]
+        return metric.nominal_mean, metric.nominal_sd
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What is wrong with this adjustment in this setting: (key, message) pairs."""
+        return []
+
+
+def columns(view: View, rows: Bools, metric: Metric, *names: str) -> list[Floats]:
+    """(rows, K) sums of a metric by the end of their columns' names, in units of telemetry."""
+    return [view.of_total(f"{metric.name}.{name}")[rows].astype(np.float64) for name in names]
+
+
+def split(values: Floats) -> tuple[Floats, Floats]:
+    """The champion's column (rows, 1), and the challengers' (rows, K - 1).
+
+    >>> split(np.array([[1.0, 2.0, 3.0]]))
+    (array([[1.]]), array([[2., 3.]]))
+    """
+    return values[:, :1], values[:, 1:]

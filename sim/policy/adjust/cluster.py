@@ -1,0 +1,56 @@
+"""Standard errors by user: honest where the requests of a user are alike."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from sim.policy.adjust.base import Adjust, Pair, columns, split
+from sim.policy.base import Bools, Setting, View
+
+
+class Cluster(Adjust):
+    """The mean per request, with a standard error that is robust to whatever the requests of a user have in common.
+
+    The mean is a ratio, of sums over users to numbers of requests; its variance is that of users' residuals (Liang & Zeger
+    1986, by the delta method: Deng, Knoblich & Lu 2018, eq. 4). Users who meet both arms, because requests are assigned one by
+    one, weights change or the router strays, count with their covariance. Valid with many users, none of whom dominates.
+
+    >>> Cluster().least_users
+    50
+    """
+
+    least_users: ClassVar[int] = 50
+
+    kind: Literal["cluster"] = "cluster"
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        own = ("count", "square", "cross", "sizes", *(f"joint.{moment}" for moment in ("square", "cross", "counter", "sizes")))
+        plain = (f"{setting.primary}.{moment}" for moment in ("count", "sum"))
+        return (*plain, *(f"{setting.primary}.user.{name}" for name in own))
+
+    def estimates(self, view: View, rows: Bools) -> Pair:
+        from sim.stats.moments import Moments
+        from sim.stats.ratio import ratio, shared_covariance
+
+        metric = view.setting.metrics[view.setting.primary]
+        grid = metric.grid
+        sizes, sums = columns(view, rows, metric, "count", "sum")
+        own = (f"user.{name}" for name in ("count", "square", "cross", "sizes"))
+        users, square, cross, squares = columns(view, rows, metric, *own)
+        moments = (users, sums * grid, sizes, square * grid**2, squares, cross * grid)
+        champion, challenger = (Moments(*part) for part in zip(*(split(each) for each in moments), strict=True))
+        both = (f"user.joint.{name}" for name in ("square", "cross", "counter", "sizes"))
+        yy, xy, yx, xx = (split(each)[1] for each in columns(view, rows, metric, *both))
+        covariance = shared_covariance(champion, challenger, yy * grid**2, xy * grid, yx * grid, xx)
+        return Pair(ratio(champion), ratio(challenger), covariance)
+
+    def ready(self, view: View) -> Bools:
+        users = view.of_total(f"{view.setting.primary}.user.count")
+        return np.asarray(super().ready(view) & (users >= self.least_users))
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if setting.users:
+            return []
+        return [("kind", "cluster needs `users`: without them every request is a user of its own")]

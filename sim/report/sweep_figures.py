@@ -1,0 +1,142 @@
+"""The curves of a sweep: a measure against the swept value, one line a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.compare.trials import BASELINES
+from sim.report.figures import HEIGHT, WIDTH, Chart
+from sim.report.numbers import MISSING, in_line
+from sim.report.source import Source
+from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axes, readable_y, shortened, time_y
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float64]
+
+CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "How often does each policy ship, and how often wrongly?",
+        "Where the challenger is better, the share that ships is the power of the policy; where it is no better, its error.",
+        ("ship", "wrong_ship"),
+    ),
+    (
+        "How long does a decision take?",
+        "The time by which 20, 50 and 80% of all trials have a verdict, with a gap where that is not reached by the horizon; "
+        "and the mean, in which a trial without a verdict counts as the horizon.",
+        ("time_to_decision_p20", "time_to_decision_p50", "time_to_decision_p80", "time_to_decision"),
+    ),
+    (
+        "What does it cost?",
+        "Regret by the horizon, and the requests that were served by an arm that is worse.",
+        ("regret", "harmed_requests"),
+    ),
+    (
+        "What are the estimates worth?",
+        "What a team would report at the verdict against what is true: the bias of shipped challengers, type M error, and how "
+        "often the usual 95% interval holds the truth.",
+        ("winner_bias", "exaggeration", "effect_coverage"),
+    ),
+)
+"""Title, explanation, and the measures that are drawn."""
+
+# Of these, baselines say nothing: they decide at once, always the same.
+_WITHOUT_BASELINES = ("ship", *CURVES[1][2])
+# The largest of swept numbers is so many times the smallest where a logarithmic axis tells more.
+_LOG = 20.0
+
+
+def curves(source: Source, measures: Sequence[str]) -> list[Chart]:
+    """The charts of some measures: one a measure, or with two keys one a measure and value of the second key."""
+    points = source.summary["points"]
+    charts = []
+    for name in measures:
+        for at, second in enumerate(dict.fromkeys(tuple(point["values"][1:]) for point in points)):
+            shown = [point for point in points if tuple(point["values"][1:]) == second]
+            title = source.summary["measures"][name]["label"]
+            if second:
+                title += f" at {second[0]}"
+            charts.append(_chart(source, name, shown, f"sweep-{name.replace('_', '-')}-{at}", title))
+    return [chart for chart in charts if chart is not None]
+
+
+def _chart(source: Source, name: str, points: Sequence[Mapping[str, Any]], key: str, title: str) -> Chart | None:
+    x, log = _positions([point["numbers"][0] for point in points])
+    order = np.argsort(x, kind="stable")
+    points, x = [points[at] for at in order], x[order]
+    texts = [point["values"][0] for point in points]
+    unit = source.summary["measures"][name]["unit"]
+    lines = []
+    for place, policy in enumerate(source.run["policies"]):
+        if policy["kind"] in BASELINES and name in _WITHOUT_BASELINES:
+            continue
+        found = [
+            next((row["measures"][name] for row in point["policies"] if row["policy"] == policy["name"]), None)
+            for point in points
+        ]
+        if any(each and each["n"] for each in found):
+            lines.append((policy["name"], colour(place), found))
+    ends = [(policy, line[np.isfinite(line)], shade) for policy, shade, found in lines for line in [_values(found, "estimate")]]
+    if not any(line.size and (unit == "share" or line.any()) for _, line, _ in ends):
+        return None
+    with drawing():
+        figure, axes = canvas(WIDTH, HEIGHT, right=96)
+        top = 0.0
+        for _, shade, found in lines:
+            line, low, high = (_values(found, side) for side in ("estimate", "lower", "upper"))
+            axes.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
+            axes.plot(x, line, color=shade, linewidth=1.8, marker="o", markersize=4)
+            top = max(top, np.nanmax(np.append(np.concatenate([line, high]), 0.0)))
+        _x_axis(axes, x, texts, log)
+        if unit == "share":
+            axes.set_ylim(0, 1 if top > 0.5 else top * 1.08 or 0.01)
+        else:
+            axes.set_ylim(
+                min(0.0, *(float(np.nanmin(np.append(_values(found, "lower"), 0.0))) for *_, found in lines)), top * 1.05 or 1
+            )
+        time_y(axes, top) if unit == "s" else readable_y(axes, unit)
+        name_axes(axes, shortened(source.summary["paths"][0], 46), f"{source.summary['measures'][name]['label']}, 95% bands")
+        label_ends(axes, [(policy, float(line[-1]), shade) for policy, line, shade in ends if line.size])
+        told = "; ".join(
+            f"{policy}: {', '.join(f'{in_line(each, unit)} at {text}' for text, each in zip(texts, found, strict=True))}"
+            for policy, _, found in lines
+        )
+        svg = inline(figure, key, f"{title}, against {source.summary['paths'][0]}", f"{told}.")
+    rows = tuple(
+        (text, *(in_line(found[at], unit) if found[at] else MISSING for *_, found in lines)) for at, text in enumerate(texts)
+    )
+    return Chart(title, svg, (source.summary["paths"][0], *(policy for policy, *_ in lines)), rows)
+
+
+def _positions(numbers: Sequence[float | None]) -> tuple[Floats, bool]:
+    """Where values lie on the axis, and whether it is logarithmic; side by side where they are no numbers, or not distinct."""
+    if any(number is None for number in numbers) or len(set(numbers)) < len(numbers):
+        return np.arange(len(numbers), dtype=np.float64), False
+    x = np.array(numbers, dtype=np.float64)
+    return x, bool(x.min() > 0 and x.max() / x.min() >= _LOG)
+
+
+def _x_axis(axes: Axes, x: Floats, texts: Sequence[str], log: bool) -> None:
+    """A tick at every value, as the file writes it, as far as there is room for its text."""
+    if log:
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    margin = 0.03 * (x[-1] - x[0]) or 1.0
+    axes.set_xlim((x[0] * 0.93, x[-1] * 1.07) if log else (x[0] - margin, x[-1] + margin))
+    short = [shortened(text, 16) for text in texts]
+    pixels = axes.transData.transform(np.column_stack([x, np.zeros(x.size)]))[:, 0]
+    kept: list[int] = []
+    # The two ends first, then whatever fits between.
+    for at in dict.fromkeys((0, x.size - 1, *range(x.size))):
+        if all(abs(pixels[at] - pixels[other]) > 3.4 * (len(short[at]) + len(short[other])) + 6 for other in kept):
+            kept.append(at)
+    axes.set_xticks(x[sorted(kept)], [short[at] for at in sorted(kept)])
+
+
+def _values(found: Sequence[Mapping[str, Any] | None], side: str) -> Floats:
+    return np.array([None if each is None else each[side] for each in found], dtype=np.float64)

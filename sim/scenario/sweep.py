@@ -1,0 +1,197 @@
+"""The points of a sweep: the scenario again and again, each time with other values for one key or two."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from sim.errors import InputError, Problem
+from sim.scenario.check import check
+from sim.scenario.loading import Document, Place, format_path, parse_path, validate
+from sim.scenario.schema import Scenario
+from sim.units import shown
+
+MOST_POINTS = 100
+JOINT = " × "
+"""Between the values of a point of two keys."""
+# What all points are told apart, compared and reported by.
+COMMON = ("name", "question", "replications", "baseline", "thresholds")
+
+More = Callable[[Scenario], Iterable[Problem]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point: the value of each key as in the file and as a number (None for what is none), and the scenario with them.
+
+    Quantities are numbers in their unit: seconds, requests a second, shares of 1.
+    """
+
+    texts: tuple[str, ...]
+    numbers: tuple[float | None, ...]
+    scenario: Scenario
+    document: Document
+
+    @property
+    def label(self) -> str:
+        """What errors, tables and the terminal call it."""
+        return JOINT.join(self.texts)
+
+
+def points(scenario: Scenario, document: Document, more: More | None = None) -> tuple[Point, ...]:
+    """The points of a scenario's sweep in the order of the file, the last key varying fastest; none without a sweep.
+
+    Raises `InputError` with every problem, each naming the points that have it.
+    """
+    if scenario.sweep is None:
+        return ()
+    places = _places(document, scenario.sweep)
+    count = 1
+    for values in scenario.sweep.values():
+        count *= len(values)
+    if count > MOST_POINTS:
+        raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
+    found: list[tuple[str, list[Problem]]] = []
+    made = []
+    for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
+        texts = tuple(text_of(values[index]) for values, index in zip(scenario.sweep.values(), picked, strict=True))
+        try:
+            own = replace(document, data={name: value for name, value in document.data.items() if name != "sweep"})
+            for (key, place), index in zip(places.items(), picked, strict=True):
+                own = replaced(own, place, document, ("sweep", key, index))
+            read = validate(own, Scenario)
+            problems = (*check(read), *(more(read) if more else ()), *_common(read, scenario))
+            found.append((JOINT.join(texts), [own.place(problem) for problem in problems]))
+        except InputError as error:
+            found.append((JOINT.join(texts), list(error.problems)))
+        else:
+            made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
+    wrong = gathered(found)
+    if wrong:
+        raise InputError(wrong)
+    return tuple(made)
+
+
+def in_points(problem: Problem, labels: Sequence[str]) -> Problem:
+    """The problem, saying at which points it is one.
+
+    >>> print(in_points(Problem("is too low", path="traffic.rate"), ["1/s", "2/s"]))
+    traffic.rate: is too low; in the sweep at 1/s; 2/s
+    """
+    said = "; ".join(labels[:4]) + (f" and {len(labels) - 4} more points" if len(labels) > 4 else "")
+    return replace(problem, message=f"{problem.message}; in the sweep at {said}")
+
+
+def gathered(found: Sequence[tuple[str, Sequence[Problem]]]) -> list[Problem]:
+    """Every problem once. What is wrong at all points is wrong with the key or the scenario, not with a value."""
+    labels: dict[Problem, list[str]] = {}
+    everywhere: dict[tuple[str, str], Problem] = {}
+    for label, problems in found:
+        for problem in problems:
+            labels.setdefault(problem, []).append(label)
+            everywhere.setdefault((problem.path, problem.message), problem)
+    for place in list(everywhere):
+        if not all(any((problem.path, problem.message) == place for problem in problems) for _, problems in found):
+            del everywhere[place]
+    partly = [in_points(problem, at) for problem, at in labels.items() if (problem.path, problem.message) not in everywhere]
+    return [*everywhere.values(), *partly]
+
+
+def replaced(document: Document, place: Place, origin: Document, source: Place) -> Document:
+    """The document with the value that `origin` has at `source` at `place`, where it keeps its lines.
+
+    Mappings on the way to `place` are made where there are none. Raises `InputError`, at the key of `source`, where a list has
+    no such item, or where the way leads through what is neither a mapping nor a list.
+
+    >>> from sim.scenario.loading import parse_yaml
+    >>> document = parse_yaml("traffic: {rate: 1/s}\\nsweep: {traffic.rate: [2/s]}", "a.yaml")
+    >>> other = replaced(document, ("traffic", "rate"), document, ("sweep", "traffic.rate", 0))
+    >>> other.data["traffic"], other.mark(("traffic", "rate"))
+    ({'rate': '2/s'}, (2, 24))
+    """
+    value: Any = origin.data
+    for part in source:
+        value = value[part]
+    marks = {at: mark for at, mark in document.marks.items() if at[: len(place)] != place}
+    marks |= {(*place, *at[len(source) :]): mark for at, mark in origin.marks.items() if at[: len(source)] == source}
+
+    def put(here: Any, depth: int) -> Any:
+        if depth == len(place):
+            return value
+        part = place[depth]
+        if isinstance(here, dict | None) and isinstance(part, str):
+            below = dict(here or {})
+            return below | {part: put(below.get(part), depth + 1)}
+        if isinstance(here, list) and isinstance(part, int) and part < len(here):
+            return [*here[:part], put(here[part], depth + 1), *here[part + 1 :]]
+        at = format_path(place[:depth]) or "the file"
+        found = f"a list of {len(here)}, numbered from [0]" if isinstance(here, list) else shown(here)
+        line, column = origin.mark(source[:2], key=True)
+        message = f"there is no {format_path(place[: depth + 1])}: {at} is {found}"
+        raise InputError([Problem(message, format_path(source[:2]), document.path, line, column)])
+
+    return replace(document, data=put(document.data, 0), marks=marks)
+
+
+def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
+    places: dict[str, Place] = {}
+    problems = []
+
+    def wrong(message: str, *place: str | int) -> None:
+        line, column = document.mark(("sweep", *place), key=len(place) == 1)
+        problems.append(Problem(message, format_path(("sweep", *place)), document.path, line, column))
+
+    for key, values in sweep.items():
+        try:
+            place = parse_path(key)
+        except InputError as error:
+            wrong(error.problems[0].message, key)
+            continue
+        if not place or place[0] == "sweep" or place[0] in COMMON:
+            wrong(f"cannot be swept: {', '.join(COMMON)} and sweep are of the run as a whole", key)
+        for other, before in places.items():
+            shorter = min(len(place), len(before))
+            if place[:shorter] == before[:shorter]:
+                wrong(f"must not be swept together with {other}: one is a part of the other", key)
+        places[key] = place
+        texts = [text_of(value) for value in values]
+        for index, text in enumerate(texts):
+            if text in texts[:index]:
+                wrong(f"{text} is listed twice", key, index)
+    if problems:
+        raise InputError(problems)
+    return places
+
+
+def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
+    """What must not differ between points, or they could not be compared."""
+    if point.arms != scenario.arms:
+        yield Problem("must keep its arms at every point of a sweep", path="models")
+    names, expected = ([(each.name, each.kind) for each in one.policies] for one in (point, scenario))
+    if names != expected:
+        yield Problem("must keep its names and kinds at every point of a sweep", path="policies")
+    if (point.primary.name, point.primary.direction) != (scenario.primary.name, scenario.primary.direction):
+        yield Problem("must keep its primary metric and its direction at every point of a sweep", path="metrics")
+
+
+def text_of(value: Any) -> str:
+    """A value as people write it.
+
+    >>> text_of("4%"), text_of(0.5), text_of({"normal": {"mean": "0%"}})
+    ('4%', '0.5', '{"normal": {"mean": "0%"}}')
+    """
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _number(scenario: Scenario, place: Place) -> float | None:
+    value: Any = scenario.model_dump(mode="python", by_alias=True)
+    try:
+        for part in place:
+            value = value[part]
+    except (LookupError, TypeError):
+        # A short form may keep a key elsewhere.
+        return None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -1,0 +1,79 @@
+"""Closed forms of queueing theory. `load` is arrivals per mean service time; waits are in mean service times unless said."""
+
+from __future__ import annotations
+
+from sim.stats.checks import require, require_positive, require_share
+
+
+def erlang_b(servers: int, load: float) -> float:
+    """Share of the calls that find all servers busy and are lost, in M/G/c/c.
+
+    Raises `InputError` for less than one server or a load that is not positive.
+
+    Source: Erlang (1917), by the recursion 1/B(c) = 1 + c / (load B(c − 1)).
+
+    >>> round(erlang_b(5, 3.0), 4)
+    0.1101
+    """
+    require(servers >= 1, "servers", "must be at least 1", servers)
+    require_positive("load", load)
+    inverse = 1.0
+    for number in range(1, servers + 1):
+        inverse = 1 + number / load * inverse
+    return 1 / inverse
+
+
+def offered_load(servers: int, lost: float) -> float:
+    """The load at which a share `lost` of the calls is lost: the inverse of `erlang_b`.
+
+    Raises `InputError` for less than one server or a share outside (0, 1).
+
+    >>> round(offered_load(10, 0.01), 2)
+    4.46
+    """
+    from scipy.optimize import brentq
+
+    require_share("lost", lost)
+    # All servers busy take c of the load, so that no less than load − c is lost.
+    return float(brentq(lambda load: erlang_b(servers, load) - lost, 1e-12, servers / (1 - lost) + 1, xtol=1e-12))
+
+
+def erlang_c(servers: int, load: float) -> float:
+    """P(wait) in M/M/c.
+
+    Raises `InputError` as `erlang_b`, and for a load that is not below the number of servers.
+
+    Source: Erlang (1917); Gross, Shortle, Thompson & Harris, Fundamentals of Queueing Theory (2008), eq. 2.37.
+
+    >>> round(erlang_c(1, 0.4), 3), round(erlang_c(4, 3.2), 4)
+    (0.4, 0.5964)
+    """
+    lost = erlang_b(servers, load)
+    require(load < servers, "load", f"must be below the number of servers ({servers})", load)
+    return lost / (1 - load / servers * (1 - lost))
+
+
+def mmc_wait(servers: int, load: float) -> float:
+    """Mean wait for a server in M/M/c. Errors and source as `erlang_c`.
+
+    >>> round(mmc_wait(4, 3.2), 4), round(mmc_wait(1, 0.8), 3)
+    (0.7455, 4.0)
+    """
+    return erlang_c(servers, load) / (servers - load)
+
+
+def mg1_wait(rate: float, mean: float, variance: float) -> float:
+    """Mean wait in M/G/1, in the unit of `mean` and 1 / `rate`; `mean` and `variance` are those of a service time.
+
+    Raises `InputError` for a rate or mean that is not positive, a negative variance and a rate times mean that is not below 1.
+
+    Source: Pollaczek (1930); Khinchine (1932).
+
+    >>> round(mg1_wait(0.8, 1.0, 1.0), 6), round(mg1_wait(0.8, 1.0, 0.0), 6)
+    (4.0, 2.0)
+    """
+    require_positive("rate", rate)
+    require_positive("mean", mean)
+    require(variance >= 0, "variance", "must not be negative", variance)
+    require(rate * mean < 1, "rate", f"must be below 1 / mean ({1 / mean:g})", rate)
+    return rate * (variance + mean**2) / (2 * (1 - rate * mean))

@@ -1,0 +1,121 @@
+"""Estimates after a test with several looks: median-unbiased, with intervals that hold although the test could stop early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri
+
+from sim.stats.checks import require, require_share
+from sim.stats.recursion import Survivors, start
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Drifts at which the probabilities are integrated. On the probit scale they lie nearly on a straight line: the cubics between
+# err by less than 5e-4, where a standard error is 1.
+_NODES = 41
+# Beyond so many standard errors from the naive estimate no sought quantile lies.
+_REACH = 5.5
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What is known of the drift, the mean of the last look's Z, after the test; all fields are (n,).
+
+    `estimate` exceeds the truth as often as not. `lower` and `upper` bound an interval with equal tails.
+    """
+
+    estimate: Floats
+    lower: Floats
+    upper: Floats
+
+
+def median_unbiased(
+    information: ArrayLike, lower: ArrayLike, upper: ArrayLike, look: ArrayLike, z: ArrayLike, confidence: float = 0.95
+) -> Stopped:
+    """Estimates of the drift for n tests that stopped at `look` (n,), counted from 1, with the statistic `z` (n,).
+
+    `information` (K,) are the rising fractions of the last look's information, `lower` and `upper` (K,) the bounds that end the
+    test; they may be infinite. A test may stop at a look only beyond a bound, or at the last one. The effect is drift ×
+    standard error × √(information), with the standard error and the fraction of the look that was last.
+
+    Outcomes are ordered by stages: one that crosses the upper bound early is more extreme than one that does so late, whatever
+    the statistic. The estimate is the drift under which an outcome as extreme or more has probability one half; its bounds are
+    those under which it has (1 ∓ confidence) / 2. They do not depend on looks that did not take place.
+
+    Raises `InputError` for information that does not rise, bounds that cross, a look that is none, and a test that goes on.
+
+    Source: Jennison & Turnbull, Group Sequential Methods (2000), §8.2, §8.4 and §8.5; Tsiatis, Rosner & Mehta, Biometrics 40
+    (1984); Siegmund, Biometrika 65 (1978).
+
+    >>> found = median_unbiased([0.5, 1.0], [-2.178, -2.178], [2.178, 2.178], [1, 2], [3.0, 3.0])
+    >>> found.estimate.round(3)
+    array([4.243, 2.678])
+    """
+    times, low, high = (np.asarray(each, np.float64) for each in (information, lower, upper))
+    at, score = np.asarray(look, np.int64), np.asarray(z, np.float64)
+    require_share("confidence", confidence)
+    require(bool(times.size and (np.diff(times, prepend=0.0) > 0).all()), "information", "must rise from above 0", information)
+    require(low.shape == high.shape == times.shape, "upper", "must have a bound for each look, as lower", high.shape)
+    require(bool((low <= high).all()), "lower", "must not exceed upper", lower)
+    require(bool(((at >= 1) & (at <= times.size)).all()), "look", f"must be from 1 to {times.size}", look)
+    beyond = (score >= high[at - 1]) | (score <= low[at - 1]) | (at == times.size)
+    require(bool(beyond.all()), "z", "must lie beyond a bound of its look, unless that is the last", z)
+    fractions = times / times[-1]
+    tails = np.array([0.5, (1 - confidence) / 2, (1 + confidence) / 2])
+    found = np.full((at.size, tails.size), np.nan)
+    for stop in np.unique(at):
+        here = at == stop
+        # An outcome below the lower bound is one above the upper bound of the mirrored test.
+        below = score <= low[stop - 1]
+        for sign, rows, bounds in ((1.0, here & ~below, (low, high)), (-1.0, here & below, (-high, -low))):
+            if rows.any():
+                found[rows] = sign * _inverted(fractions[:stop], *bounds, sign * score[rows], tails)
+    return Stopped(found[:, 0], np.minimum(found[:, 1], found[:, 2]), np.maximum(found[:, 1], found[:, 2]))
+
+
+def _inverted(fractions: Floats, lower: Floats, upper: Floats, z: Floats, tails: Floats) -> Floats:
+    """(n, T) the drifts under which an outcome at least as extreme as z (n,) at the last fraction has the chances (T,)."""
+    root = np.sqrt(fractions[-1])
+    # Early looks, at little information, widen what is possible below the naive estimate.
+    nodes = np.linspace(z.min() / root - _REACH / np.sqrt(fractions[0]), z.max() / root + _REACH / root, _NODES)
+    chances = np.stack([_extreme(fractions, lower, upper, z, drift) for drift in nodes])
+    scores = ndtri(np.clip(chances, 1e-15, 1 - 1e-15))
+    sought = ndtri(tails)
+    after = np.clip((scores[:, :, None] < sought).sum(axis=0), 2, nodes.size - 2)
+    near = after[..., None] + np.arange(-2, 2)
+    known = np.take_along_axis(scores.T[:, None, :], near, axis=2)
+    drift: Floats = _lagrange(known, nodes[near], sought)
+    return drift
+
+
+def _lagrange(x: Floats, y: Floats, at: Floats) -> Floats:
+    """(n, T) the cubics through four points each, x and y (n, T, 4), at (T,)."""
+    value = np.zeros(x.shape[:2])
+    for one in range(4):
+        weight = np.ones(x.shape[:2])
+        for other in range(4):
+            if other != one:
+                weight *= (at - x[..., other]) / (x[..., one] - x[..., other])
+        value += weight * y[..., one]
+    return value
+
+
+def _extreme(fractions: Floats, lower: Floats, upper: Floats, z: Floats, drift: float) -> Floats:
+    """(n,) chance under a drift to cross the upper bound before the last of `fractions`, or to exceed z (n,) there."""
+    survivors, crossed = start(drift), 0.0
+    for place, time in enumerate(fractions[:-1]):
+        crossed += survivors.above(float(upper[place]), float(time))
+        survivors = survivors.step(float(lower[place]), float(upper[place]), float(time), float(fractions[place + 1]))
+    return crossed + _above(survivors, z, float(fractions[-1]))
+
+
+def _above(survivors: Survivors, z: Floats, time: float) -> Floats:
+    """(n,) as `Survivors.above`, of many z."""
+    increment = time - survivors.time
+    mean = survivors.nodes + survivors.drift * increment
+    chance: Floats = survivors.mass @ ndtr((mean[:, None] - z * np.sqrt(time)) / np.sqrt(increment))
+    return chance

@@ -1,0 +1,127 @@
+"""Canaries, checks and error budgets: how often checks fail by chance, what an incident costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from sim.policy.base import Verdict
+from sim.stats.reliability import aborts, at_least, budget_spent, rolls_back
+from sim.verify.figure import Figure, exact, played
+from sim.verify.rehearsal import Trials, converts, mean, rehearse, scenario_of, share, some
+
+SRE = "Google, The Site Reliability Workbook, ch. 5"
+ARGO = "Argo Rollouts: it aborts when failed > failureLimit"
+FLAGGER = "Flagger: failed checks accumulate, a good one never resets"
+BINOMIAL = "binomial distribution"
+
+PER_TICK, FAILED = 1000, 0.1
+"""Requests of the canary between two checks, and how often a check fails."""
+
+
+def figures() -> Iterator[Figure]:
+    """All of the field."""
+    yield exact(
+        "canaries.burn-rates",
+        "share of a 30-day budget: burn rate 14.4 for 1 h, 6 for 6 h, 1 for 3 d", SRE, (0.02, 0.05, 0.10),
+        lambda: [budget_spent(rate, hours, 30 * 24) for rate, hours in ((14.4, 1), (6, 6), (1, 72))],
+    )  # fmt: skip
+    yield exact(
+        "canaries.few-requests", "10/s, 5% canary, 5 min, 1% errors: P(no error), P(5 or more)", f"{BINOMIAL} (150, .01)",
+        (0.2215, 0.0180), lambda: [1 - at_least(1, 150, 0.01), at_least(5, 150, 0.01)], 1e-4,
+    )  # fmt: skip
+    yield exact(
+        "canaries.argo", "12 checks that fail by .1: P(abort), failureLimit 0, 1, 3", ARGO, (0.7176, 0.3410, 0.0256),
+        lambda: [aborts(limit, 12, FAILED) for limit in (0, 1, 3)], 1e-4,
+    )  # fmt: skip
+    yield exact(
+        "canaries.flagger", "10 advances, checks that fail by .1: P(rollback), threshold 2, 5", FLAGGER, (0.3026, 0.0092),
+        lambda: [rolls_back(threshold, 10, FAILED) for threshold in (2, 5)], 1e-4,
+    )  # fmt: skip
+    for limit, published in ((0, 0.7176), (1, 0.3410), (3, 0.0256)):
+        yield played(
+            f"canaries.play-argo-{limit}",
+            f"a canary of 12 checks that fail by .1, tripped by failure {limit + 1}: rolled back",
+            ARGO, published,
+            lambda quick, limit=limit, published=published: share(_rolled_back(12, limit + 1, quick), published),
+        )  # fmt: skip
+    for threshold, published in ((2, 0.3026), (5, 0.0092)):
+        checks = 9 + threshold
+        yield played(
+            f"canaries.play-flagger-{threshold}",
+            f"a canary of {checks} checks that fail by .1, tripped by failure {threshold}: rolled back",
+            f"{FLAGGER}; the same event as {threshold} failures before 10 advances", published,
+            lambda quick, checks=checks, threshold=threshold, published=published: share(
+                _rolled_back(checks, threshold, quick), published
+            ),
+        )  # fmt: skip
+    yield played(
+        "canaries.play-consecutive", "a canary of 12 checks that fail by .1, tripped by 2 failures in a row: rolled back",
+        "recursion over runs (Feller 1968, XIII.7)", lambda: 1 - _no_run(12, 2, FAILED),
+        lambda quick: share(_rolled_back(12, 2, quick, consecutive=True), 1 - _no_run(12, 2, FAILED)),
+    )  # fmt: skip
+    thinned = "thinned Poisson stream (Kingman 1993), as 150 requests are a mean"
+    for limit, title, theory in (
+        (1, "by an error", 1 - math.exp(-1.5)), (5, "by 5 seconds with errors", at_least(5, 300, 1 - math.exp(-0.005))),
+    ):  # fmt: skip
+        yield played(
+            f"canaries.play-few-requests-{limit}",
+            f"10/s, 5% canary, 5 min, 1% errors: rolled back {title}, request by request",
+            thinned, lambda theory=theory: theory, lambda quick, limit=limit, theory=theory: share(_few(limit, quick), theory),
+        )  # fmt: skip
+    yield played(
+        "canaries.play-budget", "an hour of 1.44% errors under an objective of 99.9%: share of a 30-day budget", SRE, 0.02,
+        lambda quick: mean(_budget(quick)),
+    )  # fmt: skip
+
+
+def _no_run(checks: int, length: int, failed: float) -> float:
+    """P(no run of so many failures)."""
+    runs = np.zeros(length)
+    runs[0] = 1.0
+    for _ in range(checks):
+        runs = np.concatenate([[runs.sum() * (1 - failed)], runs[:-1] * failed])
+    return float(runs.sum())
+
+
+@cache
+def _canary(checks: int, trip: int, consecutive: bool, quick: bool) -> Trials:
+    """Half of the traffic; a check sees one tick, and fails at any error at all."""
+    check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive}
+    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": f"{checks}h"}], "checks": [check]}
+    name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}"
+    scenario = scenario_of(name, 2, some(40_000, quick), checks, 2 * PER_TICK, [canary])
+    healthy, faulty = converts(0.5, 0.5)
+    return rehearse(scenario, [healthy, {**faulty, "error_rate": -math.log(1 - FAILED) / PER_TICK}])["test"]
+
+
+def _rolled_back(checks: int, trip: int, quick: bool, consecutive: bool = False) -> Any:
+    return _canary(checks, trip, consecutive, quick).verdict(Verdict.KEEP)
+
+
+@cache
+def _few(limit: int, quick: bool) -> Any:
+    check: dict[str, Any] = {"metric": "error_rate", "max": 0}
+    if limit > 1:
+        # A check has no limit on a number of errors, but one on how often it failed.
+        check |= {"trip": limit, "every": "1s"}
+    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "5%", "bake": "5m"}], "checks": [check]}
+    scenario = scenario_of(
+        f"few-{limit}", 2, some(10_000, quick), 1, 1, [canary], engine="compiled",
+        tick="5m" if limit == 1 else "1s", horizon="5m", traffic={"rate": "10/s"},
+    )  # fmt: skip
+    healthy, faulty = converts(0.5, 0.5)
+    return rehearse(scenario, [healthy, {**faulty, "error_rate": 0.01}])["test"].verdict(Verdict.KEEP)
+
+
+@cache
+def _budget(quick: bool) -> Any:
+    """Errors over what the objective allows for all requests of 30 days."""
+    incident = {"kind": "errors", "arm": "champion", "at": "6h", "duration": "1h", "rate": 0.0144}
+    scenario = scenario_of("budget", 2, some(1000, quick), 720, 20_000, [{"name": "test", "kind": "hold"}], timeline=[incident])
+    columns = rehearse(scenario, converts(0.5, 0.5))["test"].columns
+    return columns["errors"] / (0.001 * columns["requests"])

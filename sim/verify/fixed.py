@@ -1,0 +1,200 @@
+"""One look at a planned sample: sizes, power, error, several challengers, margins; and intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from sim.policy.base import Verdict
+from sim.stats.dunnett import dunnett_critical
+from sim.stats.exaggeration import exaggeration
+from sim.stats.intervals import proportion_interval
+from sim.stats.power import power, sample_size
+from sim.verify.figure import Figure, exact, played
+from sim.verify.rehearsal import Trials, converts, rehearse, scenario_of, share, some, test_by
+
+KOHAVI = "Kohavi, Longbotham, Sommerfield & Henne 2009, §3.2"
+DUNNETT = "Dunnett 1955, Table 1"
+CHOW = "Chow, Shao, Wang & Lokhnygina, §3.2"
+WILSON = "Newcombe 1998, Table I (Wilson's method)"
+DESIGN = "by design (Casella & Berger 2002, 8.3)"
+
+BASE, MDE = 0.5, 0.0005
+SPARE = 1.001
+TICKS = 20
+
+
+def figures() -> Iterator[Figure]:
+    """All of the field."""
+    yield exact(
+        "fixed.sample-size", "outcomes an arm, 5%, power 80% and 90%, in variances over squared effect",
+        "normal theory", (15.70, 21.01),
+        lambda: [sample_size("means", sd=1, effect=1, power=each) for each in (0.8, 0.9)], 0.005,
+    )  # fmt: skip
+    yield exact(
+        "fixed.web-conversion",
+        "users an arm, in thousands: conversion 5%, a change of 5%, 80% (by their rule of 16: within 2%)",
+        KOHAVI, 121.6, lambda: sample_size("proportions", baseline=0.05, effect=0.0025) / 1000, 2.5, recalled=True,
+    )  # fmt: skip
+    yield exact(
+        "fixed.web-spend",
+        "users an arm, in thousands: $3.75 spent, sd $30, a change of 5%, 80% (by their rule of 16: within 2%)",
+        KOHAVI, 409.6, lambda: sample_size("means", sd=30, effect=0.05 * 3.75) / 1000, 8.2, recalled=True,
+    )  # fmt: skip
+    for name, title, published, said in (
+        ("equality", "a difference of .05, sd .1, two-sided 5%, power 80%", 62.8, {"effect": 0.05}),
+        ("non-inferiority", "non-inferiority by .05, sd .1, 5%, power 80%", 49.5,
+         {"hypothesis": "non_inferiority", "margin": 0.05}),
+    ):  # fmt: skip
+        yield exact(
+            f"fixed.{name}", f"outcomes an arm: {title}", CHOW, published,
+            lambda said=said: sample_size("means", sd=0.1, **said), 0.1, recalled=True,
+        )  # fmt: skip
+    yield from _dunnett()
+    for successes, n, lower, upper in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
+        yield exact(
+            f"fixed.interval-{successes}-{n}", f"95% interval of {successes} in {n}", WILSON, (lower, upper),
+            lambda successes=successes, n=n: _bounds(successes, n), 1e-4, recalled=True,
+        )  # fmt: skip
+    yield exact(
+        "fixed.type-s-m", "true effect 2, standard error 8.1: power, type S", "Gelman & Carlin 2014", (0.057, 0.24),
+        lambda: [float(exaggeration(2, 8.1).power), float(exaggeration(2, 8.1).type_s)], 0.005,
+    )  # fmt: skip
+    yield exact(
+        "fixed.type-m", "same: type M", "Gelman & Carlin 2014", 9.5, lambda: exaggeration(2, 8.1).type_m, 0.05
+    )  # fmt: skip
+    yield from _played()
+
+
+def _dunnett() -> Iterator[Figure]:
+    for degrees, title, values in (
+        (np.inf, "∞", (1.92, 2.06, 2.16, 2.23, 2.29, 2.34, 2.38, 2.42)),
+        (20, "20", (2.03, 2.19, 2.30, 2.39, 2.46, 2.51, 2.56, 2.60)),
+    ):
+        yield exact(
+            f"fixed.dunnett-{'normal' if degrees == np.inf else degrees}",
+            f"Dunnett's bound, one-sided 5%, 2 to 9 challengers, {title} degrees of freedom", DUNNETT, values,
+            lambda degrees=degrees: [
+                dunnett_critical([0.5] * count, sides=1, degrees_of_freedom=degrees) for count in range(2, 10)
+            ],
+            0.0051,
+        )  # fmt: skip
+    yield exact(
+        "fixed.dunnett-two-sided", "Dunnett's bound, two-sided 5%, 2 to 9 challengers, ∞ degrees of freedom",
+        "Dunnett 1964, Table II", (2.21, 2.35, 2.44, 2.51, 2.57, 2.61, 2.65, 2.69),
+        lambda: [dunnett_critical([0.5] * count) for count in range(2, 10)], 0.0051, recalled=True,
+    )  # fmt: skip
+
+
+def _bounds(successes: int, n: int) -> list[float]:
+    found = proportion_interval(successes, n)
+    assert found.lower is not None
+    assert found.upper is not None
+    return [found.lower, found.upper]
+
+
+def _played() -> Iterator[Figure]:
+    error, declared = "error in A/A tests", partial(_share, of="declared")
+    found, kept = partial(_share, of="ship"), partial(_share, of="keep")
+    even, uneven = {"split": ("50%", "50%")}, {"split": ("80%", "20%")}
+    for name, title, split in (("even", "", even), ("uneven", ", split 80/20", uneven)):
+        yield played(
+            f"fixed.play-error-{name}", f"z test at 5%{title}: {error}", DESIGN, 0.05,
+            lambda quick, split=split: declared(_trials(quick, 0, **split), 0.05),
+        )  # fmt: skip
+        yield played(
+            f"fixed.play-power-{name}", f"z test at 5%{title}: power", DESIGN, 0.8,
+            lambda quick, split=split: found(_trials(quick, 1, **split), 0.8),
+        )  # fmt: skip
+    yield played(
+        "fixed.play-power-half", "z test of power 80%, at half of the planned effect: power", "normal theory",
+        lambda: power(15.698, "means", sd=1, effect=0.5), lambda quick: found(_trials(quick, 0.5), 0.2882),
+    )  # fmt: skip
+    yield played(
+        "fixed.play-error-requests", "Welch test of amounts at 5%, request by request: error in A/A tests", DESIGN, 0.05,
+        lambda quick: declared(_by_request(quick), 0.05),
+    )  # fmt: skip
+    for correction, source, published in (
+        ("dunnett", "by design (Dunnett 1955)", 0.05), ("holm", "integral of Dunnett 1955 at Bonferroni's bound", 0.0445),
+    ):  # fmt: skip
+        yield played(
+            f"fixed.play-family-{correction}", f"three challengers, {correction.title()}: error of the family in A/A tests",
+            source, published,
+            lambda quick, correction=correction, published=published: declared(_family(quick, correction), published),
+        )  # fmt: skip
+    for hypothesis, source in (("non_inferiority", "Blackwelder 1982"), ("equivalence", "Schuirmann 1987")):
+        title = hypothesis.replace("_", "-")
+        yield played(
+            f"fixed.play-{title}-power", f"{title} at 5%: chance to pass a challenger that is the same", f"{source}: by design",
+            0.8, lambda quick, hypothesis=hypothesis: found(_margin(quick, hypothesis, 0), 0.8),
+        )  # fmt: skip
+        yield played(
+            f"fixed.play-{title}-error", f"{title} at 5%: chance to pass a challenger that is worse by the margin",
+            f"{source}: by design", 0.05, lambda quick, hypothesis=hypothesis: found(_margin(quick, hypothesis, -1), 0.05),
+        )  # fmt: skip
+    yield played(
+        "fixed.play-low-power", "true effect 2, standard error 8.1: significant tests", "Gelman & Carlin 2014", 0.057,
+        lambda quick: declared(_weak(quick), 0.057),
+    )  # fmt: skip
+    yield played(
+        "fixed.play-type-s", "same: those of the wrong sign, among all tests (power times type S)", "Gelman & Carlin 2014",
+        0.0137, lambda quick: kept(_weak(quick), 0.0137),
+    )  # fmt: skip
+
+
+def _share(trials: Trials, expected: float, of: str) -> Any:
+    happened = trials.declared
+    if of == "ship":
+        happened = trials.verdict(Verdict.SHIP)
+    elif of == "keep":
+        happened = happened & trials.verdict(Verdict.KEEP)
+    return share(happened, expected)
+
+
+@cache
+def _trials(quick: bool, effect: float, split: tuple[str, str] = ("50%", "50%")) -> Trials:
+    """A test of power 80%, whose sample has come by the end of the last tick, and not before."""
+    first = float(split[0].rstrip("%")) / 100
+    sample = sample_size("proportions", baseline=BASE, effect=BASE * MDE)
+    requests = sample / 2 / (first * (1 - first)) / TICKS * SPARE
+    policy = test_by({"kind": "fixed_horizon", "mde": MDE}, split=split)
+    scenario = scenario_of(f"fixed-{split[1].rstrip('%')}-{effect * 10:g}", 2, some(40_000, quick), TICKS, requests, [policy])
+    return rehearse(scenario, converts(BASE, BASE * (1 + MDE * effect)))["test"]
+
+
+@cache
+def _by_request(quick: bool) -> Trials:
+    scenario = scenario_of(
+        "fixed-requests", 2, some(20_000, quick), 2, 1000, [test_by({"kind": "fixed_horizon", "sample": 800})],
+        engine="compiled", metrics=[{"name": "amount", "role": "primary"}],
+    )  # fmt: skip
+    return rehearse(scenario, [{"outcomes": {"amount": {"gamma": {"mean": 10, "sd": 5}}}}] * 2)["test"]
+
+
+@cache
+def _family(quick: bool, correction: str) -> Trials:
+    policy = test_by({"kind": "fixed_horizon", "sample": 1_000_000, "correction": correction})
+    scenario = scenario_of(f"family-{correction}", 4, some(40_000, quick), 1, 4.02e6, [policy])
+    return rehearse(scenario, converts(*[BASE] * 4))["test"]
+
+
+@cache
+def _margin(quick: bool, hypothesis: Any, multiple: float) -> Trials:
+    sample = sample_size("proportions", baseline=BASE, hypothesis=hypothesis, margin=BASE * MDE)
+    policy = test_by({"kind": "fixed_horizon", "hypothesis": hypothesis, "margin": MDE})
+    name = f"{hypothesis}-{'same' if multiple == 0 else 'worse'}".replace("_", "-")
+    scenario = scenario_of(name, 2, some(40_000, quick), 1, 2 * sample * SPARE, [policy])
+    return rehearse(scenario, converts(BASE, BASE * (1 + MDE * multiple)))["test"]
+
+
+@cache
+def _weak(quick: bool) -> Trials:
+    """The standard error of a difference is √(2 p (1 − p) / n) outcomes an arm."""
+    sample = 1e8
+    effect = 2 / 8.1 * np.sqrt(2 * BASE * (1 - BASE) / sample)
+    policy = test_by({"kind": "fixed_horizon", "sample": round(sample / SPARE)})
+    scenario = scenario_of("weak", 2, some(100_000, quick), 1, 2 * sample, [policy])
+    return rehearse(scenario, converts(BASE, BASE + effect))["test"]

@@ -1,0 +1,247 @@
+"""Looking more than once, played: peeking, group sequential designs, sequential probability ratio tests, posteriors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from sim.policy.base import Verdict
+from sim.stats import sprt
+from sim.stats.group_sequential import design
+from sim.stats.power import sample_size
+from sim.stats.recursion import Exits, exits
+from sim.stats.sequential import best_mixing_sd
+from sim.verify.figure import Figure, Sample, played
+from sim.verify.rehearsal import Trials, converts, mean, rehearse, scenario_of, share, some, test_by
+from sim.verify.sequential import AMR, JT, LD
+
+INTEGRAL = "by integration (Armitage, McPherson & Rowe 1969)"
+
+# A conversion rate of a half, and an effect so small that the normal limit is all there is.
+BASE, MDE = 0.5, 0.0005
+# Requests of a look, above those that it needs: arrivals vary by less.
+SPARE = 1.001
+# A look is due at the end of the last of these; a plan that is too small would look before.
+TICKS_A_LOOK = 5
+
+
+def figures() -> Iterator[Figure]:
+    """All of the field that are played."""
+    yield from _peeking()
+    yield from _played_designs()
+    yield from _sprt()
+    yield from _always_looking()
+
+
+def _peeking() -> Iterator[Figure]:
+    what = "false positive rate of peeking at two-sided"
+    for looks, published in ((2, 0.083), (5, 0.142), (10, 0.193), (100, 0.374), (1000, 0.530)):
+        yield played(
+            f"sequential.play-peeking-{looks}", f"{what} 5%: {looks} looks, A/A tests", AMR, published,
+            lambda quick, looks=looks, published=published: share(_peeks(looks, quick).declared, published), slow=looks > 100,
+        )  # fmt: skip
+    yield played(
+        "sequential.play-peeking-compiled", f"{what} 5%: 5 looks, A/A tests of amounts, request by request", AMR, 0.142,
+        lambda quick: share(_peeks_by_request(quick).declared, 0.142),
+    )  # fmt: skip
+
+
+def _played_designs() -> Iterator[Figure]:
+    sas = "SAS/STAT SEQDESIGN example"
+    for kind, looks, without, with_effect, source in (
+        ("pocock", 4, 1.156, 0.697, sas), ("obrien_fleming", 5, None, 0.750, JT),
+    ):  # fmt: skip
+        title, slug = {"pocock": ("Pocock", "pocock"), "obrien_fleming": ("O'Brien–Fleming", "obrien-fleming")}[kind]
+        rule: dict[str, Any] = {"design": kind, "looks": looks}
+        yield from _error(slug, f"{title}, {looks} looks", rule, source)
+        yield played(
+            f"sequential.play-{slug}-power", f"{title}, {looks} looks: power", f"{source}: by design", 0.9,
+            lambda quick, rule=rule: share(_designed(quick, True, **rule).verdict(Verdict.SHIP), 0.9),
+        )  # fmt: skip
+        for effect, published in ((False, without), (True, with_effect)):
+            if published is not None:
+                yield played(
+                    f"sequential.play-{slug}-sample-{int(effect)}",
+                    f"{title}, {looks} looks: mean sample over the fixed one, with{'' if effect else 'out'} the effect",
+                    source, published, lambda quick, effect=effect, rule=rule: _mean_sample(quick, effect, **rule),
+                    recalled=kind == "obrien_fleming",
+                )  # fmt: skip
+    yield from _error("haybittle-peto", "Haybittle–Peto, 5 looks", {"design": "haybittle_peto", "looks": 5}, JT)
+    yield from _error(
+        "lan-demets",
+        "O'Brien–Fleming-like spending, 5 looks",
+        {"design": "spending", "spending": "obrien_fleming", "looks": 5},
+        LD,
+    )
+    yield from _error(
+        "kim-demets", "power-family spending, exponent 2, 4 looks",
+        {"design": "spending", "spending": "kim_demets", "rho": 2, "looks": 4}, "Kim & DeMets 1987",
+    )  # fmt: skip
+
+
+def _error(slug: str, title: str, rule: Mapping[str, Any], source: str) -> Iterator[Figure]:
+    yield played(
+        f"sequential.play-{slug}-error", f"{title}: error in A/A tests", f"{source}: by design", 0.05,
+        lambda quick: share(_designed(quick, False, **rule).declared, 0.05),
+    )  # fmt: skip
+
+
+def _sprt() -> Iterator[Figure]:
+    for multiple, title in ((0.0, "without the effect"), (1.0, "with the effect")):
+        slug = f"{multiple:g}"
+        yield played(
+            f"sequential.play-sprt-sample-{slug}",
+            f"SPRT at 5% and 5%, {SPRT_LOOKS} looks a fixed sample: mean sample over the fixed one, {title}", INTEGRAL,
+            lambda multiple=multiple: _sprt_theory(multiple)[1],
+            lambda quick, multiple=multiple: mean(
+                _sprt_trials(multiple, quick).columns["requests_to_decision"] / _sprt_fixed()
+            ),
+        )  # fmt: skip
+        yield played(
+            f"sequential.play-sprt-declared-{slug}", f"SPRT at 5% and 5%: chance to declare the effect, {title}", INTEGRAL,
+            lambda multiple=multiple: _sprt_theory(multiple)[0],
+            lambda quick, multiple=multiple: share(
+                _sprt_trials(multiple, quick).verdict(Verdict.SHIP), _sprt_theory(multiple)[0]
+            ),
+        )  # fmt: skip
+
+
+def _always_looking() -> Iterator[Figure]:
+    yield played(
+        "sequential.play-mixture-sprt", "mixture SPRT at 5%, error in 100 looks at A/A tests", INTEGRAL, _mixture_theory,
+        lambda quick: share(_mixture_trials(quick).declared, _mixture_theory()),
+    )  # fmt: skip
+    yield played(
+        "sequential.play-posterior", "posterior above 95%, 200 looks: null challengers that are shipped", INTEGRAL,
+        _posterior_theory, lambda quick: share(_posterior_trials(quick).verdict(Verdict.SHIP), _posterior_theory()),
+    )  # fmt: skip
+
+
+@cache
+def _peeks(looks: int, quick: bool) -> Trials:
+    full = {100: 8_000, 1000: 1_500}.get(looks, 40_000)
+    # The test is planned to end between its last two looks, so that each look is that of a tick.
+    evidence = {"kind": "peeking", "every": "1h", "sample": round((looks - 0.5) * 5e6)}
+    scenario = scenario_of(f"peeking-{looks}", 2, some(full, quick), looks, 1e7, [test_by(evidence)])
+    return rehearse(scenario, converts(BASE, BASE))["test"]
+
+
+@cache
+def _peeks_by_request(quick: bool) -> Trials:
+    evidence = {"kind": "peeking", "every": "1h", "sample": round(4.5 * 500)}
+    scenario = scenario_of(
+        "peeking-compiled", 2, some(10_000, quick), 5, 1000, [test_by(evidence)], engine="compiled",
+        metrics=[{"name": "amount", "role": "primary"}],
+    )  # fmt: skip
+    return rehearse(scenario, [{"outcomes": {"amount": {"normal": {"mean": 10, "sd": 2}}}}] * 2)["test"]
+
+
+@cache
+def _designed(quick: bool, effect: bool, **rule: Any) -> Trials:
+    """A group sequential test of power 90%, whose looks are at every so many ticks."""
+    keys = {"kind" if key == "design" else key: value for key, value in rule.items()}
+    plan = design(**keys, power=0.9)
+    requests = 2 * _fixed_sample(0.9) * plan.maximum_information / plan.bounds.size / TICKS_A_LOOK * SPARE
+    evidence = {"kind": "group_sequential", "mde": MDE, "power": 0.9, **rule}
+    label = f"{rule.get('spending', plan.kind)}-{plan.bounds.size}-{'effect' if effect else 'null'}".replace("_", "-")
+    scenario = scenario_of(label, 2, some(40_000, quick), plan.bounds.size * TICKS_A_LOOK, requests, [test_by(evidence)])
+    return rehearse(scenario, converts(BASE, BASE * (1 + MDE * effect)))["test"]
+
+
+def _mean_sample(quick: bool, effect: bool, **rule: Any) -> Sample:
+    requests = _designed(quick, effect, **rule).columns["requests_to_decision"]
+    return mean(requests / (2 * _fixed_sample(0.9) * SPARE))
+
+
+def _fixed_sample(power: float) -> float:
+    return sample_size("proportions", baseline=BASE, effect=BASE * MDE, power=power)
+
+
+SPRT_LOOKS = 100
+"""Looks at equal distances, by the end of the sample of the fixed test."""
+
+
+def _sprt_fixed() -> float:
+    """Requests, of both arms, of the fixed one-sided test of the same errors."""
+    return 2 * sample_size("proportions", baseline=BASE, effect=BASE * MDE, alpha=0.05, power=0.95, sides=1)
+
+
+@cache
+def _sprt_theory(multiple: float) -> tuple[float, float]:
+    """P(declare), and the mean sample over the fixed one, of a test that is looked at so often; nothing is approximated."""
+    from scipy.special import ndtri
+
+    bounds = sprt.boundaries(0.05, 0.05)
+    looks = 8 * SPRT_LOOKS
+    information = np.arange(1, looks + 1) / SPRT_LOOKS
+    # In units in which the fixed sample has information 1: the effect, and the log ratio as effect (score − effect t / 2).
+    effect = -2 * float(ndtri(0.05))
+    upper, lower = (
+        (bound / effect + effect * information / 2) / np.sqrt(information) for bound in (bounds.upper, bounds.lower)
+    )
+    found: Exits = exits(information / information[-1], lower, upper, multiple * effect * math.sqrt(information[-1]))
+    ends = found.upper + found.lower
+    return float(found.upper.sum()), float(ends @ information / ends.sum())
+
+
+@cache
+def _sprt_trials(multiple: float, quick: bool) -> Trials:
+    evidence = {"kind": "sprt", "alpha": 0.05, "power": 0.95, "mde": MDE, "sides": 1}
+    scenario = scenario_of(
+        f"sprt-{round(100 * multiple)}", 2, some(10_000, quick), 8 * SPRT_LOOKS, _sprt_fixed() / SPRT_LOOKS,
+        [test_by(evidence)],
+    )  # fmt: skip
+    return rehearse(scenario, converts(BASE, BASE * (1 + MDE * multiple)))["test"]
+
+
+MIXTURE_LOOKS, MIXTURE_REQUESTS = 100, 1e6
+
+
+def _mixing() -> float:
+    """Narrowest half way."""
+    return best_mixing_sd(math.sqrt(4 * BASE * (1 - BASE) / (MIXTURE_LOOKS / 2 * MIXTURE_REQUESTS)))
+
+
+@cache
+def _mixture_theory() -> float:
+    requests = np.arange(1, MIXTURE_LOOKS + 1) * MIXTURE_REQUESTS
+    variance, mixing = 4 * BASE * (1 - BASE) / requests, _mixing() ** 2
+    # Where √(V/(V+τ²)) exp(τ² z² / (2 (V+τ²))) reaches 1 / α.
+    z = np.sqrt((variance + mixing) / mixing * (np.log((variance + mixing) / variance) - 2 * math.log(0.05)))
+    found = exits(requests / requests[-1], -z, z)
+    return float((found.upper + found.lower).sum())
+
+
+@cache
+def _mixture_trials(quick: bool) -> Trials:
+    evidence = {"kind": "mixture_sprt", "alpha": 0.05, "mixing_sd": _mixing()}
+    scenario = scenario_of(
+        "mixture",
+        2,
+        some(10_000, quick),
+        MIXTURE_LOOKS,
+        MIXTURE_REQUESTS,
+        [test_by(evidence)],
+    )
+    return rehearse(scenario, converts(BASE, BASE))["test"]
+
+
+POSTERIOR_LOOKS = 200
+
+
+@cache
+def _posterior_theory() -> float:
+    """The posterior's 95% is the normal's 1.645, seen from both sides."""
+    z = np.full(POSTERIOR_LOOKS, 1.6448536269514722)
+    return float(exits(np.arange(1, POSTERIOR_LOOKS + 1) / POSTERIOR_LOOKS, -z, z).upper.sum())
+
+
+@cache
+def _posterior_trials(quick: bool) -> Trials:
+    evidence = {"kind": "posterior", "threshold": "95%", "min_outcomes": 1}
+    scenario = scenario_of("posterior", 2, some(10_000, quick), POSTERIOR_LOOKS, 2000, [test_by(evidence)])
+    return rehearse(scenario, converts(BASE, BASE))["test"]

@@ -1,0 +1,108 @@
+"""A sweep compared: the same numbers as each point alone, thresholds at every point, and what the verdict claims."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.compare.comparison import compare
+from sim.compare.sweep import compare_sweep, runs_of
+from sim.errors import InputError
+from tests.compare.sweeps import EFFECT, KINDS, at_effect, write_sweep
+from tests.compare.synthetic import write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sweep(tmp_path_factory.mktemp("sweep"), thresholds={"wrong_ship": "< 5%", "ab.correct": "> 50%"})
+
+
+def test_each_point_has_the_numbers_that_it_has_alone(folder: Path, tmp_path: Path) -> None:
+    sweep = compare_sweep(folder)
+    assert [point.label for point in sweep.points] == ["0%", "2%", "4%"]
+    for at, effect in enumerate((0.0, 0.02, 0.04)):
+        alone = compare(write(tmp_path / str(at), at_effect(effect, 200, at), KINDS, baseline="ab"))
+        found = sweep.points[at].comparison
+        assert [policy.measures for policy in found.policies] == [policy.measures for policy in alone.policies]
+        assert [policy.differences for policy in found.policies] == [policy.differences for policy in alone.policies]
+        assert found.best == alone.best
+
+
+def test_summary_json_has_every_point(folder: Path) -> None:
+    sweep = compare_sweep(folder)
+    summary = json.loads(sweep.write(folder).read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert summary["paths"] == [EFFECT]
+    assert [point["values"] for point in summary["points"]] == [["0%"], ["2%"], ["4%"]]
+    ships = [point["policies"][1]["measures"]["ship"]["estimate"] for point in summary["points"]]
+    assert ships == sorted(ships)
+    assert "thresholds" in summary
+    rows = sweep.to_pandas()
+    assert rows["point"].unique().tolist() == [0, 1, 2]
+    assert rows.loc[(rows["policy"] == "ab") & (rows["measure"] == "ship"), "estimate"].tolist() == ships
+
+
+def test_thresholds_apply_to_every_point_and_name_it(folder: Path) -> None:
+    sweep = compare_sweep(folder)
+    assert sweep.breached
+    found = {row.name: row.breached for row in sweep.thresholds}
+    # No challenger is wrong to ship where it is better: judged at 0% only.
+    assert {name for name in found if "wrong_ship" in name} == {"ab.wrong_ship at 0%", "canary.wrong_ship at 0%"}
+    assert found["canary.wrong_ship at 0%"]
+    assert {name for name in found if name.startswith("ab.correct")} == {f"ab.correct at {each}" for each in ("0%", "2%", "4%")}
+    assert str(sweep.thresholds[0]).startswith("ab.wrong_ship at 0% < 5%: ")
+
+
+def test_a_threshold_without_data_anywhere_is_kept(tmp_path: Path) -> None:
+    sweep = compare_sweep(write_sweep(tmp_path, (0.01, 0.02), thresholds={"ab.wrong_ship": "< 5%"}))
+    assert [(row.estimate.n, row.breached) for row in sweep.thresholds] == [(0, False), (0, False)]
+
+
+def test_the_verdict_tells_how_often_each_ships_and_errs(folder: Path) -> None:
+    said = compare_sweep(folder).verdict
+    assert said.startswith(f"Over 3 values of {EFFECT}, the share of trials that ship a challenger: ab ")
+    assert "hold" not in said
+    assert " at 4%, wrongly at most " in said
+    assert "The lowest regret: " in said
+
+
+def test_a_grid_has_a_point_for_every_pair(tmp_path: Path) -> None:
+    sweep = compare_sweep(write_sweep(tmp_path, (0.0, 0.04), second=("1", "2")))
+    assert [point.label for point in sweep.points] == ["0% × 1", "0% × 2", "4% × 1", "4% × 2"]
+    assert sweep.verdict.startswith("Over 4 points, ")
+
+
+def test_another_baseline_is_paired_with_at_every_point(folder: Path) -> None:
+    sweep = compare_sweep(folder, "hold")
+    assert {point.comparison.baseline for point in sweep.points} == {"hold"}
+    with pytest.raises(InputError, match="did you mean canary"):
+        compare_sweep(folder, "cannary")
+
+
+def test_an_interrupted_sweep_compares_what_there_is(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, status="interrupted")
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials[(trials["point"] == 0) | ((trials["point"] == 1) & (trials["policy"] == "hold"))].to_parquet(
+        folder / "trials.parquet"
+    )
+    sweep = compare_sweep(folder)
+    assert [len(point.comparison.policies) for point in sweep.points] == [3, 1, 0]
+    assert sweep.verdict.startswith("Interrupted: ")
+    sweep.write(folder)
+
+
+def test_points_that_the_run_does_not_have_are_refused(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path)
+    pd.read_parquet(folder / "trials.parquet").assign(point=7).to_parquet(folder / "trials.parquet")
+    with pytest.raises(InputError, match="point must be one of 0 to 2, got 7"):
+        compare_sweep(folder)
+    pd.read_parquet(folder / "trials.parquet").drop(columns="point").to_parquet(folder / "trials.parquet")
+    with pytest.raises(InputError, match="lacks the columns point"):
+        compare_sweep(folder)
+
+
+def test_what_a_point_has_of_its_own_comes_before_what_is_shared() -> None:
+    run = {"engine": "aggregate", "seed": 1, "sweep": {"points": [{"run": {"seed": 2}}]}}
+    assert runs_of(run) == [{"engine": "aggregate", "seed": 2}]

@@ -1,0 +1,95 @@
+"""What the aggregate engine refuses, by the key that asks for it, and what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.engine.aggregate import AggregateEngine, refusals
+from sim.engine.choose import choose
+from sim.errors import InputError
+from sim.policy.base import Routing
+from tests.engine.side_by_side import metrics, three_families
+from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
+
+DRIFT = {"kind": "drift", "arm": "a", "metric": "revenue", "at": "10s", "duration": "30s", "to": "-40%"}
+BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [
+        ({"capacity": {"champion": {"replicas": 4, "concurrency": 8}}}, "capacity"),
+        ({"retries": {"attempts": 2, "on": ["error"], "backoff": "100ms"}}, "retries"),
+        ({"users": {"count": 100}}, "users.assignment"),
+        ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity"),
+        ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
+        ({"metrics": metrics(score={"gamma": {"mean": "10s", "sd": "5s"}})}, "metrics.score.delay"),
+        ({"metrics": metrics(revenue={"exponential": "10s"}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
+        ({"metrics": metrics(conversion={"constant": "10s"}), "traffic": BURSTS}, "metrics.conversion.delay"),
+        (
+            {"timeline": [{"kind": "slowdown", "arm": "b", "at": "10s", "duration": "10s", "factor": 2}]},
+            "calls of b outlast a tick",
+        ),
+    ],
+)
+def test_what_depends_on_more_than_counts_is_refused_by_its_key(said: dict[str, Any], key: str) -> None:
+    world = three_families(**said)
+    (reason,) = refusals(world)
+    assert reason.startswith(key)
+    with pytest.raises(InputError, match=key):
+        choose("aggregate", world)
+    assert choose("auto", world).name == "compiled"
+    assert reason in choose("auto", world).reason
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"users": {"count": 100, "assignment": "request"}},
+        {"metrics": metrics(revenue={"constant": "15s"}), "timeline": [DRIFT]},
+        {"metrics": metrics(score={"exponential": "15s"}), "timeline": [DRIFT]},
+        {"traffic": BURSTS, "telemetry": {"lag": "20s", "loss": "5%"}, "router": {"misrouted": {"a": "1%"}}},
+        {"timeline": [{"kind": "slowdown", "arm": "b", "at": "10s", "duration": "10s", "factor": 1.5}]},
+    ],
+)
+def test_what_happens_to_requests_on_their_own_is_carried(said: dict[str, Any]) -> None:
+    assert choose("auto", three_families(**said)).name == "aggregate"
+
+
+@pytest.mark.parametrize(("names", "refused"), [(("worth",), False), (("right", "worth"), True)])
+def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts(names: tuple[str, ...], refused: bool) -> None:
+    right = np.array([[1, 0], [0, 1], [1, 1]])
+    said = {
+        "right": {"name": "right", "reward": "correct"},
+        "worth": {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0, "delay": {"constant": "1h"}},
+    }
+    chosen = [{**said[name], "role": "primary" if name == names[0] else "secondary"} for name in names]
+    scenario = make_scenario(metrics=chosen, data={"sklearn": "digits"})
+    rewards = {"right": right, "worth": right * 5}
+    world = make_replayed_world(scenario, {name: rewards[name] for name in names}, right == right[:, :1])
+    assert bool(list(refusals(world))) == refused
+
+
+def test_a_trace_is_uneven_only_where_it_bends_within_a_tick(tmp_path: Any) -> None:
+    (tmp_path / "trace.csv").write_text("requests\n" + "\n".join(str(10 + count % 7) for count in range(30)))
+    for interval, refused in (("10s", False), ("2s", True)):
+        trace = {"file": str(tmp_path / "trace.csv"), "count": "requests", "interval": interval}
+        said = {"traffic": {"trace": trace}, "metrics": metrics(conversion={"exponential": "10s"})}
+        found = list(refusals(three_families(**said)))
+        assert bool(found) == refused
+        assert all("traffic.trace" in reason for reason in found)
+
+
+def test_feedback_comes_when_the_delay_says() -> None:
+    said = [{"name": "conversion", "role": "primary", "delay": {"constant": "20s"}}]
+    instant = behaves(outcomes={"conversion": {"bernoulli": 1.0}}, latency={"constant": "1ns"}, error_rate=0.0)
+    world = make_world(make_scenario(metrics=said, tick="10s", horizon="1m", traffic={"rate": "20/s"}), [instant] * 2)
+    engine = AggregateEngine(world.realise(np.arange(3)), ("requests", "conversion.count", "conversion.sum"), False)
+    rows, half, none, cohort = np.arange(3), np.full((3, 2), 0.5), np.zeros((3, 2)), np.zeros(3, np.int64)
+    counts = np.stack([engine.step(Routing(rows, half, none, cohort)).counts for _ in range(6)])
+    assert not counts[:2, ..., 1].any()
+    assert np.array_equal(counts[2:, ..., 1], counts[:4, ..., 0])
+    assert np.array_equal(counts[..., 1], counts[..., 2])

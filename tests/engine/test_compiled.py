@@ -1,0 +1,141 @@
+"""The compiled engine as a program: what it keeps in memory, how its arrays grow, and that it is compiled once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sim.engine.compiled import CompiledEngine
+from sim.engine.simpy_engine import SimpyEngine
+from sim.policy.base import Routing
+from sim.world.capacity import Pool, Retry
+from sim.world.change import Change
+from sim.world.world import World
+from tests.worlds import behaves, make_scenario, make_world
+
+ROOT = Path(__file__).parents[2]
+NEEDS = ("requests", "responses", "errors", "latency.above.100ms", "conversion.count", "conversion.sum")
+
+
+def world(requests: float, ticks: int = 4, **changes: Any) -> World:
+    """Two arms and so many requests a tick of ten seconds, at any traffic as busy."""
+    scenario = make_scenario(tick="10s", horizon=f"{10 * ticks}s", traffic={"rate": f"{requests / 10}/s"})
+    made = make_world(scenario, [behaves(latency={"exponential": "100ms"}, error_rate="5%")] * 2)
+    return replace(made, **changes)
+
+
+def stepped(of: World, rows: int = 1, record: bool = False, make: Any = CompiledEngine) -> Any:
+    """An engine after all ticks, half of the traffic to each arm."""
+    engine = make(of.realise(np.arange(rows)), NEEDS, False, record=record)
+    live, mirror = np.full((rows, 2), 0.5), np.zeros((rows, 2))
+    for _ in range(of.ticks):
+        engine.step(Routing(np.arange(rows), live, mirror, np.zeros(rows, np.int64)))
+    return engine
+
+
+def settled(engine: Any) -> Any:
+    rows = engine.truth.rows
+    engine.settle(np.zeros(rows, np.int64), np.full(rows, -1))
+    return engine
+
+
+def sizes(engine: CompiledEngine) -> dict[str, int]:
+    """Bytes of each of the engine's arrays."""
+    return {field.name: getattr(engine._arrays, field.name).nbytes for field in fields(engine._arrays)}
+
+
+def busy(requests: float) -> dict[str, Any]:
+    """As many servers as keep up, a queue, a timeout and retries after errors."""
+    servers = max(1, round(requests / 10 * 0.1 * 1.2))
+    pool = Pool("main", (0, 1), 1, servers, 50, 2_000_000_000)
+    return {"pools": (pool,), "retry": Retry(3, True, False, False, 0.2, 2.0, 10.0, 0.5)}
+
+
+def test_what_it_keeps_between_ticks_does_not_grow_with_the_number_of_requests() -> None:
+    few, many = (sizes(stepped(world(requests, ticks=2))) for requests in (10_000, 1_000_000))
+    room = ("gaps", "offsets", "chosen", "work")
+    for name in few:
+        if name not in room:
+            assert many[name] == few[name], name
+    # Room for the arrivals of one tick of one replication, whatever the block.
+    assert sum(many.get(name, 0) for name in room) < 50 * 1_000_000 * 1.3
+
+
+def test_a_tick_takes_no_more_memory_than_its_arrivals() -> None:
+    def peak(rows: int, ticks: int) -> int:
+        of = world(100_000, ticks=ticks).realise(np.arange(rows))
+        engine = CompiledEngine(of, NEEDS, False)
+        live, mirror = np.full((rows, 2), 0.5), np.zeros((rows, 2))
+        tracemalloc.start()
+        try:
+            for _ in range(ticks):
+                engine.step(Routing(np.arange(rows), live, mirror, np.zeros(rows, np.int64)))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    stepped(world(100, ticks=1))  # Compiled code is loaded here, and not counted.
+    one = peak(1, 1)
+    assert one < 50 * 100_000 * 1.3
+    assert peak(8, 4) < 1.5 * one
+
+
+@pytest.mark.parametrize("requests", [1_000, 30_000])
+def test_where_requests_compete_it_keeps_what_is_under_way_and_nothing_of_what_is_over(requests: int) -> None:
+    engine = stepped(world(requests, ticks=6, **busy(requests)))
+    pool = engine._arrays
+    assert pool.leave.shape[2] < 100
+    # Retries due at once: 5% of the calls of half a second, or the 64 that there is room for in any case.
+    assert pool.heap.shape[1] <= max(64, 4 * 0.05 * requests / 10 * 0.6)
+    settled(engine)
+    assert engine.ledger.calls.sum() == engine.ledger.served.sum() + engine.ledger.retries.sum()
+
+
+def outage(ticks: int, out: int) -> Change:
+    plain = np.ones((ticks, 2))
+    down = np.zeros((ticks, 1), np.int64)
+    down[1:3] = out
+    return Change(np.zeros((ticks, 2)), plain, {}, down, {})
+
+
+def test_queue_heap_and_record_grow_as_far_as_they_must() -> None:
+    pool = Pool("main", (0, 1), 1, 40, None, None)
+    of = world(3_000, ticks=5, pools=(pool,), change=outage(5, 1), retry=Retry(2, True, False, False, 30.0, 1.0, 30.0, 0.0))
+    engine, other = (settled(stepped(of, rows=2, record=True, make=make)) for make in (CompiledEngine, SimpyEngine))
+    # Everybody who comes in two ticks waits, and everybody who fails waits for half a minute.
+    assert engine._arrays.leave.shape[2] > 6_000
+    assert engine._arrays.heap.shape[1] > 256
+    assert len(engine._arrays.record) >= len(engine.calls) > 30_000
+    assert np.array_equal(np.sort(engine.calls), np.sort(other.calls))
+
+
+def test_a_pool_that_never_comes_back_answers_nobody() -> None:
+    pool = Pool("main", (0, 1), 1, 40, None, None)
+    change = replace(outage(3, 1), out=np.ones((3, 1), np.int64))
+    engine = settled(stepped(world(1_000, ticks=3, pools=(pool,), change=change), record=True))
+    assert engine.ledger.errors == engine.ledger.lost.sum() == engine.truth.arrivals.sum() == len(engine.calls)
+    assert (engine.calls["end_ns"] == -1).all()
+
+
+CODE = """
+from sim.engine import kernel
+from tests.engine.test_compiled import busy, settled, stepped, world
+settled(stepped(world(100, **busy(100))))
+print(sum(kernel.play.stats.cache_hits.values()), sum(kernel.play.stats.cache_misses.values()))
+"""
+
+
+def test_a_second_process_compiles_nothing() -> None:
+    settled(stepped(world(100, **busy(100))))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", "0"], "hits and misses of the kept code"

@@ -1,0 +1,153 @@
+"""Where nothing can be compiled, or no compiled code kept: the same results, and a word about it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from sim.engine import choose
+from sim.engine.choose import make
+from sim.policy.forms import build
+from sim.run.trial import play
+from sim.world import jit
+from tests.engine.generated import Seen, game, games, played
+from tests.engine.generated_scenarios import POLICIES, built
+from tests.worlds import make_scenario, make_world
+
+ROOT = Path(__file__).parents[2]
+Told = list[dict[str, Any]]
+
+# Run in a fresh process: `{what}` is a call of a function of this module.
+CODE = """
+import json, sys
+if {blocked}:
+    sys.modules["numba"] = None
+from tests.engine import test_fallback
+print(json.dumps(test_fallback.{what}))
+"""
+
+
+def fresh(what: str, blocked: bool = False, root: Path = ROOT, **environment: str) -> Any:
+    """What a function of this module returns in a process of its own, perhaps without Numba."""
+    code = CODE.format(blocked=blocked, what=what)
+    environment = {**os.environ, "PYTHONPATH": str(root), **environment}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def trials(asked: list[str]) -> Told:
+    """Two policies in worlds in which requests compete: which engine was taken, what was said, and the bits of the trials."""
+    told = []
+    for number, name in enumerate(asked):
+        said = {
+            "policy": POLICIES[-1 - number], "seed": 7, "traffic": {"rate": "2/s"}, "errors": "5%", "outage": True,
+            "latency": ({"exponential": "1s"}, {"gamma": {"mean": "2s", "sd": "3s"}}), "delay": {"exponential": "15s"},
+            "servers": (True, {"replicas": 2, "concurrency": 2, "queue": 10, "timeout": "5s"}), "retries": {"on": ["timeout"]},
+            "users": {"count": 30, "activity": {"pareto": 1.5}, "similarity": "50%"},
+        }  # fmt: skip
+        scenario, world = built(said)
+        choice = choose.choose(name, world)
+        policies = {policy.name: policy for policy in scenario.policies}
+        found = play(world.realise(np.arange(3)), build(policies["it"], policies, scenario.arms), make(choice.name), 10)
+        arrays = [*found.columns.values(), found.regret, found.live, found.mirror]
+        told.append({"engine": choice.name, "warning": choice.warning, "bits": bits(dict(enumerate(arrays)))})
+    return told
+
+
+def bits(arrays: Any) -> str:
+    """A digest of some arrays."""
+    return hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in arrays.values())).hexdigest()
+
+
+def plays(engine: str, file: str) -> list[str]:
+    """The bits of what an engine makes of games that are kept in a file."""
+    from sim.engine.compiled import CompiledEngine
+    from sim.engine.simpy_engine import SimpyEngine
+
+    kept = pickle.loads(Path(file).read_bytes())
+    return [bits(played(CompiledEngine if engine == "compiled" else SimpyEngine, game(said))) for said in kept]
+
+
+@pytest.fixture(scope="module")
+def here() -> Told:
+    """With Numba."""
+    return trials(["auto", "compiled"])
+
+
+def test_without_numba_simpy_plays_with_a_warning_and_the_same_bits(here: Told) -> None:
+    without = fresh("trials(['auto', 'compiled'])", blocked=True)
+    for one, other in zip(here, without, strict=True):
+        assert (one["engine"], one["warning"]) == ("compiled", None)
+        assert other["engine"] == "simpy"
+        assert "numba" in other["warning"]
+        assert "engine simpy plays instead" in other["warning"]
+        assert other["bits"] == one["bits"]
+    assert here[0]["bits"] != here[1]["bits"]
+
+
+def test_every_draw_has_the_same_bits_uncompiled(tmp_path: Path) -> None:
+    kept: list[Seen] = []
+
+    @given(games())
+    @settings(
+        max_examples=60, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def keep(said: Any) -> None:
+        kept.append(said)
+
+    keep()
+    file = tmp_path / "games"
+    file.write_bytes(pickle.dumps(kept))
+    assert fresh(f"plays('simpy', {str(file)!r})", blocked=True) == plays("compiled", str(file))
+
+
+def test_a_broken_compiler_is_a_reason_to_warn_and_not_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(function: Any) -> Any:
+        raise OSError("no LLVM here")
+
+    monkeypatch.setattr(jit, "compiled", broken)
+    choose.no_compiler.cache_clear()
+    try:
+        choice = choose.choose("auto", make_world(make_scenario(capacity={"challenger": {"replicas": 2}})))
+        assert choice.name == "simpy"
+        assert "OSError: no LLVM here" in str(choice.warning)
+        assert choose.choose("aggregate", make_world(make_scenario())).warning is None
+    finally:
+        choose.no_compiler.cache_clear()
+
+
+def test_a_cache_folder_that_cannot_be_written_is_no_trouble(here: Told, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    assert fresh("trials(['auto'])", NUMBA_CACHE_DIR=str(file / "cache")) == here[:1]
+
+
+def replicas() -> list[int]:
+    """What a compiled function says."""
+    from sim.engine.scaling import wanted_replicas
+
+    return [int(wanted_replicas(4, busy, 100, 0.7, 2, 10, 9, 3)) for busy in (95, 20)]
+
+
+def test_an_installation_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
+    for name in ("sim", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    # Even a superuser cannot make a folder where a file is.
+    blocked = tmp_path / "sim" / "engine" / "__pycache__"
+    blocked.write_text("")
+    found = fresh("replicas()", root=tmp_path, HOME=str(blocked), XDG_CACHE_HOME=str(blocked), NUMBA_CACHE_DIR="")
+    assert found == replicas() == [6, 2]
+    assert blocked.is_file()

@@ -1,0 +1,214 @@
+"""Telemetry of single requests: the event engines agree on it bit for bit, and it is what its names say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sim.engine.columns import FED, MOMENTS
+from sim.engine.compiled import CompiledEngine
+from sim.engine.simpy_engine import SimpyEngine
+from sim.errors import InputError
+from sim.policy.base import Routing
+from sim.world.population import Population
+from sim.world.world import World
+from tests.engine.generated import METRICS, Game, Said, differences, game, games, played
+from tests.worlds import behaves, make_scenario, make_world
+
+CAPS = {"conversion": 0.5, "revenue": 25.0, "score": 5.0}
+
+
+def fed_columns(of: Game, which: list[int]) -> tuple[str, ...]:
+    """Columns of single requests that a game can give, as drawn, live and mirrored."""
+    names = [f"{metric}.{kind}" for metric in METRICS for kind in FED]
+    names += [f"{metric}.capped.{cap:g}.{moment}" for metric, cap in CAPS.items() for moment in MOMENTS[1:]]
+    if of.world.segments is not None:
+        names += [f"{metric}.segment.{name}.{moment}" for metric in METRICS for name in ("most", "few") for moment in MOMENTS]
+    prompt = [metric for metric in METRICS if metric not in of.world.delays]
+    names += [f"{one}.with.{other}" for one in prompt for other in prompt if one != other]
+    names += [f"mirror.{name}" for name in names]
+    return tuple(dict.fromkeys(names[place % len(names)] for place in which)) if which else tuple(names)
+
+
+@given(games(), st.lists(st.integers(0, 10_000), max_size=4), st.sampled_from((0.0, 0.4, 0.9)))
+@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+def test_the_event_engines_say_the_same_bit_for_bit(said: Said, which: list[int], correlation: float) -> None:
+    of = game(said)
+    world = replace(of.world, covariates=dict.fromkeys(METRICS[:2], correlation) if correlation else {})
+    of = replace(of, world=world, needs=(*of.needs, *fed_columns(of, which)))
+    assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
+
+
+def small_world(**changes: Any) -> World:
+    """Returning users of two segments, three metrics, calls that sometimes fail; half an hour of ten-second ticks."""
+    said: dict[str, Any] = {
+        "tick": "10s", "horizon": "5m", "traffic": {"rate": "4/s"}, "users": {"count": 40, "similarity": "30%"},
+        "metrics": [{"name": "conversion", "role": "primary"}, {"name": "revenue"}, {"name": "clicks"}],
+        "segments": [
+            {"name": "mobile", "share": "60%", "relative": {"conversion": "-20%"}}, {"name": "desk.top", "share": "40%"},
+        ],
+    }  # fmt: skip
+    outcomes = {
+        "conversion": {"bernoulli": 0.3}, "revenue": {"lognormal": {"mean": 30.0, "sd": 20.0}},
+        "clicks": {"zero_inflated": {"rate": 0.6, "amount": {"gamma": {"mean": 4.0, "sd": 2.0}}}},
+    }  # fmt: skip
+    scenario = make_scenario(**said | changes)
+    return make_world(scenario, [behaves(outcomes=outcomes, error_rate="5%", latency={"exponential": "3s"})] * 2)
+
+
+def told(world: World, needs: tuple[str, ...], live: tuple[float, ...] = (0.5, 0.5)) -> tuple[dict[str, list[int]], Any]:
+    """{column: totals by arm} of all ticks of one replication, and its engine."""
+    engine = CompiledEngine(world.realise(np.arange(1)), needs, False, record=True)
+    total = 0
+    for tick in range(world.ticks):
+        # The weights move, so that users meet both arms.
+        shares = np.array([live if tick % 2 else live[::-1]])
+        total = total + engine.step(Routing(np.arange(1), shares, np.zeros((1, 2)), np.zeros(1, np.int64))).counts[0]
+    return {name: total[:, place].tolist() for place, name in enumerate(needs)}, engine
+
+
+def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]:
+    """The feedback of a metric that is known by the horizon: value, arm, user, segment and request of each."""
+    potential, world = engine._potential, engine.truth.world
+    calls = engine.calls[engine.calls["outcome"] == 0]
+    rows = []
+    drawn = [potential.draw(0, tick) for tick in range(world.ticks)]
+    for call in calls:
+        tick = int(np.searchsorted(potential.first[0], call["request"], side="right")) - 1
+        place = int(call["request"]) - drawn[tick].first
+        known = (call["end_ns"] + drawn[tick].delay_ns[metric][place]) // potential.tick_ns
+        if known < world.ticks:
+            value = drawn[tick].values[metric][place, call["arm"]]
+            rows.append((value, call["arm"], call["user"], drawn[tick].segment[place], call["request"]))
+    columns = np.array(rows, np.int64).reshape(-1, 5).T
+    return dict(zip(("value", "arm", "user", "segment", "request"), columns, strict=True))
+
+
+@pytest.mark.parametrize("live", [(0.5, 0.5), (0.9, 0.1)])
+@pytest.mark.parametrize("delay", [None, {"exponential": "40s"}])
+@pytest.mark.parametrize("users", [{"count": 40, "similarity": "30%"}, {"count": 40, "assignment": "request"}, None])
+def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, live: tuple[float, ...]) -> None:
+    metrics = [
+        {"name": "conversion", "role": "primary"},
+        {"name": "revenue", **({"delay": delay} if delay else {})},
+        {"name": "clicks"},
+    ]
+    world = small_world(users=users, metrics=metrics)
+    segments = [f"revenue.segment.{name}.{moment}" for name in ("mobile", "desk.top") for moment in MOMENTS]
+    plain = [f"revenue.user.{kind.removeprefix('user.')}" for kind in FED if kind.startswith("user.")]
+    needs = (*plain, *segments, "revenue.capped.25.sum", "revenue.capped.25.square", "clicks.with.conversion", "revenue.count")
+    found, engine = told(world, needs, live)
+    of = known_outcomes(engine, "revenue")
+    grid = next(each.grid for each in world.outcomes if each.spec.name == "revenue")
+    who, index = np.unique(of["user"], return_inverse=True)
+    n, s = np.zeros((2, 2, who.size), np.int64)
+    np.add.at(n, (of["arm"], index), 1)
+    np.add.at(s, (of["arm"], index), of["value"])
+    for arm in range(2):
+        expected = {
+            "user.count": (n[arm] > 0).sum(), "user.square": s[arm] @ s[arm], "user.cross": n[arm] @ s[arm],
+            "user.sizes": n[arm] @ n[arm], "user.joint.square": s[0] @ s[arm], "user.joint.cross": n[0] @ s[arm],
+            "user.joint.counter": s[0] @ n[arm], "user.joint.sizes": n[0] @ n[arm], "count": n[arm].sum(),
+        }  # fmt: skip
+        mine = of["value"][of["arm"] == arm]
+        capped = np.minimum(mine, round(25 / grid))
+        expected |= {"capped.25.sum": capped.sum(), "capped.25.square": (capped**2).sum()}
+        for place, name in enumerate(("mobile", "desk.top")):
+            values = of["value"][(of["arm"] == arm) & (of["segment"] == place)]
+            moments = {"count": values.size, "sum": values.sum(), "square": (values**2).sum()}
+            expected |= {f"segment.{name}.{moment}": value for moment, value in moments.items()}
+        assert {name: found[f"revenue.{name}"][arm] for name in expected} == {
+            name: int(value) for name, value in expected.items()
+        }
+        assert expected["count"] > 100
+        clicks, conversion = (known_outcomes(engine, name) for name in ("clicks", "conversion"))
+        here = clicks["arm"] == arm
+        assert found["clicks.with.conversion"][arm] == int(clicks["value"][here] @ conversion["value"][here]) > 0
+    # Users who keep their arm meet both only as the weights move.
+    meet = users is not None and ("assignment" in users or live[0] != live[1])
+    assert meet == (found["revenue.user.joint.sizes"][1] > 0)
+
+
+@pytest.mark.parametrize("family", ["conversion", "revenue", "clicks"])
+@pytest.mark.parametrize("users", [{"count": 4000, "similarity": "50%"}, None])
+def test_a_covariate_is_what_the_champion_would_earn_and_correlated_as_it_says(users: Any, family: str) -> None:
+    """Within 4 standard errors of a correlation of so many requests; those of a user are worth one where all are the same."""
+    metrics = [
+        {"name": name, **({"role": "primary"} if name == "conversion" else {}), "covariate": {"correlation": "60%"}}
+        for name in ("conversion", "revenue", "clicks")
+    ]
+    needs = tuple(f"{family}.{kind}" for kind in (*MOMENTS, *FED[:3]))
+    world = small_world(users=users, segments=[], metrics=metrics, traffic={"rate": "100/s"})
+    found, _ = told(world, needs)
+    mean, sd, grid = next((each.mean[0], each.sd[0], each.grid) for each in world.outcomes if each.spec.name == family)
+    for arm in range(2):
+        n, y, yy, x, xx, xy = (float(found[name][arm]) for name in needs)
+        independent = n if users is None else 4000
+        correlation = (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
+        # Heavy tails: a correlation varies with the fourth moments.
+        assert abs(correlation - 0.6) < 4 * 1.5 / np.sqrt(independent)
+        assert abs(x / n * grid - mean) < 4 * sd / np.sqrt(independent)
+
+
+def test_a_new_cohort_counts_from_nothing() -> None:
+    world = small_world(metrics=[{"name": "conversion", "role": "primary", "delay": {"constant": "25s"}}])
+    needs = ("conversion.count", "conversion.user.count", "conversion.user.sizes", "conversion.covariate.sum")
+    seen = []
+    for entered in (0, 12):
+        engine = CompiledEngine(world.realise(np.arange(1)), needs, False)
+        total: Any = 0
+        for tick in range(world.ticks):
+            cohort = np.array([int(tick >= entered)])
+            counts = engine.step(Routing(np.arange(1), np.full((1, 2), 0.5), np.zeros((1, 2)), cohort)).counts[0]
+            total = counts if tick == entered else total + counts
+        seen.append(total)
+    whole, late = seen
+    assert (late[:, 0] < 0.7 * whole[:, 0]).all()
+    assert (late[:, 1] <= 40).all()
+    # Feedback to the cohort before is not in it: what each user adds up to is what is counted.
+    assert (late[:, 2] >= late[:, 0] ** 2 / 40).all()
+    assert (late[:, 2] < whole[:, 2] * 0.6).all()
+
+
+def test_a_log_that_is_full_is_taken_in_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = small_world()
+    needs = tuple(f"revenue.{kind}" for kind in FED)
+    whole, _ = told(world, needs)
+    from sim.engine.arrays import Arrays
+
+    monkeypatch.setattr(Arrays, "_log", _small)
+    assert told(world, needs)[0] == whole
+
+
+def _small(arrays: Any, room: int) -> None:
+    """Room for a few requests only."""
+    arrays.log = np.zeros((8, arrays.log.shape[1]), np.int64)
+    arrays.run["log_room"] = 8
+
+
+@pytest.mark.parametrize(
+    ("need", "why"),
+    [
+        ("agreement.user.count", "agreement is not users' feedback"),
+        ("revenue.segment.tablet.sum", "there is no segment 'tablet'"),
+        ("revenue.with.clicks", "revenue and clicks are not known together"),
+    ],
+)
+def test_what_cannot_be_told_is_refused_by_name(need: str, why: str) -> None:
+    metrics = [{"name": "conversion", "role": "primary"}, {"name": "revenue"}, {"name": "clicks", "delay": {"constant": "1m"}}]
+    truth = small_world(metrics=metrics).realise(np.arange(1))
+    for engine in (CompiledEngine, SimpyEngine):
+        with pytest.raises(InputError, match=f"telemetry has no column '{need}': {why}"):
+            engine(truth, (need,), False)
+
+
+def test_one_user_may_be_as_active_as_all() -> None:
+    world = replace(small_world(), population=Population(np.ones(1), True, 0.0))
+    found, _ = told(world, ("conversion.user.count", "conversion.user.sizes", "conversion.count"), (1.0, 0.0))
+    assert max(found["conversion.user.count"]) == 1
+    assert found["conversion.user.sizes"] == [count**2 for count in found["conversion.count"]]

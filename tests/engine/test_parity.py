@@ -1,0 +1,64 @@
+"""The event engines are one definition: the same telemetry, calls, ledger and trials, bit for bit, in worlds full of ties."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+
+from sim.engine.choose import make
+from sim.engine.compiled import CompiledEngine
+from sim.engine.simpy_engine import SimpyEngine
+from sim.policy.forms import build
+from sim.run.trial import play
+from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games
+from tests.engine.generated_scenarios import SCENARIOS, built
+from tests.engine.heap_engine import HeapEngine
+
+# The same examples everywhere: a world that is found to differ is kept by name.
+same = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+
+
+@given(games())
+@settings(same, max_examples=300)
+def test_the_compiled_engine_is_the_simpy_engine_bit_for_bit(said: Said) -> None:
+    of = game(said)
+    assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
+
+
+# Of two orders of replicas that are not ready yet, the later one is cancelled first; and calls that drain are still at work.
+CANCELLED = scaled(5, 1, [12, 12, 0, 12, 12, 0, 12, 12, 0], cold_start=10, timeout=2)
+DRAINING = scaled(1, 3, [0, 0, 0, 0, 8, 0, 0, 0, 0], cold_start=0, out={2: 2, 6: 2})
+
+
+@given(swinging_games())
+@example(CANCELLED)
+@example(DRAINING)
+@settings(same, max_examples=120)
+def test_replicas_that_come_and_go_do_so_at_the_same_moments(said: Said) -> None:
+    of = game(said)
+    assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
+
+
+@given(games() | swinging_games())
+@settings(same, max_examples=100)
+def test_a_third_engine_with_a_heap_of_events_says_the_same(said: Said) -> None:
+    of = game(said)
+    expected = played(HeapEngine, of)
+    assert not differences(played(CompiledEngine, of), expected)
+    assert not differences(played(SimpyEngine, of), expected)
+
+
+def trial(engine: str, said: Said) -> Seen:
+    """What a run writes down of four replications of a policy."""
+    scenario, world = built(said)
+    policies = {policy.name: policy for policy in scenario.policies}
+    policy = build(policies["it"], policies, scenario.arms)
+    found = play(world.realise(np.arange(4)), policy, make(engine), 10)
+    way = {name: getattr(found, name) for name in ("regret", "live", "mirror", "decided", "verdict")}
+    return {**{f"column {name}": np.asarray(column) for name, column in found.columns.items()}, **way}
+
+
+@given(SCENARIOS)
+@settings(same, max_examples=60)
+def test_whole_trials_are_the_same_under_every_kind_of_policy(said: Said) -> None:
+    assert not differences(trial("compiled", said), trial("simpy", said))

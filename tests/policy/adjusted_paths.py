@@ -1,0 +1,112 @@
+"""Synthetic paths of metrics with what an adjustment reads, to hold adjusted tests against theory without an engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.policy.base import Ints
+from tests.policy.paths import MEAN, SD, gaussian_ticks
+from tests.policy.scripted import SEGMENTS
+
+Floats = NDArray[np.float64]
+Ticks = list[dict[str, Ints]]
+
+CORRELATION = 0.6
+PER_USER, ALIKE = 5, 0.5
+"""Requests a user sends, and the correlation between them."""
+APART = 1.0
+"""How many standard deviations the segments are apart."""
+
+
+def _whole(**columns: Floats) -> dict[str, Ints]:
+    return {name.replace("__", "."): np.rint(values).astype(np.int64) for name, values in columns.items()}
+
+
+def pairs(
+    rng: np.random.Generator, count: int, mean: Floats, correlation: float, rows: int
+) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+    """(rows, K) sums of y, x, y^2, x^2 and xy over `count` normal pairs: their sums, and Wishart scatter (Bartlett 1933)."""
+    shape = (rows, mean.size)
+    first, second = rng.normal(size=(2, *shape)) * np.sqrt(count)
+    rest = np.sqrt(1 - correlation**2)
+    x = count * MEAN + SD * first
+    y = count * mean + SD * (correlation * first + rest * second)
+    a, b = np.sqrt(rng.chisquare(count - 1, shape)), np.sqrt(rng.chisquare(count - 2, shape))
+    c = rng.normal(size=shape)
+    scatter_y, cross = (correlation * a + rest * c) ** 2 + (rest * b) ** 2, a * (correlation * a + rest * c)
+    return y, x, y**2 / count + SD**2 * scatter_y, x**2 / count + SD**2 * a**2, x * y / count + SD**2 * cross
+
+
+def covariate_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 21) -> Ticks:
+    """Outcomes with a covariate."""
+    rng, mean = np.random.default_rng(seed), MEAN + SD * np.array([0.0, *effects])
+    ticks = []
+    for count in outcomes:
+        y, x, yy, xx, xy = pairs(rng, count, mean, CORRELATION, rows)
+        ticks.append(_whole(
+            revenue__count=np.full(y.shape, count), revenue__sum=y, revenue__square=yy, revenue__covariate__sum=x,
+            revenue__covariate__square=xx, revenue__covariate__cross=xy,
+        ))  # fmt: skip
+    return ticks
+
+
+def ratio_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 22) -> Ticks:
+    """Revenue and cost of the same requests, which do not depend on each other."""
+    rng, mean = np.random.default_rng(seed), MEAN + SD * np.array([0.0, *effects])
+    ticks = []
+    for count in outcomes:
+        y, x, yy, xx, xy = pairs(rng, count, mean, 0.0, rows)
+        known = np.full(y.shape, count)
+        ticks.append(_whole(
+            revenue__count=known, revenue__sum=y, revenue__square=yy, cost__count=known, cost__sum=x, cost__square=xx,
+            revenue__with__cost=xy,
+        ))  # fmt: skip
+    return ticks
+
+
+def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 23) -> Ticks:
+    """Users who send `PER_USER` requests each, alike by `ALIKE`, and stay in their arm."""
+    rng, mean = np.random.default_rng(seed), MEAN + SD * np.array([0.0, *effects])
+    shape = (rows, mean.size)
+    deviation = SD * np.sqrt(PER_USER * (1 + (PER_USER - 1) * ALIKE))
+    ticks = []
+    for count in outcomes:
+        users = count // PER_USER
+        total = rng.normal(users * PER_USER * mean, deviation * np.sqrt(users), shape)
+        square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
+        nobody = np.zeros(shape)
+        ticks.append(_whole(
+            revenue__count=nobody + users * PER_USER, revenue__sum=total, revenue__user__count=nobody + users,
+            revenue__user__square=square, revenue__user__cross=PER_USER * total,
+            revenue__user__sizes=nobody + users * PER_USER**2, revenue__user__joint__square=nobody,
+            revenue__user__joint__cross=nobody, revenue__user__joint__counter=nobody, revenue__user__joint__sizes=nobody,
+        ))  # fmt: skip
+    return ticks
+
+
+def segment_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 24) -> Ticks:
+    """Segments `APART` standard deviations apart, whose shares vary by chance."""
+    rng, shift = np.random.default_rng(seed), SD * np.array([0.0, *effects])
+    shape = (rows, shift.size)
+    share = SEGMENTS["mobile"]
+    level = {"mobile": MEAN - (1 - share) * APART * SD, "desktop": MEAN + share * APART * SD}
+    ticks = []
+    for count in outcomes:
+        mobile = rng.binomial(count, share, shape)
+        found = {"revenue.count": np.full(shape, count), "revenue.sum": np.zeros(shape, np.int64)}
+        for name, known in {"mobile": mobile, "desktop": count - mobile}.items():
+            total = np.rint(rng.normal(known * (level[name] + shift), SD * np.sqrt(known)))
+            around = SD**2 * np.where(known > 1, rng.chisquare(np.maximum(known - 1, 1)), 0)
+            moments = {"count": known, "sum": total, "square": np.rint(total**2 / np.maximum(known, 1) + around)}
+            found |= {f"revenue.segment.{name}.{moment}": values.astype(np.int64) for moment, values in moments.items()}
+            found["revenue.sum"] = found["revenue.sum"] + total.astype(np.int64)
+        ticks.append(found)
+    return ticks
+
+
+def capped_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], cap: str) -> Ticks:
+    """Outcomes of which none reaches the cap."""
+    ticks = gaussian_ticks(rows, outcomes, effects)
+    moments = ("sum", "square")
+    return [tick | {f"revenue.capped.{cap}.{moment}": tick[f"revenue.{moment}"] for moment in moments} for tick in ticks]

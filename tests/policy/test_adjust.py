@@ -1,0 +1,173 @@
+"""Adjusted tests keep the contract of their rule, and end as much sooner or later as their variance says."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
+from sim.policy.base import Evidence, Finding, Ints, Metric, Setting
+from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
+from tests.policy import adjusted_paths as paths
+from tests.policy.contract import EvidenceContract
+from tests.policy.paths import declared, first_findings, standard_error
+from tests.policy.scripted import make_setting
+
+TICKS = [125] * 16
+BY_KIND: dict[str, Any] = {
+    "cuped": paths.covariate_ticks, "cluster": paths.user_ticks, "ratio": paths.ratio_ticks, "stratify": paths.segment_ticks,
+}  # fmt: skip
+
+
+class AdjustedContract(EvidenceContract):
+    adjust: ClassVar[dict[str, Any]]
+
+    @pytest.fixture
+    def part(self) -> Evidence:
+        return FixedHorizon(mde="10%", adjust=self.adjust)
+
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+        return BY_KIND[self.adjust["kind"]](rows, TICKS, effects)
+
+
+class TestCuped(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "cuped"}
+
+
+class TestCluster(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "cluster"}
+
+
+class TestStratify(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "stratify"}
+
+
+class TestRatio(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "ratio", "over": "cost"}
+
+
+class TestWinsorise(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "winsorise", "limit": 1e6}
+
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+        return paths.capped_ticks(rows, TICKS, effects, "1000000")
+
+
+class TestGroupSequential(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "cuped"}
+
+    @pytest.fixture(params=["obrien_fleming", "spending"])
+    def part(self, request: pytest.FixtureRequest) -> Evidence:
+        more = {"spending": "obrien_fleming"} if request.param == "spending" else {}
+        return GroupSequential(design=request.param, mde="10%", adjust=self.adjust, **more)
+
+
+class TestMixtureSprt(AdjustedContract):
+    adjust: ClassVar[dict[str, Any]] = {"kind": "cluster"}
+    error: ClassVar[tuple[float, float]] = (0.005, 0.05)
+    power: ClassVar[tuple[float, float]] = (0.6, 1.0)
+
+    @pytest.fixture
+    def part(self) -> Evidence:
+        return MixtureSprt(mde="10%", adjust=self.adjust)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        ConfidenceSequence(mde="10%", adjust={"kind": "cuped"}), Sprt(mde="10%", adjust={"kind": "cuped"}),
+        ConfidenceSequence(mde="10%", adjust={"kind": "cluster"}), Sprt(mde="10%", adjust={"kind": "cluster"}),
+    ],
+)  # fmt: skip
+def test_rules_for_any_time_keep_their_error(part: Evidence) -> None:
+    rows = 4000
+    found, _ = first_findings(part, BY_KIND[part.adjust.kind](rows, [60] * 60, (0.0,)))
+    assert declared(found) < 0.05 + 4 * standard_error(0.05, rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "times"),
+    [("cuped", 1 - paths.CORRELATION**2), ("cluster", 1 + (paths.PER_USER - 1) * paths.ALIKE), ("stratify", 1.0)],
+)
+def test_it_ends_when_its_standard_error_is_that_of_the_planned_sample(kind: str, times: float) -> None:
+    """With 20 outcomes a tick: within a tick, and four standard errors of a variance estimated from so many outcomes."""
+    part = FixedHorizon(sample=600, adjust={"kind": kind})
+    found, at = first_findings(part, BY_KIND[kind](400, [20] * 120, (0.0,)))
+    assert (found != Finding.UNDECIDED).all()
+    assert abs(20 * at.mean() / (600 * times) - 1) < 0.04 + 4 * np.sqrt(1 / 600 / 400)
+
+
+def test_peeking_at_an_adjusted_test_is_as_wrong_as_at_any_other() -> None:
+    rows = 4000
+    part = Peeking(sample=10_000, every="10m", adjust={"kind": "cuped"})
+    found, _ = first_findings(part, paths.covariate_ticks(rows, [1000] * 5, (0.0,)))
+    # Armitage, McPherson & Rowe (1969): five looks.
+    assert abs(declared(found) - 0.142) < 4 * standard_error(0.142, rows)
+
+
+@pytest.mark.parametrize("kind", ["ratio", "cuped", "cluster"])
+def test_relative_effects_and_margins_are_those_of_what_is_compared(kind: str) -> None:
+    rows = 4000
+    adjust = {"kind": kind, **({"over": "cost"} if kind == "ratio" else {})}
+    part = FixedHorizon(hypothesis="non_inferiority", margin="10%", effect="relative", adjust=adjust)
+    # Worse by the margin: 10% of the mean is 0.2 standard deviations. With delta method at 3 to 5 standard errors of the mean.
+    found, _ = first_findings(part, BY_KIND[kind](rows, TICKS, (-0.2,)))
+    assert abs((found == Finding.PASS).mean() - 0.05) < 4 * standard_error(0.05, rows) + 0.01
+    same, _ = first_findings(part, BY_KIND[kind](rows, TICKS, (0.0,)))
+    assert (same == Finding.PASS).mean() > 0.77
+
+
+SETTING = make_setting()
+NEVER = Metric("n", 1, True, 1.0, 0.0, 0.0)
+BARE = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, False, 1.0, 5.0, 2.0), "n": NEVER})
+
+
+@pytest.mark.parametrize(
+    ("adjust", "setting", "key", "message"),
+    [
+        (Cuped(), BARE, "kind", "give the metric m a `covariate`"),
+        (Cluster(), BARE, "kind", "needs `users`"),
+        (Stratify(), BARE, "kind", "needs `segments`"),
+        (Ratio(over="m"), BARE, "over", "must be another metric than the primary one, got 'm'"),
+        (Ratio(over="clicks"), BARE, "over", "no metric 'clicks' to divide by; there are n"),
+        (Ratio(over="n"), BARE, "over", "must not have a mean of 0"),
+        (Winsorise(), BARE, "limit", "is required"),
+        (Winsorise(limit=3, at=0.99), BARE, "at", "say the same in two ways"),
+        (Winsorise(limit=0.5), BARE, "limit", "at least a step of the metric's grid (1), got a cap of 0.5"),
+        (Winsorise(limit=0.5), SETTING, "kind", "winsorise is for amounts: conversion is 0 or 1"),
+    ],
+)
+def test_what_cannot_be_adjusted_is_refused(adjust: Any, setting: Setting, key: str, message: str) -> None:
+    ((found, said),) = adjust.problems(setting)
+    assert found == key
+    assert message in said
+    for rule in (FixedHorizon(sample=10, adjust=adjust), MixtureSprt(mixing_sd=1, adjust=adjust), Sprt(mde=0.1, adjust=adjust)):
+        assert (f"adjust.{key}", said) in rule.problems(setting)
+
+
+def test_a_delayed_metric_has_no_ratio() -> None:
+    slow = {"m": Metric("m", 1, False, 1.0, 5.0, 2.0), "n": Metric("n", 1, False, 1.0, 5.0, 2.0, delayed=True)}
+    ((key, said),) = Ratio(over="n").problems(Setting(("a", "b"), 1, 10, 600.0, "m", slow))
+    assert (key, said) == ("over", "must be known together with m: the feedback of n has a delay")
+
+
+def test_an_adjusted_test_has_its_own_standard_error() -> None:
+    part = FixedHorizon(sample=10, test="welch", adjust={"kind": "cuped"})
+    assert part.problems(SETTING) == [
+        ("test", "must be left out with `adjust`, which has a standard error of its own; got welch")
+    ]
+
+
+def test_a_cap_may_be_a_quantile_of_what_is_registered() -> None:
+    amounts = Metric("m", 1, False, 1.0, 14.5, 20.0, values=(0.0, 10.0, 100.0), chances=(0.5, 0.45, 0.05))
+    setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": amounts})
+    assert Winsorise(at=0.95).cap(amounts) == 10
+    assert Winsorise(at=0.96).cap(amounts) == 100
+    assert Winsorise(at=0.95).nominal(setting) == pytest.approx((5.0, 5.0))
+    bell = Metric("m", 1, False, 1.0, 10.0, 2.0)
+    assert Winsorise(at=0.975).cap(bell) == pytest.approx(10 + 1.96 * 2, abs=1e-3)
+    # The mean of a normal cut at its mean is lower by sd / sqrt(2 pi).
+    mean, _ = Winsorise(limit=10).nominal(Setting(("a", "b"), 1, 10, 600.0, "m", {"m": bell}))
+    assert mean == pytest.approx(10 - 2 / np.sqrt(2 * np.pi), abs=1e-3)

@@ -1,0 +1,105 @@
+"""The report of a sweep: curves with their data, every point, and no text that is taken for markup."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from sim.compare.sweep import compare_sweep
+from sim.report import html, markdown
+from sim.report.source import read
+from sim.report.sweep_figures import curves
+from sim.report.terminal import table
+from tests.compare.sweeps import changed, write_sweep
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_sweep(tmp_path_factory.mktemp("sweep"), thresholds={"wrong_ship": "< 5%"}, engine_reason="no <queues>")
+    compare_sweep(folder).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_sweep(tmp_path_factory.mktemp("grid"), second=("1", "2"))
+    compare_sweep(folder).write(folder)
+    return folder
+
+
+def test_a_curve_has_a_value_for_every_point_and_policy(folder: Path) -> None:
+    (ship,) = curves(read(folder), ("ship",))
+    assert ship.header == ("truth.challenger.conversion.relative_effect", "ab", "canary")
+    assert [row[0] for row in ship.rows] == ["0%", "2%", "4%"]
+    assert all("(" in cell for row in ship.rows for cell in row[1:])
+    assert "at 2%" in ship.svg
+
+
+def test_baselines_are_drawn_where_they_say_something(folder: Path) -> None:
+    (regret,) = curves(read(folder), ("regret",))
+    assert regret.header[1:] == ("hold", "ab", "canary")
+
+
+def test_a_grid_has_a_chart_for_every_value_of_its_second_key(grid: Path) -> None:
+    charts = curves(read(grid), ("ship", "time_to_decision"))
+    assert [chart.title for chart in charts] == [
+        "ships at 1", "ships at 2", "time to decision at 1", "time to decision at 2",
+    ]  # fmt: skip
+    assert [row[0] for row in charts[0].rows] == ["0%", "2%", "4%"]
+
+
+def test_the_page_is_whole_offline_and_the_same_each_time(folder: Path) -> None:
+    page = html.write(folder).read_text(encoding="utf-8")
+    assert page == html.write(folder).read_text(encoding="utf-8")
+    assert "no &lt;queues&gt;" in page
+    assert "<queues>" not in page
+    assert "<script" not in page
+    assert not re.findall(r'(?:href|src)="(?!#)', page)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    # Nobody was harmed, which needs no chart.
+    assert page.count("<figure>") == 7
+    assert "canary at 0%" in page
+    assert "truth.challenger.conversion.relative_effect: 0%, 2%, 4%" in page
+
+
+def test_markdown_has_a_table_for_each_measure(folder: Path) -> None:
+    text = markdown.write(folder).read_text(encoding="utf-8")
+    assert "## wrong ship" in text
+    assert text.count("| 2% |") >= 8
+    assert "canary at 0%: wrong ship < 5%" in re.sub(r"\\", "", text)
+
+
+def test_the_terminal_shows_a_row_for_each_policy_and_point(grid: Path) -> None:
+    out = io.StringIO()
+    table(compare_sweep(grid), display="plain", file=out)
+    lines = out.getvalue().splitlines()
+    (start,) = (number for number, line in enumerate(lines) if line.startswith("----"))
+    rows = lines[start + 1 : start + 1 + 3 * 6]
+    assert [row.split()[0] for row in rows[::6]] == ["hold", "ab", "canary"]
+    assert [row[:12].strip() for row in rows[1:6]] == [""] * 5
+    assert all(len(line) <= 120 for line in lines)
+    assert "relative_effect" in lines[start - 1]
+    assert "seed" in lines[start - 1]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_gets_fewer_columns_and_says_so(folder: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = io.StringIO()
+    table(compare_sweep(folder), display="rich", file=out)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    assert all(len(line.rstrip()) <= width for line in plain.splitlines())
+    assert "left out for want of width" in " ".join(plain.split())
+
+
+def test_an_interrupted_sweep_says_what_is_missing(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path)
+    compare_sweep(folder).write(folder)
+    points = read(folder).run["sweep"]["points"]
+    points[2]["run"]["completed"] = ["hold"]
+    changed(folder, status="interrupted", sweep={"paths": read(folder).run["sweep"]["paths"], "points": points})
+    assert "2 policies at points are not finished" in html.page(read(folder))
