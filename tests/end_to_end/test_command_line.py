@@ -186,6 +186,8 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(store: str, small: Pat
     process = subprocess.Popen(
         [*command, "--tracking-uri", store, "--experiment", "interrupted", "--display", "plain"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+        # A shell lets what it starts in the background ignore interrupts, and a test started there hands that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     # Once the first task of the second policy is there, the first policy is finished.
