@@ -7,10 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine import kernel
 from sim.engine.calls import CALL
 from sim.engine.feedback import FIELDS
-from sim.engine.kernel import ABOVE, FOREVER
+from sim.engine.kernel_records import (
+    ABOVE,
+    DUTY,
+    FOREVER,
+    HEAP_FULL,
+    LOG_FULL,
+    PARKED_FIELDS,
+    POOL,
+    QUEUE_FULL,
+    RECORD_FULL,
+    ROW,
+    RUN,
+)
 from sim.policy.base import Floats, Ints
 from sim.world.capacity import Pool
 from sim.world.potential import Potential, to_ns
@@ -69,14 +80,14 @@ class Arrays:
 
     def grow(self, full: int) -> None:
         """Twice the room in whichever array was full."""
-        if full == kernel.HEAP_FULL:
+        if full == HEAP_FULL:
             self.heap = np.concatenate([self.heap, np.zeros_like(self.heap)], axis=1)
-        elif full == kernel.LOG_FULL:
+        elif full == LOG_FULL:
             # Not even one event fits.
             self._log(2 * len(self.log))
-        elif full == kernel.RECORD_FULL:
+        elif full == RECORD_FULL:
             self.record = np.concatenate([self.record, np.zeros_like(self.record)])
-        elif full == kernel.QUEUE_FULL:
+        elif full == QUEUE_FULL:
             size = self.leave.shape[2]
             leave, waits = np.concatenate([self.leave] * 2, axis=2), np.concatenate([self.waits] * 2, axis=2)
             for row, pool in np.ndindex(*self.leave.shape[:2]):
@@ -95,7 +106,7 @@ def allocate(
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
     columns = ABOVE + len(limits_s) + 3 * (len(potential.metrics) + agreement)
-    run = np.zeros(1, kernel.RUN)
+    run = np.zeros(1, RUN)
     said = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
@@ -105,10 +116,10 @@ def allocate(
     }  # fmt: skip
     for name, value in said.items():
         run[name] = value
-    duty = np.zeros((rows, arms), kernel.DUTY)
+    duty = np.zeros((rows, arms), DUTY)
     duty["pool"] = -1
     duty["misrouted"] = 0.0 if world.misrouted is None else world.misrouted
-    state = np.zeros((rows, len(pools)), kernel.POOL)
+    state = np.zeros((rows, len(pools)), POOL)
     for place, pool in enumerate(pools):
         duty["pool"][:, list(pool.arms)] = place
         _describe(state[:, place], pool, changes, int(out[0, place]))
@@ -124,10 +135,10 @@ def allocate(
         return np.zeros(shape, np.int64)
 
     return Arrays(
-        run=run, state=np.zeros(rows, kernel.ROW), duty=duty, pool=state, free=zeros(rows, len(pools), max(servers, 1)),
+        run=run, state=np.zeros(rows, ROW), duty=duty, pool=state, free=zeros(rows, len(pools), max(servers, 1)),
         drains=zeros(rows, len(pools), max(servers, 1)), coming=zeros(rows, len(pools), coming, 2),
         leave=zeros(rows, len(pools), queue),
-        waits=zeros(rows, len(pools), queue if changes else 1, kernel.PARKED_FIELDS),
+        waits=zeros(rows, len(pools), queue if changes else 1, PARKED_FIELDS),
         heap=zeros(rows, 64 if potential.attempts > 1 or changes else 1, 4), seen=zeros(rows, ticks, 2 * arms, columns),
         lost=zeros(rows, ticks + 1, arms), limits_ns=np.array([to_ns(limit) for limit in limits_s], np.int64),
         factors=np.ascontiguousarray(np.broadcast_to(factors, (ticks, *factors.shape[1:]))), out=out,

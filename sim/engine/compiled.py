@@ -11,13 +11,13 @@ from threading import Timer
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine import kernel
 from sim.engine.arrays import allocate
 from sim.engine.base import Ledger
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.columns import Column, column, limits
 from sim.engine.feedback import Feedback, metrics_of
-from sim.engine.kernel import ABOVE, FOREVER
+from sim.engine.kernel import play
+from sim.engine.kernel_records import ABOVE, DONE, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
 from sim.policy.base import Floats, Ints, Routing, Telemetry
 from sim.world.potential import Potential, to_ns, user_of
 from sim.world.world import AGREEMENT, Truth, World
@@ -119,14 +119,14 @@ class CompiledEngine:
         duty["threshold"][rows], duty["mirror"][rows] = _thresholds(live), mirror
         duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
-        plays = np.zeros(rows.size, kernel.PLAY)
+        plays = np.zeros(rows.size, PLAY)
         plays["row"], plays["first"] = rows, self._potential.first[rows, now]
         plays["count"] = 0 if drains else truth.arrivals[rows, now]
         plays["piece_first"], plays["piece_last"], plays["ahead"] = pieces.first, pieces.last, pieces.ahead
         arrays.expect(int(plays["count"].max(initial=0)))
-        place, j, full = 0, -1, kernel.HEAP_FULL
-        while full != kernel.DONE:
-            full, place, j = kernel.play(
+        place, j, full = 0, -1, HEAP_FULL
+        while full != DONE:
+            full, place, j = play(
                 *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),
                 arrays.coming, arrays.leave, arrays.waits, arrays.heap, arrays.seen.ravel(), arrays.lost, arrays.limits_ns,
                 arrays.factors, arrays.out, arrays.record, arrays.log, pieces.offset_ns, pieces.level, arrays.gaps,
@@ -136,7 +136,7 @@ class CompiledEngine:
             if logged:
                 self._feedback.book(arrays.log[:logged], tick)
                 arrays.run["logged"] = 0
-            if full != kernel.LOG_FULL or not logged:
+            if full != LOG_FULL or not logged:
                 arrays.grow(full)
         self._book(rows, tick)
 
@@ -173,7 +173,7 @@ class CompiledEngine:
                 if arrays.run["recording"][0]:
                     place = int(arrays.run["recorded"][0])
                     if place == len(arrays.record):
-                        arrays.grow(kernel.RECORD_FULL)
+                        arrays.grow(RECORD_FULL)
                     tables = self._potential.tables
                     user = user_of(tables.rules[0], tables.rows[row], tables.floats, tables.ints, request)
                     arrays.record[place] = request, user, copy, attempt, arm, arrive, NEVER, NEVER, NEVER, NEVER

@@ -20,7 +20,8 @@ from sim.errors import InputError
 from sim.policy.base import Ints
 from sim.world.covariate import covariate_of, pasts
 from sim.world.jit import compiled
-from sim.world.potential import Potential, readable, segment_of, user_of
+from sim.world.potential import Potential, segment_of, user_of
+from sim.world.tables import readable
 from sim.world.world import AGREEMENT, Truth
 
 # The fields of a logged feedback: an arm's lane is its own for live calls, and K further for mirrored ones.

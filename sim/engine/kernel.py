@@ -5,7 +5,7 @@ become free (Kiefer & Wolfowitz 1955), unless it would start after its pool's ne
 *parked*, and planned again at that change. So the only events are arrivals, retries and changes of capacity, and the only
 heap is that of the retries. What a call's end adds to telemetry is booked at once, in the tick in which it will be seen.
 
-Functions return what `Room` names when an array is full; nothing of the event at hand has happened then.
+When an array is full, `play` returns which (`kernel_records`); nothing of the event at hand has happened then.
 """
 
 from __future__ import annotations
@@ -15,267 +15,35 @@ from typing import Any
 import numpy as np
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.engine.scaling import wanted_replicas
+from sim.engine.kernel_pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
+from sim.engine.kernel_records import (
+    ABOVE,
+    ARM,
+    ARRIVE,
+    ATTEMPT,
+    COHORT,
+    COPY,
+    DONE,
+    ERRORS,
+    FIRST,
+    FOREVER,
+    HEAP_FULL,
+    LOG_FULL,
+    LOST,
+    QUEUE_FULL,
+    RECORD_FULL,
+    REJECTIONS,
+    REQUEST,
+    REQUESTS,
+    RESPONSES,
+    RETRIES,
+    TIMEOUTS,
+)
+from sim.engine.kernel_retries import pop, push
 from sim.world.jit import compiled, integer
-from sim.world.potential import (
-    BINARY,
-    agrees,
-    backoff_of,
-    delay_of,
-    error_of,
-    is_lost,
-    segment_of,
-    service_of,
-    user_of,
-    value_of,
-)
+from sim.world.potential import agrees, backoff_of, delay_of, error_of, is_lost, segment_of, service_of, user_of, value_of
 from sim.world.sampling import EXPONENTIAL, NONE, QUANTILES, SLOTS, at, exponential, nanoseconds, parametric, spread, unit
-
-FOREVER = 2**62
-
-# What monitoring counts of a lane in a tick: these, then calls above each limit, then count, sum and sum of squares by metric.
-REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES, ABOVE = range(7)
-# Why `play` came back: it is done, or an array needs more room.
-DONE, QUEUE_FULL, HEAP_FULL, RECORD_FULL, LOG_FULL = range(5)
-# The fields of a parked call.
-_REQUEST, _COPY, _ATTEMPT, _ARM, _ARRIVE, _SERVICE, _FAILS, _LOST, _FIRST, _COHORT, PARKED_FIELDS = range(11)
-
-# Records, one array of each; structured arrays are several times faster here than as many plain ones.
-RUN = np.dtype(
-    [
-        *(
-            (name, np.int64)
-            for name in ("tick_ns", "ticks", "slo_ns", "attempts", "metrics", "agreement", "changes", "recording")
-        ),
-        *((name, np.int64) for name in ("on_error", "on_timeout", "on_rejection", "recorded", "columns")),
-        # The tick at play: its number and edges; whether it has mirrors, whether anybody looks, whether arrivals are Poisson.
-        # One that drains has no arrivals and no end, and decides nothing.
-        *((name, np.int64) for name in ("number", "edge_ns", "next_ns", "mirrors", "shown", "poisson", "drains")),
-        # How many metrics' feedback is logged, how much of it there is, and room for how much.
-        *((name, np.int64) for name in ("logging", "logged", "log_room")),
-    ]
-)
-"""(1,) what is the same for all replications. `changes` says that capacity can change."""
-ROW = np.dtype([(name, np.int64) for name in ("cohort", "heaped", "errors", "slow", "retries")])
-"""(R,) a replication: its cohort, how many retries are due, and what there was to book in this tick."""
-DUTY = np.dtype(
-    [
-        *((name, np.int64) for name in ("pool", "requests", "calls", "mirrored")),
-        *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "mirror")),
-    ]
-)
-"""(R, K) an arm: its pool or -1, tallies, what is in force in the tick, and its routing."""
-POOL = np.dtype(
-    [
-        *((name, np.int64) for name in ("base", "front", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
-        *((name, np.int64) for name in ("scales", "least", "most", "cold_start_ns", "cool_down")),
-        ("target", np.float64),
-        *(
-            (name, np.int64)
-            for name in ("servers", "draining", "ready", "wanted", "since", "pending", "busy_ns", "there_ns", "seen_ns")
-        ),
-        *((name, np.int64) for name in ("head", "tail", "parked")),
-    ]
-)
-"""(R, P) a pool. `base`: where its servers begin in `free`, `front`: the first of them; queue and timeout are FOREVER for none;
-bound_ns: the next edge at which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas
-are to come; busy_ns and there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring
-from head to tail, parked calls from `parked` on."""
-PLAY = np.dtype([(name, np.int64) for name in ("row", "count", "first", "piece_first", "piece_last")] + [("ahead", np.float64)])
-"""(r,) a replication at play in this tick: how many requests, the index of the first, how they lie (see `Pieces`)."""
-
-
-@compiled
-def _push(heap: Any, r: Any, size: Any, time: Any, request: Any, attempt: Any, first: Any) -> None:
-    """Add a retry to the `size` ones of a replication."""
-    place = size
-    while place > 0:
-        parent = (place - 1) // 2
-        if heap[r, parent, 0] < time or (heap[r, parent, 0] == time and heap[r, parent, 1] < request):
-            break
-        for field in range(4):
-            heap[r, place, field] = heap[r, parent, field]
-        place = parent
-    heap[r, place, 0], heap[r, place, 1], heap[r, place, 2], heap[r, place, 3] = time, request, attempt, first
-
-
-@compiled
-def _pop(heap: Any, r: Any, size: Any) -> None:
-    """Drop the first of `size` retries. A request has at most one at a time, so (time, request) is a whole order."""
-    last = size - 1
-    time, request = heap[r, last, 0], heap[r, last, 1]
-    place = 0
-    while True:
-        child = 2 * place + 1
-        if child >= last:
-            break
-        right = child + 1
-        if right < last and (
-            heap[r, right, 0] < heap[r, child, 0]
-            or (heap[r, right, 0] == heap[r, child, 0] and heap[r, right, 1] < heap[r, child, 1])
-        ):
-            child = right
-        if time < heap[r, child, 0] or (time == heap[r, child, 0] and request < heap[r, child, 1]):
-            break
-        for field in range(4):
-            heap[r, place, field] = heap[r, child, field]
-        place = child
-    for field in range(4):
-        heap[r, place, field] = heap[r, last, field]
-
-
-@compiled
-def _begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
-    """The server that is free first takes a call.
-
-    The times are a ring in which they increase from `front` on; a late one is put in from the back, past few others.
-    """
-    base, front, last = pool.base, pool.front, pool.servers - 1
-    slot = front
-    front = 0 if front == last else front + 1
-    pool.front = front
-    while slot != front:
-        before = last if slot == 0 else slot - 1
-        if free[base + before] <= end:
-            break
-        free[base + slot] = free[base + before]
-        slot = before
-    free[base + slot] = end
-    if pool.scales:
-        pool.busy_ns += max(min(end, run.next_ns) - start, 0)
-
-
-@compiled
-def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> None:
-    """Take the number of servers that is in force from now on, `out` replicas being down; those that are busy drain."""
-    servers = max(pool.ready - out, 0) * pool.concurrency
-    pool.there_ns += pool.servers * (now - pool.seen_ns)
-    pool.seen_ns = now
-    if servers == pool.servers:
-        return
-    ends = np.empty(pool.servers + pool.draining, np.int64)
-    busy = 0
-    for place in range(pool.servers):
-        if free[pool.base + place] > now:
-            ends[busy] = free[pool.base + place]
-            busy += 1
-    for place in range(pool.draining):
-        if drains[pool.base + place] > now:
-            ends[busy] = drains[pool.base + place]
-            busy += 1
-    ends = np.sort(ends[:busy])
-    # A completion admits nobody as long as more are busy than there are servers: those that matter end last.
-    over = max(busy - servers, 0)
-    idle = max(servers - busy, 0)
-    for place in range(over):
-        drains[pool.base + place] = ends[place]
-    for place in range(idle):
-        free[pool.base + place] = now
-    for place in range(busy - over):
-        free[pool.base + idle + place] = ends[over + place]
-    pool.draining = over
-    pool.servers = servers
-    pool.front = 0
-
-
-@compiled
-def _ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
-    """When more replicas of a pool will be ready."""
-    soonest = FOREVER
-    for place in range(pool.pending):
-        soonest = min(soonest, coming[r, p, place, 0])
-    return soonest
-
-
-@compiled
-def _plan(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, p: Any, bound: Any, now: Any) -> Any:
-    """Plan the first parked call of a pool again: (start, end, outcome).
-
-    start is NEVER if it leaves unserved, end if it stays parked.
-    """
-    place = pool.parked % leave.shape[2]
-    arrive, service = waits[r, p, place, _ARRIVE], waits[r, p, place, _SERVICE]
-    deadline = min(arrive + pool.timeout_ns, FOREVER)
-    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
-    if start >= bound and deadline >= bound:
-        return integer(NEVER), integer(NEVER), integer(NEVER)
-    pool.parked += 1
-    if start >= bound or start > deadline:
-        leave[r, p, place] = deadline
-        return integer(NEVER), deadline, integer(TIMEOUT)
-    leave[r, p, place] = start
-    end = start + service
-    _begin(run, pool, free, start, end)
-    if end > deadline:
-        return start, deadline, integer(TIMEOUT)
-    return start, end, integer(ERROR if waits[r, p, place, _FAILS] else FINISH)
-
-
-@compiled
-def _decide(pool: Any, coming: Any, r: Any, p: Any, edge: Any) -> None:
-    """Scale a pool at an edge, after the tick that ended there."""
-    had = pool.wanted
-    wanted = wanted_replicas(had, pool.busy_ns, pool.there_ns, pool.target, pool.least, pool.most, pool.since, pool.cool_down)
-    pool.since += 1
-    if wanted == had:
-        return
-    pool.since = 1
-    pool.wanted = wanted
-    if wanted > had:
-        coming[r, p, pool.pending, 0] = edge + pool.cold_start_ns
-        coming[r, p, pool.pending, 1] = wanted - had
-        pool.pending += 1
-        return
-    fewer = had - wanted
-    while fewer > 0 and pool.pending > 0:
-        last = pool.pending - 1
-        cancelled = min(fewer, coming[r, p, last, 1])
-        coming[r, p, last, 1] -= cancelled
-        fewer -= cancelled
-        if coming[r, p, last, 1] == 0:
-            pool.pending = last
-    pool.ready -= fewer
-
-
-@compiled
-def _open(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any) -> None:
-    """A pool at the first edge of a tick: capacity is decided, before any event there."""
-    edge = run.edge_ns
-    if pool.scales and run.number > 0 and not run.drains:
-        pool.there_ns += pool.servers * (edge - pool.seen_ns)
-        pool.seen_ns = edge
-        _decide(pool, coming, r, p, edge)
-    _resize(run, pool, free, drains, out, edge)
-    pool.there_ns = 0
-    pool.busy_ns = 0
-    if pool.scales:
-        for place in range(pool.servers):
-            pool.busy_ns += max(min(free[pool.base + place], run.next_ns) - edge, 0)
-        for place in range(pool.draining):
-            pool.busy_ns += max(min(drains[pool.base + place], run.next_ns) - edge, 0)
-
-
-@compiled
-def _admit(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any, now: Any) -> None:
-    """Replicas of a pool become ready."""
-    kept = 0
-    for place in range(pool.pending):
-        if coming[r, p, place, 0] == now:
-            pool.ready += coming[r, p, place, 1]
-        else:
-            coming[r, p, kept, 0], coming[r, p, kept, 1] = coming[r, p, place, 0], coming[r, p, place, 1]
-            kept += 1
-    pool.pending = kept
-    _resize(run, pool, free, drains, out, now)
-
-
-@compiled
-def _leave(pool: Any, leave: Any, r: Any, p: Any, now: Any) -> None:
-    """Those whom a server took, or who gave up, are in the queue no more."""
-    head = pool.head
-    while head < pool.tail and leave[r, p, head % leave.shape[2]] <= now:
-        head += 1
-    pool.head = head
+from sim.world.tables import BINARY
 
 
 @compiled
@@ -286,7 +54,7 @@ def _room(run: Any, state: Any, pools: Any, leave: Any, heap: Any, record: Any, 
         for p in range(pools.size):
             waiting += pools[p].tail - pools[p].parked
             if pools[p].tail - pools[p].head + arms > leave.shape[2]:
-                _leave(pools[p], leave, r, p, now)
+                leave_queue(pools[p], leave, r, p, now)
                 if pools[p].tail - pools[p].head + arms > leave.shape[2]:
                     return QUEUE_FULL
     if state.heaped + waiting + 1 > heap.shape[1]:
@@ -350,14 +118,6 @@ def _send(
 
 
 @compiled
-def _park(waits: Any, r: Any, p: Any, slot: Any, i: Any, copy: Any, attempt: Any, k: Any, now: Any, service: Any, fails: Any,
-          lost: Any, began: Any, cohort: Any) -> None:  # fmt: skip
-    call = waits[r, p, slot]
-    call[_REQUEST], call[_COPY], call[_ATTEMPT], call[_ARM], call[_ARRIVE] = i, copy, attempt, k, now
-    call[_SERVICE], call[_FAILS], call[_LOST], call[_FIRST], call[_COHORT] = service, fails, lost, began, cohort
-
-
-@compiled
 def _tries_again(run: Any, outcome: Any) -> Any:
     if outcome == ERROR:
         return run.on_error != 0
@@ -367,8 +127,10 @@ def _tries_again(run: Any, outcome: Any) -> Any:
 
 
 @compiled
-def _tell(record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: Any, k: Any, arrive: Any, start: Any,
-          end: Any, outcome: Any, retry: Any) -> None:  # fmt: skip
+def _tell(
+    record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: Any, k: Any, arrive: Any, start: Any, end: Any,
+    outcome: Any, retry: Any,
+) -> None:  # fmt: skip
     told = record[place]
     told[0], told[1], told[2], told[3], told[4] = request, user, copy, attempt, k
     told[5], told[6], told[7], told[8], told[9] = arrive, start, end, outcome, retry
@@ -427,30 +189,31 @@ def play(
             lost = False
             if planning < 0 and opening < pool_count:
                 planning, since = opening, edge_ns
-                _open(run, pools[planning], free, drains, coming, r, planning, out[tick, planning])
+                open_pool(run, pools[planning], free, drains, coming, r, planning, out[tick, planning])
                 opening += 1
             if planning >= 0:
                 pool = pools[planning]
                 if pool.parked == pool.tail:
                     planning = -1
                     continue
-                bound = min(pool.bound_ns, _ready_at(pool, coming, r, planning))
+                bound = min(pool.bound_ns, ready_at(pool, coming, r, planning))
                 slot = pool.parked % leave.shape[2]
-                start, end, outcome = _plan(run, pool, free, leave, waits, r, planning, bound, since)
+                start, end, outcome = plan_parked(run, pool, free, leave, waits, r, planning, bound, since)
                 if end < 0:
                     planning = -1
                     continue
+                # One by one: a function that returns them all would make the whole loop slower by a twentieth.
                 i, copy, attempt = (
-                    waits[r, planning, slot, _REQUEST],
-                    waits[r, planning, slot, _COPY],
-                    waits[r, planning, slot, _ATTEMPT],
+                    waits[r, planning, slot, REQUEST],
+                    waits[r, planning, slot, COPY],
+                    waits[r, planning, slot, ATTEMPT],
                 )
                 k, arrive, began = (
-                    waits[r, planning, slot, _ARM],
-                    waits[r, planning, slot, _ARRIVE],
-                    waits[r, planning, slot, _FIRST],
+                    waits[r, planning, slot, ARM],
+                    waits[r, planning, slot, ARRIVE],
+                    waits[r, planning, slot, FIRST],
                 )
-                lost, cohort = waits[r, planning, slot, _LOST] != 0, waits[r, planning, slot, _COHORT]
+                lost, cohort = waits[r, planning, slot, LOST] != 0, waits[r, planning, slot, COHORT]
                 user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
                 copies = 0
             else:
@@ -474,11 +237,11 @@ def play(
                         if changes:
                             since = min(now + 1, next_ns)
                             for p in range(pool_count):
-                                ready = _ready_at(pools[p], coming, r, p)
+                                ready = ready_at(pools[p], coming, r, p)
                                 if ready < since:
                                     since, planning = ready, p
                             if planning >= 0:
-                                _admit(run, pools[planning], free, drains, coming, r, planning, out[tick, planning], since)
+                                add_ready(run, pools[planning], free, drains, coming, r, planning, out[tick, planning], since)
                                 copy = copies
                                 continue
                     if now >= next_ns:
@@ -488,7 +251,7 @@ def play(
                     # At equal times the lower request comes first, and a retry's request arrived earlier.
                     if again <= fresh:
                         i, attempt, began = heap[r, 0, 1], heap[r, 0, 2], heap[r, 0, 3]
-                        _pop(heap, r, state.heaped)
+                        pop(heap, r, state.heaped)
                         state.heaped -= 1
                         state.retries += 1
                         copies = 0
@@ -528,13 +291,13 @@ def play(
                     start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
                     if waiting:
-                        _leave(pool, leave, r, p, now)
+                        leave_queue(pool, leave, r, p, now)
                     if waiting and pool.tail - pool.head >= pool.queue:
                         start, end, outcome = NEVER, now, REJECTION
                     else:
                         bound = FOREVER
                         if changes:
-                            bound = min(pool.bound_ns, _ready_at(pool, coming, r, p))
+                            bound = min(pool.bound_ns, ready_at(pool, coming, r, p))
                         left = start
                         parked = start > now and start >= bound and deadline >= bound
                         if parked:
@@ -544,7 +307,7 @@ def play(
                             start, end, outcome = NEVER, deadline, TIMEOUT
                         else:
                             end = start + service
-                            _begin(run, pool, free, start, end)
+                            begin(run, pool, free, start, end)
                             if end > deadline:
                                 end, outcome = deadline, TIMEOUT
                         if waiting:
@@ -552,7 +315,7 @@ def play(
                             leave[r, p, slot] = left
                             pool.tail += 1
                             if parked:
-                                _park(waits, r, p, slot, i, copy, attempt, k, now, service, fails, lost, began, cohort)
+                                park(waits, r, p, slot, i, copy, attempt, k, now, service, fails, lost, began, cohort)
                                 continue
                             pool.parked = pool.tail
             # The end of a call, and its next attempt.
@@ -563,7 +326,7 @@ def play(
                         state.slow += 1
                 elif attempt + 1 < attempts and _tries_again(run, outcome):
                     retry = end + backoff_of(rules, row, floats, i, attempt)
-                    _push(heap, r, state.heaped, retry, i, attempt + 1, began)
+                    push(heap, r, state.heaped, retry, i, attempt + 1, began)
                     state.heaped += 1
                 else:
                     state.errors += 1

@@ -1,7 +1,8 @@
 """Expected loss of choosing an arm, under independent posteriors.
 
 The loss of choosing arm k is how much better the best arm is: E[max_j θ_j − θ_k] = ∫ F_k (1 − Π_{j≠k} F_j) dθ, an integral of
-what is nowhere negative, so that a small loss keeps its digits. It is taken over the panels of `posterior`.
+what is nowhere negative, so that a small loss keeps its digits. It is taken over the panels of `posterior`, where there is no
+closed form.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtr
 
+from sim.stats.log_odds import exceeds
 from sim.stats.posterior import (
     WEIGHTS,
     Bools,
@@ -24,9 +26,13 @@ from sim.stats.posterior import (
     numbers,
     over_panels,
     paired_rows,
+    pairs_of_at_least,
     spreads,
     weighted,
 )
+
+# Parameters from which on the series of `log_odds` leave a small loss, the difference of two products, its digits.
+SERIES_FROM = 100
 
 
 def expected_loss_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | None = None) -> Floats:
@@ -71,7 +77,21 @@ def expected_loss_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | Non
     """
     a, b = paired_rows("beta", beta_parameter("alpha", alpha), beta_parameter("beta", beta))
     compete = competing(among, a)
-    return _chosen(_from_best(over_panels(*beta_panels(a, b), compete, _beta_loss), a / (a + b), compete), compete)
+    means, loss = a / (a + b), np.empty(a.shape)
+    plenty = pairs_of_at_least(SERIES_FROM, a, b) & compete.all(axis=1)
+    if plenty.any():
+        loss[plenty] = _closed(means[plenty].argmax(axis=1), a[plenty], b[plenty])[:, None]
+    if not plenty.all():
+        loss[~plenty] = over_panels(*beta_panels(a[~plenty], b[~plenty]), compete[~plenty], _beta_loss)
+    return _chosen(_from_best(loss, means, compete), compete)
+
+
+def _closed(best: NDArray[np.intp], a: Floats, b: Floats) -> Floats:
+    """(n,) the loss of the better of two arms, 0: m₁ P(θ₁' > θ₀) − m₀ P(θ₁ > θ₀'), a prime for one success more."""
+    order = np.where(best == 0, [[0], [1]], [[1], [0]]).T
+    (a0, a1), (b0, b1) = (np.take_along_axis(parameter, order, axis=1).T for parameter in (a, b))
+    loss = a1 / (a1 + b1) * exceeds(a0, b0, a1 + 1, b1) - a0 / (a0 + b0) * exceeds(a0 + 1, b0, a1, b1)
+    return np.asarray(np.maximum(loss, 0.0))
 
 
 def _normal_loss(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from scipy.special import chndtr, ndtr
 from sim.policy.base import Verdict
 from sim.stats import cuped, srm
 from sim.stats.moments import Moments
+from sim.stats.power import sample_size
 from sim.stats.survival import cumulative_incidence, restricted_mean
 from sim.verify.figure import Figure, Sample, exact, played
 from sim.verify.rehearsal import NEVER, Trials, converts, mean, rehearse, scenario_of, share, some, test_by
@@ -37,6 +38,7 @@ def figures() -> Iterator[Figure]:
         "squared standard error with CUPED over without, ρ = .7, simulated normal pairs", DENG, 0.51,
         _cuped,
     )  # fmt: skip
+    yield from _played_cuped()
     yield exact(
         "estimates.sample-ratio", "sample-ratio mismatch 821,588 v 815,482 at 50/50: p, in millionths", "Kohavi; Fabijan", 1.8,
         lambda: 1e6 * srm.test([821_588, 815_482]).p_value, 0.05,
@@ -51,9 +53,21 @@ def figures() -> Iterator[Figure]:
         lambda quick: share(_ratio(0.02, quick).verdict(Verdict.INCONCLUSIVE), _ratio_power()),
     )  # fmt: skip
     yield played(
+        "estimates.play-sample-ratio-sequential", "sample ratio at 5%, sequentially, 100 looks, a sound router: found",
+        "Lindon & Malek 2022", 0.05, lambda quick: share(_ratio_looks(quick).verdict(Verdict.INCONCLUSIVE), 0.05), at_most=True,
+    )  # fmt: skip
+    yield played(
         "estimates.play-users", "requests tested as if independent at 5%, 10 a user and correlated by .1: error in A/A tests",
         "design effect 1 + mρ of Poisson clusters (Kish 1965, §5.4)", _clustered_error,
-        lambda quick: share(_clustered(quick).declared, _clustered_error()),
+        lambda quick: share(_clustered(quick)["test"].declared, _clustered_error()),
+    )  # fmt: skip
+    yield played(
+        "estimates.play-users-cluster", "same requests, with standard errors by user: error in A/A tests",
+        "by design (Liang & Zeger 1986)", 0.05, lambda quick: share(_clustered(quick)["by-user"].declared, 0.05),
+    )  # fmt: skip
+    yield played(
+        "estimates.play-ratio", "a ratio of two metrics at 5%, by the delta method: error in A/A tests",
+        "by design (Deng, Knoblich & Lu 2018, eq. 4)", 0.05, lambda quick: share(_ratio_of_metrics(quick).declared, 0.05),
     )  # fmt: skip
     yield exact(
         "estimates.survival", "6-MP remissions: share without relapse at 6, 7, 10, 13, 16, 22, 23 weeks", FREIREICH,
@@ -67,7 +81,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _cuped(quick: bool) -> Sample:
-    """By NumPy: the estimator alone, as no scenario has a covariate of its users."""
+    """By NumPy: the estimator alone."""
     count, units, rho = some(20_000, quick), 1000, 0.7
     rng = np.random.default_rng(2013)
     ratios = []
@@ -78,6 +92,47 @@ def _cuped(quick: bool) -> Sample:
         plain = sum(y[arm].var(axis=-1, ddof=1) / units for arm in (0, 1))
         ratios.append(cuped.difference(champion, challenger).standard_error ** 2 / plain)
     return mean(np.concatenate(ratios))
+
+
+def _played_cuped() -> Iterator[Figure]:
+    yield played(
+        "estimates.play-cuped-sample",
+        "requests of a fixed-horizon test with CUPED over those without, ρ = .7, played request by request",
+        DENG, 0.51, lambda quick: _requests_left(_with_covariate(0, quick)),
+    )  # fmt: skip
+    yield played(
+        "estimates.play-cuped-error", "same, with CUPED: error in A/A tests", f"{DENG}: by design", 0.05,
+        lambda quick: share(_with_covariate(0, quick)["cuped"].declared, 0.05),
+    )  # fmt: skip
+    yield played(
+        "estimates.play-cuped-power", "same: power of the test, planned for 80%", f"{DENG}: by design", 0.8,
+        lambda quick: share(_with_covariate(1, quick)["cuped"].verdict(Verdict.SHIP), 0.8),
+    )  # fmt: skip
+
+
+MDE, A_TICK = 0.1, 16
+
+
+@cache
+def _with_covariate(effect: float, quick: bool) -> Mapping[str, Trials]:
+    """The same test with and without CUPED, looked at every 16 requests."""
+    evidence = {"kind": "fixed_horizon", "mde": MDE}
+    policies = [test_by(evidence), {**test_by({**evidence, "adjust": {"kind": "cuped"}}), "name": "cuped"}]
+    scenario = scenario_of(
+        f"cuped-{'effect' if effect else 'null'}", 2, some(4000, quick), round(1.2 * 2 * _plain_sample() / A_TICK), A_TICK,
+        policies, engine="compiled", metrics=[{"name": "amount", "role": "primary", "covariate": {"correlation": 0.7}}],
+    )  # fmt: skip
+    return rehearse(scenario, [{"outcomes": {"amount": {"normal": {"mean": 1 + MDE * each, "sd": 1}}}} for each in (0, effect)])
+
+
+def _plain_sample() -> float:
+    return sample_size("means", sd=1, effect=MDE)
+
+
+def _requests_left(trials: Mapping[str, Trials]) -> Sample:
+    # A test is looked at half a tick late, on average.
+    plain, adjusted = (trials[name].columns["requests_to_decision"] - A_TICK / 2 for name in ("test", "cuped"))
+    return mean(adjusted / plain.mean())
 
 
 REQUESTS = 40_000
@@ -99,6 +154,13 @@ def _ratio(moved: float, quick: bool) -> Trials:
     return rehearse(scenario, converts(0.5, 0.5))["test"]
 
 
+@cache
+def _ratio_looks(quick: bool) -> Trials:
+    policy = test_by(NEVER, checks=[{"kind": "sample_ratio", "alpha": "5%"}])
+    scenario = scenario_of("ratio-looks", 2, some(10_000, quick), 100, 1000, [policy])
+    return rehearse(scenario, converts(0.5, 0.5))["test"]
+
+
 USERS, EACH, SIMILARITY = 1000, 10, 0.1
 
 
@@ -107,13 +169,26 @@ def _clustered_error() -> float:
 
 
 @cache
-def _clustered(quick: bool) -> Trials:
+def _clustered(quick: bool) -> Mapping[str, Trials]:
+    """By user, the outcomes of one tick know half as much."""
     requests = USERS * EACH
+    plain, by_user = ({"kind": "fixed_horizon", "sample": round(part * requests)} for part in (0.4, 0.15))
+    policies = [test_by(plain), {**test_by({**by_user, "adjust": {"kind": "cluster"}}), "name": "by-user"}]
     scenario = scenario_of(
-        "users", 2, some(8000, quick), 1, requests, [test_by({"kind": "fixed_horizon", "sample": round(0.4 * requests)})],
-        users={"count": USERS, "similarity": SIMILARITY},
+        "users", 2, some(8000, quick), 1, requests, policies, users={"count": USERS, "similarity": SIMILARITY}
+    )
+    return rehearse(scenario, converts(0.5, 0.5))
+
+
+@cache
+def _ratio_of_metrics(quick: bool) -> Trials:
+    evidence = {"kind": "fixed_horizon", "sample": 600, "adjust": {"kind": "ratio", "over": "clicks"}}
+    scenario = scenario_of(
+        "ratio-of-metrics", 2, some(10_000, quick), 1, 2000, [test_by(evidence)], engine="compiled",
+        metrics=[{"name": "amount", "role": "primary"}, {"name": "clicks", "role": "secondary"}],
     )  # fmt: skip
-    return rehearse(scenario, converts(0.5, 0.5))["test"]
+    outcomes = {"amount": {"gamma": {"mean": 10, "sd": 5}}, "clicks": {"gamma": {"mean": 2, "sd": 1}}}
+    return rehearse(scenario, [{"outcomes": outcomes}] * 2)["test"]
 
 
 def _remissions() -> list[float]:

@@ -31,7 +31,8 @@ class Figure:
 
     `name` is field.name. `published` is as printed in `source`; where that is a formula, a function that works it out without
     the engines. `ours(quick)` is exact, to be met to within `tolerance`, or the sample of a play, to be met to within 4
-    standard errors. `recalled`: the printed source was not at hand. `slow`: not among the quick ones.
+    standard errors. `at_most`: what is published is a bound, and less agrees with it. `recalled`: the printed source was not at
+    hand. `slow`: not among the quick ones.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Figure:
     tolerance: float | None
     recalled: bool = False
     slow: bool = False
+    at_most: bool = False
 
     @property
     def field(self) -> str:
@@ -59,9 +61,10 @@ class Figure:
         else:
             assert self.tolerance is not None
             ours, error, trials, tolerance = found, None, None, self.tolerance
+        off = [one - other for one, other in zip(ours, published, strict=False)]
         # A value that is not finite agrees with nothing.
         passed = len(ours) == len(published) and all(
-            abs(one - other) <= tolerance * (1 + 1e-9) for one, other in zip(ours, published, strict=True)
+            np.isfinite(each) and (each if self.at_most else abs(each)) <= tolerance * (1 + 1e-9) for each in off
         )
         return Result(self, published, ours, error, trials, tolerance, passed, time.perf_counter() - started)
 
@@ -89,6 +92,7 @@ class Result:
             "recalled": figure.recalled,
             "kind": "exact" if self.standard_error is None else "played",
             "published": list(self.published),
+            "at_most": figure.at_most,
             "ours": [value if np.isfinite(value) else None for value in self.ours],
             "standard_error": self.standard_error,
             "trials": self.trials,
@@ -126,9 +130,11 @@ def played(
     *,
     recalled: bool = False,
     slow: bool = False,
+    at_most: bool = False,
 ) -> Figure:
-    """A figure that scenarios give, played on the engines."""
-    return Figure(name, what, source, published if callable(published) else (published,), ours, None, recalled, slow)
+    """A figure that scenarios give, played on the engines; with `at_most`, one that they do not exceed."""
+    said = published if callable(published) else (published,)
+    return Figure(name, what, source, said, ours, None, recalled, slow, at_most)
 
 
 def _numbers(values: ArrayLike) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
@@ -13,18 +14,24 @@ from sim.stats.dunnett import dunnett_critical
 from sim.stats.exaggeration import exaggeration
 from sim.stats.intervals import proportion_interval
 from sim.stats.power import power, sample_size
+from sim.stats.rank import mann_whitney
+from sim.stats.tests import two_sample
 from sim.verify.figure import Figure, exact, played
-from sim.verify.rehearsal import Trials, converts, rehearse, scenario_of, share, some, test_by
+from sim.verify.rehearsal import Trials, converts, measured, rehearse, scenario_of, share, some, test_by
 
 KOHAVI = "Kohavi, Longbotham, Sommerfield & Henne 2009, §3.2"
 DUNNETT = "Dunnett 1955, Table 1"
-CHOW = "Chow, Shao, Wang & Lokhnygina, §3.2"
+CHOW = "Chow, Shao & Wang 2008, p. 58, 61, 89, 90, as on powerandsamplesize.com"
 WILSON = "Newcombe 1998, Table I (Wilson's method)"
+STUDENT = "Student 1908, as tested in the examples of the R package afex"
 DESIGN = "by design (Casella & Berger 2002, 8.3)"
 
 BASE, MDE = 0.5, 0.0005
 SPARE = 1.001
 TICKS = 20
+
+SLEEP = np.array([[0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0], [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4]])
+"""Hours of sleep gained by two drugs."""
 
 
 def figures() -> Iterator[Figure]:
@@ -44,15 +51,28 @@ def figures() -> Iterator[Figure]:
         "users an arm, in thousands: $3.75 spent, sd $30, a change of 5%, 80% (by their rule of 16: within 2%)",
         KOHAVI, 409.6, lambda: sample_size("means", sd=30, effect=0.05 * 3.75) / 1000, 8.2, recalled=True,
     )  # fmt: skip
-    for name, title, published, said in (
-        ("equality", "a difference of .05, sd .1, two-sided 5%, power 80%", 62.8, {"effect": 0.05}),
-        ("non-inferiority", "non-inferiority by .05, sd .1, 5%, power 80%", 49.5,
-         {"hypothesis": "non_inferiority", "margin": 0.05}),
-    ):  # fmt: skip
-        yield exact(
-            f"fixed.{name}", f"outcomes an arm: {title}", CHOW, published,
-            lambda said=said: sample_size("means", sd=0.1, **said), 0.1, recalled=True,
-        )  # fmt: skip
+    yield exact(
+        "fixed.sizes", "outcomes an arm, power 80%, 5%: means 5 apart, sd 10; 85% for 65%, two-sided and one-sided",
+        CHOW, (63, 70, 55), lambda: [
+            math.ceil(sample_size("means", sd=10, effect=5)),
+            *(math.ceil(sample_size("proportions", baseline=0.65, effect=0.2, sides=sides)) for sides in (2, 1)),
+        ], 0.5,
+    )  # fmt: skip
+    yield exact(
+        "fixed.sizes-margin", "outcomes an arm, power 80%, not inferior at 5%: by 5, sd 10; by 10 points, 85% for 65%",
+        CHOW, (50, 25), lambda: [
+            math.ceil(sample_size("means", sd=10, hypothesis="non_inferiority", margin=5)),
+            math.ceil(sample_size("proportions", baseline=0.65, effect=0.2, hypothesis="non_inferiority", margin=0.1)),
+        ], 0.5,
+    )  # fmt: skip
+    yield exact(
+        "fixed.welch", "two drugs against sleeplessness: Welch's t, degrees of freedom, p in percent", STUDENT,
+        (-1.861, 17.78, 7.939), _welch, 0.005,
+    )  # fmt: skip
+    yield exact(
+        "fixed.mann-whitney", "same: Mann–Whitney's U, p in percent by the normal limit with ties", STUDENT, (25.5, 6.933),
+        lambda: [float(mann_whitney(*SLEEP).u), 100 * float(mann_whitney(*SLEEP).p_value)],
+    )  # fmt: skip
     yield from _dunnett()
     for successes, n, lower, upper in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
         yield exact(
@@ -67,6 +87,12 @@ def figures() -> Iterator[Figure]:
         "fixed.type-m", "same: type M", "Gelman & Carlin 2014", 9.5, lambda: exaggeration(2, 8.1).type_m, 0.05
     )  # fmt: skip
     yield from _played()
+
+
+def _welch() -> list[float]:
+    first, second = ((each.size, each.sum(), (each * each).sum()) for each in SLEEP)
+    found = two_sample("welch", *second, *first)
+    return [float(found.statistic), float(found.degrees_of_freedom), 100 * float(found.p_value)]
 
 
 def _dunnett() -> Iterator[Figure]:
@@ -142,6 +168,11 @@ def _played() -> Iterator[Figure]:
     yield played(
         "fixed.play-type-s", "same: those of the wrong sign, among all tests (power times type S)", "Gelman & Carlin 2014",
         0.0137, lambda quick: kept(_weak(quick), 0.0137),
+    )  # fmt: skip
+    yield played(
+        "fixed.play-type-m", "same: exaggeration, the mean size of significant effects over that of the true one",
+        "Gelman & Carlin 2014; closed form: Lu, Qiu & Deng 2019", lambda: float(exaggeration(2, 8.1).type_m),
+        lambda quick: measured("exaggeration", _weak(quick)),
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.compare.measures import MEASURES
+from sim.compare.trials import Trials as Reported
 from sim.engine.choose import choose, make
 from sim.policy.base import Verdict
 from sim.policy.forms import Form
@@ -61,6 +63,14 @@ def share(happened: NDArray[np.bool_], expected: float) -> Sample:
 def mean(values: NDArray[Any]) -> Sample:
     """The mean over trials."""
     return Sample(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)), values.size)
+
+
+def measured(measure: str, trials: Trials) -> Sample:
+    """A measure as reports have it, with the standard error that its 95% interval is made of."""
+    found = MEASURES[measure].estimate(Reported("test", "ab", np.nan, trials.columns))
+    if found.estimate is None or found.lower is None or found.upper is None:
+        return Sample(np.nan, np.nan, found.n)
+    return Sample(found.estimate, float(found.upper - found.lower) / 2 / 1.959963984540054, found.n)
 
 
 def some(full: int, quick: bool) -> int:

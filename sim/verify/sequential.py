@@ -11,6 +11,7 @@ import numpy as np
 from sim.stats import sprt
 from sim.stats.group_sequential import design
 from sim.stats.peeking import false_positive_rate
+from sim.stats.stopping import median_unbiased
 from sim.verify.figure import Figure, exact
 
 AMR = "Armitage, McPherson & Rowe 1969, Table 2"
@@ -18,6 +19,7 @@ JT = "Jennison & Turnbull 2000"
 LD = "Lan & DeMets 1983"
 GS = "gsDesign technical manual, ch. 4"
 WALD = "Wald 1947"
+RPACT = "rpact, unit tests"
 
 
 def figures() -> Iterator[Figure]:
@@ -26,6 +28,7 @@ def figures() -> Iterator[Figure]:
     yield from _constants()
     yield from _spending()
     yield from _sizes()
+    yield from _stopping()
     yield from _sprt()
 
 
@@ -121,6 +124,29 @@ def _spending() -> Iterator[Figure]:
         lambda: np.concatenate([_gsdesign().exits(multiple * (_gsdesign().drift or 0)).upper for multiple in (0, 1)]), 1e-4,
     )  # fmt: skip
 
+    more = "maximum sample, expected with and without the effect"
+    yield exact(
+        "sequential.hwang-shih-decani",
+        f"Hwang–Shih–DeCani spending, γ = 0, one-sided 3%, power 86%, looks at .2, .4, 1: bounds; {more}", RPACT,
+        (2.51214, 2.42287, 2.02804, 1.07883, 0.83081, 1.06977),
+        lambda: _spent(alpha=0.03, power=0.86, information=[0.2, 0.4, 1], spending="hwang_shih_decani", gamma=0), 1e-4,
+    )  # fmt: skip
+    yield exact(
+        "sequential.kim-demets",
+        f"Kim–DeMets spending, exponents 2.2, 3.2, one-sided 3%, power 66%, looks at .3, .7, 1: bounds, futility; {more}",
+        RPACT, (2.85940, 2.24357, 1.97357, -1.15584, 0.72837, 1.05559, 0.86741, 0.75481),
+        lambda: _spent(
+            alpha=0.03, power=0.66, information=[0.3, 0.7, 1], spending="kim_demets", rho=2.2, futility="kim_demets",
+            futility_rho=3.2,
+        ), 1e-4,
+    )  # fmt: skip
+
+
+def _spent(**rule: Any) -> list[float]:
+    found = design("spending", 3, sides=1, **rule)
+    futility = () if found.futility is None else found.futility[:-1]
+    return [*found.bounds, *futility, found.maximum_information, *(found.expected_information(each) for each in (1, 0))]
+
 
 @cache
 def _gsdesign() -> Any:
@@ -161,6 +187,40 @@ def _sizes() -> Iterator[Figure]:
 def _percent(kind: Any, looks: int, of: tuple[float | None, ...]) -> list[float]:
     found = design(kind, looks, power=0.9)
     return [100 * (found.maximum_information if each is None else found.expected_information(each)) for each in of]
+
+
+def _stopping() -> Iterator[Figure]:
+    what = "median-unbiased estimate, 95% interval"
+    for kind, title, values in (
+        ("obrien_fleming", "O'Brien–Fleming", (0.452, 0.157, 0.748)), ("pocock", "Pocock", (0.419, 0.074, 0.729)),
+    ):  # fmt: skip
+        yield exact(
+            f"sequential.unbiased-{kind.replace('_', '-')}",
+            f"{title}, 4 looks at 22 outcomes each, z = 3 at the second: {what}",
+            "tests of DelayedGSD, after Wassmer & Brannath 2016, §4.1", values,
+            lambda kind=kind: [each / np.sqrt(4 * 22) for each in _stopped(design(kind, 4), 2, 3.0)],
+        )  # fmt: skip
+    yield exact(
+        "sequential.unbiased-rate", f"one-sided Kim–DeMets, 9 of 20 for a rate of 75% at the second look, .4 of all: {what}",
+        RPACT, (0.40682, 0.18821, 0.62662), _unbiased_rate, 1e-4,
+    )  # fmt: skip
+    yield exact(
+        "sequential.interval-pocock", "Pocock, 3 looks, z = 2.5 at the second: 95% interval of the last look's mean z",
+        "GroupSeq manual, task 4", (0.30, 5.38), lambda: _stopped(design("pocock", 3), 2, 2.5)[1:], 0.005,
+    )  # fmt: skip
+
+
+def _stopped(plan: Any, look: int, z: float) -> list[float]:
+    lower = -plan.bounds if plan.sides == 2 else np.full(plan.bounds.shape, -np.inf)
+    found = median_unbiased(plan.information, lower, plan.bounds, [look], [z])
+    return [float(each[0]) for each in (found.estimate, found.lower, found.upper)]
+
+
+def _unbiased_rate() -> list[float]:
+    """The test is under the rate of 75%, the estimate in standard errors at the rate that was seen."""
+    plan = design("spending", 4, 0.025, sides=1, information=[0.2, 0.4, 0.8, 1], spending="kim_demets", rho=2.8)
+    middle, low, high = _stopped(plan, 2, (0.75 - 0.45) / np.sqrt(0.75 * 0.25 / 20))
+    return [0.75 - drift * np.sqrt(0.4 * 0.45 * 0.55 / 20) for drift in (middle, high, low)]
 
 
 def _sprt() -> Iterator[Figure]:

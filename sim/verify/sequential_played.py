@@ -70,6 +70,7 @@ def _played_designs() -> Iterator[Figure]:
                     source, published, lambda quick, effect=effect, rule=rule: _mean_sample(quick, effect, **rule),
                     recalled=kind == "obrien_fleming",
                 )  # fmt: skip
+        yield from _unbiased(slug, f"{title}, {looks} looks, with the effect", rule)
     yield from _error("haybittle-peto", "Haybittle–Peto, 5 looks", {"design": "haybittle_peto", "looks": 5}, JT)
     yield from _error(
         "lan-demets",
@@ -88,6 +89,27 @@ def _error(slug: str, title: str, rule: Mapping[str, Any], source: str) -> Itera
         f"sequential.play-{slug}-error", f"{title}: error in A/A tests", f"{source}: by design", 0.05,
         lambda quick: share(_designed(quick, False, **rule).declared, 0.05),
     )  # fmt: skip
+
+
+def _unbiased(slug: str, title: str, rule: Mapping[str, Any]) -> Iterator[Figure]:
+    source = "by design (Jennison & Turnbull 2000, §8.4 and §8.5)"
+    yield played(
+        f"sequential.play-{slug}-unbiased", f"{title}: median-unbiased estimates above the truth", source, 0.5,
+        lambda quick: share(np.greater(*_estimated(quick, rule, "effect_unbiased", "effect_true")), 0.5),
+    )  # fmt: skip
+    yield played(
+        f"sequential.play-{slug}-coverage", f"{title}: their 95% intervals that hold the truth", source, 0.95,
+        lambda quick: share(_holds(*_estimated(quick, rule, "effect_lower", "effect_true", "effect_upper")), 0.95),
+    )  # fmt: skip
+
+
+def _estimated(quick: bool, rule: Mapping[str, Any], *columns: str) -> list[Any]:
+    trials = _designed(quick, True, **rule)
+    return [trials.columns[column] for column in columns]
+
+
+def _holds(lower: Any, truth: Any, upper: Any) -> Any:
+    return (lower <= truth) & (truth <= upper)
 
 
 def _sprt() -> Iterator[Figure]:
@@ -114,6 +136,25 @@ def _always_looking() -> Iterator[Figure]:
     yield played(
         "sequential.play-mixture-sprt", "mixture SPRT at 5%, error in 100 looks at A/A tests", INTEGRAL, _mixture_theory,
         lambda quick: share(_mixture_trials(quick).declared, _mixture_theory()),
+    )  # fmt: skip
+    yield played(
+        "sequential.play-confidence-sequence", "confidence sequence at 95%, 100 looks at A/A tests: it excludes no effect",
+        f"{INTEGRAL}: the mixture's bounds, tuned to the same look", _mixture_theory,
+        lambda quick: share(
+            _looked_at({"kind": "confidence_sequence", "sample": MIDDLE // 2}, quick).declared, _mixture_theory()
+        ),
+    )  # fmt: skip
+    for slug, title, evidence, source, most in (
+        ("betting", "betting at 5%", {"kind": "betting"}, "Turner, Ly & Grünwald 2024, Theorem 1", 0.05),
+        ("bayes-factor", "Bayes factor of 10", {"kind": "bayes_factor", "expected_effect": "1%"}, "Ville 1939", 0.1),
+    ):  # fmt: skip
+        yield played(
+            f"sequential.play-{slug}", f"{title}, 100 looks at A/A tests: they declare a difference", source, most,
+            lambda quick, evidence=evidence, most=most: share(_looked_at(evidence, quick).declared, most), at_most=True,
+        )  # fmt: skip
+    yield played(
+        "sequential.play-betting-bandit", "betting at 5%, 100 looks at a Thompson bandit whose arms are the same: same",
+        "Turner, Ly & Grünwald 2024, Theorem 1", 0.05, lambda quick: share(_bandit(quick).declared, 0.05), at_most=True,
     )  # fmt: skip
     yield played(
         "sequential.play-posterior", "posterior above 95%, 200 looks: null challengers that are shipped", INTEGRAL,
@@ -199,11 +240,12 @@ def _sprt_trials(multiple: float, quick: bool) -> Trials:
 
 
 MIXTURE_LOOKS, MIXTURE_REQUESTS = 100, 1e6
+MIDDLE = round(MIXTURE_LOOKS / 2 * MIXTURE_REQUESTS)
+"""Requests at which a mixture is narrowest."""
 
 
 def _mixing() -> float:
-    """Narrowest half way."""
-    return best_mixing_sd(math.sqrt(4 * BASE * (1 - BASE) / (MIXTURE_LOOKS / 2 * MIXTURE_REQUESTS)))
+    return best_mixing_sd(math.sqrt(4 * BASE * (1 - BASE) / MIDDLE))
 
 
 @cache
@@ -218,16 +260,27 @@ def _mixture_theory() -> float:
 
 @cache
 def _mixture_trials(quick: bool) -> Trials:
-    evidence = {"kind": "mixture_sprt", "alpha": 0.05, "mixing_sd": _mixing()}
-    scenario = scenario_of(
-        "mixture",
-        2,
-        some(10_000, quick),
-        MIXTURE_LOOKS,
-        MIXTURE_REQUESTS,
-        [test_by(evidence)],
-    )
+    return _aa("mixture", test_by({"kind": "mixture_sprt", "alpha": 0.05, "mixing_sd": _mixing()}), quick)
+
+
+def _aa(name: str, policy: Mapping[str, Any], quick: bool) -> Trials:
+    scenario = scenario_of(name, 2, some(10_000, quick), MIXTURE_LOOKS, MIXTURE_REQUESTS, [policy])
     return rehearse(scenario, converts(BASE, BASE))["test"]
+
+
+def _looked_at(evidence: Mapping[str, Any], quick: bool) -> Trials:
+    name = str(evidence["kind"]).replace("_", "-")
+    return _aa(name, test_by(evidence), quick)
+
+
+def _bandit(quick: bool) -> Trials:
+    bandit = {
+        "name": "test",
+        "kind": "bandit",
+        "allocation": {"kind": "thompson", "floor": "10%"},
+        "evidence": {"kind": "betting"},
+    }
+    return _aa("betting-bandit", bandit, quick)
 
 
 POSTERIOR_LOOKS = 200

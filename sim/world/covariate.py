@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from sim.world.jit import compiled, integer
-from sim.world.potential import REPLAYED, Records, data_row_of, drawn, readable
+from sim.world.potential import data_row_of, drawn
 from sim.world.sampling import at, unit
 from sim.world.streams import keys
+from sim.world.tables import REPLAYED, Records, readable
 from sim.world.world import Truth
 
 PAST = np.dtype([("past", np.uint64), ("recalls", np.uint64), ("chance", np.float64)])

@@ -38,7 +38,8 @@ def compiled(function: F) -> F:
         # No folder can be written: compile for this process only.
         made = numba.njit(error_model="numpy")(function)
     else:
-        # Numba compiles a function anew when its own file has changed, but not when a file has that it calls into.
+        # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
+        # constants from.
         index = made._cache._cache_file
         index._source_stamp = (index._source_stamp, _sources())
     return cast(F, made)
@@ -46,6 +47,7 @@ def compiled(function: F) -> F:
 
 @cache
 def _sources() -> str:
-    """A digest of every file that holds compiled functions."""
-    texts = [file.read_bytes() for file in sorted(Path(__file__).parents[1].glob("*/*.py"))]
-    return hashlib.sha256(b"".join(text for text in texts if b"@compiled" in text)).hexdigest()
+    """A digest of the two layers that hold compiled functions, and the constants which these have taken in."""
+    root = Path(__file__).parents[1]
+    files = [file for layer in ("engine", "world") for file in sorted((root / layer).glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -1,4 +1,4 @@
-"""Where nothing can be compiled, or no compiled code kept: the same results, and a word about it."""
+"""Where nothing can be compiled, or no compiled code kept, or what is kept is old: the same results, and a word about it."""
 
 from __future__ import annotations
 
@@ -151,3 +151,24 @@ def test_an_installation_that_cannot_be_written_is_no_trouble(tmp_path: Path) ->
     found = fresh("replicas()", root=tmp_path, HOME=str(blocked), XDG_CACHE_HOME=str(blocked), NUMBA_CACHE_DIR="")
     assert found == replicas() == [6, 2]
     assert blocked.is_file()
+
+
+def tried() -> list[bool]:
+    """After which outcomes a client tries again that does so after errors."""
+    from sim.engine.kernel import _tries_again
+    from sim.engine.kernel_records import RUN
+
+    run = np.zeros(1, RUN)
+    run["on_error"] = 1
+    return [bool(_tries_again(run[0], outcome)) for outcome in range(4)]
+
+
+def test_kept_code_is_not_used_where_a_constant_has_changed(tmp_path: Path) -> None:
+    for name in ("sim", "tests"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    calls, told = tmp_path / "sim" / "engine" / "calls.py", "FINISH, ERROR, TIMEOUT, REJECTION = range(4)"
+    assert told in calls.read_text()
+    keep = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    assert fresh("tried()", root=tmp_path, **keep) == [False, True, False, False]
+    calls.write_text(calls.read_text().replace(told, "FINISH, TIMEOUT, ERROR, REJECTION = range(4)"))
+    assert fresh("tried()", root=tmp_path, **keep) == [False, False, True, False]

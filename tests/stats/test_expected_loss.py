@@ -49,6 +49,18 @@ def test_normal_against_integration(arms: int) -> None:
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-6 * sd.max())
 
 
+def test_two_beta_posteriors_with_plenty_of_counts_of_unequal_width() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(150):
+        a = 100 * np.exp(rng.uniform(0, 8, 2))
+        b0 = 100 * np.exp(rng.uniform(0, 9))
+        apart = rng.uniform(-4, 4) * np.sqrt(1 / b0 + (1 / a).sum())
+        b = np.maximum([b0, a[1] * b0 / a[0] * np.exp(-apart)], 100)
+        posteriors = [stats.beta(*pair) for pair in zip(a, b, strict=True)]
+        expected, largest = integrated(posteriors), max(posterior.std() for posterior in posteriors)
+        np.testing.assert_allclose(expected_loss_beta([a], [b])[0], expected, rtol=2e-3, atol=2e-6 * largest)
+
+
 def test_the_closed_form_of_two_beta_posteriors() -> None:
     """Stucchio (2015), §5: E[(θ₁ − θ₀)⁺] = m₁·P(θ₁' > θ₀) − m₀·P(θ₁ > θ₀'), a prime for one success more."""
     a0, b0, a1, b1 = 21.0, 81.0, 31.0, 71.0

@@ -12,7 +12,7 @@ from sim.errors import InputError
 from sim.verify import page
 from sim.verify.bandits import thompson_regret
 from sim.verify.figure import Figure, Sample, exact, played
-from sim.verify.rehearsal import NEVER, converts, mean, rehearse, scenario_of, share, test_by
+from sim.verify.rehearsal import NEVER, Trials, converts, mean, measured, rehearse, scenario_of, share, test_by
 from sim.verify.run import FIELDS, MODULES, chosen, figures, verify
 
 IN_MODULE = {name: [] for name in MODULES}
@@ -54,6 +54,15 @@ def test_a_number_that_is_off_is_off(ours: float | Sample, passes: bool) -> None
     assert figure_of(ours).check(quick=True).passed == passes
 
 
+@pytest.mark.parametrize(("ours", "passes"), [(0.2, True), (1.39, True), (1.41, False), (math.nan, False), (-math.inf, False)])
+def test_less_than_a_bound_agrees_with_it(ours: float, passes: bool) -> None:
+    figure = played("fixed.one", "one", "arithmetic", 1.0, lambda quick: Sample(ours, 0.1, 9), at_most=True)
+    result = figure.check(quick=True)
+    assert result.passed == passes
+    assert page.published(result) == "≤ 1"
+    assert result.to_dict()["at_most"] is True
+
+
 def test_too_few_numbers_are_off() -> None:
     assert not exact("fixed.two", "two", "arithmetic", (1.0, 2.0), lambda: [1.0]).check(quick=True).passed
 
@@ -80,6 +89,21 @@ def test_a_mean_comes_with_its_error() -> None:
     found = mean(np.array([1.0, 2.0, 3.0]))
     assert (found.value, found.trials) == (2.0, 3)
     assert found.standard_error == pytest.approx(1 / math.sqrt(3))
+
+
+def test_a_measure_is_that_of_the_reports() -> None:
+    declared = np.array([1.0, 2.0, np.nan, 1.0])
+    columns = {
+        "effect_estimate": np.array([3.0, -2.0, 9.0, 4.0]),
+        "effect_true": np.ones(4),
+        "time_to_significance_s": declared,
+        "replication": np.arange(4),
+    }
+    found = measured("exaggeration", Trials("aggregate", columns))
+    assert (found.value, found.trials) == (3.0, 3)
+    # Of 3, 2 and 4 the sd is 1; the interval is Student's with two degrees of freedom.
+    assert found.standard_error == pytest.approx(1 / math.sqrt(3) * 4.302653 / 1.959964)
+    assert math.isnan(measured("exaggeration", Trials("aggregate", {**columns, "effect_true": np.zeros(4)})).value)
 
 
 def test_regret_of_two_requests_by_hand() -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from sim.policy.evidence.bayes_factor import BayesFactor
+from sim.policy.evidence.best_arm import BestArm
 from sim.policy.evidence.betting import Betting
 from sim.policy.evidence.confidence_sequence import ConfidenceSequence
 from sim.policy.evidence.decision import Decision
@@ -22,6 +23,7 @@ from sim.policy.evidence.survive import Survive
 
 AnyEvidence = Annotated[
     BayesFactor
+    | BestArm
     | Betting
     | ConfidenceSequence
     | Decision
@@ -40,6 +42,7 @@ AnyEvidence = Annotated[
 __all__ = [
     "AnyEvidence",
     "BayesFactor",
+    "BestArm",
     "Betting",
     "ConfidenceSequence",
     "Decision",

@@ -1,0 +1,92 @@
+"""`sim models`: register and measure model versions."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.cli.options import Verbs, add_stores, positive
+from sim.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from sim.registry.publish import Registered
+
+_SCORES = {"sim.offline_score": "offline score", "sim.live_score": "live score"}
+
+
+def add(verbs: Verbs) -> None:
+    models = verbs.add_parser("models", help="register and measure model versions").add_subparsers(
+        title="verbs", required=True, metavar="VERB"
+    )
+    demo = models.add_parser("demo", help="train and register real demo models (handwritten digits)")
+    add_stores(demo, experiment=False)
+    demo.set_defaults(verb=_demo)
+    register = models.add_parser(
+        "register", help="register behaviour models from YAML files; the same text registers nothing new"
+    )
+    register.add_argument("files", type=Path, nargs="+", help="models files")
+    add_stores(register, experiment=False)
+    register.set_defaults(verb=_register)
+    measure = models.add_parser(
+        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)"
+    )
+    measure.add_argument("uri", help="models:/NAME@ALIAS or models:/NAME/VERSION")
+    measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set, such as digits")
+    measure.add_argument("--target", default="target", help="column of the right answers, not given to the model")
+    measure.add_argument("--calls", type=positive, default=300, help="timed calls (default 300)")
+    add_stores(measure, experiment=False)
+    measure.set_defaults(verb=_measure)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from sim.registry.demo import demo
+
+    store = _client(options)
+    _registered(demo(store), store)
+    return EXIT_OK
+
+
+def _register(options: argparse.Namespace) -> int:
+    from sim.registry.behaviour import ModelsFile
+    from sim.registry.register import register
+    from sim.scenario.loading import load
+
+    files = [load(file, ModelsFile) for file in options.files]
+    store = _client(options)
+    for file in files:
+        _registered(register(file, store), store)
+    return EXIT_OK
+
+
+def _registered(rows: list[Registered], store: Any) -> None:
+    for row in rows:
+        tags = store.get_model_version(row.name, row.version).tags
+        scores = [f"{what} {tags[key]}" for key, what in _SCORES.items() if key in tags]
+        about = f" @{row.alias}" if row.alias else ""
+        said = f" ({', '.join(scores)})" if scores else ""
+        print(f"models:/{row.name}/{row.version}{about} {'registered' if row.created else 'is there already'}{said}")
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from sim.registry.data import load_data
+    from sim.registry.measure import measure
+    from sim.scenario.schema import Data
+
+    said = {"target": options.target}
+    if options.data in ("digits", "breast_cancer", "iris", "wine"):
+        said["sklearn"] = options.data
+    else:
+        said["file"] = options.data
+    data = load_data(Data.model_validate(said), Path.cwd())
+    profile = measure(options.uri, _client(options), data=data, calls=options.calls)
+    shares = dict(zip(profile.levels, profile.values_s, strict=True))
+    shown = ", ".join(f"p{level * 100:g} {1000 * shares[level]:.3g} ms" for level in (0.5, 0.9, 0.99) if level in shares)
+    print(f"{options.uri}: {shown}; errors {profile.error_rate:.2%}; {profile.calls} calls, kept on the version's tags")
+    return EXIT_OK
+
+
+def _client(options: argparse.Namespace) -> Any:
+    from sim.registry.store import client, default_uri
+
+    return client(options.registry_uri or options.tracking_uri or default_uri())

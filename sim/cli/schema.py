@@ -1,0 +1,22 @@
+"""`sim schema`: the JSON Schema of scenario files."""
+
+from __future__ import annotations
+
+import argparse
+
+from sim.cli.options import Verbs
+from sim.errors import EXIT_OK
+
+
+def add(verbs: Verbs) -> None:
+    parser = verbs.add_parser("schema", help="print the JSON Schema of scenario files")
+    parser.set_defaults(verb=_schema)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    import json
+
+    from sim.scenario.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=1))
+    return EXIT_OK

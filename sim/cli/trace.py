@@ -1,0 +1,54 @@
+"""`sim trace`: one replication's event log."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim import workflow
+from sim.cli.options import PLAIN, Verbs, add_stores, duration, positive, whole
+from sim.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from sim.run.plan import Plan
+
+
+def add(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "trace", help="print or write one replication's event log", formatter_class=PLAIN,
+        description="Play one replication of one policy request by request, and tell every event: arrive, start, finish,\n"
+        "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.",
+        epilog="examples:\n  sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m\n"
+        "  sim trace scenarios/quickstart.yaml --policy canary --replication 0 --until 6h --out canary.parquet",
+    )  # fmt: skip
+    parser.add_argument("file", type=Path, help="scenario file (YAML)")
+    parser.add_argument("--policy", required=True, help="the policy's name in the file")
+    parser.add_argument("--replication", type=whole, required=True, help="which replication, from 0")
+    parser.add_argument("--engine", help="simpy or compiled (default: the run's own where it has events, else simpy)")
+    parser.add_argument("--until", type=duration, help="simulated time after which nothing is told, such as 6h")
+    parser.add_argument("--limit", type=positive, default=40, help="events printed: the first and the last (default 40)")
+    parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
+    parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
+    add_stores(parser, experiment=False)
+    parser.set_defaults(verb=_trace)
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from sim.run.trace import ENGINES, lines
+
+    def planned(plan: Plan) -> None:
+        if options.engine is None and plan.engine.name not in ENGINES:
+            played = f"a run of this scenario is played by the {plan.engine.name} engine, which has no events"
+            print(f"sim: {played}; this is the same world request by request, with draws of its own", file=sys.stderr)
+
+    log = workflow.trace_scenario(
+        options.file, options.policy, options.replication, engine=options.engine, until_s=options.until, out=options.out,
+        reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri, planned=planned,
+    )  # fmt: skip
+    if options.out is None:
+        print(*lines(log, options.limit), sep="\n")
+    else:
+        print(f"{options.out}: {len(log):,} events")
+    return EXIT_OK

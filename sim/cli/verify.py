@@ -1,0 +1,48 @@
+"""`sim verify`: published numbers, reproduced."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sim.cli.options import PLAIN, Verbs
+from sim.errors import EXIT_OK, EXIT_THRESHOLD, InputError, Problem
+
+
+def add(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "verify", help="reproduce published numbers, by formula and by playing scenarios", formatter_class=PLAIN,
+        description="Work out published numbers twice: by formula or integration, to within a stated tolerance, and by\n"
+        "playing scenarios on the engines, to within 4 standard errors. Exits with 3 if a number is off.",
+        epilog="examples:\n  sim verify --quick\n  sim verify --only sequential --only queues.play\n"
+        "  sim verify --write docs/validation.md --json verify.json",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="a tenth of the trials, and not the slowest figures")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME",
+        help="a field (sequential, fixed, estimates, bandits, queues, canaries), or how figures' names begin; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page, as docs/validation.md")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="write the results as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(verb=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from sim.verify import page
+    from sim.verify.run import chosen, verify
+
+    if options.write and (options.quick or options.only):
+        raise InputError([Problem("the page has every figure in full: leave --quick and --only out", path="--write")])
+    from sim.verify.progress import Line
+
+    with Line(quiet=options.quiet) as line:
+        results = verify(chosen(options.only, options.quick), options.quick, line.watch)
+    print(*page.lines(results), sep="\n")
+    if options.write:
+        page.write(options.write, results)
+        print(f"page: {options.write}")
+    if options.json:
+        page.keep(options.json, results, options.quick)
+        print(f"json: {options.json}")
+    return EXIT_OK if all(result.passed for result in results) else EXIT_THRESHOLD

@@ -1,0 +1,177 @@
+"""A pool in the kernel: its servers, when they become free, and its queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.engine.calls import ERROR, FINISH, NEVER, TIMEOUT
+from sim.engine.kernel_records import ARM, ARRIVE, ATTEMPT, COHORT, COPY, FAILS, FIRST, FOREVER, LOST, REQUEST, SERVICE
+from sim.engine.scaling import wanted_replicas
+from sim.world.jit import compiled, integer
+
+
+@compiled
+def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
+    """When more replicas of a pool will be ready."""
+    soonest = FOREVER
+    for place in range(pool.pending):
+        soonest = min(soonest, coming[r, p, place, 0])
+    return soonest
+
+
+@compiled
+def open_pool(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any) -> None:
+    """A pool at the first edge of a tick: capacity is decided, before any event there."""
+    edge = run.edge_ns
+    if pool.scales and run.number > 0 and not run.drains:
+        pool.there_ns += pool.servers * (edge - pool.seen_ns)
+        pool.seen_ns = edge
+        _decide(pool, coming, r, p, edge)
+    _resize(run, pool, free, drains, out, edge)
+    pool.there_ns = 0
+    pool.busy_ns = 0
+    if pool.scales:
+        for place in range(pool.servers):
+            pool.busy_ns += max(min(free[pool.base + place], run.next_ns) - edge, 0)
+        for place in range(pool.draining):
+            pool.busy_ns += max(min(drains[pool.base + place], run.next_ns) - edge, 0)
+
+
+@compiled
+def add_ready(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any, now: Any) -> None:
+    """Replicas of a pool become ready."""
+    kept = 0
+    for place in range(pool.pending):
+        if coming[r, p, place, 0] == now:
+            pool.ready += coming[r, p, place, 1]
+        else:
+            coming[r, p, kept, 0], coming[r, p, kept, 1] = coming[r, p, place, 0], coming[r, p, place, 1]
+            kept += 1
+    pool.pending = kept
+    _resize(run, pool, free, drains, out, now)
+
+
+@compiled
+def _decide(pool: Any, coming: Any, r: Any, p: Any, edge: Any) -> None:
+    """Scale a pool at an edge, after the tick that ended there."""
+    had = pool.wanted
+    wanted = wanted_replicas(had, pool.busy_ns, pool.there_ns, pool.target, pool.least, pool.most, pool.since, pool.cool_down)
+    pool.since += 1
+    if wanted == had:
+        return
+    pool.since = 1
+    pool.wanted = wanted
+    if wanted > had:
+        coming[r, p, pool.pending, 0] = edge + pool.cold_start_ns
+        coming[r, p, pool.pending, 1] = wanted - had
+        pool.pending += 1
+        return
+    fewer = had - wanted
+    while fewer > 0 and pool.pending > 0:
+        last = pool.pending - 1
+        cancelled = min(fewer, coming[r, p, last, 1])
+        coming[r, p, last, 1] -= cancelled
+        fewer -= cancelled
+        if coming[r, p, last, 1] == 0:
+            pool.pending = last
+    pool.ready -= fewer
+
+
+@compiled
+def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> None:
+    """Take the number of servers that is in force from now on, `out` replicas being down; those that are busy drain."""
+    servers = max(pool.ready - out, 0) * pool.concurrency
+    pool.there_ns += pool.servers * (now - pool.seen_ns)
+    pool.seen_ns = now
+    if servers == pool.servers:
+        return
+    ends = np.empty(pool.servers + pool.draining, np.int64)
+    busy = 0
+    for place in range(pool.servers):
+        if free[pool.base + place] > now:
+            ends[busy] = free[pool.base + place]
+            busy += 1
+    for place in range(pool.draining):
+        if drains[pool.base + place] > now:
+            ends[busy] = drains[pool.base + place]
+            busy += 1
+    ends = np.sort(ends[:busy])
+    # A completion admits nobody as long as more are busy than there are servers: those that matter end last.
+    over = max(busy - servers, 0)
+    idle = max(servers - busy, 0)
+    for place in range(over):
+        drains[pool.base + place] = ends[place]
+    for place in range(idle):
+        free[pool.base + place] = now
+    for place in range(busy - over):
+        free[pool.base + idle + place] = ends[over + place]
+    pool.draining = over
+    pool.servers = servers
+    pool.front = 0
+
+
+@compiled
+def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
+    """The server that is free first takes a call.
+
+    The times are a ring in which they increase from `front` on; a late one is put in from the back, past few others.
+    """
+    base, front, last = pool.base, pool.front, pool.servers - 1
+    slot = front
+    front = 0 if front == last else front + 1
+    pool.front = front
+    while slot != front:
+        before = last if slot == 0 else slot - 1
+        if free[base + before] <= end:
+            break
+        free[base + slot] = free[base + before]
+        slot = before
+    free[base + slot] = end
+    if pool.scales:
+        pool.busy_ns += max(min(end, run.next_ns) - start, 0)
+
+
+@compiled
+def leave_queue(pool: Any, leave: Any, r: Any, p: Any, now: Any) -> None:
+    """Those whom a server took, or who gave up, are in the queue no more."""
+    head = pool.head
+    while head < pool.tail and leave[r, p, head % leave.shape[2]] <= now:
+        head += 1
+    pool.head = head
+
+
+@compiled
+def park(
+    waits: Any, r: Any, p: Any, slot: Any, i: Any, copy: Any, attempt: Any, k: Any, now: Any, service: Any, fails: Any,
+    lost: Any, began: Any, cohort: Any,
+) -> None:  # fmt: skip
+    """Keep a call in its slot of the queue, to be planned again."""
+    call = waits[r, p, slot]
+    call[REQUEST], call[COPY], call[ATTEMPT], call[ARM], call[ARRIVE] = i, copy, attempt, k, now
+    call[SERVICE], call[FAILS], call[LOST], call[FIRST], call[COHORT] = service, fails, lost, began, cohort
+
+
+@compiled
+def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, p: Any, bound: Any, now: Any) -> Any:
+    """Plan the first parked call of a pool again: (start, end, outcome).
+
+    start is NEVER if it leaves unserved, end if it stays parked.
+    """
+    place = pool.parked % leave.shape[2]
+    arrive, service = waits[r, p, place, ARRIVE], waits[r, p, place, SERVICE]
+    deadline = min(arrive + pool.timeout_ns, FOREVER)
+    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
+    if start >= bound and deadline >= bound:
+        return integer(NEVER), integer(NEVER), integer(NEVER)
+    pool.parked += 1
+    if start >= bound or start > deadline:
+        leave[r, p, place] = deadline
+        return integer(NEVER), deadline, integer(TIMEOUT)
+    leave[r, p, place] = start
+    end = start + service
+    begin(run, pool, free, start, end)
+    if end > deadline:
+        return start, deadline, integer(TIMEOUT)
+    return start, end, integer(ERROR if waits[r, p, place, FAILS] else FINISH)

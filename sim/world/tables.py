@@ -1,0 +1,178 @@
+"""What is true in a block as records of numbers, which compiled code can read: one record an arm, a metric, a replication.
+
+A record holds the keys of what is drawn by it, parameters, and where in two heaps of numbers its tables begin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.world.jit import missing
+from sim.world.outcomes import Binary, Discrete, Normal, Replayed
+from sim.world.sampling import LAW, Heap, law
+from sim.world.streams import keys
+from sim.world.world import Truth
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Records = NDArray[Any]
+
+# Records of what compiled code reads; one array of them holds what would else be a dozen arrays.
+RULES = np.dtype(
+    [
+        ("users", np.int64),  # 0 without a population
+        ("keep", np.int64),  # where the alias table of users is, in floats
+        ("other", np.int64),  # and in ints
+        ("sticky", np.int64),
+        ("usual_chance", np.float64),
+        ("segments", np.int64),
+        ("segments_up_to", np.int64),  # where their cumulated shares are, in floats
+        ("data_rows", np.int64),  # 0 unless models are replayed
+        ("data_agree", np.int64),  # where (data_rows, K) agreement is, in ints
+        ("loss", np.float64),
+        ("backoff_s", np.int64),  # where the back-offs before jitter are, in floats
+        ("jitter", np.float64),
+    ]
+)
+ROW = np.dtype([(name, np.uint64) for name in ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")])
+ARM = np.dtype(
+    [*((name, np.uint64) for name in ("mirror", "service", "error", "loss", "agree")), *LAW, ("agreement", np.float64)]
+)
+METRIC = np.dtype(
+    [
+        *((name, np.uint64) for name in ("delay", "usual", "alike")),
+        *LAW,
+        ("kind", np.int64),
+        ("grid", np.float64),
+        ("by_segment", np.int64),  # where the factor of each segment is, in floats
+    ]
+)
+CELL = np.dtype(
+    [
+        ("value", np.uint64),
+        ("centre", np.float64),
+        ("sd", np.float64),
+        ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K)
+        ("up_to", np.int64),  # where their cumulated chances are, in floats
+        ("groups", np.int64),
+    ]
+)
+BINARY, NORMAL, DISCRETE, REPLAYED = range(4)
+
+
+class Tables(NamedTuple):
+    """A block's potential outcomes as numbers, for compiled code.
+
+    Records rules (1,), rows (R,), arms (R, K), metrics (R, M), cells (R, M, K), and two heaps of numbers that they point into.
+    """
+
+    rules: Records
+    rows: Records
+    arms: Records
+    metrics: Records
+    cells: Records
+    floats: Floats
+    ints: Ints
+
+
+def tables(truth: Truth, metrics: Sequence[str]) -> Tables:
+    """What is true in a block, as numbers. `metrics` are those whose values are asked for, in this order."""
+    world, names = truth.world, tuple(metrics)
+    floats, ints = Heap(np.float64), Heap(np.int64)
+    rows = np.zeros(truth.rows, ROW)
+    for name in ROW.names or ():
+        rows[name] = keys(world.seed, truth.replications, name)
+    rules, arms = _rules(truth, floats, ints), _arms(truth, floats)
+    made, cells = _metrics(truth, names, floats), _cells(truth, names, floats, ints)
+    return Tables(
+        readable(rules), readable(rows), readable(arms), readable(made), readable(cells), floats.all(), ints.all()
+    )  # fmt: skip
+
+
+def readable(records: Records) -> Records:
+    """Uncompiled code reads fields as attributes, too."""
+    return records.view(np.recarray) if missing else records
+
+
+def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
+    world = truth.world
+    rules = np.zeros(1, RULES)
+    if world.population is not None:
+        keep, other = world.population.alias
+        rules["users"], rules["keep"], rules["other"] = keep.size, floats.add(keep), ints.add(other)
+        rules["sticky"], rules["usual_chance"] = world.population.sticky, math.sqrt(world.population.similarity)
+    rules["segments"] = 1
+    if world.segments is not None:
+        rules["segments"] = world.segments.share.size
+        rules["segments_up_to"] = floats.add([*np.cumsum(world.segments.share)[:-1], 1.0])
+    if world.answers_agree is not None:
+        rules["data_rows"], rules["data_agree"] = len(world.answers_agree), ints.add(world.answers_agree)
+    rules["loss"] = world.loss
+    if world.retry is not None:
+        retry = world.retry
+        backoffs = [min(retry.base_s * retry.factor**n, retry.longest_s) for n in range(retry.attempts - 1)]
+        rules["backoff_s"] = floats.add(backoffs)
+        rules["jitter"] = retry.jitter
+    return rules
+
+
+def _keyed(truth: Truth, record: Records, streams: Sequence[str], suffix: str) -> None:
+    for stream in streams:
+        record[stream] = keys(truth.world.seed, truth.replications, f"{stream}.{suffix}")
+
+
+def _arms(truth: Truth, floats: Heap) -> Records:
+    world = truth.world
+    arms = np.zeros((truth.rows, len(world.arms)), ARM)
+    for k, name in enumerate(world.arms):
+        _keyed(truth, arms[:, k], ("mirror", "service", "error", "loss", "agree"), name)
+        for field, value in zip(LAW, law(truth.latency[k], floats), strict=True):
+            arms[field[0]][:, k] = value
+    arms["agreement"] = 1.0 if world.agreement is None else world.agreement
+    return arms
+
+
+def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
+    world = truth.world
+    grids = {each.spec.name: each.grid for each in world.outcomes}
+    kinds = {Binary: BINARY, Normal: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED}
+    metrics = np.zeros((truth.rows, len(names)), METRIC)
+    for m, name in enumerate(names):
+        _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
+        for field, value in zip(LAW, law(world.delays.get(name), floats), strict=True):
+            metrics[field[0]][:, m] = value
+        metrics["kind"][:, m] = kinds[type(truth.outcomes[name])]
+        metrics["grid"][:, m] = grids[name]
+        segments = world.segments
+        factors = np.ones(1) if segments is None else segments.factors.get(name, np.ones(segments.share.size))
+        metrics["by_segment"][:, m] = floats.add(factors)
+    return metrics
+
+
+def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Records:
+    arms = truth.world.arms
+    cells = np.zeros((truth.rows, len(names), len(arms)), CELL)
+    for m, name in enumerate(names):
+        outcome = truth.outcomes[name]
+        cells["centre"][:, m] = outcome.mean
+        for k, arm in enumerate(arms):
+            cell = cells[:, m, k]
+            cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
+            match outcome:
+                case Normal():
+                    cell["sd"] = outcome.sd[:, k]
+                case Replayed():
+                    if k == 0:
+                        cells["atoms"][:, m] = ints.add(outcome.reward)
+                case Discrete():
+                    # An atom without a chance must never be drawn, and rounding may leave the last level a little below 1.
+                    last = int(np.flatnonzero(outcome.chance[k])[-1])
+                    cell["groups"] = last + 1
+                    cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
+                    cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(truth.rows)
+    return cells
