@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sim.policy.adjust import AnyAdjust
 from sim.policy.base import Setting
+from sim.policy.evidence.comparison import nominal
 
 
-def amount(share: float | None, absolute: float | None, setting: Setting) -> float:
-    """The amount in the unit of the primary metric.
+def amount(share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None) -> float:
+    """The amount in the unit of the primary metric, or of what an adjustment makes of it.
 
     >>> from sim.policy.base import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
@@ -15,11 +17,11 @@ def amount(share: float | None, absolute: float | None, setting: Setting) -> flo
     """
     if absolute is not None:
         return absolute
-    return (share or 0.0) * abs(setting.metrics[setting.primary].nominal_mean)
+    return (share or 0.0) * abs(nominal(setting, adjust)[0])
 
 
 def amount_problems(
-    keys: tuple[str, str], share: float | None, absolute: float | None, setting: Setting
+    keys: tuple[str, str], share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None
 ) -> list[tuple[str, str]]:
     """The rule that exactly one is given, and that a share is of something: (key, message) pairs, none or one.
 
@@ -36,7 +38,7 @@ def amount_problems(
     if share is None:
         return [(relative, f"is required: a share of the champion's registered mean (or give `{plain}`, in the metric's unit)")]
     metric = setting.metrics.get(setting.primary)
-    if metric is not None and metric.nominal_mean == 0:
+    if metric is not None and nominal(setting, adjust)[0] == 0:
         rule = f"is relative, and the champion's registered mean of {metric.name} is 0"
         return [(relative, f"{rule}: give `{plain}` instead")]
     return []

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import Bools, Evidence, Finding, Setting, View, outcome_columns
 from sim.policy.evidence.amount import amount, amount_problems
-from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, primary
+from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, findings_where_known, primary
 from sim.units import Share
 
 
@@ -55,22 +55,18 @@ class BayesFactor(Evidence):
         return outcome_columns(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        return findings_where_known(view, self.min_outcomes, None, self._look)
+
+    def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.bayes_factor import log_bayes_factor
 
-        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
-        rows = np.asarray(enough.any(axis=1))
-        if not rows.any():
-            return findings
         result = compare(view, self.test, rows)
         scale = amount(self.expected_effect, self.scale, view.setting)
         log_factor = log_bayes_factor(result.effect, result.standard_error, scale=scale, prior=self.prior)
         better = result.effect * primary(view).sign > 0
         said = np.where(log_factor <= -math.log(self.factor), Finding.NULL, Finding.UNDECIDED)
         said = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), said)
-        findings[rows, 1:] = np.where(enough[rows], said, Finding.UNDECIDED)
-        return findings
+        return said.astype(np.int8)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale, setting)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import Bools, Floats, Metric, Setting, View, outcome_columns
+from sim.policy.base import Bools, Finding, Floats, Metric, Setting, View, outcome_columns
 
 if TYPE_CHECKING:
     from sim.stats.tests import TestResult
@@ -50,6 +52,22 @@ def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:
     if adjust is not None:
         enough = enough & adjust.ready(view)
     return np.asarray(enough[:, :1] & enough[:, 1:])
+
+
+def findings_where_known(
+    view: View, least: int, adjust: AnyAdjust | None, look: Callable[[View, Bools, Bools], NDArray[np.int8]]
+) -> NDArray[np.int8]:
+    """(r, K) what `look` finds of every challenger, of which as much is known as `enough_known` asks; else UNDECIDED.
+
+    `look` gets the view, the replications (r,) in which that is so of any challenger, and of which, (rows, K - 1); it returns
+    the latter's shape.
+    """
+    findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
+    enough = enough_known(view, least, adjust)
+    rows = np.asarray(enough.any(axis=1))
+    if rows.any():
+        findings[rows, 1:] = np.where(enough[rows], look(view, rows, enough[rows]), Finding.UNDECIDED)
+    return findings
 
 
 def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None) -> Floats:

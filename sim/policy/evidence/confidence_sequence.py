@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Finding, Setting, View
-from sim.policy.evidence.comparison import compare, enough_known, information, nominal, primary
+from sim.policy.base import Bools, Finding, Setting, View
+from sim.policy.evidence.comparison import compare, findings_where_known, information, nominal, primary
 from sim.policy.evidence.planned import PlannedTest
 from sim.units import Share
 
@@ -42,13 +42,11 @@ class ConfidenceSequence(PlannedTest):
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+
+    def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import asymptotic_confidence_sequence
 
-        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        enough = enough_known(view, self.min_outcomes, self.adjust)
-        rows = np.asarray(enough.any(axis=1))
-        if not rows.any():
-            return findings
         sign, setting = primary(view).sign, view.setting
         result = compare(view, self.test, rows, self.effect, pooled=self.margin is None, adjust=self.adjust)
         interval = asymptotic_confidence_sequence(
@@ -61,9 +59,7 @@ class ConfidenceSequence(PlannedTest):
         )
         least = -self.margin * self.unit(setting) if self.margin else 0.0
         better, worse = interval.lower > least, interval.upper < least
-        found = np.select([enough[rows] & better, enough[rows] & worse], [Finding.PASS, Finding.FAIL], Finding.UNDECIDED)
-        findings[rows, 1:] = found
-        return findings
+        return np.select([better, worse], [Finding.PASS, Finding.FAIL], Finding.UNDECIDED).astype(np.int8)
 
     def test_problems(self) -> list[tuple[str, str]]:
         if self.margin is not None and self.test == "z_pooled":

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Bools, Evidence, Finding, Setting, View
+from sim.policy.evidence.amount import amount, amount_problems
 from sim.policy.evidence.comparison import (
     TEST_RULE,
     TestKind,
     adjust_problems,
     compare,
-    enough_known,
-    nominal,
+    findings_where_known,
     outcome_needs,
     primary,
 )
@@ -55,39 +55,23 @@ class MixtureSprt(Evidence):
 
     def effect_sd(self, setting: Setting) -> float:
         """The mixing standard deviation, in the unit of the primary metric."""
-        if self.mixing_sd is not None:
-            return self.mixing_sd
-        return (self.mde or 0.0) * abs(nominal(setting, self.adjust)[0])
+        return amount(self.mde, self.mixing_sd, setting, self.adjust)
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
         return outcome_needs(setting, self.adjust)
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+
+    def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import mixture_sprt
 
-        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        enough = enough_known(view, self.min_outcomes, self.adjust)
-        rows = np.asarray(enough.any(axis=1))
-        if not rows.any():
-            return findings
         result = compare(view, self.test, rows, adjust=self.adjust)
         p_value = mixture_sprt(result.effect, result.standard_error, mixing_sd=self.effect_sd(view.setting)).p_value
-        declared = enough[rows] & (p_value <= self.alpha / (len(view.setting.arms) - 1))
+        declared = p_value <= self.alpha / (len(view.setting.arms) - 1)
         better = result.effect * primary(view).sign > 0
-        findings[rows, 1:] = np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), Finding.UNDECIDED)
-        return findings
+        return np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), Finding.UNDECIDED).astype(np.int8)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return adjust_problems(setting, self.adjust, self.test) or self._mixing_problems(setting)
-
-    def _mixing_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        if self.mixing_sd is not None and self.mde is not None:
-            return [("mixing_sd", f"and mde say the same in two ways: give one, got {self.mixing_sd:g} and {self.mde:g}")]
-        if self.mixing_sd is not None:
-            return []
-        if self.mde is None:
-            return [("mde", "is required: the relative effect to find soonest (or give `mixing_sd`, in the metric's unit)")]
-        metric = setting.metrics.get(setting.primary)
-        if metric is not None and nominal(setting, self.adjust)[0] == 0:
-            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0: give `mixing_sd` instead")]
-        return []
+        found = adjust_problems(setting, self.adjust, self.test)
+        return found or amount_problems(("mde", "mixing_sd"), self.mde, self.mixing_sd, setting, self.adjust)

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import Bools, Evidence, Finding, Setting, View, outcome_columns
 from sim.policy.evidence.amount import amount, amount_problems
+from sim.policy.evidence.comparison import findings_where_known
 from sim.policy.posterior import posterior_effect
 from sim.units import Share
 
@@ -51,21 +52,17 @@ class Rope(Evidence):
         return outcome_columns(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        return findings_where_known(view, self.min_outcomes, None, self._look)
+
+    def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.rope import masses
 
-        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
-        rows = np.asarray(enough.any(axis=1))
-        if not rows.any():
-            return findings
         effect = posterior_effect(view, rows)
         found = masses(effect.estimate, effect.standard_error, width=amount(self.region, self.width, view.setting))
         said = np.where(found.inside >= self.mass, Finding.NULL, Finding.UNDECIDED)
         said = np.where(found.above >= self.mass, Finding.PASS, said)
         said = np.where(found.below >= self.mass, Finding.FAIL, said)
-        findings[rows, 1:] = np.where(enough[rows], said, Finding.UNDECIDED)
-        return findings
+        return said.astype(np.int8)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         return amount_problems(("region", "width"), self.region, self.width, setting)

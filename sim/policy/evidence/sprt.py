@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Bools, Evidence, Finding, Setting, View
 from sim.policy.evidence.comparison import (
     TEST_RULE,
     TestKind,
     adjust_problems,
     compare,
-    enough_known,
+    findings_where_known,
     nominal,
     outcome_needs,
     primary,
@@ -60,13 +60,11 @@ class Sprt(Evidence):
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
     def judge(self, view: View) -> NDArray[np.int8]:
+        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+
+    def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sprt import boundaries, log_ratio_normal
 
-        findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        enough = enough_known(view, self.min_outcomes, self.adjust)
-        rows = np.asarray(enough.any(axis=1))
-        if not rows.any():
-            return findings
         metric = primary(view)
         effect = self.mde * abs(nominal(view.setting, self.adjust)[0])
         result = compare(view, self.test, rows, adjust=self.adjust)
@@ -78,12 +76,11 @@ class Sprt(Evidence):
         better = (for_better >= bounds.upper) & ~none[..., 0]
         worse = (for_worse >= bounds.upper) & ~none[..., 1] if self.sides == 2 else np.zeros_like(better)
         accepted = np.stack([for_better <= bounds.lower, for_worse <= bounds.lower], axis=-1)
-        none |= accepted & enough[rows][..., None]
+        none |= accepted & enough[..., None]
         view.memory["none"][rows] = none
         over = none[..., : self.sides].all(axis=-1)
-        found = np.select([better, worse, over], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
-        findings[rows, 1:] = np.where(enough[rows], found, Finding.UNDECIDED)
-        return findings
+        said = np.select([better, worse, over], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
+        return said.astype(np.int8)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         if self.power <= self.alpha:
