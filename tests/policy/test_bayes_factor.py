@@ -89,17 +89,3 @@ def test_better_worse_none_and_not_yet() -> None:
 
 def test_it_waits_for_outcomes() -> None:
     assert judge(BayesFactor(expected_effect="20%"), 10, 90, trials=99) == [Finding.UNDECIDED]
-
-
-@pytest.mark.parametrize(
-    ("said", "key", "words"),
-    [
-        ({}, "expected_effect", "is required: a share of the champion's registered mean (or give `scale`"),
-        ({"expected_effect": "1%", "scale": 0.1}, "scale", "give one, got 0.1 and 0.01"),
-        ({"scale": 0.1}, None, ""),
-    ],
-)
-def test_what_has_no_prior_is_refused(said: dict[str, object], key: str | None, words: str) -> None:
-    found = BayesFactor.model_validate(said).problems(make_setting())
-    assert [each for each, _ in found] == ([key] if key else [])
-    assert all(words in message for _, message in found)

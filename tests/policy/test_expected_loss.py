@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -91,25 +90,3 @@ def test_an_amount_that_never_varied_is_not_known_to_be_equal() -> None:
     part, setting = ExpectedLoss(loss=0.01), make_setting(primary="revenue")
     total = np.array([[[500, 0, 0], [500, 0, 0]]])
     assert not part.judge(view_of(part, setting, total, np.ones((1, 2), bool))).any()
-
-
-@pytest.mark.parametrize(
-    ("said", "key", "words"),
-    [
-        ({}, "threshold", "is required: a share of the champion's registered mean (or give `loss`"),
-        ({"threshold": "1%", "loss": 0.1}, "loss", "give one, got 0.1 and 0.01"),
-        ({"loss": 0.1}, None, ""),
-    ],
-)
-def test_what_has_no_threshold_is_refused(said: dict[str, object], key: str | None, words: str) -> None:
-    found = ExpectedLoss.model_validate(said).problems(make_setting())
-    assert [each for each, _ in found] == ([key] if key else [])
-    assert all(words in message for _, message in found)
-
-
-def test_a_share_of_nothing_is_refused() -> None:
-    setting = make_setting(primary="revenue")
-    nothing = replace(setting, metrics={"revenue": replace(setting.metrics["revenue"], nominal_mean=0.0)})
-    ((key, message),) = ExpectedLoss(threshold="1%").problems(nothing)
-    assert key == "threshold"
-    assert "registered mean of revenue is 0: give `loss` instead" in message

@@ -74,26 +74,3 @@ def test_the_mixing_is_the_effect_that_is_looked_for() -> None:
     assert MixtureSprt(mixing_sd=0.3).effect_sd(setting) == 0.3
     revenue = replace(setting.metrics["revenue"], nominal_mean=-10.0)
     assert MixtureSprt(mde="10%").effect_sd(replace(setting, metrics={"revenue": revenue})) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("said", "key", "words"),
-    [
-        ({}, "mde", "is required"),
-        ({"mde": "10%", "mixing_sd": 0.1}, "mixing_sd", "give one, got 0.1 and 0.1"),
-        ({"mixing_sd": 0.1}, None, ""),
-    ],
-)
-def test_what_has_no_mixing_is_refused(said: dict[str, object], key: str | None, words: str) -> None:
-    found = MixtureSprt.model_validate(said).problems(make_setting())
-    assert [each for each, _ in found] == ([key] if key else [])
-    assert all(words in message for _, message in found)
-
-
-def test_a_relative_effect_on_a_mean_of_0_is_refused() -> None:
-    setting = make_setting(primary="revenue")
-    nothing = replace(setting, metrics={"revenue": replace(setting.metrics["revenue"], nominal_mean=0.0)})
-    ((key, message),) = MixtureSprt(mde="10%").problems(nothing)
-    assert key == "mde"
-    assert "give `mixing_sd` instead" in message
-    assert MixtureSprt(mixing_sd=0.1).problems(nothing) == []

@@ -67,17 +67,3 @@ def test_of_equals_few_are_told_apart_and_most_end_with_nothing_declared(region:
 def test_it_waits_for_outcomes() -> None:
     assert judge(Rope(region="5%"), 20, 80, trials=99) == [Finding.UNDECIDED]
     assert judge(Rope(region="5%"), 20, 80, trials=100) == [Finding.PASS]
-
-
-@pytest.mark.parametrize(
-    ("said", "key", "words"),
-    [
-        ({}, "region", "is required: a share of the champion's registered mean (or give `width`"),
-        ({"region": "1%", "width": 0.1}, "width", "give one, got 0.1 and 0.01"),
-        ({"width": 0.1}, None, ""),
-    ],
-)
-def test_what_has_no_region_is_refused(said: dict[str, object], key: str | None, words: str) -> None:
-    found = Rope.model_validate(said).problems(make_setting())
-    assert [each for each, _ in found] == ([key] if key else [])
-    assert all(words in message for _, message in found)
