@@ -18,6 +18,7 @@ from sim.stats.group_sequential import design
 from tests.policy.scripted import fresh_memory, make_setting
 
 ROWS, TICKS = 1000, 100
+AMOUNTS = ("threshold", "region", "expected_effect")
 RULES: list[dict[str, Any]] = [
     {"kind": "fixed_horizon", "sample": 5000},
     {"kind": "fixed_horizon", "sample": 5000, "effect": "relative", "hypothesis": "non_inferiority", "margin": "2%"},
@@ -37,6 +38,12 @@ RULES: list[dict[str, Any]] = [
     {"kind": "confidence_sequence", "sample": 5000},
     {"kind": "betting"},
     {"kind": "betting", "method": "empirical_bernstein"},
+    {"kind": "posterior"},
+    {"kind": "expected_loss", "threshold": "0.01%"},
+    {"kind": "rope", "region": "0.1%"},
+    {"kind": "bayes_factor", "expected_effect": "1%"},
+    {"kind": "bayes_factor", "expected_effect": "1%", "prior": "cauchy"},
+    {"kind": "best_arm"},
 ]
 
 
@@ -66,7 +73,7 @@ def main() -> None:
     for said in RULES:
         for arms in (2, 4):
             took = [1000 * seconds for seconds in steps(reader.validate_python(said), arms)]
-            name = " ".join(str(value) for key, value in said.items() if key not in ("sample", "mde", "every"))
+            name = " ".join(str(value) for key, value in said.items() if key not in ("sample", "mde", "every", *AMOUNTS))
             print(f"{name:60}{arms:5}{statistics.median(took):9.3f}{max(took):9.1f}")
     for kind in ("pocock", "obrien_fleming", "spending"):
         family = {"spending": "obrien_fleming"} if kind == "spending" else {}
