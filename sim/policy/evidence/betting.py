@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.errors import InputError, Problem
-from sim.policy.base import Bools, Evidence, Finding, Floats, Metric, Setting, View, outcome_columns
+from sim.errors import InputError
+from sim.policy.base import Bools, Evidence, Finding, Floats, Setting, View, outcome_columns
+from sim.policy.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, outside, rescaled
 from sim.policy.evidence.comparison import primary
 from sim.units import Share
 
@@ -36,10 +37,8 @@ class Betting(Evidence):
     kind: Literal["betting"] = "betting"
     alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
     method: Literal["capital", "empirical_bernstein"] = Field("capital", description="what is bet on")
-    lowest: float | None = Field(None, allow_inf_nan=False, description="no outcome is below; 0 if left out")
-    highest: float | None = Field(
-        None, allow_inf_nan=False, description="no outcome is above; required unless the metric is binary"
-    )
+    lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
+    highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
         return outcome_columns(setting.metrics[setting.primary])
@@ -87,29 +86,11 @@ class Betting(Evidence):
         n, total, square = part.moments(metric)
         if metric.binary:
             return [n, total, square]
-        low, high = self.lowest or 0.0, self.highest or 0.0
-        scaled = (total - low * n) / (high - low)
+        scaled, low, high = rescaled(self.kind, metric, n, total, self.lowest, self.highest)
         squares = (square - 2 * low * total + low * low * n) / (high - low) ** 2
-        slack = 1e-9 * (1 + n)
-        if (scaled < -slack).any() or (scaled > n + slack).any() or (squares > scaled + slack).any():
-            raise InputError([_outside(metric, low, high)])
-        scaled = np.clip(scaled, 0, n)
+        if (squares > scaled + 1e-9 * (1 + n)).any():
+            raise InputError([outside(self.kind, metric, low, high)])
         return [n, scaled, np.clip(squares, scaled * scaled / np.maximum(n, 1), scaled)]
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        metric = setting.metrics.get(setting.primary)
-        if metric is None:
-            return []
-        if metric.binary:
-            given = (("lowest", self.lowest), ("highest", self.highest))
-            return [(key, f"is for a metric that is not binary, got {value:g}") for key, value in given if value is not None]
-        if self.highest is None:
-            return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
-        if self.highest <= (self.lowest or 0.0):
-            return [("highest", f"must exceed lowest ({self.lowest or 0.0:g}), got {self.highest:g}")]
-        return []
-
-
-def _outside(metric: Metric, low: float, high: float) -> Problem:
-    rule = f"of betting must bound {metric.name}, and outcomes were seen outside lowest to highest"
-    return Problem(f"{rule}, got {low:g} to {high:g}", path="highest")
+        return bound_problems(self.lowest, self.highest, setting.metrics.get(setting.primary))

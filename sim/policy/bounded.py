@@ -1,0 +1,50 @@
+"""What allocations and evidence share that need outcomes between two bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.errors import InputError, Problem
+from sim.policy.base import Floats, Metric
+
+LOWEST_RULE = "no outcome is below; 0 if left out"
+HIGHEST_RULE = "no outcome is above; required unless the metric is binary"
+
+
+def bound_problems(lowest: float | None, highest: float | None, metric: Metric | None) -> list[tuple[str, str]]:
+    """The rule that an amount has bounds and a binary metric has none, as (key, message) pairs.
+
+    >>> bound_problems(None, None, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
+    [('highest', 'is required, as revenue is not binary: the bound that no outcome exceeds')]
+    """
+    if metric is None:
+        return []
+    if metric.binary:
+        given = (("lowest", lowest), ("highest", highest))
+        return [(key, f"is for a metric that is not binary, got {value:g}") for key, value in given if value is not None]
+    if highest is None:
+        return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
+    if highest <= (lowest or 0.0):
+        return [("highest", f"must exceed lowest ({lowest or 0.0:g}), got {highest:g}")]
+    return []
+
+
+def rescaled(
+    kind: str, metric: Metric, count: Floats, total: Floats, lowest: float | None, highest: float | None
+) -> tuple[Floats, float, float]:
+    """Sums of outcomes, of the same shape, rescaled to lie between 0 and `count`; and the bounds.
+
+    Raises `InputError` where outcomes were seen outside the bounds, for the part that the file calls `kind`.
+    """
+    low, high = lowest or 0.0, highest or 0.0
+    inside = (total - low * count) / (high - low)
+    slack = 1e-9 * (1 + count)
+    if (inside < -slack).any() or (inside > count + slack).any():
+        raise InputError([outside(kind, metric, low, high)])
+    return np.clip(inside, 0.0, count), low, high
+
+
+def outside(kind: str, metric: Metric, low: float, high: float) -> Problem:
+    """That the bounds do not hold."""
+    rule = f"of {kind} must bound {metric.name}, and outcomes were seen outside lowest to highest"
+    return Problem(f"{rule}, got {low:g} to {high:g}", path="highest")
