@@ -4,9 +4,8 @@
 """
 
 from sim.errors import InputError, Problem, SimError, TrackingError
+from sim.version import VERSION as __version__
 from sim.workflow import Outcome, load_scenario, report_run, run_scenario, track_run
-
-__version__ = "0.1.0"
 
 __all__ = [
     "InputError",
@@ -14,6 +13,7 @@ __all__ = [
     "Problem",
     "SimError",
     "TrackingError",
+    "__version__",
     "load_scenario",
     "report_run",
     "run_scenario",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +12,30 @@ EXIT_INPUT = 2
 EXIT_THRESHOLD = 3
 EXIT_TRACKING = 4
 EXIT_INTERRUPTED = 130
+
+Place = tuple[str | int, ...]
+"""Where something stands in a file: the keys and list positions that lead to it."""
+_NAME = re.compile(r'[^.\[\]"\s]+')
+
+
+def format_path(place: Place) -> str:
+    """A place in a file as people write it; names that would be ambiguous are quoted. `sim.scenario.loading` reads it back.
+
+    Whoever says where a problem is and has a name from a file takes this: a path that is put together by hand is wrong
+    for names with a dot, a space or a bracket.
+
+    >>> format_path(("models", 1, "uri")), format_path(("metrics", "a.b"))
+    ('models[1].uri', 'metrics["a.b"]')
+    """
+    text = ""
+    for part in place:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif _NAME.fullmatch(part) and part.isprintable():
+            text += f".{part}" if text else part
+        else:
+            text += f"[{json.dumps(part)}]"
+    return text
 
 
 @dataclass(frozen=True, order=True)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from sim.errors import InputError, Problem
 
@@ -25,6 +25,7 @@ __all__ = [
     "Rate",
     "Share",
     "UnitError",
+    "bounded",
     "format_clock",
     "format_duration",
     "format_effect",
@@ -57,6 +58,8 @@ _SHARE = rf"^({_NUMBER}) ?(%?)$"
 _EFFECT = rf"^([+-]?{_NUMBER}) ?(%?)$"
 _CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,12})?))?$"
 _LONGEST_TEXT = 100
+# Clocks count nanoseconds in 64 bits: nine years, 2^58 of them, leave room to add up.
+_LONGEST_S = 9 * 365 * 86_400.0
 
 
 class UnitError(InputError, ValueError):
@@ -85,6 +88,17 @@ def parse_duration(value: object) -> float:
     parts = zip(match.groups(), _SECONDS.values(), strict=True)
     seconds = sum((Fraction(count) * unit for count, unit in parts if count), start=Fraction(0))
     return _positive(seconds, value, rule)
+
+
+def bounded(seconds: float) -> float:
+    """A duration that a clock of nanoseconds can count on with. Raises `UnitError` above nine years.
+
+    >>> bounded(600.0)
+    600.0
+    """
+    if seconds > _LONGEST_S:
+        raise UnitError(f"must be at most 9 years ({format_duration(_LONGEST_S)}); got {format_duration(seconds)}")
+    return seconds
 
 
 def parse_rate(value: object) -> float:
@@ -277,10 +291,11 @@ def _number_schema(pattern: str, description: str, *examples: str | float, **bou
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
+    AfterValidator(bounded),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(_text_schema(_DURATION_SCHEMA, "A duration with its unit", "10m", "14d", "250ms", "1h30m")),
 ]
-"""Seconds, > 0."""
+"""Seconds, > 0, at most nine years."""
 
 Rate = Annotated[
     float,
@@ -301,10 +316,13 @@ Share = Annotated[
 Effect = Annotated[
     float,
     BeforeValidator(parse_effect),
+    Field(le=1e6),
     PlainSerializer(format_effect, return_type=str, when_used="json"),
-    WithJsonSchema(_number_schema(_EFFECT, "A relative change above -100%", "-2%", "+5%", 0.02, exclusiveMinimum=-1)),
+    WithJsonSchema(
+        _number_schema(_EFFECT, "A relative change above -100%", "-2%", "+5%", 0.02, exclusiveMinimum=-1, maximum=1e6)
+    ),
 ]
-"""A relative change, > -1."""
+"""A relative change, > -1, at most a million."""
 
 Clock = Annotated[
     float,

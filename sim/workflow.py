@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from sim.compare.comparison import Comparison
     from sim.compare.sweep import SweepComparison
+    from sim.registry.store import Client
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
     from sim.run.sweep import SweepPlan
+    from sim.scenario.loading import Document
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
 
@@ -50,7 +52,7 @@ def load_scenario(path: str | Path) -> Scenario:
     """
     from sim.scenario.reading import read
 
-    return read(Path(path), _threshold_problems)[0]
+    return read(Path(path), _later_problems)[0]
 
 
 def run_scenario(
@@ -70,15 +72,14 @@ def run_scenario(
     code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
     disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
-    from sim.registry.store import client, default_uri
     from sim.run.plan import prepare
     from sim.run.simulate import simulate
     from sim.run.sweep import prepare_sweep
     from sim.scenario.reading import read
     from sim.scenario.sweep import points
 
-    scenario, document = read(Path(path), _threshold_problems)
-    store = client(registry_uri or tracking_uri or default_uri())
+    scenario, document = read(Path(path), _later_problems)
+    store = _registry(registry_uri or tracking_uri, scenario, document)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan: Plan | SweepPlan
@@ -114,17 +115,20 @@ def trace_scenario(
     planned: Callable[[Plan], None] | None = None,
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given."""
-    from sim.registry.store import client, default_uri
+    from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
     file = None if out is None else Path(out)
-    scenario, document = read(Path(path), _threshold_problems)
+    scenario, document = read(Path(path), _later_problems)
     found = problems(scenario, policy, replication, engine, file)
     if found:
         raise InputError(found)
-    plan = prepare(scenario, document, client(registry_uri or tracking_uri or default_uri()), Path(reports) / ".predictions")
+    if file is not None:
+        writable(file, "--out")
+    store = _registry(registry_uri or tracking_uri, scenario, document)
+    plan = prepare(scenario, document, store, Path(reports) / ".predictions")
     if planned:
         planned(plan)
     log = trace(plan, policy, replication, engine, until_s)
@@ -133,32 +137,51 @@ def trace_scenario(
     return log
 
 
-def _threshold_problems(scenario: Scenario) -> list[Problem]:
-    if not scenario.thresholds:
-        return []
-    from sim.compare.thresholds import problems
+def _later_problems(scenario: Scenario) -> list[Problem]:
+    """What is wrong by the rules of later layers."""
+    from sim.registry.versions import misspelt
 
-    return problems(scenario.thresholds, [policy.name for policy in scenario.policies])
+    found = misspelt(model.uri for model in scenario.models)
+    if scenario.thresholds:
+        from sim.compare.thresholds import problems
+
+        found += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
+    return found
+
+
+def _registry(uri: str | None, scenario: Scenario, document: Document) -> Client:
+    """A client of the registry. One that does not exist yet has no model: it is not made to find that out."""
+    from sim.registry.store import absent, client, default_uri
+    from sim.registry.versions import unregistered
+
+    uri = uri or default_uri()
+    if absent(uri):
+        raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
+    return client(uri)
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison | SweepComparison:
     """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
     from sim.compare.comparison import compare
     from sim.compare.sweep import compare_sweep
-    from sim.compare.trials import read_run
     from sim.report import html, markdown
+    from sim.run.lock import writing
+    from sim.run.record import read_run
 
     folder = Path(folder)
-    comparison = compare_sweep(folder, baseline) if "sweep" in read_run(folder) else compare(folder, baseline)
-    comparison.write(folder)
-    html.write(folder)
-    markdown.write(folder)
+    with writing(folder):
+        comparison = compare_sweep(folder, baseline) if read_run(folder).sweep else compare(folder, baseline)
+        comparison.write(folder)
+        html.write(folder)
+        markdown.write(folder)
     return comparison
 
 
 def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
     """Log a run folder to MLflow; logging it again adds nothing."""
     from sim.registry.store import default_uri
+    from sim.run.lock import writing
     from sim.tracking.track import track
 
-    return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)
+    with writing(Path(folder)):
+        return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from sim.bench.measure import measure
 from sim.bench.result import Bench, environment
 from sim.bench.scale import QUICK_SIZES, SIZES, scale
 from sim.engine.choose import no_compiler
-from sim.errors import InputError, Problem
+from sim.run.folder import write_json
 
 ROUNDS, QUICK_ROUNDS = 5, 3
 REQUESTS, QUICK_REQUESTS = 10_000_000, 1_000_000
@@ -34,18 +33,6 @@ def bench(
     return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes)
 
 
-def writable(file: Path) -> None:
-    """Make the folder of a file that will be written. Raises `InputError` if it cannot be, before anything is measured."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = not file.exists()
-        file.open("a").close()
-        if new:
-            file.unlink()
-    except OSError as error:
-        raise InputError([Problem(f"must be a file that can be written, got {file}: {error.strerror}", path="--out")]) from None
-
-
 def keep(found: Bench, file: Path) -> None:
     """Write the figures as JSON."""
-    file.write_text(json.dumps(found.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(file, found.to_dict())

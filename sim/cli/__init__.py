@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from sim.cli import bench, check, models, report, run, schema, trace, track, verify
 from sim.cli.options import PLAIN
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError
+from sim.version import VERSION
 
 VERBS = (run, check, report, trace, bench, verify, track, models, schema)
 """One file each, in the order of `sim --help`."""
@@ -16,9 +21,13 @@ VERBS = (run, check, report, trace, bench, verify, track, models, schema)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 2 wrong input, 3 threshold breached, 4 not logged, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A ρ or an arrow that the terminal's encoding lacks must not end a program whose work is done.
+        sys.stdout.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     try:
-        code: int = options.verb(options)
+        with _ended_like_an_interrupt():
+            code: int = options.verb(options)
     except InputError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -36,6 +45,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return EXIT_OK
     return code
+
+
+@contextmanager
+def _ended_like_an_interrupt() -> Iterator[None]:
+    """A batch system that ends this process (SIGTERM) leaves as much as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 _EPILOGUE = """\
@@ -59,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "sim", description="Rehearse how a new model version meets real traffic.", epilog=_EPILOGUE, formatter_class=PLAIN
     )
-    parser.add_argument("--version", action="version", version="sim 0.1.0")
+    parser.add_argument("--version", action="version", version=f"sim {VERSION}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     for verb in VERBS:
         verb.add(verbs)

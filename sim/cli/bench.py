@@ -33,9 +33,10 @@ def add(verbs: Verbs) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from sim.bench.run import bench, keep, writable
+    from sim.bench.run import bench, keep
+    from sim.run.folder import writable
 
-    writable(options.out)
+    writable(options.out, "--out")
 
     def say(text: str) -> None:
         if not options.quiet:

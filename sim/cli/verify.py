@@ -29,6 +29,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    from sim.run.folder import writable
     from sim.verify import page
     from sim.verify.run import chosen, verify
 
@@ -36,8 +37,12 @@ def _verify(options: argparse.Namespace) -> int:
         raise InputError([Problem("the page has every figure in full: leave --quick and --only out", path="--write")])
     from sim.verify.progress import Line
 
+    asked = chosen(options.only, options.quick)
+    for option, file in (("--write", options.write), ("--json", options.json)):
+        if file:
+            writable(file, option)
     with Line(quiet=options.quiet) as line:
-        results = verify(chosen(options.only, options.quick), options.quick, line.watch)
+        results = verify(asked, options.quick, line.watch)
     print(*page.lines(results), sep="\n")
     if options.write:
         page.write(options.write, results)

@@ -12,9 +12,10 @@ from sim.compare.frontier import choices, frontier, leaders
 from sim.compare.measures import MEASURES
 from sim.compare.result import Comparison, Judgement, PolicySummary
 from sim.compare.thresholds import judge
-from sim.compare.trials import Trials, read_run, read_trials
+from sim.compare.trials import Trials, read_trials
 from sim.compare.verdict import verdict
 from sim.errors import InputError, Problem
+from sim.run.record import Record, read_run
 from sim.units import shown
 
 __all__ = ["Comparison", "Judgement", "PolicySummary", "compare", "compared"]
@@ -32,20 +33,20 @@ def compare(folder: Path, baseline: str | None = None) -> Comparison:
 
     >>> compare(Path("nowhere"))
     Traceback (most recent call last):
-    sim.errors.InputError: nowhere: not a run folder: cannot read run.json (No such file or directory)
+    sim.errors.InputError: nowhere: no such folder
     """
     run = read_run(folder)
     return compared(run, read_trials(folder, run), baseline)
 
 
-def compared(run: Mapping[str, Any], trials: Mapping[str, Trials], baseline: str | None = None) -> Comparison:
+def compared(run: Record, trials: Mapping[str, Trials], baseline: str | None = None) -> Comparison:
     """`compare`, of trials that have been read. `run` is what run.json says of them."""
     if baseline is not None and baseline not in trials:
         close = get_close_matches(baseline, trials, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(trials) or "none"
         raise InputError([Problem(f"must be a policy with trials ({known}), got {shown(baseline)}{hint}", path="baseline")])
-    pairs_with = baseline or (run["baseline"] if run["baseline"] in trials else None)
+    pairs_with = baseline or (run.baseline if run.baseline in trials else None)
     pool = choices(trials)
     summaries = tuple(_summary(each, trials.get(pairs_with or "")) for each in trials.values())
     comparison = Comparison(
@@ -56,7 +57,7 @@ def compared(run: Mapping[str, Any], trials: Mapping[str, Trials], baseline: str
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
         verdict=verdict(run, trials),
     )
-    return replace(comparison, thresholds=judge(comparison, run.get("thresholds", {})))
+    return replace(comparison, thresholds=judge(comparison, run.thresholds))
 
 
 def _summary(trials: Trials, baseline: Trials | None) -> PolicySummary:

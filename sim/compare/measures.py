@@ -34,8 +34,9 @@ class Measure:
     """One measure of a policy.
 
     `estimate` takes the trials of one policy. `values` gives one number per trial (n,), in `unit`, NaN where the
-    trial does not meet the measure's condition; it is None where a measure is not a mean of trials (a quantile), and
-    so has no paired difference. `pair` is the interval of the mean of paired differences.
+    trial does not meet the measure's condition. It is None where a measure has no paired difference: it is not a mean of
+    trials (a quantile), or its condition is not a fact of the world but of what the policy did, so that the trials that meet
+    it under both policies are not those of either. `pair` is the interval of the mean of paired differences.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Measure:
     def difference(self, first: Trials, second: Trials, confidence: float = 0.95) -> Estimate | None:
         """The first policy less the second over their common replications that meet the condition in both.
 
-        The condition is a fact of the world, so it is the same in both. None where there is no paired difference.
+        None where there is no paired difference.
         """
         if self.values is None:
             return None
@@ -84,23 +85,34 @@ def _met(values: Floats) -> Floats:
     return values[~np.isnan(values)]
 
 
-def _proportion(name: str, label: str, better: Better, about: str, event: Column, condition: Column = _all) -> Measure:
+def _proportion(
+    name: str, label: str, better: Better, about: str, event: Column, condition: Column = _all, *, paired: bool = True
+) -> Measure:
     values = _among(event, condition)
 
     def estimate(trials: Trials) -> Estimate:
         found = _met(values(trials))
         return proportion_interval(float(found.sum()), found.size)
 
-    return Measure(name, label, "share", better, about, estimate, values, paired_proportion_difference)
+    return Measure(name, label, "share", better, about, estimate, values if paired else None, paired_proportion_difference)
 
 
 def _mean(
-    name: str, label: str, unit: Unit, about: str, column: Column, condition: Column = _all, better: Better = "lower"
+    name: str,
+    label: str,
+    unit: Unit,
+    about: str,
+    column: Column,
+    condition: Column = _all,
+    better: Better = "lower",
+    *,
+    paired: bool = True,
 ) -> Measure:
     values = _among(column, condition)
     return Measure(
-        name, label, unit, better, about, lambda trials: mean_interval(_met(values(trials))), values, paired_difference
-    )
+        name, label, unit, better, about,
+        lambda trials: mean_interval(_met(values(trials))), values if paired else None, paired_difference,
+    )  # fmt: skip
 
 
 def _time(name: str, label: str, about: str, time_s: Column, condition: Column = _all) -> Measure:
@@ -143,18 +155,19 @@ def _per_request(name: str, times: float = 1.0) -> Column:
     return lambda trials: np.asarray(times * trials[name] / np.maximum(trials["requests"], 1))
 
 
-def _winner(trials: Trials) -> NDArray[Any]:
-    return np.asarray((trials["verdict"] == "ship") & ~np.isnan(trials["effect_estimate"]))
+def _estimated(estimate: str) -> Column:
+    """Whether there are an estimate and a truth to hold it against; a champion whose mean is 0 has no relative effect."""
+    return lambda trials: np.isfinite(trials[estimate]) & np.isfinite(trials["effect_true"])
+
+
+def _winner(estimate: str) -> Column:
+    return lambda trials: np.asarray((trials["verdict"] == "ship") & _estimated(estimate)(trials))
 
 
 def _significant(trials: Trials) -> NDArray[Any]:
     """Whether the evidence declared a difference where there is one, and so there is a sign and a size to be wrong about."""
-    declared = ~np.isnan(trials["time_to_significance_s"]) & ~np.isnan(trials["effect_estimate"])
+    declared = ~np.isnan(trials["time_to_significance_s"]) & _estimated("effect_estimate")(trials)
     return np.asarray(declared & (trials["effect_true"] != 0))
-
-
-def _estimated(column: str) -> Column:
-    return lambda trials: ~np.isnan(trials[column])
 
 
 def _bias(column: str) -> Column:
@@ -256,7 +269,8 @@ _TABLE = (
         "users_to_decision", "users to decision", "users",
         "Mean of the number of different users to be expected among the live requests until the verdict, a trial without one "
         "counting with all of its users. Without `users`, every request is a user of its own.",
-        lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])), _estimated("users"),
+        lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])),
+        lambda trials: ~np.isnan(trials["users"]),
     ),
     _mean(
         "regret", "regret", "value",
@@ -304,13 +318,13 @@ _TABLE = (
     _mean(
         "winner_bias", "bias of winners", "share",
         "Mean of the relative effect that was seen of the shipped challenger at the verdict, less its true one.",
-        _bias("effect_estimate"), _winner, better="none",
+        _bias("effect_estimate"), _winner("effect_estimate"), better="none", paired=False,
     ),
     _mean(
         "winner_bias_unbiased", "bias of winners, adjusted", "share",
         "The same of the median-unbiased estimate, where the rule of evidence has one. It is right as often as not over all "
         "trials; among those that ship it still exceeds the truth, but by less.",
-        _bias("effect_unbiased"), lambda trials: _winner(trials) & _estimated("effect_unbiased")(trials), better="none",
+        _bias("effect_unbiased"), _winner("effect_unbiased"), better="none", paired=False,
     ),
     Measure(
         "exaggeration", "exaggeration", "value", "none",
@@ -322,18 +336,18 @@ _TABLE = (
         "wrong_sign", "wrong sign", "lower",
         "Type S: share of trials in which the effect that was seen has the wrong sign, among those in which the evidence "
         "declared a difference where there is one.",
-        _opposite, _significant,
+        _opposite, _significant, paired=False,
     ),
     _proportion(
         "effect_coverage", "coverage", "higher",
         "Share of trials in which the usual 95% interval of the effect holds the true one, among those with an estimate: a "
         "trial without a verdict has none.",
-        _covered, _estimated("effect_estimate"),
+        _covered, _estimated("effect_estimate"), paired=False,
     ),
     _proportion(
         "effect_coverage_unbiased", "coverage, adjusted", "higher",
         "Share of trials in which the 95% interval of the median-unbiased estimate holds the true effect.",
-        _covered_unbiased, _estimated("effect_unbiased"),
+        _covered_unbiased, _estimated("effect_unbiased"), paired=False,
     ),
 )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim.compare.measures import MEASURES
+from sim.run.folder import write_text
+from sim.run.record import Record
 from sim.stats.intervals import Estimate
 from sim.stats.survival import CumulativeIncidence
 
@@ -54,7 +55,7 @@ class Judgement:
 class PolicySummary:
     """One policy: its measures, and their paired differences to the baseline (policy less baseline).
 
-    A difference is None for a measure that is not a mean of trials; the baseline has none at all.
+    A difference is None for a measure that cannot be paired (see `Measure`); the baseline has none at all.
     """
 
     policy: str
@@ -83,7 +84,7 @@ class Comparison:
     worse, of the policies that decide half of their trials (baselines aside).
     """
 
-    run: Mapping[str, Any]
+    run: Record
     baseline: str | None
     policies: tuple[PolicySummary, ...]
     frontier: tuple[str, ...]
@@ -121,7 +122,7 @@ class Comparison:
         """The text of `summary.json`: no NaN, no infinity."""
         return as_json(
             {
-                "run": self.run,
+                "run": self.run.to_dict(),
                 "baseline": self.baseline,
                 "measures": {name: measure.to_dict() for name, measure in MEASURES.items()},
                 **self.to_dict(),
@@ -151,12 +152,7 @@ def as_json(said: Mapping[str, Any]) -> str:
 def write_summary(folder: Path, text: str) -> Path:
     """Write `summary.json`, whole or not at all. Returns its path."""
     file = folder / FILE
-    unfinished = folder / f".{FILE}.{os.getpid()}"
-    try:
-        unfinished.write_text(text + "\n", encoding="utf-8")
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(file, text + "\n")
     return file
 
 

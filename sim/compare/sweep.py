@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sim.compare.comparison import compared
 from sim.compare.measures import MEASURES
 from sim.compare.result import Comparison, Judgement, as_json, write_summary
-from sim.compare.trials import BASELINES, read_points, read_run
+from sim.compare.trials import BASELINES, read_points
 from sim.compare.wording import listed, share
+from sim.errors import InputError, Problem
+from sim.run.record import Record, read_run
 from sim.scenario.sweep import JOINT
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class PointComparison:
 class SweepComparison:
     """The points of a sweep, compared. `run` is the run's `run.json`; `paths` are the keys that were swept."""
 
-    run: Mapping[str, Any]
+    run: Record
     baseline: str | None
     paths: tuple[str, ...]
     points: tuple[PointComparison, ...]
@@ -77,7 +79,7 @@ class SweepComparison:
         """The text of `summary.json`: no NaN, no infinity."""
         return as_json(
             {
-                "run": self.run,
+                "run": self.run.to_dict(),
                 "baseline": self.baseline,
                 "measures": {name: measure.to_dict() for name, measure in MEASURES.items()},
                 "paths": self.paths,
@@ -94,36 +96,27 @@ class SweepComparison:
         return write_summary(folder, self.to_json())
 
 
-def runs_of(run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the run.json of a sweep says of each point, as the run.json of a run without a sweep says it.
-
-    >>> runs_of({"horizon_s": 9.0, "sweep": {"points": [{"run": {}}, {"run": {"horizon_s": 5.0}}]}})
-    [{'horizon_s': 9.0}, {'horizon_s': 5.0}]
-    """
-    shared = {key: value for key, value in run.items() if key != "sweep"}
-    return [{**shared, **point["run"]} for point in run["sweep"]["points"]]
-
-
 def compare_sweep(folder: Path, baseline: str | None = None) -> SweepComparison:
     """`compare` at every point of the run folder of a sweep. Raises `InputError` as that does.
 
     Points without any trials, of an interrupted run, are compared as having none.
     """
     run = read_run(folder)
-    runs = runs_of(run)
-    trials = read_points(folder, runs)
+    if run.sweep is None:
+        raise InputError([Problem("holds no sweep", file=str(folder / "run.json"))])
+    trials = read_points(folder, run.runs)
     found = []
-    for point, own, those in zip(run["sweep"]["points"], runs, trials, strict=True):
+    for point, own, those in zip(run.sweep.points, run.runs, trials, strict=True):
         # Of an interrupted run, a point may lack the baseline that others have.
         pairs_with = baseline if baseline in those or not any(baseline in each for each in trials) else None
-        found.append(PointComparison(tuple(point["values"]), tuple(point["numbers"]), compared(own, those, pairs_with)))
-    paths = tuple(run["sweep"]["paths"])
-    return SweepComparison(run, baseline or run["baseline"], paths, tuple(found), verdict(run, paths, found))
+        found.append(PointComparison(point.values, point.numbers, compared(own, those, pairs_with)))
+    paths = run.sweep.paths
+    return SweepComparison(run, baseline or run.baseline, paths, tuple(found), verdict(run, paths, found))
 
 
-def verdict(run: Mapping[str, Any], paths: Sequence[str], points: Sequence[PointComparison]) -> str:
+def verdict(run: Record, paths: Sequence[str], points: Sequence[PointComparison]) -> str:
     """In two sentences what changes from point to point: how often each policy ships, also wrongly, and which regrets least."""
-    kinds = {each["name"]: each["kind"] for each in run["policies"]}
+    kinds = {each.name: each.kind for each in run.policies}
     candidates = [name for name, kind in kinds.items() if kind not in BASELINES]
     told = []
     for policy in candidates[:MOST_NAMED]:
@@ -135,7 +128,7 @@ def verdict(run: Mapping[str, Any], paths: Sequence[str], points: Sequence[Point
         worst = max(wrong, key=_value, default=None)
         said_wrong = f", wrongly at most {share(worst[1])} at {worst[0]}" if worst else ""
         told.append(f"{policy} {share(first)} at {at_first} and {share(last)} at {at_last}{said_wrong}")
-    opening = "" if run.get("status", "finished") == "finished" else "Interrupted: not every policy was run at every point. "
+    opening = "" if run.status == "finished" else "Interrupted: not every policy was run at every point. "
     over = f"Over {len(points)} {f'values of {paths[0]}' if len(paths) == 1 else 'points'}"
     if not told:
         return f"{opening}{over} there is nothing to choose from."

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from sim.compare.measures import MEASURES, Unit
 from sim.compare.result import Comparison, Judgement
 from sim.compare.trials import BASELINES
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, format_path
 from sim.stats.intervals import Estimate
 from sim.units import parse_duration, parse_share, shown
 
@@ -57,7 +57,7 @@ def parse(key: str, rule: str) -> Threshold:
     >>> parse("canary.time_to_decision_p50", "<= 2h").value
     7200.0
     """
-    path = f"thresholds.{key}"
+    path = format_path(("thresholds", key))
     policy, _, name = key.rpartition(".")
     if name not in MEASURES:
         close = get_close_matches(name, MEASURES, n=1)
@@ -81,7 +81,7 @@ def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = N
     >>> print(*problems({"wrong_shipp": "< 5%", "regret": "5", "cannary.correct": "> 80%"}, ["canary"]), sep="\\n")
     thresholds.wrong_shipp: no measure 'wrong_shipp'; did you mean wrong_ship?
     thresholds.regret: must be <, <=, > or >= and a value, such as "< 1000"; got '5'
-    thresholds.cannary.correct: no policy 'cannary'; did you mean canary?
+    thresholds["cannary.correct"]: no policy 'cannary'; did you mean canary?
     """
     found: list[Problem] = []
     for key, rule in thresholds.items():
@@ -93,7 +93,7 @@ def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = N
         if policies is not None and policy is not None and policy not in policies:
             close = get_close_matches(policy, policies, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(policies)}"
-            found.append(Problem(f"no policy {shown(policy)}; {hint}", path=f"thresholds.{key}"))
+            found.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path(("thresholds", key))))
     return found
 
 
@@ -104,7 +104,7 @@ def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgem
     the horizon is later than the horizon, so it breaches a rule that it be earlier than that: otherwise a policy that
     never decides would pass. Raises `InputError` for thresholds with `problems`.
     """
-    kinds = {each["name"]: each["kind"] for each in comparison.run["policies"]}
+    kinds = {each.name: each.kind for each in comparison.run.policies}
     wrong = problems(thresholds, kinds)
     if wrong:
         raise InputError(wrong)
@@ -115,7 +115,7 @@ def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgem
         about = [threshold.policy] if threshold.policy else [name for name, kind in kinds.items() if kind not in BASELINES]
         for policy in about:
             estimate = known[policy][threshold.measure] if policy in known else Estimate(None, None, None, 0)
-            breached = threshold.breached_by(estimate, float(comparison.run["horizon_s"]))
+            breached = threshold.breached_by(estimate, comparison.run.horizon_s)
             found.append(Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached))
     return tuple(found)
 

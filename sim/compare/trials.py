@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import InputError, Problem
+from sim.run.record import Record
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
 
 Floats = NDArray[np.float64]
@@ -68,24 +68,8 @@ class Trials:
         )
 
 
-def read_run(folder: Path) -> dict[str, Any]:
-    """`run.json` of a run folder. Raises `InputError` where it is not one."""
-    file = folder / "run.json"
-    try:
-        run = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refused)
-    except OSError as error:
-        raise InputError([Problem(f"not a run folder: cannot read run.json ({error.strerror})", file=str(folder))]) from None
-    except ValueError as error:
-        raise InputError([Problem(f"is not JSON: {error}", file=str(file))]) from None
-    missing = [key for key in ("policies", "baseline", "horizon_s") if not isinstance(run, dict) or key not in run]
-    if missing:
-        raise InputError([Problem(f"lacks {', '.join(missing)}", file=str(file))])
-    found: dict[str, Any] = run
-    return found
-
-
-def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
-    """The trials of every policy that has some, in the order of `run["policies"]`.
+def read_trials(folder: Path, run: Record) -> dict[str, Trials]:
+    """The trials of every policy that has some, in the order of `run.policies`.
 
     Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
     """
@@ -93,7 +77,7 @@ def read_trials(folder: Path, run: Mapping[str, Any]) -> dict[str, Trials]:
     return _by_policy(folder, arrays, run, np.arange(arrays["policy"].size))
 
 
-def read_points(folder: Path, runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Trials]]:
+def read_points(folder: Path, runs: Sequence[Record]) -> list[dict[str, Trials]]:
     """Of a sweep, the trials at each point, as `read_trials` gives them; `runs` are what run.json says of each point.
 
     Raises `InputError` as `read_trials` does.
@@ -139,28 +123,26 @@ def _read(folder: Path, more: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _by_policy(
-    folder: Path, every: Mapping[str, NDArray[Any]], run: Mapping[str, Any], rows: NDArray[np.int64]
-) -> dict[str, Trials]:
+def _by_policy(folder: Path, every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.int64]) -> dict[str, Trials]:
     """The trials in some rows of all, by policy."""
     arrays = {name: array[rows] for name, array in every.items()}
     problems = _problems(arrays, run)
     if problems:
         raise InputError([Problem(problem, file=str(folder / "trials.parquet")) for problem in problems])
     found = {}
-    for each in run["policies"]:
-        rows = np.flatnonzero(arrays["policy"] == each["name"])
+    for each in run.policies:
+        rows = np.flatnonzero(arrays["policy"] == each.name)
         if rows.size:
             # In order of replication, so that float sums do not depend on the order of rows.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
-            found[each["name"]] = Trials(each["name"], each["kind"], float(run["horizon_s"]), own)
+            found[each.name] = Trials(each.name, each.kind, run.horizon_s, own)
     return found
 
 
-def _problems(arrays: Mapping[str, NDArray[Any]], run: Mapping[str, Any]) -> list[str]:
+def _problems(arrays: Mapping[str, NDArray[Any]], run: Record) -> list[str]:
     problems = []
-    names = [each["name"] for each in run["policies"]]
+    names = [each.name for each in run.policies]
     for name, known in (("policy", names), ("verdict", VERDICTS)):
         strangers = sorted(set(arrays[name].tolist()) - set(known))
         if strangers:
@@ -179,7 +161,3 @@ def _problems(arrays: Mapping[str, NDArray[Any]], run: Mapping[str, Any]) -> lis
     if twice.size:
         problems.append(f"policy {policy[twice[0]]} has two rows for replication {replication[twice[0]]}")
     return problems
-
-
-def _refused(constant: str) -> float:
-    raise ValueError(f"{constant} is not a number of JSON")

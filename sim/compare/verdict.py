@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from sim.compare.frontier import choices, differs, in_time, leaders
 from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials
 from sim.compare.wording import duration, listed, with_interval
+from sim.run.record import Record
 
 # More than these are left to the table.
 MOST_NAMED = 3
 
 
-def verdict(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
+def verdict(run: Record, trials: Mapping[str, Trials]) -> str:
     """One sentence on which policy to take, with its risks.
 
     Looks, among the policies that decide at least half of their trials by the horizon, for the one of lowest mean
@@ -25,8 +25,8 @@ def verdict(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
     return f"{_interrupted(run, trials)}{_answer(run, trials)}."
 
 
-def _answer(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
-    horizon = duration(float(run["horizon_s"]))
+def _answer(run: Record, trials: Mapping[str, Trials]) -> str:
+    horizon = duration(run.horizon_s)
     pool = choices(trials)
     baselines = [each for each in trials.values() if each.is_baseline]
     if not trials:
@@ -116,10 +116,10 @@ def _baselines_alone(baselines: Sequence[Trials]) -> str:
     return f"{regrets}; {told}"
 
 
-def _interrupted(run: Mapping[str, Any], trials: Mapping[str, Trials]) -> str:
-    if run.get("status", "finished") == "finished":
+def _interrupted(run: Record, trials: Mapping[str, Trials]) -> str:
+    if run.status == "finished":
         return ""
-    return f"Interrupted, with {len(trials)} of {len(run['policies'])} policies run: "
+    return f"Interrupted, with {len(trials)} of {len(run.policies)} policies run: "
 
 
 def _by(trials: Trials) -> str:

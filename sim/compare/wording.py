@@ -51,27 +51,56 @@ FORMATS = {"share": share, "s": duration, "requests": quantity, "users": quantit
 """How a value of each unit of a measure is written."""
 
 
-def with_interval(estimate: Estimate, unit: str) -> str:
-    """An estimate and its interval; one-sided where the other bound is not known.
+def number(value: float, unit: str, *, signed: bool = False) -> str:
+    """One number of a measure's `unit` (share, s, requests, users, count or value).
+
+    `signed` is for differences: a sign, and percentage points for shares.
+
+    >>> number(0.0312, "share"), number(15_100, "s"), number(12_345, "requests")
+    ('3.1%', '4.2 h', '12.3k')
+    >>> number(-0.0312, "share", signed=True), number(600, "s", signed=True), number(-3.0, "value")
+    ('−3.1 pp', '+10 min', '−3')
+    """
+    text = FORMATS[unit](abs(value))
+    if signed and unit == "share":
+        text = text.replace("%", " pp")
+    sign = "−" if value < 0 else "+" if signed and value > 0 else ""
+    return sign + text
+
+
+def value_and_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> tuple[str, str]:
+    """An estimate and its interval; the interval is empty where there is none, and one-sided where a bound is not known.
+
+    Without an estimate: "no case" where no replication qualified, else "not reached".
+
+    >>> value_and_interval(Estimate(0.0312, 0.022, 0.0431, 1000), "share")
+    ('3.1%', '2.2–4.3%')
+    >>> value_and_interval(Estimate(-60.0, -90.0, 30.0, 9), "s", signed=True)
+    ('−1 min', '−1.5 min to +30 s')
+    >>> value_and_interval(Estimate(7200.0, 5400.0, None, 9), "s")
+    ('2 h', 'at least 1.5 h')
+    >>> value_and_interval(Estimate(None, None, None, 0), "share"), value_and_interval(Estimate(None, 9e5, None, 10), "s")
+    (('no case', ''), ('not reached', ''))
+    """
+    if estimate.estimate is None:
+        return ("not reached" if estimate.n else "no case"), ""
+    value = number(estimate.estimate, unit, signed=signed)
+    lower, upper = (None if bound is None else number(bound, unit, signed=signed) for bound in (estimate.lower, estimate.upper))
+    if lower is None or upper is None:
+        return value, f"at least {lower}" if lower else f"at most {upper}" if upper else ""
+    mark = "%" if unit == "share" and not signed else upper[upper.find(" ") :] if " " in upper else ""
+    link = " to " if signed or lower.startswith("−") else "–"
+    return value, f"{lower.removesuffix(mark) if mark else lower}{link}{upper}"
+
+
+def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
+    """`value_and_interval` in one text.
 
     >>> with_interval(Estimate(0.0312, 0.022, 0.0431, 900), "share")
     '3.1% (2.2–4.3%)'
-    >>> with_interval(Estimate(15_100.0, 14_000.0, None, 900), "s")
-    '4.2 h (at least 3.9 h)'
-    >>> with_interval(Estimate(None, None, None, 0), "s"), with_interval(Estimate(None, 9e5, None, 10), "s")
-    ('no data', 'not reached')
     """
-    if estimate.estimate is None:
-        return "not reached" if estimate.n else "no data"
-    written = FORMATS[unit]
-    text = written(estimate.estimate)
-    if estimate.lower is not None and estimate.upper is not None:
-        lower, upper = written(estimate.lower), written(estimate.upper)
-        mark = "%" if unit == "share" else upper[upper.find(" ") :] if " " in upper else ""
-        return f"{text} ({lower.removesuffix(mark) if mark else lower}–{upper})"
-    if estimate.lower is not None:
-        return f"{text} (at least {written(estimate.lower)})"
-    return f"{text} (at most {written(estimate.upper)})" if estimate.upper is not None else text
+    value, interval = value_and_interval(estimate, unit, signed=signed)
+    return f"{value} ({interval})" if interval else value
 
 
 def plus_minus(estimate: Estimate) -> str:

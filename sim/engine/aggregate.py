@@ -11,18 +11,19 @@ Exact are Poisson arrivals at any rate, also one that changes within a tick (bur
 independent, and only their chance of being in flight at the edge differs. With delayed feedback the rate must be constant
 within a tick. What cannot be carried is refused: see `refusals`.
 
-A mirrored call is in flight at an edge on its own, and not together with the live call it copies.
+A mirrored call is in flight at an edge on its own, and not together with the live call it copies; so mirroring is refused where
+more than a few calls are in flight: see `mirror_refusals`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sim.engine.aggregate_ends import Timing
+from sim.engine.aggregate_ends import Timing, mirror_refusals
 from sim.engine.aggregate_feedback import Sums, feedback, segment_shares, summed
-from sim.engine.aggregate_refusals import delays_of, refusals, refuse_varied
+from sim.engine.aggregate_refusals import delays_of, refusals
 from sim.engine.base import Ledger
-from sim.engine.columns import Column, column, limits
+from sim.engine.columns import MOMENTS, Column, column, limits
 from sim.errors import InputError
 from sim.policy.base import Floats, Ints, Routing, Telemetry
 from sim.world.draws import binomial, multinomial
@@ -30,7 +31,7 @@ from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
 
-__all__ = ["AggregateEngine", "refusals"]
+__all__ = ["AggregateEngine", "mirror_refusals", "refusals"]
 
 # Which draw of a tick a key is for; a lane has its own keys below each. The second of each pair is for calls that end late.
 _SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
@@ -44,7 +45,6 @@ class AggregateEngine:
     tick: int
 
     def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool) -> None:
-        refuse_varied(truth)
         self.truth = truth
         self.ledger = Ledger.open(truth)
         self.tick = 0
@@ -207,7 +207,7 @@ class AggregateEngine:
                 if of not in drawn:
                     keyed = at(key, _OUTCOME + self._lane[lanes])
                     drawn |= self._earn(each, rows, ended["count"][:, lanes], good[:, lanes], late[:, lanes], keyed)
-                counts[..., place] = drawn[of][("count", "sum", "square").index(each.kind)]
+                counts[..., place] = drawn[of][MOMENTS.index(each.kind)]
             elif each.kind in ended:
                 counts[..., place] = ended[each.kind][:, lanes]
         return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,9 +12,31 @@ from numpy.typing import NDArray
 from sim.engine.aggregate_refusals import delays_of
 from sim.policy.base import Ints
 from sim.world.fates import Positions, fates, reach
-from sim.world.world import Truth
+from sim.world.world import Truth, World
 
 Floats = NDArray[np.float64]
+
+
+# Of mirrored calls, more than this share must not be in flight at an edge together with their live calls.
+_MOST_TOGETHER = 0.005
+
+
+def mirror_refusals(world: World) -> Iterator[str]:
+    """What keeps this engine from mirroring: a call and its copy, which arrive together, are in flight at an edge together.
+
+    They are drawn apart. Where calls of two arms are in flight with chances p <= q, both are with at most p, and not with p q:
+    responses to either in a tick are then too little correlated by at most 2 p (1 - q). So p must not exceed half a percent.
+    Arrivals are taken to be even within a tick.
+    """
+    chances = []
+    for arm, latency in enumerate(world.latency):
+        slowest = world.varied_latency.get(arm, 1.0) * (world.change.slowness[:, arm].max() if world.change else 1.0)
+        law = world.latency[0] if arm in world.varied_latency else latency
+        chances.append(float(law.limited_mean(world.tick_s / slowest)) * slowest / world.tick_s)
+    together = sorted(chances)[-2]
+    if together > _MOST_TOGETHER:
+        where = f"in flight at the edge of a tick of {world.tick_s:g} s together with their live calls"
+        yield f"mirrored calls: up to {together:.2%} are {where}, over {_MOST_TOGETHER:.1%}"
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sim.engine.aggregate_refusals import changing, delayed
 from sim.policy.base import Ints
+from sim.world.clock import to_ns
 from sim.world.draws import binomial
 from sim.world.latency import Constant, Exponential
 from sim.world.outcomes import Outcomes
 from sim.world.streams import Keys, at, keys, uniforms
-from sim.world.trace import NS
 from sim.world.world import Truth
 
 Floats = NDArray[np.float64]
@@ -93,7 +93,7 @@ def feedback(truth: Truth, metric: str) -> Feedback:
     bit = delayed(world).index(metric)
     shape = truth.rows, len(world.arms)
     if isinstance(delay, Constant):
-        ticks = round(delay.mean_s * NS) // round(world.tick_s * NS)
+        ticks = to_ns(delay.mean_s) // to_ns(world.tick_s)
         return Line(earnings, bit, ticks, np.zeros((min(ticks, world.ticks) + 2, 3, *shape), np.int64))
     assert isinstance(delay, Exponential)
     kept = math.exp(-world.tick_s / delay.mean_s)

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.errors import InputError
 from sim.world.fates import Delay
 from sim.world.latency import Constant, Exponential, Latency
-from sim.world.world import OutcomeWorld, Truth, World
-
-Floats = NDArray[np.float64]
+from sim.world.world import OutcomeWorld, World
 
 # A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
 _OUTLAST = 1e-6
@@ -38,29 +34,22 @@ def refusals(world: World) -> Iterator[str]:
     if world.arrivals.law != "poisson":
         yield f"traffic.arrivals: {world.arrivals.law} arrivals depend on each other"
     for arm, latency in enumerate(world.latency):
-        if _outlasting(world, arm, latency, np.ones(1)) > _OUTLAST:
-            yield f"calls of {world.arms[arm]} outlast a tick of {world.tick_s:g} s"
+        varied = arm in world.varied_latency
+        slowest = world.varied_latency.get(arm, 1.0)
+        if _outlasting(world, arm, world.latency[0] if varied else latency, slowest) > _OUTLAST:
+            calls = "calls of" if not varied else f"a latency varied up to {slowest:.3g} times: calls of"
+            yield f"{calls} {world.arms[arm]} outlast a tick of {world.tick_s:g} s"
     yield from _delay_refusals(world)
 
 
-def refuse_varied(truth: Truth) -> None:
-    """Raise `InputError` if an effect on latency makes the calls of some replication outlast a tick."""
-    world = truth.world
-    for arm, latency in enumerate(truth.latency):
-        scale = truth.latency_scale[:, arm]
-        if (scale != 1.0).any() and _outlasting(world, arm, latency, np.unique(scale)) > _OUTLAST:
-            found = f"a varied latency of {world.arms[arm]} outlasts a tick of {world.tick_s:g} s"
-            raise InputError([f"engine aggregate: {found}; use engine: compiled"])
-
-
-def _outlasting(world: World, arm: int, latency: Latency, scale: Floats) -> float:
-    """How many requests, of all that any arm may get, would outlast a tick at the worst of some factors (A,)."""
+def _outlasting(world: World, arm: int, latency: Latency, scale: float) -> float:
+    """How many requests, of all that any arm may get, would outlast a tick at a factor of the latency."""
     if world.change is None:
         slowness, requests = np.ones(1), np.array([world.requests.sum()])
     else:
         slowness, place = np.unique(world.change.slowness[:, arm], return_inverse=True)
         requests = np.bincount(place, world.requests)
-    return float((latency.above(world.tick_s / (scale[:, None] * slowness)) * requests).sum(axis=1).max())
+    return float((latency.above(world.tick_s / (scale * slowness)) * requests).sum())
 
 
 def delayed(world: World) -> tuple[str, ...]:

@@ -1,4 +1,8 @@
-"""The arrays of the compiled engine: as large as a world needs, and never larger for more requests."""
+"""The arrays of the compiled engine: as large as what is under way at once, whatever the number of requests.
+
+Queues and retries begin with little room. Where one replication's are full, all get twice as much: what a block takes is that
+of its most crowded replication, times their number.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +28,24 @@ from sim.engine.kernel_records import (
 )
 from sim.policy.base import Floats, Ints
 from sim.world.capacity import Pool
-from sim.world.potential import Potential, to_ns
+from sim.world.clock import to_ns
+from sim.world.potential import Potential
 from sim.world.world import Truth
+
+# Calls for which there is room in a queue to begin with.
+_QUEUE = 256
 
 
 @dataclass
 class Arrays:
     """What the kernel works on, for R replications of K arms and P pools over T ticks.
 
-    run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, an increasing ring;
-    drains (R, P, C): when the calls end whose server is gone; coming (R, P, S, 2): when how many replicas will be ready;
-    leave (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the parked calls among them; heap (R, H, 4)
-    of retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what monitoring sees, live lanes before
-    mirrored ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which it came; limits_ns (L,);
-    factors (T, M, K); out (T, P); record (n, fields of `CALL`); log (n, fields of
+    run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, a heap with the
+    first on top; where capacity changes, drains (R, P, C): when the calls end whose server is gone, and coming (R, P, S, 2):
+    when how many replicas will be ready. leave (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the
+    parked calls among them; heap (R, H, 4) of retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what
+    monitoring sees, live lanes before mirrored ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick
+    in which it came; limits_ns (L,); factors (T, M, K); out (T, P); record (n, fields of `CALL`); log (n, fields of
     `sim.engine.feedback`); gaps, offsets, chosen, work: room for the arrivals of one tick.
     """
 
@@ -88,13 +96,17 @@ class Arrays:
         elif full == RECORD_FULL:
             self.record = np.concatenate([self.record, np.zeros_like(self.record)])
         elif full == QUEUE_FULL:
-            size = self.leave.shape[2]
-            leave, waits = np.concatenate([self.leave] * 2, axis=2), np.concatenate([self.waits] * 2, axis=2)
-            for row, pool in np.ndindex(*self.leave.shape[:2]):
-                kept = np.arange(int(self.pool["head"][row, pool]), int(self.pool["tail"][row, pool]))
-                leave[row, pool, kept % (2 * size)] = self.leave[row, pool, kept % size]
-                waits[row, pool, kept % (2 * size)] = self.waits[row, pool, kept % size]
-            self.leave, self.waits = leave, waits
+            self.leave = self._longer(self.leave)
+            if self.run["changes"][0]:
+                self.waits = self._longer(self.waits)
+
+    def _longer(self, ring: Ints) -> Ints:
+        """A ring (R, P, Q, ...) of what is in the queues, with twice the room."""
+        size, grown = ring.shape[2], np.concatenate([ring, np.zeros_like(ring)], axis=2)
+        for row, pool in np.ndindex(*ring.shape[:2]):
+            kept = np.arange(int(self.pool["head"][row, pool]), int(self.pool["tail"][row, pool]))
+            grown[row, pool, kept % (2 * size)] = ring[row, pool, kept % size]
+        return grown
 
 
 def allocate(
@@ -126,8 +138,11 @@ def allocate(
     servers = max((pool.most_servers for pool in pools), default=1)
     state["base"] = np.arange(rows * len(pools)).reshape(rows, -1) * max(servers, 1)
     coming = max((pool.scaling.most for pool in pools if pool.scaling), default=0) + 1
-    # A ring must hold the longest queue that is counted, and one event's copies; where calls are parked it can grow.
-    queue = max((pool.queue for pool in pools if pool.queue is not None), default=0) + arms + (256 if changes else 1)
+    # Of a plain pool, an unlimited queue is not kept at all.
+    kept = [pool.queue for pool in pools if changes or pool.queue is not None]
+    longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
+    run["queues"] = longest > _QUEUE
+    queue = min(longest, _QUEUE) + arms
     changing = world.change is not None and bool(world.change.factors)
     factors = np.stack([potential.factors(tick) for tick in range(ticks if changing else 1)])
 
@@ -136,7 +151,7 @@ def allocate(
 
     return Arrays(
         run=run, state=np.zeros(rows, ROW), duty=duty, pool=state, free=zeros(rows, len(pools), max(servers, 1)),
-        drains=zeros(rows, len(pools), max(servers, 1)), coming=zeros(rows, len(pools), coming, 2),
+        drains=zeros(rows, len(pools), max(servers, 1) if changes else 0), coming=zeros(rows, len(pools), coming, 2),
         leave=zeros(rows, len(pools), queue),
         waits=zeros(rows, len(pools), queue if changes else 1, PARKED_FIELDS),
         heap=zeros(rows, 64 if potential.attempts > 1 or changes else 1, 4), seen=zeros(rows, ticks, 2 * arms, columns),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from sim.engine import aggregate
 from sim.engine.columns import column, overflows
 from sim.engine.lag import Maker, lagged
 from sim.errors import InputError, Problem
 from sim.world.world import World
+
+# So many payoffs are drawn in no time, however few requests there are.
+_MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -40,27 +42,28 @@ def refusals(name: str, world: World, needs: Collection[str] = ()) -> Iterator[s
     """What an engine cannot express in a world, or tell of it; an engine refuses by name and never approximates."""
     if name == "aggregate":
         yield from aggregate.refusals(world)
+        if any(column(need).mirrored for need in needs):
+            yield from aggregate.mirror_refusals(world)
         fed = [need for need in needs if column(need).fed]
         if fed:
             yield f"adjust: {fed[0]} takes single requests to tell"
 
 
-@cache
 def no_compiler() -> str | None:
     """Why nothing can be compiled here, or None if it can."""
     from sim.world import jit
 
-    if jit.missing:
-        return jit.missing
-    try:
-        jit.compiled(_probe)(1)
-    except Exception as error:  # A broken compiler fails in its own ways, and is no reason to fail.
-        return f"{type(error).__name__}: {error}"
+    return jit.missing
+
+
+def _many_payoffs(world: World) -> str | None:
+    """Why event by event is quicker, or None: aggregate draws how often each payoff comes, also of those that nobody gets."""
+    requests = float(world.requests.mean())
+    for outcome in world.outcomes:
+        payoffs = outcome.atoms.shape[1]
+        if payoffs > max(requests, _MANY):
+            return f"{outcome.spec.name} has {payoffs:,} different payoffs, and a tick {requests:,.0f} requests"
     return None
-
-
-def _probe(number: int) -> int:
-    return number + 1
 
 
 def choose(asked: str, world: World, needs: Collection[str] = ()) -> Choice:
@@ -81,9 +84,11 @@ def choose(asked: str, world: World, needs: Collection[str] = ()) -> Choice:
     reason = "as the scenario says"
     if asked == "auto":
         found = list(refusals("aggregate", world, needs))
-        if not found:
+        many = _many_payoffs(world)
+        # What is only slower is no reason to play without a compiler.
+        if not found and (many is None or no_compiler()):
             return Choice("aggregate", "exact here: requests do not compete, and no call outlasts a tick")
-        reason = f"aggregate is not exact here: {'; '.join(found)}"
+        reason = f"aggregate is not exact here: {'; '.join(found)}" if found else f"aggregate is slower here: {many}"
     missing = no_compiler()
     if missing is None:
         return Choice("compiled", reason)

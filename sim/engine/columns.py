@@ -91,8 +91,8 @@ def overflows(world: World, needs: Iterable[str]) -> Iterator[Problem]:
     requests = float(world.requests.sum())
     squares = requests + requests**2 * float((population.activity**2).sum())
     for outcome in world.outcomes:
-        # Sixteen times what is expected is out of reach of chance, and of most effects.
-        largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) / outcome.grid**2
+        # Sixteen times what is expected is out of reach of chance.
+        largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
         if outcome.spec.name in by_user and largest >= 2.0**62:
             rule = f"squares of what users add up to in {requests:.3g} requests could overflow 63 bits: take a coarser grid"
             yield Problem(f"{rule}, got {outcome.grid:g}", path=f"metrics.{outcome.spec.name}.grid")

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from sim.engine.arrays import allocate
 from sim.engine.base import Ledger
 from sim.engine.calls import CALL, NEVER, ordered
-from sim.engine.columns import Column, column, limits
+from sim.engine.columns import COUNTS, MOMENTS, Column, column, limits
 from sim.engine.feedback import Feedback, metrics_of
 from sim.engine.kernel import play
 from sim.engine.kernel_records import ABOVE, DONE, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
+from sim.engine.routes import thresholds
 from sim.policy.base import Floats, Ints, Routing, Telemetry
-from sim.world.potential import Potential, to_ns, user_of
+from sim.world.clock import to_ns
+from sim.world.potential import Potential, user_of
 from sim.world.world import AGREEMENT, Truth, World
-
-_COUNTED = ("requests", "responses", "errors", "timeouts", "rejections", "retries")
 
 
 class CompiledEngine:
@@ -85,13 +85,13 @@ class CompiledEngine:
         return ordered(np.ascontiguousarray(told).view(CALL)[:, 0])
 
     def _index(self, each: Column) -> int:
-        if each.kind in _COUNTED:
-            return _COUNTED.index(each.kind)
+        if each.kind in COUNTS:
+            return COUNTS.index(each.kind)
         if each.kind == "above":
             return ABOVE + self._limits.index(each.limit_s)
         metrics = self._potential.metrics
         place = len(metrics) if each.metric == AGREEMENT else metrics.index(each.metric)
-        return ABOVE + len(self._limits) + 3 * place + ("count", "sum", "square").index(each.kind)
+        return ABOVE + len(self._limits) + len(MOMENTS) * place + MOMENTS.index(each.kind)
 
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
@@ -116,7 +116,7 @@ class CompiledEngine:
             ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
         ):  # fmt: skip
             run[name] = value
-        duty["threshold"][rows], duty["mirror"][rows] = _thresholds(live), mirror
+        duty["threshold"][rows], duty["mirror"][rows] = thresholds(live), mirror
         duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, PLAY)
@@ -189,14 +189,6 @@ def _bounds_ns(world: World, out: Ints) -> Ints:
         soonest = np.minimum.accumulate(np.where(changes, edges_ns, FOREVER)[::-1])
         bounds[:-1, place] = soonest[::-1]
     return bounds
-
-
-def _thresholds(live: Floats) -> Floats:
-    """(r, K) cumulated weights; the last arm that has any takes what rounding leaves."""
-    thresholds = np.cumsum(live, axis=1)
-    last = live.shape[1] - 1 - np.argmax(live[:, ::-1] > 0, axis=1)
-    thresholds[np.arange(live.shape[1]) >= last[:, None]] = np.inf
-    return thresholds
 
 
 def warm_up(world: World, say: Callable[[str], None]) -> None:

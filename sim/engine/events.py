@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
 from sim.policy.base import Bools, Floats, Ints
-from sim.world.potential import NS, Potential
+from sim.world.clock import NS, to_ns
+from sim.world.potential import Potential
 from sim.world.world import AGREEMENT, Truth
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _events(
 
 
 def _controlled(truth: Truth, steering: Steering) -> Events:
-    tick_ns = round(truth.world.tick_s * NS)
+    tick_ns = to_ns(truth.world.tick_s)
     edges = np.arange(len(steering.live)) * tick_ns
     said = [_routing(truth.world.arms, *shares) for shares in zip(steering.live, steering.mirror, strict=True)]
     ticks = _events("tick", _TICK, edges, said, None, 0)

@@ -29,6 +29,12 @@ ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
 
 SLOTS = len(FED)
 """Slots of a metric: those of `FED`, then three a segment, two a cap and one a product."""
+X_SUM, X_SQUARE, X_CROSS = (FED.index(f"covariate.{moment}") for moment in ("sum", "square", "cross"))
+USERS, SQUARE, CROSS, SIZES = (FED.index(f"user.{moment}") for moment in ("count", "square", "cross", "sizes"))
+JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
+    FED.index(f"user.joint.{moment}") for moment in ("square", "cross", "counter", "sizes")
+)
+EACH_SEGMENT = len(MOMENTS)
 
 PLAN = np.dtype(
     [(name, np.int64) for name in ("first", "covariate", "user", "segments", "caps", "caps_end", "products", "products_end")]
@@ -211,11 +217,11 @@ def _add(
             x = covariate_of(
                 rules, row, metrics[r, m], past[r, m], cells[r, m, arm], cells[r, m, 0], floats, ints, count, i, user, segment
             )
-            sums[r, tick, lane, of.first] += x
-            sums[r, tick, lane, of.first + 1] += x * x
-            sums[r, tick, lane, of.first + 2] += x * value
+            sums[r, tick, lane, of.first + X_SUM] += x
+            sums[r, tick, lane, of.first + X_SQUARE] += x * x
+            sums[r, tick, lane, of.first + X_CROSS] += x * value
         if of.segments:
-            place = of.first + 11 + 3 * segment
+            place = of.first + SLOTS + EACH_SEGMENT * segment
             sums[r, tick, lane, place] += 1
             sums[r, tick, lane, place + 1] += value
             sums[r, tick, lane, place + 2] += value * value
@@ -240,7 +246,7 @@ def _count_users(
     rules, ahead = rules_1[0], sums.shape[1]
     for j in range(log.shape[0]):
         r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
-        tick, first = log[j, 1] % ahead, plan[m].first + 3
+        tick, first = log[j, 1] % ahead, plan[m].first
         base = 0 if lane < count else count
         size, total = 0, 0
         if rules.users > 0:
@@ -252,23 +258,23 @@ def _count_users(
             for other in range(base, base + count):
                 # Of the champion's own lane, both are the same.
                 if lane == base and other != base:
-                    sums[r, tick, other, first + 4] += value * of[other, 1]
-                    sums[r, tick, other, first + 5] += of[other, 1]
-                    sums[r, tick, other, first + 6] += value * of[other, 0]
-                    sums[r, tick, other, first + 7] += of[other, 0]
+                    sums[r, tick, other, first + JOINT_SQUARE] += value * of[other, 1]
+                    sums[r, tick, other, first + JOINT_CROSS] += of[other, 1]
+                    sums[r, tick, other, first + JOINT_COUNTER] += value * of[other, 0]
+                    sums[r, tick, other, first + JOINT_SIZES] += of[other, 0]
             if lane != base:
-                sums[r, tick, lane, first + 4] += of[base, 1] * value
-                sums[r, tick, lane, first + 5] += of[base, 0] * value
-                sums[r, tick, lane, first + 6] += of[base, 1]
-                sums[r, tick, lane, first + 7] += of[base, 0]
+                sums[r, tick, lane, first + JOINT_SQUARE] += of[base, 1] * value
+                sums[r, tick, lane, first + JOINT_CROSS] += of[base, 0] * value
+                sums[r, tick, lane, first + JOINT_COUNTER] += of[base, 1]
+                sums[r, tick, lane, first + JOINT_SIZES] += of[base, 0]
         square, cross, squares = 2 * total * value + value * value, size * value + total + value, 2 * size + 1
         if size == 0:
-            sums[r, tick, lane, first] += 1
-        sums[r, tick, lane, first + 1] += square
-        sums[r, tick, lane, first + 2] += cross
-        sums[r, tick, lane, first + 3] += squares
+            sums[r, tick, lane, first + USERS] += 1
+        sums[r, tick, lane, first + SQUARE] += square
+        sums[r, tick, lane, first + CROSS] += cross
+        sums[r, tick, lane, first + SIZES] += squares
         if lane == base:
-            sums[r, tick, lane, first + 4] += square
-            sums[r, tick, lane, first + 5] += cross
-            sums[r, tick, lane, first + 6] += cross
-            sums[r, tick, lane, first + 7] += squares
+            sums[r, tick, lane, first + JOINT_SQUARE] += square
+            sums[r, tick, lane, first + JOINT_CROSS] += cross
+            sums[r, tick, lane, first + JOINT_COUNTER] += cross
+            sums[r, tick, lane, first + JOINT_SIZES] += squares

@@ -3,7 +3,7 @@
 Under first-come, first-served the whole fate of a call is known when it arrives, from the times at which its pool's servers
 become free (Kiefer & Wolfowitz 1955), unless it would start after its pool's next possible change of capacity. Then it is
 *parked*, and planned again at that change. So the only events are arrivals, retries and changes of capacity, and the only
-heap is that of the retries. What a call's end adds to telemetry is booked at once, in the tick in which it will be seen.
+heap of events is that of retries. What a call's end adds to telemetry is booked at once, in the tick in which it will be seen.
 
 When an array is full, `play` returns which (`kernel_records`); nothing of the event at hand has happened then.
 """
@@ -39,24 +39,30 @@ from sim.engine.kernel_records import (
     RETRIES,
     TIMEOUTS,
 )
-from sim.engine.kernel_retries import pop, push
+from sim.engine.kernel_retries import pop, push, tries_again
 from sim.world.jit import compiled, integer
-from sim.world.potential import agrees, backoff_of, delay_of, error_of, is_lost, segment_of, service_of, user_of, value_of
+from sim.world.potential import (
+    agrees,
+    backoff_of,
+    delay_of,
+    error_of,
+    is_lost,
+    route_of,
+    segment_of,
+    service_of,
+    user_of,
+    value_of,
+)
 from sim.world.sampling import EXPONENTIAL, NONE, QUANTILES, SLOTS, at, exponential, nanoseconds, parametric, spread, unit
 from sim.world.tables import BINARY
 
 
 @compiled
-def _room(run: Any, state: Any, pools: Any, leave: Any, heap: Any, record: Any, r: Any, arms: Any, now: Any) -> Any:
-    """Whether what the next event may add fits into every array."""
+def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -> Any:
+    """Whether what the next event may add fits into heap, record and log."""
     waiting = 0
-    if run.changes:
-        for p in range(pools.size):
-            waiting += pools[p].tail - pools[p].parked
-            if pools[p].tail - pools[p].head + arms > leave.shape[2]:
-                leave_queue(pools[p], leave, r, p, now)
-                if pools[p].tail - pools[p].head + arms > leave.shape[2]:
-                    return QUEUE_FULL
+    for p in range(pools.size):
+        waiting += pools[p].tail - pools[p].parked
     if state.heaped + waiting + 1 > heap.shape[1]:
         return HEAP_FULL
     if run.recording and run.recorded + waiting + arms + 1 > record.shape[0]:
@@ -69,7 +75,7 @@ def _room(run: Any, state: Any, pools: Any, leave: Any, heap: Any, record: Any, 
 @compiled
 def _arm_of(rules: Any, row: Any, duties: Any, i: Any, user: Any) -> Any:
     """The arm that serves a request, under the weights in force."""
-    u = unit(at(row.route, user if rules.sticky else i))
+    u = route_of(rules, row, i, user)
     arm = 0
     for k in range(duties.size - 1):
         arm += integer(u >= duties[k].threshold)
@@ -92,10 +98,10 @@ def _send(
     for k in range(arms):
         keys[k], kinds[k], means[k] = laws[k].service, laws[k].law, laws[k].a
         scales[k], thresholds[k] = duties[k].scale, duties[k].threshold
-    route, users, sticky = row.route, rules.users, rules.sticky != 0
+    users = rules.users
     for j in range(count):
         user = user_of(rules, row, floats, ints, first + j) if users > 0 else first + j
-        u = unit(at(route, user if sticky else first + j))
+        u = route_of(rules, row, first + j, user)
         arm = 0
         for k in range(arms - 1):
             arm += integer(u >= thresholds[k])
@@ -115,15 +121,6 @@ def _send(
         else:
             seconds = parametric(kinds[k], laws[k].a, laws[k].b, key)
         work[j] = nanoseconds(seconds * scales[k], 1)
-
-
-@compiled
-def _tries_again(run: Any, outcome: Any) -> Any:
-    if outcome == ERROR:
-        return run.on_error != 0
-    if outcome == TIMEOUT:
-        return run.on_timeout != 0
-    return run.on_rejection != 0
 
 
 @compiled
@@ -157,6 +154,7 @@ def play(
     changes, attempts, shown, columns = run.changes != 0, run.attempts, run.shown != 0, run.columns
     recording, mirrors = run.recording != 0, run.mirrors != 0
     logging = run.logging if shown else 0
+    queues = run.queues != 0
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * logging
     limits = limits_ns.size
@@ -175,7 +173,7 @@ def play(
         opening = pool_count
         if j < 0:
             if changes:
-                full = _room(run, state, pools, leave, heap, record, r, arms, edge_ns)
+                full = _room(run, state, pools, heap, record, arms)
                 if full != DONE:
                     return full, place, j
                 opening = 0
@@ -213,7 +211,7 @@ def play(
                     waits[r, planning, slot, ARRIVE],
                     waits[r, planning, slot, FIRST],
                 )
-                lost, cohort = waits[r, planning, slot, LOST] != 0, waits[r, planning, slot, COHORT]
+                lost, cohort = not shown or waits[r, planning, slot, LOST] != 0, waits[r, planning, slot, COHORT]
                 user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
                 copies = 0
             else:
@@ -230,8 +228,14 @@ def play(
                     now = min(fresh, again)
                     if logging > 0 and run.logged + at_most > run.log_room:
                         return LOG_FULL, place, j
+                    if queues:
+                        for p in range(pool_count):
+                            if pools[p].tail - pools[p].head + arms > leave.shape[2]:
+                                leave_queue(pools[p], leave, r, p, min(now, next_ns))
+                                if pools[p].tail - pools[p].head + arms > leave.shape[2]:
+                                    return QUEUE_FULL, place, j
                     if careful:
-                        full = _room(run, state, pools, leave, heap, record, r, arms, min(now, next_ns))
+                        full = _room(run, state, pools, heap, record, arms)
                         if full != DONE:
                             return full, place, j
                         if changes:
@@ -268,8 +272,9 @@ def play(
                     copy = 0
                     k = arm
                 duty, law = duties[k], laws[k]
-                lost = is_lost(rules, law, i, attempt)
-                if shown and not lost:
+                # After a verdict, and after the horizon, nobody looks any more.
+                lost = not shown or is_lost(rules, law, i, attempt)
+                if not lost:
                     counted = ((r * run.ticks + number) * 2 * arms + (k if copy == 0 else k + arms)) * columns
                     seen[counted + REQUESTS] += 1
                     if attempt > 0:
@@ -288,7 +293,7 @@ def play(
                 if p >= 0:
                     pool = pools[p]
                     deadline = min(now + pool.timeout_ns, FOREVER)
-                    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
+                    start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
                     if waiting:
                         leave_queue(pool, leave, r, p, now)
@@ -306,7 +311,7 @@ def play(
                             left = deadline
                             start, end, outcome = NEVER, deadline, TIMEOUT
                         else:
-                            end = start + service
+                            end = min(start + service, FOREVER - 1)
                             begin(run, pool, free, start, end)
                             if end > deadline:
                                 end, outcome = deadline, TIMEOUT
@@ -324,7 +329,7 @@ def play(
                 if outcome == FINISH:
                     if end - began > run.slo_ns:
                         state.slow += 1
-                elif attempt + 1 < attempts and _tries_again(run, outcome):
+                elif attempt + 1 < attempts and tries_again(run, outcome):
                     retry = end + backoff_of(rules, row, floats, i, attempt)
                     push(heap, r, state.heaped, retry, i, attempt + 1, began)
                     state.heaped += 1

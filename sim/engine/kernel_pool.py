@@ -109,26 +109,21 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         free[pool.base + idle + place] = ends[over + place]
     pool.draining = over
     pool.servers = servers
-    pool.front = 0
 
 
 @compiled
 def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
-    """The server that is free first takes a call.
-
-    The times are a ring in which they increase from `front` on; a late one is put in from the back, past few others.
-    """
-    base, front, last = pool.base, pool.front, pool.servers - 1
-    slot = front
-    front = 0 if front == last else front + 1
-    pool.front = front
-    while slot != front:
-        before = last if slot == 0 else slot - 1
-        if free[base + before] <= end:
+    """The server that is free first takes a call: its time goes down the heap to where it belongs."""
+    base, servers = pool.base, pool.servers
+    place, child = 0, 1
+    while child < servers:
+        if child + 1 < servers and free[base + child + 1] < free[base + child]:
+            child += 1
+        if free[base + child] >= end:
             break
-        free[base + slot] = free[base + before]
-        slot = before
-    free[base + slot] = end
+        free[base + place] = free[base + child]
+        place, child = child, 2 * child + 1
+    free[base + place] = end
     if pool.scales:
         pool.busy_ns += max(min(end, run.next_ns) - start, 0)
 
@@ -162,7 +157,7 @@ def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, 
     place = pool.parked % leave.shape[2]
     arrive, service = waits[r, p, place, ARRIVE], waits[r, p, place, SERVICE]
     deadline = min(arrive + pool.timeout_ns, FOREVER)
-    start = max(free[pool.base + pool.front], now) if pool.servers > 0 else FOREVER
+    start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
     if start >= bound and deadline >= bound:
         return integer(NEVER), integer(NEVER), integer(NEVER)
     pool.parked += 1
@@ -170,7 +165,7 @@ def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, 
         leave[r, p, place] = deadline
         return integer(NEVER), deadline, integer(TIMEOUT)
     leave[r, p, place] = start
-    end = start + service
+    end = min(start + service, FOREVER - 1)
     begin(run, pool, free, start, end)
     if end > deadline:
         return start, deadline, integer(TIMEOUT)

@@ -17,7 +17,7 @@ RUN = np.dtype(
     [
         *(
             (name, np.int64)
-            for name in ("tick_ns", "ticks", "slo_ns", "attempts", "metrics", "agreement", "changes", "recording")
+            for name in ("tick_ns", "ticks", "slo_ns", "attempts", "metrics", "agreement", "changes", "queues", "recording")
         ),
         *((name, np.int64) for name in ("on_error", "on_timeout", "on_rejection", "recorded", "columns")),
         # The tick at play: its number and edges; whether it has mirrors, whether anybody looks, whether arrivals are Poisson.
@@ -27,7 +27,7 @@ RUN = np.dtype(
         *((name, np.int64) for name in ("logging", "logged", "log_room")),
     ]
 )
-"""(1,) what is the same for all replications. `changes` says that capacity can change."""
+"""(1,) what is the same for all replications. `changes`: capacity can change; `queues`: one may outgrow its ring."""
 ROW = np.dtype([(name, np.int64) for name in ("cohort", "heaped", "errors", "slow", "retries")])
 """(R,) a replication: its cohort, how many retries are due, and what there was to book in this tick."""
 DUTY = np.dtype(
@@ -39,7 +39,7 @@ DUTY = np.dtype(
 """(R, K) an arm: its pool or -1, tallies, what is in force in the tick, and its routing."""
 POOL = np.dtype(
     [
-        *((name, np.int64) for name in ("base", "front", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
+        *((name, np.int64) for name in ("base", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
         *((name, np.int64) for name in ("scales", "least", "most", "cold_start_ns", "cool_down")),
         ("target", np.float64),
         *(
@@ -49,7 +49,7 @@ POOL = np.dtype(
         *((name, np.int64) for name in ("head", "tail", "parked")),
     ]
 )
-"""(R, P) a pool. `base`: where its servers begin in `free`, `front`: the first of them; queue and timeout are FOREVER for none;
+"""(R, P) a pool. `base`: where its servers begin in `free`; queue and timeout are FOREVER for none;
 bound_ns: the next edge at which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas
 are to come; busy_ns and there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring
 from head to tail, parked calls from `parked` on."""

@@ -1,10 +1,21 @@
-"""The kernel's only heap: the retries of each replication that are due, (R, H, 4) of time, request, attempt, first arrival."""
+"""Retries: which calls are tried again, and a heap (R, H, 4) of those that are due: time, request, attempt, first arrival."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from sim.engine.calls import ERROR, TIMEOUT
 from sim.world.jit import compiled
+
+
+@compiled
+def tries_again(run: Any, outcome: Any) -> Any:
+    """Whether clients try again after an outcome that is no good answer."""
+    if outcome == ERROR:
+        return run.on_error != 0
+    if outcome == TIMEOUT:
+        return run.on_timeout != 0
+    return run.on_rejection != 0
 
 
 @compiled

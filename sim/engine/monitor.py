@@ -11,7 +11,7 @@ from sim.engine.columns import Column
 from sim.engine.feedback import FIELDS, asked
 from sim.engine.simpy_pool import Call
 from sim.policy.base import Ints
-from sim.world.potential import to_ns
+from sim.world.clock import to_ns
 from sim.world.world import AGREEMENT
 
 # The columns in which an end is counted.

@@ -23,19 +23,16 @@ from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ord
 from sim.engine.columns import Column, column
 from sim.engine.feedback import Feedback, metrics_of
 from sim.engine.monitor import Monitor
+from sim.engine.routes import thresholds
 from sim.engine.simpy_clock import Clock, Due
 from sim.engine.simpy_pool import Call, Servers
 from sim.policy.base import Bools, Floats, Ints, Routing, Telemetry
-from sim.world.potential import Potential, Requests, to_ns
+from sim.world.clock import to_ns
+from sim.world.potential import Potential, Requests
 from sim.world.sampling import nanoseconds
 from sim.world.world import AGREEMENT, Truth, World
 
 Process = Generator[simpy.Event, Any, None]
-
-
-def refusals(world: World) -> Iterator[str]:
-    """What this engine cannot express in a world: nothing so far."""
-    yield from ()
 
 
 class SimpyEngine:
@@ -78,8 +75,7 @@ class SimpyEngine:
         """What follows a verdict: played to the horizon where requests compete, else drawn in one step. Calls in flight end."""
         world, everyone = self.truth.world, np.arange(self.truth.rows)
         if world.competing:
-            at_once = np.flatnonzero(decided_tick == 0)
-            self.ledger.expose(at_once, np.eye(len(world.arms))[arm[at_once]])
+            self.ledger.expose_verdicts(arm, decided_tick)
             for tick in range(world.ticks):
                 rows = np.flatnonzero((decided_tick >= 0) & (decided_tick <= tick))
                 live = np.eye(len(world.arms))[arm[rows]]
@@ -99,13 +95,13 @@ class SimpyEngine:
 
     def _play(self, rows: Ints, live: Floats, mirror: Floats, tick: int, cohort: Ints | None = None) -> None:
         """A tick of some replications; nobody looks where there is no cohort."""
-        conditions = self.truth.conditions(tick)
+        conditions, limits = self.truth.conditions(tick), thresholds(live)
         with _no_collection():
             for place, row in enumerate(rows):
                 requests = self._potential.draw(int(row), tick)
                 copied = _copied(requests, mirror[place])
                 rules = Rules(
-                    _thresholds(live[place]), conditions.error_rate[row].tolist(), conditions.latency_scale[row].tolist(),
+                    limits[place].tolist(), conditions.error_rate[row].tolist(), conditions.latency_scale[row].tolist(),
                     cohort is not None, 0 if cohort is None else int(cohort[place]),
                 )  # fmt: skip
                 self._replications[row].play(tick, rules, requests, copied)
@@ -284,13 +280,6 @@ def _retried(world: World) -> dict[int, bool]:
     retry = world.retry
     on = (False, retry.on_error, retry.on_timeout, retry.on_rejection) if retry else (False,) * 4
     return dict(zip((FINISH, ERROR, TIMEOUT, REJECTION), on, strict=True))
-
-
-def _thresholds(live: Floats) -> list[float]:
-    """Cumulated weights; the last arm that has any takes what rounding leaves."""
-    thresholds = np.cumsum(live)
-    thresholds[np.flatnonzero(live)[-1] :] = np.inf
-    return [float(threshold) for threshold in thresholds]
 
 
 def _copied(requests: Requests, mirror: Floats) -> list[list[int]]:

@@ -168,7 +168,7 @@ def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
     >>> [(stage.name, stage.evidence.kind) for stage in expand(chain, {"canary": canary, "ab": ab})]
     [('canary', 'survive'), ('ab', 'fixed_horizon')]
     """
-    return tuple(link.stage for link in _links(policy, others, ()))
+    return tuple(link.stage for link in _links(policy, others, {policy.name}))
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,8 @@ class _Link:
         return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
 
 
-def _links(policy: Form, others: Mapping[str, Form], within: tuple[str, ...]) -> list[_Link]:
+def _links(policy: Form, others: Mapping[str, Form], there: set[str]) -> list[_Link]:
+    """A name that is `there` already is not written in again: it is refused, and chains of it double at every step."""
     if not isinstance(policy, Chain):
         return [_Link(stage, "", True, policy) for stage in policy.own_stages()]
     found: list[_Link] = []
@@ -198,9 +199,9 @@ def _links(policy: Form, others: Mapping[str, Form], within: tuple[str, ...]) ->
             found.append(_Link(stage, path, True, None))
         elif isinstance(link, Form):
             found += [_Link(stage, path, True, link) for stage in link.own_stages()]
-        elif link in others and link not in (*within, policy.name):
-            named = _links(others[link], others, (*within, policy.name))
-            found += [_Link(each.stage, path, False, None) for each in named]
+        elif link in others and link not in there:
+            there.add(link)
+            found += [_Link(each.stage, path, False, None) for each in _links(others[link], others, there)]
     return found
 
 
@@ -210,10 +211,12 @@ def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list
     if isinstance(policy, Switch) and policy.arm is not None and policy.arm not in setting.arms[1:]:
         found.append(("arm", f"no challenger {policy.arm!r}; there are {', '.join(setting.arms[1:])}"))
     if isinstance(policy, Chain):
+        before: dict[str, None] = {}
         for index, link in enumerate(policy.stages):
             if isinstance(link, str):
-                found += [(f"stages[{index}]", message) for message in _link_problems(link, policy, others)]
-    stages = _links(policy, others, ())
+                found += [(f"stages[{index}]", message) for message in _link_problems(link, policy, others, before)]
+                before |= _reached(link, others, {})
+    stages = _links(policy, others, {policy.name})
     # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
     for each in stages:
         if each.here:
@@ -224,21 +227,24 @@ def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list
     return found
 
 
-def _link_problems(link: str, policy: Chain, others: Mapping[str, Form]) -> list[str]:
+def _link_problems(link: str, policy: Chain, others: Mapping[str, Form], before: Mapping[str, None]) -> list[str]:
     if link not in others:
         known = ", ".join(name for name in others if name != policy.name) or "none"
         return [f"no policy {link!r} to take stages from; there are {known}"]
     if isinstance(others[link], Switch | Hold):
         return [f"{link!r} is a {type(others[link]).__name__.lower()}, which has no stages"]
-    if policy.name in _reached(link, others, set()):
+    reached = _reached(link, others, {})
+    if policy.name in reached:
         return [f"{link!r} leads back to {policy.name!r}"]
-    return []
+    again = [name for name in reached if name in before and not isinstance(others.get(name), None | Switch | Hold)]
+    return [f"the stages of {again[0]!r} are there already, and two cannot be called alike"] if again else []
 
 
-def _reached(name: str, others: Mapping[str, Form], seen: set[str]) -> set[str]:
+def _reached(name: str, others: Mapping[str, Form], seen: dict[str, None]) -> dict[str, None]:
+    """A name and those that it leads to, in order."""
     policy = others.get(name)
     if name not in seen:
-        seen.add(name)
+        seen[name] = None
         for link in policy.stages if isinstance(policy, Chain) else ():
             if isinstance(link, str):
                 _reached(link, others, seen)

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 def probability_best(view: View) -> Floats:
     """(r, K) posterior probability that an arm is the best of those still in, on the primary metric; 0 for removed arms.
 
-    While an arm still in has fewer than two known outcomes of a metric that is not binary, the arms still in are equally likely
-    to be best.
+    While an arm still in has not shown any variation of a metric that is not binary, the arms still in are equally likely to be
+    best: without a sale, nothing is known of how far apart sales may be. Of an arm that never varies that is so for ever.
     """
     from sim.stats.posterior import probability_best_beta, probability_best_normal
 
     metric = view.setting.metrics[view.setting.primary]
     if metric.binary:
         return probability_best_beta(*_beta(view), view.arms_in)
-    count, mean, spread = _normal(view)
-    even = ((count < 2) & view.arms_in).any(axis=1, keepdims=True)
+    mean, spread = _normal(view)
+    even = ((spread == 0) & view.arms_in).any(axis=1, keepdims=True)
     best = probability_best_normal(mean, spread, view.arms_in)
     return np.where(even, view.arms_in / view.arms_in.sum(axis=1, keepdims=True), best)
 
@@ -46,7 +46,7 @@ def expected_loss(view: View, rows: Bools) -> Floats:
     if view.setting.metrics[view.setting.primary].binary:
         better, worse = _beta(view)
         return expected_loss_beta(better[rows], worse[rows], view.arms_in[rows])
-    _, mean, spread = _normal(view)
+    mean, spread = _normal(view)
     unknown = ((spread == 0) & view.arms_in)[rows].any(axis=1, keepdims=True)
     return np.where(unknown, np.inf, expected_loss_normal(mean[rows], spread[rows], view.arms_in[rows]))
 
@@ -64,7 +64,7 @@ def posterior_effect(view: View, rows: Bools) -> Estimates:
         trials = better + worse
         mean, spread = better / trials, np.sqrt(better * worse / (trials + 1)) / trials
     else:
-        _, mean, spread = _normal(view)
+        mean, spread = _normal(view)
         spread = np.where(spread > 0, spread, np.inf)
     mean, spread = mean[rows], spread[rows]
     return Estimates(mean[:, 1:] - mean[:, :1], np.hypot(spread[:, 1:], spread[:, :1]))
@@ -78,11 +78,12 @@ def _beta(view: View) -> tuple[Floats, Floats]:
     return 1 + better, 1 + count - better
 
 
-def _normal(view: View) -> tuple[Floats, Floats, Floats]:
-    """(r, K) each: known outcomes, and the mean and the standard deviation of the posterior, more being better."""
+def _normal(view: View) -> tuple[Floats, Floats]:
+    """(r, K) each: mean and standard deviation of the posterior, more being better; 0 where no variation has been seen."""
+    from sim.stats import moments
+
     metric = view.setting.metrics[view.setting.primary]
     count, total, square = view.moments(metric)
     known = np.maximum(count, 2)
-    mean = total / known
-    spread = np.sqrt(np.maximum(square - known * mean**2, 0) / (known - 1) / known)
-    return count, metric.sign * mean, spread
+    spread = np.sqrt(moments.spread(count, total, square) / (known - 1) / known)
+    return metric.sign * total / known, spread

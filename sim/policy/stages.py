@@ -101,7 +101,7 @@ class Stage(BaseModel):
             if len(setting.arms) > 2:
                 names += outcome_columns(setting.metrics[setting.primary])[:2]
             return tuple(names)
-        live = [name for name in names if not name.startswith(AGREEMENT)]
+        live = [name for name in names if not name.startswith(f"{AGREEMENT}.")]
         return (*live, *(f"mirror.{name}" for name in names))
 
 

@@ -147,7 +147,8 @@ def _answers(version: Version, data: Data, client: MlflowClient, payoffs: set[st
 
     inputs = model_inputs(version, data, client, rewards=payoffs)
     digest = hashlib.sha256(inputs.tobytes()).hexdigest() if isinstance(inputs, np.ndarray) else digest_frame(inputs)
-    made = [version.name, version.version, version.model_id, version.run_id, client.tracking_uri]
+    # The digest has the time and place of its making: another registry's, or one registered again, may bear the same number.
+    made = [version.name, version.version, version.digest, client.tracking_uri]
     kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npy" if cache_dir else None
     if kept is not None:
         with contextlib.suppress(OSError, ValueError, EOFError):

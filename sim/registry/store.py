@@ -51,6 +51,12 @@ def _sqlite_file(uri: str) -> Path | None:
     return Path(match[1]).resolve() if match and match[1] != ":memory:" else None
 
 
+def absent(tracking_uri: str) -> bool:
+    """Whether the registry that goes with a tracking URI is an SQLite store that nobody has made yet."""
+    file = _sqlite_file(os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri)
+    return file is not None and not file.exists()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep MLflow's and Alembic's log lines, warnings and progress bars from the user's terminal."""

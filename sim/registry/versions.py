@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,6 +50,27 @@ class Version:
     def pinned(self) -> str:
         """models:/NAME/VERSION, whatever alias the scenario uses."""
         return f"models:/{self.name}/{self.version}"
+
+
+_URI = re.compile(r"models:/([^/:@]+)(?:@([^/:@]+)|/([^/:@]+))?")
+_RULE = "must be models:/NAME@ALIAS or models:/NAME/VERSION; got {!r}"
+_EMPTY = "the registry is empty: register a models file with `sim models register FILE`"
+
+
+def misspelt(uris: Iterable[str]) -> list[Problem]:
+    """The URIs that name no version in any registry, by their form alone.
+
+    >>> [str(problem) for problem in misspelt(["models:/ranker@champion", "runs:/abc/model"])]
+    ["models[1].uri: must be models:/NAME@ALIAS or models:/NAME/VERSION; got 'runs:/abc/model'"]
+    """
+    wrong = [(index, uri) for index, uri in enumerate(uris) if not _URI.fullmatch(uri)]
+    return [Problem(_RULE.format(uri), path=f"models[{index}].uri") for index, uri in wrong]
+
+
+def unregistered(uris: Iterable[str]) -> list[Problem]:
+    """What `resolve` would find of well-formed URIs in an empty registry."""
+    names = [match[1] if (match := _URI.fullmatch(uri)) else uri for uri in uris]
+    return [Problem(f"no model {name!r} in the registry; {_EMPTY}", path=f"models[{at}].uri") for at, name in enumerate(names)]
 
 
 def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasured: bool = False) -> list[Version]:
@@ -110,16 +131,16 @@ class _Unusable(Exception):
 
 
 def _find(uri: str, client: MlflowClient, registered: dict[str, RegisteredModel]) -> tuple[RegisteredModel, ModelVersion]:
-    match = re.fullmatch(r"models:/([^/:@]+)(?:@([^/:@]+)|/([^/:@]+))?", uri)
+    match = _URI.fullmatch(uri)
     if match is None:
-        raise _Unusable(f"must be models:/NAME@ALIAS or models:/NAME/VERSION; got {uri!r}")
+        raise _Unusable(_RULE.format(uri))
     name, alias, number = match.groups()
     if name not in registered:
         registered[name] = _model(name, client)
     model = registered[name]
     aliases = {alias: str(version) for alias, version in model.aliases.items()}
     there = f"its aliases are {', '.join(sorted(aliases))}" if aliases else "it has no alias"
-    if alias is None and (number is None or not re.fullmatch(r"[0-9]+", number)):
+    if alias is None and (number is None or not re.fullmatch(r"[0-9]{1,9}", number)):
         what = "no version is named" if number is None else f"{number!r} is not a version"
         if number == "latest":
             what = "'latest' changes from run to run"
@@ -144,8 +165,7 @@ def _model(name: str, client: MlflowClient) -> RegisteredModel:
             raise
     names = [model.name for model in client.search_registered_models(max_results=1000)]
     if not names:
-        hint = "the registry is empty: register a models file with `sim models register FILE`"
-        raise _Unusable(f"no model {name!r} in the registry; {hint}")
+        raise _Unusable(f"no model {name!r} in the registry; {_EMPTY}")
     some = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")
     raise _Unusable(f"no model {name!r} in the registry{_did_you_mean(name, names)}; there is {some}")
 

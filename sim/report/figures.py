@@ -90,7 +90,7 @@ def incidence(source: Source) -> list[Chart]:
 
 def traffic(source: Source) -> list[Chart]:
     """The challengers' share of live traffic: one chart a policy, mean and 5–95% band over replications."""
-    champion, *challengers = source.run["arms"]
+    champion, *challengers = source.run.arms
     first, last = _span(source)
     charts = []
     for place, policy, line in _lines(source):
@@ -158,7 +158,7 @@ def regret(source: Source) -> list[Chart]:
             else:
                 readable_y(axes, "value")
             scale = ", log scale" if knee else ""
-            name_axes(axes, f"simulated time, {unit}", f"{source.run['primary']['name']} lost, mean and 5–95%{scale}")
+            name_axes(axes, f"simulated time, {unit}", f"{source.run.primary.name} lost, mean and 5–95%{scale}")
             told = f"Regret under {policy}, mean over trials: {_told(line['time_s'], line['regret_mean'], 'value')}."
             ends = f" At the end 5% of the trials lost at most {number(float(line['regret_q05'][-1]), 'value')}"
             ends += f" and 5% more than {number(float(line['regret_q95'][-1]), 'value')}."
@@ -209,7 +209,7 @@ def frontier(source: Source) -> list[Chart]:
         else:
             readable_y(axes, "value")
         scale = ", log scale" if knee else ""
-        name_axes(axes, "mean time to a decision", f"{source.run['primary']['name']} lost, mean{scale}")
+        name_axes(axes, "mean time to a decision", f"{source.run.primary.name} lost, mean{scale}")
         _label_points(axes, [(policy, time["estimate"], lost["estimate"]) for _, policy, time, lost in points])
         told = "; ".join(
             f"{policy}: {in_line(time, 's')}, regret {in_line(lost, 'value')}{', on the frontier' if policy in best else ''}"
@@ -226,7 +226,7 @@ def frontier(source: Source) -> list[Chart]:
 
 def _span(source: Source) -> tuple[float, float]:
     """The first tick and the horizon, seconds."""
-    return float(source.run["tick_s"]), float(source.run["horizon_s"])
+    return source.run.tick_s, source.run.horizon_s
 
 
 def _lines(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:

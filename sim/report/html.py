@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def write(folder: Path) -> Path:
 
     >>> write(Path("no-such-run"))
     Traceback (most recent call last):
-    sim.errors.InputError: ...run.json: no such file; a report needs a run folder, as `sim run` leaves it
+    sim.errors.InputError: no-such-run: no such folder
     ...
     """
     file = folder / NAME
@@ -61,8 +62,8 @@ def write(folder: Path) -> Path:
 
 def page(source: Source) -> str:
     """The whole page."""
-    name = escape(str(source.run["name"]))
-    swept = "sweep" in source.run
+    name = escape(source.run.name)
+    swept = source.run.sweep is not None
     body = "\n".join(sweep.body(source) if swept else _body(source))
     return f"""<!doctype html>
 <html lang="en">
@@ -76,15 +77,15 @@ def page(source: Source) -> str:
 <body>
 <header>
 <h1>{name}</h1>
-<p class="question">{escape(source.run["question"] or "")}</p>
-<p class="facts">{escape((sweep if swept else tables).facts(source))}</p>
+<p class="question">{escape(source.run.question)}</p>
+<p class="facts">{escape(tables.facts(source))}</p>
 </header>
 <main>
 {body}
 <h2>The resolved scenario</h2>
 <details><summary>scenario.yaml</summary><pre tabindex="0"><code>{escape(source.scenario)}</code></pre></details>
 </main>
-<footer><p>Written by sim {escape(str(source.run["sim_version"]))}. {escape(_when(source))}</p></footer>
+<footer><p>Written by sim {escape(source.run.sim_version)}. {escape(_when(source))}</p></footer>
 </body>
 </html>
 """
@@ -125,23 +126,22 @@ def _figures(source: Source) -> Iterable[str]:
 
 def _simulated(source: Source) -> str:
     run = source.run
-    data = run["data"]
+    data = run.data
     facts = {
-        "Primary metric": f"{run['primary']['name']}, to {'increase' if run['primary']['sign'] > 0 else 'decrease'}; "
-        f"an effect below {number(run['smallest_effect'], 'share')} does not matter",
-        "Traffic": f"{number(run['requests_expected'], 'requests')} requests expected by the horizon",
-        "Horizon": f"{number(run['horizon_s'], 's')}, with a control tick every {number(run['tick_s'], 's')}",
-        "Engine": f"{run['engine']}: {run['engine_reason']}",
-        "Replications": f"{run['replications']:,}, with seed {run['seed']}",
-        "Data": f"{data['name']}, {data['rows']:,} rows, digest {data['digest']}" if data else "",
-        "Digest": str(run["digest"]),
+        "Primary metric": f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}; "
+        f"an effect below {number(run.smallest_effect, 'share')} does not matter",
+        "Traffic": f"{number(run.requests_expected, 'requests')} requests expected by the horizon",
+        "Horizon": f"{number(run.horizon_s, 's')}, with a control tick every {number(run.tick_s, 's')}",
+        "Engine": f"{run.engine}: {run.engine_reason}",
+        "Replications": f"{run.replications:,}, with seed {run.seed}",
+        "Data": f"{data.name}, {data.rows:,} rows, digest {data.digest}" if data else "",
+        "Digest": run.digest,
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
     return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"
 
 
 def _when(source: Source) -> str:
-    started, finished = (
-        str(source.run[key] or "").replace("T", " ").replace("Z", " UTC") for key in ("started_at", "finished_at")
-    )
-    return f"Run from {started} to {finished}." if finished else f"Run started {started}."
+    started, finished = source.run.started_at, source.run.finished_at
+    said = f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"Run from {said} to {finished.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC." if finished else f"Run started {said} UTC."

@@ -27,18 +27,18 @@ def write(folder: Path) -> Path:
 def page(source: Source) -> str:
     """The verdict, what is not finished or breached, and the main measures: one row a policy, or of a sweep one a point."""
     run = source.run
-    parts = [f"# {escape(str(run['name']))}"]
-    if run["question"]:
-        parts.append(f"_{escape(run['question'])}_")
-    swept = "sweep" in run
+    parts = [f"# {escape(run.name)}"]
+    if run.question:
+        parts.append(f"_{escape(run.question)}_")
+    swept = run.sweep is not None
     parts.append(f"**{escape(source.summary['verdict'])}**")
-    if said := (sweep if swept else tables).missing(source):
+    if said := tables.missing(source):
         parts.append(escape(said))
     if rows := source.summary["thresholds"]:
         parts.append("\n".join(f"- {_threshold(source, row)}" for row in rows))
     parts += _by_measure(source) if swept else [_by_policy(source)]
-    parts.append(escape((sweep if swept else tables).facts(source)))
-    parts.append(f"Scenario digest `{run['digest'][:10]}`, sim {escape(str(run['sim_version']))}.")
+    parts.append(escape(tables.facts(source)))
+    parts.append(f"Scenario digest `{run.digest[:10]}`, sim {escape(run.sim_version)}.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,7 +53,7 @@ def _by_policy(source: Source) -> str:
 
 def _by_measure(source: Source) -> list[str]:
     """Of a sweep, a table a measure: a row a point, a column a policy."""
-    names = [policy["name"] for policy in source.run["policies"]]
+    names = [policy.name for policy in source.run.policies]
     found = []
     for name in sweep.shown(source):
         measure = source.summary["measures"][name]
@@ -78,7 +78,7 @@ def _threshold(source: Source, row: dict[str, Any]) -> str:
     measure = source.summary["measures"][row["measure"]]
     at = f" at {row['point']}" if row.get("point") else ""
     found = row["estimate"]
-    result = "no data" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "met"
+    result = "no case" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "met"
     said = f"{row['policy']}{at}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
     return escape(said) + " " + result
 

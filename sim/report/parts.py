@@ -45,7 +45,7 @@ def judgement(source: Source, row: dict[str, Any]) -> str:
     tone, word = ("worse", "breached") if row["breached"] else ("better", "met")
     found = row["estimate"]
     if not found or found["estimate"] is None:
-        tone, word = "", "no data"
+        tone, word = "", "no case"
     cells = (measure["label"], row["rule"], in_line(found, measure["unit"]))
     texts = "".join(f"<td>{escape(text)}</td>" for text in cells)
     return f'<tr><th scope="row">{escape(row["policy"])}</th>{texts}<td class="{tone}">{word}</td></tr>'
@@ -55,7 +55,8 @@ def comparison(source: Source) -> str:
     """The policies side by side: the main measures, their differences to the baseline, and all measures."""
     measures = source.summary["measures"]
     main = tables.columns(source)
-    baseline = str(source.run["baseline"])
+    # None where an interrupted run has no trials of its baseline yet.
+    baseline = str(source.summary["baseline"] or source.run.baseline)
     kinds = {row["policy"]: _kind(row, baseline) for row in source.policies}
     labels = [measures[name]["label"] for name in main]
     body = [
@@ -122,7 +123,7 @@ def versions(source: Source) -> str:
     fields = ("name", "version", "uri", "kind", "model_id", "digest")
     rows = [
         table_row(version["arm"], (f"<td>{escape(str(version[field] or MISSING))}</td>" for field in fields))
-        for version in ({**version, "digest": version["digest"][:12]} for version in source.run["versions"])
+        for version in ({**version.model_dump(), "digest": version.digest[:12]} for version in source.run.versions)
     ]
     header = ("arm", "registered model", "version", "URI", "kind", "model id", "digest")
     return scrolling_table("Model versions", header, rows, style="text")

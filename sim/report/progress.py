@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from sim.run.simulate import tasks_of
+from sim.run.simulate import plans_of, tasks_of
 from sim.run.sweep import SweepPlan
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _EVERY_S = 10.0
 def lines(plan: Plan | SweepPlan) -> Iterator[str]:
     """What is about to be played: the points of a sweep, engines, versions."""
     name = plan.scenario.name
-    plans = plan.plans if isinstance(plan, SweepPlan) else (plan,)
+    plans = plans_of(plan)
     if isinstance(plan, SweepPlan):
         yield f"{name}: {len(plans)} points of {' × '.join(plan.scenario.sweep or ())}"
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plans)

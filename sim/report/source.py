@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import InputError, Problem
+from sim.run.record import Record, read_run
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +24,7 @@ class Source:
     `timeline` holds, for each policy, its columns as arrays (T,) of the T ticks that were kept; of a sweep, nothing.
     """
 
-    run: dict[str, Any]
+    run: Record
     summary: dict[str, Any]
     scenario: str
     timeline: dict[str, dict[str, Floats]]
@@ -37,8 +39,8 @@ def read(folder: Path) -> Source:
     """Read the files that a report shows. Raises `InputError` naming every file that is missing or unreadable."""
     problems: list[Problem] = []
     found: dict[str, Any] = {}
-    readers = {
-        "run.json": lambda file: json.loads(file.read_text(encoding="utf-8")),
+    readers: dict[str, Callable[[Path], Any]] = {
+        "run.json": lambda file: read_run(file.parent),
         "summary.json": lambda file: json.loads(file.read_text(encoding="utf-8")),
         "scenario.yaml": lambda file: file.read_text(encoding="utf-8"),
         "timeline.parquet": _timeline,
@@ -47,6 +49,8 @@ def read(folder: Path) -> Source:
         file = folder / name
         try:
             found[name] = reader(file)
+        except InputError as error:
+            problems += error.problems
         except FileNotFoundError:
             problems.append(Problem("no such file; a report needs a run folder, as `sim run` leaves it", file=str(file)))
         # pyarrow's errors are ValueErrors and OSErrors, so is a JSON or UTF-8 error.
@@ -54,9 +58,14 @@ def read(folder: Path) -> Source:
             problems.append(Problem(f"cannot be read: {error}", file=str(file)))
     if problems:
         raise InputError(problems)
-    run, timeline = found["run.json"], found["timeline.parquet"]
+    run: Record = found["run.json"]
     # Of a sweep, the timelines of all points would run together.
-    return Source(run, found["summary.json"], found["scenario.yaml"], {} if "sweep" in run else timeline)
+    timeline = {} if run.sweep else found["timeline.parquet"]
+    wanted = {f"{kind}.{arm}.mean" for arm in run.arms for kind in ("weight", "mirror")}
+    if missing := sorted({name for columns in timeline.values() for name in wanted.difference(columns)}):
+        message = f"lacks the columns {', '.join(missing)} of the arms of run.json"
+        raise InputError([Problem(message, file=str(folder / "timeline.parquet"))])
+    return Source(run, found["summary.json"], found["scenario.yaml"], timeline)
 
 
 def _timeline(file: Path) -> dict[str, dict[str, Floats]]:

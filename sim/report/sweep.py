@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-from sim.compare.sweep import runs_of
 from sim.report import tables
 from sim.report.numbers import MISSING, number, with_interval
 from sim.report.parts import comparison, figure, judgement, measures_told, scrolling_table, table_row, versions
@@ -24,7 +23,7 @@ MAIN = (
 def at_points(source: Source) -> Iterator[tuple[str, Source]]:
     """Each point's label, and the source of its own comparison, as of a run without a sweep."""
     summary = source.summary
-    for point, run in zip(summary["points"], runs_of(source.run), strict=True):
+    for point, run in zip(summary["points"], source.run.runs, strict=True):
         shared = {key: summary[key] for key in ("baseline", "measures")}
         yield JOINT.join(point["values"]), Source(run, {**shared, **point}, source.scenario, {})
 
@@ -35,33 +34,10 @@ def shown(source: Source) -> list[str]:
     return [name for name in MAIN if any(tables.columns(each, (name,)) and tables.known(each, (name,)) for each in points)]
 
 
-def facts(source: Source) -> str:
-    """What stands behind the numbers, in one sentence."""
-    run, points = source.run, runs_of(source.run)
-    count = run["replications"]
-    spans = " or ".join(dict.fromkeys(number(each["horizon_s"], "s") for each in points))
-    engines = " and ".join(dict.fromkeys(each["engine"] for each in points))
-    return (
-        f"{count:,} replication{'s' if count != 1 else ''} of each of {len(run['policies'])} policies at each of {len(points)} "
-        f"points of {JOINT.join(source.summary['paths'])}, over {spans} of simulated time, on the {engines} engine. "
-        + ("One replication has no interval." if count == 1 else "Intervals are 95%.")
-    )
-
-
-def missing(source: Source) -> str:
-    """A sentence about what an interrupted run has not finished; empty for a finished one."""
-    if source.run["status"] == "finished":
-        return ""
-    left = sum(len(each["policies"]) - len(each["completed"]) for each in runs_of(source.run))
-    return (
-        f"The run was interrupted: {left} policies at points are not finished, and not in this report. Run it again to go on."
-    )
-
-
 def body(source: Source) -> Iterator[str]:
     """The parts of the page between its header and the scenario."""
     yield f'<section class="verdict"><h2>Verdict</h2><p>{escape(source.summary["verdict"])}</p></section>'
-    if said := missing(source):
+    if said := tables.missing(source):
         yield f'<p class="warning">{escape(said)}</p>'
     if rows := source.summary["thresholds"]:
         yield "<h2>Thresholds</h2>"
@@ -71,7 +47,7 @@ def body(source: Source) -> Iterator[str]:
         if drawn:
             yield f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="charts">\n{drawn}\n</div>'
     yield f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(source.summary['paths']))}.</p>"
-    names = [policy["name"] for policy in source.run["policies"]]
+    names = [policy.name for policy in source.run.policies]
     head = (JOINT.join(path.rpartition(".")[2] for path in source.summary["paths"]), *names)
     for name in shown(source):
         label = str(source.summary["measures"][name]["label"])
@@ -103,7 +79,7 @@ def _thresholds(source: Source, rows: Iterable[dict[str, Any]]) -> str:
 
 
 def _simulated(source: Source) -> str:
-    run, points = source.run, runs_of(source.run)
+    run, points = source.run, source.run.runs
 
     def each(text: Iterable[str]) -> str:
         return "; ".join(dict.fromkeys(text))
@@ -113,14 +89,12 @@ def _simulated(source: Source) -> str:
             f"{path}: {', '.join(dict.fromkeys(point['values'][place] for point in source.summary['points']))}"
             for place, path in enumerate(source.summary["paths"])
         ),
-        "Primary metric": f"{run['primary']['name']}, to {'increase' if run['primary']['sign'] > 0 else 'decrease'}",
-        "Traffic": each(f"{number(own['requests_expected'], 'requests')} requests expected by the horizon" for own in points),
-        "Horizon": each(
-            f"{number(own['horizon_s'], 's')}, a control tick every {number(own['tick_s'], 's')}" for own in points
-        ),
-        "Engine": each(f"{own['engine']}: {own['engine_reason']}" for own in points),
-        "Replications": f"{run['replications']:,}, with seed {each(str(own['seed']) for own in points)}",
-        "Digest": str(run["digest"]),
+        "Primary metric": f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}",
+        "Traffic": each(f"{number(own.requests_expected, 'requests')} requests expected by the horizon" for own in points),
+        "Horizon": each(f"{number(own.horizon_s, 's')}, a control tick every {number(own.tick_s, 's')}" for own in points),
+        "Engine": each(f"{own.engine}: {own.engine_reason}" for own in points),
+        "Replications": f"{run.replications:,}, with seed {each(str(own.seed) for own in points)}",
+        "Digest": run.digest,
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in said.items())
     return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"

@@ -72,15 +72,14 @@ def _chart(source: Source, name: str, points: Sequence[Mapping[str, Any]], key: 
     texts = [point["values"][0] for point in points]
     unit = source.summary["measures"][name]["unit"]
     lines = []
-    for place, policy in enumerate(source.run["policies"]):
-        if policy["kind"] in BASELINES and name in _WITHOUT_BASELINES:
+    for place, policy in enumerate(source.run.policies):
+        if policy.kind in BASELINES and name in _WITHOUT_BASELINES:
             continue
         found = [
-            next((row["measures"][name] for row in point["policies"] if row["policy"] == policy["name"]), None)
-            for point in points
+            next((row["measures"][name] for row in point["policies"] if row["policy"] == policy.name), None) for point in points
         ]
         if any(each and each["n"] for each in found):
-            lines.append((policy["name"], colour(place), found))
+            lines.append((policy.name, colour(place), found))
     ends = [(policy, line[np.isfinite(line)], shade) for policy, shade, found in lines for line in [_values(found, "estimate")]]
     if not any(line.size and (unit == "share" or line.any()) for _, line, _ in ends):
         return None

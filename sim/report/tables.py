@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.report.numbers import in_line, number, with_interval
 from sim.report.source import Source
+from sim.scenario.sweep import JOINT
 
 MAIN = (
     "ship",
@@ -86,23 +87,26 @@ def difference(row: Mapping[str, Any], name: str, measure: Mapping[str, str]) ->
 
 def facts(source: Source) -> str:
     """What stands behind the numbers, in one sentence."""
-    run = source.run
-    count = run["replications"]
+    run, count = source.run, source.run.replications
+    spans = " or ".join(dict.fromkeys(number(own.horizon_s, "s") for own in run.runs))
+    engines = " and ".join(dict.fromkeys(own.engine for own in run.runs))
+    where = f" at each of {len(run.runs)} points of {JOINT.join(run.sweep.paths)}," if run.sweep else ""
     return (
-        f"{count:,} replication{'s' if count != 1 else ''} of each of {len(run['policies'])} policies over "
-        f"{number(run['horizon_s'], 's')} of simulated time, "
-        f"on the {run['engine']} engine with seed {run['seed']}. "
+        f"{count:,} replication{'s' if count != 1 else ''} of each of {len(run.policies)} policies{where} over {spans} of "
+        f"simulated time, on the {engines} engine{'' if run.sweep else f' with seed {run.seed}'}. "
         + ("One replication has no interval." if count == 1 else "Intervals are 95%.")
     )
 
 
 def missing(source: Source) -> str:
-    """A sentence about the policies that an interrupted run has not finished; empty for a finished run."""
-    if source.run["status"] == "finished":
+    """A sentence about what an interrupted run has not finished; empty for a finished one."""
+    run = source.run
+    if run.status == "finished":
         return ""
-    done = set(source.run["completed"])
-    left = [policy["name"] for policy in source.run["policies"] if policy["name"] not in done]
-    return f"The run was interrupted. Not finished, and not in this report: {', '.join(left) or 'none'}."
+    if run.sweep:
+        left = f"{sum(len(own.unfinished) for own in run.runs)} policies at points"
+        return f"The run was interrupted: {left} are not finished, and not in this report. Run it again to go on."
+    return f"The run was interrupted. Not finished, and not in this report: {', '.join(run.unfinished) or 'none'}."
 
 
 def _never(source: Source, name: str) -> bool:

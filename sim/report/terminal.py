@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TextIO
 
 from sim.compare.result import Comparison, PolicySummary
-from sim.compare.sweep import SweepComparison, runs_of
+from sim.compare.sweep import SweepComparison
 from sim.compare.trials import BASELINES
 from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
 from sim.stats.intervals import Estimate
@@ -199,19 +199,19 @@ def fitted_sweep(sweep: SweepComparison, width: int) -> Layout:
 def _swept(sweep: SweepComparison, columns: Sequence[Column], width: int) -> Layout:
     """A row a policy and point. The name of a policy stands in the first of its rows only."""
     rows, quiet = [], []
-    for each in sweep.run["policies"]:
+    for each in sweep.run.policies:
         found = [
             (point.values, policy)
             for point in sweep.points
             for policy in point.comparison.policies
-            if policy.policy == each["name"]
+            if policy.policy == each.name
         ]
         for at, (values, policy) in enumerate(found):
-            name = _shortened(each["name"], min(LONGEST_NAME, max(width // 4, 8))) if at == 0 else ""
+            name = _shortened(each.name, min(LONGEST_NAME, max(width // 4, 8))) if at == 0 else ""
             texts = [name, *(_shortened(_printable(value), LONGEST_NAME) for value in values)]
             texts += [column.forms[0](policy.measures[column.measure]) for column in columns]
             rows.append(tuple((text, False) for text in texts))
-            quiet.append(each["kind"] in BASELINES)
+            quiet.append(each.kind in BASELINES)
     keys = [("", _shortened(path.rpartition(".")[2], LONGEST_NAME)) for path in sweep.paths]
     heading = (("", "policy"), *keys, *(column.heading for column in columns))
     left_out = tuple(_called(column) for column in SWEPT if column not in columns)
@@ -223,7 +223,7 @@ def _called(column: Column) -> str:
 
 
 def _above(comparison: Comparison | SweepComparison) -> list[str]:
-    question = _printable(str(comparison.run.get("question", "")))
+    question = _printable(comparison.run.question)
     return [*([question, ""] if question else []), _printable(comparison.verdict)]
 
 
@@ -235,23 +235,23 @@ def _below(comparison: Comparison | SweepComparison, layout: Layout) -> list[str
     lines += [
         f"threshold {judgement}" for judgement in comparison.thresholds if judgement.breached or judgement.estimate.n == 0
     ]
-    if run.get("status", "finished") != "finished":
+    if run.status != "finished":
         if isinstance(comparison, SweepComparison):
             lines.append("Interrupted: not every policy has trials at every point; run again to resume.")
         else:
             done = {policy.policy for policy in comparison.policies}
-            missing = [each["name"] for each in run["policies"] if each["name"] not in done]
+            missing = [each.name for each in run.policies if each.name not in done]
             lines.append(f"Interrupted: no trials yet of {', '.join(missing) or 'nothing'}; run again to resume.")
     return lines
 
 
 def _footnote(comparison: Comparison | SweepComparison, layout: Layout) -> str:
-    runs = runs_of(comparison.run) if isinstance(comparison, SweepComparison) else [comparison.run]
+    runs = comparison.run.runs
     every = [each.comparison for each in comparison.points] if isinstance(comparison, SweepComparison) else [comparison]
-    engines = list(dict.fromkeys(str(run.get("engine", "")) for run in runs))
+    engines = list(dict.fromkeys(run.engine for run in runs))
     counts = {policy.measures["ship"].n for each in every for policy in each.policies}
     replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
-    lasting = " or ".join(dict.fromkeys(duration(float(run["horizon_s"])) for run in runs))
+    lasting = " or ".join(dict.fromkeys(duration(run.horizon_s) for run in runs))
     parts = [f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
     if len(engines) == 1 and engines[0] in COMMON:
         parts.append(COMMON[engines[0]])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, cast
 
 from sim.errors import SimError
 from sim.run.blocks import Player, Task, Work
@@ -35,7 +36,7 @@ def _work_s(work: Work, task: Task) -> float:
     return (task.end - task.first) * (work.world.ticks * tick_s + float(work.world.requests.sum()) * request_s)
 
 
-def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Play]]:
+def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:
     """Every task with what came of it, in the order in which they finish. Closing the iterator stops the workers."""
     if workers == 1:
         player = Player(works)
@@ -45,26 +46,33 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Itera
     # A fresh interpreter a worker: forking a process that holds a database connection or a thread is not safe.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(works,)) as pool:
-        try:
-            waiting: dict[Future[Play], Task] = {}
-            left = iter(tasks)
-            for task in left:
-                waiting[pool.submit(_play, task)] = task
-                if len(waiting) < 2 * workers:
-                    continue
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(works,))
+    try:
+        waiting: dict[Future[Play], Task] = {}
+        for task in tasks:
+            waiting[pool.submit(_play, task)] = task
+            if len(waiting) >= 2 * workers:
                 yield from _finished(waiting)
-            while waiting:
-                yield from _finished(waiting)
-        except BrokenProcessPool as error:
-            raise SimError(
-                "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
-                "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
+        while waiting:
+            yield from _finished(waiting)
+    except BrokenProcessPool as error:
+        raise SimError(
+            "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
+            "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
+        ) from error
+    finally:
+        _stop(pool)
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    """End the workers now, whatever they are at."""
+    # Shutting down forgets both.
+    workers, results = list((pool._processes or {}).values()), cast(Any, pool._result_queue)
+    pool.shutdown(wait=False, cancel_futures=True)
+    for worker in workers:
+        worker.terminate()
+    # Who reads half a result from a worker that is gone waits for ever, unless nobody else could write the rest.
+    results._writer.close()
 
 
 def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:

@@ -16,6 +16,7 @@ from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
 from sim.scenario.loading import Document
 from sim.scenario.schema import Scenario
+from sim.version import VERSION
 from sim.world.build import build as build_world
 from sim.world.overload import overloads
 from sim.world.trace import Trace, read_trace
@@ -24,8 +25,6 @@ from sim.world.world import World
 if TYPE_CHECKING:
     from sim.registry.data import Data
     from sim.registry.store import Client
-
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True)

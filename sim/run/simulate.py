@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, SimError
 from sim.run import frames
 from sim.run.blocks import Task, Work, tasks
 from sim.run.execute import execute, workers_for
-from sim.run.folder import Checkpoints, write_json, write_parquet, write_text
-from sim.run.plan import VERSION, Plan, needs_of
+from sim.run.folder import CHECKPOINTS, Checkpoints, write_json, write_parquet, write_text
+from sim.run.lock import writing
+from sim.run.plan import Plan, needs_of
 from sim.run.sweep import SweepPlan
+from sim.run.trial import Play
+from sim.version import VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,16 +57,22 @@ def tasks_of(plan: Plan | SweepPlan) -> list[Task]:
 
 
 def simulate(plan: Plan | SweepPlan, reports: Path, *, workers: int | None = None, watch: Watch | None = None) -> Run:
-    """Play every policy, of a sweep at every point. A policy is written as soon as it is finished.
+    """Play every policy, of a sweep at every point, and write the folder.
 
     `watch` is called with every finished task, and whether a checkpoint of an interrupted run already had it. An interrupt
-    (Ctrl-C) leaves the finished policies and the checkpoints; running again takes up from there.
+    (Ctrl-C), or an error, leaves the finished policies and the checkpoints; running again takes up from there.
+    Raises `InputError` where the folder cannot be made, or another run is writing to it.
     """
     folder = folder_of(plan, reports)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError([Problem(f"cannot make the run folder: {error.strerror}", file=str(folder))]) from error
+    with writing(folder, new=True):
+        return _simulate(plan, folder, workers, watch)
+
+
+def _simulate(plan: Plan | SweepPlan, folder: Path, workers: int | None, watch: Watch | None) -> Run:
     started = datetime.now(UTC)
     checkpoints = Checkpoints(folder)
     todo = tasks_of(plan)
@@ -84,7 +94,7 @@ def simulate(plan: Plan | SweepPlan, reports: Path, *, workers: int | None = Non
     def collect(which: Which) -> None:
         if which not in tables and all(task in finished for task in by_policy[which]):
             point, policy = which
-            plays = [play for task in by_policy[which] if (play := checkpoints.load(task)) is not None]
+            plays = [_again(checkpoints, task, folder) for task in by_policy[which]]
             labels = plan.labels(point) if isinstance(plan, SweepPlan) and point is not None else {}
             tick_s = plans_of(plan)[point or 0].scenario.tick
             trials = frames.trials(policy, plays, scenario.arms, labels)
@@ -93,25 +103,31 @@ def simulate(plan: Plan | SweepPlan, reports: Path, *, workers: int | None = Non
     try:
         for which in by_policy:
             collect(which)
-        for task, play in execute(works, left, workers_for(works, left, workers)) if left else ():
-            checkpoints.save(task, play)
-            finished.add(task)
-            if watch:
-                watch(task, False)
-            collect((task.point, task.policy))
+        if left:
+            with closing(execute(works, left, workers_for(works, left, workers))) as played:
+                for task, play in played:
+                    checkpoints.save(task, play)
+                    finished.add(task)
+                    if watch:
+                        watch(task, False)
+                    collect((task.point, task.policy))
     except KeyboardInterrupt:
         interrupted = True
-    completed = [which for which in by_policy if which in tables]
-    if completed:
-        if isinstance(plan, SweepPlan):
-            about = _about_sweep(plan, completed, started, interrupted)
-        else:
-            about = _about(plan, tuple(policy for _, policy in completed), started, interrupted)
-        _write(plan, folder, [tables[which] for which in completed], about)
+    except Exception:
+        _write(plan, folder, by_policy, tables, started, interrupted=True)
+        raise
+    completed = _write(plan, folder, by_policy, tables, started, interrupted)
     if not interrupted:
         checkpoints.clear()
     names = tuple(policy if point is None else f"{policy} at point {point}" for point, policy in completed)
     return Run(folder, interrupted, names)
+
+
+def _again(checkpoints: Checkpoints, task: Task, folder: Path) -> Play:
+    play = checkpoints.load(task)
+    if play is None:
+        raise SimError(f"checkpoints in {folder / CHECKPOINTS} were removed while it was running; run again")
+    return play
 
 
 def _tallies(plan: Plan) -> int:
@@ -128,19 +144,28 @@ def plans_of(plan: Plan | SweepPlan) -> tuple[Plan, ...]:
 
 
 def _write(
-    plan: Plan | SweepPlan, folder: Path, tables: Sequence[tuple[pd.DataFrame, pd.DataFrame]], about: Mapping[str, Any]
-) -> None:
+    plan: Plan | SweepPlan, folder: Path, asked: Iterable[Which], tables: Tables, started: datetime, interrupted: bool
+) -> list[Which]:
+    """Write the finished policies, and say which these are; nothing if none is."""
+    completed = [which for which in asked if which in tables]
+    if not completed:
+        return []
     import pandas as pd
     import yaml
 
+    if isinstance(plan, SweepPlan):
+        about = _about_sweep(plan, completed, started, interrupted)
+    else:
+        about = _about(plan, tuple(policy for _, policy in completed), started, interrupted)
     # What an earlier run of the same scenario left is replaced as a whole: no report of other trials stays beside these.
     for name in ("summary.json", "report.html", "report.md", "tracking.json"):
         (folder / name).unlink(missing_ok=True)
     text = yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True, width=100)
     write_text(folder / "scenario.yaml", text)
-    write_parquet(folder / "trials.parquet", pd.concat([trials for trials, _ in tables], ignore_index=True))
-    write_parquet(folder / "timeline.parquet", pd.concat([timeline for _, timeline in tables], ignore_index=True))
+    write_parquet(folder / "trials.parquet", pd.concat([tables[which][0] for which in completed], ignore_index=True))
+    write_parquet(folder / "timeline.parquet", pd.concat([tables[which][1] for which in completed], ignore_index=True))
     write_json(folder / "run.json", about)
+    return completed
 
 
 def _about_sweep(plan: SweepPlan, completed: Sequence[Which], started: datetime, interrupted: bool) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError, Problem
-from sim.run.plan import VERSION, Plan, prepare
+from sim.run.plan import Plan, prepare
 from sim.scenario.loading import parse_path
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import Point, gathered, text_of
+from sim.version import VERSION
 
 if TYPE_CHECKING:
     from sim.registry.store import Client

@@ -12,6 +12,7 @@ import numpy as np
 from sim.engine.lag import Lagged
 from sim.errors import InputError, Problem
 from sim.policy.base import Routing, Verdict
+from sim.run.folder import replacing
 from sim.run.plan import Plan
 from sim.scenario.schema import Scenario
 from sim.units import format_duration
@@ -113,12 +114,13 @@ def _said(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:
 
 
 def write(log: pd.DataFrame, out: Path) -> None:
-    """A Parquet or CSV file, by its suffix."""
+    """A Parquet or CSV file, by its suffix, whole or not at all."""
     try:
-        if out.suffix == ".csv":
-            log.to_csv(out, index=False)
-        else:
-            log.to_parquet(out, index=False)
+        with replacing(out) as temporary:
+            if out.suffix == ".csv":
+                log.to_csv(temporary, index=False)
+            else:
+                log.to_parquet(temporary, index=False)
     except OSError as error:
         raise InputError([Problem(f"cannot be written: {error.strerror or error}", path="--out", file=str(out))]) from error
 

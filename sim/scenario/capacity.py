@@ -25,7 +25,9 @@ class Servers(Spec):
 
     replicas: int = Field(ge=1, le=100_000, description="how many there are, to begin with")
     concurrency: int = Field(1, ge=1, le=100_000, description="calls that one replica serves at once")
-    queue: int | None = Field(None, ge=0, description="calls that may wait, others are rejected; any number if left out")
+    queue: int | None = Field(
+        None, ge=0, le=1_000_000, description="calls that may wait, others are rejected; any number if left out"
+    )
     timeout: Duration | None = Field(None, description="a client gives up this long after its call came; never if left out")
     scaling: Scaling | None = Field(None, description="replicas that follow the load; always as many if left out")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sim.errors import Problem
-from sim.policy.base import Metric, Setting
+from sim.errors import Problem, format_path
+from sim.policy.base import MIRROR, Metric, Setting
 from sim.policy.forms import Form, problems
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
@@ -62,6 +62,8 @@ def _time(scenario: Scenario) -> Iterator[Problem]:
         tick, horizon = format_duration(scenario.tick), format_duration(scenario.horizon)
         yield Problem(f"must not exceed the horizon, got a tick of {tick} and a horizon of {horizon}", path="tick")
         return
+    if scenario.tick < 1e-9:
+        yield Problem(f"must be at least 1ns, got {format_duration(scenario.tick)}", path="tick")
     ticks = scenario.horizon / scenario.tick
     if abs(ticks - round(ticks)) > 1e-9 * ticks:
         yield Problem(f"must be a whole number of ticks, got {ticks:.6g} ticks", path="horizon")
@@ -90,6 +92,9 @@ def _metrics(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
         if metric.name in names[:index]:
             yield Problem(f"two metrics are called {metric.name!r}", path=f"metrics[{index}].name")
+        if f"{metric.name}." == MIRROR:
+            rule = "telemetry has it for mirrored calls"
+            yield Problem(f"a metric cannot be called {metric.name!r}: {rule}", path=f"metrics[{index}].name")
         if metric.name in BUILT_IN and metric.role != "guardrail":
             yield Problem(f"{metric.name} can only be a guardrail, got {metric.role}", path=f"metrics[{index}].role")
         if metric.reward is not None and scenario.data is None:
@@ -103,10 +108,10 @@ def _truth(scenario: Scenario) -> Iterator[Problem]:
     for arm, effects in scenario.truth.items():
         if arm not in scenario.arms[1:]:
             there = ", ".join(scenario.arms[1:])
-            yield Problem(f"no challenger {arm!r}; there are {there}", path=f"truth.{arm}")
+            yield Problem(f"no challenger {arm!r}; there are {there}", path=format_path(("truth", arm)))
         for metric in effects:
             if metric not in names:
-                yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=f"truth.{arm}.{metric}")
+                yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=format_path(("truth", arm, metric)))
 
 
 def _policies(scenario: Scenario) -> Iterator[Problem]:

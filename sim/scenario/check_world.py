@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from sim.errors import Problem
+from sim.errors import Problem, format_path
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.capacity import Servers
 from sim.scenario.schema import Scenario
@@ -28,7 +28,7 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     if scenario.telemetry.lag >= scenario.horizon:
         yield Problem(_within(scenario, scenario.telemetry.lag), path="telemetry.lag")
     for arm in scenario.router.misrouted:
-        yield from _known(arm, scenario.arms[1:], "challenger", f"router.misrouted.{arm}")
+        yield from _known(arm, scenario.arms[1:], "challenger", format_path(("router", "misrouted", arm)))
 
 
 def _delays(scenario: Scenario) -> Iterator[Problem]:
@@ -61,7 +61,7 @@ def _segments(scenario: Scenario) -> Iterator[Problem]:
         if segment.name in names[:index]:
             yield Problem(f"two segments are called {segment.name!r}", path=f"{path}.name")
         for metric in segment.relative:
-            yield from _outcome(metric, outcomes, f"{path}.relative.{metric}")
+            yield from _outcome(metric, outcomes, format_path(("segments", index, "relative", metric)))
     total = sum(segment.share for segment in scenario.segments)
     if names and abs(total - 1) > 1e-9:
         yield Problem(f"shares must sum to 100%, got {total:.4%}", path="segments")
@@ -70,15 +70,16 @@ def _segments(scenario: Scenario) -> Iterator[Problem]:
 def _pools(scenario: Scenario) -> Iterator[Problem]:
     taken: dict[str, str] = {}
     for arm, servers in scenario.capacity.items():
-        yield from _known(arm, scenario.arms, "arm", f"capacity.{arm}")
-        yield from _servers(scenario, servers, f"capacity.{arm}")
+        path = format_path(("capacity", arm))
+        yield from _known(arm, scenario.arms, "arm", path)
+        yield from _servers(scenario, servers, path)
         taken[arm] = "capacity"
     for name, pool in scenario.pools.items():
         if name in scenario.capacity:
-            yield Problem(f"capacity names a pool {name!r} already", path=f"pools.{name}")
-        yield from _servers(scenario, pool, f"pools.{name}")
+            yield Problem(f"capacity names a pool {name!r} already", path=format_path(("pools", name)))
+        yield from _servers(scenario, pool, format_path(("pools", name)))
         for index, arm in enumerate(pool.arms):
-            path = f"pools.{name}.arms[{index}]"
+            path = format_path(("pools", name, "arms", index))
             yield from _known(arm, scenario.arms, "arm", path)
             if arm in taken:
                 yield Problem(f"{arm} has servers in {taken[arm]} already; an arm is in one pool at most", path=path)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from sim.errors import Place
 from sim.units import shown
 
-Place = tuple[str | int, ...]
 Error = tuple[Place, Mapping[str, Any]]  # the rest of pydantic's location, and its details
 Schema = Mapping[str, Any]
 

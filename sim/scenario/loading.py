@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,8 +21,8 @@ try:
 except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
-from sim.errors import InputError, Problem
-from sim.scenario.explaining import Error, Explainer, Place
+from sim.errors import InputError, Place, Problem, format_path
+from sim.scenario.explaining import Error, Explainer
 from sim.units import shown
 
 __all__ = ["Document", "Place", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
@@ -34,6 +34,8 @@ MAX_NODES = 100_000
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 
+# What YAML itself refuses, and controls that show text in another order than it stands (Boucher & Anderson, 2023).
+_UNPRINTABLE = re.compile(rf"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\u202a-\u202e\u2066-\u2069]")
 _TAG = "tag:yaml.org,2002:"
 _NUMERAL = {
     "int": re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"),
@@ -44,25 +46,7 @@ _CONSTANT = {
     **{("bool", text): True for text in ("true", "True", "TRUE")},
     **{("bool", text): False for text in ("false", "False", "FALSE")},
 }
-_NAME = re.compile(r'[^.\[\]"\s]+')
-_STEP = re.compile(r'\[([0-9]+)\]|\[("(?:[^"\\]|\\.)*")\]|\.?([^.\[\]"\s]+)')
-
-
-def format_path(place: Place) -> str:
-    """A place in a file as people write it; names that would be ambiguous are quoted.
-
-    >>> format_path(("models", 1, "uri")), format_path(("metrics", "a.b"))
-    ('models[1].uri', 'metrics["a.b"]')
-    """
-    text = ""
-    for part in place:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif _NAME.fullmatch(part) and part.isprintable():
-            text += f".{part}" if text else part
-        else:
-            text += f"[{json.dumps(part)}]"
-    return text
+_STEP = re.compile(r'\[([0-9]{1,9})\]|\[("(?:[^"\\]|\\.)*")\]|\.?([^.\[\]"\s]+)')
 
 
 def parse_path(text: str) -> Place:
@@ -75,9 +59,12 @@ def parse_path(text: str) -> Place:
     position = 0
     while position < len(text):
         step = _STEP.match(text, position)
-        if step is None or (text[position] == ".") != (bool(step[3]) and position > 0):
-            raise InputError([Problem(f"must be a path such as models[1].uri; got {shown(text)}")])
-        place.append(int(step[1]) if step[1] else json.loads(step[2]) if step[2] else step[3])
+        try:
+            if step is None or (text[position] == ".") != (bool(step[3]) and position > 0):
+                raise ValueError
+            place.append(int(step[1]) if step[1] else json.loads(step[2]) if step[2] else step[3])
+        except ValueError:
+            raise InputError([Problem(f"must be a path such as models[1].uri; got {shown(text)}")]) from None
         position = step.end()
     return tuple(place)
 
@@ -146,10 +133,9 @@ def read_yaml(path: Path) -> Document:
 
 def parse_yaml(text: str, file: str) -> Document:
     """Parse YAML text; `file` is the name that errors show. Raises `InputError` with every problem."""
-    unprintable = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    unprintable = _UNPRINTABLE.search(text)
     if unprintable:
-        problem = Problem(f"must be printable text; character {unprintable[0]!r} is not", file=file)
-        raise InputError([_at(problem, text[: unprintable.start()])])
+        raise InputError([_at(Problem(_not_printable(unprintable), file=file), text[: unprintable.start()])])
     if len(text) > MAX_BYTES:
         raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=file)])
     try:
@@ -192,7 +178,13 @@ def validate(document: Document, model: type[M]) -> M:
     a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
     """
     try:
-        return model.model_validate(document.data)
+        loaded = model.model_validate(document.data)
+        problems = [
+            document.place(Problem(f"must be a number; got {shown(value)}", format_path(place)))
+            for place, value in _numbers_from_booleans(document.data, loaded, ())
+        ]
+        if not problems:
+            return loaded
     except InputError as error:
         problems = [document.place(problem) for problem in error.problems]
     except ValidationError as error:
@@ -208,6 +200,21 @@ def validate(document: Document, model: type[M]) -> M:
             for finding in explainer.explain(explainer.top, errors, (), document.data)
         ]
     raise InputError(_in_order(problems)) from None
+
+
+def _numbers_from_booleans(data: Any, read: Any, place: Place) -> Iterator[tuple[Place, bool]]:
+    """Where true or false was taken for 1 or 0, as Python, and so pydantic, takes them."""
+    if isinstance(data, bool) and isinstance(read, int | float) and not isinstance(read, bool):
+        yield place, data
+    elif isinstance(data, dict):
+        if isinstance(read, BaseModel):
+            read = {found.alias or name: getattr(read, name) for name, found in type(read).model_fields.items()}
+        if isinstance(read, Mapping):
+            for key in data.keys() & read.keys():
+                yield from _numbers_from_booleans(data[key], read[key], (*place, key))
+    elif isinstance(data, list) and isinstance(read, list | tuple):
+        for index, (each, got) in enumerate(zip(data, read, strict=False)):
+            yield from _numbers_from_booleans(each, got, (*place, index))
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -290,6 +297,10 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         kind, text = node.tag.removeprefix(_TAG), node.value
+        # An escape such as "\\e" writes what the file itself may not hold.
+        if unprintable := _UNPRINTABLE.search(text):
+            self.report(node, _not_printable(unprintable), place)
+            return None
         if kind in ("str", "merge"):
             return text
         if (kind, text) in _CONSTANT:
@@ -332,6 +343,9 @@ class _Builder:
                 self.report(key, f"duplicate key {shown(key.value)}; first given on line {lines[key.value]}", here)
                 continue
             lines[key.value] = _start(key)[0]
+            if unprintable := _UNPRINTABLE.search(key.value):
+                self.report(key, _not_printable(unprintable), here)
+                continue
             if key.tag == _TAG + "merge":
                 continue
             if not key.tag.startswith(_TAG):
@@ -339,6 +353,10 @@ class _Builder:
             self.marks[here] = (_start(key), _start(value))
             built[key.value] = self.build(value, here)
         return built
+
+
+def _not_printable(found: re.Match[str]) -> str:
+    return f"must be printable text; character {found[0]!r} is not"
 
 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:

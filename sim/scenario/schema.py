@@ -71,7 +71,11 @@ class MetricSpec(Spec):
     direction: Literal["increase", "decrease"] = Field("increase", description="which way is better; ignored for built-ins")
     reward: Literal["correct"] | Payoff | None = Field(None, description="for replayed models: the rule of the reward")
     grid: float | None = Field(
-        None, gt=0, description="the step that monitoring rounds an amount to; chosen to fit if left out"
+        None,
+        ge=1e-12,
+        le=1e12,
+        allow_inf_nan=False,
+        description="the step that monitoring rounds an amount to; chosen to fit if left out",
     )
     smallest_effect: Share = Field(
         0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
@@ -186,7 +190,7 @@ class Scenario(Spec):
     horizon: Duration = Field(description="how long a trial lasts, verdict or not")
     tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")
     engine: Literal["auto", "aggregate", "compiled", "simpy"] = Field(
-        "auto", description="auto takes aggregate where it is exact, else compiled"
+        "auto", description="auto takes aggregate where it is exact and not the slower one, else compiled"
     )
     traffic: Traffic
     users: Users | None = Field(None, description="users who come back; every request is a user of its own if left out")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
-from sim.units import Duration, UnitError, format_duration, parse_duration, shown
+from sim.units import Duration, UnitError, bounded, format_duration, parse_duration, shown
 
 
 class Spec(BaseModel):
@@ -41,7 +41,8 @@ def _format_span(seconds: float) -> str:
 Span = Annotated[
     float,
     BeforeValidator(parse_span),
+    AfterValidator(bounded),
     PlainSerializer(_format_span, return_type=str, when_used="json"),
     WithJsonSchema(Duration.__metadata__[-1].json_schema),
 ]
-"""Seconds, >= 0."""
+"""Seconds, >= 0, at most nine years."""

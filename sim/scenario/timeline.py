@@ -57,7 +57,9 @@ class Slowdown(Spec):
 
 
 class Leak(Spec):
-    """An arm gets slower and slower, until it is restarted and the leak begins again."""
+    """An arm gets slower and slower, until it is restarted and the leak begins again. Verdicts are judged by what it has come
+    to at the horizon; if it is restarted, they ignore it.
+    """
 
     kind: Literal["leak"] = "leak"
     arm: str = Field(description="whose calls")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.checks import require
+from sim.stats.checks import broadcast, require
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ def kl_bernoulli(p: ArrayLike, q: ArrayLike) -> Floats:
     """
     from scipy.special import rel_entr
 
-    first, second = _shares("p", p), _shares("q", q)
+    first, second = broadcast(p=_shares("p", p), q=_shares("q", q))
     return np.asarray(rel_entr(first, second) + rel_entr(1 - first, 1 - second))
 
 

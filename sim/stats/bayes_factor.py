@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require, require_positive
+from sim.stats.checks import broadcast, require, require_positive
 from sim.stats.moments import Floats, finite, standard_errors
 from sim.stats.sequential import mixture_sprt
 
@@ -16,6 +16,8 @@ Prior = Literal["normal", "cauchy"]
 
 # A Cauchy variable is a normal one over a half-normal z; the trapezoid rule in log z is exact to 1e-5 with these (measured).
 STEP = 0.32
+# Squares of more standard errors than this would overflow.
+FARTHEST = 1e140
 LOG_Z = np.arange(-10.0, 1.9, STEP)
 WEIGHT = STEP * math.sqrt(2 / math.pi) * np.exp(LOG_Z - 0.5 * np.exp(2 * LOG_Z))
 
@@ -43,12 +45,16 @@ def log_bayes_factor(estimate: ArrayLike, standard_error: ArrayLike, *, scale: f
     require_positive("scale", scale)
     if prior == "normal":
         return mixture_sprt(estimate, standard_error, mixing_sd=scale).log_likelihood_ratio
-    centre, error = np.broadcast_arrays(finite("estimate", estimate), standard_errors("standard_error", standard_error))
+    centre, error = broadcast(
+        estimate=finite("estimate", estimate), standard_error=standard_errors("standard_error", standard_error)
+    )
     informed = (error > 0) & np.isfinite(error)
     safe = np.where(informed, error, 1.0)
     # Of every normal prior in the mixture, the sampling variance over that and the prior's; the first prior is the widest.
-    left = 1 / (1 + (scale / safe) ** 2 * np.exp(-2 * LOG_Z).reshape(-1, *[1] * safe.ndim))
-    half_square = 0.5 * (centre / safe) ** 2
+    with np.errstate(over="ignore"):
+        wider, z = np.minimum(scale / safe, FARTHEST), np.minimum(np.abs(centre / safe), FARTHEST)
+    left = 1 / (1 + wider**2 * np.exp(-2 * LOG_Z).reshape(-1, *[1] * safe.ndim))
+    half_square = 0.5 * z**2
     weight = WEIGHT.reshape(-1, *[1] * safe.ndim)
     mixed = np.cumsum(weight * np.sqrt(left) * np.exp(-half_square * (left - left[0])), axis=0)[-1]
     return np.where(informed, half_square * (1 - left[0]) + np.log(mixed), 0.0)

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require, require_share
+from sim.stats.checks import broadcast, require, require_share
 from sim.stats.moments import Floats, non_negative
 from sim.stats.sequential import Interval
 
@@ -64,7 +64,7 @@ def bernstein_step(
     (np.float64(-0.084), np.float64(0.284))
     """
     require_share("alpha", alpha)
-    seen, seen_sum, seen_squares = _sums(seen_n, seen_total, seen_square)
+    seen, seen_sum, seen_squares = _sums(seen_n, seen_total, seen_square, "seen_")
     count, sums, squares = _sums(n, total, square)
     stake = np.minimum(_stake(seen, seen_sum, seen_squares, count, alpha), CAP)
     guess = (0.5 + seen_sum) / (seen + 1)
@@ -81,8 +81,10 @@ def bernstein_bounds(weight: ArrayLike, weighted: ArrayLike, penalty: ArrayLike,
     Interval(lower=array(-inf), upper=array(inf))
     """
     require_share("alpha", alpha)
-    weights, centre, cost = np.broadcast_arrays(
-        non_negative("weight", weight), non_negative("weighted", weighted), non_negative("penalty", penalty)
+    weights, centre, cost = broadcast(
+        weight=non_negative("weight", weight),
+        weighted=non_negative("weighted", weighted),
+        penalty=non_negative("penalty", penalty),
     )
     safe = np.where(weights > 0, weights, 1.0)
     half = np.where(weights > 0, (math.log(2 / alpha) + cost) / safe, np.inf)
@@ -140,7 +142,7 @@ def wealth_step(
     if not inside.all():
         require(False, "mean", "must lie strictly between 0 and 1", level[~inside].ravel()[0])
     count, sums, _ = _sums(n, total, square)
-    stake = _stake(*_sums(seen_n, seen_total, seen_square), count, alpha)
+    stake = _stake(*_sums(seen_n, seen_total, seen_square, "seen_"), count, alpha)
     return _won(count, sums, stake, level), _won(count, count - sums, stake, 1 - level)
 
 
@@ -204,17 +206,17 @@ def _batches(n: ArrayLike, total: ArrayLike, square: ArrayLike) -> tuple[Floats,
     return count, sums, squares
 
 
-def _sums(n: ArrayLike, total: ArrayLike, square: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    count, sums, squares = np.broadcast_arrays(
-        non_negative("n", n), non_negative("total", total), non_negative("square", square)
-    )
+def _sums(n: ArrayLike, total: ArrayLike, square: ArrayLike, prefix: str = "") -> tuple[Floats, Floats, Floats]:
+    names = [f"{prefix}{name}" for name in ("n", "total", "square")]
+    checked = (non_negative(name, values) for name, values in zip(names, (n, total, square), strict=True))
+    count, sums, squares = broadcast(**dict(zip(names, checked, strict=True)))
     slack = 1e-9 * (1 + count)
     over = sums > count + slack
     if over.any():
-        rule = f"must not exceed n ({count[over][0]}), as outcomes lie between 0 and 1"
-        require(False, "total", rule, sums[over][0])
+        rule = f"must not exceed {names[0]} ({count[over][0]}), as outcomes lie between 0 and 1"
+        require(False, names[1], rule, sums[over][0])
     wrong = (squares > sums + slack) | (squares * count < sums * sums - slack * (1 + count))
     if wrong.any():
-        rule = f"must lie between total²/n and total ({sums[wrong][0]}), as outcomes lie between 0 and 1"
-        require(False, "square", rule, squares[wrong][0])
+        rule = f"must lie between {names[1]}²/{names[0]} and {names[1]} ({sums[wrong][0]}), as outcomes lie between 0 and 1"
+        require(False, names[2], rule, squares[wrong][0])
     return count, np.minimum(sums, count), squares

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
+from sim.stats.checks import broadcast, require
 from sim.stats.moments import Floats, non_negative
 
 # Outcomes of the common mean that each arm's estimate starts with, so that the first bets are careful.
@@ -64,7 +64,7 @@ def _likelihood(hits: Floats, count: Floats, mean: Floats, average: Floats) -> F
 
 
 def _sums(name_n: str, n: ArrayLike, name: str, total: ArrayLike) -> tuple[Floats, Floats]:
-    count, sums = np.broadcast_arrays(non_negative(name_n, n), non_negative(name, total))
+    count, sums = broadcast(**{name_n: non_negative(name_n, n), name: non_negative(name, total)})
     over = sums > count * (1 + 1e-9) + 1e-9
     if over.any():
         rule = f"must not exceed {name_n} ({count[over].ravel()[0]}), as outcomes lie between 0 and 1"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from numbers import Integral
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +39,15 @@ def require_positive(name: str, value: float) -> None:
     require(0 < value < math.inf, name, "must be positive and finite", value)
 
 
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number, of Python or NumPy; a truth value is none.
+
+    >>> is_whole(3), is_whole(np.int64(3)), is_whole(3.0), is_whole(True)
+    (True, True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def sample(name: str, values: ArrayLike) -> NDArray[np.float64]:
     """One finite number per replication, (n,), as floats.
 
@@ -51,3 +61,25 @@ def sample(name: str, values: ArrayLike) -> NDArray[np.float64]:
         at = int(np.argmin(finite))
         require(False, name, "must be finite", f"{array[at]} at index {at}")
     return array
+
+
+def broadcast(**named: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    """The named arrays as floats, at the shape that they have together.
+
+    >>> broadcast(n=[1, 2], total=5)
+    (array([1., 2.]), array([5., 5.]))
+    >>> broadcast(n=[1, 2], total=[3, 4, 5])
+    Traceback (most recent call last):
+    sim.errors.InputError: total: must broadcast with (2,), the shape of n, got shape (3,)
+    """
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in named.items()}
+    try:
+        return tuple(np.broadcast_arrays(*arrays.values()))
+    except ValueError:
+        before: dict[str, tuple[int, ...]] = {}
+        for name, array in arrays.items():
+            for other, shape in before.items():
+                fits = all(one == two or 1 in (one, two) for one, two in zip(shape[::-1], array.shape[::-1], strict=False))
+                require(fits, name, f"must broadcast with {shape}, the shape of {other}", f"shape {array.shape}")
+            before[name] = array.shape
+        raise

@@ -7,8 +7,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
-from sim.stats.moments import Estimates
+from sim.stats.checks import broadcast, require
+from sim.stats.moments import Estimates, finite, standard_errors
 from sim.stats.tests import Alternative, Scale, TestResult, tail
 
 
@@ -25,7 +25,7 @@ def z_test(
     estimate is many standard errors from 0. Nothing is tested where a standard error is infinite, where neither estimate
     varies, and on the relative scale where the champion's estimate is 0: statistic 0, p-value 1.
 
-    Raises `InputError` for an unknown scale.
+    Raises `InputError` for an unknown scale or alternative, negative standard errors, and values that are NaN.
 
     Source: Deng, Knoblich & Lu, KDD (2018), §3.1.
 
@@ -34,10 +34,19 @@ def z_test(
     (array(1.), array(0.5), np.float64(0.0455))
     """
     require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)
-    known = np.isfinite(champion.standard_error) & np.isfinite(challenger.standard_error)
-    mean0, mean1 = np.where(known, champion.estimate, 0.0), np.where(known, challenger.estimate, 0.0)
-    error0, error1 = np.where(known, champion.standard_error, 0.0), np.where(known, challenger.standard_error, 0.0)
-    shared = np.where(known, covariance, 0.0)
+    errors = [
+        standard_errors(f"{name}.standard_error", arm.standard_error)
+        for name, arm in (("champion", champion), ("challenger", challenger))
+    ]
+    mean0, error0, mean1, error1, shared = broadcast(
+        champion=champion.estimate, champion_error=errors[0], challenger=challenger.estimate, challenger_error=errors[1],
+        covariance=covariance,
+    )  # fmt: skip
+    known = np.isfinite(error0) & np.isfinite(error1)
+    mean0 = finite("champion.estimate", np.where(known, mean0, 0.0))
+    mean1 = finite("challenger.estimate", np.where(known, mean1, 0.0))
+    error0, error1 = np.where(known, error0, 0.0), np.where(known, error1, 0.0)
+    shared = finite("covariance", np.where(known, shared, 0.0))
     effect, slope = mean1 - mean0, np.ones(mean0.shape)
     if scale == "relative":
         known = known & (mean0 != 0)

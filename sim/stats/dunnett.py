@@ -9,12 +9,13 @@ estimated variance, where that has few degrees of freedom).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import require, require_share
+from sim.stats.checks import broadcast, require
 from sim.stats.moments import Floats
 from sim.stats.tests import Alternative
 
@@ -23,6 +24,11 @@ REACH = 8.5
 DENSITY = 2.0
 # Weight of the estimated variance that is left out at each end.
 TAIL = 1e-13
+SPREADS = 96
+# Higher shares cost nodes without end; to count less of what two tests have in common is to be stricter.
+MOST_IN_COMMON = 0.999
+# The weight that is left out must stay small beside it.
+LEAST_ALPHA = 1e-12
 
 
 def dunnett_adjust(
@@ -35,9 +41,10 @@ def dunnett_adjust(
     """Dunnett's adjusted p-values, (..., K): the least family-wise error at which each is declared. NaN stays NaN.
 
     `statistics` (..., K) are z, or t of one pooled variance with `degrees_of_freedom`; NaN marks an arm that is not
-    tested and does not count. `champion_share` broadcasts with them. Precise to 1e-9.
+    tested and does not count. `champion_share` broadcasts with them; above 0.999 it counts as that, which is stricter.
+    Precise to 1e-8.
 
-    Raises `InputError` for shares outside [0, 1), degrees of freedom below 1 and an unknown alternative.
+    Raises `InputError` for shares outside [0, 1], degrees of freedom below 1 and an unknown alternative.
 
     Source: Dunnett, Journal of the American Statistical Association 50 (1955), and Biometrics 20 (1964), unequal
     allocation; Genz & Bretz, Computation of Multivariate Normal and t Probabilities (2009), §2.1.
@@ -45,12 +52,12 @@ def dunnett_adjust(
     >>> dunnett_adjust([2.212, 1.0, np.nan], 0.5).round(4)
     array([0.05 , 0.502,   nan])
     """
-    t, share = np.broadcast_arrays(np.asarray(statistics, np.float64), _shares(champion_share))
+    t, share = broadcast(statistics=np.asarray(statistics, np.float64), champion_share=_shares(champion_share))
     _check(t, degrees_of_freedom, alternative)
     reached = {"two-sided": np.abs(t), "greater": t, "less": -t}[alternative]
     tested = ~np.isnan(t)
-    inside = _inside(np.where(tested, reached, 0.0), share, tested, alternative == "two-sided", degrees_of_freedom)
-    return np.where(tested, np.clip(1 - inside, 0.0, 1.0), np.nan)
+    beyond = _beyond(np.where(tested, reached, 0.0), share, tested, alternative == "two-sided", degrees_of_freedom)
+    return np.where(tested, np.minimum(beyond, 1.0), np.nan)
 
 
 def dunnett_critical(
@@ -58,22 +65,30 @@ def dunnett_critical(
 ) -> float:
     """The bound of |t|, or of t with one side, that K comparisons of no effect all keep with probability 1 − `alpha`.
 
-    `champion_share` (K,) is ½ for each challenger of an even split. Errors and source as `dunnett_adjust`.
+    `champion_share` (K,) is ½ for each challenger of an even split. `alpha` must be at least 1e-12. Errors and source as
+    `dunnett_adjust`.
 
     >>> [round(dunnett_critical([0.5] * k), 3) for k in (1, 2, 3)]
     [1.96, 2.212, 2.349]
     """
-    from scipy.optimize import brentq
-
-    require_share("alpha", alpha)
+    require(LEAST_ALPHA <= alpha < 1, "alpha", f"must be at least {LEAST_ALPHA:g} and below 1", alpha)
     require(sides in (1, 2), "sides", "must be 1 or 2", sides)
     share = _shares(champion_share)
     require(share.ndim == 1 and share.size > 0, "champion_share", "must have one share a challenger", share.tolist())
     _check(share, degrees_of_freedom, "two-sided")
+    return _critical(tuple(share.tolist()), float(alpha), int(sides), float(degrees_of_freedom))
+
+
+# Plans ask for the same bound at every tick.
+@lru_cache(maxsize=256)
+def _critical(shares: tuple[float, ...], alpha: float, sides: int, degrees_of_freedom: float) -> float:
+    from scipy.optimize import brentq
+
+    share = np.array(shares)
     tested = np.ones(share.shape, bool)
 
     def excess(bound: float) -> float:
-        return float(_inside(np.full(share.shape, bound), share, tested, sides == 2, degrees_of_freedom)[0]) - 1 + alpha
+        return alpha - float(_beyond(np.full(share.shape, bound), share, tested, sides == 2, degrees_of_freedom)[0])
 
     # Bonferroni's normal bound, further out where the variance is estimated.
     low, high = -REACH, -float(ndtri(alpha / sides / share.size)) + 1
@@ -82,17 +97,19 @@ def dunnett_critical(
     return float(brentq(excess, 0.0 if sides == 2 else low, high, xtol=1e-10))
 
 
-def _inside(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool, degrees: float) -> Floats:
-    """(..., K) probability that no tested statistic is further out than each of `reached`."""
+def _beyond(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool, degrees: float) -> Floats:
+    """(..., K) probability that some tested statistic is further out than each of `reached`."""
     if math.isinf(degrees):
         return _normal(reached, share, tested, two_sided)
     from scipy.special import chdtri
     from scipy.stats import chi2
 
-    low, high = (math.sqrt(float(chdtri(degrees, tail)) / degrees) for tail in (1 - TAIL, TAIL))
-    points, weights = _legendre(64, low, high)
-    density = 2 * degrees * points * chi2.pdf(degrees * points**2, degrees)
-    parts = [w * _normal(reached * s, share, tested, two_sided) for s, w in zip(points, weights * density, strict=True)]
+    # Over its logarithm: with few degrees of freedom the smallest variances decide the far tail.
+    low, high = (0.5 * math.log(float(chdtri(degrees, tail)) / degrees) for tail in (1 - TAIL, TAIL))
+    points, weights = _legendre(SPREADS, low, high)
+    spreads = np.exp(points)
+    density = 2 * degrees * spreads**2 * chi2.pdf(degrees * spreads**2, degrees)
+    parts = [w * _normal(reached * s, share, tested, two_sided) for s, w in zip(spreads, weights * density, strict=True)]
     return np.asarray(np.sum(parts, axis=0))
 
 
@@ -103,15 +120,16 @@ def _normal(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool)
     points, weights = _legendre(count, -REACH, REACH)
     weights = weights * np.exp(-0.5 * points**2) / math.sqrt(2 * math.pi)
     centre = np.sqrt(share)[..., None] * points
-    inside = np.ones((*reached.shape, count))
+    # Summed from small probabilities, not taken from 1, so that a small one keeps its digits.
+    beyond = np.zeros((*reached.shape, count))
     for other in range(reached.shape[-1]):
         at = reached[..., :, None]
         mean, sd = centre[..., other : other + 1, :], own[..., other : other + 1, None]
-        within = ndtr((at - mean) / sd)
+        further = ndtr((mean - at) / sd)
         if two_sided:
-            within = within - ndtr((-at - mean) / sd)
-        inside *= np.where(tested[..., other : other + 1, None], within, 1.0)
-    return np.asarray(inside @ weights)
+            further = further + ndtr((-at - mean) / sd)
+        beyond += np.where(tested[..., other : other + 1, None], further * (1 - beyond), 0.0)
+    return np.asarray(beyond @ weights)
 
 
 def _legendre(count: int, low: float, high: float) -> tuple[Floats, Floats]:
@@ -124,10 +142,10 @@ def _legendre(count: int, low: float, high: float) -> tuple[Floats, Floats]:
 
 def _shares(champion_share: ArrayLike) -> Floats:
     share = np.asarray(champion_share, np.float64)
-    wrong = ~((share >= 0) & (share < 1))
+    wrong = ~((share >= 0) & (share <= 1))
     if wrong.any():
-        require(False, "champion_share", "must be at least 0 and below 1", share[wrong].ravel()[0])
-    return share
+        require(False, "champion_share", "must lie between 0 and 1", share[wrong].ravel()[0])
+    return np.minimum(share, MOST_IN_COMMON)
 
 
 def _check(statistics: Floats, degrees: float, alternative: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import require, require_share
+from sim.stats.checks import broadcast, require, require_share
 from sim.stats.moments import Floats, finite, positive
 
 
@@ -40,7 +40,7 @@ def exaggeration(effect: ArrayLike, standard_error: ArrayLike, *, alpha: float =
     (np.float64(0.057), np.float64(0.24), np.float64(9.5))
     """
     require_share("alpha", alpha)
-    truth, error = np.broadcast_arrays(finite("effect", effect), positive("standard_error", standard_error))
+    truth, error = broadcast(effect=finite("effect", effect), standard_error=positive("standard_error", standard_error))
     require(bool((truth != 0).all()), "effect", "must not be 0, which has no sign and no size", 0)
     z = np.abs(truth) / error
     critical = -float(ndtri(alpha / 2))

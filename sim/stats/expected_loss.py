@@ -48,7 +48,7 @@ def expected_loss_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | None
     >>> expected_loss_normal([[0.0, 1.0]], [[0.6, 0.8]]).round(4)
     array([[1.0833, 0.0833]])
     """
-    means, spread = paired_rows("sd", numbers("mean", mean), spreads(sd))
+    means, spread = paired_rows("mean", numbers("mean", mean), "sd", spreads(sd))
     compete = competing(among, means)
     if means.shape[1] == 2:
         ahead = means[:, ::-1] - means
@@ -75,7 +75,7 @@ def expected_loss_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | Non
     >>> expected_loss_beta([[1, 1]], [[1, 1]]).round(4)      # E|x − y| / 2 of two uniforms = 1/6
     array([[0.1667, 0.1667]])
     """
-    a, b = paired_rows("beta", beta_parameter("alpha", alpha), beta_parameter("beta", beta))
+    a, b = paired_rows("alpha", beta_parameter("alpha", alpha), "beta", beta_parameter("beta", beta))
     compete = competing(among, a)
     means, loss = a / (a + b), np.empty(a.shape)
     plenty = pairs_of_at_least(SERIES_FROM, a, b) & compete.all(axis=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from sim.errors import InputError, Problem
-from sim.stats.checks import require
+from sim.stats.checks import is_whole, require
 from sim.stats.recursion import FARTHEST, Exits, exits, start
 from sim.stats.spending import Family, family_problems, spent
 
@@ -307,7 +306,7 @@ def _problems(
 
 
 def _is_count(looks: object) -> bool:
-    return isinstance(looks, Integral) and not isinstance(looks, bool) and int(looks) >= 1
+    return is_whole(looks) and looks >= 1
 
 
 def _fractions(looks: int, information: ArrayLike | None) -> tuple[Floats, list[Problem]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 
 from sim.stats.checks import require, require_positive
-from sim.stats.tests import Alternative, Floats, TestResult, tail
+from sim.stats.moments import Floats
+from sim.stats.tests import Alternative, TestResult, tail
 
 Direction = Literal["increase", "decrease"]
 
@@ -17,10 +19,13 @@ def against(result: TestResult, null: float, alternative: Alternative = "two-sid
 
     A pooled variance is that of equal means: do not take it to a null other than 0. 1 where nothing is known.
 
+    Raises `InputError` for a null that is not finite and an unknown alternative.
+
     >>> from sim.stats.tests import two_sample
     >>> against(two_sample("z_unpooled", 1000, 100, 100, 1000, 90, 90), -0.03, "greater").round(4)
     np.float64(0.0636)
     """
+    require(math.isfinite(null), "null", "must be finite", null)
     known = np.isfinite(result.standard_error) & (result.standard_error > 0)
     distance = np.where(known, (result.effect - null) / np.where(known, result.standard_error, 1.0), 0.0)
     return np.where(known, tail(distance, result.degrees_of_freedom, alternative), 1.0)

@@ -51,9 +51,15 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
 def student_interval(mean: float, standard_error: float, n: int, confidence: float = 0.95) -> Estimate:
     """Student's interval with n − 1 degrees of freedom, n ≥ 2, around `mean`.
 
+    Raises `InputError` for a smaller n, and a mean or standard error that is not finite.
+
     >>> student_interval(0.0, 1.0, 1000)
     Estimate(estimate=0.0, lower=-1.962..., upper=1.962..., n=1000)
     """
+    require_share("confidence", confidence)
+    require(n >= 2, "n", "must be at least 2", n)
+    require(math.isfinite(mean), "mean", "must be finite", mean)
+    require(0 <= standard_error < math.inf, "standard_error", "must be finite and not negative", standard_error)
     # Imported where it is used, here and below: SciPy takes a third of a second, which reading a scenario need not wait for.
     from scipy.special import stdtrit
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.stats.checks import require
-from sim.stats.moments import Estimates, non_negative, spread
+from sim.stats.moments import Estimates, arms, spread
 
 
 def above_margin(
@@ -29,7 +29,7 @@ def above_margin(
     no ratio of estimates is taken. Inputs broadcast together: outcomes per arm, their sum and their sum of squares. The
     standard error is infinite where an arm has no outcome.
 
-    Raises `InputError` for negative counts, a negative margin, or a sign other than 1 and −1.
+    Raises `InputError` for sums that no outcomes have, a negative margin, or a sign other than 1 and −1.
 
     Source: Sasabuchi, Biometrika 67 (1980); Laster & Johnson, Statistics in Medicine 22 (2003): the statistic (mean₁ − r·mean₀)
     / √(v₁/n₁ + r²·v₀/n₀) of a ratio r.
@@ -40,16 +40,11 @@ def above_margin(
     """
     require(sign in (1, -1), "sign", "must be 1 or -1", sign)
     require(0 <= margin < math.inf, "margin", "must be finite and not negative", margin)
-    counts = non_negative("n0", n0), non_negative("n1", n1)
-    totals = np.asarray(sum0, np.float64), np.asarray(sum1, np.float64)
-    squares = non_negative("square0", square0), non_negative("square1", square1)
-    known = [np.maximum(count, 1.0) for count in counts]
-    mean0, mean1 = (total / n for total, n in zip(totals, known, strict=True))
-    variance0, variance1 = (
-        spread(count, total, square) / n / n for count, total, square, n in zip(counts, totals, squares, known, strict=True)
-    )
+    n, total, square = arms(n0, sum0, square0, n1, sum1, square1)
+    known = np.maximum(n, 1.0)
+    (mean0, mean1), (variance0, variance1) = total / known, spread(n, total, square) / known / known
     weight = margin * np.sign(mean0) - sign
-    enough = (counts[0] > 0) & (counts[1] > 0)
+    enough = (n > 0).all(axis=0)
     error = np.sqrt(variance1 + weight**2 * variance0)
     estimate = np.where(enough, sign * mean1 + weight * mean0, 0.0)
     return Estimates(np.asarray(estimate), np.asarray(np.where(enough, error, np.inf)))

@@ -8,10 +8,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.checks import require
-from sim.stats.tests import ROUNDING
+from sim.stats.checks import broadcast, require
 
 Floats = NDArray[np.float64]
+
+# A spread this small, relative to the sum of squares, is the rounding of a constant column.
+ROUNDING = 64 * np.finfo(np.float64).eps
+# Sums that were rounded, as to single precision, may miss what is possible by this much.
+SLACK = 1e-6
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,34 @@ def spread(n: Floats, total: Floats, square: Floats) -> Floats:
     """
     deviations = square - total * total / np.maximum(n, 1.0)
     return np.where(deviations > ROUNDING * square, deviations, 0.0)
+
+
+def arms(
+    n0: ArrayLike, sum0: ArrayLike, square0: ArrayLike, n1: ArrayLike, sum1: ArrayLike, square1: ArrayLike
+) -> tuple[Floats, Floats, Floats]:
+    """(2, ...) counts, sums and sums of squares of two arms, broadcast together.
+
+    Raises `InputError` for values that are not finite, negative counts or squares, and sums that no outcomes have: by the
+    inequality of Cauchy and Schwarz, n times the sum of squares is at least the squared sum.
+
+    >>> arms(10, 100, 1, 10, 5, 5)
+    Traceback (most recent call last):
+    sim.errors.InputError: square0: must be at least sum0² / n0 (1000), got 1.0
+    """
+    flat = broadcast(
+        n0=non_negative("n0", n0), sum0=finite("sum0", sum0), square0=non_negative("square0", square0),
+        n1=non_negative("n1", n1), sum1=finite("sum1", sum1), square1=non_negative("square1", square1),
+    )  # fmt: skip
+    n, total, square = (np.stack([flat[i], flat[i + 3]]) for i in range(3))
+    with np.errstate(over="ignore"):
+        least = total * total / np.maximum(n, 1.0)
+    impossible = square < (1 - SLACK) * least
+    if impossible.any():
+        arm = int(impossible[1:].any() and not impossible[0].any())
+        at = np.unravel_index(int(np.argmax(impossible[arm])), impossible[arm].shape)
+        rule = f"must be at least sum{arm}² / n{arm} ({least[arm][at]:g})"
+        require(False, f"square{arm}", rule, square[arm][at])
+    return n, total, square
 
 
 def finite(name: str, values: ArrayLike) -> Floats:

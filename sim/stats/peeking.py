@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Integral
-
 import numpy as np
 from scipy.special import ndtri
 
 from sim.errors import InputError, Problem
+from sim.stats.checks import is_whole
 from sim.stats.recursion import exits
 
 MOST_LOOKS = 1000
@@ -30,7 +29,7 @@ def false_positive_rate(looks: int, alpha: float = 0.05, sides: int = 2) -> floa
     rules = {
         "looks": (
             looks,
-            isinstance(looks, Integral) and 1 <= looks <= MOST_LOOKS,
+            is_whole(looks) and 1 <= looks <= MOST_LOOKS,
             f"must be a whole number, 1 to {MOST_LOOKS}",
         ),
         "alpha": (alpha, 0 < alpha < 1, "must lie strictly between 0 and 1"),

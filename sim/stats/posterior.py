@@ -16,7 +16,7 @@ from numpy.polynomial import legendre
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
-from sim.stats.checks import require
+from sim.stats.checks import broadcast, require
 from sim.stats.log_odds import SERIES_FROM, exceeds
 
 Floats = NDArray[np.float64]
@@ -54,8 +54,8 @@ def probability_exceeds_normal(mean0: ArrayLike, sd0: ArrayLike, mean1: ArrayLik
     0.8413
     """
     means0, means1 = (numbers("mean", value) for value in (mean0, mean1))
-    scale = np.hypot(spreads(sd0), spreads(sd1))
-    difference, scale = np.broadcast_arrays(means1 - means0, scale)
+    means0, means1, spread0, spread1 = broadcast(mean0=means0, mean1=means1, sd0=spreads(sd0), sd1=spreads(sd1))
+    difference, scale = means1 - means0, np.hypot(spread0, spread1)
     certain = np.where(difference == 0, 0.0, np.copysign(np.inf, difference))
     return np.asarray(ndtr(np.where(scale > 0, difference / np.where(scale > 0, scale, 1.0), certain)))
 
@@ -74,7 +74,7 @@ def probability_best_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | N
     >>> probability_best_normal([[0.0, 0.0, 1.0]], [[1.0, 1.0, 1e-3]]).round(3)
     array([[0.146, 0.146, 0.708]])
     """
-    means, spread = paired_rows("sd", numbers("mean", mean), spreads(sd))
+    means, spread = paired_rows("mean", numbers("mean", mean), "sd", spreads(sd))
     compete = competing(among, means)
     if means.shape[1] == 2:
         exceeds = probability_exceeds_normal(means[:, :1], spread[:, :1], means[:, 1:], spread[:, 1:])
@@ -93,7 +93,7 @@ def probability_exceeds_beta(alpha0: ArrayLike, beta0: ArrayLike, alpha1: ArrayL
     >>> float(probability_exceeds_beta(1, 1, 2, 1).round(4))       # ∫ x · 2x dx = 2/3
     0.6667
     """
-    arms = np.broadcast_arrays(*(np.asarray(value, np.float64) for value in (alpha0, alpha1, beta0, beta1)))
+    arms = broadcast(alpha0=alpha0, alpha1=alpha1, beta0=beta0, beta1=beta1)
     alpha, beta = (np.stack([arm.ravel() for arm in pair], axis=1) for pair in (arms[:2], arms[2:]))
     return probability_best_beta(alpha, beta)[:, 1].reshape(arms[0].shape)
 
@@ -115,7 +115,7 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
     array([[0.333, 0.333, 0.333],
            [0.   , 0.049, 0.95 ]])
     """
-    a, b = paired_rows("beta", beta_parameter("alpha", alpha), beta_parameter("beta", beta))
+    a, b = paired_rows("alpha", beta_parameter("alpha", alpha), "beta", beta_parameter("beta", beta))
     compete = competing(among, a)
     best = np.empty(a.shape)
     plenty = pairs_of_at_least(SERIES_FROM, a, b)
@@ -229,13 +229,9 @@ def competing(among: ArrayLike | None, like: Floats) -> Bools:
     return compete
 
 
-def paired_rows(name: str, first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    require(
-        first.ndim == 2 and first.shape == second.shape,
-        name,
-        f"must be (r, K), like {first.shape}",
-        second.shape,
-    )
+def paired_rows(name1: str, first: Floats, name2: str, second: Floats) -> tuple[Floats, Floats]:
+    require(first.ndim == 2, name1, "must be (r, K)", f"shape {first.shape}")
+    require(first.shape == second.shape, name2, f"must be (r, K), like {first.shape}", second.shape)
     return first, second
 
 

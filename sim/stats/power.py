@@ -8,12 +8,16 @@ from typing import Literal, get_args
 from scipy.special import ndtr, ndtri
 
 from sim.errors import InputError, Problem
+from sim.stats.checks import is_whole
 from sim.stats.hypotheses import Direction
 from sim.stats.tests import Scale
 
 Kind = Literal["proportions", "means"]
 Hypothesis = Literal["superiority", "non_inferiority", "equivalence"]
 Correction = Literal["bonferroni", "dunnett"]
+
+# The root of the largest sample.
+LARGEST = 1e100
 
 
 def sample_size(
@@ -71,8 +75,13 @@ def sample_size(
     critical = _critical(alpha, sides or (2 if hypothesis == "superiority" else 1), comparisons, correction, ratio)
     unit = math.sqrt(_variance(kind, baseline, sd, effect, ratio, scale))
     if hypothesis == "equivalence":
-        return (unit * _equivalence_precision(critical, power, effect, margin or 0.0)) ** 2
-    return (unit * (critical + float(ndtri(power))) / _distance(effect, hypothesis, margin, direction)) ** 2
+        precision = _equivalence_precision(critical, power, effect, margin or 0.0)
+    else:
+        precision = (critical + float(ndtri(power))) / _distance(effect, hypothesis, margin, direction)
+    if not unit * precision < LARGEST:
+        name, value = ("effect", effect) if hypothesis == "superiority" else ("margin", margin)
+        raise InputError([Problem(f"must be larger: its sample exceeds {LARGEST**2:g}, got {value}", path=name)])
+    return (unit * precision) ** 2
 
 
 def power(
@@ -137,6 +146,8 @@ def minimum_detectable_effect(
     problems = _design(kind, baseline, sd, alpha, sides, ratio, comparisons) + _n(n) + _power(power, alpha)
     if direction not in ("increase", "decrease"):
         problems.append(Problem(f"must be increase or decrease, got {direction}", path="direction"))
+    if sides is None:
+        problems.append(Problem("must be 1 or 2, got None", path="sides"))
     if problems:
         raise InputError(problems)
     z = _critical(alpha, sides, comparisons) + float(ndtri(power))
@@ -204,7 +215,7 @@ def _variance(
     if relative:
         assert baseline is not None
         champion *= (1 + change / baseline) ** 2
-        return (champion + challenger / ratio) / baseline**2
+        return (champion + challenger / ratio) / baseline / baseline
     return champion + challenger / ratio
 
 
@@ -224,7 +235,7 @@ def _design(
         "alpha": (alpha, 0 < alpha < 1, "must lie strictly between 0 and 1"),
         "sides": (sides, sides in (None, 1, 2), "must be 1 or 2"),
         "ratio": (ratio, 0 < ratio < math.inf, "must be positive and finite"),
-        "comparisons": (comparisons, comparisons >= 1, "must be at least 1"),
+        "comparisons": (comparisons, is_whole(comparisons) and comparisons >= 1, "must be a whole number of at least 1"),
         "correction": (correction, correction in ("bonferroni", "dunnett"), "must be bonferroni or dunnett"),
         "scale": (scale, scale in ("absolute", "relative"), "must be absolute or relative"),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require, require_positive
+from sim.stats.checks import broadcast, require, require_positive
 from sim.stats.moments import Floats, non_negative, positive
 
 # Alternatives that the test is spread over: from a rise that takes long to be seen to one that is seen at once.
@@ -46,8 +46,10 @@ def log_ratios(
     multiple = positive("multiples", multiples)
     if (multiple <= 1).any():
         require(False, "multiples", "must exceed 1", multiple[multiple <= 1][0])
-    events, other = non_negative("events1", events1), non_negative("events0", events0)
-    n1, n0 = non_negative("units1", units1), non_negative("units0", units0)
+    other, n0, events, n1 = broadcast(
+        events0=non_negative("events0", events0), units0=non_negative("units0", units0),
+        events1=non_negative("events1", events1), units1=non_negative("units1", units1),
+    )  # fmt: skip
     both = (n0 > 0) & (n1 > 0)
     share = np.where(both, n1 / np.maximum(n0 + n1, 1.0), 0.0)[..., None]
     grown = np.log1p(share * (multiple * null - 1)) - np.log1p(share * (null - 1))

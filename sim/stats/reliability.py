@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 from sim.stats.checks import require, require_positive
 
 
 def budget_spent(burn_rate: float, window: float, period: float) -> float:
     """Share of the error budget of a `period` that a burn rate held for a `window` consumes; both in one unit of time.
 
-    A burn rate of 1 spends the budget in just the period. Raises `InputError` for times that are not positive.
+    A burn rate of 1 spends the budget in just the period. Raises `InputError` for times that are not positive and a negative
+    burn rate.
 
     Source: Beyer et al., The Site Reliability Workbook (2018), ch. 5, Table 5-2.
 
     >>> round(budget_spent(14.4, 1, 30 * 24), 4)
     0.02
     """
+    require(0 <= burn_rate < math.inf, "burn_rate", "must be finite and not negative", burn_rate)
     require_positive("window", window)
     require_positive("period", period)
     return burn_rate * window / period
@@ -44,6 +48,8 @@ def aborts(failures: int, checks: int, share: float) -> float:
     >>> [round(aborts(limit, 12, 0.1), 4) for limit in (0, 1, 3)]
     [0.7176, 0.341, 0.0256]
     """
+    require(failures >= 0, "failures", "must not be negative", failures)
+    require(checks >= 0, "checks", "must not be negative", checks)
     return at_least(failures + 1, checks, share)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from sim.stats.checks import require_positive
+from sim.stats.checks import broadcast, require_positive
 from sim.stats.moments import Floats, finite, standard_errors
 
 
@@ -37,7 +37,9 @@ def masses(estimate: ArrayLike, standard_error: ArrayLike, *, width: float) -> M
     (array([0.023, 0.   ]), array([0.954, 0.159]), array([0.023, 0.841]))
     """
     require_positive("width", width)
-    centre, error = np.broadcast_arrays(finite("estimate", estimate), standard_errors("standard_error", standard_error))
+    centre, error = broadcast(
+        estimate=finite("estimate", estimate), standard_error=standard_errors("standard_error", standard_error)
+    )
     certain = error == 0
     safe = np.where(certain, 1.0, error)
     below = np.where(certain, centre < -width, ndtr((-width - centre) / safe))

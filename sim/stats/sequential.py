@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import lambertw, log_ndtr
 
-from sim.stats.checks import require, require_positive, require_share
+from sim.stats.checks import broadcast, require, require_positive, require_share
 from sim.stats.moments import Floats, finite, non_negative, positive, standard_errors
 from sim.stats.tests import Alternative
 
@@ -82,11 +82,13 @@ def mixture_sprt(
     (array([269.2,   1. ]), array([0.0037, 1.    ]))
     """
     _require_alternative(alternative)
-    effect, error, mixing = np.broadcast_arrays(
-        finite("estimate", estimate) - finite("null", null),
-        standard_errors("standard_error", standard_error),
-        positive("mixing_sd", mixing_sd),
+    centre, error, mixing, nothing = broadcast(
+        estimate=finite("estimate", estimate),
+        standard_error=standard_errors("standard_error", standard_error),
+        mixing_sd=positive("mixing_sd", mixing_sd),
+        null=finite("null", null),
     )
+    effect = centre - nothing
     informed = (error > 0) & np.isfinite(error)
     safe = np.where(informed, error, 1.0)
     total = np.hypot(safe, mixing)
@@ -122,10 +124,10 @@ def confidence_sequence(
     """
     _require_alternative(alternative)
     require_share("alpha", alpha)
-    centre, error, mixing = np.broadcast_arrays(
-        finite("estimate", estimate),
-        standard_errors("standard_error", standard_error),
-        positive("mixing_sd", mixing_sd),
+    centre, error, mixing = broadcast(
+        estimate=finite("estimate", estimate),
+        standard_error=standard_errors("standard_error", standard_error),
+        mixing_sd=positive("mixing_sd", mixing_sd),
     )
     return _interval(centre, error, mixing, alpha, alternative)
 
@@ -157,8 +159,10 @@ def asymptotic_confidence_sequence(
     _require_alternative(alternative)
     require_share("alpha", alpha)
     require_positive("planned_n", planned_n)
-    centre, error, size = np.broadcast_arrays(
-        finite("estimate", estimate), standard_errors("standard_error", standard_error), non_negative("n", n)
+    centre, error, size = broadcast(
+        estimate=finite("estimate", estimate),
+        standard_error=standard_errors("standard_error", standard_error),
+        n=non_negative("n", n),
     )
     growth = np.sqrt(size / planned_n) * best_mixing_sd(1.0, alpha, alternative)
     informed = np.isfinite(error) & (size > 0)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from sim.stats.checks import require, require_share
+from sim.stats.checks import broadcast, require, require_share
 from sim.stats.moments import Floats, finite, non_negative, standard_errors
 
 
@@ -52,7 +52,9 @@ def log_ratio_normal(estimate: ArrayLike, standard_error: ArrayLike, *, effect: 
     """
     require(math.isfinite(null), "null", "must be finite", null)
     require(math.isfinite(effect) and effect != null, "effect", f"must be finite and differ from the null ({null})", effect)
-    centre, error = np.broadcast_arrays(finite("estimate", estimate), standard_errors("standard_error", standard_error))
+    centre, error = broadcast(
+        estimate=finite("estimate", estimate), standard_error=standard_errors("standard_error", standard_error)
+    )
     informed = (error > 0) & np.isfinite(error)
     variance = np.where(informed, error, 1.0) ** 2
     return np.where(informed, (effect - null) * (centre - (null + effect) / 2) / variance, 0.0)
@@ -71,7 +73,7 @@ def log_ratio_bernoulli(n: ArrayLike, successes: ArrayLike, *, proportion: float
     require_share("null", null)
     require_share("proportion", proportion)
     require(proportion != null, "proportion", f"must differ from the null ({null})", proportion)
-    count, hits = np.broadcast_arrays(non_negative("n", n), non_negative("successes", successes))
+    count, hits = broadcast(n=non_negative("n", n), successes=non_negative("successes", successes))
     over = hits > count
     if over.any():
         require(False, "successes", f"must not exceed n ({count[over].ravel()[0]})", hits[over].ravel()[0])

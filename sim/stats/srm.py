@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtrc, gammaln
 
-from sim.stats.checks import require, require_positive
+from sim.stats.checks import broadcast, require
 from sim.stats.moments import Floats, non_negative, positive
+
+# Log-gammas of more cancel to noise that looks like a mismatch: it is about c ln c times the precision of a float, .006 here.
+MOST_CONCENTRATED = 1e12
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def sequential_test(
     intended shares the p-value falls to α, ever, with probability at most α. A larger concentration finds smaller
     mismatches, later. The shares must not have changed since the first unit: start anew when they do.
 
-    Raises `InputError` as `test`, and for a concentration that is not positive.
+    Raises `InputError` as `test`, and for a concentration that is not positive or above 1e12.
 
     Source: Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS (2022; arXiv 2011.03567).
 
@@ -70,7 +73,8 @@ def sequential_test(
     (array([6.53, 0.  ]), array([0.00146, 1.     ]))
     """
     observed, intended = _inputs(counts, shares)
-    require_positive("concentration", concentration)
+    rule = f"must be positive, at most {MOST_CONCENTRATED:g}"
+    require(0 < concentration <= MOST_CONCENTRATED, "concentration", rule, concentration)
     prior = concentration * intended
     gained = (gammaln(observed + prior) - gammaln(prior) - observed * np.log(intended)).sum(-1)
     log_factor = gained - (gammaln(observed.sum(-1) + concentration) - gammaln(concentration))
@@ -88,5 +92,5 @@ def _inputs(counts: ArrayLike, shares: ArrayLike | None) -> tuple[Floats, Floats
     sums = np.ravel(intended.sum(-1))
     wrong = np.abs(sums - 1) > 1e-9
     require(not wrong.any(), "shares", "must sum to 1", sums[np.argmax(wrong)])
-    observed, intended = np.broadcast_arrays(observed, intended)
+    observed, intended = broadcast(counts=observed, shares=intended)
     return observed, intended

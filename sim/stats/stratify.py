@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.stats.checks import require
-from sim.stats.moments import Estimates, Floats, finite, non_negative, spread
+from sim.stats.moments import Estimates, Floats, non_negative, spread
+from sim.stats.moments import arms as two_arms
 
 
 def difference(
@@ -25,7 +26,7 @@ def difference(
     the arm acts. Estimate 0 and infinite standard error where a segment with a share has no outcome in an arm;
     infinite standard error where it has one: merge such segments.
 
-    Raises `InputError` for negative counts, sums that are not finite, shares that are negative or do not sum to 1.
+    Raises `InputError` for sums that no outcomes have, shares that are negative or do not sum to 1.
 
     Source: Miratrix, Sekhon & Yu, Journal of the Royal Statistical Society B 75 (2013); Xie & Aurisset, KDD (2016).
 
@@ -70,11 +71,11 @@ def arms(
     return _weighted(n, total, square, _shares(shares, n.shape[-1]))
 
 
-def _segments(*columns: ArrayLike) -> tuple[Floats, Floats, Floats]:
+def _segments(
+    n0: ArrayLike, sum0: ArrayLike, square0: ArrayLike, n1: ArrayLike, sum1: ArrayLike, square1: ArrayLike
+) -> tuple[Floats, Floats, Floats]:
     """(2, ..., S) counts, sums and sums of squares of both arms."""
-    names, checks = ("n0", "sum0", "square0", "n1", "sum1", "square1"), (non_negative, finite, non_negative) * 2
-    flat = np.broadcast_arrays(*(check(name, column) for check, name, column in zip(checks, names, columns, strict=True)))
-    n, total, square = (np.stack([flat[i], flat[i + 3]]) for i in range(3))
+    n, total, square = two_arms(n0, sum0, square0, n1, sum1, square1)
     require(n.ndim > 1, "n0", "must have an axis of segments", f"shape {n.shape[1:]}")
     return n, total, square
 

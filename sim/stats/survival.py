@@ -27,7 +27,10 @@ class Curve:
     upper: Floats
 
     def at(self, grid: Floats) -> Curve:
-        """The curve at the times `grid` (G,), none before the first of its own."""
+        """The curve at the times `grid` (G,). Raises `InputError` for one before the first of its own."""
+        inside = grid >= self.time[0]
+        if not inside.all():
+            require(False, "grid", f"must not begin before the curve ({self.time[0]:g})", grid[~inside][0])
         step = np.searchsorted(self.time, grid, side="right") - 1
         return Curve(grid, self.incidence[step], self.lower[step], self.upper[step])
 

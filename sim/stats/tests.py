@@ -6,18 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr
 
 from sim.stats.checks import require
+from sim.stats.moments import Floats, arms, spread
 
-Floats = NDArray[np.float64]
 Kind = Literal["z_unpooled", "z_pooled", "welch"]
 Alternative = Literal["two-sided", "greater", "less"]
 Scale = Literal["absolute", "relative"]
-
-# A spread this small, relative to the sum of squares, is the rounding of a constant column.
-ROUNDING = 64 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,8 @@ def two_sample(
     On the relative scale the effect is (mean 1 − mean 0)/|mean 0| with the standard error of the delta method,
     good where mean 0 is many standard errors from 0; nothing to test where it is 0. It needs unpooled variances.
 
-    Raises `InputError` for an unknown kind, alternative or scale, and for negative counts or sums of squares.
+    Raises `InputError` for an unknown kind, alternative or scale, values that are not finite, negative counts or sums of
+    squares, and sums that no outcomes have.
 
     Source: Fleiss, Levin & Paik, Statistical Methods for Rates and Proportions (2003), ch. 3 (z); Welch,
     Biometrika 34 (1947), and Satterthwaite, Biometrics Bulletin 2 (1946) (welch); Deng, Knoblich & Lu, KDD (2018),
@@ -80,15 +78,9 @@ def two_sample(
     (array([2.103, 0.   ]), array([0.0355, 1.    ]))
     """
     require(kind in get_args(Kind), "kind", f"must be one of {', '.join(get_args(Kind))}", kind)
-    require(
-        alternative in get_args(Alternative),
-        "alternative",
-        f"must be one of {', '.join(get_args(Alternative))}",
-        alternative,
-    )
     require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)
     require(scale == "absolute" or kind != "z_pooled", "kind", "must be z_unpooled or welch on the relative scale", kind)
-    n, total, square = _arms((n0, n1), (sum0, sum1), (square0, square1))
+    n, total, square = arms(n0, sum0, square0, n1, sum1, square1)
     safe_n = np.maximum(n, 1.0)
     mean = total / safe_n
     least = 2 if kind == "welch" else 1
@@ -97,11 +89,11 @@ def two_sample(
 
     degrees = np.full(effect.shape, np.inf)
     if kind == "z_pooled":
-        pooled = _spread(n.sum(0), total.sum(0), square.sum(0)) / np.maximum(n.sum(0), 1.0)
+        pooled = spread(n.sum(0), total.sum(0), square.sum(0)) / np.maximum(n.sum(0), 1.0)
         share = pooled / safe_n
     else:
         divisor = np.maximum(n - 1, 1.0) if kind == "welch" else safe_n
-        share = _spread(n, total, square) / divisor / safe_n
+        share = spread(n, total, square) / divisor / safe_n
         if scale == "relative":
             defined = mean[0] != 0
             base = np.where(defined, np.abs(mean[0]), 1.0)
@@ -127,27 +119,16 @@ def two_sample(
 def tail(statistic: Floats, degrees_of_freedom: Floats, alternative: Alternative) -> Floats:
     """P-values of statistics that are Student's, or normal where the degrees of freedom are infinite.
 
+    Raises `InputError` for an unknown alternative.
+
     >>> tail(np.array([-1.96, 1.96]), np.array(np.inf), "greater").round(3)
     array([0.975, 0.025])
     """
+    known = get_args(Alternative)
+    require(alternative in known, "alternative", f"must be one of {', '.join(known)}", alternative)
     if alternative == "two-sided":
         return 2 * _cdf(degrees_of_freedom, -np.abs(statistic))
     return _cdf(degrees_of_freedom, -statistic if alternative == "greater" else statistic)
-
-
-def _arms(*pairs: tuple[ArrayLike, ArrayLike]) -> tuple[Floats, Floats, Floats]:
-    flat = np.broadcast_arrays(*(np.asarray(array, dtype=np.float64) for pair in pairs for array in pair))
-    n, total, square = (np.stack(flat[i : i + 2]) for i in (0, 2, 4))
-    for name, sums in (("n", n), ("square", square)):
-        for arm in (0, 1):
-            require(bool((sums[arm] >= 0).all()), f"{name}{arm}", "must not be negative", sums[arm].min(initial=np.inf))
-    return n, total, square
-
-
-def _spread(n: Floats, total: Floats, square: Floats) -> Floats:
-    """Sum of squared deviations from the mean."""
-    spread = square - total * total / np.maximum(n, 1.0)
-    return np.where(spread > ROUNDING * square, spread, 0.0)
 
 
 def _cdf(degrees: Floats, statistic: Floats) -> Floats:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
+from sim.stats.checks import broadcast, require
 from sim.stats.moments import Floats, finite
 
 
@@ -59,7 +59,10 @@ def winsorise(values: ArrayLike, low: ArrayLike = -np.inf, high: ArrayLike = np.
     array = finite("values", values)
     require(array.ndim > 0 and array.shape[-1] > 0, "values", "must have at least one value", f"shape {array.shape}")
     least, most = np.asarray(low, dtype=np.float64)[..., None], np.asarray(high, dtype=np.float64)[..., None]
-    require(bool((least <= most).all()), "low", f"must not exceed high ({most[..., 0]})", least[..., 0])
+    array, least, most = broadcast(values=array, low=least, high=most)
+    wrong = ~(least <= most)
+    if wrong.any():
+        require(False, "low", f"must not exceed high ({most[wrong][0]:g})", least[wrong][0])
     capped = np.clip(array, least, most)
     moved = capped - array
     return Winsorised(capped, np.asarray((moved != 0).mean(-1)), np.asarray(moved.mean(-1)))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.errors import InputError, Problem
-from sim.tracking.folder import Interval, PolicyName, PolicySummary, Record, RunFolder
+from sim.run.record import PolicyName, Record
+from sim.tracking.folder import Interval, PolicySummary, RunFolder
 from sim.tracking.names import safe_names
 
 KEY = "sim.key"
@@ -64,8 +65,7 @@ def scenario_entry(folder: RunFolder) -> Entry:
         "primary": record.primary.name,
         "smallest_effect": _number(record.smallest_effect),
     }
-    if record.requests_expected is not None:
-        params["requests_expected"] = _number(record.requests_expected)
+    params["requests_expected"] = _number(record.requests_expected)
     if record.data is not None:
         params["data"] = record.data.name
     series: tuple[Point, ...] = ()
@@ -107,14 +107,12 @@ def point_entries(folder: RunFolder) -> list[Entry]:
     keys = [f"sweep.{name}" for name in safe_names(record.sweep.paths).values()]
     names = safe_names(policy.name for policy in record.policies)
     entries = []
-    for number, point in enumerate(record.sweep.points):
-        own = record.at(point)
+    for number, (point, own) in enumerate(zip(record.sweep.points, record.runs, strict=True)):
         if summary is None or len(own.completed) < len(own.policies):
             continue
         values = [text if value is None else _number(value) for text, value in zip(point.values, point.numbers, strict=True)]
         params = {**dict(zip(keys, values, strict=True)), **_shared(own)}
-        if own.requests_expected is not None:
-            params["requests_expected"] = _number(own.requests_expected)
+        params["requests_expected"] = _number(own.requests_expected)
         key = f"{record.key} point {number}"
         tags = {"sim.kind": "point", **_tags(folder), "sim.point": str(number), **_lineage(own), KEY: key}
         estimates: dict[str, float] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import Field
 
 from sim.errors import InputError, Problem
+from sim.run.record import Part, PolicyName, Record, read_json, read_run
 
 ARTIFACTS = ("run.json", "scenario.yaml", "summary.json", "trials.parquet", "timeline.parquet", "report.html", "report.md")
 """What is logged, by fixed names; nothing that stands in a file names a path."""
@@ -22,112 +22,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class PolicyName(_Part):
-    """A policy that was run, and its kind."""
-
-    name: str
-    kind: str
-
-
-class VersionRecord(_Part):
-    """The model version that an arm was."""
-
-    arm: str
-    uri: str
-    name: str
-    version: str
-    model_id: str | None = None
-    kind: str = ""
-    digest: str = ""
-
-
-class DataRecord(_Part):
-    """The data set that real versions were replayed on."""
-
-    name: str
-    digest: str
-    rows: int
-
-
-class Primary(_Part):
-    """The primary metric."""
-
-    name: str
-
-
-class PointRecord(_Part):
-    """A point of a sweep: its values, as in the file and as numbers, and what differs there from the run as a whole."""
-
-    values: tuple[str, ...]
-    numbers: tuple[float | None, ...]
-    run: dict[str, Any]
-
-
-class SweepRecord(_Part):
-    """What was swept, and the points."""
-
-    paths: tuple[str, ...]
-    points: tuple[PointRecord, ...]
-
-
-class Record(_Part):
-    """`run.json`. Lengths in seconds, times with a time zone."""
-
-    name: str
-    digest: Annotated[str, Field(pattern=r"^[\w.:-]{1,200}$")]
-    question: str = ""
-    engine: str
-    seed: int
-    replications: int
-    horizon_s: FiniteFloat
-    tick_s: FiniteFloat
-    arms: tuple[str, ...]
-    primary: Primary
-    policies: tuple[PolicyName, ...]
-    baseline: str
-    started_at: AwareDatetime
-    finished_at: AwareDatetime | None = None
-    status: Literal["finished", "interrupted"]
-    completed: tuple[str, ...] = ()
-    versions: tuple[VersionRecord, ...] = ()
-    data: DataRecord | None = None
-    requests_expected: FiniteFloat | None = None
-    smallest_effect: FiniteFloat = 0.0
-    sim_version: str = ""
-    sweep: SweepRecord | None = None
-
-    @property
-    def all_versions(self) -> tuple[VersionRecord, ...]:
-        """The versions of all points, each once."""
-        points = self.sweep.points if self.sweep else ()
-        more = (VersionRecord.model_validate(each) for point in points for each in point.run.get("versions", ()))
-        return tuple(dict.fromkeys((*self.versions, *more)))
-
-    def at(self, point: PointRecord) -> Record:
-        """The record of one point of a sweep, as of a run of its own."""
-        return Record.model_validate({**self.model_dump(exclude={"sweep"}), **point.run})
-
-    @property
-    def key(self) -> str:
-        """What tells this run from every other: the scenario's digest and when it started."""
-        return f"{self.digest} {self.started_at.astimezone(UTC).isoformat()}"
-
-    @property
-    def start_ms(self) -> int:
-        """When it started, in milliseconds since 1970."""
-        return round(self.started_at.timestamp() * 1000)
-
-    @property
-    def end_ms(self) -> int:
-        """When it ended, in milliseconds since 1970."""
-        return round((self.finished_at or self.started_at).timestamp() * 1000)
-
-
-class Interval(_Part):
+class Interval(Part):
     """An estimate with its Monte-Carlo interval."""
 
     estimate: float | None = None
@@ -135,27 +30,27 @@ class Interval(_Part):
     upper: float | None = None
 
 
-class PolicySummary(_Part):
+class PolicySummary(Part):
     """What the comparison says of one policy."""
 
     policy: str
     measures: dict[str, Interval | None]
-    differences: dict[str, Interval | None] = {}
+    differences: dict[str, Interval | None] = Field(default_factory=dict)
 
 
-class Threshold(_Part):
+class Threshold(Part):
     """Whether a policy breached a threshold of the scenario."""
 
     breached: bool
 
 
-class PointSummary(_Part):
+class PointSummary(Part):
     """What the comparison says of one point of a sweep."""
 
     policies: tuple[PolicySummary, ...]
 
 
-class Summary(_Part):
+class Summary(Part):
     """`summary.json`: of a sweep, by point."""
 
     policies: tuple[PolicySummary, ...] = ()
@@ -199,17 +94,13 @@ def read_folder(path: Path) -> RunFolder:
     """
     from sim.scenario.loading import read_yaml
 
-    if not path.is_dir():
-        raise InputError([Problem("is a file, not a run folder" if path.exists() else "no such folder", file=str(path))])
-    if not (path / "run.json").is_file():
-        raise InputError([Problem("is not a run folder: it has no run.json", file=str(path))])
-    record = _read(path / "run.json", Record)
+    record = read_run(path)
     missing = [name for name in _REQUIRED[record.status] if not (path / name).is_file()]
     if missing:
         rule = f"is missing, though run.json says that the run is {record.status}"
         raise InputError([Problem(rule, file=str(path / name)) for name in missing])
     scenario = read_yaml(path / "scenario.yaml").data
-    summary = _read(path / "summary.json", Summary) if (path / "summary.json").is_file() else None
+    summary = read_json(path / "summary.json", Summary) if (path / "summary.json").is_file() else None
     files = tuple(path / name for name in ARTIFACTS if (path / name).is_file())
     folder = RunFolder(path, record, scenario, summary, files, _fingerprint(files))
     if summary is not None and record.sweep is None:
@@ -224,22 +115,6 @@ def read_folder(path: Path) -> RunFolder:
         )
         raise InputError([Problem(message, file=str(path / "summary.json"))])
     return folder
-
-
-_M = TypeVar("_M", bound=BaseModel)
-
-
-def _read(file: Path, model: type[_M]) -> _M:
-    try:
-        return model.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        problems = [
-            Problem(f"is corrupt: {each['msg']}", path=".".join(map(str, each["loc"])), file=str(file))
-            for each in error.errors()
-        ]
-        raise InputError(problems) from error
-    except OSError as error:
-        raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
 
 
 def _fingerprint(files: tuple[Path, ...]) -> str:

@@ -152,7 +152,6 @@ def to_dict(results: Sequence[Result], quick: bool) -> dict[str, Any]:
 
 def _kept(file: Path, path: str, write: Any) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         write()
     except OSError as error:
         raise InputError([Problem(f"cannot be written: {error.strerror or error}", path=path, file=str(file))]) from error

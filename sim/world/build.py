@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.errors import InputError, Problem
 from sim.registry import outcomes as written
@@ -26,6 +29,8 @@ from sim.world.world import AGREEMENT, OutcomeWorld, World, finest_grid
 if TYPE_CHECKING:
     from sim.registry.replay import ReplayTable
 
+Floats = NDArray[np.float64]
+
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
 
 
@@ -38,12 +43,11 @@ def build(
     """
     found: list[Problem] = []
     arrivals = arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
-    total = float(arrivals.mean.sum())
     outcomes = []
     for index, spec in enumerate(scenario.metrics):
         if spec.name not in BUILT_IN:
             try:
-                outcomes.append(_outcome(spec, f"metrics[{index}]", versions, replay, total))
+                outcomes.append(_outcome(spec, f"metrics[{index}]", versions, replay))
             except InputError as error:
                 found += error.problems
     if found:
@@ -83,19 +87,75 @@ def build(
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,
     )
-    found += policy_problems(scenario, world.setting(scenario.replications))
     found += _unmet(scenario, world, replay)
+    try:
+        world = _within_reach(scenario, world)
+    except InputError as error:
+        found += error.problems
+    else:
+        found += policy_problems(scenario, world.setting(scenario.replications))
     if found:
         raise InputError(found)
-    if world.change is not None or world.segments is not None:
-        # A change that no replication can bear is told at once, at its line.
-        world.realise(np.zeros(1, np.int64))
     return world
 
 
-def _outcome(
-    spec: MetricSpec, path: str, versions: Sequence[Version], replay: ReplayTable | None, requests: float
-) -> OutcomeWorld:
+def _within_reach(scenario: Scenario, world: World) -> World:
+    """The world with what its effects reach in any replication, and grids that hold that.
+
+    Raises `InputError` for an effect that leaves what is possible in some replication, and for a grid that is too fine.
+    """
+    drawn = world.draw(np.arange(scenario.replications))
+    most = {key: 1 + float(effect.max()) for key, effect in drawn.items()}
+    bursts = world.arrivals.bursts
+    requests = float(world.requests.sum()) * (1.0 if bursts is None else bursts.calm * bursts.factor)
+    found: list[Problem] = []
+    outcomes: list[OutcomeWorld] = []
+    for outcome in world.outcomes:
+        name = outcome.spec.name
+        with np.errstate(over="ignore", invalid="ignore"):
+            factors = world.most_factor(name) * [most.get((arm, name), 1.0) for arm in range(len(world.arms))]
+        try:
+            grid = 1.0 if outcome.kind == "binary" else _grid(scenario, outcome, most, factors, requests)
+        except InputError as error:
+            found += error.problems
+        else:
+            outcomes.append(replace(outcome, grid=grid, reach=float(factors.max())))
+    if found:
+        raise InputError(found)
+    varied = {arm: factor for (arm, name), factor in most.items() if name == LATENCY}
+    return replace(world, outcomes=tuple(outcomes), varied_latency=varied)
+
+
+def _grid(
+    scenario: Scenario, outcome: OutcomeWorld, varied: Collection[tuple[int, str]], factors: Floats, requests: float
+) -> float:
+    """The grid that is asked for, or the finest on which the sums of squares of all requests stay below 2^62."""
+    spec = outcome.spec
+    path = f"metrics[{scenario.metrics.index(spec)}]"
+    # An arm with an effect takes what the champion registered.
+    base = [0 if (arm, spec.name) in varied else arm for arm in range(factors.size)]
+    values = outcome.atoms if outcome.kind == "discrete" else outcome.mean[:, None]
+    reached = np.abs(values[base]).max(axis=1) * factors
+    if outcome.kind == "normal":
+        reached = reached + 12 * outcome.sd[base]
+    largest = float(reached.max())
+    if spec.grid is None:
+        grid = finest_grid(float(outcome.sd.max()), largest, requests)
+        if grid is None:
+            raise InputError([Problem(
+                f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests overflow 63 bits "
+                "on any useful grid: lower the traffic or the horizon, or narrow what multiplies it", path=f"{path}.name",
+            )])  # fmt: skip
+        return grid
+    if not largest / spec.grid * math.sqrt(requests) < 2.0**31:
+        raise InputError([Problem(
+            f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests would overflow 63 "
+            f"bits, got a grid of {spec.grid:g}", path=f"{path}.grid",
+        )])  # fmt: skip
+    return spec.grid
+
+
+def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: ReplayTable | None) -> OutcomeWorld:
     replayed = [version.kind == "replay" for version in versions]
     if any(replayed) and not all(replayed):
         which = ", ".join(version.arm for version in versions if version.kind != "replay")
@@ -106,7 +166,7 @@ def _outcome(
                 [Problem("is required where models are replayed: `correct`, or {payoff: column}", path=f"{path}.reward")]
             )
         assert replay is not None
-        return _replayed(spec, path, replay.rewards[spec.name], requests)
+        return _replayed(spec, replay.rewards[spec.name])
     missing = [version.arm for version in versions if spec.name not in version.behaviour.outcomes]
     if missing:
         there = sorted({name for version in versions for name in version.behaviour.outcomes})
@@ -122,15 +182,14 @@ def _outcome(
     if all(isinstance(each, written.Bernoulli) for each in said):
         return OutcomeWorld(spec, "binary", 1.0, mean, sd, empty, empty, None)
     if all(isinstance(each, written.Normal) for each in said):
-        grid = _grid(spec, path, float(sd.max()), float((np.abs(mean) + 12 * sd).max()), requests)
-        return OutcomeWorld(spec, "normal", grid, mean, sd, empty, empty, None)
+        return OutcomeWorld(spec, "normal", 1.0, mean, sd, empty, empty, None)
     if any(isinstance(each, written.Normal) for each in said):
         kinds = ", ".join(type(each).__name__ for each in said)
         raise InputError([Problem(f"normal outcomes cannot be mixed with others, got {kinds}", path=f"{path}.name")])
-    return _discrete(spec, path, [atoms(each) for each in said], None, requests)
+    return _discrete(spec, [atoms(each) for each in said], None)
 
 
-def _replayed(spec: MetricSpec, path: str, reward: np.ndarray, requests: float) -> OutcomeWorld:
+def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:
     if np.isin(reward, (0.0, 1.0)).all():
         mean = reward.mean(axis=0)
         empty = np.zeros((reward.shape[1], 0))
@@ -139,12 +198,10 @@ def _replayed(spec: MetricSpec, path: str, reward: np.ndarray, requests: float) 
     for arm in range(reward.shape[1]):
         values, counts = np.unique(reward[:, arm], return_counts=True)
         said.append((values, counts / len(reward)))
-    return _discrete(spec, path, said, reward, requests)
+    return _discrete(spec, said, reward)
 
 
-def _discrete(
-    spec: MetricSpec, path: str, said: list[tuple[np.ndarray, np.ndarray]], reward: np.ndarray | None, requests: float
-) -> OutcomeWorld:
+def _discrete(spec: MetricSpec, said: list[tuple[np.ndarray, np.ndarray]], reward: np.ndarray | None) -> OutcomeWorld:
     groups = max(len(values) for values, _ in said)
     values = np.zeros((len(said), groups))
     chance = np.zeros((len(said), groups))
@@ -153,25 +210,7 @@ def _discrete(
         chance[arm, : len(share)] = share
     mean = (values * chance).sum(axis=1)
     sd = np.sqrt(np.maximum((values**2 * chance).sum(axis=1) - mean**2, 0))
-    grid = _grid(spec, path, float(sd.max()), float(np.abs(values).max()), requests)
-    return OutcomeWorld(spec, "discrete", grid, mean, sd, values, chance, reward)
-
-
-def _grid(spec: MetricSpec, path: str, spread: float, largest: float, requests: float) -> float:
-    if spec.grid is None:
-        grid = finest_grid(spread, largest, requests)
-        if grid is None:
-            raise InputError([Problem(
-                f"sums of squares of {spec.name} over {requests:.3g} requests overflow 63 bits on any useful grid: "
-                "lower the traffic or the horizon", path=f"{path}.name",
-            )])  # fmt: skip
-        return grid
-    if (largest / spec.grid) ** 2 * requests >= 2.0**62:
-        raise InputError([Problem(
-            f"sums of squares of {spec.name} over {requests:.3g} requests would overflow 63 bits, got a grid of {spec.grid:g}",
-            path=f"{path}.grid",
-        )])  # fmt: skip
-    return spec.grid
+    return OutcomeWorld(spec, "discrete", 1.0, mean, sd, values, chance, reward)
 
 
 def _agreement(versions: Sequence[Version], replay: ReplayTable | None) -> np.ndarray | None:

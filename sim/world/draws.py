@@ -175,16 +175,17 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     10
     """
     left = np.asarray(n, np.int64)
-    chances = np.broadcast_to(p, (*left.shape, np.shape(p)[-1]))
+    # (…, G), of as few dimensions as it has: what many elements share is worked out once.
+    chances = np.asarray(p, np.float64)
     # What an outcome's chance is among those not yet drawn, from the tail's sums: no cancellation near the end.
     tails = np.cumsum(chances[..., ::-1], axis=-1)[..., ::-1]
-    drawn = np.zeros(chances.shape, np.int64)
+    shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
     groups = chances.shape[-1]
+    drawn = np.zeros((*left.shape, groups), np.int64)
     for outcome in range(groups - 1):
         if not left.any():
             break
-        share = chances[..., outcome] / np.where(tails[..., outcome] > 0, tails[..., outcome], 1.0)
-        drawn[..., outcome] = binomial(left, np.clip(share, 0.0, 1.0), at(key, 2**32 + outcome))
+        drawn[..., outcome] = binomial(left, shares[..., outcome], at(key, 2**32 + outcome))
         left = left - drawn[..., outcome]
     drawn[..., -1] = left
     return drawn

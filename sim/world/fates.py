@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.world.clock import NS, to_ns
 from sim.world.latency import Constant, Exponential, Latency, Pareto, Quantiles
-from sim.world.trace import NS
 from sim.world.traffic import Pieces
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ class Positions:
         first, last = pieces.first, pieces.last
         if (first == first[0]).all() and (last == last[0]).all():
             first, last = first[:1], last[:1]
-        before_s = (round(tick_s * NS) - pieces.offset_ns) / NS
+        before_s = (to_ns(tick_s) - pieces.offset_ns) / NS
         count = 1
         while ((last - count > first) & (before_s[np.maximum(last - count, first)] < reach_s)).any():
             count += 1
@@ -120,7 +120,7 @@ def rest_s(delay: Constant, tick_s: float) -> float:
     >>> rest_s(Constant(25.0), 10.0)
     5.0
     """
-    return round(delay.mean_s * NS) % round(tick_s * NS) / NS
+    return to_ns(delay.mean_s) % to_ns(tick_s) / NS
 
 
 def _on_clock(time_s: Floats) -> Floats:

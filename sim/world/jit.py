@@ -5,13 +5,12 @@ Nothing imports this module but what plays event by event: Numba takes a third o
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from sim.version import sources
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,10 +22,6 @@ try:
 except Exception as error:  # An unsupported platform fails in more ways than ImportError.
     missing = f"{type(error).__name__}: {error}"
 
-# 64-bit words that wrap around: typed ones where compiled, Python's integers, masked, where not.
-word: Any = int if missing else np.uint64
-integer: Any = int if missing else np.int64
-
 
 def compiled(function: F) -> F:
     """Compile a function and keep the machine code on disk, so that the next start costs no compilation."""
@@ -34,20 +29,28 @@ def compiled(function: F) -> F:
         return function
     try:
         made: Any = numba.njit(cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        # No folder can be written: compile for this process only.
-        made = numba.njit(error_model="numpy")(function)
-    else:
         # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
-        # constants from.
+        # constants from: those stand in these two layers.
         index = made._cache._cache_file
-        index._source_stamp = (index._source_stamp, _sources())
+        index._source_stamp = (index._source_stamp, sources("engine", "world"))
+    except (RuntimeError, AttributeError):
+        # No folder can be written, or this Numba keeps code in another way: compile for this process only.
+        made = numba.njit(error_model="numpy")(function)
     return cast(F, made)
 
 
-@cache
-def _sources() -> str:
-    """A digest of the two layers that hold compiled functions, and the constants which these have taken in."""
-    root = Path(__file__).parents[1]
-    files = [file for layer in ("engine", "world") for file in sorted((root / layer).glob("*.py"))]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+def _probe(number: int) -> int:
+    return number + 1
+
+
+if missing is None:
+    try:
+        if (tried := compiled(_probe)) is _probe:
+            missing = "NUMBA_DISABLE_JIT is set"
+        tried(1)
+    except Exception as error:  # A broken compiler fails in its own ways, and when it is used first.
+        missing = f"{type(error).__name__}: {error}"
+
+# 64-bit words that wrap around: typed ones where compiled, Python's integers, masked, where not.
+word: Any = int if missing else np.uint64
+integer: Any = int if missing else np.int64

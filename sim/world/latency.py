@@ -1,4 +1,4 @@
-"""Latency distributions as numbers: how much of a distribution lies above a limit, and draws of it."""
+"""Latency distributions as numbers: how much of a distribution lies above a limit."""
 
 from __future__ import annotations
 
@@ -29,9 +29,6 @@ class Latency(Protocol):
     def limited_mean(self, limit_s: Array) -> Floats:
         """E[min(L, limit)] in seconds."""
 
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        """(size,) service times in seconds."""
-
 
 @dataclass(frozen=True)
 class LogNormal:
@@ -53,9 +50,6 @@ class LogNormal:
             z = (np.log(limit_s) - self.mu) / self.sigma
         return self.mean_s * ndtr(z - self.sigma) + limit_s * ndtr(-z)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return rng.lognormal(self.mu, self.sigma, size)
-
 
 @dataclass(frozen=True)
 class Exponential:
@@ -68,9 +62,6 @@ class Exponential:
 
     def limited_mean(self, limit_s: Array) -> Floats:
         return -self.mean_s * np.expm1(-np.asarray(limit_s) / self.mean_s)
-
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return rng.exponential(self.mean_s, size)
 
 
 @dataclass(frozen=True)
@@ -90,9 +81,6 @@ class Gamma:
     def limited_mean(self, limit_s: Array) -> Floats:
         x = np.asarray(limit_s) / self.scale_s
         return self.mean_s * gammainc(self.shape + 1, x) + np.asarray(limit_s) * gammaincc(self.shape, x)
-
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return rng.gamma(self.shape, self.scale_s, size)
 
 
 @dataclass(frozen=True)
@@ -117,9 +105,6 @@ class Weibull:
         with np.errstate(over="ignore"):
             return np.asarray((np.asarray(limit_s) / self.scale_s) ** self.shape)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return self.scale_s * rng.weibull(self.shape, size)
-
 
 @dataclass(frozen=True)
 class Pareto:
@@ -140,9 +125,6 @@ class Pareto:
         beyond = self.above(limit) ** (1 - 1 / self.tail)
         return np.where(limit < self.minimum_s, limit, self.mean_s - self.minimum_s / (self.tail - 1) * beyond)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return self.minimum_s * (1 + rng.pareto(self.tail, size))
-
 
 @dataclass(frozen=True)
 class Constant:
@@ -155,9 +137,6 @@ class Constant:
 
     def limited_mean(self, limit_s: Array) -> Floats:
         return np.minimum(self.mean_s, limit_s)
-
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return np.full(size, self.mean_s)
 
 
 @dataclass(frozen=True)
@@ -191,9 +170,6 @@ class Quantiles:
         per_piece = np.where(high > low, inside, np.minimum(low, limit))
         mean: Floats = (mass * per_piece).sum(axis=-1)
         return mean
-
-    def draw(self, rng: np.random.Generator, size: int) -> Floats:
-        return np.interp(rng.random(size), self.levels, self.values_s)
 
 
 def of(spec: written.Latency) -> Latency:

@@ -1,7 +1,7 @@
 """What a request earns: a metric's outcomes in every arm, as values on a fixed-point grid.
 
-A family answers two questions: what one request would earn (`values`, for the event engines) and what n requests earn together
-(`sums`, for the aggregate engine). Both describe the same distribution.
+A family says what n requests earn together (`sums`, for the aggregate engine), and holds what `sim.world.potential` draws one
+request from, for the event engines. Both are the same distribution.
 """
 
 from __future__ import annotations
@@ -34,13 +34,6 @@ class Outcomes(Protocol):
     def mean(self) -> Floats:
         """(R, K) in the metric's own units."""
 
-    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
-        """(n,) what each of n requests would earn from an arm in one replication.
-
-        data_row (n,) is the row of the data that a request replays, the same for every arm and metric; others than `Replayed`
-        read its length only.
-        """
-
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K).
 
@@ -54,10 +47,6 @@ class Binary:
 
     mean: Floats
     binary: bool = True
-
-    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
-        earned: Ints = (rng.random(data_row.size) < self.mean[row, arm]).astype(np.int64)
-        return earned
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         # A factor's rounding may take a share of 1 a little above it.
@@ -79,38 +68,31 @@ class Normal:
     grid: float
     binary: bool = False
 
-    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
-        drawn = rng.normal(self.mean[row, arm], self.sd[row, arm], data_row.size)
-        return np.rint(drawn / self.grid).astype(np.int64)
-
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         mean, spread = self.mean[rows] * factor / self.grid, np.sqrt((self.sd[rows] / self.grid) ** 2 + 1 / 12)
         total = np.rint(n * mean + np.sqrt(n) * spread * normal(at(key, 2**40)))
         around = 2 * gamma(np.maximum(n - 1, 1) / 2, key) * spread**2
         around = np.where(n > 1, around, 0.0)
-        square = np.rint(around + total**2 / np.maximum(n, 1))
+        least = total**2 / np.maximum(n, 1)
+        square = np.maximum(np.rint(around + least), np.ceil(least))
         return total.astype(np.int64), square.astype(np.int64)
 
 
 @dataclass(frozen=True)
 class Discrete:
-    """Amounts that take one of finitely many values. atoms (R, K, G) integers on the grid, chance (K, G), mean (R, K)."""
+    """Amounts that take one of finitely many values. atoms (R, K, G) integers on the grid, chance (K, G), mean (R, K).
+
+    Where no effect varies them, atoms are (1, K, G): the same in every replication.
+    """
 
     mean: Floats
     atoms: Ints
     chance: Floats
     binary: bool = False
 
-    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
-        levels = np.cumsum(self.chance[arm])
-        # Rounding may leave the last level a little below 1, and an atom without a chance must never be drawn.
-        levels[np.flatnonzero(self.chance[arm])[-1] :] = 1.0
-        earned: Ints = self.atoms[row, arm][np.searchsorted(levels, rng.random(data_row.size), side="right")]
-        return earned
-
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         counts = multinomial(n, self.chance, key)
-        atoms = self.atoms[rows]
+        atoms = self.atoms if len(self.atoms) == 1 else self.atoms[rows]
         if not np.all(factor == 1.0):
             # Half to even, as the event engines round; a factor of 1 leaves integers as they are.
             atoms = np.rint(atoms * np.asarray(factor)[..., None]).astype(np.int64)
@@ -136,10 +118,6 @@ class Replayed:
     def mean(self) -> Floats:
         """(R, K)."""
         return self.marginal.mean
-
-    def values(self, rng: np.random.Generator, data_row: Ints, row: int, arm: int) -> Ints:
-        earned: Ints = self.reward[data_row, arm]
-        return earned
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         if not np.all(factor == 1.0):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import Problem
+from sim.errors import Problem, format_path
 from sim.policy.allocation import Mirror
 from sim.policy.forms import expand
 from sim.scenario.schema import Scenario
@@ -32,7 +32,7 @@ def overloads(scenario: Scenario, world: World) -> Iterator[Problem]:
     it, and times at which every replica is down are left out.
     """
     for pool in world.pools:
-        path = f"capacity.{pool.name}" if pool.name in scenario.capacity else f"pools.{pool.name}"
+        path = format_path(("capacity" if pool.name in scenario.capacity else "pools", pool.name))
         for arm in pool.arms:
             said = _above(scenario, world, _load(world, pool, {arm: 1.0}))
             if said:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sim.scenario.capacity import Retries, Servers
 from sim.scenario.schema import Scenario
 from sim.world.capacity import Pool, Retry, Scaling
+from sim.world.clock import to_ns
 
 
 def pools(scenario: Scenario) -> tuple[Pool, ...]:
@@ -19,9 +20,9 @@ def _pool(name: str, arms: tuple[str, ...], servers: Servers, scenario: Scenario
     if servers.scaling is not None:
         said = servers.scaling
         cool_down = round(said.cool_down / scenario.tick)
-        scaling = Scaling(said.least, said.most, said.target, _nanoseconds(said.cold_start), cool_down)
+        scaling = Scaling(said.least, said.most, said.target, to_ns(said.cold_start), cool_down)
     indices = tuple(scenario.arms.index(arm) for arm in arms)
-    timeout_ns = None if servers.timeout is None else max(1, _nanoseconds(servers.timeout))
+    timeout_ns = None if servers.timeout is None else max(1, to_ns(servers.timeout))
     return Pool(name, indices, servers.replicas, servers.concurrency, servers.queue, timeout_ns, scaling)
 
 
@@ -34,7 +35,3 @@ def retry(said: Retries | None) -> Retry | None:
     return Retry(
         said.attempts, "error" in on, "timeout" in on, "rejection" in on, said.backoff, said.factor, longest, said.jitter
     )
-
-
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1e9)

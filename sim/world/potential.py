@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
 from sim.world.sampling import NONE, SLOTS, at, nanoseconds, normal, seconds, spread, unit
 from sim.world.tables import BINARY, NORMAL, REPLAYED, Tables, tables
@@ -23,18 +24,6 @@ from sim.world.world import AGREEMENT, Truth
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-NS = 1_000_000_000
-
-
-def to_ns(time_s: float) -> int:
-    """A time on the clock of the event engines.
-
-    >>> to_ns(0.25)
-    250000000
-    """
-    return round(time_s * NS)
-
 
 # One draw each, by the record of a replication, an arm or a metric, and the index i of a request.
 
@@ -55,7 +44,7 @@ def segment_of(rules: Any, row: Any, floats: Any, user: Any) -> Any:
     segment = 0
     if rules.segments > 1:
         u = unit(at(row.segment, user))
-        while u >= floats[rules.segments_up_to + segment]:
+        while segment < rules.segments - 1 and u >= floats[rules.segments_up_to + segment]:
             segment += 1
     return segment
 

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sim.world import latency as latencies
+from sim.world.clock import NS
 from sim.world.jit import compiled, integer, word
+from sim.world.streams import BELOW_ONE
 
 _ALL = word(2**64 - 1)
 _GOLDEN = word(0x9E3779B97F4A7C15)
@@ -20,8 +22,8 @@ _MIX_1 = word(0xBF58476D1CE4E5B9)
 _MIX_2 = word(0x94D049BB133111EB)
 _30, _27, _31, _11 = word(30), word(27), word(31), word(11)
 _TO_UNIT = 2.0**-53
-_NS = 1e9
-_LONGEST_NS = 2.0**62
+# Ends of calls are at most 2^62, which leaves room for one more call.
+_LONGEST_NS = 2.0**61
 # How many draws a request can have of one stream: one an attempt.
 SLOTS = 16
 
@@ -44,7 +46,7 @@ def unit(key: Any) -> Any:
     >>> bool(unit(key[0]) == uniforms(key)[0])
     True
     """
-    return (float(integer(word(key) >> _11)) + 0.5) * _TO_UNIT
+    return min((float(integer(word(key) >> _11)) + 0.5) * _TO_UNIT, BELOW_ONE)
 
 
 @compiled
@@ -165,7 +167,7 @@ def seconds(kind: Any, a: Any, b: Any, first: Any, size: Any, floats: Any, key: 
 @compiled
 def nanoseconds(time_s: Any, least: Any) -> Any:
     """A time on the clock of the event engines, rounded once, half to even; at least `least`."""
-    return max(integer(np.rint(min(time_s * _NS, _LONGEST_NS))), integer(least))
+    return max(integer(np.rint(min(time_s * NS, _LONGEST_NS))), integer(least))
 
 
 @compiled

@@ -1,8 +1,8 @@
 """Streams of randomness that depend on (seed, replication, stream) and never on who asks, in which order, or for whom else.
 
-Two kinds. `generator` gives a NumPy generator for what is drawn in sequence whatever the policy does (arrivals, potential
-outcomes). `uniforms` gives keyed uniforms, functions of (seed, replication, tick, slot, try), for what depends on the routing:
-a policy, a worker or a decided replication then cannot shift the draws of any other.
+Two kinds. `generator` gives a NumPy generator for what is drawn in sequence whatever the policy does: how many arrive, and when
+bursts come. `keys` and `at` give a key to each of all other draws, by what it is for (a tick and a slot, a request and an arm),
+so that a policy, a worker or a decided replication cannot shift the draws of any other.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
 _TO_UNIT = 2.0**-53
+# The last of the 2^53 numbers would be rounded up to 1.
+BELOW_ONE = 1.0 - 2.0**-53
 
 
 def generator(seed: int, replication: int, stream: str) -> np.random.Generator:
@@ -59,7 +61,8 @@ def uniforms(key: Keys) -> NDArray[np.float64]:
     >>> bool(0 < uniforms(keys(1, [0], "x"))[0] < 1)
     True
     """
-    return ((key >> _11).astype(np.float64) + 0.5) * _TO_UNIT
+    drawn: NDArray[np.float64] = np.minimum(((key >> _11).astype(np.float64) + 0.5) * _TO_UNIT, BELOW_ONE)
+    return drawn
 
 
 def number_of(stream: str) -> int:

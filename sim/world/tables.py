@@ -174,5 +174,5 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
                     last = int(np.flatnonzero(outcome.chance[k])[-1])
                     cell["groups"] = last + 1
                     cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
-                    cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(truth.rows)
+                    cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(len(outcome.atoms))
     return cells

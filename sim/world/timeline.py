@@ -49,6 +49,8 @@ def change(events: Sequence[Event], arms: Sequence[str], pools: Sequence[Pool], 
                 slowness[_during(event, middle), arm] *= event.factor
             case Leak():
                 slowness[:, arm] *= _leak(event, middle)
+                if event.restart is None:
+                    lasting.setdefault(LATENCY, np.ones(len(arms)))[arm] *= _leak(event, horizon)[0]
             case Novelty():
                 factors.setdefault(event.metric, np.ones(shape))[:, arm] *= _novelty(event, ticks, tick_s)
             case Drift():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim.errors import InputError, Problem
 from sim.scenario.traffic import TraceSpec
 from sim.units import format_duration, shown
+from sim.world.clock import NS, to_ns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-NS = 1_000_000_000
 LONGEST_NS = 2**58
 MOST_REQUESTS = 2.0**53
 _OFFSET = r":[0-9.]+ *(?:[zZ]|[+-][0-9:]+) *$"
@@ -118,7 +118,7 @@ def read_trace(spec: TraceSpec, base: Path | None = None) -> Trace:
     counts = column.numbers("a number of requests")
     if not 0 < counts.sum() < MOST_REQUESTS:
         raise column.wrong(f"needs some requests, and fewer than 2^53, got {counts.sum():g} in {counts.size} rows")
-    interval_ns = round(spec.interval * NS)
+    interval_ns = to_ns(spec.interval)
     if interval_ns < 1:
         raise _wrong("interval", f"must be at least 1ns, got {format_duration(spec.interval)}")
     if not interval_ns * counts.size < LONGEST_NS:

@@ -14,8 +14,9 @@ from sim.errors import InputError, Problem
 from sim.scenario.traffic import FlashCrowd, Traffic, traffic_problems
 from sim.units import format_duration
 from sim.world.bursts import Bursts, Paths
+from sim.world.clock import NS, to_ns
 from sim.world.streams import generator, keys, uniforms
-from sim.world.trace import LONGEST_NS, MOST_REQUESTS, NS, Trace, read_trace
+from sim.world.trace import MOST_REQUESTS, Trace, read_trace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,11 +83,6 @@ class Arrivals:
     def schedule(self, seed: int, replications: Sequence[int] | Ints) -> Schedule:
         """The process in some replications."""
         return Schedule(self, seed, np.asarray(replications, np.int64))
-
-    @property
-    def edges_ns(self) -> Ints:
-        """(T + 1,) where ticks start and end."""
-        return np.arange(self.mean.size + 1, dtype=np.int64) * self.tick_ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,13 +193,10 @@ def arrivals_of(traffic: Traffic, ticks: int, tick_s: float, trace: Trace | None
 
     Raises `InputError` for keys that do not go together, a trace too short for the horizon, and numbers too large to count.
     """
-    tick_ns = round(tick_s * NS)
+    tick_ns = to_ns(tick_s)
     found = list(traffic_problems(traffic, ticks * tick_s))
     if traffic.trace is not None and trace is None:
         trace = read_trace(traffic.trace)
-    if (traffic.bursts is not None or trace is not None) and ticks * tick_ns >= LONGEST_NS:
-        key = "bursts" if traffic.bursts is not None else "trace"
-        found.append(Problem(f"needs a horizon below 9 years, got {format_duration(ticks * tick_s)}", path=f"traffic.{key}"))
     if trace is not None and not found:
         found += _length_problems(traffic, trace, ticks, tick_ns)
     if found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -43,6 +43,8 @@ class OutcomeWorld:
     atoms: Floats
     chance: Floats
     reward: Floats | None
+    reach: float = 1.0
+    """The largest factor that effects, segments and the timeline put on an arm's mean, in any replication."""
 
     @property
     def sign(self) -> int:
@@ -92,6 +94,8 @@ class World:
     """Share of calls that monitoring never sees."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
+    varied_latency: Mapping[int, float] = field(default_factory=dict)
+    """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
 
     @property
     def requests(self) -> Floats:
@@ -124,30 +128,20 @@ class World:
     def realise(self, replications: Ints) -> Truth:
         """What is true in each of some replications."""
         rows, arms = len(replications), len(self.arms)
-        drawn = {
-            (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
-            for arm, name, prior in self.effects
-        }
+        drawn = self.draw(replications)
         error_rate = np.repeat(self.error_rate[None], rows, axis=0)
         scale = np.ones((rows, arms))
         latency = list(self.latency)
         for arm in range(1, arms):
             if (arm, ERROR_RATE) in drawn:
                 error_rate[:, arm] = error_rate[:, 0] * (1 + drawn[arm, ERROR_RATE])
-                self._refuse_shares(error_rate[:, arm], arm, ERROR_RATE, replications)
             if (arm, LATENCY) in drawn:
                 latency[arm] = self.latency[0]
-                scale[:, arm] = self._above_minus_one(drawn[arm, LATENCY], arm, LATENCY, replications)
+                scale[:, arm] = 1 + drawn[arm, LATENCY]
         outcomes: dict[str, Outcomes] = {}
         for outcome in self.outcomes:
-            factors = {
-                arm: self._above_minus_one(drawn[arm, outcome.spec.name], arm, outcome.spec.name, replications)
-                for arm in range(1, arms)
-                if (arm, outcome.spec.name) in drawn
-            }
-            outcomes[outcome.spec.name] = self._realised(outcome, factors, replications)
-        for name, realised in outcomes.items():
-            self._refuse_changed(realised, name, replications)
+            factors = {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}
+            outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
         lasting = self.change.lasting if self.change else {}
         lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
         value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0), lasting_error)
@@ -174,6 +168,20 @@ class World:
             effect=drawn,
         )
 
+    def draw(self, replications: Ints) -> dict[tuple[int, str], Floats]:
+        """{(arm, metric): (R,)} the relative effects of some replications.
+
+        Raises `InputError` where one leaves what is possible, by itself or in a segment or a tick.
+        """
+        drawn = {
+            (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
+            for arm, name, prior in self.effects
+        }
+        found = list(self._impossible(drawn, replications))
+        if found:
+            raise InputError(found)
+        return drawn
+
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
 
@@ -183,14 +191,11 @@ class World:
         failing = error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
         return sign * mean * (1 - failing)
 
-    def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], replications: Ints) -> Outcomes:
-        rows = len(replications)
+    def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], rows: int) -> Outcomes:
         mean = np.repeat(outcome.mean[None], rows, axis=0)
         for arm, factor in factors.items():
             mean[:, arm] = outcome.mean[0] * factor
         if outcome.kind == "binary":
-            for arm in factors:
-                self._refuse_shares(mean[:, arm], arm, outcome.spec.name, replications)
             marginal: Binary | Discrete = Binary(mean)
             return marginal if outcome.reward is None else Replayed(np.rint(outcome.reward).astype(np.int64), marginal)
         if outcome.kind == "normal":
@@ -198,52 +203,53 @@ class World:
             for arm in factors:
                 sd[:, arm] = outcome.sd[0]
             return Normal(mean, sd, outcome.grid)
-        atoms = np.repeat(outcome.atoms[None], rows, axis=0)
+        atoms = np.repeat(outcome.atoms[None], rows if factors else 1, axis=0)
         chance = outcome.chance.copy()
         for arm, factor in factors.items():
             atoms[:, arm] = outcome.atoms[0] * factor[:, None]
             chance[arm] = outcome.chance[0]
         on_grid = np.rint(atoms / outcome.grid).astype(np.int64)
-        marginal = Discrete((on_grid * chance).sum(axis=-1) * outcome.grid, on_grid, chance)
+        mean = np.broadcast_to((on_grid * chance).sum(axis=-1) * outcome.grid, (rows, len(self.arms)))
+        marginal = Discrete(mean, on_grid, chance)
         if outcome.reward is None:
             return marginal
         return Replayed(np.rint(outcome.reward / outcome.grid).astype(np.int64), marginal)
 
-    def _refuse_shares(self, values: Floats, arm: int, name: str, replications: Ints) -> None:
-        bad = np.flatnonzero((values < 0) | (values > 1))
-        if bad.size:
-            found = f"{values[bad[0]]:.4g} in replication {replications[bad[0]]}"
-            raise InputError([Problem(
-                f"takes {name} to {found}, outside 0 to 1: narrow the effect",
-                path=f"truth.{self.arms[arm]}.{name}",
-            )])  # fmt: skip
-
-    def _refuse_changed(self, outcome: Outcomes, name: str, replications: Ints) -> None:
-        """A share must stay one at its largest: in the segment and the tick in which its mean is highest."""
+    def most_factor(self, name: str) -> Floats:
+        """(K,) the largest factor on a metric's mean, in any tick and segment."""
         by_tick = self.change.factors.get(name) if self.change else None
         by_segment = self.segments.factors.get(name) if self.segments else None
-        if not outcome.binary or (by_tick is None and by_segment is None):
-            return
-        most = (
-            outcome.mean * (1.0 if by_tick is None else by_tick.max(axis=0)) * (1.0 if by_segment is None else by_segment.max())
-        )
-        bad = np.argwhere(most > 1)
-        if bad.size:
-            row, arm = bad[0]
-            raise InputError([Problem(
-                f"takes {name} of {self.arms[arm]} to {most[row, arm]:.4g} at most, in replication {replications[row]}; "
-                "a share must stay within 0 to 1",
-                path="segments" if by_tick is None else "timeline",
-            )])  # fmt: skip
+        most: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.max(axis=0)
+        return most if by_segment is None else most * by_segment.max()
 
-    def _above_minus_one(self, effect: Floats, arm: int, name: str, replications: Ints) -> Floats:
-        bad = np.flatnonzero(effect <= -1)
-        if bad.size:
-            raise InputError([Problem(
-                f"draws an effect of {effect[bad[0]]:.4g} in replication {replications[bad[0]]}; it must stay above -100%",
-                path=f"truth.{self.arms[arm]}.{name}",
-            )])  # fmt: skip
-        return 1 + effect
+    def _impossible(self, drawn: Mapping[tuple[int, str], Floats], replications: Ints) -> Iterator[Problem]:
+        """Effects at or below -100%, and shares that leave 0 to 1, by themselves or where change takes them highest."""
+        for (arm, name), effect in drawn.items():
+            path = f"truth.{self.arms[arm]}.{name}"
+            least = int(effect.argmin())
+            if name != ERROR_RATE and effect[least] <= -1:
+                found = f"draws an effect of {effect[least]:.4g} in replication {replications[least]}"
+                yield Problem(f"{found}; it must stay above -100%", path=path)
+                continue
+            champion = {outcome.spec.name: outcome.mean[0] for outcome in self.outcomes if outcome.kind == "binary"}
+            share = {**champion, ERROR_RATE: self.error_rate[0]}.get(name, 0.0) * (1 + effect)
+            bad = np.flatnonzero((share < 0) | (share > 1))
+            if bad.size:
+                found = f"{share[bad[0]]:.4g} in replication {replications[bad[0]]}"
+                yield Problem(f"takes {name} to {found}, outside 0 to 1: narrow the effect", path=path)
+        for outcome in self.outcomes:
+            name = outcome.spec.name
+            for arm, mean in enumerate(outcome.mean if outcome.kind == "binary" and outcome.reward is None else ()):
+                effect = drawn.get((arm, name), np.zeros(1))
+                share = (outcome.mean[0] if (arm, name) in drawn else mean) * (1 + effect)
+                most = share * self.most_factor(name)[arm]
+                bad = np.flatnonzero((share <= 1) & (most > 1))
+                if bad.size:
+                    found = f"{most[bad[0]]:.4g} at most, in replication {replications[bad[0]]}"
+                    yield Problem(
+                        f"takes {name} of {self.arms[arm]} to {found}; a share must stay within 0 to 1",
+                        path="timeline" if self.change and name in self.change.factors else "segments",
+                    )
 
 
 @dataclass(frozen=True)

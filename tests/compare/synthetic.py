@@ -44,11 +44,12 @@ def write(folder: Path, trials: pd.DataFrame, kinds: Mapping[str, str], **change
     folder.mkdir(parents=True, exist_ok=True)
     run = {
         "name": "checkout", "digest": "0123456789", "question": "Which rollout finds out soonest?", "engine": "aggregate",
-        "engine_reason": "no queues", "seed": 7, "replications": int(trials["replication"].nunique()),
+        "engine_reason": "no queues", "seed": 7, "replications": max(int(trials["replication"].nunique()), 1),
         "horizon_s": HORIZON_S, "tick_s": 600.0, "arms": ["champion", "challenger"],
         "primary": {"name": "conversion", "sign": 1, "binary": True},
         "policies": [{"name": name, "kind": kind} for name, kind in kinds.items()], "baseline": next(iter(kinds), ""),
         "status": "finished", "completed": list(kinds), "thresholds": {}, "smallest_effect": 0.0,
+        "started_at": "2026-01-02T03:04:05.678Z", "requests_expected": 1e6,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(run | changes), encoding="utf-8")
     trials.to_parquet(folder / "trials.parquet", index=False)

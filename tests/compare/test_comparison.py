@@ -14,6 +14,7 @@ from sim.compare.comparison import compare
 from sim.compare.frontier import frontier, leaders
 from sim.compare.measures import MEASURES
 from sim.errors import InputError
+from sim.run.record import Record, read_run
 from tests.compare.synthetic import HORIZON_S, KINDS, decided, frame, realistic, write
 
 
@@ -34,7 +35,7 @@ def test_summary_json_is_the_contract(folder: Path) -> None:
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     summary = json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert all(math.isfinite(number) for number in numbers(summary))
-    assert summary["run"] == json.loads((folder / "run.json").read_text())
+    assert Record.model_validate(summary["run"]) == read_run(folder)
     assert set(summary["measures"]) == set(MEASURES)
     assert set(summary["measures"]["regret"]) == {"label", "unit", "better", "about"}
     assert [policy["policy"] for policy in summary["policies"]] == list(KINDS)
@@ -104,7 +105,7 @@ def test_frontier_keeps_ties_and_drops_what_is_beaten() -> None:
 
 
 def test_leaders_are_those_whose_difference_to_the_best_may_be_zero(folder: Path) -> None:
-    from sim.compare.trials import read_run, read_trials
+    from sim.compare.trials import read_trials
 
     trials = read_trials(folder, read_run(folder))
     pool = [trials["canary"], trials["ab"], trials["hold"]]
@@ -150,10 +151,10 @@ def test_one_replication_has_estimates_and_no_bounds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "run.json").unlink(), "not a run folder"),
-        (lambda folder: (folder / "run.json").write_text("{"), "run.json: is not JSON"),
-        (lambda folder: (folder / "run.json").write_text("[]"), "lacks policies"),
-        (lambda folder: (folder / "run.json").write_text('{"seed": NaN}'), "NaN is not a number of JSON"),
+        (lambda folder: (folder / "run.json").unlink(), "is not a run folder"),
+        (lambda folder: (folder / "run.json").write_text("{"), "run.json: is corrupt: Invalid JSON"),
+        (lambda folder: (folder / "run.json").write_text("[]"), "run.json: is corrupt: Input should be an object"),
+        (lambda folder: (folder / "run.json").write_text('{"seed": NaN}'), "run.json seed: is corrupt"),
         (lambda folder: (folder / "trials.parquet").unlink(), "trials.parquet: cannot be read"),
         (lambda folder: (folder / "trials.parquet").write_text("no"), "trials.parquet: cannot be read"),
     ],

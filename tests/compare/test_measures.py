@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.compare.measures import MEASURES
-from sim.compare.trials import Trials, read_run, read_trials
+from sim.compare.trials import Trials, read_trials
+from sim.run.record import read_run
 from sim.stats.intervals import Estimate, mean_interval, paired_proportion_difference, proportion_interval
 from tests.compare.synthetic import BETTER, HORIZON_S, NAN, TRIAL, WORSE, decided, frame, write
 
@@ -188,6 +189,31 @@ def test_where_nothing_is_true_there_is_no_size_to_exaggerate(tmp_path: Path) ->
     assert MEASURES["exaggeration"].estimate(found) == Estimate(None, None, None, 0)
     assert MEASURES["wrong_sign"].estimate(found).n == 0
     assert point(found, "winner_bias") == pytest.approx(0.03)
+
+
+def test_a_champion_with_a_mean_of_zero_has_no_effect_to_be_wrong_about(tmp_path: Path) -> None:
+    unbiased = {"effect_unbiased": 0.05, "effect_lower": 0.03, "effect_upper": 0.07}
+    trials = [reported(0.05, NAN, **unbiased), reported(0.05, 0.04, **unbiased)]
+    rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
+    folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
+    found = read_trials(folder, read_run(folder))["ab"]
+    for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage"):
+        assert MEASURES[name].estimate(found).n == 1, name
+    assert point(found, "effect_coverage_unbiased") == 1.0
+
+
+def test_what_depends_on_what_a_policy_did_has_no_paired_difference(tmp_path: Path) -> None:
+    def trials(shipped: int, wrong: int) -> list[dict[str, object]]:
+        return [reported(-0.02 if n < wrong else 0.02, 0.02) for n in range(shipped)] + [{}] * (6 - shipped)
+
+    both = {"few": trials(2, 1), "many": trials(6, 1)}
+    rows = [{"policy": name, "replication": n, **TRIAL, **each} for name, of in both.items() for n, each in enumerate(of)]
+    folder = write(tmp_path / "run", pd.DataFrame(rows), dict.fromkeys(both, "ab"))
+    found = read_trials(folder, read_run(folder))
+    assert (point(found["few"], "wrong_sign"), point(found["many"], "wrong_sign")) == (1 / 2, 1 / 6)
+    for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage"):
+        # Of the two trials that both shipped, the same one is wrong in both: paired, they would not differ.
+        assert MEASURES[name].difference(found["few"], found["many"]) is None, name
 
 
 def test_folders_of_earlier_versions_have_no_estimates_and_no_users(ab: Trials) -> None:

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from sim.compare.comparison import compare
-from sim.compare.sweep import compare_sweep, runs_of
+from sim.compare.sweep import compare_sweep
 from sim.errors import InputError
+from sim.run.record import read_run
 from tests.compare.sweeps import EFFECT, KINDS, at_effect, write_sweep
 from tests.compare.synthetic import write
 
@@ -103,6 +104,6 @@ def test_points_that_the_run_does_not_have_are_refused(tmp_path: Path) -> None:
         compare_sweep(folder)
 
 
-def test_what_a_point_has_of_its_own_comes_before_what_is_shared() -> None:
-    run = {"engine": "aggregate", "seed": 1, "sweep": {"points": [{"run": {"seed": 2}}]}}
-    assert runs_of(run) == [{"engine": "aggregate", "seed": 2}]
+def test_what_a_point_has_of_its_own_comes_before_what_is_shared(tmp_path: Path) -> None:
+    run = read_run(write_sweep(tmp_path, seed=1))
+    assert [(own.engine, own.digest, own.seed) for own in run.runs] == [("aggregate", f"{at}" * 10, 1) for at in range(3)]

@@ -12,6 +12,7 @@ from sim.compare.comparison import Comparison, compare
 from sim.compare.measures import MEASURES
 from sim.compare.thresholds import judge, parse, problems
 from sim.errors import InputError
+from sim.scenario.loading import parse_path, parse_yaml
 from tests.compare.synthetic import WORSE, decided, frame, write
 
 KINDS = {"switch": "switch", "ab": "ab", "slow": "stages"}
@@ -52,14 +53,22 @@ def test_values_are_read_in_the_unit_of_the_measure(key: str, rule: str, value: 
         ("time_to_decision", "< 300", "write a unit, such as 10m; got '300'"),
         ("regret", "< 5%", "must be a number, such as 1000; got '5%'"),
         ("regret", "< nan", "must be a number"),
-        ("abc.regret", "< 5", "thresholds.abc.regret: no policy 'abc'; did you mean ab?"),
+        ("abc.regret", "< 5", "thresholds[\"abc.regret\"]: no policy 'abc'; did you mean ab?"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(key: str, rule: str, message: str) -> None:
     found = problems({key: rule}, ["ab", "canary"])
     assert len(found) == 1
-    assert found[0].path == f"thresholds.{key}"
+    assert parse_path(found[0].path) == ("thresholds", key)
     assert message in str(found[0])
+
+
+@pytest.mark.parametrize("key", ["ab.wrong_ship", "a b[.wrong_ship", "no.such", ""])
+def test_a_problem_is_told_at_the_line_of_its_key(key: str) -> None:
+    document = parse_yaml(f"thresholds:\n  regret: '< 5'\n  '{key}': oops\n", "a.yaml")
+    (found,) = problems(document.data["thresholds"], ["canary"])
+    placed = document.place(found)
+    assert (placed.line, placed.column) == (3, len(key) + 7)
 
 
 def test_every_problem_is_found_at_once() -> None:
@@ -92,7 +101,7 @@ def test_the_point_estimate_is_compared(comparison: Comparison, rule: str, breac
 
 def test_no_data_breaches_nothing_and_says_so(comparison: Comparison) -> None:
     (row,) = judge(comparison, {"ab.missed_win": "< 1%"})
-    assert (row.breached, str(row)) == (False, "ab.missed_win < 1%: not judged, no data")
+    assert (row.breached, str(row)) == (False, "ab.missed_win < 1%: not judged, no case")
 
 
 def test_a_time_that_is_never_reached_is_later_than_the_horizon(comparison: Comparison) -> None:
@@ -108,5 +117,5 @@ def test_a_policy_that_was_not_run_has_no_data(tmp_path: Path) -> None:
 
 
 def test_thresholds_that_cannot_be_read_are_refused(comparison: Comparison) -> None:
-    with pytest.raises(InputError, match=r"thresholds\.abc\.correct: no policy 'abc'"):
+    with pytest.raises(InputError, match=r'thresholds\["abc\.correct"\]: no policy'):
         judge(comparison, {"abc.correct": "> 1%"})

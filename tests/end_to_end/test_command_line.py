@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -170,6 +171,31 @@ def test_every_problem_of_every_file_is_shown_at_once(tmp_path: Path, capsys: py
         assert f"{number}.yaml:15:" in err
 
 
+def test_a_uri_that_names_no_version_is_refused_without_a_registry(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small.write_text(SMALL.replace("models:/checkout-ranker@champion", "runs:/0123456789abcdef/model"))
+    assert main(["check", str(small)]) == 2
+    assert "small.yaml:9:" in (err := capsys.readouterr().err)
+    assert "models[0].uri: must be models:/NAME@ALIAS or models:/NAME/VERSION" in err
+
+
+def test_a_refused_run_makes_no_store(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path, small) == 2
+    err = capsys.readouterr().err
+    for line in (9, 10):
+        assert f"small.yaml:{line}:" in err
+    assert "no model 'checkout-ranker' in the registry; the registry is empty: register a models file" in err
+    assert [file.name for file in tmp_path.iterdir()] == ["small.yaml"]
+
+
+def test_a_terminal_that_lacks_a_letter_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", shown)
+    assert main(["verify", "--quiet", "--only", "queues.mm4", "--json", str(tmp_path / "found.json")]) == 0
+    shown.seek(0)
+    assert " ? = " in shown.read()
+    assert (tmp_path / "found.json").exists()
+
+
 def test_a_billion_laughs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 10))
     (tmp_path / "laughs.yaml").write_text(f"l0: &l0 [ha]\n{levels}\n")
@@ -178,13 +204,16 @@ def test_a_billion_laughs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_an_interrupt_exits_130_and_marks_the_runs_killed(store: str, small: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_exits_130_and_marks_the_runs_killed(
+    store: str, small: Path, tmp_path: Path, sent: signal.Signals
+) -> None:
     from mlflow import MlflowClient
 
     small.write_text(SMALL.replace("replications: 40", "replications: 40000").replace("tick: 30m", "tick: 1m"))
     command = [sys.executable, "-m", "sim", "run", str(small), "--reports", str(tmp_path / "reports"), "--workers", "2"]
     process = subprocess.Popen(
-        [*command, "--tracking-uri", store, "--experiment", "interrupted", "--display", "plain"],
+        [*command, "--tracking-uri", store, "--experiment", f"ended by {sent.name}", "--display", "plain"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
         # A shell lets what it starts in the background ignore interrupts, and a test started there hands that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -194,14 +223,14 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(store: str, small: Pat
     while not list((tmp_path / "reports").glob("*/.checkpoint/ab.*")) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "run again to go on" in err
     assert "Traceback" not in err
     assert json.loads((folder_in(tmp_path) / "run.json").read_text())["completed"] == ["hold"]
     client = MlflowClient(store)
-    experiment = client.get_experiment_by_name("interrupted")
+    experiment = client.get_experiment_by_name(f"ended by {sent.name}")
     statuses = {run.data.tags["mlflow.runName"]: run.info.status for run in client.search_runs([experiment.experiment_id])}
     assert statuses["small"] == "KILLED"
     assert "RUNNING" not in statuses.values()

@@ -151,7 +151,10 @@ def test_a_malformed_argument_is_refused(
     assert rule in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_an_error(store: str, busy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = busy.parent / "nowhere" / "log.csv"
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_played(
+    store: str, busy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.run.trace.trace", lambda *said: pytest.fail("played"))
+    out = busy / "log.csv"
     assert trace(store, busy, "--policy", "ab", "--replication", "0", "--until", "30s", "--out", str(out)) == 2
-    assert "cannot be written" in capsys.readouterr().err
+    assert f"--out: must be a file that can be written, got {out}" in capsys.readouterr().err

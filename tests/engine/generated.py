@@ -134,11 +134,12 @@ def scaled(
     cold_start: int,
     timeout: int | None = None,
     out: Mapping[int, int] | None = None,
+    concurrency: int = 1,
 ) -> Said:
-    """One arm's pool that scales from one server, with calls of a constant length, and a few replicas down in some ticks."""
+    """One arm's pool that scales from one replica, with calls of a constant length, and a few replicas down in some ticks."""
     rule = {"least": 1, "more": 5, "target": 0.7, "cold_start": cold_start, "cool_down": 0}
     plain = {"live": 0, "mirror": 0, "stages": 0, "failing": 0.0, "slowness": 1.0, "factor": 1.0}
-    pool = {"replicas": 1, "concurrency": 1, "queue": None, "timeout": timeout, "scaling": rule}
+    pool = {"replicas": 1, "concurrency": concurrency, "queue": None, "timeout": timeout, "scaling": rule}
     return {
         "unit_ns": 1, "tick": tick, "rows": 1, "seed": 0,
         "arms": [{"latency": ("constant", latency), "error_rate": 0.0, "pool": 0}] * 2, "pools": [pool] * 2,

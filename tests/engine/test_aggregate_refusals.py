@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,35 @@ def test_what_depends_on_more_than_counts_is_refused_by_its_key(said: dict[str, 
 
 
 @pytest.mark.parametrize(
+    ("latencies", "tick", "engine"),
+    [
+        (("1s", "1s"), "10s", "compiled"),
+        (("1s", "1s"), "4m", "aggregate"),
+        (("55ms", "60ms"), "10s", "compiled"),
+        (("45ms", "1s"), "10s", "aggregate"),
+    ],
+)
+def test_mirrors_are_refused_where_calls_are_in_flight_together_with_their_copies(
+    latencies: tuple[str, str], tick: str, engine: str
+) -> None:
+    world = make_world(make_scenario(tick=tick), [behaves(latency={"constant": latency}) for latency in latencies])
+    assert choose("auto", world, ("mirror.errors", "responses")).name == engine
+    assert choose("auto", world, ("errors", "responses")).name == "aggregate"
+
+
+def test_below_the_limit_live_and_mirrored_responses_go_together_as_they_should() -> None:
+    """All calls take half a percent of a tick: the correlation is 1, and off by 0.01 where they are drawn apart."""
+    scenario = make_scenario(tick="10s", horizon="20s", traffic={"rate": "20/s"})
+    world = make_world(scenario, [behaves(latency={"constant": "50ms"})] * 2)
+    rows = np.arange(4_000)
+    engine = AggregateEngine(world.realise(rows), ("responses", "mirror.responses"), True)
+    live, mirror = np.tile([1.0, 0.0], (rows.size, 1)), np.tile([0.0, 1.0], (rows.size, 1))
+    for _ in range(2):
+        counts = engine.step(Routing(rows, live, mirror, np.zeros_like(rows))).counts
+    assert np.corrcoef(counts[:, 0, 0], counts[:, 1, 1])[0, 1] > 0.99 - 4 * 0.0003
+
+
+@pytest.mark.parametrize(
     "said",
     [
         {"users": {"count": 100, "assignment": "request"}},
@@ -71,6 +101,27 @@ def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts
     rewards = {"right": right, "worth": right * 5}
     world = make_replayed_world(scenario, {name: rewards[name] for name in names}, right == right[:, :1])
     assert bool(list(refusals(world))) == refused
+
+
+@pytest.mark.parametrize(("rate", "engine"), [("1/s", "compiled"), ("4/s", "aggregate")])
+def test_auto_takes_what_is_quicker_where_payoffs_are_many(rate: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    worth = np.arange(3000.0).reshape(1500, 2)
+    metrics = [{"name": "worth", "role": "primary", "reward": {"payoff": "price"}}]
+    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"}, traffic={"rate": rate}, replications=4000)
+    world = make_replayed_world(scenario, {"worth": worth}, np.ones((1500, 2)))
+    choice = choose("auto", world)
+    assert choice.name == engine
+    assert ("worth has 1,500 different payoffs, and a tick 600 requests" in choice.reason) == (engine == "compiled")
+    assert choose("aggregate", world).name == "aggregate"
+    # Slower is no reason to play without a compiler.
+    monkeypatch.setattr("sim.world.jit.missing", "no compiler")
+    assert choose("auto", world).name == "aggregate"
+    # What is the same in every replication is held once, and not 4,000 times 2 * 1,500 * 8 bytes.
+    tracemalloc.start()
+    truth = world.realise(np.arange(4000))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < truth.arrivals.nbytes * 4 + 2e6
 
 
 def test_a_trace_is_uneven_only_where_it_bends_within_a_tick(tmp_path: Any) -> None:

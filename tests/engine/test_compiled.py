@@ -32,11 +32,11 @@ def world(requests: float, ticks: int = 4, **changes: Any) -> World:
     return replace(made, **changes)
 
 
-def stepped(of: World, rows: int = 1, record: bool = False, make: Any = CompiledEngine) -> Any:
-    """An engine after all ticks, half of the traffic to each arm."""
+def stepped(of: World, rows: int = 1, record: bool = False, make: Any = CompiledEngine, ticks: int | None = None) -> Any:
+    """An engine after all or so many ticks, half of the traffic to each arm."""
     engine = make(of.realise(np.arange(rows)), NEEDS, False, record=record)
     live, mirror = np.full((rows, 2), 0.5), np.zeros((rows, 2))
-    for _ in range(of.ticks):
+    for _ in range(of.ticks if ticks is None else ticks):
         engine.step(Routing(np.arange(rows), live, mirror, np.zeros(rows, np.int64)))
     return engine
 
@@ -115,6 +115,26 @@ def test_queue_heap_and_record_grow_as_far_as_they_must() -> None:
     assert engine._arrays.heap.shape[1] > 256
     assert len(engine._arrays.record) >= len(engine.calls) > 30_000
     assert np.array_equal(np.sort(engine.calls), np.sort(other.calls))
+
+
+def test_a_queue_has_room_for_those_who_wait_and_not_for_all_who_may() -> None:
+    pool = Pool("main", (0, 1), 1, 10, 10**15, None)
+    # Three times what the servers can do, so that two in three wait, then nobody for as long as they need.
+    arrivals = replace(world(1).arrivals, mean=np.array([3_000.0, 0.0, 0.0, 0.0]))
+    of = world(1, arrivals=arrivals, pools=(pool,))
+    engine, other = (settled(stepped(of, rows=2, record=True, make=make)) for make in (CompiledEngine, SimpyEngine))
+    assert np.array_equal(np.sort(engine.calls), np.sort(other.calls))
+    waited = engine.calls["start_ns"] > engine.calls["arrive_ns"]
+    assert waited.sum() > 2_000
+    assert engine._arrays.leave.shape[2] < 10_000
+
+
+def test_nothing_is_counted_for_monitoring_after_a_verdict() -> None:
+    engine = stepped(world(1_000, **busy(1_000)), ticks=1)
+    before = engine._arrays.seen.copy()
+    engine.settle(np.zeros(1, np.int64), np.ones(1, np.int64))
+    assert np.array_equal(engine._arrays.seen, before)
+    assert engine.ledger.served.sum() == engine.truth.arrivals.sum()
 
 
 def test_a_pool_that_never_comes_back_answers_nobody() -> None:

@@ -20,27 +20,35 @@ from sim.engine import choose
 from sim.engine.choose import make
 from sim.policy.forms import build
 from sim.run.trial import play
-from sim.world import jit
 from tests.engine.generated import Seen, game, games, played
 from tests.engine.generated_scenarios import POLICIES, built
-from tests.worlds import make_scenario, make_world
 
 ROOT = Path(__file__).parents[2]
 Told = list[dict[str, Any]]
 
-# Run in a fresh process: `{what}` is a call of a function of this module.
+# Run in a fresh process: `{what}` is a call of a function of this module, after `{first}`.
 CODE = """
 import json, sys
-if {blocked}:
-    sys.modules["numba"] = None
+{first}
 from tests.engine import test_fallback
 print(json.dumps(test_fallback.{what}))
 """
 
 
-def fresh(what: str, blocked: bool = False, root: Path = ROOT, **environment: str) -> Any:
-    """What a function of this module returns in a process of its own, perhaps without Numba."""
-    code = CODE.format(blocked=blocked, what=what)
+NO_NUMBA = 'sys.modules["numba"] = None'
+# A Numba that is there, and fails as soon as something is compiled.
+NO_LLVM = """
+import numba
+class Broken:
+    def __init__(self, function): pass
+    def __call__(self, *given): raise OSError("no LLVM here")
+numba.njit = lambda **options: Broken
+"""
+
+
+def fresh(what: str, first: str = "", root: Path = ROOT, **environment: str) -> Any:
+    """What a function of this module returns in a process of its own, after some other code."""
+    code = CODE.format(first=first, what=what)
     environment = {**os.environ, "PYTHONPATH": str(root), **environment}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -86,12 +94,18 @@ def here() -> Told:
     return trials(["auto", "compiled"])
 
 
-def test_without_numba_simpy_plays_with_a_warning_and_the_same_bits(here: Told) -> None:
-    without = fresh("trials(['auto', 'compiled'])", blocked=True)
+@pytest.mark.parametrize(
+    ("first", "disabled", "reason"),
+    [(NO_NUMBA, "0", "numba"), (NO_LLVM, "0", "OSError: no LLVM here"), ("", "1", "NUMBA_DISABLE_JIT is set")],
+)
+def test_without_a_compiler_simpy_plays_with_a_warning_and_the_same_bits(
+    here: Told, first: str, disabled: str, reason: str
+) -> None:
+    without = fresh("trials(['auto', 'compiled'])", first, NUMBA_DISABLE_JIT=disabled)
     for one, other in zip(here, without, strict=True):
         assert (one["engine"], one["warning"]) == ("compiled", None)
         assert other["engine"] == "simpy"
-        assert "numba" in other["warning"]
+        assert reason in other["warning"]
         assert "engine simpy plays instead" in other["warning"]
         assert other["bits"] == one["bits"]
     assert here[0]["bits"] != here[1]["bits"]
@@ -111,22 +125,7 @@ def test_every_draw_has_the_same_bits_uncompiled(tmp_path: Path) -> None:
     keep()
     file = tmp_path / "games"
     file.write_bytes(pickle.dumps(kept))
-    assert fresh(f"plays('simpy', {str(file)!r})", blocked=True) == plays("compiled", str(file))
-
-
-def test_a_broken_compiler_is_a_reason_to_warn_and_not_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(function: Any) -> Any:
-        raise OSError("no LLVM here")
-
-    monkeypatch.setattr(jit, "compiled", broken)
-    choose.no_compiler.cache_clear()
-    try:
-        choice = choose.choose("auto", make_world(make_scenario(capacity={"challenger": {"replicas": 2}})))
-        assert choice.name == "simpy"
-        assert "OSError: no LLVM here" in str(choice.warning)
-        assert choose.choose("aggregate", make_world(make_scenario())).warning is None
-    finally:
-        choose.no_compiler.cache_clear()
+    assert fresh(f"plays('simpy', {str(file)!r})", NO_NUMBA) == plays("compiled", str(file))
 
 
 def test_a_cache_folder_that_cannot_be_written_is_no_trouble(here: Told, tmp_path: Path) -> None:
@@ -153,14 +152,24 @@ def test_an_installation_that_cannot_be_written_is_no_trouble(tmp_path: Path) ->
     assert blocked.is_file()
 
 
+def test_a_numba_that_keeps_code_in_another_way_is_no_trouble() -> None:
+    first = """
+import numba
+def njit(plain=numba.njit, **options):
+    return lambda function: object() if options.get("cache") else plain(**options)(function)
+numba.njit = njit
+"""
+    assert fresh("replicas()", first) == [6, 2]
+
+
 def tried() -> list[bool]:
     """After which outcomes a client tries again that does so after errors."""
-    from sim.engine.kernel import _tries_again
     from sim.engine.kernel_records import RUN
+    from sim.engine.kernel_retries import tries_again
 
     run = np.zeros(1, RUN)
     run["on_error"] = 1
-    return [bool(_tries_again(run[0], outcome)) for outcome in range(4)]
+    return [bool(tries_again(run[0], outcome)) for outcome in range(4)]
 
 
 def test_kept_code_is_not_used_where_a_constant_has_changed(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sim.run.trial import play
 from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games
 from tests.engine.generated_scenarios import SCENARIOS, built
 from tests.engine.heap_engine import HeapEngine
+from tests.worlds import behaves, make_scenario, make_world
 
 # The same examples everywhere: a world that is found to differ is kept by name.
 same = settings(deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
@@ -28,11 +29,18 @@ def test_the_compiled_engine_is_the_simpy_engine_bit_for_bit(said: Said) -> None
 # Of two orders of replicas that are not ready yet, the later one is cancelled first; and calls that drain are still at work.
 CANCELLED = scaled(5, 1, [12, 12, 0, 12, 12, 0, 12, 12, 0], cold_start=10, timeout=2)
 DRAINING = scaled(1, 3, [0, 0, 0, 0, 8, 0, 0, 0, 0], cold_start=0, out={2: 2, 6: 2})
+# Hundreds of servers, of which so many are taken away and come back while they are busy; and as many that always stay.
+CROWD = scaled(16, 20, [300, 300, 400, 0, 400, 200], cold_start=5, timeout=30, out={2: 1, 4: 2}, concurrency=150)
+STEADY = {**CROWD, "changes": False, "pools": [{**CROWD["pools"][0], "concurrency": 310, "scaling": None}] * 2}
+MIXED = [{"latency": (law, 16), "error_rate": 0.2, "pool": 0} for law in ("exponential", "quantiles")]
 
 
 @given(swinging_games())
 @example(CANCELLED)
 @example(DRAINING)
+@example(CROWD)
+@example({**CROWD, "arms": MIXED})
+@example({**STEADY, "arms": MIXED})
 @settings(same, max_examples=120)
 def test_replicas_that_come_and_go_do_so_at_the_same_moments(said: Said) -> None:
     of = game(said)
@@ -62,3 +70,16 @@ def trial(engine: str, said: Said) -> Seen:
 @settings(same, max_examples=60)
 def test_whole_trials_are_the_same_under_every_kind_of_policy(said: Said) -> None:
     assert not differences(trial("compiled", said), trial("simpy", said))
+
+
+def test_a_queue_that_outlasts_the_clock_is_played_alike() -> None:
+    # Six hundred calls of eight years, one after the other: 64 bits of nanoseconds are full after 292 years.
+    scenario = make_scenario(horizon="10m", tick="1m", traffic={"rate": "1/s"}, capacity={"champion": {"replicas": 1}})
+    world = make_world(scenario, [behaves(latency={"constant": "3000d"})] * 2)
+    policies = {policy.name: policy for policy in scenario.policies}
+    found = [
+        play(world.realise(np.arange(2)), build(policies["ab"], policies, scenario.arms), make(engine), 10)
+        for engine in ("compiled", "simpy")
+    ]
+    for name, column in found[1].columns.items():
+        assert np.array_equal(found[0].columns[name], column, equal_nan=column.dtype.kind == "f"), name

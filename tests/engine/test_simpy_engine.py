@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sim.engine.simpy_engine import refusals
 from tests.engine.by_hand import BOTH, TICK, changing, played, request, retrying
-from tests.worlds import make_scenario, make_world
 
 Patch = pytest.MonkeyPatch
 FIRST = ((True, False), (True, False))
@@ -182,7 +179,3 @@ def test_no_garbage_is_collected_within_a_step_only(monkeypatch: Patch) -> None:
     played(monkeypatch, [[request(0)]])
     assert heard == [False]
     assert gc.isenabled()
-
-
-def test_it_refuses_nothing() -> None:
-    assert not list(refusals(replace(make_world(make_scenario()), pools=(BOTH,))))

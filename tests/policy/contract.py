@@ -44,6 +44,10 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
     names = part.needs(setting)
     # No user is in two arms.
     by_name |= {name: 0 * known for name in names if ".joint." in name}
+    for place, segment in enumerate(setting.segments):
+        # Like the whole of another replication: its count, sum and sum of squares belong together.
+        whole = {name: name.replace(f".segment.{segment}.", ".") for name in names if f".segment.{segment}." in name}
+        by_name |= {name: np.roll(by_name[whole[name]], 1 + place, axis=0) for name in whole}
     columns = [by_name.get(name, rng.binomial(requests, 0.01)) for name in names]
     return np.stack(columns, axis=2) if columns else np.zeros((*shape, 0), np.int64)
 

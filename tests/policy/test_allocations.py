@@ -88,11 +88,12 @@ class TestThompson(AllocationContract):
             view = view_of(part, make_setting(primary=primary), np.array([[dear, cheap]]), np.ones((1, 2), bool))
             assert part.live(view)[0].argmax() == best
 
-    def test_a_metric_that_never_varies_decides_at_once(self) -> None:
-        part = Thompson()
-        total = np.array([[[9, 90, 900], [9, 99, 1089]]])
-        view = view_of(part, make_setting(primary="revenue"), total, np.ones((1, 2), bool))
-        assert part.live(view).tolist() == [[0, 1]]
+    @pytest.mark.parametrize("outcome", [0, 7, 70_001])
+    def test_an_arm_that_has_not_varied_is_not_given_up(self, outcome: int) -> None:
+        """Revenue without a sale so far; the champion has had sales."""
+        sold, alike = [1000, 20 * 1000, 20 * 1000**2], [100, 100 * outcome, 100 * outcome**2]
+        view = view_of(Thompson(), make_setting(primary="revenue"), np.array([[sold, alike]]), np.ones((1, 2), bool))
+        assert Thompson().live(view).tolist() == [[0.5, 0.5]]
 
 
 class TestEpsilonGreedy(AllocationContract):

@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from sim.policy.base import Evidence, Finding, Ints
+from sim.policy.base import Evidence, Finding, Ints, Setting
 from sim.policy.evidence import Decision
 from sim.stats.power import sample_size
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import binary_ticks, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import make_setting
+from tests.policy.scripted import look_at, make_setting
 
 ROWS = 20_000
 PLAN: dict[str, Any] = {
@@ -61,6 +61,39 @@ def test_it_ships_with_the_planned_power_and_no_more_than_it_must() -> None:
     assert 0.8 - 4 * standard_error(0.8, ROWS) < passed < 0.92
 
 
+def guarded(rate: float, margin: str) -> tuple[Decision, Setting]:
+    """A decision whose sample the guardrail needs, a binary metric that is registered at `rate`."""
+    setting = make_setting(primary="revenue")
+    conversion = replace(setting.metrics["conversion"], nominal_mean=rate, nominal_sd=math.sqrt(rate * (1 - rate)))
+    plan = {"success": [{"metric": "revenue", "mde": "50%"}], "guardrails": [{"metric": "conversion", "margin": margin}]}
+    return Decision.model_validate(plan), replace(setting, metrics={**setting.metrics, "conversion": conversion})
+
+
+def test_a_guardrail_near_100_percent_leaves_the_planned_power() -> None:
+    """It is sized for a challenger that is as good as the champion, not for one that is better by the margin."""
+    part, setting = guarded(0.9, "10%")
+    sample = part.planned_sample(setting)
+    ticks = gaussian_ticks(ROWS, [sample], (1.0,)), binary_ticks(ROWS, [sample], (0.0,), rate=0.9)
+    found = look_at(part, setting, [ticks[0][0] | ticks[1][0]])[0][:, 1]
+    assert (found == Finding.PASS).mean() > 0.8 - 4 * standard_error(0.8, ROWS)
+
+
+def test_a_margin_may_be_wider_than_the_room_above_the_champion() -> None:
+    part, setting = guarded(0.95, "10%")
+    assert part.problems(setting) == []
+    assert part.planned_sample(setting) > 0
+
+
+@pytest.mark.parametrize("sample", [None, 1000])
+def test_a_relative_margin_of_a_mean_of_0_is_refused(sample: int | None) -> None:
+    part, setting = guarded(0.0, "10%")
+    success = ({"metric": "revenue", "mde": None if sample else "50%"},)
+    part = Decision.model_validate({**part.model_dump(), "success": success, "sample": sample})
+    ((key, message),) = part.problems(setting)
+    assert key == "guardrails[0].margin"
+    assert message == "is relative, and the champion's registered mean of conversion is 0"
+
+
 @pytest.mark.parametrize(
     ("revenue", "conversion"), [(0.0, 0.0), (0.2, -0.04), (0.0, 0.04)], ids=["nothing", "at the margin", "only the guardrail"]
 )
@@ -88,7 +121,8 @@ def test_alpha_is_divided_among_the_success_metrics_and_not_among_the_guardrails
     expected = sample_size("means", sd=5.0, effect=0.5, alpha=0.025 / 2, sides=1, power=power)
     assert part.planned_sample(setting) == math.ceil(expected)
     part = Decision.model_validate({"success": [{"metric": "revenue", "mde": "50%"}], "guardrails": PLAN["guardrails"]})
-    expected = sample_size("proportions", baseline=0.2, effect=0.04, alpha=0.025 / 3, sides=1, power=1 - 0.175 / 2)
+    goal: dict[str, Any] = {"hypothesis": "non_inferiority", "margin": 0.04}
+    expected = sample_size("proportions", baseline=0.2, alpha=0.025 / 3, power=1 - 0.175 / 2, **goal)
     assert part.planned_sample(make_setting(4, primary="revenue")) == math.ceil(expected)
 
 

@@ -122,6 +122,12 @@ class TestPosterior(EvidenceContract):
         found = part.judge(view_of(part, make_setting(3), total, np.ones((1, 3), bool)))
         assert found[0, 1:].tolist() == [Finding.FAIL, Finding.FAIL]
 
+    def test_a_challenger_without_a_sale_is_not_failed(self, part: Posterior) -> None:
+        """20 sales of 1,000 are no reason to give up on an arm without one of 100: one has none in 13% of all cases."""
+        total = np.array([[[1000, 20_000, 20 * 1000**2], [100, 0, 0]]])
+        found = part.judge(view_of(part, make_setting(primary="revenue"), total, np.ones((1, 2), bool)))
+        assert found[0, 1] == Finding.UNDECIDED
+
     def test_two_arms_are_judged_alike_from_both_sides(self, part: Posterior) -> None:
         total = np.array([[[1000, 200], [1000, 240]], [[1000, 240], [1000, 200]]])
         found = part.judge(view_of(part, make_setting(), total, np.ones((2, 2), bool)))

@@ -124,7 +124,8 @@ class TestChains:
             (chain("ab", "never"), "stages[1]", "'never' is a hold, which has no stages"),
             (chain("now"), "stages[0]", "'now' is a switch, which has no stages"),
             (chain("ab", "chain"), "stages[1]", "'chain' leads back to 'chain'"),
-            (chain("ab", "ab"), "stages[1]", "two stages are called 'ab'"),
+            (chain("ab", "ab"), "stages[1]", "the stages of 'ab' are there already, and two cannot be called alike"),
+            (chain({**BANDIT, "name": "ab"}, "ab"), "stages[1]", "two stages are called 'ab'"),
             (chain("ab", {**BANDIT, "name": "ab"}), "stages[1].name", "two stages are called 'ab'"),
             (chain({**AB, "name": "ship"}), "stages[0].name", "cannot be called 'ship'"),
             ({**AB, "name": "next"}, "name", "cannot be called 'next'"),
@@ -142,6 +143,18 @@ class TestChains:
         assert wrong(one, two, outside) == [("stages[0]", "'two' leads back to 'one'")]
         assert wrong(two, one, outside) == [("stages[0]", "'one' leads back to 'two'")]
         assert wrong(outside, one, two) == []
+
+    def test_chains_that_double_at_every_step_are_refused_where_they_do(self) -> None:
+        doubled = [{**AB, "name": "p0"}, *(chain(f"p{step}", f"p{step}", name=f"p{step + 1}") for step in range(60))]
+        ((key, message),) = wrong(doubled[-1], *doubled[:-1])
+        assert key == "stages[1]"
+        assert message.startswith("the stages of 'p59' are there already")
+        assert wrong(chain("p60"), *doubled) == []
+
+    def test_what_two_chains_share_is_refused(self) -> None:
+        one, two = chain("shadow", "canary", name="one"), chain("ab", "shadow", name="two")
+        ((key, message),) = wrong(chain("one", "two"), one, two, *ALL)
+        assert (key, message.split(" are")[0]) == ("stages[1]", "the stages of 'shadow'")
 
     def test_after_a_chain_of_two_the_path_is_still_that_of_the_file(self) -> None:
         early = chain("shadow", "canary", name="early")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,7 @@ def test_error_over_all_looks_is_alpha(said: dict[str, Any]) -> None:
 @pytest.mark.parametrize("said", DESIGNS, ids=names)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_power_is_as_designed_and_the_sample_pays_for_the_looks(said: dict[str, Any], sign: int) -> None:
-    part = GroupSequential(mde="10%", **said)  # 0.2 standard deviations
+    part = GroupSequential(mde="10%", min_outcomes=2, **said)  # 0.2 standard deviations
     sample = part.planned_sample(make_setting(primary="revenue"))
     planned = design(**{"kind": said["design"], "looks": 5, "power": 0.8, **{k: v for k, v in said.items() if k != "design"}})
     one_look = 2 * ((ndtri(0.975) + ndtri(0.8)) / 0.2) ** 2
@@ -70,6 +72,35 @@ def test_looks_that_a_coarse_tick_skips_do_not_add_to_the_error(said: dict[str, 
     found, ticks = first_findings(GroupSequential(sample=1000, looks=10, **said), gaussian_ticks(ROWS, [250] * 4))
     assert declared(found) < 0.05 + 4 * standard_error(0.05, ROWS)
     assert ticks.max() == 4
+
+
+@pytest.mark.parametrize("arms", [2, 4])
+def test_a_rare_outcome_at_an_uneven_split_does_not_add_to_the_error(arms: int) -> None:
+    """1% convert and a challenger gets a twentieth: at the first planned look it would have had one conversion."""
+    part = GroupSequential(design="pocock", sample=1000, sides=1)
+    setting = make_setting(arms, ROWS)
+    conversion = replace(setting.metrics["conversion"], nominal_mean=0.01, nominal_sd=math.sqrt(0.01 * 0.99))
+    counts, rng = np.array([2000] + [105] * (arms - 1)), np.random.default_rng(5)
+    ticks = [{"conversion.count": counts, "conversion.sum": rng.binomial(counts, 0.01, (ROWS, arms))} for _ in range(6)]
+    found = np.stack(look_at(part, replace(setting, metrics={"conversion": conversion}), ticks))
+    assert (found == Finding.PASS).any(axis=(0, 2)).mean() < 0.05 + 4 * standard_error(0.05, ROWS)
+    assert (found[:, :, 1:] != Finding.UNDECIDED).any(axis=0).all()
+
+
+@pytest.mark.parametrize(("least", "waits"), [(100, 0), (300, 2), (500, 3)])
+def test_looks_wait_for_enough_outcomes_and_the_last_one_does_not(least: int, waits: int) -> None:
+    part = GroupSequential(design="pocock", sample=400, looks=4, min_outcomes=least)
+    found = [each[0, 1] for each in look_at(part, make_setting(), binary(*[(60, 20)] * (waits + 1)))]
+    assert found == [Finding.UNDECIDED] * waits + [Finding.FAIL]
+
+
+def test_the_power_of_a_design_whose_first_look_waits_is_as_planned() -> None:
+    part = GroupSequential(design="pocock", mde="10%")
+    step = -(-part.planned_sample(make_setting(primary="revenue")) // 5)
+    assert step < 100
+    found, ticks = first_findings(part, gaussian_ticks(ROWS, [step] * 5, (0.2,)))
+    assert ticks.min() == 2
+    assert abs((found == Finding.PASS).mean() - 0.8) < 0.01
 
 
 def test_the_family_of_three_challengers_keeps_its_error() -> None:

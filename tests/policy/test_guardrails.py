@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from sim.policy.base import Finding
+from sim.policy.base import Finding, Guardrail
 from sim.policy.guardrails import Check
 from sim.policy.stages import Stage
+from sim.stats.reliability import at_least
+from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks
 from tests.policy.scripted import look_at, make_setting
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
@@ -29,6 +31,21 @@ def found(check: Check, ticks: list[dict[str, Any]], arms: int = 2) -> list[int]
 
 
 GOOD, BAD, NONE = (100, 1), (100, 5), (0, 0)
+
+
+class TestCheck(GuardrailContract):
+    # Promised is nothing; three failed looks of twelve, each with probability .1, for one challenger and for three.
+    error: ClassVar[tuple[float, float]] = (at_least(3, 12, 0.1), 1 - (1 - at_least(3, 12, 0.1)) ** 3)
+
+    @pytest.fixture
+    def part(self) -> Guardrail:
+        return Check(metric="error_rate", max="50%", trip=3)
+
+    def well(self, arms: int) -> Ticks:
+        return failing_looks(12, PATHS, arms)
+
+    def unwell(self) -> Ticks:
+        return failing_looks(12, PATHS, share=0.5)
 
 
 class TestTrip:
@@ -132,6 +149,16 @@ class TestLimits:
         for cents, expected in ((95_000, P), (94_999, F)):
             assert found(check, [{"revenue.count": [100, 100], "revenue.sum": [0, cents]}]) == [expected]
 
+    @pytest.mark.parametrize(
+        ("said", "expected"),
+        [({"min_ratio": 0.9}, (P, P, F)), ({"max_ratio": 1.1}, (F, P, P)), ({"max_ratio": 0.9}, (F, F, P))],
+    )
+    def test_a_ratio_of_a_loss_is_taken_of_its_size(self, said: dict[str, Any], expected: tuple[int, ...]) -> None:
+        """The champion loses 10 an outcome, and a loss as large is neither better nor worse."""
+        for loss, finding in zip((-885, -1000, -1115), expected, strict=True):
+            tick = {"revenue.count": [100, 100], "revenue.sum": [-100 * 1000, 100 * loss]}
+            assert found(Check(metric="revenue", **said), [tick]) == [finding]
+
     def test_agreement(self) -> None:
         check = Check(metric="agreement", min="95%")
         for same, expected in ((95, P), (94, F)):
@@ -154,6 +181,8 @@ class TestReading:
             ({"metric": "revenue", "min": float("nan")}, "min", "got nan"),
             ({"metric": "revenue", "max_ratio": 0}, "max_ratio", "greater than 0"),
             ({"metric": "agreement", "max_ratio": 2}, "", "use min"),
+            ({"metric": "error_rate", "min": "5%", "max": "1%"}, "", "min must not exceed max, got 0.05 and 0.01"),
+            ({"metric": "error_rate", "min_ratio": 2, "max_ratio": 1.5}, "", "min_ratio must not exceed max_ratio"),
             ({"metric": "error_rate", "max": "1%", "trip": 0}, "trip", "greater than or equal to 1"),
             ({"metric": "error_rate", "max": "1%", "no_data": "skip"}, "no_data", "'wait', 'pass' or 'fail'"),
             ({"metric": "error_rate", "max": "1%", "tripp": 2}, "tripp", "not permitted"),
@@ -209,11 +238,11 @@ def within(seen: tuple[float, int], expected: float) -> bool:
     return abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / count) + 5e-5
 
 
-def failing_looks(looks: int, rows: int = 20_000) -> list[dict[str, Any]]:
-    """Looks that each fail with probability .1, independently."""
+def failing_looks(looks: int, rows: int = 20_000, arms: int = 2, share: float = 0.1) -> list[dict[str, Any]]:
+    """Looks that each fail with probability `share`, independently."""
     rng = np.random.default_rng(11)
-    count = np.ones((rows, 2), np.int64)
-    return [{"responses": count, "errors": rng.binomial(1, 0.1, (rows, 2))} for _ in range(looks)]
+    count = np.ones((rows, arms), np.int64)
+    return [{"responses": count, "errors": rng.binomial(1, share, (rows, arms))} for _ in range(looks)]
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0, 0.7176), (1, 0.3410), (3, 0.0256)])

@@ -130,6 +130,15 @@ def test_what_is_beyond_the_margin_is_said(hypothesis: str, effect: float, findi
     assert (found == finding).mean() > 0.99
 
 
+@pytest.mark.parametrize("hypothesis", ["non_inferiority", "equivalence"])
+@pytest.mark.parametrize("truth", [0.0, -0.02])
+def test_what_is_within_the_margin_rarely_fails(hypothesis: str, truth: float) -> None:
+    """With a sample far too small for the margin, .02 standard deviations, so that chance may lead beyond it on either side."""
+    part = FixedHorizon(hypothesis=hypothesis, margin="1%", sample=500)
+    found, _ = first_findings(part, gaussian_ticks(ROWS, [500], (truth,)))
+    assert (found == Finding.FAIL).mean() < 0.05 + 4 * standard_error(0.05, ROWS)
+
+
 def test_less_is_better_where_the_metric_says_so() -> None:
     part = FixedHorizon(hypothesis="non_inferiority", margin="10%", sample=500)
     rows = np.array([[[500, 500 * mean, 500 * (mean**2 + 500**2)] for mean in (1000, other)] for other in (800, 1000, 1300)])
@@ -157,6 +166,7 @@ def test_peeking_peeks_at_any_of_them() -> None:
         ({"hypothesis": "non_inferiority", "margin": "2%", "power": "5%"}, "power", "must exceed alpha, got power 0.05"),
         ({"hypothesis": "non_inferiority", "margin": "2%", "test": "z_pooled"}, "test", "unpooled variances .* got z_pooled"),
         ({"hypothesis": "equivalence", "margin": "2%", "correction": "dunnett"}, "correction", "got dunnett"),
+        ({"mde": "2%", "correction": "dunnett", "alpha": 1e-14}, "alpha", "at least 1e-12 with correction: dunnett, got 1e-14"),
         ({"mde": "2%", "margin": "2%"}, "margin", "non_inferiority and equivalence only, got 0.02"),
         ({"mde": "2%", "effect": "relative", "test": "z_pooled"}, "test", "for a relative effect, got z_pooled"),
     ],

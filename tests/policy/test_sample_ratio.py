@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
+from sim.engine.choose import make
 from sim.policy.allocation import Fixed, Thompson
 from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.evidence import FixedHorizon
-from sim.policy.forms import AB, problems
+from sim.policy.forms import AB, build, problems
 from sim.policy.guardrails import SampleRatio
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
+from sim.run import trial
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from tests.policy.paths import standard_error
 from tests.policy.scripted import look_at, make_setting, make_stage, play
+from tests.worlds import make_scenario, make_world
 
 U, P, I = Finding.UNDECIDED, Finding.PASS, Finding.INCONCLUSIVE  # noqa: E741
 
@@ -64,6 +70,29 @@ def test_retries_are_no_traffic_of_their_own() -> None:
     """An arm that fails is tried again on the same arm."""
     tick = {"requests": [10_000, 12_000], "retries": [100, 2100]}
     assert look_at(SampleRatio(), make_setting(), [tick])[0][0, 1] == P
+
+
+@pytest.mark.parametrize(("misrouted", "least", "most"), [("0%", 0.0, 0.05), ("10%", 0.99, 1.0)])
+def test_of_users_who_keep_their_arm_it_counts_users(misrouted: str, least: float, most: float) -> None:
+    """Eight requests a user, some with many more: of tests that count requests, 59% find a mismatch where there is none."""
+    rows, check = 300, {"kind": "sample_ratio", "alpha": "5%", "looks": ["30m", "150m"]}
+    evidence = {"kind": "survive", "duration": "160m"}
+    scenario = make_scenario(
+        horizon="3h", traffic={"rate": "90/m"}, users={"count": 2000, "activity": {"lognormal": 1.0}},
+        router={"misrouted": {"challenger": misrouted}},
+        policies=[{"name": "ab", "kind": "ab", "evidence": evidence, "checks": [check]}],
+    )  # fmt: skip
+    truth = make_world(scenario).realise(np.arange(rows))
+    verdicts = trial.play(truth, build(scenario.policies[0], {}, scenario.arms), make("compiled"), 4).columns["verdict"]
+    found = float((verdicts == Verdict.INCONCLUSIVE).mean())
+    assert least <= found < most + 4 * standard_error(most, rows) + 1e-9
+
+
+def test_users_who_keep_their_arm_leave_none_of_several_challengers() -> None:
+    assert SampleRatio().problems(replace(make_setting(), sticky=True)) == []
+    ((key, message),) = SampleRatio().problems(replace(make_setting(3), sticky=True))
+    assert key == "kind"
+    assert message.endswith("needs a single challenger there, got 2")
 
 
 def test_one_arm_at_fault_makes_all_doubtful() -> None:
@@ -142,3 +171,8 @@ def test_weights_that_change_are_refused() -> None:
     ((key, message),) = stage.problems(make_setting())
     assert key == "checks[0].kind"
     assert "allocation fixed, got thompson" in message
+
+
+def test_a_concentration_beyond_what_floats_carry_is_refused() -> None:
+    with pytest.raises(ValidationError, match="concentration"):
+        SampleRatio(concentration=1e16)

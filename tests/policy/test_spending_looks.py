@@ -56,9 +56,17 @@ def test_error_is_alpha_whenever_the_looks_come(outcomes: list[int], family: str
     assert (found != Finding.UNDECIDED).all()
 
 
+@pytest.mark.parametrize("family", ["obrien_fleming", "pocock"])
+def test_a_look_that_waits_for_outcomes_leaves_its_alpha_to_the_next(family: str) -> None:
+    part = GroupSequential(sample=1000, design="spending", spending=family, min_outcomes=500)
+    found, ticks = first_findings(part, gaussian_ticks(ROWS, [200] * 5))
+    assert abs(declared(found) - 0.05) < 4 * standard_error(0.05, ROWS)
+    assert ticks.min() == 3
+
+
 @pytest.mark.parametrize("said", [FUTILE, {**FUTILE, "binding": True}, {"sides": 1}], ids=["free", "binding", "none"])
 def test_power_and_error_with_one_side(said: dict[str, Any]) -> None:
-    part = GroupSequential(mde="10%", **SPENDS, **said)  # 0.2 standard deviations
+    part = GroupSequential(mde="10%", min_outcomes=2, **SPENDS, **said)  # 0.2 standard deviations
     plan = part.plan(make_setting(primary="revenue"))
     sample = part.planned_sample(make_setting(primary="revenue"))
     keys = {key: value for key, value in {**SPENDS, **said}.items() if key not in ("design", "sides")}
@@ -109,6 +117,9 @@ def test_an_end_with_too_little_to_say_anything() -> None:
     few = {name: counts // 20 for name, counts in tick.items()}
     part = GroupSequential(sample=500, ends="30m", **SPENDS)
     assert [each[0, 1] for each in look_at(part, make_setting(), [few] * 3)][-1] == Finding.INCONCLUSIVE
+    # 90 are a look of a planned 500, and fewer than a look needs.
+    short = {name: counts * 9 // 10 for name, counts in tick.items()}
+    assert [each[0, 1] for each in look_at(part, make_setting(), [short, {}, {}])][-1] == Finding.INCONCLUSIVE
     # One look was taken, and what came since is too little for another.
     assert [each[0, 1] for each in look_at(part, make_setting(), [tick, few, {}])][-1] == Finding.NULL
 

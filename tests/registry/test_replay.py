@@ -23,6 +23,7 @@ from sim.registry.demo import DATA
 from sim.registry.publish import KIND, Publication, Registered, publish
 from sim.registry.register import register
 from sim.registry.replay import replay
+from sim.registry.store import client
 from sim.registry.versions import Version, resolve
 from sim.scenario.schema import Payoff
 
@@ -112,6 +113,28 @@ def test_predictions_are_kept_and_used_again(
     assert again.digest == first.digest
     other = replay([model], data_of(FRAME.assign(x=5.0)), {"r": "correct"}, registry, tmp_path)
     assert other.digest != first.digest
+
+
+def test_a_version_that_was_registered_again_is_scored_again(tmp_path: Path) -> None:
+    store = client(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+    def register_by_hand(answer: int) -> Version:
+        path = tmp_path / f"model-{answer}"
+        signature = infer_signature(FRAME[["x"]])
+        model = Answers(lambda x: np.full(len(x), answer))
+        mlflow.pyfunc.save_model(str(path), python_model=model, signature=signature, pip_requirements=["mlflow"])
+        store.create_registered_model("mine")
+        tags = {KIND: "replay", "sim.latency": '{"levels":[0,1],"values_s":[0.001,0.002]}'}
+        store.create_model_version("mine", path.as_uri(), tags=tags)
+        return resolve([("mine", "models:/mine/1")], store)[0]
+
+    def earned(version: Version) -> list[float]:
+        found = replay([version], data_of(FRAME), {"r": "correct"}, store, tmp_path / "cache").rewards["r"]
+        return [float(each) for each in found.ravel()]
+
+    assert earned(register_by_hand(0)) == [1, 0, 0, 1]
+    store.delete_registered_model("mine")
+    assert earned(register_by_hand(1)) == [0, 1, 1, 0]
 
 
 def test_a_damaged_cache_is_made_again(registry: MlflowClient, make: Make, tmp_path: Path) -> None:

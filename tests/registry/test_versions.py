@@ -39,6 +39,7 @@ def test_aliases_and_numbers_name_the_same_version(ranker: MlflowClient) -> None
         ("models:/item-ranker/7", "no version 7; its versions are 1, 2"),
         ("models:/item-ranker/latest", "'latest' changes from run to run: name an alias or a number"),
         ("models:/item-ranker/Production", "is a stage"),
+        ("models:/item-ranker/99999999999999999999", "is not a version"),
         ("models:/item-ranker", "no version is named"),
         ("runs:/abc/model", "must be models:/NAME@ALIAS or models:/NAME/VERSION"),
         ("", "must be models:/NAME@ALIAS"),

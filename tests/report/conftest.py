@@ -153,6 +153,7 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
             name: {"label": label, "unit": unit, "better": better, "about": f"What {label} means, in a sentence."}
             for name, (label, unit, better) in MEASURES.items()
         },
+        "baseline": run["baseline"],
         "policies": rows,
         "frontier": [named.get(key, key) for key in ("canary", "bandit", "careful")],
         "verdict": "canary finds out soonest: it decides within 4.9 h in half of the trials and ships a challenger that is no "

@@ -203,6 +203,15 @@ def test_only_differences_beyond_chance_are_marked(typical_run: Path) -> None:
     assert not any(gap == "+1 pp" for gap, _ in gaps)
 
 
+def test_differences_are_to_the_baseline_that_they_were_taken_to(make_run: MakeRun) -> None:
+    folder = make_run()
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**summary, "baseline": "hold"}))
+    text = text_of(folder)
+    assert "All differences to hold, with intervals" in text
+    assert "All differences to ab" not in text
+
+
 def test_every_missing_or_broken_file_is_named(make_run: MakeRun) -> None:
     folder = make_run()
     (folder / "run.json").write_text("{")

@@ -99,7 +99,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_says_so(folder: Path, width: i
 def test_an_interrupted_sweep_says_what_is_missing(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path)
     compare_sweep(folder).write(folder)
-    points = read(folder).run["sweep"]["points"]
-    points[2]["run"]["completed"] = ["hold"]
-    changed(folder, status="interrupted", sweep={"paths": read(folder).run["sweep"]["paths"], "points": points})
+    sweep = read(folder).run.to_dict()["sweep"]
+    sweep["points"][2]["run"]["completed"] = ["hold"]
+    changed(folder, status="interrupted", sweep=sweep)
     assert "2 policies at points are not finished" in html.page(read(folder))

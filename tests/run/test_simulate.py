@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ import pandas as pd
 import pytest
 
 from sim.engine.choose import choose
+from sim.errors import InputError, SimError
 from sim.run import blocks
+from sim.run.blocks import Task, Work
+from sim.run.execute import execute
 from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
-from sim.run.simulate import simulate
+from sim.run.simulate import Run, simulate
 from tests.worlds import behaves, make_scenario, make_versions, make_world
 
 POLICIES = [
@@ -31,6 +37,18 @@ def make_plan(**changes: Any) -> Plan:
     said = [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})]
     world = make_world(scenario, said)
     return Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(scenario.engine, world), "d" * 64)
+
+
+def cut_after(tasks: int, plan: Plan, reports: Path) -> Run:
+    """A run that is interrupted once so many tasks are there."""
+    seen: list[str] = []
+
+    def stop(task: Task, again: bool) -> None:
+        seen.append(task.name)
+        if len(seen) == tasks:
+            raise KeyboardInterrupt
+
+    return simulate(plan, reports, workers=1, watch=stop)
 
 
 def digest(folder: Path) -> str:
@@ -105,14 +123,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
     plan = make_plan()
     whole = digest(simulate(plan, tmp_path / "whole", workers=1).folder)
     monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 10)
-    seen: list[str] = []
-
-    def stop(task: blocks.Task, again: bool) -> None:
-        seen.append(task.name)
-        if len(seen) == 5:
-            raise KeyboardInterrupt
-
-    run = simulate(plan, tmp_path / "cut", workers=1, watch=stop)
+    run = cut_after(5, plan, tmp_path / "cut")
     assert run.interrupted
     assert run.completed == ("switch",)
     assert json.loads((run.folder / "run.json").read_text())["status"] == "interrupted"
@@ -128,15 +139,72 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
 def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
     plan = make_plan()
     whole = digest(simulate(plan, tmp_path, workers=1).folder)
-    broken = tmp_path / f"small-{'d' * 10}" / CHECKPOINTS / "switch.0-30.npz"
-    broken.parent.mkdir()
-    broken.write_bytes(b"half a fi")
-    assert digest(simulate(plan, tmp_path, workers=1).folder) == whole
+    cut_after(3, plan, tmp_path)
+    first, second, _third = sorted((tmp_path / f"small-{'d' * 10}" / CHECKPOINTS).glob("*.npz"))
+    first.write_bytes(first.read_bytes()[:2000])
+    second.write_bytes(b"")
+    resumed: list[bool] = []
+    assert digest(simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept)).folder) == whole
+    assert sum(resumed) == 1
+
+
+def test_checkpoints_of_another_program_are_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan()
+    resumed: list[bool] = []
+    cut_after(3, plan, tmp_path)
+    with monkeypatch.context() as edited:
+        edited.setattr("sim.run.folder.sources", lambda *layers: "of a program that was edited")
+        run = simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept))
+    assert resumed == [False] * 4
+    assert not run.interrupted
+
+
+def test_of_two_runs_at_once_the_second_is_refused_and_harms_nothing(tmp_path: Path) -> None:
+    plan = make_plan()
+    refused: list[str] = []
+
+    def meanwhile(task: Task, again: bool) -> None:
+        with pytest.raises(InputError) as caught:
+            simulate(plan, tmp_path, workers=1)
+        refused.append(str(caught.value))
+
+    folder = simulate(plan, tmp_path, workers=1, watch=meanwhile).folder
+    assert len(refused) == 4
+    assert all(f"{folder}: another run is writing to this folder" in message for message in refused)
+    assert len(pd.read_parquet(folder / "trials.parquet")) == 4 * 30
+    simulate(plan, tmp_path, workers=1)
+
+
+def test_a_run_whose_checkpoints_are_removed_is_no_shorter_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 10)
+
+    def remove(task: Task, again: bool) -> None:
+        if task.name == "ab.0-10":
+            shutil.rmtree(tmp_path / f"small-{'d' * 10}" / CHECKPOINTS)
+
+    with pytest.raises(SimError, match=r"checkpoints in .* were removed while it was running; run again"):
+        simulate(make_plan(), tmp_path, workers=1, watch=remove)
+    folder = tmp_path / f"small-{'d' * 10}"
+    about = json.loads((folder / "run.json").read_text())
+    assert (about["status"], about["completed"]) == ("interrupted", ["switch", "hold"])
+    assert pd.read_parquet(folder / "trials.parquet").groupby("policy").size().tolist() == [30, 30]
+
+
+def test_closing_stops_the_workers_in_the_middle_of_their_work(tmp_path: Path) -> None:
+    plan = make_plan(replications=1001, horizon="10m", tick="1m", traffic={"rate": "40/s"})
+    short, long = Task("bandit", 0, 0, 1), Task("bandit", 1, 1, 1001)
+    before = {process.pid for process in multiprocessing.active_children()}
+    played = execute([Work(plan.world, plan.forms, "simpy", 20)], [short, long], 2)
+    assert next(played)[0] == short
+    played.close()
+    # The long one takes minutes.
+    deadline = time.monotonic() + 20
+    while alive := {process.pid for process in multiprocessing.active_children()} - before:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.01)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    from sim.errors import InputError
-
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot make the run folder"):
         simulate(make_plan(), tmp_path / "file", workers=1)

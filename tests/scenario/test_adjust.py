@@ -13,16 +13,12 @@ from sim.policy.forms import build
 from sim.run.plan import needs_of
 from sim.scenario.reading import read
 from sim.world.world import World
+from tests.scenario.small import HEAD
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
-TEXT = """\
-name: small
-horizon: 1d
-tick: 10m
-traffic: {rate: 2/s}
-models:
-  - {arm: champion, uri: "models:/ranker/1"}
-  - {arm: challenger, uri: "models:/ranker/2"}
+TEXT = (
+    HEAD
+    + """\
 metrics:
   - {name: revenue, role: primary%(metric)s}
   - {name: clicks}
@@ -32,6 +28,7 @@ policies:
     evidence: {kind: %(rule)s, mde: 2%%, adjust: {%(adjust)s}}
 %(more)s
 """
+)
 
 
 def problems(tmp_path: Path, adjust: str, metric: str = "", more: str = "", rule: str = "fixed_horizon") -> list[str]:
@@ -91,11 +88,10 @@ def test_what_cannot_be_adjusted_is_refused_at_its_line(
     assert found.startswith("scenario.yaml:")
 
 
-def test_sample_ratios_of_users_who_keep_their_arm_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("assignment", ["sticky", "request"])
+def test_sample_ratios_of_users_are_checked_however_they_are_assigned(tmp_path: Path, assignment: str) -> None:
     more = "    checks: [{kind: sample_ratio}]\n"
-    assert problems(tmp_path, "kind: cluster", "", more + USERS.replace("36%", "36%, assignment: request")) == []
-    (found,) = problems(tmp_path, "kind: cluster", "", more + USERS)
-    assert "policies[0].checks[0].kind: sample_ratio counts requests" in found
+    assert problems(tmp_path, "kind: cluster", "", more + USERS.replace("36%", f"36%, assignment: {assignment}")) == []
 
 
 AMOUNT = {"revenue": {"lognormal": {"mean": 30.0, "sd": 20.0}}, "clicks": {"bernoulli": 0.3}}

@@ -198,6 +198,24 @@ def test_an_input_error_of_a_validator_gets_its_line() -> None:
     assert problems("limit: none\nname: taken") == ["f.yaml:2:7 name: is taken"]
 
 
+def test_true_is_no_number() -> None:
+    class Part(Strict):
+        share: float
+        sure: bool
+        word: str | float
+
+    class Whole(Strict):
+        parts: tuple[Part, ...]
+        counts: dict[str, int]
+
+    text = "parts:\n  - {share: true, sure: true, word: true}\ncounts: {a: 1, b: false}"
+    assert problems(text, Whole) == [
+        "f.yaml:2:13 parts[0].share: must be a number; got true",
+        "f.yaml:2:37 parts[0].word: must be a number; got true",
+        "f.yaml:3:19 counts.b: must be a number; got false",
+    ]
+
+
 def test_a_list_is_not_called_too_short_for_the_items_that_are_wrong() -> None:
     assert problems("name: x\npolicies: [{kind: canary, steps: [{weight: 200%}]}]")[0].startswith(
         "f.yaml:2:44 policies[0].steps[0].weight: must be a share"
@@ -245,6 +263,12 @@ def test_anchors_and_merge_keys() -> None:
         ("a: !secret x", ["1:4 a: tag '!secret' is not supported"]),
         ("? [a]\n: 1", ["1:3: a key must be text"]),
         ("- 1", ["1:1: must be a mapping (key: value) at the top; got a list"]),
+        (
+            r'a: ["\0", {"b\e[31m": 1}]',
+            ["1:5 a[0]: must be printable text; character '\\x00' is not", '1:12 a[1]["b\\u001b[31m"]'],
+        ),
+        (r'a: "\u202e"', ["1:4 a: must be printable text; character '\\u202e' is not"]),
+        ("a: \u2066", ["1:4: must be printable text; character '\\u2066' is not"]),
         ("a: \x01", ["1:4: must be printable text; character '\\x01' is not"]),
         ("n: " + "9" * 401, ["1:4 n: must be a number of at most 400 digits"]),
         ("a: {<<: 5}", ["1:9 a: '<<' must name mappings; got 5"]),
@@ -344,7 +368,9 @@ def test_paths_survive_a_round_trip(place: Place) -> None:
     assert parse_path(format_path(place)) == place
 
 
-@given(st.text())
+@given(st.text() | st.from_regex(r'[a-z]{1,3}\["[^"]{0,8}"\]|[a-z]\[[0-9]{1,12}\]', fullmatch=True))
+@example('traffic["\\q"]')
+@example(f"models[{'9' * 5_000}].arm")
 def test_any_text_is_a_path_or_refused(text: str) -> None:
     try:
         place = parse_path(text)

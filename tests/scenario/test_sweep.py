@@ -13,20 +13,17 @@ from sim.errors import InputError
 from sim.scenario.loading import parse_yaml
 from sim.scenario.reading import read
 from sim.scenario.sweep import Point, points, replaced
+from tests.scenario.small import HEAD
 
-BASE = """\
-name: small
-horizon: 1d
-tick: 30m
-traffic: {rate: 2/s}
-models:
-  - {arm: champion, uri: "models:/ranker/1"}
-  - {arm: challenger, uri: "models:/ranker/2"}
+BASE = (
+    HEAD
+    + """\
 metrics:
   - {name: conversion, role: primary}
 policies:
   - {name: ab, kind: ab, evidence: {kind: fixed_horizon, mde: 2%}}
 """
+)
 
 
 def swept(tmp_path: Path, text: str) -> tuple[Point, ...]:
@@ -115,7 +112,7 @@ def test_without_a_sweep_there_are_no_points(tmp_path: Path) -> None:
             f"sweep: {{seed: {list(range(50))}, tick: [1h, 30m, 15m]}}",
             "12:8 sweep: must make at most 100 points, got 150",
         ),
-        ("sweep: {horizon: [1d, 45m]}", "12:23 horizon: must be a whole number of ticks, got 1.5 ticks; in the sweep at 45m"),
+        ("sweep: {horizon: [1d, 45m]}", "12:23 horizon: must be a whole number of ticks, got 4.5 ticks; in the sweep at 45m"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_at_its_line_and_point(tmp_path: Path, text: str, told: str) -> None:
@@ -125,7 +122,7 @@ def test_what_is_wrong_is_told_at_its_line_and_point(tmp_path: Path, text: str, 
 def test_what_is_wrong_at_several_points_is_told_once(tmp_path: Path) -> None:
     found = problems(tmp_path, "sweep: {horizon: [45m, 1d], seed: [1, 2, 3, 4, 5, 6]}")
     assert found == [
-        "12:19 horizon: must be a whole number of ticks, got 1.5 ticks; in the sweep at 45m × 1; 45m × 2; 45m × 3; 45m × 4 "
+        "12:19 horizon: must be a whole number of ticks, got 4.5 ticks; in the sweep at 45m × 1; 45m × 2; 45m × 3; 45m × 4 "
         "and 2 more points"
     ]
 

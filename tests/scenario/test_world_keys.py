@@ -9,18 +9,15 @@ import pytest
 
 from sim.errors import InputError
 from sim.scenario.reading import read
+from tests.scenario.small import HEAD
 
-BASE = """\
-name: small
-horizon: 1d
-tick: 10m
-traffic: {rate: 2/s}
-models:
-  - {arm: champion, uri: "models:/ranker/1"}
-  - {arm: challenger, uri: "models:/ranker/2"}
+BASE = (
+    HEAD
+    + """\
 policies:
   - {name: ab, kind: ab, evidence: {kind: fixed_horizon, sample: 5000}}
 """
+)
 METRICS = "metrics: [{name: conversion, role: primary}, {name: latency, role: guardrail}]\n"
 
 
@@ -82,6 +79,10 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
             "11:33 capacity.champion.replicas: at most 1,000,000 calls can be served at once, got 4,000,000",
         ),
         ("capacity: {champion: {replicas: 1, queue: -1}}", "11:43 capacity.champion.queue: must be at least 0; got -1"),
+        (
+            "capacity: {champion: {replicas: 1, queue: 10000000000000000000}}",
+            "11:43 capacity.champion.queue: must be at most 1000000; got 10000000000000000000",
+        ),
         (
             "capacity: {champion: {replicas: 2}}\npools: {main: {replicas: 1, arms: [champion, challenger]}}",
             "12:36 pools.main.arms[0]: champion has servers in capacity already; an arm is in one pool at most",
@@ -186,6 +187,10 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ),
         ("timeline: [{kind: leak, arm: challenger, per_hour: -1%}]", "11:52 timeline[0].per_hour: must be above 0; got '-1%'"),
         (
+            "timeline: [{kind: leak, arm: challenger, per_hour: 1.0e+300}]",
+            "11:52 timeline[0].per_hour: must be at most 1000000; got 1e+300",
+        ),
+        (
             "timeline: [{kind: outage, pool: main, at: 0s, duration: 10m}]",
             "11:33 timeline[0].pool: no pool 'main'; there are none",
         ),
@@ -201,6 +206,13 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         (
             "router: {misrouted: {champion: 1%}}",
             "11:32 router.misrouted.champion: no challenger 'champion'; there are challenger",
+        ),
+        ('capacity: {"no such": {replicas: 1}}', "11:23 capacity[\"no such\"]: no arm 'no such'; there are champion"),
+        ('pools: {"my pool": {replicas: 1, arms: [x]}}', "11:41 pools[\"my pool\"].arms[0]: no arm 'x'; there are champion"),
+        ('truth: {"chal lenger": {}}', "11:24 truth[\"chal lenger\"]: no challenger 'chal lenger'; there are challenger"),
+        (
+            'segments: [{name: a, share: 100%, relative: {"x y": 1%}}]',
+            "11:53 segments[0].relative[\"x y\"]: no metric 'x y'; there are conversion",
         ),
         ("router: {misrouted: {challenger: 101%}}", "11:34 router.misrouted.challenger: must be a share from 0% to 100%"),
     ],
@@ -219,7 +231,49 @@ def test_a_delay_is_for_what_users_do(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(("grid", "rule"), [(".inf", "a finite number"), ("1.0e+300", "at most"), ("1.0e-300", "at least")])
+def test_a_grid_that_no_sum_can_be_kept_on_is_refused(tmp_path: Path, grid: str, rule: str) -> None:
+    (found,) = problems(tmp_path, "", f"metrics: [{{name: revenue, role: primary, grid: {grid}}}]\n")
+    assert found.startswith(f"scenario.yaml:10:48 metrics[0].grid: must be {rule}")
+
+
 def test_a_delay_is_written_as_a_latency_is(tmp_path: Path) -> None:
     metrics = "metrics: [{name: conversion, role: primary, delay: {expontial: 1h}}]\n"
     (found,) = problems(tmp_path, "", metrics)
     assert "metrics[0].delay.expontial: unknown key 'expontial'; did you mean 'exponential'?" in found
+
+
+def test_what_a_clock_of_nanoseconds_cannot_count_is_refused_at_its_line(tmp_path: Path) -> None:
+    text = """\
+        horizon: 8000w
+        capacity:
+          champion:
+            replicas: 2
+            timeout: 20000w
+            scaling: {least: 1, most: 2, cold_start: 20000w, cool_down: 1e250w}
+        retries: {backoff: 500w}
+        timeline:
+          - {kind: slowdown, arm: champion, at: 500w, duration: 1e300w, factor: 2}
+        """
+    file = tmp_path / "scenario.yaml"
+    file.write_text(BASE.replace("horizon: 1d\n", "") + METRICS + dedent(text), encoding="utf-8")
+    with pytest.raises(InputError) as raised:
+        read(file)
+    where = {problem.path: problem.line for problem in raised.value.problems}
+    assert where == {
+        "horizon": 10, "capacity.champion.timeout": 14, "capacity.champion.scaling.cold_start": 15,
+        "capacity.champion.scaling.cool_down": 15, "retries.backoff": 16, "timeline[0].at": 18, "timeline[0].duration": 18,
+    }  # fmt: skip
+    assert all("must be at most 9 years (3285d); got" in problem.message for problem in raised.value.problems)
+
+
+def test_a_tick_is_a_nanosecond_at_least(tmp_path: Path) -> None:
+    file = tmp_path / "scenario.yaml"
+    file.write_text(BASE.replace("horizon: 1d\ntick: 10m", "horizon: 1ns\ntick: 0.1ns") + METRICS, encoding="utf-8")
+    with pytest.raises(InputError, match=r"scenario.yaml:3:7 tick: must be at least 1ns, got 1e-10s"):
+        read(file)
+
+
+def test_a_metric_cannot_have_the_name_that_telemetry_has_for_mirrored_calls(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "", "metrics: [{name: mirror, role: primary}]\n")
+    assert found.startswith("scenario.yaml:10:18 metrics[0].name: a metric cannot be called 'mirror'")

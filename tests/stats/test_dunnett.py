@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 from scipy.stats import dunnett, multivariate_normal
+from scipy.stats import t as student
 
 from sim.errors import InputError
 from sim.stats.dunnett import dunnett_adjust, dunnett_critical
 from sim.stats.multiplicity import bonferroni_adjust
+from sim.stats.power import sample_size
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,34 @@ def test_an_arm_that_is_not_tested_does_not_count() -> None:
     assert dunnett_adjust([math.inf, -math.inf], 0.5) == pytest.approx([0, 0], abs=1e-12)
 
 
+@pytest.mark.parametrize("challengers", [1, 3])
+def test_the_smallest_alpha_that_is_allowed_is_met(challengers: int) -> None:
+    bound = dunnett_critical([0.0] * challengers, 1e-12)
+    assert 1 - (1 - 2 * ndtr(-bound)) ** challengers == pytest.approx(1e-12, rel=0.05)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 5])
+def test_one_challenger_has_students_p_value_also_far_out(degrees: int) -> None:
+    alpha = np.array([0.05, 1e-3, 1e-6])
+    found = dunnett_adjust(student.isf(alpha / 2, degrees)[:, None], 0.5, degrees_of_freedom=degrees)
+    np.testing.assert_allclose(found[:, 0], alpha, rtol=2e-5)
+
+
+def test_nearly_all_in_common_is_quick_and_stricter_than_the_truth() -> None:
+    """At a share of 1 the tests are one: the larger statistic alone would decide."""
+    found = dunnett_adjust([2.0, 1.0], [1 - 1e-9, 1.0])
+    assert found[0] == pytest.approx(2 * ndtr(-2.0), rel=0.05)
+    assert found[0] >= 2 * ndtr(-2.0)
+    assert sample_size("means", sd=1, effect=1, ratio=1e17, comparisons=2, correction="dunnett") > 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"champion_share": [0.5, 1.0]}, "champion_share: must be at least 0 and below 1, got 1.0"),
+        ({"champion_share": [0.5, 1.5]}, "champion_share: must lie between 0 and 1, got 1.5"),
         ({"champion_share": []}, "champion_share: must have one share a challenger"),
-        ({"alpha": 0.0}, "alpha: must lie strictly between 0 and 1, got 0.0"),
+        ({"alpha": 1.0}, "alpha: must be at least 1e-12 and below 1, got 1.0"),
+        ({"alpha": 1e-14}, "alpha: must be at least 1e-12 and below 1, got 1e-14"),
         ({"sides": 3}, "sides: must be 1 or 2, got 3"),
         ({"degrees_of_freedom": 0}, "degrees_of_freedom: must be at least 1, got 0"),
     ],

@@ -96,5 +96,5 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         non_inferiority(result, 0.1, "up")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="kind: must be z_unpooled or welch on the relative scale, got z_pooled"):
         two_sample("z_pooled", 1, 1, 1, 1, 1, 1, scale="relative")
-    with pytest.raises(InputError, match=r"n1: must not be negative, got -3\.0"):
+    with pytest.raises(InputError, match=r"n1: must be finite and not negative, got -3\.0"):
         two_sample("welch", 10, 1, 1, -3, 1, 1)

@@ -170,7 +170,7 @@ def test_wrong_input_is_refused_by_name() -> None:
         probability_best_normal([[0.0, 1.0]], [[1.0, -1.0]])
     with pytest.raises(InputError, match="mean: must be finite, got nan"):
         probability_exceeds_normal(np.nan, 1, 0, 1)
-    with pytest.raises(InputError, match=r"beta: must be \(r, K\)"):
+    with pytest.raises(InputError, match=r"alpha: must be \(r, K\)"):
         probability_best_beta([1.0, 1.0], [1.0, 1.0])
     with pytest.raises(InputError, match="among: must have the shape"):
         probability_best_beta([[1.0, 1.0]], [[1.0, 1.0]], [[True]])

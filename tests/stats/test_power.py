@@ -85,7 +85,7 @@ def test_the_three_questions_are_inverses(
         ({"effect": 0.95}, "effect: must leave the challenger's proportion .* got 0.95 on a baseline of 0.1"),
         ({"sides": 3}, "sides: must be 1 or 2, got 3"),
         ({"ratio": 0}, "ratio: must be positive and finite, got 0"),
-        ({"comparisons": 0}, "comparisons: must be at least 1, got 0"),
+        ({"comparisons": 0}, "comparisons: must be a whole number of at least 1, got 0"),
         ({"kind": "counts"}, "kind: must be proportions or means, got counts"),
         ({"kind": "means"}, "sd: must be positive and finite for means, got None"),
     ],

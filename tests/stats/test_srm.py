@@ -54,6 +54,11 @@ def test_looking_always_errs_at_most_alpha_and_finds_a_mismatch() -> None:
     assert (running_p_value(srm.sequential_test(wrong, shares).p_value)[:, -1] <= 0.05).mean() > 0.95
 
 
+@pytest.mark.parametrize("concentration", [1.0, 1e6, 1e12])
+def test_perfect_traffic_is_no_mismatch_however_small_the_mismatches_sought(concentration: float) -> None:
+    assert srm.sequential_test([5000, 5000], concentration=concentration).p_value > 0.98
+
+
 def test_no_units_are_no_mismatch() -> None:
     assert np.array_equal(srm.test([[0, 0], [0, 0]]).p_value, [1, 1])
     assert np.array_equal(srm.sequential_test([[0, 0, 0]]).p_value, [1])
@@ -73,5 +78,9 @@ def test_wrong_input_is_refused_by_name(counts: Any, shares: Any, message: str) 
     for call in (srm.test, srm.sequential_test):
         with pytest.raises(InputError, match=message):
             call(counts, shares)
-    with pytest.raises(InputError, match="concentration: must be positive and finite, got 0"):
-        srm.sequential_test([1, 2], concentration=0)
+    for concentration in (0, 1e16):
+        with pytest.raises(InputError, match="concentration: must be positive, at most 1e\\+12, got"):
+            srm.sequential_test([1, 2], concentration=concentration)
+    for call in (srm.test, srm.sequential_test):
+        with pytest.raises(InputError, match=r"shares: must broadcast with \(3, 2\)"):
+            call([[1, 2]] * 3, [[0.5, 0.5]] * 2)

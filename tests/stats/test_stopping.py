@@ -37,6 +37,39 @@ def test_two_looks_agree_with_the_bivariate_normal(z: float) -> None:
         assert value[0] == pytest.approx(exact, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("first", "lower", "upper", "z"),
+    [
+        (0.01, (-2.178, -2.178), (2.178, 2.178), 2.0),
+        (0.001, (-2.178, -2.178), (2.178, 2.178), 0.3),
+        (0.0001, (-197.7, -1.977), (197.7, 1.977), 1.5),
+        (0.01, (2.0, -2.0), (np.inf, 2.0), 3.0),
+        (0.5, (-2.178, -2.178), (2.178, 2.178), 25.0),
+        (0.5, (-2.178, -2.178), (2.178, 2.178), -37.0),
+    ],
+)
+def test_it_holds_for_early_looks_and_far_statistics(
+    first: float, lower: tuple[float, float], upper: tuple[float, float], z: float
+) -> None:
+    """By integration over the first look's Z, from root to root, whatever the program takes for its range."""
+    sign = -1.0 if z < lower[1] else 1.0
+    low, high = (lower[0], upper[0]) if sign > 0 else (-upper[0], -lower[0])
+    root, rest = np.sqrt(first), np.sqrt(1 - first)
+
+    def chance(drift: float) -> float:
+        grid = drift * root + np.linspace(-9, 9, 20_001)
+        going = (grid > low) & (grid < high)
+        after = norm.sf((sign * z - grid * root - drift * (1 - first)) / rest)
+        density = np.where(going, norm.pdf(grid - drift * root), 0.0)
+        return float(norm.sf(high - drift * root) + np.trapezoid(density * after, grid))
+
+    found = median_unbiased([first, 1.0], lower, upper, [2], [z])
+    ends = (found.lower, found.upper) if sign > 0 else (found.upper, found.lower)
+    for value, share in ((found.estimate, 0.5), (ends[0], 0.025), (ends[1], 0.975)):
+        exact = sign * brentq(lambda drift, share=share: chance(drift) - share, -60, 60)
+        assert value[0] == pytest.approx(exact, abs=3e-3)
+
+
 @pytest.mark.parametrize("kind", ["pocock", "obrien_fleming"])
 @pytest.mark.parametrize("drift", [0.0, 1.5, 3.0])
 def test_it_exceeds_the_truth_as_often_as_not_and_its_interval_holds_it(kind: str, drift: float) -> None:
@@ -94,6 +127,10 @@ def test_looks_that_did_not_take_place_do_not_matter() -> None:
         ({"look": [3]}, "look: must be from 1 to 2"),
         ({"look": [1]}, "z: must lie beyond a bound of its look"),
         ({"confidence": 1.0}, "confidence"),
+        ({"information": [0.5, np.inf]}, "information: must be finite, got inf"),
+        ({"z": [np.nan]}, "z: must be finite, got nan"),
+        ({"z": [1.0, 2.0]}, "z: must have one value for each test"),
+        ({"lower": [np.inf, 2.0], "upper": [np.inf, 2.0]}, "lower: must be below infinity"),
     ],
 )
 def test_what_is_no_test_is_refused(changes: dict[str, object], message: str) -> None:

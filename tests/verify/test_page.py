@@ -85,5 +85,9 @@ def test_what_cannot_be_asked_is_refused(more: list[str], rule: str, capsys: pyt
 
 @pytest.mark.usefixtures("three")
 def test_a_file_that_cannot_be_written_is_said_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["verify", "--quiet", "--only", "fixed", "--json", str(tmp_path)]) == 2
-    assert str(tmp_path) in capsys.readouterr().err
+    for option in ("--json", "--write"):
+        only = ["--only", "fixed"] if option == "--json" else []
+        assert main(["verify", *only, option, str(tmp_path)]) == 2
+        said = capsys.readouterr()
+        assert f"{option}: must be a file that can be written, got {tmp_path}" in said.err
+        assert "%" not in said.err, "nothing is worked out before"

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate
 
+from sim.world.clock import NS
 from sim.world.fates import Positions, fates, reach, rest_s
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull
-from sim.world.trace import NS
 from sim.world.traffic import Pieces
+from tests.world.drawing import services_s
 
 N = 400_000
 TICK_S = 20.0
@@ -60,7 +61,7 @@ def test_chances_are_those_of_calls_that_arrive_uniformly(
     rng = np.random.default_rng(5)
     chance = fates(latency, np.array([1.0, scale]), limits_s, TICK_S, delays)[1]
     assert chance.sum() == pytest.approx(1.0, abs=1e-12)
-    check(chance, scale * latency.draw(rng, N), rng.random(N) * TICK_S, limits_s, delays, rng)
+    check(chance, scale * services_s(latency, N, seed=5), rng.random(N) * TICK_S, limits_s, delays, rng)
 
 
 @law
@@ -74,7 +75,7 @@ def test_chances_are_those_of_calls_whose_arrivals_lie_unevenly(latency: Latency
     chance = fates(latency, np.ones(1), (0.2, 0.8), TICK_S, (), positions)[0]
     reached = rng.random(N) * 10
     before_s = np.where(reached < 9, np.interp(reached, [0, 8, 9], [20.0, 1.0, 0.5]), 0.5)
-    check(chance, latency.draw(rng, N), before_s, (0.2, 0.8), (), rng)
+    check(chance, services_s(latency, N, seed=6), before_s, (0.2, 0.8), (), rng)
 
 
 @law

@@ -11,6 +11,7 @@ from scipy import integrate, stats
 
 from sim.registry import latency as written
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, of
+from tests.world.drawing import services_s
 
 N = 200_000
 LAWS: dict[str, Latency] = {
@@ -27,7 +28,7 @@ law = pytest.mark.parametrize("latency", LAWS.values(), ids=LAWS.keys())
 
 @law
 def test_above_and_limited_mean_are_those_of_the_draws(latency: Latency) -> None:
-    drawn = latency.draw(np.random.default_rng(3), N)
+    drawn = services_s(latency, N, seed=3)
     assert abs(drawn.mean() - latency.mean_s) <= 4 * drawn.std() / np.sqrt(N) + 1e-12
     for limit_s in (0.05, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0):
         share = (drawn > limit_s).mean()

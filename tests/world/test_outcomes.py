@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sim.registry import outcomes as written
 from sim.world.outcomes import Binary, Discrete, Joint, Normal, Outcomes, Replayed, atoms, strata
 from sim.world.streams import keys
+from tests.world.drawing import values
 
 N, EACH = 4000, 25
 
@@ -18,8 +19,8 @@ REVENUE = written.ZeroInflated.model_validate({"zero_inflated": {"rate": 0.3, "a
 
 
 def revenue() -> Discrete:
-    values, chance = atoms(REVENUE)
-    on_grid = np.rint(values / 0.01).astype(np.int64)
+    value, chance = atoms(REVENUE)
+    on_grid = np.rint(value / 0.01).astype(np.int64)
     both = np.stack([on_grid, on_grid])
     return Discrete((both * chance).sum(axis=1)[None] * 0.01, both[None], np.stack([chance, chance]))
 
@@ -40,10 +41,9 @@ FAMILIES: dict[str, Outcomes] = {
 
 @pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
 def test_sums_have_the_moments_of_summed_values(outcome: Outcomes) -> None:
-    rng = np.random.default_rng(1)
-    data_row = rng.integers(5, size=N * EACH)
+    drawn = values(outcome, N * EACH, seed=1)
     for arm in (0, 1):
-        value = outcome.values(rng, data_row, 0, arm).reshape(N, EACH)
+        value = drawn[:, arm].reshape(N, EACH)
         by_request = np.stack([value.sum(axis=1), (value**2).sum(axis=1)]).astype(float)
         key = keys(2, np.arange(8 * N), f"{arm}")[:, None]
         total, square = outcome.sums(np.full((8 * N, 2), EACH), np.zeros(8 * N, np.int64), key)
@@ -59,11 +59,9 @@ def test_sums_have_the_moments_of_summed_values(outcome: Outcomes) -> None:
 
 @pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
 def test_the_mean_is_that_of_the_values(outcome: Outcomes) -> None:
-    rng = np.random.default_rng(4)
     grid = getattr(outcome, "grid", 0.01 if isinstance(outcome, Discrete) else 1.0)
-    for arm in (0, 1):
-        value = outcome.values(rng, rng.integers(5, size=N * EACH), 0, arm) * grid
-        assert abs(value.mean() - outcome.mean[0, arm]) < 4 * value.std() / np.sqrt(N * EACH)
+    value = values(outcome, N * EACH, seed=4) * grid
+    assert (np.abs(value.mean(axis=0) - outcome.mean[0]) < 4 * value.std(axis=0) / np.sqrt(N * EACH)).all()
 
 
 def test_nobody_earns_nothing_and_one_normal_value_is_its_own_square() -> None:
@@ -77,11 +75,20 @@ def test_nobody_earns_nothing_and_one_normal_value_is_its_own_square() -> None:
     assert np.array_equal(square, total**2)
 
 
+@pytest.mark.parametrize("mean", [0.3, 2.5])
+def test_sums_on_a_coarse_grid_are_those_of_some_values(mean: float) -> None:
+    """n times the sum of squares is at least the squared sum, or tests would refuse them."""
+    outcome, rows = Normal(np.full((500, 2), mean), np.zeros((500, 2)), grid=1.0), np.arange(500)
+    for n in (1, 2, 3, 7):
+        total, square = outcome.sums(np.full((500, 2), n), rows, keys(3, np.arange(1000), f"{n}").reshape(500, 2))
+        assert (n * square >= total**2).all()
+
+
 def test_a_replayed_request_is_the_same_row_for_every_arm() -> None:
-    rng = np.random.default_rng(0)
-    data_row = rng.integers(5, size=100)
-    answers = np.stack([replayed().values(rng, data_row, 0, arm) for arm in (0, 1)], axis=1)
-    assert np.array_equal(answers, replayed().reward[data_row])
+    answers = values(replayed(), 10_000, seed=0)
+    counted = np.bincount(2 * answers[:, 0] + answers[:, 1], minlength=4)
+    # Of five rows, two are (0, 1).
+    assert scipy.stats.chisquare(counted, 2_000 * np.array([1, 2, 1, 1])).pvalue > 1e-4
 
 
 def test_two_replayed_metrics_are_drawn_together() -> None:
@@ -109,20 +116,20 @@ amounts = st.sampled_from(["lognormal", "gamma"])
 def test_strata_keep_the_mean_and_lose_little_variance(kind: str, mean: float, cv: float) -> None:
     family = {"lognormal": written.LogNormal, "gamma": written.Gamma}[kind]
     amount = family.model_validate({kind: {"mean": mean, "sd": cv * mean}})
-    values, chance = strata(amount)
+    value, chance = strata(amount)
     assert chance.sum() == pytest.approx(1.0)
-    assert (np.diff(values) > 0).all()
-    assert (values > 0).all()
-    assert (values * chance).sum() == pytest.approx(mean, rel=1e-9)
-    kept = (values**2 * chance).sum() - (values * chance).sum() ** 2
+    assert (np.diff(value) > 0).all()
+    assert (value > 0).all()
+    assert (value * chance).sum() == pytest.approx(mean, rel=1e-9)
+    kept = (value**2 * chance).sum() - (value * chance).sum() ** 2
     assert 0.99 <= kept / (cv * mean) ** 2 <= 1 + 1e-9
 
 
 def test_strata_are_the_conditional_means_of_the_distribution() -> None:
     amount = written.Gamma.model_validate({"gamma": {"mean": 30, "sd": 15}})
-    values, chance = strata(amount)
+    value, chance = strata(amount)
     law = scipy.stats.gamma(amount.shape, scale=amount.scale)
     edges = law.ppf(np.concatenate([[0.0], np.cumsum(chance)]).clip(0, 1))
     for place in (0, 10, 39):
         part = law.expect(lambda x: x, lb=edges[place], ub=edges[place + 1], conditional=True)
-        assert values[place] == pytest.approx(part, rel=1e-6)
+        assert value[place] == pytest.approx(part, rel=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sim.world.sampling import unit
 from sim.world.streams import at, generator, keys, number_of, uniforms
 
 
@@ -38,3 +39,9 @@ def test_keyed_uniforms_are_uniform_and_uncorrelated_over_counters_and_replicati
 def test_a_name_has_a_number_that_does_not_change_between_runs() -> None:
     assert number_of("conversion") == number_of("conversion") != number_of("revenue")
     assert 0 <= number_of("conversion") < 2**64
+
+
+def test_the_last_of_all_keys_is_drawn_below_one_compiled_or_not() -> None:
+    last = np.array([2**64 - 1, 2**64 - 2**11, 2**64 - 2**12, 0], np.uint64)
+    assert uniforms(last).tolist() == [1 - 2**-53, 1 - 2**-53, 1 - 2**-52, 2**-54]
+    assert [float(unit(key)) for key in last] == uniforms(last).tolist()

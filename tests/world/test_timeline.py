@@ -104,11 +104,20 @@ def test_incidents_hold_from_their_start_until_their_end_and_do_not_last() -> No
 
 
 def test_a_leak_grows_until_it_is_restarted() -> None:
-    found = change(of("leak", at="1h", per_hour="10%", restart="2h")).slowness[:, 1]
+    found = change(of("leak", at="1h", per_hour="10%", restart="2h"))
     age = np.where(MIDDLE_H > 1, (MIDDLE_H - 1) % 2, 0)
-    assert found == pytest.approx(1 + 0.1 * age)
-    never = change(of("leak", per_hour="200%")).slowness[:, 1]
-    assert never == pytest.approx(1 + 2 * MIDDLE_H)
+    assert found.slowness[:, 1] == pytest.approx(1 + 0.1 * age)
+    assert not found.lasting
+    never = change(of("leak", per_hour="200%"))
+    assert never.slowness[:, 1] == pytest.approx(1 + 2 * MIDDLE_H)
+    assert never.lasting["latency"] == pytest.approx([1, 1 + 2 * 24])
+
+
+def test_shipping_an_arm_that_leaks_without_end_is_wrong_and_one_that_is_restarted_is_not() -> None:
+    forever, restarted = truth(of("leak", per_hour="3%")), truth(of("leak", per_hour="3%", restart="12h"))
+    assert forever.best.tolist() == [0, 0, 0]
+    assert forever.worse()[:, 1].all()
+    assert restarted.best.tolist() == [1, 1, 1]
 
 
 def test_outages_of_a_pool_add_up_and_never_take_more_than_there_is() -> None:
@@ -163,10 +172,9 @@ def test_a_varied_share_is_refused_in_the_replication_that_leaves_zero_to_one() 
     said = {"challenger": {"conversion": {"relative_effect": {"uniform": {"low": "0%", "high": "100%"}}}}}
     behaviours = [behaves(outcomes={"conversion": {"bernoulli": 0.4}})] * 2
     drift = of("drift", metric="conversion", to="40%")
-    scenario = make_scenario(truth=said, timeline=[drift], seed=1)
-    world = make_world(scenario, behaviours)
+    scenario = make_scenario(truth=said, timeline=[drift], seed=1, replications=200)
     with pytest.raises(InputError, match=r"takes conversion of challenger to 1\.\d+ at most, in replication \d+"):
-        world.realise(np.arange(200))
+        make_world(scenario, behaviours)
 
 
 def test_predictions_that_were_made_cannot_be_varied() -> None:

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from sim.engine import aggregate
 from sim.engine.aggregate import AggregateEngine
+from sim.engine.choose import choose
 from sim.errors import InputError
+from sim.policy.base import Routing
+from sim.world.priors import effects
 from sim.world.world import Truth, finest_grid
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
@@ -133,10 +136,19 @@ def test_an_effect_that_leaves_the_possible_is_refused_by_name(metric: str, effe
         {"name": "latency", "role": "guardrail"},
     ]
     said = {"challenger": {metric: {"relative_effect": effect}}}
-    world = make_world(make_scenario(metrics=metrics, truth=said))
     with pytest.raises(InputError, match=rule) as raised:
-        world.realise(np.arange(1000))
-    assert raised.value.problems[0].path == f"truth.challenger.{metric}"
+        make_world(make_scenario(metrics=metrics, truth=said, replications=1000))
+    assert [problem.path for problem in raised.value.problems] == [f"truth.challenger.{metric}"]
+
+
+def test_an_effect_that_only_a_late_replication_draws_is_refused_before_anything_is_played() -> None:
+    said = {"challenger": {"conversion": {"relative_effect": {"normal": {"mean": "0%", "sd": "32%"}}}}}
+    ((_, _, prior),) = make_world(make_scenario(truth=said, replications=1)).effects
+    first = int(np.flatnonzero(effects(prior, 7, np.arange(10_000), "challenger.conversion") <= -1)[0])
+    assert first > 1000
+    make_world(make_scenario(truth=said, replications=first))
+    with pytest.raises(InputError, match=f"in replication {first}; it must stay above -100%"):
+        make_world(make_scenario(truth=said, replications=first + 1))
 
 
 def test_truth_belongs_to_its_replication_and_not_to_its_block() -> None:
@@ -165,13 +177,45 @@ def test_the_aggregate_engine_refuses_calls_that_outlast_a_tick() -> None:
     assert not list(aggregate.refusals(make_world(make_scenario())))
 
 
-def test_the_aggregate_engine_refuses_a_latency_that_an_effect_makes_outlast_a_tick() -> None:
+def test_auto_does_not_take_aggregate_where_an_effect_makes_calls_outlast_a_tick() -> None:
     said = {"challenger": {"latency": {"relative_effect": {"choice": {"values": ["0%", "900%"]}}}}}
     metrics = [{"name": "conversion", "role": "primary"}, {"name": "latency", "role": "guardrail"}]
-    world = make_world(make_scenario(tick="1m", metrics=metrics, truth=said), [behaves(latency={"constant": "10s"})] * 2)
-    assert not list(aggregate.refusals(world))
-    with pytest.raises(InputError, match="outlasts a tick of 60 s"):
-        AggregateEngine(world.realise(np.arange(20)), (), False)
+    # What the challenger registered does not matter: its latency is the champion's, varied.
+    behaviours = [behaves(latency={"constant": "10s"}), behaves(latency={"constant": "1h"})]
+    world = make_world(make_scenario(tick="1m", metrics=metrics, truth=said), behaviours)
+    assert list(aggregate.refusals(world)) == ["a latency varied up to 10 times: calls of challenger outlast a tick of 60 s"]
+    assert choose("auto", world).name == "compiled"
+    assert not list(aggregate.refusals(make_world(make_scenario(tick="2m", metrics=metrics, truth=said), behaviours)))
+
+
+def squares(**changes: Any) -> int:
+    """The sum of squares of a day of amounts near 100, sent to the challenger alone."""
+    metrics = [{"name": "amount", "role": "primary", **changes.pop("of", {})}]
+    said = [behaves(outcomes={"amount": {"normal": {"mean": 100, "sd": 1}}})] * 2
+    world = make_world(make_scenario(metrics=metrics, traffic={"rate": "290/s"}, horizon="14d", tick="2h", **changes), said)
+    engine = AggregateEngine(world.realise(np.arange(1)), ("amount.square",), False)
+    all_to_one = Routing(np.zeros(1, np.int64), np.array([[0.0, 1.0]]), np.zeros((1, 2)), np.zeros(1, np.int64))
+    total = np.int64(0)
+    for _ in range(world.ticks):
+        total += engine.step(all_to_one).counts[0, 1, 0]
+    return int(total) * world.outcomes[0].grid ** 2 / (290 * 14 * 86400)
+
+
+DOUBLE: dict[str, dict[str, Any]] = {
+    "truth": {"truth": {"challenger": {"amount": {"relative_effect": "100%"}}}},
+    "timeline": {"timeline": [{"kind": "drift", "arm": "challenger", "metric": "amount", "to": "100%"}]},
+    "segments": {"segments": [{"name": "a", "share": "50%", "relative": {"amount": "200%"}}, {"name": "b", "share": "50%"}]},
+}
+
+
+@pytest.mark.parametrize("key", DOUBLE)
+def test_a_grid_holds_what_effects_segments_and_the_timeline_make_of_an_amount(key: str) -> None:
+    mean_square = {"truth": 200**2 + 1, "timeline": 200**2 + 1, "segments": (150**2 + 50**2) / 2 + 1}[key]
+    assert squares(**DOUBLE[key]) == pytest.approx(mean_square, rel=1e-3)
+    with pytest.raises(InputError, match=r"sums of squares of amount, which reaches \d+, .* got a grid of 0\.001") as raised:
+        squares(of={"grid": 0.001}, **DOUBLE[key])
+    assert raised.value.problems[0].path == "metrics[0].grid"
+    assert squares(of={"grid": 0.001}) == pytest.approx(100**2 + 1, rel=1e-3)
 
 
 @given(st.floats(0, 1e9), st.floats(-1e9, 1e9), st.floats(0, 1e15))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.policy.base import Bools, Evidence, Finding, Floats, Setting, View, outcome_columns
+from sim.policy.base import Bools, Evidence, Finding, Floats, Metric, Setting, View, outcome_columns
 from sim.policy.evidence.comparison import information
 from sim.units import Share
 
@@ -43,7 +43,8 @@ class Decision(Evidence):
 
     The sample is the largest that any metric needs. So that the *decision* has `power` where one success metric improves by its
     `mde` and nothing else moves, each test gets the error β* = (β - alpha) / (guardrail metrics + 1), β = 1 - power: a false
-    alarm of the tests for worse costs alpha at most, and the rest is shared out (Bonferroni).
+    alarm of the tests for worse costs alpha at most, and the rest is shared out (Bonferroni). A guardrail metric is sized for
+    non-inferiority by its margin, at the champion's registered values in both arms.
 
     Controls, at `alpha`, the chance to ship where no success metric improves, the chance to ship where some guardrail metric is
     worse than its margin, and the chance to fail a challenger that is worse on none. Assumes independent requests, and samples
@@ -77,23 +78,29 @@ class Decision(Evidence):
         if self.sample is not None:
             return self.sample
         improving = self.alpha / len(self.success)
-        sizes = [self._size(setting, each.metric, each.mde or 0.0, improving) for each in self.success]
-        sizes += [self._size(setting, each.metric, each.margin, self.alpha) for each in self.guardrails]
+        sizes = []
+        for success in self.success:
+            metric = setting.metrics[success.metric]
+            effect = metric.sign * (success.mde or 0.0) * abs(metric.nominal_mean)
+            sizes.append(self._size(setting, metric, improving, effect=effect))
+        for guardrail in self.guardrails:
+            metric = setting.metrics[guardrail.metric]
+            goal = {"hypothesis": "non_inferiority", "direction": "increase" if metric.sign > 0 else "decrease"}
+            sizes.append(self._size(setting, metric, self.alpha, margin=guardrail.margin * abs(metric.nominal_mean), **goal))
         return math.ceil(max(sizes))
 
-    def _size(self, setting: Setting, name: str, effect: float, alpha: float) -> float:
+    def _size(self, setting: Setting, metric: Metric, alpha: float, **goal: Any) -> float:
         from sim.stats.power import sample_size
 
-        metric = setting.metrics[name]
         return sample_size(
             "proportions" if metric.binary else "means",
             baseline=metric.nominal_mean if metric.binary else None,
             sd=None if metric.binary else metric.nominal_sd,
-            effect=metric.sign * effect * abs(metric.nominal_mean),
             alpha=alpha,
             power=self.test_power,
             sides=1,
             comparisons=len(setting.arms) - 1,
+            **goal,
         )
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
@@ -159,18 +166,22 @@ class Decision(Evidence):
         return found or self._plan_problems(setting)
 
     def _plan_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        if self.sample is not None:
-            return []
+        found = []
+        for index, each in enumerate(self.guardrails):
+            if setting.metrics[each.metric].nominal_mean == 0:
+                rule = f"is relative, and the champion's registered mean of {each.metric} is 0"
+                found.append((f"guardrails[{index}].margin", rule))
+        if found or self.sample is not None:
+            return found
         if self.power + self.alpha >= 1:
             return [("power", f"must leave more than alpha to miss, got power {self.power:g} and alpha {self.alpha:g}")]
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
         sized = [(f"success[{i}].mde", each.metric, each.mde or 0.0) for i, each in enumerate(self.success)]
-        sized += [(f"guardrails[{i}].margin", each.metric, each.margin) for i, each in enumerate(self.guardrails)]
-        found = []
-        for key, name, effect in sized:
+        sized += [(f"guardrails[{i}].margin", each.metric, 0.0) for i, each in enumerate(self.guardrails)]
+        for key, name, improvement in sized:
             metric = setting.metrics[name]
-            reached = metric.nominal_mean * (1 + metric.sign * effect)
+            reached = metric.nominal_mean * (1 + metric.sign * improvement)
             if metric.nominal_mean == 0:
                 found.append((key, f"is relative, and the champion's registered mean of {name} is 0: give `sample` instead"))
             elif metric.nominal_sd == 0:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sim.errors import InputError
 from sim.policy.base import Bools, Finding, Floats, Ints, Setting, View, whole_ticks
-from sim.policy.evidence.comparison import compare, information, primary
+from sim.policy.evidence.comparison import compare, enough_known, information, primary
 from sim.policy.evidence.planned import PlannedTest
 from sim.units import Duration, Share, format_duration
 
@@ -32,6 +32,8 @@ OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "futility_rho": ("futility", ("kim_demets", "power"), True),
     "futility_gamma": ("futility", ("hwang_shih_decani",), True),
 }
+# Known outcomes before the first look, and how many of them a rare one must be expected to be.
+LEAST, RARE = 100, 20
 DESIGN_KEYS = ("shape", "interim", "spending", "rho", "gamma", "futility", "futility_rho", "futility_gamma", "binding")
 
 
@@ -47,7 +49,8 @@ class GroupSequential(PlannedTest):
     only. With `spending`, bounds are those of the information that really arrived (Lan & DeMets 1983): a look spends what its
     fraction allows, the last one, late or at `ends`, all that is left. The other designs keep the bounds of the planned
     fractions: leaving a look out can only lower the error, and coming late by less than a tick changes it little
-    (docs/methods.md has the figures).
+    (docs/methods.md has the figures). No look but the last is taken before champion and challenger have `min_outcomes`: left
+    out, 100, and of a binary metric as many as hold 20 of the rarer outcome at the champion's registered rate.
 
     Controls: the family-wise error of declaring any difference where none is, at `alpha`, over all looks. With one side, of
     declaring a challenger better that is not; with `binding` only if those that cross the futility bound do end. Assumes
@@ -90,6 +93,12 @@ class GroupSequential(PlannedTest):
     )
     futility_rho: float | None = Field(None, gt=0, allow_inf_nan=False, description="as `rho`, of futility")
     futility_gamma: float | None = Field(None, allow_inf_nan=False, description="as `gamma`, of futility")
+    min_outcomes: int | None = Field(
+        None,
+        ge=2,
+        description="known outcomes that champion and challenger must have before a look other than the last; 100 if left out, "
+        "more of a rare binary outcome",
+    )
     binding: bool = Field(False, description="whether the bounds of `spending` rely on stopping for futility")
 
     def goal(self, setting: Setting) -> dict[str, Any]:
@@ -114,6 +123,14 @@ class GroupSequential(PlannedTest):
         if self.sample is not None:
             return self.sample
         return math.ceil(self.one_look_sample(setting) * self.plan(setting).maximum_information)
+
+    def least(self, setting: Setting) -> int:
+        """Known outcomes that champion and challenger must have before a look other than the last."""
+        if self.min_outcomes is not None:
+            return self.min_outcomes
+        metric = setting.metrics[setting.primary]
+        rarer = min(metric.nominal_mean, 1 - metric.nominal_mean) if metric.binary else 1.0
+        return max(LEAST, math.ceil(RARE / rarer)) if rarer > 0 else LEAST
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread.
@@ -142,10 +159,11 @@ class GroupSequential(PlannedTest):
         arrived = information(view, adjust=self.adjust)[:, 1:] / (self.planned_sample(view.setting) / 2)
         # A look that is exactly reached must not be missed by the rounding of a product.
         look = np.searchsorted(fractions, arrived + 1e-9, side="right")
-        due = (look > view.memory["look"][:, 1:]) & view.arms_in[:, 1:]
         last = look == fractions.size
+        enough = last | enough_known(view, self.least(view.setting), self.adjust)
+        due = (look > view.memory["look"][:, 1:]) & view.arms_in[:, 1:] & enough
         if self.design == "spending":
-            due, last, findings[:, 1:] = self._spending_looks(view, arrived, due, last)
+            due, last, findings[:, 1:] = self._spending_looks(view, arrived, due, last, enough)
         rows = np.asarray(due.any(axis=1))
         if not rows.any():
             return findings
@@ -210,7 +228,9 @@ class GroupSequential(PlannedTest):
             return upper, -upper
         return upper, np.full(upper.shape, -np.inf) if plan.futility is None else plan.futility[at]
 
-    def _spending_looks(self, view: View, arrived: Floats, due: Bools, last: Bools) -> tuple[Bools, Bools, NDArray[np.int8]]:
+    def _spending_looks(
+        self, view: View, arrived: Floats, due: Bools, last: Bools, enough: Bools
+    ) -> tuple[Bools, Bools, NDArray[np.int8]]:
         """(r, K - 1) each: looks far enough from the one before, those that are the last, and what ends without one."""
         from sim.stats.running_bounds import CLOSEST
 
@@ -220,7 +240,7 @@ class GroupSequential(PlannedTest):
         if self.ends is not None:
             going = view.arms_in[:, 1:] & (view.memory["look"][:, 1:] < self.fractions().size)
             over |= (view.age >= view.setting.ticks_of(self.ends))[:, None] & going
-        risen = arrived >= before + step
+        risen = (arrived >= before + step) & enough
         without = np.where(before > 0, Finding.NULL, Finding.INCONCLUSIVE)
         ended = np.where(over & ~risen, without, Finding.UNDECIDED).astype(np.int8)
         return (due | over) & risen, last | over, ended

@@ -16,16 +16,14 @@ from sim.units import Share
 if TYPE_CHECKING:
     from sim.stats.tests import TestResult
 
-# Higher shares cost nodes without end; to count less of what two tests have in common is to be stricter.
-MOST_IN_COMMON = 0.999
-
 
 class OneLook(PlannedTest):
     """A test of every challenger against the champion, of superiority or against a margin.
 
     `superiority`: significantly better passes, significantly worse fails. `non_inferiority`: passes when shown not to be worse
     by `margin`, fails when shown to be. `equivalence`: passes when shown to differ by less than `margin`, fails when shown to
-    differ by more. The latter two are one-sided tests at alpha each, sized to pass a challenger that is the same.
+    differ by more. The latter two are one-sided tests at alpha each, sized to pass a challenger that is the same; to fail one
+    that may differ either way takes alpha / 2 on each side.
     """
 
     alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers: two-sided, one-sided with a margin")
@@ -63,7 +61,9 @@ class OneLook(PlannedTest):
                 broken = against(result, -sign * margin, "less" if sign > 0 else "greater")
             else:
                 holds = equivalence(result, margin)
-                broken = np.minimum(against(result, -margin, "less"), against(result, margin, "greater"))
+                # An arm between the margins has two chances to look as if it were beyond one.
+                nearer = np.minimum(against(result, -margin, "less"), against(result, margin, "greater"))
+                broken = np.minimum(2 * nearer, 1.0)
             passed, failed = (self._declared(p_value, result, tested, sides=1) for p_value in (holds, broken))
         return np.select([passed, failed], [Finding.PASS, Finding.FAIL], Finding.NULL).astype(np.int8)
 
@@ -76,18 +76,21 @@ class OneLook(PlannedTest):
         p_value = np.where(tested, p_value, np.nan)
         if self.correction == "dunnett" and p_value.shape[1] > 1:
             # Statistics are taken through their p-values to normal scores: Welch's have degrees of freedom of their own.
-            share = np.minimum(result.champion_share, MOST_IN_COMMON)
             alternative: Literal["two-sided", "greater"] = "two-sided" if sides == 2 else "greater"
-            adjusted = dunnett_adjust(-ndtri(p_value / sides), share, alternative=alternative)
+            adjusted = dunnett_adjust(-ndtri(p_value / sides), result.champion_share, alternative=alternative)
         else:
             adjusted = bonferroni_adjust(p_value) if self.correction == "bonferroni" else holm_adjust(p_value)
         return np.asarray(adjusted <= self.alpha)
 
     def test_problems(self) -> list[tuple[str, str]]:
+        from sim.stats.dunnett import LEAST_ALPHA
+
+        found = []
+        if self.correction == "dunnett" and self.alpha < LEAST_ALPHA:
+            found.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
         if self.hypothesis == "superiority":
             given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
-            return [*super().test_problems(), *given]
-        found = []
+            return [*found, *super().test_problems(), *given]
         if self.margin is None:
             found.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
         if self.mde is not None:

@@ -25,6 +25,11 @@ def latency_column(limit_s: float) -> str:
     return f"latency.above.{format_duration(limit_s)}"
 
 
+def _multiple(ratio: float, value: Floats) -> Floats:
+    """A value moved by ratio - 1 of its size, upwards from 1 on: 0.9 times -10 is -11, a tenth worse."""
+    return np.where(value < 0, 2 - ratio, ratio) * value
+
+
 class Check(Guardrail):
     """One threshold on one metric of every challenger, looked at once an interval; it trips after `trip` failed looks.
 
@@ -33,6 +38,13 @@ class Check(Guardrail):
     `min_requests` answers has no data: by `no_data` it is skipped (and a stage in which a check never had data cannot pass),
     counts as good, or counts as failed; for a ratio, the champion needs `min_requests` too. A latency check holds while at most
     1 - quantile of the calls are slower than `max`. Intervals are counted from the start of the stage.
+
+    Controls no error rate. Of m looks at a challenger that is well, each of which fails with probability `share`, at least
+    `trip` fail with probability `sim.stats.reliability.at_least(trip, m, share)`: where one in a hundred does and the first
+    one trips, 76% do within 144 looks. This assumes looks that are independent of each other, at separate intervals and
+    independent requests; those at the stage so far have most of their data in common, and fail less often but together.
+
+    Source: Argo Rollouts and Flagger, as above; Beyer et al., The Site Reliability Workbook (2018), ch. 16, on canaries.
 
     >>> Check(metric="latency", quantile="99%", max="250ms").columns()
     ('responses', 'latency.above.250ms')
@@ -44,10 +56,16 @@ class Check(Guardrail):
     max: float | str | None = Field(None, description="fail above this: a share, an amount, or a duration for latency")
     min: float | str | None = Field(None, description="fail below this")
     max_ratio: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="fail above this multiple of the champion's value"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="fail above this multiple of the champion's value; 1.1 is a tenth of its size above it, if negative too",
     )
     min_ratio: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="fail below this multiple of the champion's value"
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="fail below this multiple of the champion's value; 0.9 is a tenth of its size below it, if negative too",
     )
     trip: int = Field(1, ge=1, description="failed looks that stop the arm")
     consecutive: bool = Field(False, description="a good look sets the count of failed looks back to 0")
@@ -83,6 +101,10 @@ class Check(Guardrail):
             raise ValueError(f"a latency check takes `max` only, got {', '.join(limits)}")
         if self.metric != LATENCY and self.quantile is not None:
             raise ValueError(f"quantile is for latency, got it for {self.metric}")
+        for low, high in (("min", "max"), ("min_ratio", "max_ratio")):
+            least, most = getattr(self, low), getattr(self, high)
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"{low} must not exceed {high}, got {least:g} and {most:g}")
         if self.metric == AGREEMENT and {"max_ratio", "min_ratio"} & set(limits):
             raise ValueError("agreement is with the champion, which has none of its own to take a ratio to; use min")
         return self
@@ -150,9 +172,9 @@ class Check(Guardrail):
         if self.min is not None:
             breached |= value < float(self.min)
         if self.max_ratio is not None:
-            breached |= value > self.max_ratio * value[:, :1]
+            breached |= value > _multiple(self.max_ratio, value[:, :1])
         if self.min_ratio is not None:
-            breached |= value < self.min_ratio * value[:, :1]
+            breached |= value < _multiple(self.min_ratio, value[:, :1])
         return breached
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:

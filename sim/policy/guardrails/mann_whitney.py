@@ -117,7 +117,7 @@ class MannWhitney(Guardrail):
         look = (view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0)
         if look.any():
             said[look] = self._look(values[look].astype(np.float64), view.setting)
-        return np.where(said == Finding.FAIL, Finding.FAIL, said).astype(np.int8)
+        return said.copy()
 
     def _look(self, values: Floats, setting: Setting) -> NDArray[np.int8]:
         """(r, K) findings from the values of the window, (r, M, K, W)."""

@@ -17,11 +17,13 @@ class SampleRatio(Guardrail):
 
     Each challenger is compared with the champion, in first attempts of requests, at alpha / challengers (Bonferroni). Without
     `looks` by the sequential multinomial test at every tick; with `looks` by the chi-square test at these times, at alpha /
-    looks each, and until the first of them nothing can pass.
+    looks each, and until the first of them nothing can pass. Where users keep their arm (`assignment: sticky`) their requests
+    go there together, and it compares users: those of whom an outcome of the primary metric is known. So it also finds users
+    whose every answer failed in one arm and not in the other.
 
-    Controls: the chance of *ever* finding a mismatch where there is none, at `alpha`. Assumes that requests are routed
-    independently, each by the weights of the stage, which stay as they are; so it is refused where users keep their arm
-    (`assignment: sticky`), whose requests go there together.
+    Controls: the chance of *ever* finding a mismatch where there is none, at `alpha`. Assumes that requests, or users, are
+    routed independently, each by the weights of the stage, which stay as they are. Users who keep their arm must leave none:
+    with several challengers, those of one that is removed would, and it is refused.
 
     Source: Lindon & Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS (2022); chi-square: Fabijan et al.,
     Diagnosing Sample Ratio Mismatch in Online Controlled Experiments, KDD (2019); `sim.stats.srm`.
@@ -40,9 +42,15 @@ class SampleRatio(Guardrail):
         (), description="times from the start of the stage; every tick, sequentially, if left out"
     )
     concentration: float = Field(
-        1000.0, gt=0, allow_inf_nan=False, description="of the sequential test: larger finds smaller mismatches, and later"
+        1000.0,
+        gt=0,
+        le=1e9,
+        allow_inf_nan=False,
+        description="of the sequential test: larger finds smaller mismatches, and later",
     )
-    min_requests: int = Field(100, ge=1, description="requests of champion and challenger together that a look needs")
+    min_requests: int = Field(
+        100, ge=1, description="requests, or users who keep their arm, of champion and challenger together that a look needs"
+    )
     split: tuple[Share, ...] | None = Field(
         None, description="the shares that are meant, one an arm; the weights of the stage if left out"
     )
@@ -57,13 +65,14 @@ class SampleRatio(Guardrail):
         return min(self.looks, default=None)
 
     def needs(self, setting: Setting) -> tuple[str, ...]:
-        return ("requests", "retries")
+        return (f"{setting.primary}.user.count",) if setting.sticky else ("requests", "retries")
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"seen": np.zeros(1, bool)}
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        counts = view.of_total("requests") - view.of_total("retries")
+        columns = [view.of_total(name) for name in self.needs(view.setting)]
+        counts = columns[0] if view.setting.sticky else columns[0] - columns[1]
         pairs = np.stack([np.broadcast_to(counts[:, :1], counts[:, 1:].shape), counts[:, 1:]], axis=2)
         enough = (pairs.sum(axis=2) >= self.min_requests) & view.arms_in[:, 1:]
         if self.looks:
@@ -86,9 +95,9 @@ class SampleRatio(Guardrail):
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         found = []
-        if setting.sticky:
-            rule = "counts requests, and those of a user who keeps the arm (users.assignment: sticky) go there together"
-            found.append(("kind", f"sample_ratio {rule}: it would find mismatches that are none"))
+        if setting.sticky and len(setting.arms) > 2:
+            rule = "compares users who keep their arm (users.assignment: sticky), and those of an arm that is removed do not"
+            found.append(("kind", f"sample_ratio {rule}: needs a single challenger there, got {len(setting.arms) - 1}"))
         for index, look in enumerate(self.looks):
             found += [(f"looks[{index}]", message) for _, message in whole_ticks("", look, setting)]
             if look in self.looks[:index]:

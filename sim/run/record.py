@@ -1,0 +1,204 @@
+"""`run.json`: what a run was, as it is written beside its trials and as all who read a run folder take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
+
+from sim.errors import InputError, Problem, format_path
+
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+When = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]
+Length = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
+NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+
+
+class Part(BaseModel):
+    """A part of a file of a run folder: frozen, and open to keys of later versions."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class PolicyName(Part):
+    """A policy that was run, and its kind."""
+
+    name: str
+    kind: str
+
+
+class VersionRecord(Part):
+    """The model version that an arm was."""
+
+    arm: str
+    uri: str
+    name: str
+    version: str
+    model_id: str | None = None
+    run_id: str | None = None
+    kind: str = ""
+    digest: str = ""
+
+
+class DataRecord(Part):
+    """The data set that real versions were replayed on."""
+
+    name: str
+    digest: str
+    rows: int
+
+
+class Primary(Part):
+    """The primary metric: `sign` is 1 where more is better, else -1."""
+
+    name: str
+    sign: Literal[1, -1]
+    binary: bool = False
+
+
+class PointRecord(Part):
+    """A point of a sweep: its values, as in the file and as numbers, and what differs there from the run as a whole."""
+
+    values: tuple[str, ...]
+    numbers: tuple[FiniteFloat | None, ...]
+    run: dict[str, Any]
+
+
+class SweepRecord(Part):
+    """What was swept, and the points."""
+
+    paths: Annotated[tuple[str, ...], Field(min_length=1)]
+    points: Annotated[tuple[PointRecord, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_value_a_path(self) -> SweepRecord:
+        for number, point in enumerate(self.points):
+            if not len(point.values) == len(point.numbers) == len(self.paths):
+                raise ValueError(f"point {number} must have a value and a number for each of {len(self.paths)} paths")
+        return self
+
+
+class Record(Part):
+    """A run. Lengths in seconds, times with a time zone."""
+
+    name: str
+    digest: Annotated[str, Field(pattern=r"^[\w.:-]{1,200}$")]
+    question: str = ""
+    engine: str
+    engine_reason: str = ""
+    seed: int
+    replications: Annotated[int, Field(ge=1)]
+    horizon_s: Length
+    tick_s: Length
+    arms: Annotated[tuple[str, ...], Field(min_length=2)]
+    primary: Primary
+    policies: Annotated[tuple[PolicyName, ...], Field(min_length=1)]
+    baseline: str
+    started_at: When
+    finished_at: When | None = None
+    status: Literal["finished", "interrupted"]
+    completed: tuple[str, ...] = ()
+    versions: tuple[VersionRecord, ...] = ()
+    data: DataRecord | None = None
+    requests_expected: NotNegative
+    thresholds: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+    smallest_effect: NotNegative = 0.0
+    sim_version: str = ""
+    sweep: SweepRecord | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Record:
+        if self.tick_s > self.horizon_s:
+            raise ValueError(f"tick_s must not exceed horizon_s, got {self.tick_s:g} and {self.horizon_s:g}")
+        names = [policy.name for policy in self.policies]
+        if len(set(names)) < len(names):
+            raise ValueError("policies must differ in their names")
+        strangers = [name for name in (self.baseline, *self.completed) if name not in names]
+        if strangers:
+            raise ValueError(f"baseline and completed must name policies, got {strangers[0]!r}")
+        for number, own in enumerate(self.runs):
+            if own.policies != self.policies or own.sweep is not None:
+                raise ValueError(f"sweep.points[{number}].run must keep the policies of the run")
+        return self
+
+    @property
+    def runs(self) -> tuple[Record, ...]:
+        """Of a sweep, each point as a run of its own; of another run, itself."""
+        if self.sweep is None:
+            return (self,)
+        shared = self.model_dump(exclude={"sweep"})
+        found = []
+        for number, point in enumerate(self.sweep.points):
+            try:
+                found.append(Record.model_validate({**shared, **point.run}))
+            except ValidationError as error:
+                said = "; ".join(f"{format_path(each['loc'])}: {each['msg']}" for each in error.errors())
+                raise ValueError(f"sweep.points[{number}].run: {said}") from None
+        return tuple(found)
+
+    @property
+    def all_versions(self) -> tuple[VersionRecord, ...]:
+        """The versions of all points, each once."""
+        return tuple(dict.fromkeys((*self.versions, *(version for own in self.runs for version in own.versions))))
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The policies that did not run to their end."""
+        done = [each.name for each in self.policies] if self.status == "finished" else self.completed
+        return tuple(each.name for each in self.policies if each.name not in done)
+
+    @property
+    def key(self) -> str:
+        """What tells this run from every other: the scenario's digest and when it started."""
+        return f"{self.digest} {self.started_at.astimezone(UTC).isoformat()}"
+
+    @property
+    def start_ms(self) -> int:
+        """When it started, in milliseconds since 1970."""
+        return round(self.started_at.timestamp() * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        """When it ended, in milliseconds since 1970."""
+        return round((self.finished_at or self.started_at).timestamp() * 1000)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in `run.json`."""
+        return self.model_dump(mode="json", exclude=None if self.sweep else {"sweep"})
+
+
+def read_run(folder: Path) -> Record:
+    """The `run.json` of a run folder. Raises `InputError` where there is none, or naming everything that is wrong with it.
+
+    >>> read_run(Path("nowhere"))
+    Traceback (most recent call last):
+    sim.errors.InputError: nowhere: no such folder
+    """
+    if not folder.is_dir():
+        raise InputError([Problem("is a file, not a run folder" if folder.exists() else "no such folder", file=str(folder))])
+    if not (folder / "run.json").is_file():
+        raise InputError([Problem("is not a run folder: it has no run.json", file=str(folder))])
+    return read_json(folder / "run.json", Record)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_json(file: Path, model: type[M]) -> M:
+    """A JSON file of a run folder as a model. Raises `InputError` naming everything that is wrong with it."""
+    try:
+        return model.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise InputError(_problems(error, file)) from error
+    except OSError as error:
+        raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
+
+
+def _problems(error: ValidationError, file: Path) -> Iterator[Problem]:
+    for each in error.errors():
+        yield Problem(f"is corrupt: {each['msg'].removeprefix('Value error, ')}", path=format_path(each["loc"]), file=str(file))
