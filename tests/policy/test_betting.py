@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -78,19 +78,3 @@ def test_outcomes_beyond_the_bounds_are_refused_by_name() -> None:
     with pytest.raises(InputError, match=r"highest: of betting must bound revenue, .* got 0 to 20"):
         look_at(part, make_setting(primary="revenue"), [tick])
     assert look_at(Betting(highest=100), make_setting(primary="revenue"), [tick])[0][0, 1] == Finding.UNDECIDED
-
-
-@pytest.mark.parametrize(
-    ("primary", "said", "key", "words"),
-    [
-        ("conversion", {}, None, ""),
-        ("conversion", {"highest": 1}, "highest", "not binary, got 1"),
-        ("revenue", {}, "highest", "is required, as revenue is not binary"),
-        ("revenue", {"highest": 5, "lowest": 5}, "highest", "must exceed lowest (5), got 5"),
-        ("cost", {"highest": 500}, None, ""),
-    ],
-)
-def test_bounds_are_those_of_the_metric(primary: str, said: dict[str, Any], key: str | None, words: str) -> None:
-    found = Betting.model_validate(said).problems(make_setting(primary=primary))
-    assert [each for each, _ in found] == ([key] if key else [])
-    assert all(words in message for _, message in found)
