@@ -79,7 +79,7 @@ def run_scenario(
     from sim.scenario.sweep import points
 
     scenario, document = read(Path(path), _later_problems)
-    store = _registry(registry_uri or tracking_uri, scenario, document)
+    store = _registry(tracking_uri, registry_uri, scenario, document)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan: Plan | SweepPlan
@@ -127,7 +127,7 @@ def trace_scenario(
         raise InputError(found)
     if file is not None:
         writable(file, "--out")
-    store = _registry(registry_uri or tracking_uri, scenario, document)
+    store = _registry(tracking_uri, registry_uri, scenario, document)
     plan = prepare(scenario, document, store, Path(reports) / ".predictions")
     if planned:
         planned(plan)
@@ -149,15 +149,16 @@ def _later_problems(scenario: Scenario) -> list[Problem]:
     return found
 
 
-def _registry(uri: str | None, scenario: Scenario, document: Document) -> Client:
+def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
     """A client of the registry. One that does not exist yet has no model: it is not made to find that out."""
     from sim.registry.store import absent, client, default_uri
     from sim.registry.versions import unregistered
 
-    uri = uri or default_uri()
-    if absent(uri):
+    # A registry that is named is all that is read; the tracking server may be away until the results are there.
+    uri = registry_uri or tracking_uri or default_uri()
+    if absent(uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return client(uri)
+    return client(uri, registry_uri)
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison | SweepComparison:

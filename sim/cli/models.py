@@ -89,4 +89,4 @@ def _measure(options: argparse.Namespace) -> int:
 def _client(options: argparse.Namespace) -> Any:
     from sim.registry.store import client, default_uri
 
-    return client(options.registry_uri or options.tracking_uri or default_uri())
+    return client(options.registry_uri or options.tracking_uri or default_uri(), options.registry_uri)

@@ -51,10 +51,15 @@ def _sqlite_file(uri: str) -> Path | None:
     return Path(match[1]).resolve() if match and match[1] != ":memory:" else None
 
 
-def absent(tracking_uri: str) -> bool:
-    """Whether the registry that goes with a tracking URI is an SQLite store that nobody has made yet."""
-    file = _sqlite_file(os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri)
+def absent(tracking_uri: str, registry_uri: str | None = None) -> bool:
+    """Whether the registry is an SQLite store that nobody has made yet."""
+    file = _sqlite_file(_registry_of(tracking_uri, registry_uri))
     return file is not None and not file.exists()
+
+
+def _registry_of(tracking_uri: str, registry_uri: str | None) -> str:
+    """The registry that was named, else the one that MLFLOW_REGISTRY_URI names, else the tracking server."""
+    return registry_uri or os.environ.get("MLFLOW_REGISTRY_URI", "").strip() or tracking_uri
 
 
 @contextlib.contextmanager
@@ -153,7 +158,7 @@ def client(tracking_uri: str | None, registry_uri: str | None = None) -> MlflowC
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     tracking = tracking_uri or default_uri()
-    registry = registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or tracking
+    registry = _registry_of(tracking, registry_uri)
     for uri in dict.fromkeys((tracking, registry)):
         prepare(uri)
     with reaching(tracking):

@@ -75,6 +75,17 @@ def test_an_unreachable_server_exits_4_and_the_results_are_saved(
     assert main(["track", str(folder_in(tmp_path)), "--tracking-uri", store]) == 0
 
 
+def test_a_registry_that_is_named_wins_over_that_of_the_environment(
+    store: str, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading a registered model runs its code: it comes from where the user said."""
+    other = tmp_path / "other.db"
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", f"sqlite:///{other}")
+    assert run(store, tmp_path, small, "--no-tracking") == 2
+    assert run(store, tmp_path, small, "--no-tracking", "--registry-uri", store) == 0
+    assert not other.exists()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "says"),
     [

@@ -85,3 +85,13 @@ def test_short_waits_are_set_but_not_over_the_user(tmp_path: Path, monkeypatch: 
 
 def test_a_password_is_never_shown() -> None:
     assert shown("postgresql://ann:secret@db/mlflow") == "postgresql://db/mlflow"
+
+
+def test_a_registry_that_is_named_wins_over_that_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading a registered model runs its code: only from where the user said."""
+    monkeypatch.chdir(tmp_path)
+    named, other = f"sqlite:///{tmp_path / 'named.db'}", f"sqlite:///{tmp_path / 'other.db'}"
+    client(named, named).create_registered_model("ours")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", other)
+    assert [model.name for model in client(named, named).search_registered_models()] == ["ours"]
+    assert client(named).search_registered_models() == []
