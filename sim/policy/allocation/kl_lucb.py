@@ -7,14 +7,15 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from sim.policy.allocation.floor import floor_problems, floored
+from sim.policy.allocation.floor import floored
+from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
-from sim.policy.identification import all_outcomes, binary_problems, good_outcomes
+from sim.policy.base import Floats, View
+from sim.policy.identification import all_outcomes, good_outcomes
 from sim.units import Share
 
 
-class KlLucb(Allocation):
+class KlLucb(Identifying):
     """Half of the traffic goes to the arm that looks best, half to the one of the others that could be the best of all.
 
     That is the one with the highest upper bound by the Kullback–Leibler divergence, as in `kl_ucb`, but at the rate
@@ -30,10 +31,6 @@ class KlLucb(Allocation):
 
     kind: Literal["kl_lucb"] = "kl_lucb"
     alpha: Share = Field(0.05, gt=0, lt=1, description="error rate of the evidence that it samples for")
-    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
-
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
 
     def live(self, view: View) -> Floats:
         from sim.stats.bandits import kl_upper
@@ -56,6 +53,3 @@ class KlLucb(Allocation):
         first = unknown.any(axis=1, keepdims=True)
         shares = np.where(first, highest(-count, arms_in), (leader + contender) / 2)
         return floored(shares, self.floor, arms_in)
-
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return floor_problems(self.floor, setting) + binary_problems(self.kind, setting)

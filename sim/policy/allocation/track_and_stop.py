@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from sim.policy.allocation.floor import floor_problems, floored
+from sim.policy.allocation.floor import floored
+from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
-from sim.policy.identification import all_outcomes, binary_problems, good_outcomes
-from sim.units import Share
+from sim.policy.base import Floats, View
+from sim.policy.identification import all_outcomes, good_outcomes
 
 
-class TrackAndStop(Allocation):
+class TrackAndStop(Identifying):
     """All traffic of a tick goes to the arm that is furthest behind its optimal weight, given the means observed so far.
 
     Optimal are the weights with which the best of Bernoulli arms with these means would be told from the others soonest
@@ -31,10 +30,6 @@ class TrackAndStop(Allocation):
     """
 
     kind: Literal["track_and_stop"] = "track_and_stop"
-    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
-
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
 
     def live(self, view: View) -> Floats:
         from sim.stats.identification import optimal_weights
@@ -47,6 +42,3 @@ class TrackAndStop(Allocation):
         weights = optimal_weights(good / np.maximum(count, 1.0), arms_in)
         behind = np.where(forced, 0.0, t * weights) - count
         return floored(highest(behind, arms_in), self.floor, arms_in)
-
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return floor_problems(self.floor, setting) + binary_problems(self.kind, setting)

@@ -1,0 +1,23 @@
+"""What allocations share that identify the best arm of a binary metric."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from sim.policy.allocation.floor import floor_problems
+from sim.policy.base import Allocation, Setting, outcome_columns
+from sim.policy.identification import binary_problems
+from sim.units import Share
+
+
+class Identifying(Allocation):
+    """All traffic goes where it tells most of which arm is best."""
+
+    kind: str
+    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
+
+    def needs(self, setting: Setting) -> tuple[str, ...]:
+        return outcome_columns(setting.metrics[setting.primary])[:2]
+
+    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return floor_problems(self.floor, setting) + binary_problems(self.kind, setting)
