@@ -139,8 +139,10 @@ def _grid(
     if outcome.kind == "normal":
         reached = reached + 12 * outcome.sd[base]
     largest = float(reached.max())
+    # Normal amounts are rounded one by one, or as a sum: on a grid up to their sd, that is the same but for one in 10^8.
+    spread = float(outcome.sd[base].min() if outcome.kind == "normal" else outcome.sd.max())
     if spec.grid is None:
-        grid = finest_grid(float(outcome.sd.max()), largest, requests)
+        grid = finest_grid(spread, largest, requests)
         if grid is None:
             raise InputError([Problem(
                 f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests overflow 63 bits "
@@ -152,6 +154,9 @@ def _grid(
             f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests would overflow 63 "
             f"bits, got a grid of {spec.grid:g}", path=f"{path}.grid",
         )])  # fmt: skip
+    if outcome.kind == "normal" and spec.grid > spread:
+        rule = f"must not exceed the least sd of {spec.name} ({spread:g}), got {spec.grid:g}"
+        raise InputError([Problem(rule, path=f"{path}.grid")])
     return spec.grid
 
 

@@ -218,6 +218,21 @@ def test_a_grid_holds_what_effects_segments_and_the_timeline_make_of_an_amount(k
     assert squares(of={"grid": 0.001}) == pytest.approx(100**2 + 1, rel=1e-3)
 
 
+def test_a_grid_is_no_coarser_than_the_least_spread_of_a_normal_amount() -> None:
+    """Or each rounded alone would have another mean than the sum."""
+    said = [behaves(outcomes={"amount": {"normal": {"mean": 100, "sd": sd}}}) for sd in (0.01, 2)]
+
+    def grid(**chosen: Any) -> float:
+        metrics = [{"name": "amount", "role": "primary", **chosen}]
+        return make_world(make_scenario(metrics=metrics), said).outcomes[0].grid
+
+    assert grid(grid=0.01) == 0.01
+    assert grid() <= 0.001
+    with pytest.raises(InputError, match=r"must not exceed the least sd of amount \(0\.01\), got 0\.02") as raised:
+        grid(grid=0.02)
+    assert raised.value.problems[0].path == "metrics[0].grid"
+
+
 @given(st.floats(0, 1e9), st.floats(-1e9, 1e9), st.floats(0, 1e15))
 def test_a_grid_is_fine_enough_and_never_overflows(spread: float, largest: float, requests: float) -> None:
     grid = finest_grid(spread, abs(largest), requests)
