@@ -238,8 +238,8 @@ def schema_text() -> str:
 def reference_text() -> str:
     """The reference page."""
     rows = "".join(f"| `{each.name}` | {each.unit} | {each.better} | {each.about} |\n" for each in MEASURES.values())
-    scenario = Section(json_schema(), ("sim.scenario", "sim.policy", "sim.registry.latency"))
-    models = Section(ModelsFile.model_json_schema(by_alias=True), ("sim.registry",), prefix="models ")
+    scenario = Section(json_schema(), ("sim.scenario", "sim.policy", "sim.distributions.latency"))
+    models = Section(ModelsFile.model_json_schema(by_alias=True), ("sim.registry", "sim.distributions"), prefix="models ")
     parts = (INTRODUCTION, scenario.text(), MEASURES_INTRODUCTION + rows, MODELS_INTRODUCTION, models.text())
     return "\n".join(parts)
 

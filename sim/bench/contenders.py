@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from sim.bench import peers
 from sim.bench.measure import Contender, Missing
 from sim.bench.worlds import EVERYTHING, everything, play, stations, unlimited
-from sim.engine.choose import no_compiler
+from sim.engine.catalogue import no_compiler
 
 SIMPY, CIMBA = "simpy_plain", "cimba"
 """The rows that others are compared with."""

@@ -10,7 +10,7 @@ from sim.bench.contenders import contenders
 from sim.bench.measure import measure
 from sim.bench.result import Bench, environment
 from sim.bench.scale import QUICK_SIZES, SIZES, scale
-from sim.engine.choose import no_compiler
+from sim.engine.catalogue import no_compiler
 from sim.run.folder import write_json
 
 ROUNDS, QUICK_ROUNDS = 5, 3

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sim.engine.choose import make
-from sim.engine.lag import Maker
+from sim.engine.base import Maker
+from sim.engine.catalogue import make
 from sim.policy.base import Routing
 from sim.registry.behaviour import Behaviour
 from sim.registry.versions import Version

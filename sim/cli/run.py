@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
                 bar.say(line)
             for warning in plan.warnings:
                 print(f"sim: warning: {warning}", file=sys.stderr)
-            compiled = next((each for each in plans_of(plan) if each.engine.name == "compiled"), None)
+            compiled = next((each for each in plans_of(plan) if each.engine.entry.compiles), None)
             if compiled:
                 from sim.engine.compiled import warm_up
 

@@ -36,10 +36,10 @@ def add(verbs: Verbs) -> None:
 
 
 def _trace(options: argparse.Namespace) -> int:
-    from sim.run.trace import ENGINES, lines
+    from sim.run.trace import lines
 
     def planned(plan: Plan) -> None:
-        if options.engine is None and plan.engine.name not in ENGINES:
+        if options.engine is None and not plan.engine.entry.tells_calls:
             played = f"a run of this scenario is played by the {plan.engine.name} engine, which has no events"
             print(f"sim: {played}; this is the same world request by request, with draws of its own", file=sys.stderr)
 

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.compare.trials import Floats, Trials
+from sim.arrays import Floats
+from sim.compare.trials import Trials
 from sim.stats.intervals import (
     Estimate,
     mean_interval,

@@ -15,8 +15,6 @@ from sim.errors import InputError, Problem
 from sim.run.record import Record
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
 
-Floats = NDArray[np.float64]
-
 BASELINES = ("switch", "hold")
 """Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
 

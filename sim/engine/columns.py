@@ -16,12 +16,12 @@ COUNTS = ("requests", "responses", "errors", "timeouts", "rejections", "retries"
 """Arrivals of attempts; ends that clients see, which of them were no good answer, and why; attempts that are not the first."""
 
 MOMENTS = ("count", "sum", "square")
-FED = (
+PER_REQUEST = (
     *(f"covariate.{moment}" for moment in ("sum", "square", "cross")),
     *(f"user.{moment}" for moment in ("count", "square", "cross", "sizes")),
     *(f"user.joint.{moment}" for moment in ("square", "cross", "counter", "sizes")),
 )
-"""Of a metric, what is told by single requests and not by counts: see `sim.engine.feedback`."""
+"""Columns that need each request's feedback (`sim.engine.feedback`); `aggregate` has counts only and refuses them."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Column:
     other: str = ""
 
     @property
-    def fed(self) -> bool:
+    def per_request(self) -> bool:
         """Whether it takes single requests to tell."""
         return bool(self.metric) and self.kind not in MOMENTS
 
@@ -62,7 +62,7 @@ def column(name: str) -> Column:
     if base.startswith(ABOVE):
         return Column(name, mirrored, "above", limit_s=parse_duration(base.removeprefix(ABOVE)))
     metric, _, rest = base.partition(".")
-    if metric and rest in (*MOMENTS, *FED):
+    if metric and rest in (*MOMENTS, *PER_REQUEST):
         return Column(name, mirrored, rest, metric)
     kind, _, rest = rest.partition(".")
     other, _, moment = rest.rpartition(".")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Bools, Floats, Ints
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.policy.base import Bools, Floats, Ints
 from sim.world.clock import NS, to_ns
 from sim.world.potential import Potential
 from sim.world.world import AGREEMENT, Truth

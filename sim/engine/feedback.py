@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.columns import FED, MOMENTS, Column
+from sim.arrays import Ints
+from sim.engine.columns import MOMENTS, PER_REQUEST, Column
 from sim.errors import InputError
-from sim.policy.base import Ints
 from sim.world.covariate import covariate_of, pasts
 from sim.world.jit import compiled
 from sim.world.potential import Potential, segment_of, user_of
@@ -27,12 +27,12 @@ from sim.world.world import AGREEMENT, Truth
 # The fields of a logged feedback: an arm's lane is its own for live calls, and K further for mirrored ones.
 ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
 
-SLOTS = len(FED)
-"""Slots of a metric: those of `FED`, then three a segment, two a cap and one a product."""
-X_SUM, X_SQUARE, X_CROSS = (FED.index(f"covariate.{moment}") for moment in ("sum", "square", "cross"))
-USERS, SQUARE, CROSS, SIZES = (FED.index(f"user.{moment}") for moment in ("count", "square", "cross", "sizes"))
+SLOTS = len(PER_REQUEST)
+"""Slots of a metric: those of `PER_REQUEST`, then three a segment, two a cap and one a product."""
+X_SUM, X_SQUARE, X_CROSS = (PER_REQUEST.index(f"covariate.{moment}") for moment in ("sum", "square", "cross"))
+USERS, SQUARE, CROSS, SIZES = (PER_REQUEST.index(f"user.{moment}") for moment in ("count", "square", "cross", "sizes"))
 JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
-    FED.index(f"user.joint.{moment}") for moment in ("square", "cross", "counter", "sizes")
+    PER_REQUEST.index(f"user.joint.{moment}") for moment in ("square", "cross", "counter", "sizes")
 )
 EACH_SEGMENT = len(MOMENTS)
 
@@ -45,7 +45,7 @@ products (other metric, slot) are its own. A product belongs to that of its metr
 
 def asked(columns: Sequence[Column]) -> list[str]:
     """The metrics whose feedback must be logged."""
-    fed = [each for each in columns if each.fed]
+    fed = [each for each in columns if each.per_request]
     return sorted({each.metric for each in fed} | {each.other for each in fed if each.kind == "with"})
 
 
@@ -56,7 +56,7 @@ def metrics_of(columns: Sequence[Column]) -> tuple[list[str], int]:
     return [*logged, *others], len(logged)
 
 
-class Feedback:
+class FeedbackLog:
     """The log of a block of R replications, summed by tick. `potential` says what its metrics are worth and to whom."""
 
     def __init__(self, truth: Truth, potential: Potential, columns: Sequence[Column]) -> None:
@@ -66,7 +66,7 @@ class Feedback:
         self._refuse(columns)
         self._plan, self._caps, self._products, self._slots = self._planned(columns)
         self._past = pasts(truth, potential.metrics)
-        mirrored = any(each.fed and each.mirrored for each in columns)
+        mirrored = any(each.per_request and each.mirrored for each in columns)
         self._lanes = arms * (2 if mirrored else 1)
         # Sums of the ticks from the one at play on, as a ring.
         self._ahead = 1
@@ -115,7 +115,7 @@ class Feedback:
             self._count(log)
         arms, slot = counts.shape[1], tick % self._ahead
         for place, each in enumerate(columns):
-            if each.fed:
+            if each.per_request:
                 lanes = slice(arms, None) if each.mirrored else slice(arms)
                 counts[..., place] = self._sums[rows, slot, lanes, self._slots[_key(each)]]
         self._sums[:, slot] = 0
@@ -138,7 +138,7 @@ class Feedback:
     def _planned(self, columns: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[tuple[Any, ...], int]]:
         metrics, segments = self._potential.metrics, self._truth.world.segments
         plan = np.zeros(max(len(metrics), 1), PLAN)
-        fed = list(dict.fromkeys(_key(each) for each in columns if each.fed))
+        fed = list(dict.fromkeys(_key(each) for each in columns if each.per_request))
         slots: dict[tuple[Any, ...], int] = {}
         caps: list[tuple[int, int]] = []
         products: list[tuple[int, int]] = []
@@ -146,7 +146,7 @@ class Feedback:
         for m, name in enumerate(metrics[: len(self.metrics)]):
             mine = [key for key in fed if key[0] == name]
             plan["first"][m] = free
-            slots |= {(name, kind, 0.0, ""): free + place for place, kind in enumerate(FED)}
+            slots |= {(name, kind, 0.0, ""): free + place for place, kind in enumerate(PER_REQUEST)}
             plan["covariate"][m] = any(kind.startswith("covariate.") for _, kind, _, _ in mine)
             plan["user"][m] = any(kind.startswith("user.") for _, kind, _, _ in mine)
             free += SLOTS
@@ -177,7 +177,7 @@ class Feedback:
     def _refuse(self, columns: Sequence[Column]) -> None:
         world = self._truth.world
         for each in columns:
-            if not each.fed:
+            if not each.per_request:
                 continue
             if AGREEMENT in (each.metric, each.other):
                 raise InputError([f"telemetry has no column {each.name!r}: agreement is not users' feedback"])

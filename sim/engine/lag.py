@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from sim.engine.base import Engine, Ledger
-from sim.policy.base import Ints, Routing, Telemetry
+from sim.arrays import Ints
+from sim.engine.base import Engine, Maker
+from sim.engine.ledger import Ledger
+from sim.policy.base import Routing, Telemetry
 from sim.world.world import Truth
-
-Maker = Callable[[Truth, tuple[str, ...], bool], Engine]
 
 
 def lagged(make: Maker) -> Maker:

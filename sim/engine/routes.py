@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.policy.base import Floats
+from sim.arrays import Floats
 
 
 def thresholds(live: Floats) -> Floats:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.policy.base import Floats, Ints, Metric, View
+from sim.arrays import Floats, Ints
+from sim.policy.base import Metric, View
 
 
 @dataclass(frozen=True)
-class Estimates:
+class EffectEstimates:
     """The effect on the primary metric as it looked at the verdict, of the shipped arm or else of the best one in the stage.
 
     All arrays are (R,). arm is -1, and the others NaN, where there is no verdict, or the stage that gave it read no reward.
@@ -27,7 +28,7 @@ class Estimates:
     upper: Floats
 
     @classmethod
-    def none(cls, rows: int) -> Estimates:
+    def none(cls, rows: int) -> EffectEstimates:
         """Of R replications without any."""
         return cls(np.full(rows, -1, np.int64), *(np.full(rows, np.nan) for _ in range(5)))
 
@@ -39,7 +40,7 @@ def naive(view: View, metric: Metric, arm: Ints) -> tuple[Floats, Floats]:
 
     Source: Deng, Knoblich & Lu, KDD (2018), §3.1 (delta method).
     """
-    from sim.stats.tests import two_sample
+    from sim.stats.two_sample import two_sample
 
     each = np.arange(arm.size)
     n, total, square = view.moments(metric)

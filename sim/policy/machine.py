@@ -9,22 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.base import (
-    Bools,
-    Evidence,
-    Finding,
-    Floats,
-    Guardrail,
-    Ints,
-    Part,
-    Routing,
-    Setting,
-    Telemetry,
-    Verdict,
-    View,
-    outcome_columns,
-)
-from sim.policy.estimates import Estimates, naive
+from sim.arrays import Bools, Floats, Ints
+from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View, outcome_columns
+from sim.policy.estimates import EffectEstimates, naive
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
 _ENDINGS = {KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
@@ -110,9 +97,9 @@ class StagedPolicy:
         still = self.verdicts.verdict[rows] == Verdict.UNDECIDED
         return self._route(done, last[still])
 
-    def estimates(self) -> Estimates:
+    def estimates(self) -> EffectEstimates:
         """What can be said of the effect at each verdict; to be asked when all is over."""
-        found = Estimates.none(self.setting.replications)
+        found = EffectEstimates.none(self.setting.replications)
         metric = self.setting.metrics.get(self.setting.primary)
         decided = self.verdicts.decided_tick > 0
         for number, stage in enumerate(self._chain):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sim.registry.latency import (
+from sim.distributions.latency import (
     Constant,
     Exponential,
     Latency,
@@ -18,7 +18,7 @@ from sim.registry.latency import (
     LatencyLogNormal,
     Quantiles,
 )
-from sim.registry.outcomes import Bernoulli, Frozen, Gamma, LogNormal, Normal, Outcome, ZeroInflated
+from sim.distributions.outcomes import Bernoulli, Frozen, Gamma, LogNormal, Normal, Outcome, ZeroInflated
 from sim.units import Share
 
 __all__ = [

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sim.registry.latency import Quantiles
+from sim.distributions.latency import Quantiles
 
 LATENCY = "sim.latency"
 ERROR_RATE = "sim.error_rate"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.report.numbers import MISSING, in_line, number
 from sim.report.source import Source
 from sim.report.svg import (
@@ -32,7 +32,6 @@ from sim.report.svg import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 
 OUTCOMES = {"ship": "Shipped a challenger", "keep": "Kept the champion", "inconclusive": "Ended inconclusive"}
 WIDTH, HEIGHT = 350.0, 236.0

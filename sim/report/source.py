@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.errors import InputError, Problem
 from sim.run.record import Record, read_run
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.compare.trials import BASELINES
 from sim.report.figures import HEIGHT, WIDTH, Chart
 from sim.report.numbers import MISSING, in_line
@@ -17,7 +17,6 @@ from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Floats = NDArray[np.float64]
 
 CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (

@@ -13,6 +13,7 @@ from sim.compare.result import Comparison, PolicySummary
 from sim.compare.sweep import SweepComparison
 from sim.compare.trials import BASELINES
 from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
+from sim.engine.catalogue import ENGINES
 from sim.stats.intervals import Estimate
 
 Display = Literal["auto", "rich", "plain", "none"]
@@ -25,11 +26,6 @@ GAP = 2
 LONGEST_NAME = 24
 
 _ASCII = str.maketrans({"±": "+/-", "–": "-", "…": "..."})
-COMMON = {
-    "aggregate": "policies meet the same arrivals, and the same outcomes while their routing agrees",
-    "simpy": "policies meet the same requests, each with the same answer from every arm",
-    "compiled": "policies meet the same requests, each with the same answer from every arm",
-}
 
 
 def _bare(write: Callable[[float], str], missing: str = "–") -> Write:
@@ -45,7 +41,7 @@ def _share_interval(estimate: Estimate) -> str:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """One measure: its heading in two lines, and how it is written, from the widest form to the narrowest."""
 
     measure: str
@@ -55,27 +51,27 @@ class Column:
 
 _SHARE = _bare(share)
 COLUMNS = (
-    Column("ship", ("", "ship"), (_SHARE,)),
-    Column("keep", ("", "keep"), (_SHARE,)),
-    Column("inconclusive", ("incon-", "clusive"), (_SHARE,)),
-    Column("undecided", ("un-", "decided"), (_SHARE,)),
-    Column("time_to_decision_p50", ("half", "by"), (_time,)),
-    Column("correct", ("", "correct"), (_SHARE,)),
-    Column("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
-    Column("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
-    Column("regret", ("", "regret"), (plus_minus, _bare(quantity))),
-    Column("peak_exposure", ("peak", "exposure"), (_SHARE,)),
-    Column("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
+    TableColumn("ship", ("", "ship"), (_SHARE,)),
+    TableColumn("keep", ("", "keep"), (_SHARE,)),
+    TableColumn("inconclusive", ("incon-", "clusive"), (_SHARE,)),
+    TableColumn("undecided", ("un-", "decided"), (_SHARE,)),
+    TableColumn("time_to_decision_p50", ("half", "by"), (_time,)),
+    TableColumn("correct", ("", "correct"), (_SHARE,)),
+    TableColumn("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
+    TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
+    TableColumn("regret", ("", "regret"), (plus_minus, _bare(quantity))),
+    TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
+    TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
 )
 SWEPT = (
-    Column("ship", ("", "ship"), (_share_interval,)),
-    Column("wrong_ship", ("wrong", "ship"), (_SHARE,)),
-    Column("undecided", ("un-", "decided"), (_SHARE,)),
-    Column("time_to_decision_p20", ("20%", "by"), (_time,)),
-    Column("time_to_decision_p50", ("half", "by"), (_time,)),
-    Column("time_to_decision_p80", ("80%", "by"), (_time,)),
-    Column("time_to_decision", ("mean", "time"), (_time,)),
-    Column("regret", ("", "regret"), (plus_minus,)),
+    TableColumn("ship", ("", "ship"), (_share_interval,)),
+    TableColumn("wrong_ship", ("wrong", "ship"), (_SHARE,)),
+    TableColumn("undecided", ("un-", "decided"), (_SHARE,)),
+    TableColumn("time_to_decision_p20", ("20%", "by"), (_time,)),
+    TableColumn("time_to_decision_p50", ("half", "by"), (_time,)),
+    TableColumn("time_to_decision_p80", ("80%", "by"), (_time,)),
+    TableColumn("time_to_decision", ("mean", "time"), (_time,)),
+    TableColumn("regret", ("", "regret"), (plus_minus,)),
 )
 SWEPT_SHRINK = tuple(SWEPT[place] for place in (2, 3, 5, 7, 1, 6, 4, 0))
 # What goes first where the terminal is too narrow: a measure is written shorter, and then left out.
@@ -196,7 +192,7 @@ def fitted_sweep(sweep: SweepComparison, width: int) -> Layout:
         columns.remove(next(column for column in SWEPT_SHRINK if column in columns))
 
 
-def _swept(sweep: SweepComparison, columns: Sequence[Column], width: int) -> Layout:
+def _swept(sweep: SweepComparison, columns: Sequence[TableColumn], width: int) -> Layout:
     """A row a policy and point. The name of a policy stands in the first of its rows only."""
     rows, quiet = [], []
     for each in sweep.run.policies:
@@ -218,7 +214,7 @@ def _swept(sweep: SweepComparison, columns: Sequence[Column], width: int) -> Lay
     return Layout(heading, tuple(rows), left_out, tuple(quiet))
 
 
-def _called(column: Column) -> str:
+def _called(column: TableColumn) -> str:
     return " ".join(column.heading).replace("- ", "").strip()
 
 
@@ -253,8 +249,8 @@ def _footnote(comparison: Comparison | SweepComparison, layout: Layout) -> str:
     replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
     lasting = " or ".join(dict.fromkeys(duration(run.horizon_s) for run in runs))
     parts = [f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
-    if len(engines) == 1 and engines[0] in COMMON:
-        parts.append(COMMON[engines[0]])
+    if len(engines) == 1 and engines[0] in ENGINES:
+        parts.append(ENGINES[engines[0]].common)
     parts.append("± and ranges are 95% Monte-Carlo intervals")
     if any("never" in (text for text, _ in row) for row in layout.rows):
         parts.append("never: not by the horizon")

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.engine.choose import make
+from sim.engine.catalogue import ENGINES, make
 from sim.policy.forms import Form, build
 from sim.run.trial import Play, play
 from sim.world.world import Truth, World
 
-# Replications times ticks of a block: what its arrivals take in memory is 16 bytes of each.
-_CELLS = {"aggregate": 3_000_000, "compiled": 200_000, "simpy": 100_000}
 # Sums of users in every arm that a block keeps, at 16 bytes each.
 _MOST_TALLIES = 20_000_000
-_MOST_ROWS = {"aggregate": 1_000, "compiled": 25, "simpy": 25}
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,9 @@ def tasks(
     >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
     ['a.0-1000', 'a.1000-1500', 'b.0-1000', 'b.1000-1500']
     """
-    rows = max(1, min(_MOST_ROWS[engine], _CELLS[engine] // ticks, _MOST_TALLIES // max(tallies, 1)))
+    entry = ENGINES[engine]
+    # What a block's arrivals take in memory is 16 bytes of each of its replications times ticks.
+    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_TALLIES // max(tallies, 1)))
     firsts = range(0, replications, rows)
     return [
         Task(policy, block, first, min(first + rows, replications), point)

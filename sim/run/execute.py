@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, cast
 
+from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
@@ -18,8 +19,6 @@ Progress = Callable[[Task], None]
 
 # Below this much work, in seconds, a second process costs more to start than it saves.
 _WORTH_A_PROCESS_S = 3.0
-# Roughly, by engine: seconds for a tick of a replication, and for a request.
-_COST_S = {"aggregate": (2e-6, 0.0), "compiled": (5e-6, 1.2e-7), "simpy": (1e-4, 2e-5)}
 
 
 def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
@@ -32,8 +31,7 @@ def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None)
 
 
 def _work_s(work: Work, task: Task) -> float:
-    tick_s, request_s = _COST_S[work.engine]
-    return (task.end - task.first) * (work.world.ticks * tick_s + float(work.world.requests.sum()) * request_s)
+    return (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:

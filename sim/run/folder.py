@@ -81,7 +81,7 @@ class Checkpoints:
         """Keep what came of a task."""
         self._folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {f"column.{name}": values for name, values in play.columns.items()}
-        arrays |= {name: getattr(play, name) for name in _WAYS} | {"sources": np.array(sources(*_PLAYED_BY))}
+        arrays |= {name: getattr(play, name) for name in _TRAJECTORY} | {"sources": np.array(sources(*_PLAYED_BY))}
         with replacing(self._file(task)) as temporary, temporary.open("wb") as out:
             np.savez(out, allow_pickle=False, **arrays)
 
@@ -92,7 +92,7 @@ class Checkpoints:
                 if str(kept["sources"]) != sources(*_PLAYED_BY):
                     return None
                 columns = {name.removeprefix("column."): kept[name] for name in kept if name.startswith("column.")}
-                return Play(columns=columns, **{name: kept[name] for name in _WAYS})
+                return Play(columns=columns, **{name: kept[name] for name in _TRAJECTORY})
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
 
@@ -106,4 +106,4 @@ class Checkpoints:
 
 # A table has trials of one program: what decides their bits.
 _PLAYED_BY = ("engine", "policy", "registry", "run", "stats", "world")
-_WAYS = ("ticks", "regret", "live", "mirror", "decided", "verdict")
+_TRAJECTORY = ("ticks", "regret", "live", "mirror", "decided", "verdict")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.engine.choose import Choice, choose
+from sim.engine.catalogue import Choice, choose
 from sim.errors import InputError, Problem
 from sim.policy.forms import Form, build
 from sim.policy.machine import StagedPolicy

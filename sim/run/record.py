@@ -18,20 +18,20 @@ Length = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
 
 
-class Part(BaseModel):
+class Stored(BaseModel):
     """A part of a file of a run folder: frozen, and open to keys of later versions."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class PolicyName(Part):
+class PolicyName(Stored):
     """A policy that was run, and its kind."""
 
     name: str
     kind: str
 
 
-class VersionRecord(Part):
+class VersionRecord(Stored):
     """The model version that an arm was."""
 
     arm: str
@@ -44,7 +44,7 @@ class VersionRecord(Part):
     digest: str = ""
 
 
-class DataRecord(Part):
+class DataRecord(Stored):
     """The data set that real versions were replayed on."""
 
     name: str
@@ -52,7 +52,7 @@ class DataRecord(Part):
     rows: int
 
 
-class Primary(Part):
+class Primary(Stored):
     """The primary metric: `sign` is 1 where more is better, else -1."""
 
     name: str
@@ -60,7 +60,7 @@ class Primary(Part):
     binary: bool = False
 
 
-class PointRecord(Part):
+class PointRecord(Stored):
     """A point of a sweep: its values, as in the file and as numbers, and what differs there from the run as a whole."""
 
     values: tuple[str, ...]
@@ -68,7 +68,7 @@ class PointRecord(Part):
     run: dict[str, Any]
 
 
-class SweepRecord(Part):
+class SweepRecord(Stored):
     """What was swept, and the points."""
 
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -82,7 +82,7 @@ class SweepRecord(Part):
         return self
 
 
-class Record(Part):
+class Record(Stored):
     """A run. Lengths in seconds, times with a time zone."""
 
     name: str

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.engine.catalogue import ENGINES, REFERENCE, TRACERS
 from sim.engine.lag import Lagged
 from sim.errors import InputError, Problem
 from sim.policy.base import Routing, Verdict
@@ -20,7 +21,6 @@ from sim.units import format_duration
 if TYPE_CHECKING:
     import pandas as pd
 
-ENGINES = ("simpy", "compiled")
 # A log of so many requests is a file of some hundred megabytes.
 MOST_REQUESTS = 2_000_000
 
@@ -36,9 +36,9 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
     if not 0 <= replication < scenario.replications:
         rule = f"must be one of the replications 0 to {scenario.replications - 1}"
         found.append(Problem(f"{rule}, got {replication}", path="--replication"))
-    if engine is not None and engine not in ENGINES:
-        why = "it draws the counts of a tick, so that no request has a time" if engine == "aggregate" else "it is no engine"
-        found.append(Problem(f"{engine} has no events: {why}; use {' or '.join(ENGINES)}", path="--engine"))
+    if engine is not None and engine not in TRACERS:
+        why = "it draws the counts of a tick, so that no request has a time" if engine in ENGINES else "it is no engine"
+        found.append(Problem(f"{engine} has no events: {why}; use {' or '.join(reversed(TRACERS))}", path="--engine"))
     if out is not None and out.suffix not in (".parquet", ".csv"):
         found.append(Problem(f"must end in .parquet or .csv, got {str(out)!r}", path="--out"))
     return found
@@ -67,7 +67,7 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
     truth = world.realise(np.array([replication]))
     setting = world.setting(1)
     agent = plan.policy(policy)
-    recording = _make(engine or _default(plan))(truth, agent.needs(setting), agent.mirrors(), record=True)
+    recording = _recorder(engine or _default(plan))(truth, agent.needs(setting), agent.mirrors(), record=True)
     player = Lagged(recording, 1, world.lag) if world.lag else recording
     routing = agent.start(setting)
     live, mirror = [], []
@@ -94,17 +94,12 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
 
 
 def _default(plan: Plan) -> str:
-    return plan.engine.name if plan.engine.name in ENGINES else "simpy"
+    return plan.engine.name if plan.engine.entry.tells_calls else REFERENCE
 
 
-def _make(engine: str) -> Any:
-    if engine == "compiled":
-        from sim.engine.compiled import CompiledEngine
-
-        return CompiledEngine
-    from sim.engine.simpy_engine import SimpyEngine
-
-    return SimpyEngine
+def _recorder(engine: str) -> Any:
+    # Engines that tell calls take `record`, which the protocol of all engines does not have.
+    return ENGINES[engine].load()
 
 
 def _said(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:

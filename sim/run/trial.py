@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.base import Ledger
-from sim.engine.lag import Maker
+from sim.arrays import Floats
+from sim.engine.base import Maker
+from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Verdict
-from sim.policy.estimates import Estimates
+from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Play:
-    """What came of a policy in a block: a row a replication, and samples of the way there.
+    """What came of a policy in a block: a row a replication, and its trajectory.
 
     columns {name: (R,)} as in trials.parquet; regret (R, P), live and mirror (R, P, K) at `ticks` (P,) completed ticks; decided
     (R,) the tick of the verdict or -1; verdict (R,).
@@ -40,24 +39,25 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     world = truth.world
     setting = world.setting(truth.rows)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
-    way = _Way(truth, sample_ticks(world.ticks, samples))
-    engine.ledger.watch(way.ticks)
+    trajectory = Trajectory(truth, sample_ticks(world.ticks, samples))
+    engine.ledger.watch(trajectory.ticks)
     routing = policy.start(setting)
-    way.note(0, routing)
+    trajectory.note(0, routing)
     while routing.rows.size and engine.tick < world.ticks:
         telemetry = engine.step(routing)
         routing = policy.step(telemetry)
-        way.note(engine.tick, routing)
+        trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
     engine.settle(verdicts.arm, verdicts.decided_tick)
-    regret = engine.ledger.way.copy()
+    regret = engine.ledger.regret_path.copy()
     regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
-    return Play(columns, way.ticks, regret, way.filled(verdicts), way.mirror, verdicts.decided_tick, verdicts.verdict)
+    live = trajectory.filled(verdicts)
+    return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
 
 
 def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
-    """Completed ticks at which the way is sampled: 0, the horizon, and at most `samples` in all.
+    """Completed ticks at which a trajectory is sampled: 0, the horizon, and at most `samples` in all.
 
     >>> sample_ticks(10, 6).tolist()
     [0, 2, 4, 6, 8, 10]
@@ -65,7 +65,7 @@ def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
     return np.unique(np.rint(np.linspace(0, ticks, min(samples, ticks + 1))).astype(np.int64))
 
 
-class _Way:
+class Trajectory:
     """Samples of routing while a block is played."""
 
     def __init__(self, truth: Truth, ticks: NDArray[np.int64]) -> None:
@@ -141,7 +141,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
     }
 
 
-def _estimates(truth: Truth, found: Estimates) -> dict[str, NDArray[Any]]:
+def _estimates(truth: Truth, found: EffectEstimates) -> dict[str, NDArray[Any]]:
     """What the policy would report of the effect, and what is true of the arm that it is about, by what lasts."""
     world = truth.world
     mean = truth.outcomes[world.primary].mean * next(each.sign for each in world.outcomes if each.spec.name == world.primary)

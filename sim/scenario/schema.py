@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from sim.distributions.latency import Latency
 from sim.policy.forms import AnyPolicy, Name
-from sim.registry.latency import Latency
 from sim.scenario.capacity import PoolSpec, Retries, Servers
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
@@ -142,29 +142,29 @@ class ChoicePrior(Spec):
         return self
 
 
-class Normal(Spec):
+class NormalEffect(Spec):
     normal: NormalPrior
 
 
-class Uniform(Spec):
+class UniformEffect(Spec):
     uniform: UniformPrior
 
 
-class Choice(Spec):
+class ChoiceEffect(Spec):
     choice: ChoicePrior
 
 
 def _prior_kind(value: Any) -> str:
     if isinstance(value, Mapping):
         return next((str(key) for key in value), "constant")
-    return type(value).__name__.lower() if isinstance(value, Spec) else "constant"
+    return type(value).__name__.removesuffix("Effect").lower() if isinstance(value, Spec) else "constant"
 
 
 Prior = Annotated[
     Annotated[Effect, Tag("constant")]
-    | Annotated[Normal, Tag("normal")]
-    | Annotated[Uniform, Tag("uniform")]
-    | Annotated[Choice, Tag("choice")],
+    | Annotated[NormalEffect, Tag("normal")]
+    | Annotated[UniformEffect, Tag("uniform")]
+    | Annotated[ChoiceEffect, Tag("choice")],
     Discriminator(_prior_kind),
 ]
 

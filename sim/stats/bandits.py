@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require
-
-Floats = NDArray[np.float64]
+from sim.arrays import Floats
+from sim.stats.validation import broadcast, require
 
 # Stands in for 0 where that would be divided by, or logged.
 LEAST = 1e-300

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require, require_positive
-from sim.stats.moments import Floats, finite, standard_errors
+from sim.arrays import Floats
+from sim.stats.moments import finite, standard_errors
 from sim.stats.sequential import mixture_sprt
+from sim.stats.validation import broadcast, require, require_positive
 
 Prior = Literal["normal", "cauchy"]
 

@@ -14,9 +14,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require, require_share
-from sim.stats.moments import Floats, non_negative
+from sim.arrays import Floats
+from sim.stats.moments import non_negative
 from sim.stats.sequential import Interval
+from sim.stats.validation import broadcast, require, require_share
 
 CAP = 0.5
 HALVINGS = 60

@@ -7,9 +7,9 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require
 from sim.stats.moments import Estimates, finite, standard_errors
-from sim.stats.tests import Alternative, Scale, TestResult, tail
+from sim.stats.two_sample import Alternative, Scale, TestResult, tail
+from sim.stats.validation import broadcast, require
 
 
 def z_test(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
-from sim.stats.moments import Estimates, Floats, Moments, finite, paired
+from sim.arrays import Floats
+from sim.stats.moments import Estimates, Moments, finite, paired
+from sim.stats.validation import require
 
 
 @dataclass(frozen=True)

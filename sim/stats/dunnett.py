@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import broadcast, require
-from sim.stats.moments import Floats
-from sim.stats.tests import Alternative
+from sim.arrays import Floats
+from sim.stats.two_sample import Alternative
+from sim.stats.validation import broadcast, require
 
 REACH = 8.5
 # Gauss–Legendre nodes for each standard deviation of a challenger's own estimate.
@@ -133,7 +133,7 @@ def _normal(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool)
 
 
 def _legendre(count: int, low: float, high: float) -> tuple[Floats, Floats]:
-    from sim.stats.recursion import gauss_legendre
+    from sim.stats.stopping_probability import gauss_legendre
 
     points, weights = gauss_legendre(count)
     half = (high - low) / 2

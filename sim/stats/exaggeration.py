@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import broadcast, require, require_share
-from sim.stats.moments import Floats, finite, positive
+from sim.arrays import Floats
+from sim.stats.moments import finite, positive
+from sim.stats.validation import broadcast, require, require_share
 
 
 @dataclass(frozen=True)

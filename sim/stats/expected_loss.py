@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, ndtr
 
+from sim.arrays import Bools, Floats
 from sim.stats.log_odds import exceeds
 from sim.stats.posterior import (
     WEIGHTS,
-    Bools,
-    Floats,
     beta_panels,
     beta_parameter,
     competing,

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
+from sim.arrays import Floats
 from sim.errors import InputError, Problem
-from sim.stats.checks import is_whole, require
-from sim.stats.recursion import FARTHEST, Exits, exits, start
 from sim.stats.spending import Family, family_problems, spent
+from sim.stats.stopping_probability import FARTHEST, Exits, exits, start
+from sim.stats.validation import is_whole, require
 
-Floats = NDArray[np.float64]
 Kind = Literal["pocock", "obrien_fleming", "wang_tsiatis", "haybittle_peto", "spending"]
 
 # Looks closer than this share of the last look's information say nothing new and cost a fine grid.

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from sim.stats.checks import require, require_positive
-from sim.stats.moments import Floats
-from sim.stats.tests import Alternative, TestResult, tail
+from sim.arrays import Floats
+from sim.stats.two_sample import Alternative, TestResult, tail
+from sim.stats.validation import require, require_positive
 
 Direction = Literal["increase", "decrease"]
 
@@ -21,7 +21,7 @@ def against(result: TestResult, null: float, alternative: Alternative = "two-sid
 
     Raises `InputError` for a null that is not finite and an unknown alternative.
 
-    >>> from sim.stats.tests import two_sample
+    >>> from sim.stats.two_sample import two_sample
     >>> against(two_sample("z_unpooled", 1000, 100, 100, 1000, 90, 90), -0.03, "greater").round(4)
     np.float64(0.0636)
     """
@@ -41,7 +41,7 @@ def non_inferiority(result: TestResult, margin: float, direction: Direction = "i
     Source: Blackwelder, Controlled Clinical Trials 3 (1982); Wellek, Testing Statistical Hypotheses of
     Equivalence and Noninferiority (2010), ch. 2.
 
-    >>> from sim.stats.tests import two_sample
+    >>> from sim.stats.two_sample import two_sample
     >>> non_inferiority(two_sample("z_unpooled", 1000, 100, 100, 1000, 90, 90), 0.03).round(4)
     np.float64(0.0636)
     """
@@ -58,7 +58,7 @@ def equivalence(result: TestResult, margin: float) -> Floats:
 
     Source: Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987).
 
-    >>> from sim.stats.tests import two_sample
+    >>> from sim.stats.two_sample import two_sample
     >>> equivalence(two_sample("z_unpooled", 10000, 1000, 1000, 10000, 990, 990), 0.01).round(4)
     np.float64(0.0167)
     """

@@ -8,13 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from sim.arrays import Bools, Floats
 from sim.stats.bandits import arms_of, kl_of_shift
-from sim.stats.checks import require
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from sim.stats.validation import require
 
 # Newton's method is at rest after 5 steps on random arms of every kind.
 STEPS = 7

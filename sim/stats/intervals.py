@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require, require_share, sample
+from sim.stats.validation import require, require_share, sample
 
 
 @dataclass(frozen=True)

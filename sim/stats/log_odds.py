@@ -10,10 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-Floats = NDArray[np.float64]
+from sim.arrays import Floats
 
 # Parameters from which on the series are as good as the integrals of `posterior`.
 SERIES_FROM = 20

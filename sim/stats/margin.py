@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
 from sim.stats.moments import Estimates, arms, spread
+from sim.stats.validation import require
 
 
 def above_margin(

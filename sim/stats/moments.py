@@ -8,9 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.checks import broadcast, require
-
-Floats = NDArray[np.float64]
+from sim.arrays import Floats
+from sim.stats.validation import broadcast, require
 
 # A spread this small, relative to the sum of squares, is the rounding of a constant column.
 ROUNDING = 64 * np.finfo(np.float64).eps

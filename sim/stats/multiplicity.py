@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.checks import require, require_share
-
-Floats = NDArray[np.float64]
+from sim.arrays import Floats
+from sim.stats.validation import require, require_share
 
 
 def holm(p_values: ArrayLike, alpha: float) -> NDArray[np.bool_]:

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from sim.errors import InputError, Problem
-from sim.stats.checks import is_whole
-from sim.stats.recursion import exits
+from sim.stats.stopping_probability import exits
+from sim.stats.validation import is_whole
 
 MOST_LOOKS = 1000
 

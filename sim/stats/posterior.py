@@ -13,14 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.polynomial import legendre
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from sim.stats.checks import broadcast, require
+from sim.arrays import Bools, Floats
 from sim.stats.log_odds import SERIES_FROM, exceeds
+from sim.stats.validation import broadcast, require
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Density = Callable[[Floats, slice], Floats]
 Reduce = Callable[[Floats, Floats, Floats, Bools], Floats]
 

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from scipy.special import ndtr, ndtri
 
 from sim.errors import InputError, Problem
-from sim.stats.checks import is_whole
 from sim.stats.hypotheses import Direction
-from sim.stats.tests import Scale
+from sim.stats.two_sample import Scale
+from sim.stats.validation import is_whole
 
 Kind = Literal["proportions", "means"]
 Hypothesis = Literal["superiority", "non_inferiority", "equivalence"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.stats.checks import require, require_positive, require_share
+from sim.stats.validation import require, require_positive, require_share
 
 
 def erlang_b(servers: int, load: float) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from sim.stats.checks import require
-from sim.stats.moments import Floats
-from sim.stats.tests import Alternative
+from sim.arrays import Floats
+from sim.stats.two_sample import Alternative
+from sim.stats.validation import require
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require, require_positive
-from sim.stats.moments import Floats, non_negative, positive
+from sim.arrays import Floats
+from sim.stats.moments import non_negative, positive
+from sim.stats.validation import broadcast, require, require_positive
 
 # Alternatives that the test is spread over: from a rise that takes long to be seen to one that is seen at once.
 MULTIPLES = np.geomspace(1.1, 32.0, 16)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.moments import Estimates, Floats, Moments, finite
+from sim.arrays import Floats
+from sim.stats.moments import Estimates, Moments, finite
 
 
 def ratio(moments: Moments) -> Estimates:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sim.stats.checks import require, require_positive
+from sim.stats.validation import require, require_positive
 
 
 def budget_spent(burn_rate: float, window: float, period: float) -> float:

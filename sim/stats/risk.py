@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require_share, sample
 from sim.stats.intervals import Estimate, mean_interval, quantile_interval
+from sim.stats.validation import require_share, sample
 
 LEAST_TAIL = 10
 

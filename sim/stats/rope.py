@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from sim.stats.checks import broadcast, require_positive
-from sim.stats.moments import Floats, finite, standard_errors
+from sim.arrays import Floats
+from sim.stats.moments import finite, standard_errors
+from sim.stats.validation import broadcast, require_positive
 
 
 @dataclass(frozen=True)

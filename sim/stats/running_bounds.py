@@ -1,6 +1,6 @@
 """Error spending at the information that really arrived: the bounds of a look, for many tests at once.
 
-The recursion of `sim.stats.recursion` with one row for each test, because tests that run look at different times. A
+The recursion of `sim.stats.stopping_probability` with one row for each test, because tests that run look at different times. A
 test keeps the sub-density of its score among those that crossed no bound, on a fixed number of Gauss–Legendre nodes.
 """
 
@@ -10,15 +10,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import require
-from sim.stats.recursion import DENSITY, FARTHEST, REACH, REACH_TO_BOUND, gauss_legendre
+from sim.arrays import Bools, Floats
 from sim.stats.spending import Family, spent
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from sim.stats.stopping_probability import DENSITY, FARTHEST, REACH, REACH_TO_BOUND, gauss_legendre
+from sim.stats.validation import require
 
 # Looks come no closer than this share of a planned step: the nodes are made for that.
 CLOSEST = 0.25

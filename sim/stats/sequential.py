@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import lambertw, log_ndtr
 
-from sim.stats.checks import broadcast, require, require_positive, require_share
-from sim.stats.moments import Floats, finite, non_negative, positive, standard_errors
-from sim.stats.tests import Alternative
+from sim.arrays import Floats
+from sim.stats.moments import finite, non_negative, positive, standard_errors
+from sim.stats.two_sample import Alternative
+from sim.stats.validation import broadcast, require, require_positive, require_share
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import chdtrc, gammaln
 
-from sim.stats.checks import broadcast, require
-from sim.stats.moments import Floats, non_negative, positive
+from sim.arrays import Floats
+from sim.stats.moments import non_negative, positive
+from sim.stats.validation import broadcast, require
 
 # Log-gammas of more cancel to noise that looks like a mismatch: it is about c ln c times the precision of a float, .006 here.
 MOST_CONCENTRATED = 1e12

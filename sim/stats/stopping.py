@@ -6,15 +6,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
 
-from sim.stats.checks import require, require_share
+from sim.arrays import Floats
 from sim.stats.moments import finite
-from sim.stats.recursion import Survivors, start
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from sim.stats.stopping_probability import Survivors, start
+from sim.stats.validation import require, require_share
 
 # Drifts at which the probabilities are integrated, in standard errors of the last look. On the probit scale they lie nearly on
 # straight lines: the cubics between err by about .001 at most (measured).

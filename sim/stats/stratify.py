@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import require
-from sim.stats.moments import Estimates, Floats, non_negative, spread
+from sim.arrays import Floats
+from sim.stats.moments import Estimates, non_negative, spread
 from sim.stats.moments import arms as two_arms
+from sim.stats.validation import require
 
 
 def difference(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sim.stats.checks import require, require_positive, require_share
+from sim.arrays import Floats
 from sim.stats.intervals import Estimate, student_interval
-
-Floats = NDArray[np.float64]
+from sim.stats.validation import require, require_positive, require_share
 
 # Incidences are sums of n rounded terms; half of 1,000 trials must count as 50%.
 ROUNDING = 1e-12

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require
-from sim.stats.moments import Floats, finite
+from sim.arrays import Floats
+from sim.stats.moments import finite
+from sim.stats.validation import broadcast, require
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from sim.errors import InputError, Problem
-from sim.run.record import Part, PolicyName, Record, read_json, read_run
+from sim.run.record import PolicyName, Record, Stored, read_json, read_run
 
 ARTIFACTS = ("run.json", "scenario.yaml", "summary.json", "trials.parquet", "timeline.parquet", "report.html", "report.md")
 """What is logged, by fixed names; nothing that stands in a file names a path."""
@@ -22,7 +22,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class Interval(Part):
+class Interval(Stored):
     """An estimate with its Monte-Carlo interval."""
 
     estimate: float | None = None
@@ -30,7 +30,7 @@ class Interval(Part):
     upper: float | None = None
 
 
-class PolicySummary(Part):
+class PolicySummary(Stored):
     """What the comparison says of one policy."""
 
     policy: str
@@ -38,19 +38,19 @@ class PolicySummary(Part):
     differences: dict[str, Interval | None] = Field(default_factory=dict)
 
 
-class Threshold(Part):
+class Threshold(Stored):
     """Whether a policy breached a threshold of the scenario."""
 
     breached: bool
 
 
-class PointSummary(Part):
+class PointSummary(Stored):
     """What the comparison says of one point of a sweep."""
 
     policies: tuple[PolicySummary, ...]
 
 
-class Summary(Part):
+class Summary(Stored):
     """`summary.json`: of a sweep, by point."""
 
     policies: tuple[PolicySummary, ...] = ()

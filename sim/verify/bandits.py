@@ -7,14 +7,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.stats.bandits import lai_robbins
 from sim.stats.identification import best_arm_identification
 from sim.verify.figure import Figure, exact, played
 from sim.verify.rehearsal import NEVER, Trials, converts, mean, rehearse, scenario_of, some
-
-Floats = NDArray[np.float64]
 
 LAI = "Lai & Robbins 1985"
 GARIVIER = "Garivier & Kaufmann 2016, Table 1"

@@ -15,7 +15,7 @@ from sim.stats.exaggeration import exaggeration
 from sim.stats.intervals import proportion_interval
 from sim.stats.power import power, sample_size
 from sim.stats.rank import mann_whitney
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 from sim.verify.figure import Figure, exact, played
 from sim.verify.rehearsal import Trials, converts, measured, rehearse, scenario_of, share, some, test_by
 

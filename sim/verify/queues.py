@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.base import Engine
-from sim.engine.choose import choose
+from sim.engine.catalogue import ENGINES, choose
 from sim.policy.forms import build
 from sim.run.trial import play
 from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
@@ -176,11 +176,6 @@ def _calls(
     return tables
 
 
-def _recorder(engine: str) -> Callable[..., Any]:
-    if engine == "compiled":
-        from sim.engine.compiled import CompiledEngine
-
-        return CompiledEngine
-    from sim.engine.simpy_engine import SimpyEngine
-
-    return SimpyEngine
+def _recorder(engine: str) -> Any:
+    """What makes an engine that keeps every call."""
+    return ENGINES[engine].load()

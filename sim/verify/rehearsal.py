@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials as Reported
-from sim.engine.choose import choose
+from sim.engine.catalogue import choose
 from sim.policy.base import Verdict
 from sim.policy.forms import Form
 from sim.registry.behaviour import Behaviour
@@ -22,8 +22,6 @@ from sim.scenario.schema import Scenario
 from sim.verify.figure import Sample
 from sim.world.build import build
 from sim.world.world import World
-
-Floats = NDArray[np.float64]
 
 # Calls of a millisecond in ticks of an hour: what is under way at an edge does not show.
 TICK = "1h"

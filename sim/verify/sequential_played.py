@@ -13,8 +13,8 @@ from sim.policy.base import Verdict
 from sim.stats import sprt
 from sim.stats.group_sequential import design
 from sim.stats.power import sample_size
-from sim.stats.recursion import Exits, exits
 from sim.stats.sequential import best_mixing_sd
+from sim.stats.stopping_probability import Exits, exits
 from sim.verify.figure import Figure, Sample, played
 from sim.verify.rehearsal import Trials, converts, mean, rehearse, scenario_of, share, some, test_by
 from sim.verify.sequential import AMR, JT, LD

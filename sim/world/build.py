@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
+from sim.distributions import outcomes as written
 from sim.errors import InputError, Problem
-from sim.registry import outcomes as written
 from sim.registry.versions import Version
 from sim.scenario.check import policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
@@ -29,7 +29,6 @@ from sim.world.world import AGREEMENT, OutcomeWorld, World, finest_grid
 if TYPE_CHECKING:
     from sim.registry.replay import ReplayTable
 
-Floats = NDArray[np.float64]
 
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
 

@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from sim.arrays import Floats, Ints
 from sim.world.streams import Keys, at, uniforms
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _SMALL_MEAN = 10.0
 

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.world.clock import NS, to_ns
 from sim.world.latency import Constant, Exponential, Latency, Pareto, Quantiles
 from sim.world.traffic import Pieces
 
-Floats = NDArray[np.float64]
 Delay = Exponential | Constant
 
 # Where tails are below this, nothing is left to integrate; and by how much a refined integral may differ from the one before.

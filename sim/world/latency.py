@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, ndtr
 
-from sim.registry import latency as written
+from sim.arrays import Floats
+from sim.distributions import latency as written
 
-Floats = NDArray[np.float64]
 Array = Floats | float
 
 

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri
 
-from sim.registry import outcomes as written
+from sim.arrays import Floats, Ints
+from sim.distributions import outcomes as written
 from sim.world.draws import binomial, gamma, multinomial, normal
 from sim.world.streams import Keys, at
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Factor = Floats | float
 
 
@@ -55,7 +53,7 @@ class Binary:
 
 
 @dataclass(frozen=True)
-class Normal:
+class NormalAmount:
     """Normal amounts, rounded to the grid. mean, sd (R, K) in the metric's units.
 
     The sum of n is drawn as N(n mean, n sd'^2) and the sum of squares about their mean as sd'^2 chi2(n - 1), which are

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.errors import Problem, format_path
 from sim.policy.allocation import Mirror
 from sim.policy.forms import expand
@@ -16,8 +16,6 @@ from sim.world.capacity import Pool
 from sim.world.change import LATENCY
 from sim.world.priors import effects
 from sim.world.world import World
-
-Floats = NDArray[np.float64]
 
 _DAY_S = 86_400.0
 # Replications whose drawn latencies stand for all.

@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Bools, Floats, Ints
 from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
 from sim.world.sampling import NONE, SLOTS, at, nanoseconds, normal, seconds, spread, unit
 from sim.world.tables import BINARY, NORMAL, REPLAYED, Tables, tables
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 # One draw each, by the record of a replication, an arm or a metric, and the index i of a request.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.schema import Choice, Normal, Prior, Uniform
+from sim.scenario.schema import ChoiceEffect, NormalEffect, Prior, UniformEffect
 from sim.world.streams import keys, uniforms
 
 
@@ -21,11 +21,11 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
 
     u = uniforms(keys(seed, replications, f"truth.{stream}"))
     match prior:
-        case Normal():
+        case NormalEffect():
             return prior.normal.mean + prior.normal.sd * ndtri(u)
-        case Uniform():
+        case UniformEffect():
             return prior.uniform.low + (prior.uniform.high - prior.uniform.low) * u
-        case Choice():
+        case ChoiceEffect():
             values = np.asarray(prior.choice.values)
             weights = prior.choice.weights or (1 / len(values),) * len(values)
             levels = np.cumsum(weights)

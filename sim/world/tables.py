@@ -12,14 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats, Ints
 from sim.world.jit import missing
-from sim.world.outcomes import Binary, Discrete, Normal, Replayed
+from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed
 from sim.world.sampling import LAW, Heap, law
 from sim.world.streams import keys
 from sim.world.world import Truth
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Records = NDArray[Any]
 
 # Records of what compiled code reads; one array of them holds what would else be a dozen arrays.
@@ -140,7 +139,7 @@ def _arms(truth: Truth, floats: Heap) -> Records:
 def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     world = truth.world
     grids = {each.spec.name: each.grid for each in world.outcomes}
-    kinds = {Binary: BINARY, Normal: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED}
+    kinds = {Binary: BINARY, NormalAmount: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED}
     metrics = np.zeros((truth.rows, len(names)), METRIC)
     for m, name in enumerate(names):
         _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
@@ -164,7 +163,7 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
             cell = cells[:, m, k]
             cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
             match outcome:
-                case Normal():
+                case NormalAmount():
                     cell["sd"] = outcome.sd[:, k]
                 case Replayed():
                     if k == 0:

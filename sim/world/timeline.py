@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.scenario.timeline import Drift, ErrorSpike, Event, Leak, Novelty, Outage, Slowdown
 from sim.world.capacity import Pool
 from sim.world.change import ERROR_RATE, LATENCY, Change
-
-Floats = NDArray[np.float64]
 
 HOUR_S = 3600.0
 

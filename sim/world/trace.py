@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
 from sim.scenario.traffic import TraceSpec
 from sim.units import format_duration, shown
@@ -19,8 +20,6 @@ from sim.world.clock import NS, to_ns
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 LONGEST_NS = 2**58
 MOST_REQUESTS = 2.0**53

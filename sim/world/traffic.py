@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
 from sim.scenario.traffic import FlashCrowd, Traffic, traffic_problems
 from sim.units import format_duration
@@ -18,8 +19,6 @@ from sim.world.clock import NS, to_ns
 from sim.world.streams import generator, keys, uniforms
 from sim.world.trace import MOST_REQUESTS, Trace, read_trace
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Law = Literal["poisson", "regular"]
 
 DAY_S = 86_400.0

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from sim.arrays import Floats
 from sim.scenario.users import ParetoActivity, SegmentSpec, Users
 from sim.world.population import Population, Segments
-
-Floats = NDArray[np.float64]
 
 
 def population(users: Users | None) -> Population | None:

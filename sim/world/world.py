@@ -8,22 +8,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError, Problem
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
-from sim.world.outcomes import Binary, Discrete, Normal, Outcomes, Replayed
+from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.traffic import Arrivals, Pieces, Schedule
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 AGREEMENT = "agreement"
 
@@ -202,7 +198,7 @@ class World:
             sd = np.repeat(outcome.sd[None], rows, axis=0)
             for arm in factors:
                 sd[:, arm] = outcome.sd[0]
-            return Normal(mean, sd, outcome.grid)
+            return NormalAmount(mean, sd, outcome.grid)
         atoms = np.repeat(outcome.atoms[None], rows if factors else 1, axis=0)
         chance = outcome.chance.copy()
         for arm, factor in factors.items():

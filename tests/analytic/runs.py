@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 from numpy.typing import NDArray
 
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
 from sim.world.capacity import Pool
 from sim.world.jit import missing
@@ -68,7 +68,7 @@ def runner(name: str) -> Runner:
         return Runner(name, SimpyEngine, 16, 3000)
     if missing:
         pytest.skip(f"nothing is compiled: {missing}")
-    from sim.engine.compiled import CompiledEngine
+    from sim.engine.compiled.engine import CompiledEngine
 
     return Runner(name, CompiledEngine, 40, 40_000)
 

@@ -22,7 +22,7 @@ from sim.bench.result import Bench, environment
 from sim.bench.scale import scale
 from sim.bench.worlds import EVERYTHING, LIMIT_S, PLAIN, SERVERS, SERVICE_S, everything, play, stations
 from sim.cli import main
-from sim.engine.choose import make, no_compiler
+from sim.engine.catalogue import make, no_compiler
 from tests.analytic.formulas import erlang_c, mmc_wait
 
 LOAD = 3.2

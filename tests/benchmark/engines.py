@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sim.engine.choose import make
+from sim.engine.catalogue import make
 from sim.policy.forms import build
 from sim.run.trial import play
 from tests.worlds import behaves, make_scenario, make_world

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine import events, simpy_engine
+from sim.engine import events
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.reference import engine as simpy_engine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change

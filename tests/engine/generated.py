@@ -15,7 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sim.engine.base import Ledger
+from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
@@ -35,7 +35,7 @@ METRICS = ("conversion", "revenue", "score")
 MOMENTS = ("count", "sum", "square")
 LEDGER = (
     "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "peak_exposure", "regret", "cost_s",
-    "way",
+    "regret_path",
 )  # fmt: skip
 # Weights of (champion, a, b); some do not quite sum to one.
 LIVE = (

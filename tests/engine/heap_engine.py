@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.base import Ledger
+from sim.arrays import Ints
 from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ordered
 from sim.engine.columns import Column, column
+from sim.engine.ledger import Ledger
 from sim.engine.scaling import wanted_replicas
-from sim.policy.base import Ints, Routing, Telemetry
+from sim.policy.base import Routing, Telemetry
 from sim.world.capacity import Pool
 from sim.world.potential import Potential, Requests
 from sim.world.world import AGREEMENT, Truth

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.base import Ledger
-from sim.engine.lag import Maker
+from sim.engine.base import Maker
+from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
 from sim.policy.forms import build
 from sim.policy.machine import Verdicts

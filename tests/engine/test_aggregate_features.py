@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.aggregate import AggregateEngine, refusals
-from sim.engine.compiled import CompiledEngine
+from sim.engine.aggregate.engine import AggregateEngine, refusals
+from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.lag import lagged
 from sim.policy.base import Verdict
 from tests.engine.side_by_side import ARMS, apart, metrics, observed, play, spread_apart, three_families

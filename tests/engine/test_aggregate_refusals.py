@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.aggregate import AggregateEngine, refusals
-from sim.engine.choose import choose
+from sim.engine.aggregate.engine import AggregateEngine, refusals
+from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing
 from tests.engine.side_by_side import metrics, three_families

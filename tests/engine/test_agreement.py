@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sim.engine.aggregate import AggregateEngine
-from sim.engine.compiled import CompiledEngine
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Verdict
 from tests.engine.side_by_side import ARMS, Floats, apart, lanes, metrics, observed, play, spread_apart, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario

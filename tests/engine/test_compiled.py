@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.compiled import CompiledEngine
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
 from sim.world.capacity import Pool, Retry
 from sim.world.change import Change
@@ -146,7 +146,7 @@ def test_a_pool_that_never_comes_back_answers_nobody() -> None:
 
 
 CODE = """
-from sim.engine import kernel
+from sim.engine.compiled import kernel
 from tests.engine.test_compiled import busy, settled, stepped, world
 settled(stepped(world(100, **busy(100))))
 print(sum(kernel.play.stats.cache_hits.values()), sum(kernel.play.stats.cache_misses.values()))

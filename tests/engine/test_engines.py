@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.engine.aggregate import AggregateEngine
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.world.world import Truth

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from sim.engine import choose
-from sim.engine.choose import make
+from sim.engine import catalogue
+from sim.engine.catalogue import make
 from sim.policy.forms import build
 from sim.run.trial import play
 from tests.engine.generated import Seen, game, games, played
@@ -66,7 +66,7 @@ def trials(asked: list[str]) -> Told:
             "users": {"count": 30, "activity": {"pareto": 1.5}, "similarity": "50%"},
         }  # fmt: skip
         scenario, world = built(said)
-        choice = choose.choose(name, world)
+        choice = catalogue.choose(name, world)
         policies = {policy.name: policy for policy in scenario.policies}
         found = play(world.realise(np.arange(3)), build(policies["it"], policies, scenario.arms), make(choice.name), 10)
         arrays = [*found.columns.values(), found.regret, found.live, found.mirror]
@@ -81,8 +81,8 @@ def bits(arrays: Any) -> str:
 
 def plays(engine: str, file: str) -> list[str]:
     """The bits of what an engine makes of games that are kept in a file."""
-    from sim.engine.compiled import CompiledEngine
-    from sim.engine.simpy_engine import SimpyEngine
+    from sim.engine.compiled.engine import CompiledEngine
+    from sim.engine.reference.engine import SimpyEngine
 
     kept = pickle.loads(Path(file).read_bytes())
     return [bits(played(CompiledEngine if engine == "compiled" else SimpyEngine, game(said))) for said in kept]
@@ -164,8 +164,8 @@ numba.njit = njit
 
 def tried() -> list[bool]:
     """After which outcomes a client tries again that does so after errors."""
-    from sim.engine.kernel_records import RUN
-    from sim.engine.kernel_retries import tries_again
+    from sim.engine.compiled.records import RUN
+    from sim.engine.compiled.retries import tries_again
 
     run = np.zeros(1, RUN)
     run["on_error"] = 1

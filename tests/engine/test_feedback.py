@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.engine.columns import FED, MOMENTS
-from sim.engine.compiled import CompiledEngine
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.columns import MOMENTS, PER_REQUEST
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.world.population import Population
@@ -25,7 +25,7 @@ CAPS = {"conversion": 0.5, "revenue": 25.0, "score": 5.0}
 
 def fed_columns(of: Game, which: list[int]) -> tuple[str, ...]:
     """Columns of single requests that a game can give, as drawn, live and mirrored."""
-    names = [f"{metric}.{kind}" for metric in METRICS for kind in FED]
+    names = [f"{metric}.{kind}" for metric in METRICS for kind in PER_REQUEST]
     names += [f"{metric}.capped.{cap:g}.{moment}" for metric, cap in CAPS.items() for moment in MOMENTS[1:]]
     if of.world.segments is not None:
         names += [f"{metric}.segment.{name}.{moment}" for metric in METRICS for name in ("most", "few") for moment in MOMENTS]
@@ -100,7 +100,7 @@ def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, l
     ]
     world = small_world(users=users, metrics=metrics)
     segments = [f"revenue.segment.{name}.{moment}" for name in ("mobile", "desk.top") for moment in MOMENTS]
-    plain = [f"revenue.user.{kind.removeprefix('user.')}" for kind in FED if kind.startswith("user.")]
+    plain = [f"revenue.user.{kind.removeprefix('user.')}" for kind in PER_REQUEST if kind.startswith("user.")]
     needs = (*plain, *segments, "revenue.capped.25.sum", "revenue.capped.25.square", "clicks.with.conversion", "revenue.count")
     found, engine = told(world, needs, live)
     of = known_outcomes(engine, "revenue")
@@ -142,7 +142,7 @@ def test_a_covariate_is_what_the_champion_would_earn_and_correlated_as_it_says(u
         {"name": name, **({"role": "primary"} if name == "conversion" else {}), "covariate": {"correlation": "60%"}}
         for name in ("conversion", "revenue", "clicks")
     ]
-    needs = tuple(f"{family}.{kind}" for kind in (*MOMENTS, *FED[:3]))
+    needs = tuple(f"{family}.{kind}" for kind in (*MOMENTS, *PER_REQUEST[:3]))
     world = small_world(users=users, segments=[], metrics=metrics, traffic={"rate": "100/s"})
     found, _ = told(world, needs)
     mean, sd, grid = next((each.mean[0], each.sd[0], each.grid) for each in world.outcomes if each.spec.name == family)
@@ -177,9 +177,9 @@ def test_a_new_cohort_counts_from_nothing() -> None:
 
 def test_a_log_that_is_full_is_taken_in_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     world = small_world()
-    needs = tuple(f"revenue.{kind}" for kind in FED)
+    needs = tuple(f"revenue.{kind}" for kind in PER_REQUEST)
     whole, _ = told(world, needs)
-    from sim.engine.arrays import Arrays
+    from sim.engine.compiled.memory import Arrays
 
     monkeypatch.setattr(Arrays, "_log", _small)
     assert told(world, needs)[0] == whole

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sim.engine.aggregate import AggregateEngine
-from sim.engine.choose import choose
-from sim.engine.compiled import CompiledEngine
-from sim.engine.simpy_engine import SimpyEngine
-from sim.policy.base import Ints, Routing
-from sim.run import blocks
+from sim.arrays import Ints
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.catalogue import ENGINES, choose
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.reference.engine import SimpyEngine
+from sim.policy.base import Routing
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
 from sim.world.world import World
@@ -133,6 +134,6 @@ def test_trials_where_requests_compete_are_the_same_for_any_workers_and_any_bloc
     assert plan.engine.name == engine
     found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
     for rows, workers in ((5, 1), (5, 2), (3, 4)):
-        monkeypatch.setitem(blocks._MOST_ROWS, engine, rows)
+        monkeypatch.setitem(ENGINES, engine, replace(ENGINES[engine], most_rows=rows))
         found.add(digest(simulate(plan, tmp_path / f"{rows}-{workers}", workers=workers).folder))
     assert len(found) == 1

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.engine.aggregate import AggregateEngine
+from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.lag import Lagged, lagged
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing, Telemetry
 from sim.world.world import Truth
 from tests.worlds import make_scenario, make_world

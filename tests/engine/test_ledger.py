@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.base import Ledger
+from sim.engine.ledger import Ledger
 from sim.world.world import Truth
 from tests.worlds import behaves, make_scenario, make_world
 
@@ -58,7 +58,7 @@ def test_settling_comes_to_what_serving_on_would(changes: dict[str, Any], arm: i
     assert np.array_equal(settled.calls, served.calls)
     assert settled.regret == pytest.approx(served.regret)
     assert settled.cost_s == pytest.approx(served.cost_s)
-    assert settled.way[:, :-1] == pytest.approx(served.way[:, :-1])
+    assert settled.regret_path[:, :-1] == pytest.approx(served.regret_path[:, :-1])
 
 
 def test_regret_is_the_gap_in_force_when_a_request_came() -> None:
@@ -123,7 +123,7 @@ def test_a_misrouting_router_sends_some_of_what_follows_a_verdict_to_the_champio
     assert np.array_equal(ledger.served.sum(axis=1), some.arrivals.sum(axis=1))
     assert abs(ledger.served[:, 0].sum() - 0.2 * total) < 4 * np.sqrt(0.2 * 0.8 * total)
     assert ledger.regret == pytest.approx(ledger.served[:, 0] * 0.1 * 0.9)
-    assert ledger.way[:, -1] == pytest.approx(ledger.regret)
+    assert ledger.regret_path[:, -1] == pytest.approx(ledger.regret)
     kept = Ledger.open(some)
     kept.settle(np.zeros(500, np.int64), np.zeros(500, np.int64))
     assert not kept.served[:, 1].any()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 
-from sim.engine.choose import make
-from sim.engine.compiled import CompiledEngine
-from sim.engine.simpy_engine import SimpyEngine
+from sim.engine.catalogue import make
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.reference.engine import SimpyEngine
 from sim.policy.forms import build
 from sim.run.trial import play
 from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games

@@ -170,7 +170,7 @@ def test_calls_in_flight_at_the_horizon_are_accounted_for(monkeypatch: Patch) ->
 
 
 def test_no_garbage_is_collected_within_a_step_only(monkeypatch: Patch) -> None:
-    from sim.engine import simpy_engine
+    from sim.engine.reference import engine as simpy_engine
 
     heard = []
     plain = simpy_engine.Replication.play

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.base import Ints
+from sim.arrays import Ints
 from tests.policy.paths import MEAN, SD, gaussian_ticks
 from tests.policy.scripted import SEGMENTS
 

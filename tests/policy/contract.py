@@ -12,7 +12,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sim.policy.base import Allocation, Evidence, Finding, Ints, Part, Setting, View
+from sim.arrays import Ints
+from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
 from tests.policy.paths import first_findings, gaussian_ticks, standard_error
 from tests.policy.scripted import fresh_memory, make_setting
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.base import Evidence, Finding, Ints
+from sim.arrays import Ints
+from sim.policy.base import Evidence, Finding
 from tests.policy.scripted import look_at, make_setting
 
 # Of the metric `revenue`, in units of its grid.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.engine.aggregate import AggregateEngine
+from sim.engine.aggregate.engine import AggregateEngine
 from sim.policy.base import Verdict
 from sim.policy.forms import Form, build
 from sim.policy.machine import Verdicts

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from sim.arrays import Ints
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
-from sim.policy.base import Evidence, Finding, Ints, Metric, Setting
+from sim.policy.base import Evidence, Finding, Metric, Setting
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
 from tests.policy import adjusted_paths as paths
 from tests.policy.contract import EvidenceContract

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.choose import make
+from sim.arrays import Floats
+from sim.engine.catalogue import make
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
-from sim.policy.base import Floats, Routing, View
-from sim.policy.evidence.comparison import compare, outcome_needs
+from sim.policy.base import Routing, View
 from sim.policy.forms import AB
 from sim.policy.forms import build as build_policy
+from sim.policy.inference.comparison import compare, outcome_needs
 from sim.run.trial import play
 from sim.world.world import World
 from tests.policy.paths import standard_error

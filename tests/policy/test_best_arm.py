@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import pytest
 
-from sim.policy.base import Evidence, Finding, Ints
+from sim.arrays import Ints
+from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import BestArm
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import binary_ticks, declared, first_findings, standard_error

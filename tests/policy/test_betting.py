@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from sim.arrays import Ints
 from sim.errors import InputError
-from sim.policy.base import Evidence, Finding, Ints
+from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import Betting
 from tests.policy.contract import EvidenceContract
 from tests.policy.paths import binary_ticks, declared, first_findings, gaussian_ticks

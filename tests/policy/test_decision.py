@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from sim.policy.base import Evidence, Finding, Ints, Setting
+from sim.arrays import Ints
+from sim.policy.base import Evidence, Finding, Setting
 from sim.policy.evidence import Decision
 from sim.stats.power import sample_size
 from tests.policy.contract import EvidenceContract, view_of

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.policy.base import Evidence, Ints, Telemetry, Verdict
-from sim.policy.estimates import Estimates
+from sim.arrays import Ints
+from sim.policy.base import Evidence, Telemetry, Verdict
+from sim.policy.estimates import EffectEstimates
 from sim.policy.evidence import FixedHorizon, GroupSequential
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
@@ -18,7 +19,7 @@ from tests.policy.scripted import Guard, make_setting, make_stage
 ROWS = 20_000
 
 
-def played(stages: list[Stage], ticks: list[dict[str, Ints]], primary: str = "revenue") -> tuple[StagedPolicy, Estimates]:
+def played(stages: list[Stage], ticks: list[dict[str, Ints]], primary: str = "revenue") -> tuple[StagedPolicy, EffectEstimates]:
     """The policy after telemetry (R, K) a tick, with zeros for the columns that a tick does not have."""
     rows, arms = next(iter(ticks[0].values())).shape
     setting = make_setting(arms, rows, primary=primary)

@@ -10,7 +10,7 @@ import pytest
 from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
 from sim.stats.power import sample_size
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.scripted import make_setting
 

@@ -11,9 +11,10 @@ import pytest
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom, poisson
 
-from sim.engine.aggregate import AggregateEngine
-from sim.engine.base import Ledger
-from sim.policy.base import Floats, Routing, Verdict
+from sim.arrays import Floats
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.ledger import Ledger
+from sim.policy.base import Routing, Verdict
 from sim.policy.forms import Form, build
 from sim.policy.machine import Verdicts
 from sim.stats.power import power

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sim.arrays import Floats
 from sim.policy.allocation import Fixed, Mirror, Ramp
-from sim.policy.base import Allocation, Evidence, Finding, Floats, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.base import Allocation, Evidence, Finding, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import ENDS, NEXT, Stage
 from tests.policy.scripted import Guard, Survives, Told, make_setting, make_stage, play

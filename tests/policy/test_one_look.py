@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from sim.policy.base import Evidence, Finding, Ints
+from sim.arrays import Ints
+from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import FixedHorizon, Peeking
 from sim.stats.power import sample_size
 from tests.policy.contract import EvidenceContract, view_of

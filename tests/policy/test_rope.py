@@ -10,7 +10,7 @@ from scipy import stats
 
 from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import Rope
-from sim.policy.posterior import posterior_effect
+from sim.policy.inference.posteriors import posterior_effect
 from sim.stats.rope import masses
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error

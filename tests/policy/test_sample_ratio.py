@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sim.engine.choose import make
+from sim.engine.catalogue import make
 from sim.policy.allocation import Fixed, Thompson
 from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.evidence import FixedHorizon

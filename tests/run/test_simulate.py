@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim.engine.choose import choose
+from sim.engine.catalogue import ENGINES, choose
 from sim.errors import InputError, SimError
-from sim.run import blocks
 from sim.run.blocks import Task, Work
 from sim.run.execute import execute
 from sim.run.folder import CHECKPOINTS
@@ -64,7 +64,7 @@ def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(tmp_path:
     plan = make_plan()
     found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
     for rows in (7, 11):
-        monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", rows)
+        monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=rows))
         for workers in (1, 2, 4):
             found.add(digest(simulate(plan, tmp_path / f"{rows}-{workers}", workers=workers).folder))
     assert len(found) == 1
@@ -122,7 +122,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
 ) -> None:
     plan = make_plan()
     whole = digest(simulate(plan, tmp_path / "whole", workers=1).folder)
-    monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 10)
+    monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=10))
     run = cut_after(5, plan, tmp_path / "cut")
     assert run.interrupted
     assert run.completed == ("switch",)
@@ -176,7 +176,7 @@ def test_of_two_runs_at_once_the_second_is_refused_and_harms_nothing(tmp_path: P
 
 
 def test_a_run_whose_checkpoints_are_removed_is_no_shorter_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 10)
+    monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=10))
 
     def remove(task: Task, again: bool) -> None:
         if task.name == "ab.0-10":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from sim.engine.choose import choose
-from sim.run import blocks
+from sim.engine.catalogue import ENGINES, choose
+from sim.run.blocks import Task
 from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
@@ -75,7 +76,7 @@ def test_points_that_share_a_seed_share_their_arrivals(tmp_path: Path) -> None:
 def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = make_sweep({EFFECT: ["0%", "10%"], "horizon": ["1d", "12h"]})
     found = {digest(simulate(sweep, tmp_path / "one", workers=1).folder)}
-    monkeypatch.setitem(blocks._MOST_ROWS, "aggregate", 11)
+    monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=11))
     for workers in (1, 2):
         found.add(digest(simulate(sweep, tmp_path / str(workers), workers=workers).folder))
     assert len(found) == 1
@@ -113,7 +114,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     whole = digest(simulate(sweep, tmp_path / "whole", workers=1).folder)
     seen: list[str] = []
 
-    def stop(task: blocks.Task, again: bool) -> None:
+    def stop(task: Task, again: bool) -> None:
         seen.append(task.name)
         if len(seen) == 3:
             raise KeyboardInterrupt

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sim.engine.choose import choose
+from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.forms import build
 from sim.run.plan import needs_of

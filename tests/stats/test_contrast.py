@@ -8,7 +8,7 @@ import pytest
 from sim.errors import InputError
 from sim.stats.contrast import z_test
 from sim.stats.moments import Estimates
-from sim.stats.tests import Scale, two_sample
+from sim.stats.two_sample import Scale, two_sample
 
 N, TOTAL, SQUARE = np.array([400.0, 500.0]), np.array([-800.0, -900.0]), np.array([2500.0, 2600.0])
 

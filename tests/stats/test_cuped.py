@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sim.errors import InputError
 from sim.stats import cuped
 from sim.stats.moments import Moments
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 
 
 @given(st.integers(0, 1000), st.floats(-0.95, 0.95))

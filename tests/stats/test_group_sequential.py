@@ -17,8 +17,8 @@ from scipy.stats import multivariate_normal, norm
 from sim.errors import InputError
 from sim.stats import power as fixed
 from sim.stats.group_sequential import Design, design
-from sim.stats.recursion import FARTHEST, exits, start
 from sim.stats.spending import spent
+from sim.stats.stopping_probability import FARTHEST, exits, start
 
 Floats = NDArray[np.float64]
 

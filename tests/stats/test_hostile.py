@@ -35,7 +35,7 @@ from sim.stats import (
     winsor,
 )
 from sim.stats.moments import Estimates
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 
 RESULT = two_sample("welch", 10, 5, 5, 10, 6, 6)
 CURVE = survival.cumulative_incidence([1.0, 2.0], ["ship", "keep"], 5.0).overall

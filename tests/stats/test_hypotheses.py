@@ -12,7 +12,7 @@ from statsmodels.stats.weightstats import ttost_ind
 from sim.errors import InputError
 from sim.stats.hypotheses import against, equivalence, non_inferiority
 from sim.stats.power import sample_size
-from sim.stats.tests import TestResult, two_sample
+from sim.stats.two_sample import TestResult, two_sample
 
 
 def welch(champion: np.ndarray, challenger: np.ndarray) -> TestResult:

@@ -9,7 +9,7 @@ import pytest
 
 from sim.errors import InputError
 from sim.stats.margin import above_margin
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 
 
 def test_without_a_margin_it_is_the_unpooled_test() -> None:

@@ -13,7 +13,7 @@ from statsmodels.stats.power import NormalIndPower
 
 from sim.errors import InputError
 from sim.stats.power import minimum_detectable_effect, power, sample_size
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 
 
 @pytest.mark.parametrize(("goal", "constant"), [(0.8, 15.70), (0.9, 21.01)])

@@ -10,7 +10,7 @@ from scipy import stats
 
 from sim.errors import InputError
 from sim.stats.rank import mann_whitney
-from sim.stats.tests import Alternative
+from sim.stats.two_sample import Alternative
 
 VALUES = st.lists(st.integers(0, 12), min_size=1, max_size=15)
 

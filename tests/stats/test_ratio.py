@@ -11,7 +11,7 @@ import statsmodels.api as sm
 from sim.stats.contrast import z_test
 from sim.stats.moments import Moments
 from sim.stats.ratio import ratio, shared_covariance
-from sim.stats.tests import Scale
+from sim.stats.two_sample import Scale
 
 
 def test_the_error_is_the_cluster_robust_one_of_statsmodels() -> None:

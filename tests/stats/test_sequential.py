@@ -20,7 +20,7 @@ from sim.stats.sequential import (
     running_interval,
     running_p_value,
 )
-from sim.stats.tests import Alternative, two_sample
+from sim.stats.two_sample import Alternative, two_sample
 
 ALTERNATIVES: tuple[Alternative, ...] = ("two-sided", "greater", "less")
 

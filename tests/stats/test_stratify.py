@@ -11,7 +11,7 @@ import statsmodels.api as sm
 
 from sim.errors import InputError
 from sim.stats.stratify import difference
-from sim.stats.tests import two_sample
+from sim.stats.two_sample import two_sample
 
 
 def sums(y: np.ndarray, arm: np.ndarray, segment: np.ndarray, segments: int) -> tuple[np.ndarray, ...]:

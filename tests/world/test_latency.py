@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter
 from scipy import integrate, stats
 
-from sim.registry import latency as written
+from sim.distributions import latency as written
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, of
 from tests.world.drawing import services_s
 

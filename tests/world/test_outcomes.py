@@ -8,8 +8,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.registry import outcomes as written
-from sim.world.outcomes import Binary, Discrete, Joint, Normal, Outcomes, Replayed, atoms, strata
+from sim.distributions import outcomes as written
+from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, atoms, strata
 from sim.world.streams import keys
 from tests.world.drawing import values
 
@@ -32,8 +32,8 @@ def replayed() -> Replayed:
 
 FAMILIES: dict[str, Outcomes] = {
     "binary": Binary(np.array([[0.2, 0.97]])),
-    "normal": Normal(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.01),
-    "coarse normal": Normal(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.5),
+    "normal": NormalAmount(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.01),
+    "coarse normal": NormalAmount(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.5),
     "revenue": revenue(),
     "replayed": replayed(),
 }
@@ -78,7 +78,7 @@ def test_nobody_earns_nothing_and_one_normal_value_is_its_own_square() -> None:
 @pytest.mark.parametrize("mean", [0.3, 2.5])
 def test_sums_on_a_coarse_grid_are_those_of_some_values(mean: float) -> None:
     """n times the sum of squares is at least the squared sum, or tests would refuse them."""
-    outcome, rows = Normal(np.full((500, 2), mean), np.zeros((500, 2)), grid=1.0), np.arange(500)
+    outcome, rows = NormalAmount(np.full((500, 2), mean), np.zeros((500, 2)), grid=1.0), np.arange(500)
     for n in (1, 2, 3, 7):
         total, square = outcome.sums(np.full((500, 2), n), rows, keys(3, np.arange(1000), f"{n}").reshape(500, 2))
         assert (n * square >= total**2).all()

@@ -157,7 +157,7 @@ def test_a_replayed_request_has_one_row_for_every_arm_metric_and_agreement() -> 
 
 @pytest.mark.parametrize("latency", ["1ns", "0.4ns"])
 def test_a_service_takes_at_least_a_nanosecond(latency: str) -> None:
-    from sim.engine.simpy_engine import SimpyEngine
+    from sim.engine.reference.engine import SimpyEngine
     from sim.policy.base import Routing
 
     instant = make_world(make_scenario(horizon="10m"), [behaves(latency={"constant": "1us"})] * 2)

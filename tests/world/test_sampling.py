@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from sim.engine.compiled import CompiledEngine
+from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
 from sim.scenario.users import Users
 from sim.world import latency as latencies

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.engine import aggregate
-from sim.engine.aggregate import AggregateEngine
-from sim.engine.choose import choose
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.world.priors import effects

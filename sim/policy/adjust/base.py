@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from sim.policy.base import Bools, Floats, Metric, Setting, View
+from sim.arrays import Bools, Floats
+from sim.policy.base import Metric, Setting, View
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates

@@ -6,8 +6,9 @@ from typing import Literal
 
 import numpy as np
 
+from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Bools, Setting, View, outcome_columns
+from sim.policy.base import Setting, View, outcome_columns
 
 
 class Cuped(Adjust):

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Bools, Setting, View, outcome_columns
+from sim.policy.base import Setting, View, outcome_columns
 
 
 class Ratio(Adjust):

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Bools, Metric, Setting, View
+from sim.policy.base import Metric, Setting, View
 from sim.units import Share
 
 

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
+from sim.policy.base import Allocation, Setting, View, outcome_columns
 from sim.units import Share
 
 

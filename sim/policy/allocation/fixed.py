@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from sim.policy.base import Allocation, Floats, Setting, View
+from sim.arrays import Floats
+from sim.policy.base import Allocation, Setting, View
 from sim.units import Share
 
 

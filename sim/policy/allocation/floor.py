@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.policy.base import Bools, Floats, Setting
+from sim.arrays import Bools, Floats
+from sim.policy.base import Setting
 
 
 def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:

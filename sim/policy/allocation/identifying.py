@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sim.policy.allocation.floor import floor_problems
 from sim.policy.base import Allocation, Setting, outcome_columns
-from sim.policy.identification import binary_problems
+from sim.policy.inference.identification import binary_problems
 from sim.units import Share
 
 

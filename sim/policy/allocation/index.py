@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from sim.arrays import Bools, Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Bools, Floats, Metric, Setting, View, outcome_columns
-from sim.policy.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, rescaled
+from sim.policy.base import Allocation, Metric, Setting, View, outcome_columns
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, rescaled
 from sim.units import Share
 
 

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from sim.policy.base import Allocation, Floats, View
+from sim.arrays import Floats
+from sim.policy.base import Allocation, View
 from sim.units import Share
 
 

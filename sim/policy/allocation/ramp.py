@@ -7,7 +7,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.policy.base import Allocation, Floats, Setting, View, whole_ticks
+from sim.arrays import Floats
+from sim.policy.base import Allocation, Setting, View, whole_ticks
 from sim.units import Duration, Share
 
 

@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Floats, Setting, View, outcome_columns
-from sim.policy.posterior import probability_best
+from sim.policy.base import Allocation, Setting, View, outcome_columns
+from sim.policy.inference.posteriors import probability_best
 from sim.units import Share
 
 

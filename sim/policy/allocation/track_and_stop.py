@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.policy.allocation.floor import floored
 from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import Floats, View
-from sim.policy.identification import all_outcomes, good_outcomes
+from sim.policy.base import View
+from sim.policy.inference.identification import all_outcomes, good_outcomes
 
 
 class TrackAndStop(Identifying):

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.policy.allocation.index import Index
-from sim.policy.base import Floats
 
 
 class Ucb1(Index):

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Bools, Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.evidence.amount import amount, amount_problems
-from sim.policy.evidence.comparison import TEST_RULE, TestKind, compare, findings_where_known, primary
+from sim.arrays import Bools
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.inference.comparison import TEST_RULE, TestKind, compare, findings_where_known, primary
 from sim.units import Share
 
 

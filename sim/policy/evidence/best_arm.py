@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Bools, Evidence, Finding, Floats, Setting, View, outcome_columns
-from sim.policy.identification import all_outcomes, binary_problems, good_outcomes
+from sim.arrays import Bools, Floats
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.identification import all_outcomes, binary_problems, good_outcomes
 from sim.units import Share
 
 

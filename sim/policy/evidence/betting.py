@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sim.arrays import Bools, Floats
 from sim.errors import InputError
-from sim.policy.base import Bools, Evidence, Finding, Floats, Setting, View, outcome_columns
-from sim.policy.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, outside, rescaled
-from sim.policy.evidence.comparison import primary
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, outside, rescaled
+from sim.policy.inference.comparison import primary
 from sim.units import Share
 
 
@@ -60,7 +61,7 @@ class Betting(Evidence):
         return findings
 
     def _capital(self, view: View, seen: list[Floats], last: list[Floats], alpha: float) -> tuple[Bools, Bools]:
-        from sim.stats.capital import capital_step
+        from sim.stats.two_sample_betting import capital_step
 
         (n, total, _), (new, added, _) = seen, last
         arms = (n[:, :1], total[:, :1], n[:, 1:], total[:, 1:], new[:, :1], added[:, :1], new[:, 1:], added[:, 1:])

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Bools, Finding, Setting, View
-from sim.policy.evidence.comparison import compare, findings_where_known, information, nominal, primary
-from sim.policy.evidence.planned import PlannedTest
+from sim.arrays import Bools
+from sim.policy.base import Finding, Setting, View
+from sim.policy.inference.comparison import compare, findings_where_known, information, nominal, primary
+from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.policy.base import Bools, Evidence, Finding, Floats, Metric, Setting, View, outcome_columns
-from sim.policy.evidence.comparison import information
+from sim.arrays import Bools, Floats
+from sim.policy.base import Evidence, Finding, Metric, Setting, View, outcome_columns
+from sim.policy.inference.comparison import information
 from sim.units import Share
 
 

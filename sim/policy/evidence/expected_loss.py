@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Floats, Setting, View, outcome_columns
-from sim.policy.evidence.amount import amount, amount_problems
-from sim.policy.posterior import expected_loss
+from sim.arrays import Floats
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.inference.posteriors import expected_loss
 from sim.units import Share
 
 
@@ -23,7 +24,7 @@ class ExpectedLoss(Evidence):
 
     Controls no error rate. Looked at every tick without a difference, it ends up shipping in half of the trials. Its promise is
     that the loss *averaged over the prior* stays below the threshold. Assumes independent outcomes, and the priors of
-    `sim.policy.posterior`.
+    `sim.policy.inference.posteriors`.
 
     Source: Stucchio, Bayesian A/B Testing at VWO (2015), §5, §6.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.base import Finding, View
-from sim.policy.evidence.one_look import OneLook
+from sim.policy.inference.one_look import OneLook
 
 
 class FixedHorizon(OneLook):

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
-from sim.policy.base import Bools, Finding, Floats, Ints, Setting, View, whole_ticks
-from sim.policy.evidence.comparison import compare, enough_known, information, primary
-from sim.policy.evidence.planned import PlannedTest
+from sim.policy.base import Finding, Setting, View, whole_ticks
+from sim.policy.inference.comparison import compare, enough_known, information, primary
+from sim.policy.inference.planned import PlannedTest
 from sim.units import Duration, Share, format_duration
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Bools, Evidence, Finding, Setting, View
-from sim.policy.evidence.amount import amount, amount_problems
-from sim.policy.evidence.comparison import (
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.inference.comparison import (
     TEST_RULE,
     TestKind,
     adjust_problems,

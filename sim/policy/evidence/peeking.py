@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Finding, Setting, View, whole_ticks
-from sim.policy.evidence.one_look import OneLook
+from sim.policy.inference.one_look import OneLook
 from sim.units import Duration
 
 

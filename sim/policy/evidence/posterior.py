@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.posterior import probability_best
+from sim.policy.inference.posteriors import probability_best
 from sim.units import Share
 
 
@@ -22,7 +22,7 @@ class Posterior(Evidence):
 
     Controls nothing in the frequentist sense: looked at every tick, a threshold of 95% ships a challenger that is no better far
     more often than 5% of the time. The comparison shows how often. Assumes independent outcomes, and the prior of
-    `sim.policy.posterior` (Thompson 1933; Deng, Lu & Chen 2016, on what optional stopping does to it).
+    `sim.policy.inference.posteriors` (Thompson 1933; Deng, Lu & Chen 2016, on what optional stopping does to it).
 
     >>> Posterior(threshold="99%").min_outcomes
     100

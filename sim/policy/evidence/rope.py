@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Bools, Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.evidence.amount import amount, amount_problems
-from sim.policy.evidence.comparison import findings_where_known
-from sim.policy.posterior import posterior_effect
+from sim.arrays import Bools
+from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.inference.comparison import findings_where_known
+from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
 
 

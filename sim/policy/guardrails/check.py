@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 
-from sim.policy.base import Bools, Finding, Floats, Guardrail, Ints, Setting, View, whole_ticks
+from sim.arrays import Bools, Floats, Ints
+from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
 from sim.units import Duration, Share, format_duration, parse_duration, parse_share, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sim.policy.base import Bools, Finding, Floats, Guardrail, Setting, View, whole_ticks
+from sim.arrays import Bools, Floats
+from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY, latency_column
 from sim.units import Duration, Share, format_duration, format_share
 

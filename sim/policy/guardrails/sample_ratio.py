@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Finding, Floats, Guardrail, Ints, Setting, View, whole_ticks
+from sim.arrays import Floats, Ints
+from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
 from sim.units import Duration, Share, format_duration
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sim.policy.adjust import AnyAdjust
 from sim.policy.base import Setting
-from sim.policy.evidence.comparison import nominal
+from sim.policy.inference.comparison import nominal
 
 
 def amount(share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None) -> float:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.policy.base import Bools, Floats, View
+from sim.arrays import Bools, Floats
+from sim.policy.base import View
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates

@@ -1,6 +1,6 @@
 """The compiled engine: the events of the SimPy engine, bit for bit, at a hundred times its speed.
 
-This file holds the arrays and turns what the kernel counts into telemetry; what happens in a tick is in `sim.engine.kernel`.
+This file holds the arrays and turns what the kernel counts into telemetry; what happens in a tick is in `kernel`.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from threading import Timer
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.engine.arrays import allocate
-from sim.engine.base import Ledger
+from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.columns import COUNTS, MOMENTS, Column, column, limits
-from sim.engine.feedback import Feedback, metrics_of
-from sim.engine.kernel import play
-from sim.engine.kernel_records import ABOVE, DONE, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
+from sim.engine.compiled.kernel import play
+from sim.engine.compiled.memory import allocate
+from sim.engine.compiled.records import ABOVE, DONE, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
+from sim.engine.feedback import FeedbackLog, metrics_of
+from sim.engine.ledger import Ledger
 from sim.engine.routes import thresholds
-from sim.policy.base import Floats, Ints, Routing, Telemetry
+from sim.policy.base import Routing, Telemetry
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, user_of
 from sim.world.world import AGREEMENT, Truth, World
@@ -41,11 +42,11 @@ class CompiledEngine:
         agreement = any(each.metric == AGREEMENT for each in self._columns)
         self._potential = Potential(truth, metrics, mirrors, agreement)
         self._limits = limits(self._columns, None)
-        self._feedback = Feedback(truth, self._potential, self._columns)
+        self._feedback = FeedbackLog(truth, self._potential, self._columns)
         self._arrays = allocate(truth, self._potential, self._limits, agreement, record, logging)
         self._live = np.zeros((truth.rows, len(truth.world.arms)))
         self._live[:, 0] = 1.0
-        self._counted = [(place, each, self._index(each)) for place, each in enumerate(self._columns) if not each.fed]
+        self._counted = [(place, each, self._index(each)) for place, each in enumerate(self._columns) if not each.per_request]
         self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
 
     def step(self, routing: Routing) -> Telemetry:

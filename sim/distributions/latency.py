@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from sim.registry.outcomes import (
+from sim.distributions.outcomes import (
     Frozen,
     Positive,
     check_bounded,

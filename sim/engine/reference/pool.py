@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import simpy
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
+from sim.engine.reference.clock import Clock, Due
 from sim.engine.scaling import wanted_replicas
-from sim.engine.simpy_clock import Clock, Due
 from sim.world.capacity import Pool
 from sim.world.potential import Requests
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.stats.checks import broadcast, require
-from sim.stats.moments import Floats, non_negative
+from sim.arrays import Floats
+from sim.stats.moments import non_negative
+from sim.stats.validation import broadcast, require
 
 # Outcomes of the common mean that each arm's estimate starts with, so that the first bets are careful.
 CAUTION = 50.0

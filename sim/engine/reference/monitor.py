@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sim.arrays import Ints
 from sim.engine.calls import ERROR, FINISH, REJECTION, TIMEOUT
 from sim.engine.columns import Column
 from sim.engine.feedback import FIELDS, asked
-from sim.engine.simpy_pool import Call
-from sim.policy.base import Ints
+from sim.engine.reference.pool import Call
 from sim.world.clock import to_ns
 from sim.world.world import AGREEMENT
 

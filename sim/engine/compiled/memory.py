@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL
-from sim.engine.feedback import FIELDS
-from sim.engine.kernel_records import (
+from sim.engine.compiled.records import (
     ABOVE,
     DUTY,
     FOREVER,
@@ -26,7 +26,7 @@ from sim.engine.kernel_records import (
     ROW,
     RUN,
 )
-from sim.policy.base import Floats, Ints
+from sim.engine.feedback import FIELDS
 from sim.world.capacity import Pool
 from sim.world.clock import to_ns
 from sim.world.potential import Potential

@@ -5,7 +5,7 @@ become free (Kiefer & Wolfowitz 1955), unless it would start after its pool's ne
 *parked*, and planned again at that change. So the only events are arrivals, retries and changes of capacity, and the only
 heap of events is that of retries. What a call's end adds to telemetry is booked at once, in the tick in which it will be seen.
 
-When an array is full, `play` returns which (`kernel_records`); nothing of the event at hand has happened then.
+When an array is full, `play` returns which (`records`); nothing of the event at hand has happened then.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.engine.kernel_pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
-from sim.engine.kernel_records import (
+from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
+from sim.engine.compiled.records import (
     ABOVE,
     ARM,
     ARRIVE,
@@ -39,7 +39,7 @@ from sim.engine.kernel_records import (
     RETRIES,
     TIMEOUTS,
 )
-from sim.engine.kernel_retries import pop, push, tries_again
+from sim.engine.compiled.retries import pop, push, tries_again
 from sim.world.jit import compiled, integer
 from sim.world.potential import (
     agrees,

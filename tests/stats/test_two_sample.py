@@ -14,7 +14,7 @@ from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import ttest_ind
 
 from sim.errors import InputError
-from sim.stats.tests import Alternative, Kind, TestResult, two_sample
+from sim.stats.two_sample import Alternative, Kind, TestResult, two_sample
 
 ALTERNATIVES = {"two-sided": "two-sided", "greater": "larger", "less": "smaller"}
 

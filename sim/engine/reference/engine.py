@@ -18,15 +18,16 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from sim.engine.base import Ledger
+from sim.arrays import Bools, Floats, Ints
 from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ordered
 from sim.engine.columns import Column, column
-from sim.engine.feedback import Feedback, metrics_of
-from sim.engine.monitor import Monitor
+from sim.engine.feedback import FeedbackLog, metrics_of
+from sim.engine.ledger import Ledger
+from sim.engine.reference.clock import Clock, Due
+from sim.engine.reference.monitor import Monitor
+from sim.engine.reference.pool import Call, Servers
 from sim.engine.routes import thresholds
-from sim.engine.simpy_clock import Clock, Due
-from sim.engine.simpy_pool import Call, Servers
-from sim.policy.base import Bools, Floats, Ints, Routing, Telemetry
+from sim.policy.base import Routing, Telemetry
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, Requests
 from sim.world.sampling import nanoseconds
@@ -50,7 +51,7 @@ class SimpyEngine:
         agreement = any(each.metric == AGREEMENT for each in columns)
         self._columns = columns
         self._potential = Potential(truth, metrics_of(columns)[0], mirrors, agreement)
-        self._feedback = Feedback(truth, self._potential, columns)
+        self._feedback = FeedbackLog(truth, self._potential, columns)
         self._cohort = np.zeros(truth.rows, np.int64)
         self._replications = [Replication(truth.world, columns, record) for _ in range(truth.rows)]
 

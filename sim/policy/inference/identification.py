@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.policy.base import Bools, Floats, Setting, View
+from sim.arrays import Bools, Floats
+from sim.policy.base import Setting, View
 
 
 def good_outcomes(view: View) -> tuple[Floats, Floats]:

@@ -19,19 +19,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.engine.aggregate_ends import Timing, mirror_refusals
-from sim.engine.aggregate_feedback import Sums, feedback, segment_shares, summed
-from sim.engine.aggregate_refusals import delays_of, refusals
-from sim.engine.base import Ledger
+from sim.arrays import Floats, Ints
+from sim.engine.aggregate.ends import Timing
+from sim.engine.aggregate.feedback import Sums, feedback, segment_shares, summed
+from sim.engine.aggregate.refusals import delays_of
 from sim.engine.columns import MOMENTS, Column, column, limits
+from sim.engine.ledger import Ledger
 from sim.errors import InputError
-from sim.policy.base import Floats, Ints, Routing, Telemetry
+from sim.policy.base import Routing, Telemetry
 from sim.world.draws import binomial, multinomial
 from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
-
-__all__ = ["AggregateEngine", "mirror_refusals", "refusals"]
 
 # Which draw of a tick a key is for; a lane has its own keys below each. The second of each pair is for calls that end late.
 _SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
@@ -49,7 +48,7 @@ class AggregateEngine:
         self.ledger = Ledger.open(truth)
         self.tick = 0
         self._columns = tuple(column(name) for name in needs)
-        fed = [each.name for each in self._columns if each.fed]
+        fed = [each.name for each in self._columns if each.per_request]
         if fed:
             raise InputError([f"engine aggregate: {fed[0]} takes single requests to tell; use engine: compiled"])
         self._places = {name: place for place, name in enumerate(needs)}

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Bools, Finding, Floats, Setting, View
-from sim.policy.evidence.comparison import compare, nominal, primary
-from sim.policy.evidence.planned import PlannedTest
+from sim.arrays import Bools, Floats
+from sim.policy.base import Finding, Setting, View
+from sim.policy.inference.comparison import compare, nominal, primary
+from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
 if TYPE_CHECKING:
-    from sim.stats.tests import TestResult
+    from sim.stats.two_sample import TestResult
 
 
 class OneLook(PlannedTest):

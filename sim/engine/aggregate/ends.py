@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.engine.aggregate_refusals import delays_of
-from sim.policy.base import Ints
+from sim.arrays import Floats, Ints
+from sim.engine.aggregate.refusals import delays_of
 from sim.world.fates import Positions, fates, reach
 from sim.world.world import Truth, World
-
-Floats = NDArray[np.float64]
-
 
 # Of mirrored calls, more than this share must not be in flight at an edge together with their live calls.
 _MOST_TOGETHER = 0.005

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-Floats = NDArray[np.float64]
+from sim.arrays import Floats
 
 # Beyond this z the normal tail is no longer a normal double: a bound there cannot be told from never.
 FARTHEST = 37.5

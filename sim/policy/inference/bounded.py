@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.errors import InputError, Problem
-from sim.policy.base import Floats, Metric
+from sim.policy.base import Metric
 
 LOWEST_RULE = "no outcome is below; 0 if left out"
 HIGHEST_RULE = "no outcome is above; required unless the metric is binary"

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, stdtr
 
-from sim.stats.checks import require
-from sim.stats.moments import Floats, arms, spread
+from sim.arrays import Floats
+from sim.stats.moments import arms, spread
+from sim.stats.validation import require
 
 Kind = Literal["z_unpooled", "z_pooled", "welch"]
 Alternative = Literal["two-sided", "greater", "less"]

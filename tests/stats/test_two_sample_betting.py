@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from sim.errors import InputError
-from sim.stats.capital import capital_step
+from sim.stats.two_sample_betting import capital_step
 
 CHANCE = st.integers(0, 1000).map(lambda count: count / 1000)
 SEEN = st.tuples(st.integers(0, 500), CHANCE)

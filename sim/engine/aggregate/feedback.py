@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.engine.aggregate_refusals import changing, delayed
-from sim.policy.base import Ints
+from sim.arrays import Floats, Ints
+from sim.engine.aggregate.refusals import changing, delayed
 from sim.world.clock import to_ns
 from sim.world.draws import binomial
 from sim.world.latency import Constant, Exponential
@@ -23,13 +22,12 @@ from sim.world.outcomes import Outcomes
 from sim.world.streams import Keys, at, keys, uniforms
 from sim.world.world import Truth
 
-Floats = NDArray[np.float64]
 Sums = tuple[Ints, Ints, Ints]
 
 _LATER, _PENDING, _RELEASE = 2**20, 2**21, 2**22
 
 
-class Feedback(Protocol):
+class FeedbackStream(Protocol):
     """One metric of the live or the mirrored calls of R replications."""
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
@@ -83,7 +81,7 @@ class Earnings:
         return one[0] + other[0], one[1] + other[1]
 
 
-def feedback(truth: Truth, metric: str) -> Feedback:
+def feedback(truth: Truth, metric: str) -> FeedbackStream:
     """How a metric comes to be known."""
     world = truth.world
     earnings = Earnings.of(truth, metric)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Bools, Floats
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import Bools, Finding, Floats, Metric, Setting, View, outcome_columns
+from sim.policy.base import Finding, Metric, Setting, View, outcome_columns
 
 if TYPE_CHECKING:
-    from sim.stats.tests import TestResult
+    from sim.stats.two_sample import TestResult
 
 Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
@@ -111,7 +112,7 @@ def compare(
         pair = adjust.estimates(view, rows)
         return z_test(pair.champion, pair.challenger, pair.covariance, scale)
     # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
-    from sim.stats.tests import two_sample
+    from sim.stats.two_sample import two_sample
 
     metric = primary(view)
     count, total, square = (moment[rows] for moment in view.moments(metric))

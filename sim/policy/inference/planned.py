@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
+from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Bools, Evidence, Setting, View
-from sim.policy.evidence.comparison import (
+from sim.policy.base import Evidence, Setting, View
+from sim.policy.inference.comparison import (
     SCALE_RULE,
     TEST_RULE,
     Scale,

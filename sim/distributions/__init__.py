@@ -1,0 +1,1 @@
+"""Which distributions a file may write: of latencies and delays, and of what requests earn."""

@@ -1,0 +1,5 @@
+"""The compiled engine: every request an event, in a Numba kernel."""
+
+from sim.engine.compiled.engine import CompiledEngine, warm_up
+
+__all__ = ["CompiledEngine", "warm_up"]

@@ -1,0 +1,209 @@
+"""The true account of every trial, which no policy sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+from sim.arrays import Bools, Floats, Ints
+from sim.world.draws import binomial
+from sim.world.streams import at, keys
+from sim.world.world import Truth
+
+
+@dataclass
+class Ledger:
+    """The true account of every trial of a block. No policy ever sees it.
+
+    served (R, K) live requests by the arm of their first attempt; calls (R, K) attempts, live, by arm; mirrored (R, K) mirrored
+    calls; lost (R, K) requests that ended in a timeout or a rejection, by the arm of their last attempt; retries (R,) attempts
+    beyond the first; errors (R,) requests whose last attempt failed, and slo_violations (R,) those and requests that took
+    longer than the objective, complete once the engine has settled; peak_exposure (R,) the largest share of live traffic that
+    challengers had in a tick before the verdict, 1 where one was shipped without a tick.
+
+    Regret and cost are those of the tick in which a request arrives or a call is made. `regret_path` (R, P): cumulative regret
+    after `ticks[p]` (P,) completed ticks, where `watch` has asked for it.
+    """
+
+    truth: Truth
+    served: Ints
+    calls: Ints
+    mirrored: Ints
+    lost: Ints
+    retries: Ints
+    errors: Ints
+    slo_violations: Ints
+    peak_exposure: Floats
+    ticks: Ints
+    regret_path: Floats
+    _forgone: Floats
+    _cost_s: Floats
+    _noted: Ints
+
+    @classmethod
+    def open(cls, truth: Truth) -> Ledger:
+        """An account with nothing on it."""
+        rows, arms = truth.rows, len(truth.world.arms)
+        served, calls, mirrored, lost = np.zeros((4, rows, arms), np.int64)
+        retries, errors, violations = np.zeros((3, rows), np.int64)
+        peak, forgone, cost_s = np.zeros((3, rows))
+        return cls(
+            truth, served, calls, mirrored, lost, retries, errors, violations, peak, np.zeros(0, np.int64), np.zeros((rows, 0)),
+            forgone, cost_s, np.full(rows, -1),
+        )  # fmt: skip
+
+    def watch(self, ticks: Ints) -> None:
+        """Keep the cumulative regret after these completed ticks, increasing."""
+        self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
+
+    def gap(self, tick: int = 0) -> Floats:
+        """(R, K) what a request to an arm forgoes of the primary metric in a tick: the best acceptable arm's mean less its own.
+
+        0 where an arm is worth more: the best arm is the one that is best in the long run.
+        """
+        value = self.truth.value_at(tick)
+        best = np.take_along_axis(value, self.truth.best[:, None], axis=1)
+        return np.maximum(best - value, 0.0)
+
+    def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
+        """Note what came in a tick, (r, K) each: requests by the arm of their first attempt, live calls, and mirrored ones."""
+        self._note(rows, tick)
+        self.served[rows] += requests
+        self.calls[rows] += calls
+        self.mirrored[rows] += mirrored
+        if self.truth.world.change is not None:
+            self._forgone[rows] += (requests * self.gap(tick)[rows]).sum(axis=1)
+            self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
+
+    def _note(self, rows: Ints, tick: int) -> None:
+        place = int(np.searchsorted(self.ticks, tick))
+        if place < self.ticks.size and self.ticks[place] == tick:
+            fresh = rows[self._noted[rows] < tick]
+            self.regret_path[fresh, place] = self.regret[fresh]
+            self._noted[fresh] = tick
+
+    @property
+    def regret(self) -> Floats:
+        """(R,) the gap, summed over live requests, and what those that were lost would have been worth."""
+        forgone = (self.served * self.gap()).sum(axis=1) if self.truth.world.change is None else self._forgone
+        total: Floats = forgone + (self.lost * np.maximum(self.truth.value, 0.0)).sum(axis=1)
+        return total
+
+    @property
+    def harmed(self) -> Ints:
+        """(R,) live requests served by an arm that is truly worse than the champion."""
+        total: Ints = (self.served * self.truth.worse()).sum(axis=1)
+        return total
+
+    @property
+    def cost_s(self) -> Floats:
+        """(R,) expected service seconds of all calls, live and mirrored."""
+        if self.truth.world.change is not None:
+            return self._cost_s
+        total: Floats = ((self.calls + self.mirrored) * self.truth.mean_latency_s()).sum(axis=1)
+        return total
+
+    def expose(self, rows: Ints, live: Floats) -> None:
+        """Note the shares (r, K) of a tick."""
+        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], 1 - live[:, 0])
+
+    def expose_verdicts(self, arm: Ints, decided_tick: Ints) -> None:
+        """A challenger that is shipped without a tick has all traffic at once. arm, decided_tick (R,)."""
+        self.peak_exposure[(arm > 0) & (decided_tick == 0)] = 1.0
+
+    def settle(self, arm: Ints, decided_tick: Ints) -> None:
+        """From a verdict to the horizon all traffic goes to one arm. arm, decided_tick (R,); -1 where nothing was decided.
+
+        For worlds in which requests do not compete; where they do, an engine plays on.
+        """
+        rows = np.flatnonzero(decided_tick >= 0)
+        to, since = arm[rows], decided_tick[rows]
+        self.expose_verdicts(arm, decided_tick)
+        after = self.ticks >= since[:, None]
+        self.regret_path[rows] = np.where(after, self.regret[rows, None], self.regret_path[rows])
+        edges, strayed = self._edges[rows], self._strayed(rows, to)
+        if strayed is None:
+            self._follow(rows, to, since, edges, after)
+        else:
+            self._follow(rows, to, since, edges - strayed, after)
+            self._follow(rows, np.zeros_like(to), since, strayed, after)
+
+    def _strayed(self, rows: Ints, arm: Ints) -> Ints | None:
+        """(r, T + 1) how many of the requests for an arm (r,) the router has sent to the champion by each edge, drawn."""
+        misrouted = self.truth.world.misrouted
+        if misrouted is None:
+            return None
+        key = keys(self.truth.world.seed, self.truth.replications[rows], "tail.misrouted")[:, None]
+        by_tick = at(key, np.arange(1, self.truth.world.ticks + 1, dtype=np.uint64))
+        drawn = binomial(self.truth.arrivals[rows], misrouted[arm][:, None], by_tick)
+        return np.pad(np.cumsum(drawn, axis=1), ((0, 0), (1, 0)))
+
+    def _follow(self, rows: Ints, arm: Ints, since: Ints, edges: Ints, after: Bools) -> None:
+        """What follows a verdict with one arm (r,), for requests of which edges (r, T + 1) have come by each edge."""
+        each, horizon = np.arange(rows.size), np.array([self.truth.world.ticks])
+        rest = edges[:, -1] - edges[each, since]
+        self.served[rows, arm] += rest
+        self.calls[rows, arm] += rest
+        forgone = self._from(self.gap, rows, arm, since, edges, np.append(self.ticks, horizon))
+        self.regret_path[rows] += np.where(after, forgone[:, :-1], 0.0)
+        self._forgone[rows] += forgone[:, -1]
+        self._cost_s[rows] += self._from(self.truth.mean_latency_s, rows, arm, since, edges, horizon)[:, 0]
+        self._fail(rows, arm, since, edges)
+
+    def _from(self, amount: Callable[[int], Floats], rows: Ints, arm: Ints, start: Ints, edges: Ints, ends: Ints) -> Floats:
+        """(r, P) what an amount (R, K) a request in a tick comes to from one edge (r,) to others (P,), with one arm (r,)."""
+        each = np.arange(rows.size)
+        if self.truth.world.change is None:
+            between: Floats = (edges[:, ends] - edges[each, start][:, None]) * amount(0)[rows, arm][:, None]
+            return between
+        by_tick = np.stack([amount(tick)[rows, arm] for tick in range(self.truth.world.ticks)], axis=1)
+        summed = np.zeros(edges.shape)
+        np.cumsum(np.diff(edges, axis=1) * by_tick, axis=1, out=summed[:, 1:])
+        return summed[:, ends] - summed[each, start][:, None]
+
+    def _fail(self, rows: Ints, arm: Ints, start: Ints, edges: Ints) -> None:
+        """Errors and slow answers of the tail, drawn: one binomial for every run of ticks that are alike."""
+        key = at(keys(self.truth.world.seed, self.truth.replications[rows], "tail"), arm.astype(np.uint64))
+        for number, (first, end) in enumerate(pairwise(self._runs())):
+            left = np.flatnonzero(start < end)
+            if left.size:
+                row, to = rows[left], arm[left]
+                count = edges[left, end] - edges[left, np.maximum(start[left], first)]
+                rate = self.truth.conditions(first).error_rate[row, to]
+                errors = binomial(count, rate, at(key[left], 2 * number + 1))
+                slow = binomial(count - errors, self._slow_share(first)[row, to], at(key[left], 2 * number + 2))
+                self.book(row, errors, slow)
+
+    def _runs(self) -> list[int]:
+        """Edges between which error rates and latencies stay as they are: 0, …, T."""
+        change, ticks = self.truth.world.change, self.truth.world.ticks
+        if change is None:
+            return [0, ticks]
+        alike = (np.diff(change.failing, axis=0) == 0) & (np.diff(change.slowness, axis=0) == 0)
+        return [0, *(np.flatnonzero(~alike.all(axis=1)) + 1).tolist(), ticks]
+
+    def book(self, rows: Ints, errors: Ints, slow: Ints) -> None:
+        """Note live requests (r,) that failed, and those that succeeded above the objective's latency."""
+        self.errors[rows] += errors
+        self.slo_violations[rows] += errors + slow
+
+    def _slow_share(self, tick: int) -> Floats:
+        """(R, K) share of calls above the objective's latency; 0 without one."""
+        slo_s = self.truth.world.slo_s
+        return np.zeros(self.served.shape) if slo_s is None else self.truth.latency_above(slo_s, tick)
+
+    @property
+    def arrived(self) -> Ints:
+        """(R, T) requests up to the end of each tick."""
+        return self._edges[:, 1:]
+
+    @cached_property
+    def _edges(self) -> Ints:
+        """(R, T + 1) requests up to each edge."""
+        arrived = np.zeros((self.truth.rows, self.truth.world.ticks + 1), np.int64)
+        np.cumsum(self.truth.arrivals, axis=1, out=arrived[:, 1:])
+        return arrived
