@@ -42,31 +42,41 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
+class DeclaredMetric:
+    """A metric as a scenario file declares it, before anybody knows what the models registered.
 
-    `sign` is +1 where an increase is better, -1 where a decrease is. `grid` is the value of one telemetry unit. `covariate` is
-    the correlation of an outcome with a value known before, None without one; `delayed` that feedback takes time. `values` and
-    `chances` are the champion's registered distribution, where the metric is an amount that takes finitely many values.
+    `sign` is +1 where an increase is better, -1 where a decrease is. `covariate` is the correlation of an outcome with a value
+    known before, None without one; `delayed` says that feedback takes time.
     """
 
     name: str
     sign: int
+    covariate: float | None = field(default=None, kw_only=True)
+    delayed: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Metric(DeclaredMetric):
+    """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
+
+    `grid` is the value of one telemetry unit. `values` and `chances` are the champion's registered distribution, where the
+    metric is an amount that takes finitely many values.
+    """
+
     binary: bool
     grid: float
     nominal_mean: float
     nominal_sd: float
-    covariate: float | None = None
-    delayed: bool = False
-    values: tuple[float, ...] = ()
-    chances: tuple[float, ...] = ()
+    values: tuple[float, ...] = field(default=(), kw_only=True)
+    chances: tuple[float, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a policy knows before it starts. `replications` is R; `tick_s` is in seconds; `ticks` is the horizon.
+class DeclaredSetting:
+    """What a scenario file says of the setting of its policies, before its models are looked up.
 
-    `users` says that requests come from users who return, `sticky` that these keep their arm; segments {name: share}.
+    `replications` is R; `tick_s` is in seconds; `ticks` is the horizon. `users` says that requests come from users who return,
+    `sticky` that these keep their arm; segments {name: share}.
     """
 
     arms: tuple[str, ...]
@@ -74,7 +84,7 @@ class Setting:
     ticks: int
     tick_s: float
     primary: str
-    metrics: Mapping[str, Metric]
+    metrics: Mapping[str, DeclaredMetric]
     users: bool = False
     sticky: bool = False
     segments: Mapping[str, float] = field(default_factory=dict)
@@ -82,10 +92,17 @@ class Setting:
     def ticks_of(self, duration_s: float) -> int:
         """Whole ticks in a duration, at least one; a part of a tick counts as a tick.
 
-        >>> Setting(("a", "b"), 1, 10, 600.0, "m", {}).ticks_of(3600.0)
+        >>> DeclaredSetting(("a", "b"), 1, 10, 600.0, "m", {}).ticks_of(3600.0)
         6
         """
         return max(1, math.ceil(round(duration_s / self.tick_s, 9)))
+
+
+@dataclass(frozen=True)
+class Setting(DeclaredSetting):
+    """What a policy knows before it starts: what the file says, and what the champion registered of every metric."""
+
+    metrics: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -173,7 +190,7 @@ def outcome_columns(metric: Metric) -> tuple[str, ...]:
     return tuple(f"{metric.name}.{moment}" for moment in moments)
 
 
-def whole_ticks(key: str, duration_s: float, setting: Setting) -> list[tuple[str, str]]:
+def whole_ticks(key: str, duration_s: float, setting: DeclaredSetting) -> list[tuple[str, str]]:
     """The rule that a duration is a whole number of ticks, as (key, message) pairs: none, or one.
 
     >>> whole_ticks("every", 900.0, Setting(("a", "b"), 1, 10, 600.0, "m", {}))
@@ -199,9 +216,17 @@ class Part(BaseModel):
         """Arrays, of any shape, that one replication starts a stage with; the policy keeps one for each replication."""
         return {}
 
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        """What is wrong with this part by the scenario file alone: (key, message) pairs."""
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What is wrong given what the models registered. Only asked where nothing is wrong by the file alone."""
+        return []
+
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """What is wrong with this part in this setting: (key, message) pairs."""
-        return []
+        return self.declared_problems(setting) or self.registered_problems(setting)
 
 
 class Allocation(Part):
@@ -217,7 +242,7 @@ class Allocation(Part):
         """(r, K) shares of live requests to copy."""
         return np.zeros(view.arms_in.shape)
 
-    def length_s(self, setting: Setting) -> float | None:
+    def length_s(self, setting: DeclaredSetting) -> float | None:
         """How long the allocation's own schedule takes, in seconds; None if it has none."""
         return None
 

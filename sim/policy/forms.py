@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from sim.policy.allocation import AnyAllocation, Fixed, Mirror, Ramp, Step, Thompson
-from sim.policy.base import Setting, Verdict
+from sim.policy.base import DeclaredSetting, Setting, Verdict
 from sim.policy.evidence import AnyEvidence, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
 from sim.policy.machine import StagedPolicy
@@ -205,8 +205,15 @@ def _links(policy: Form, others: Mapping[str, Form], there: set[str]) -> list[_L
     return found
 
 
-def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
-    """What is wrong with a policy in a setting: (path within the policy, message) pairs."""
+def registered_problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
+    """What is wrong with a policy given what the models registered, if nothing is by the file alone; as `declared_problems`."""
+    stages = _links(policy, others, {policy.name})
+    found = [(each, key, message) for each in stages if each.here for key, message in each.stage.registered_problems(setting)]
+    return [(each.place(key), message) for each, key, message in found]
+
+
+def declared_problems(policy: Form, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
+    """What is wrong with a policy by the scenario file alone: (path within the policy, message) pairs."""
     found: list[tuple[str, str]] = []
     if isinstance(policy, Switch) and policy.arm is not None and policy.arm not in setting.arms[1:]:
         found.append(("arm", f"no challenger {policy.arm!r}; there are {', '.join(setting.arms[1:])}"))
@@ -220,7 +227,7 @@ def problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list
     # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
     for each in stages:
         if each.here:
-            found += [(each.place(key), message) for key, message in each.stage.problems(setting)]
+            found += [(each.place(key), message) for key, message in each.stage.declared_problems(setting)]
     for index, key, message in chain_problems(tuple(each.stage for each in stages)):
         if stages[index].here or key == "name":
             found.append((stages[index].place(key), message))

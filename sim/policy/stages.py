@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.policy.allocation import AnyAllocation, Fixed
-from sim.policy.base import Part, Setting, outcome_columns
+from sim.policy.base import DeclaredSetting, Part, Setting, outcome_columns
 from sim.policy.evidence import AnyEvidence, Survive
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail, MannWhitney, SampleRatio
 from sim.units import Duration, format_duration
@@ -38,7 +38,7 @@ class Stage(BaseModel):
     max_duration: Duration | None = Field(None, description="arms still undecided after this are inconclusive")
     on: On = Field(default_factory=lambda: On.model_validate({}), description="what follows each outcome")
 
-    def completed(self, setting: Setting) -> Stage:
+    def completed(self, setting: DeclaredSetting) -> Stage:
         """The stage with what follows from its allocation written out."""
         changes: dict[str, object] = {}
         length = self.allocation.length_s(setting)
@@ -58,12 +58,23 @@ class Stage(BaseModel):
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """What is wrong with this stage in this setting: (key, message) pairs."""
-        found = [(f"allocation.{key}", message) for key, message in self.allocation.problems(setting)]
+        return self.declared_problems(setting) or self.registered_problems(setting)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What is wrong given what the models registered, of a stage with which nothing is wrong by the file alone."""
+        completed = self.completed(setting)
+        named: list[tuple[str, Part]] = [("allocation", completed.allocation), ("evidence", completed.evidence)]
+        named += [(f"checks[{index}]", check) for index, check in enumerate(completed.checks)]
+        return [(f"{place}.{key}", message) for place, part in named for key, message in part.registered_problems(setting)]
+
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        """What is wrong with this stage by the scenario file alone: (key, message) pairs."""
+        found = [(f"allocation.{key}", message) for key, message in self.allocation.declared_problems(setting)]
         # What follows from an allocation is not judged where that is wrong itself.
         sound, completed = not found, self.completed(setting)
         evidence = completed.evidence
         if evidence is self.evidence or sound:
-            found += [(f"evidence.{key}", message) for key, message in evidence.problems(setting)]
+            found += [(f"evidence.{key}", message) for key, message in evidence.declared_problems(setting)]
         length = evidence.duration if isinstance(evidence, Survive) else self.max_duration
         for index, check in enumerate(completed.checks if sound else self.checks):
             found += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
@@ -74,8 +85,8 @@ class Stage(BaseModel):
             found.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
         return found
 
-    def _check_problems(self, check: AnyGuardrail, length: float | None, setting: Setting) -> list[tuple[str, str]]:
-        found = check.problems(setting)
+    def _check_problems(self, check: AnyGuardrail, length: float | None, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        found = check.declared_problems(setting)
         first = check.first_look_s()
         if first and length and first > length:
             key = "looks" if isinstance(check, SampleRatio) else "every"

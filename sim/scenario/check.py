@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 from sim.errors import Problem, format_path
-from sim.policy.base import MIRROR, Metric, Setting
-from sim.policy.forms import Form, problems
+from sim.policy.base import MIRROR, DeclaredMetric, DeclaredSetting, Setting
+from sim.policy.forms import Form, declared_problems, registered_problems
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
@@ -24,36 +23,32 @@ def check(scenario: Scenario) -> list[Problem]:
     return [problem for rule in rules for problem in rule(scenario)]
 
 
-def expected_setting(scenario: Scenario, metrics: dict[str, Metric] | None = None) -> Setting:
-    """What policies know; nominal values are NaN as long as the models are not resolved."""
-    unknown = {
-        metric.name: Metric(
+def declared_setting(scenario: Scenario) -> DeclaredSetting:
+    """What policies know by the file alone, before its models are resolved."""
+    metrics = {
+        metric.name: DeclaredMetric(
             metric.name,
             1 if metric.direction == "increase" else -1,
-            False,
-            metric.grid or 1.0,
-            math.nan,
-            math.nan,
-            None if metric.covariate is None else metric.covariate.correlation,
-            metric.delay is not None,
+            covariate=None if metric.covariate is None else metric.covariate.correlation,
+            delayed=metric.delay is not None,
         )
         for metric in scenario.metrics
         if metric.name not in BUILT_IN
     }
     primary = next((metric.name for metric in scenario.metrics if metric.role == "primary"), "")
     users = scenario.users
-    return Setting(
-        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, unknown if metrics is None else metrics,
+    return DeclaredSetting(
+        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, metrics,
         users is not None, users is not None and users.assignment == "sticky",
         {segment.name: segment.share for segment in scenario.segments},
     )  # fmt: skip
 
 
-def policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:
-    """What is wrong with the policies in a setting."""
+def registered_policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:
+    """What is wrong with the policies given what the models registered, of a scenario that passed `check`."""
     others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     for index, policy in enumerate(scenario.policies):
-        for key, message in problems(policy, others, setting):
+        for key, message in registered_problems(policy, others, setting):
             yield Problem(message, path=f"policies[{index}].{key}")
 
 
@@ -121,4 +116,8 @@ def _policies(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(f"two policies are called {name!r}", path=f"policies[{index}].name")
     if scenario.baseline is not None and scenario.baseline not in names:
         yield Problem(f"no policy {scenario.baseline!r}; there are {', '.join(names)}", path="baseline")
-    yield from policy_problems(scenario, expected_setting(scenario))
+    others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    setting = declared_setting(scenario)
+    for index, policy in enumerate(scenario.policies):
+        for key, message in declared_problems(policy, others, setting):
+            yield Problem(message, path=f"policies[{index}].{key}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
-from sim.errors import Problem, format_path
+from sim.errors import Place, Problem, format_path
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.capacity import Servers
 from sim.scenario.schema import Scenario
@@ -20,6 +20,7 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _delays(scenario)
     yield from _covariates(scenario)
     yield from _segments(scenario)
+    yield from _predictions(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
     for index, event in enumerate(scenario.timeline):
@@ -65,6 +66,28 @@ def _segments(scenario: Scenario) -> Iterator[Problem]:
     total = sum(segment.share for segment in scenario.segments)
     if names and abs(total - 1) > 1e-9:
         yield Problem(f"shares must sum to 100%, got {total:.4%}", path="segments")
+
+
+def _predictions(scenario: Scenario) -> Iterator[Problem]:
+    """What would vary predictions, which replayed models have made already. A metric with a reward is one of theirs."""
+    replayed = [metric.name for metric in scenario.metrics if metric.reward is not None]
+    if not replayed:
+        return
+    rule = f"{replayed[0]} has a reward, so the models are replayed: their outcomes are their predictions and cannot be varied"
+    if scenario.users is not None and scenario.users.similarity > 0:
+        yield Problem(f"{rule}; leave similarity out", path="users.similarity")
+    varied: list[Place] = [
+        ("segments", index, "relative", name) for index, each in enumerate(scenario.segments) for name in each.relative
+    ]
+    varied += [("truth", arm, name) for arm, effects in scenario.truth.items() for name in effects if name not in BUILT_IN]
+    for index, event in enumerate(scenario.timeline):
+        if isinstance(event, Drift | Novelty) and event.metric not in BUILT_IN:
+            varied.append(("timeline", index, "metric"))
+    yield from (Problem(rule, path=format_path(place)) for place in varied)
+    for index, metric in enumerate(scenario.metrics):
+        if metric.name not in BUILT_IN and metric.reward is None:
+            said = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
+            yield Problem(f"{said}: `correct`, or {{payoff: column}}", path=f"metrics[{index}].reward")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:

@@ -13,9 +13,8 @@ from sim.arrays import Floats
 from sim.distributions import outcomes as written
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version
-from sim.scenario.check import policy_problems
+from sim.scenario.check import check, registered_policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
-from sim.scenario.timeline import Drift, Novelty
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.outcomes import atoms
@@ -38,9 +37,12 @@ def build(
 ) -> World:
     """The world of a scenario; `trace` is its recorded traffic, read here if it is left out.
 
-    Raises `InputError` with a problem for everything that the versions do not give.
+    Raises `InputError` with every problem of the scenario by itself, else with all that the versions do not give.
     """
-    found: list[Problem] = []
+    # Whoever makes a scenario, a file or a program: there is no world of one that `sim check` refuses.
+    found = check(scenario)
+    if found:
+        raise InputError(found)
     arrivals = arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
     outcomes = []
     for index, spec in enumerate(scenario.metrics):
@@ -51,7 +53,6 @@ def build(
                 found += error.problems
     if found:
         raise InputError(found)
-    found += _fixed(scenario, replay)
     specs = {spec.name: spec for spec in scenario.metrics}
     servers = pools(scenario)
     misrouted = [scenario.router.misrouted.get(arm, 0.0) for arm in scenario.arms]
@@ -86,13 +87,13 @@ def build(
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,
     )
-    found += _unmet(scenario, world, replay)
+    found += _unmet(scenario, world)
     try:
         world = _within_reach(scenario, world)
     except InputError as error:
         found += error.problems
     else:
-        found += policy_problems(scenario, world.setting(scenario.replications))
+        found += registered_policy_problems(scenario, world.setting(scenario.replications))
     if found:
         raise InputError(found)
     return world
@@ -224,33 +225,14 @@ def _agreement(versions: Sequence[Version], replay: ReplayTable | None) -> np.nd
     return None if any(share is None for share in said) else np.array(said, np.float64)
 
 
-def _fixed(scenario: Scenario, replay: ReplayTable | None) -> Iterator[Problem]:
-    """What would vary predictions, which replayed models have made already."""
-    if replay is None:
-        return
-    rule = "a replayed model's outcomes are its predictions and cannot be varied"
-    if scenario.users is not None and scenario.users.similarity > 0:
-        yield Problem(f"{rule}; leave similarity out", path="users.similarity")
-    for index, segment in enumerate(scenario.segments):
-        for metric in segment.relative:
-            yield Problem(rule, path=f"segments[{index}].relative.{metric}")
-    for index, event in enumerate(scenario.timeline):
-        if isinstance(event, Drift | Novelty) and event.metric not in (ERROR_RATE, LATENCY):
-            yield Problem(rule, path=f"timeline[{index}].metric")
-
-
-def _unmet(scenario: Scenario, world: World, replay: ReplayTable | None) -> Iterator[Problem]:
+def _unmet(scenario: Scenario, world: World) -> Iterator[Problem]:
+    """Checks of agreement where the models do not say it."""
     from sim.policy.forms import expand
 
     others = {policy.name: policy for policy in scenario.policies}
     if world.agreement is None:
         for index, policy in enumerate(scenario.policies):
-            if any(check.metric == AGREEMENT for stage in expand(policy, others) for check in stage.checks):
+            if any(AGREEMENT in check.reads() for stage in expand(policy, others) for check in stage.checks):
                 yield Problem(
                     "a check reads agreement, which not every challenger's behaviour model says", path=f"policies[{index}]"
                 )
-    for arm, name, _ in world.effects:
-        if replay is not None and name not in (ERROR_RATE, LATENCY):
-            yield Problem(
-                "a replayed model's outcomes are its predictions and cannot be varied", path=f"truth.{world.arms[arm]}.{name}"
-            )

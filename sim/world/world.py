@@ -52,8 +52,8 @@ class OutcomeWorld:
         spec, there = self.spec, self.chance[0] > 0 if self.kind == "discrete" else np.zeros(0, bool)
         return Metric(
             spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
-            None if spec.covariate is None else spec.covariate.correlation, spec.delay is not None,
-            tuple(self.atoms[0][there].tolist()), tuple(self.chance[0][there].tolist()),
+            covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
+            values=tuple(self.atoms[0][there].tolist()), chances=tuple(self.chance[0][there].tolist()),
         )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ class TestFixedHorizon(EvidenceContract):
         assert "outside (0, 1)" in message
 
     def test_a_missing_primary_metric_is_not_its_problem(self) -> None:
-        assert FixedHorizon(mde="2%").problems(make_setting(primary="")) == []
+        assert FixedHorizon(mde="2%").declared_problems(make_setting(primary="")) == []
 
 
 class TestPosterior(EvidenceContract):

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from sim.policy.allocation import Fixed, Mirror, Ramp, Thompson
 from sim.policy.base import Setting, Verdict
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
-from sim.policy.forms import AnyPolicy, Form, build, expand, problems
+from sim.policy.forms import AnyPolicy, Form, build, declared_problems, expand
 from sim.policy.stages import Stage
 from tests.policy.scripted import make_setting
 
@@ -43,7 +43,7 @@ def stages_of(said: Mapping[str, Any], *more: Mapping[str, Any], setting: Settin
 
 def wrong(said: Mapping[str, Any], *more: Mapping[str, Any], arms: int = 2) -> list[tuple[str, str]]:
     others = read(said, *more)
-    return problems(others[said["name"]], others, make_setting(arms))
+    return declared_problems(others[said["name"]], others, make_setting(arms))
 
 
 class TestExpansion:

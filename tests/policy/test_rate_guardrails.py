@@ -92,7 +92,7 @@ def test_a_bad_outcome_is_a_rate_too() -> None:
     ("metric", "words"),
     [
         ("clicks", "no metric 'clicks'; there are error_rate, conversion, revenue, cost"),
-        ("revenue", "is not binary, and has no rate"),
+        ("cost", "is not binary, and has no rate"),
         ("conversion", "improves by rising; non_inferior"),
     ],
 )

@@ -13,7 +13,7 @@ from sim.engine.catalogue import make
 from sim.policy.allocation import Fixed, Thompson
 from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.evidence import FixedHorizon
-from sim.policy.forms import AB, build, problems
+from sim.policy.forms import AB, build, declared_problems
 from sim.policy.guardrails import SampleRatio
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
@@ -143,7 +143,7 @@ def test_a_pass_waits_for_the_first_look() -> None:
 
 def of_ab(**said: Any) -> list[tuple[str, str]]:
     form = AB.model_validate({"name": "ab", "evidence": {"kind": "fixed_horizon", "sample": 100}, **said})
-    return problems(form, {}, make_setting())
+    return declared_problems(form, {}, make_setting())
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Metric, Setting, View
+from sim.policy.base import DeclaredSetting, Metric, Setting, View
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
@@ -52,9 +52,17 @@ class Adjust(BaseModel):
         metric = setting.metrics[setting.primary]
         return metric.nominal_mean, metric.nominal_sd
 
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        """What is wrong with this adjustment by the scenario file alone: (key, message) pairs."""
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """What is wrong given what the models registered. Only asked where nothing is wrong by the file alone."""
+        return []
+
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """What is wrong with this adjustment in this setting: (key, message) pairs."""
-        return []
+        return self.declared_problems(setting) or self.registered_problems(setting)
 
 
 def columns(view: View, rows: Bools, metric: Metric, *names: str) -> list[Floats]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Setting, View
+from sim.policy.base import DeclaredSetting, Setting, View
 
 
 class Cluster(Adjust):
@@ -51,7 +51,7 @@ class Cluster(Adjust):
         users = view.of_total(f"{view.setting.primary}.user.count")
         return np.asarray(super().ready(view) & (users >= self.least_users))
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if setting.users:
             return []
         return [("kind", "cluster needs `users`: without them every request is a user of its own")]

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Setting, View, outcome_columns
 
 
 class Cuped(Adjust):
@@ -38,7 +38,7 @@ class Cuped(Adjust):
         champion, challenger = zip(*(split(each) for each in sums), strict=True)
         return Pair(*arms(Moments(*np.broadcast_arrays(*champion)), Moments(*challenger)))
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         metric = setting.metrics.get(setting.primary)
         if metric is None or metric.covariate is not None:
             return []

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Setting, View, outcome_columns
 
 
 class Ratio(Adjust):
@@ -49,7 +49,7 @@ class Ratio(Adjust):
         # As if the two metrics did not depend on each other: a unit of information, no more (see `information`).
         return ratio, math.hypot(metric.nominal_sd, ratio * below.nominal_sd) / abs(below.nominal_mean)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.over == setting.primary:
             return [("over", f"must be another metric than the primary one, got {self.over!r}")]
         if self.over not in setting.metrics:
@@ -58,6 +58,9 @@ class Ratio(Adjust):
         for name in (setting.primary, self.over):
             if name in setting.metrics and setting.metrics[name].delayed:
                 return [("over", f"must be known together with {setting.primary}: the feedback of {name} has a delay")]
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         if setting.metrics[self.over].nominal_mean == 0:
             return [("over", f"must not have a mean of 0, as the champion's registered {self.over} has")]
         return []

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns
-from sim.policy.base import Setting, View
+from sim.policy.base import DeclaredSetting, Setting, View
 
 
 class Stratify(Adjust):
@@ -44,5 +44,5 @@ class Stratify(Adjust):
         (n0, sum0, square0), (n1, sum1, square1) = before, after
         return Pair(*arms(n0, sum0, square0, n1, sum1, square1, list(view.setting.segments.values())))
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return [] if setting.segments else [("kind", "stratify needs `segments`")]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import Metric, Setting, View
+from sim.policy.base import DeclaredSetting, Metric, Setting, View
 from sim.units import Share
 
 
@@ -74,14 +74,15 @@ class Winsorise(Adjust):
         mean = float((capped * chances).sum())
         return mean, float(np.sqrt(((capped - mean) ** 2 * chances).sum()))
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.limit is None and self.at is None:
             return [("limit", "is required: the cap in the metric's unit (or give `at`, a quantile)")]
         if self.limit is not None and self.at is not None:
             return [("at", f"and limit say the same in two ways: give one, got {self.at:g} and {self.limit:g}")]
-        metric = setting.metrics.get(setting.primary)
-        if metric is None or np.isnan(metric.nominal_mean):
-            return []
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        metric = setting.metrics[setting.primary]
         if metric.binary:
             return [("kind", f"winsorise is for amounts: {metric.name} is 0 or 1")]
         key, cap = "limit" if self.at is None else "at", self.cap(metric)

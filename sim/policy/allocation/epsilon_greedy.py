@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Setting, View, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View, outcome_columns
 from sim.units import Share
 
 
@@ -37,5 +37,5 @@ class EpsilonGreedy(Allocation):
         even = view.arms_in / view.arms_in.sum(axis=1, keepdims=True)
         return floored(self.epsilon * even + (1 - self.epsilon) * greedy, self.floor, view.arms_in)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return floor_problems(self.floor, setting)

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, Setting, View
+from sim.policy.base import Allocation, DeclaredSetting, View
 from sim.units import Share
 
 
@@ -24,7 +24,7 @@ class Fixed(Allocation):
         None, description="one share an arm, in the order of `models`, summing to 100%; an even split if left out"
     )
 
-    def shares(self, setting: Setting) -> Floats:
+    def shares(self, setting: DeclaredSetting) -> Floats:
         """(K,) the weights, an even split if none were given."""
         if self.weights is None:
             return np.full(len(setting.arms), 1 / len(setting.arms))
@@ -33,7 +33,7 @@ class Fixed(Allocation):
     def live(self, view: View) -> Floats:
         return np.broadcast_to(self.shares(view.setting), view.arms_in.shape)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.weights is None:
             return []
         if len(self.weights) != len(setting.arms):

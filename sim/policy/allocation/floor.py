@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Setting
+from sim.policy.base import DeclaredSetting
 
 
 def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:
@@ -18,7 +18,7 @@ def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:
     return np.where(arms_in, floor + left * shares, 0.0)
 
 
-def floor_problems(floor: float, setting: Setting) -> list[tuple[str, str]]:
+def floor_problems(floor: float, setting: DeclaredSetting) -> list[tuple[str, str]]:
     """The rule that the floors of all arms must fit into the traffic."""
     arms = len(setting.arms)
     if floor * arms > 1 + 1e-9:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from sim.policy.allocation.floor import floor_problems
-from sim.policy.base import Allocation, Setting, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting, outcome_columns
 from sim.policy.inference.identification import binary_problems
 from sim.units import Share
 
@@ -19,5 +19,8 @@ class Identifying(Allocation):
     def needs(self, setting: Setting) -> tuple[str, ...]:
         return outcome_columns(setting.metrics[setting.primary])[:2]
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return floor_problems(self.floor, setting) + binary_problems(self.kind, setting)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return floor_problems(self.floor, setting)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return binary_problems(self.kind, setting)

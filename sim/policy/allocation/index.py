@@ -7,8 +7,8 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Metric, Setting, View, outcome_columns
-from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, rescaled
+from sim.policy.base import Allocation, DeclaredSetting, Metric, Setting, View, outcome_columns
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, rescaled
 from sim.units import Share
 
 
@@ -54,6 +54,8 @@ class Index(Allocation):
             total, _, _ = rescaled(self.kind, metric, count, metric.grid * total, self.lowest, self.highest)
         return total if metric.sign > 0 else count - total
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        metric = setting.metrics.get(setting.primary)
-        return floor_problems(self.floor, setting) + bound_problems(self.lowest, self.highest, metric)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return floor_problems(self.floor, setting) + order_problems(self.lowest, self.highest)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return bound_problems(self.lowest, self.highest, setting.metrics[setting.primary])

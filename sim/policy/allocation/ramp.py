@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, Setting, View, whole_ticks
+from sim.policy.base import Allocation, DeclaredSetting, View, whole_ticks
 from sim.units import Duration, Share
 
 
@@ -41,10 +41,10 @@ class Ramp(Allocation):
         live[:, 0] = 1 - weight
         return live
 
-    def length_s(self, setting: Setting) -> float:
+    def length_s(self, setting: DeclaredSetting) -> float:
         return sum(step.bake for step in self.steps)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return [
             (key, message)
             for index, step in enumerate(self.steps)

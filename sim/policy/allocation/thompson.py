@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, Setting, View, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View, outcome_columns
 from sim.policy.inference.posteriors import probability_best
 from sim.units import Share
 
@@ -29,5 +29,5 @@ class Thompson(Allocation):
     def live(self, view: View) -> Floats:
         return floored(probability_best(view), self.floor, view.arms_in)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return floor_problems(self.floor, setting)

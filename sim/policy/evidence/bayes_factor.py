@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import TEST_RULE, TestKind, compare, findings_where_known, primary
 from sim.units import Share
 
@@ -69,5 +69,8 @@ class BayesFactor(Evidence):
         said = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), said)
         return said.astype(np.int8)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale, setting)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return share_problems(("expected_effect", "scale"), self.expected_effect, setting)

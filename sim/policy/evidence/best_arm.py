@@ -74,5 +74,5 @@ class BestArm(Evidence):
         seen = np.all((count > 0) | ~view.arms_in, axis=1)
         return np.asarray(seen & (lower > np.where(view.arms_in & ~best, upper, -np.inf).max(axis=1)))
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return binary_problems(self.kind, setting)

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.errors import InputError
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, outside, rescaled
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
 from sim.units import Share
 
@@ -93,5 +93,8 @@ class Betting(Evidence):
             raise InputError([outside(self.kind, metric, low, high)])
         return [n, scaled, np.clip(squares, scaled * scaled / np.maximum(n, 1), scaled)]
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return bound_problems(self.lowest, self.highest, setting.metrics.get(setting.primary))
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return order_problems(self.lowest, self.highest)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return bound_problems(self.lowest, self.highest, setting.metrics[setting.primary])

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.base import Finding, Setting, View
-from sim.policy.inference.comparison import compare, findings_where_known, information, nominal, primary
+from sim.policy.inference.comparison import compare, findings_where_known, information, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
@@ -67,8 +67,6 @@ class ConfidenceSequence(PlannedTest):
             return [("test", "must have unpooled variances (z_unpooled or welch) for a margin, got z_pooled")]
         return super().test_problems()
 
-    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        known = self.margin is not None and setting.primary in setting.metrics
-        if known and nominal(setting, self.adjust)[0] == 0:
-            return [("margin", f"is relative, and the champion's registered mean of {setting.primary} is 0")]
-        return super().size_problems(setting)
+    def nominal_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        of_margin = [] if self.margin is None else margin_problems(setting, self.adjust)
+        return of_margin or super().nominal_problems(setting)

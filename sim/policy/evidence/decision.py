@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Evidence, Finding, Metric, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View, outcome_columns
 from sim.policy.inference.comparison import information
 from sim.units import Share
 
@@ -145,7 +145,7 @@ class Decision(Evidence):
         known = found.standard_error > 0
         return np.where(known, ndtr(-found.estimate / np.where(known, found.standard_error, 1.0)), 0.5)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = []
         said = {"success": [each.metric for each in self.success], "guardrails": [each.metric for each in self.guardrails]}
         for key, names in said.items():
@@ -164,9 +164,18 @@ class Decision(Evidence):
                 found.append((f"success[{index}].mde", f"{rule}, got {each.mde:g} and {self.sample}"))
         if setting.primary in setting.metrics and setting.primary not in said["success"]:
             found.append(("success", f"must name the primary metric {setting.primary!r}, by which the decision is judged"))
-        return found or self._plan_problems(setting)
+        return found or self._power_problems()
 
-    def _plan_problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def _power_problems(self) -> list[tuple[str, str]]:
+        if self.sample is not None:
+            return []
+        if self.power + self.alpha >= 1:
+            return [("power", f"must leave more than alpha to miss, got power {self.power:g} and alpha {self.alpha:g}")]
+        if self.power <= self.alpha:
+            return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         found = []
         for index, each in enumerate(self.guardrails):
             if setting.metrics[each.metric].nominal_mean == 0:
@@ -174,10 +183,6 @@ class Decision(Evidence):
                 found.append((f"guardrails[{index}].margin", rule))
         if found or self.sample is not None:
             return found
-        if self.power + self.alpha >= 1:
-            return [("power", f"must leave more than alpha to miss, got power {self.power:g} and alpha {self.alpha:g}")]
-        if self.power <= self.alpha:
-            return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
         sized = [(f"success[{i}].mde", each.metric, each.mde or 0.0) for i, each in enumerate(self.success)]
         sized += [(f"guardrails[{i}].margin", each.metric, 0.0) for i, each in enumerate(self.guardrails)]
         for key, name, improvement in sized:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.posteriors import expected_loss
 from sim.units import Share
 
@@ -68,5 +68,8 @@ class ExpectedLoss(Evidence):
         findings[ready] = np.where(least <= self.caring(view.setting), decided, Finding.UNDECIDED)
         return findings
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return amount_problems(("threshold", "loss"), self.threshold, self.loss, setting)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return amount_problems(("threshold", "loss"), self.threshold, self.loss)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return share_problems(("threshold", "loss"), self.threshold, setting)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
-from sim.policy.base import Finding, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
 from sim.policy.inference.comparison import compare, enough_known, information, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Duration, Share, format_duration
@@ -112,7 +112,7 @@ class GroupSequential(PlannedTest):
         looks = self.looks or 5
         return np.arange(1, looks + 1) / looks
 
-    def plan(self, setting: Setting) -> Design:
+    def plan(self, setting: DeclaredSetting) -> Design:
         """The design for each challenger, with power where it is needed: if sized by `mde`, or with futility."""
         power = self.power if self.sample is None or self.futility else None
         keys = tuple((key, getattr(self, key)) for key in DESIGN_KEYS)
@@ -304,15 +304,15 @@ class GroupSequential(PlannedTest):
             return [("information", f"must rise from above 0 to 100%, by at least 0.01% a look, got {shown}")]
         return []
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        found = super().problems(setting)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        found = super().declared_problems(setting)
         if self.futility is not None and self.sample is not None and self.power <= self.alpha:
             found.append(("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}"))
         if self.ends is not None:
             found += whole_ticks("ends", self.ends, setting)
         return found or self._interim_problems(setting)
 
-    def _interim_problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def _interim_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         alpha, interim = self.alpha / (len(setting.arms) - 1), 3.0 if self.interim is None else self.interim
         spent_before = (self.fractions().size - 1) * math.erfc(interim / math.sqrt(2)) * self.sides / 2
         if self.design != "haybittle_peto" or spent_before < alpha:

@@ -10,12 +10,13 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Evidence, Finding, Setting, View
-from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
     TEST_RULE,
     TestKind,
     adjust_problems,
+    adjusted_problems,
     compare,
     findings_where_known,
     outcome_needs,
@@ -73,6 +74,10 @@ class MixtureSprt(Evidence):
         better = result.effect * primary(view).sign > 0
         return np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), Finding.UNDECIDED).astype(np.int8)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        found = adjust_problems(setting, self.adjust, self.test)
-        return found or amount_problems(("mde", "mixing_sd"), self.mde, self.mixing_sd, setting, self.adjust)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        sized = amount_problems(("mde", "mixing_sd"), self.mde, self.mixing_sd)
+        return adjust_problems(setting, self.adjust, self.test) + sized
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        wrong = adjusted_problems(setting, self.adjust)
+        return wrong or share_problems(("mde", "mixing_sd"), self.mde, setting, self.adjust)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Finding, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, View, whole_ticks
 from sim.policy.inference.one_look import OneLook
 from sim.units import Duration
 
@@ -42,5 +42,5 @@ class Peeking(OneLook):
         findings[look, 1:] = np.where(early, Finding.UNDECIDED, found)
         return findings
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return [*whole_ticks("every", self.every, setting), *super().problems(setting)]
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return [*whole_ticks("every", self.every, setting), *super().declared_problems(setting)]

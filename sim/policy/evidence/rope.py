@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
-from sim.policy.inference.amount import amount, amount_problems
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import findings_where_known
 from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
@@ -65,5 +65,8 @@ class Rope(Evidence):
         said = np.where(found.below >= self.mass, Finding.FAIL, said)
         return said.astype(np.int8)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return amount_problems(("region", "width"), self.region, self.width, setting)
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return amount_problems(("region", "width"), self.region, self.width)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return share_problems(("region", "width"), self.region, setting)

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.inference.comparison import (
     TEST_RULE,
     TestKind,
     adjust_problems,
+    adjusted_problems,
     compare,
     findings_where_known,
     nominal,
@@ -83,13 +84,13 @@ class Sprt(Evidence):
         said = np.select([better, worse, over], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
         return said.astype(np.int8)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
-        found = adjust_problems(setting, self.adjust, self.test)
-        if found:
-            return found
-        metric = setting.metrics.get(setting.primary)
-        if metric is not None and nominal(setting, self.adjust)[0] == 0:
-            return [("mde", f"is relative, and the champion's registered mean of {metric.name} is 0")]
-        return []
+        return adjust_problems(setting, self.adjust, self.test)
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        wrong = adjusted_problems(setting, self.adjust)
+        if not wrong and nominal(setting, self.adjust)[0] == 0:
+            wrong.append(("mde", f"is relative, and the champion's registered mean of {setting.primary} is 0"))
+        return wrong

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Evidence, Finding, View, whole_ticks
 from sim.units import Duration
 
 
@@ -30,7 +30,7 @@ class Survive(Evidence):
         over = view.age >= view.setting.ticks_of(self.duration or 0.0)
         return np.where(over[:, None] & view.arms_in, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.duration is None:
             return [("duration", "is required where the allocation has no length of its own")]
         return whole_ticks("duration", self.duration, setting)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_serializer, field_validator, model_validator
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.units import Duration, Share, format_duration, parse_duration, parse_share, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
@@ -178,7 +178,7 @@ class Check(Guardrail):
             breached |= value < _multiple(self.min_ratio, value[:, :1])
         return breached
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = whole_ticks("every", self.every, setting) if self.every else []
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
             known = ", ".join([*BUILT_IN, *setting.metrics])

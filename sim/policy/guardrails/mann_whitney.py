@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY, latency_column
 from sim.units import Duration, Share, format_duration, format_share
 
@@ -151,7 +151,7 @@ class MannWhitney(Guardrail):
             bad |= enough & apart & (found.p_value <= self.alpha)
         return bad, enough
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = whole_ticks("every", self.every, setting)
         if self.window is not None:
             found += whole_ticks("window", self.window, setting)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Finding, Guardrail, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, outcome_columns
 from sim.units import Share
 
 
@@ -74,9 +74,12 @@ class NonInferior(Guardrail):
         findings[rows, 1:] = np.where(worse, Finding.FAIL, np.where(shown[rows, 1:], Finding.PASS, Finding.UNDECIDED))
         return findings
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric not in setting.metrics:
             return [("metric", f"no outcome metric {self.metric!r}; there are {', '.join(setting.metrics)}")]
+        return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         if setting.metrics[self.metric].nominal_mean == 0:
             return [("margin", f"is relative, and the champion's registered mean of {self.metric} is 0")]
         return []

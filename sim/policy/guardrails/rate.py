@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Finding, Guardrail, Setting, View
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY, latency_column
 from sim.units import Duration, Share
 
@@ -82,18 +82,19 @@ class RateIncrease(SequentialRate):
     def reads(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric == ERROR_RATE:
             return []
-        metric = setting.metrics.get(self.metric)
-        if metric is None:
+        if self.metric not in setting.metrics:
             return [("metric", f"no metric {self.metric!r}; there are {', '.join([ERROR_RATE, *setting.metrics])}")]
-        # As long as the models are not resolved, no metric is known to be binary.
-        if not metric.binary and not math.isnan(metric.nominal_mean):
-            return [("metric", f"{self.metric} is not binary, and has no rate; non_inferior is for means")]
-        if metric.sign > 0:
+        if setting.metrics[self.metric].sign > 0:
             return [("metric", f"{self.metric} improves by rising; non_inferior is for metrics that must not fall")]
         return []
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.metric == ERROR_RATE or setting.metrics[self.metric].binary:
+            return []
+        return [("metric", f"{self.metric} is not binary, and has no rate; non_inferior is for means")]
 
 
 class LatencyQuantile(SequentialRate):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.units import Duration, Share, format_duration
 
 
@@ -94,7 +94,7 @@ class SampleRatio(Guardrail):
             return srm.test(pairs, shares).p_value
         return srm.sequential_test(pairs, shares, concentration=self.concentration).p_value
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = []
         if setting.sticky and len(setting.arms) > 2:
             rule = "compares users who keep their arm (users.assignment: sticky), and those of an arm that is removed do not"

@@ -20,14 +20,12 @@ def amount(share: float | None, absolute: float | None, setting: Setting, adjust
     return (share or 0.0) * abs(nominal(setting, adjust)[0])
 
 
-def amount_problems(
-    keys: tuple[str, str], share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None
-) -> list[tuple[str, str]]:
-    """The rule that exactly one is given, and that a share is of something: (key, message) pairs, none or one.
+def amount_problems(keys: tuple[str, str], share: float | None, absolute: float | None) -> list[tuple[str, str]]:
+    """The rule that exactly one is given: (key, message) pairs, none or one.
 
     `keys` are those of the share and of the amount in the metric's unit.
 
-    >>> amount_problems(("region", "width"), None, None, Setting(("a", "b"), 1, 10, 600.0, "m", {}))
+    >>> amount_problems(("region", "width"), None, None)
     [('region', "is required: a share of the champion's registered mean (or give `width`, in the metric's unit)")]
     """
     relative, plain = keys
@@ -37,8 +35,15 @@ def amount_problems(
         return []
     if share is None:
         return [(relative, f"is required: a share of the champion's registered mean (or give `{plain}`, in the metric's unit)")]
-    metric = setting.metrics.get(setting.primary)
-    if metric is not None and nominal(setting, adjust)[0] == 0:
-        rule = f"is relative, and the champion's registered mean of {metric.name} is 0"
+    return []
+
+
+def share_problems(
+    keys: tuple[str, str], share: float | None, setting: Setting, adjust: AnyAdjust | None = None
+) -> list[tuple[str, str]]:
+    """The rule that a share, where one is given, is of a mean that is not 0: (key, message) pairs, none or one."""
+    relative, plain = keys
+    if share is not None and nominal(setting, adjust)[0] == 0:
+        rule = f"is relative, and the champion's registered mean of {setting.primary} is 0"
         return [(relative, f"{rule}: give `{plain}` instead")]
     return []

@@ -12,21 +12,30 @@ LOWEST_RULE = "no outcome is below; 0 if left out"
 HIGHEST_RULE = "no outcome is above; required unless the metric is binary"
 
 
-def bound_problems(lowest: float | None, highest: float | None, metric: Metric | None) -> list[tuple[str, str]]:
+def order_problems(lowest: float | None, highest: float | None) -> list[tuple[str, str]]:
+    """The rule that bounds are two, and the highest exceeds the lowest, as (key, message) pairs.
+
+    >>> order_problems(None, -1.0)
+    [('highest', 'must exceed lowest (0), got -1')]
+    """
+    if lowest is not None and highest is None:
+        return [("highest", f"is required beside lowest ({lowest:g}): the bound that no outcome exceeds")]
+    if highest is not None and highest <= (lowest or 0.0):
+        return [("highest", f"must exceed lowest ({lowest or 0.0:g}), got {highest:g}")]
+    return []
+
+
+def bound_problems(lowest: float | None, highest: float | None, metric: Metric) -> list[tuple[str, str]]:
     """The rule that an amount has bounds and a binary metric has none, as (key, message) pairs.
 
     >>> bound_problems(None, None, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
     [('highest', 'is required, as revenue is not binary: the bound that no outcome exceeds')]
     """
-    if metric is None:
-        return []
     if metric.binary:
         given = (("lowest", lowest), ("highest", highest))
         return [(key, f"is for a metric that is not binary, got {value:g}") for key, value in given if value is not None]
     if highest is None:
         return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
-    if highest <= (lowest or 0.0):
-        return [("highest", f"must exceed lowest ({lowest or 0.0:g}), got {highest:g}")]
     return []
 
 

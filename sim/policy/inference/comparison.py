@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import Finding, Metric, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View, outcome_columns
 
 if TYPE_CHECKING:
     from sim.stats.two_sample import TestResult
@@ -37,14 +37,26 @@ def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
     return (metric.nominal_mean, metric.nominal_sd) if adjust is None else adjust.nominal(setting)
 
 
-def adjust_problems(setting: Setting, adjust: AnyAdjust | None, test: TestKind = "auto") -> list[tuple[str, str]]:
-    """What is wrong with an adjustment beside a test: (key, message) pairs."""
+def adjust_problems(setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto") -> list[tuple[str, str]]:
+    """What is wrong with an adjustment beside a test, by the file alone: (key, message) pairs."""
     if adjust is None:
         return []
-    found = [(f"adjust.{key}", message) for key, message in adjust.problems(setting)]
+    wrong = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
-        found.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
-    return found
+        wrong.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
+    return wrong
+
+
+def adjusted_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
+    """What is wrong with an adjustment given what the models registered: (key, message) pairs."""
+    return [] if adjust is None else [(f"adjust.{key}", message) for key, message in adjust.registered_problems(setting)]
+
+
+def margin_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
+    """The rule that a relative margin is of a mean that is not 0: (key, message) pairs, none or one."""
+    if nominal(setting, adjust)[0] != 0:
+        return []
+    return [("margin", f"is relative, and the champion's registered mean of {setting.primary} is 0")]
 
 
 def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:

@@ -23,7 +23,7 @@ def all_outcomes(count: Floats, arms_in: Bools) -> Floats:
 
 def binary_problems(kind: str, setting: Setting) -> list[tuple[str, str]]:
     """The rule that the primary metric is binary."""
-    metric = setting.metrics.get(setting.primary)
-    if metric is None or metric.binary:
+    metric = setting.metrics[setting.primary]
+    if metric.binary:
         return []
     return [("kind", f"{kind} is for a binary metric, and {metric.name} is an amount")]

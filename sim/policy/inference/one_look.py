@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.base import Finding, Setting, View
-from sim.policy.inference.comparison import compare, nominal, primary
+from sim.policy.inference.comparison import compare, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
@@ -102,14 +102,16 @@ class OneLook(PlannedTest):
             found.append(("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett"))
         return found
 
-    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def size_problems(self) -> list[tuple[str, str]]:
         if self.hypothesis == "superiority":
-            return super().size_problems(setting)
-        if self.sample is not None or self.margin is None:
-            known = self.margin is not None and setting.primary in setting.metrics
-            if known and nominal(setting, self.adjust)[0] == 0:
-                return [("margin", f"is relative, and the champion's registered mean of {setting.primary} is 0")]
-            return []
-        if self.power <= self.alpha:
+            return super().size_problems()
+        if self.sample is None and self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
-        return self.nominal_problems(setting, "margin", 0.0)
+        return []
+
+    def nominal_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        if self.hypothesis == "superiority":
+            return super().nominal_problems(setting)
+        if self.sample is None:
+            return self.sizing_problems(setting, "margin", 0.0)
+        return margin_problems(setting, self.adjust)

@@ -9,13 +9,14 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import Evidence, Setting, View
+from sim.policy.base import DeclaredSetting, Evidence, Setting, View
 from sim.policy.inference.comparison import (
     SCALE_RULE,
     TEST_RULE,
     Scale,
     TestKind,
     adjust_problems,
+    adjusted_problems,
     information,
     nominal,
     outcome_needs,
@@ -82,8 +83,11 @@ class PlannedTest(Evidence):
     def needs(self, setting: Setting) -> tuple[str, ...]:
         return outcome_needs(setting, self.adjust)
 
-    def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        return [*self.test_problems(), *(adjust_problems(setting, self.adjust, self.test) or self.size_problems(setting))]
+    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        return [*self.test_problems(), *adjust_problems(setting, self.adjust, self.test), *self.size_problems()]
+
+    def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        return adjusted_problems(setting, self.adjust) or self.nominal_problems(setting)
 
     def test_problems(self) -> list[tuple[str, str]]:
         """What is wrong with the choice of the test."""
@@ -91,7 +95,7 @@ class PlannedTest(Evidence):
             return [("test", "must have unpooled variances (z_unpooled or welch) for a relative effect, got z_pooled")]
         return []
 
-    def size_problems(self, setting: Setting) -> list[tuple[str, str]]:
+    def size_problems(self) -> list[tuple[str, str]]:
         """What leaves the test without a sample."""
         if self.sample is not None and self.mde is not None:
             return [("sample", f"and mde are two ways to size one test: give one, got {self.sample} and {self.mde:g}")]
@@ -101,13 +105,15 @@ class PlannedTest(Evidence):
             return [("mde", "is required: the relative effect to size the test for (or give `sample`, outcomes an arm)")]
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
-        return self.nominal_problems(setting, "mde", self.mde)
+        return []
 
-    def nominal_problems(self, setting: Setting, key: str, change: float) -> list[tuple[str, str]]:
+    def nominal_problems(self, setting: Setting) -> list[tuple[str, str]]:
+        """Why the registered metric cannot size the test."""
+        return [] if self.mde is None else self.sizing_problems(setting, "mde", self.mde)
+
+    def sizing_problems(self, setting: Setting, key: str, change: float) -> list[tuple[str, str]]:
         """Why the registered metric cannot size a test for a relative `change`, which the file calls `key`."""
-        metric = setting.metrics.get(setting.primary)
-        if metric is None:
-            return []  # said where the metrics are
+        metric = setting.metrics[setting.primary]
         mean, sd = nominal(setting, self.adjust)
         if mean == 0:
             return [(key, f"is relative, and the champion's registered mean of {metric.name} is 0: give `sample` instead")]
