@@ -10,6 +10,7 @@ import numpy as np
 from sim.engine.base import Maker
 from sim.engine.catalogue import make
 from sim.policy.base import Routing
+from sim.policy.columns import Above, Column, Count, mean_of
 from sim.registry.behaviour import Behaviour
 from sim.registry.versions import Version
 from sim.scenario.schema import Scenario
@@ -25,9 +26,9 @@ SERVICE_S = len(ARMS) * SERVERS * RHO / RATE_PER_S
 LIMIT_S = 0.05
 LONGEST_TICK_S = 600.0
 
-PLAIN = ("requests", "responses", "errors", f"latency.above.{format_duration(LIMIT_S)}", "conversion.count", "conversion.sum")
+PLAIN = (Count("requests"), Count("responses"), Count("errors"), Above(LIMIT_S), *mean_of("conversion"))
 """Telemetry columns of every row of ours."""
-EVERYTHING = (*PLAIN, "timeouts", "rejections", "retries", "mirror.requests")
+EVERYTHING = (*PLAIN, Count("timeouts"), Count("rejections"), Count("retries"), Count("requests", mirrored=True))
 """Those of the row with everything on."""
 
 
@@ -61,7 +62,7 @@ def unlimited(requests: float, replications: int = 1) -> World:
 
 
 def play(
-    world: World, engine: str | Maker, replications: int = 1, needs: tuple[str, ...] = PLAIN, mirror: float = 0.0
+    world: World, engine: str | Maker, replications: int = 1, needs: tuple[Column, ...] = PLAIN, mirror: float = 0.0
 ) -> float:
     """Play a world to its horizon at 50/50, with a share of it mirrored; answers with the requests that arrived.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.catalogue import Choice, choose
 from sim.errors import InputError, Problem
+from sim.policy.columns import Column
 from sim.policy.forms import Form, build
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
@@ -89,7 +90,7 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
     return Plan(scenario, tuple(versions), data, world, engine, _digest(scenario, versions, data, trace, engine), warnings)
 
 
-def needs_of(scenario: Scenario, world: World) -> tuple[str, ...]:
+def needs_of(scenario: Scenario, world: World) -> tuple[Column, ...]:
     """The telemetry columns that some policy needs, each once."""
     forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     setting = world.setting(scenario.replications)

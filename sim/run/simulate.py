@@ -133,7 +133,7 @@ def _again(checkpoints: Checkpoints, task: Task, folder: Path) -> Play:
 def _tallies(plan: Plan) -> int:
     """How many sums of users a replication keeps, where some policy needs them."""
     population = plan.world.population
-    if population is None or not any(".user." in need for need in needs_of(plan.scenario, plan.world)):
+    if population is None or not any(column.by_user for column in needs_of(plan.scenario, plan.world)):
         return 0
     return population.users * len(plan.world.arms)
 

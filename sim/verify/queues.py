@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim.engine.base import Engine
 from sim.engine.catalogue import ENGINES, choose
+from sim.policy.columns import Column
 from sim.policy.forms import build
 from sim.run.trial import play
 from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
@@ -167,7 +168,7 @@ def _calls(
     for replication in range(scenario.replications):
         made: list[Any] = []
 
-        def make(truth: Truth, needs: tuple[str, ...], mirrors: bool, made: list[Any] = made) -> Engine:
+        def make(truth: Truth, needs: tuple[Column, ...], mirrors: bool, made: list[Any] = made) -> Engine:
             made.append(record(truth, needs, mirrors, record=True))
             return made[0]  # type: ignore[no-any-return]
 

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View
+from sim.policy.columns import Column, mean_of
 from sim.units import Share
 
 
@@ -23,14 +24,13 @@ class EpsilonGreedy(Allocation):
     epsilon: Share = Field(0.1, description="share of traffic that explores, spread evenly over the arms still in")
     floor: Share = Field(0.0, description="least share of every arm still in")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return mean_of(setting.primary)
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]
-        count = view.of_total(f"{metric.name}.count")
-        total = view.of_total(f"{metric.name}.sum") * metric.sign
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.inf)
+        count, total = (view.of_total(column) for column in mean_of(metric.name))
+        mean = np.where(count > 0, metric.sign * total / np.maximum(count, 1), np.inf)
         mean = np.where(view.arms_in, mean, -np.inf)
         best = mean == mean.max(axis=1, keepdims=True)
         greedy = best / best.sum(axis=1, keepdims=True)

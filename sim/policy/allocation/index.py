@@ -7,7 +7,8 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Metric, Setting, View, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Metric, Setting, View
+from sim.policy.columns import Column, mean_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, rescaled
 from sim.units import Share
 
@@ -36,14 +37,14 @@ class Index(Allocation):
         """(r, K) of arms with a mean reward between 0 and 1 in so many outcomes, at least 1, after t (r, 1) outcomes in all."""
         raise NotImplementedError(f"{type(self).__name__} has no index")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return mean_of(setting.primary)
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]
-        count = view.of_total(f"{metric.name}.count").astype(np.float64)
+        count, total = (view.of_total(column).astype(np.float64) for column in mean_of(metric.name))
         known = np.maximum(count, 1.0)
-        mean = self._rewards(metric, count, view.of_total(f"{metric.name}.sum").astype(np.float64)) / known
+        mean = self._rewards(metric, count, total) / known
         t = np.where(view.arms_in, known, 0.0).sum(axis=1, keepdims=True)
         index = np.where(count > 0, self.index(mean, known, t), np.inf)
         return floored(highest(index, view.arms_in), self.floor, view.arms_in)

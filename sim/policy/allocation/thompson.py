@@ -8,7 +8,8 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View
+from sim.policy.columns import Column, moments_of
 from sim.policy.inference.posteriors import probability_best
 from sim.units import Share
 
@@ -23,8 +24,8 @@ class Thompson(Allocation):
     kind: Literal["thompson"] = "thompson"
     floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def live(self, view: View) -> Floats:
         return floored(probability_best(view), self.floor, view.arms_in)
