@@ -42,7 +42,8 @@ class Posterior(Evidence):
     def judge(self, view: View) -> NDArray[np.int8]:
         known = view.of_total(Moment(view.setting.primary, "count"))
         ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1, keepdims=True)
-        best = probability_best(view)
+        metric = view.setting.metrics[view.setting.primary]
+        best = probability_best(metric, view.moments(metric), view.arms_in)
         challengers = np.maximum(view.arms_in[:, 1:].sum(axis=1, keepdims=True), 1)
         hopeless = best <= (1 - self.threshold) / challengers
         findings = np.where(hopeless | (best[:, :1] >= self.threshold), Finding.FAIL, Finding.UNDECIDED)
