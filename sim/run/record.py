@@ -137,7 +137,7 @@ class Record(Stored):
         strangers = [name for name in (self.baseline, *self.completed) if name not in names]
         if strangers:
             raise ValueError(f"baseline and completed must name policies, got {strangers[0]!r}")
-        for number, point in enumerate(self.points if self.sweep else ()):
+        for number, point in enumerate(self.points):
             if point.run.policies != self.policies or point.run.sweep is not None:
                 raise ValueError(f"sweep.points[{number}].run must keep the policies of the run")
         return self
