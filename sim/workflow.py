@@ -13,11 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.compare.comparison import Comparison
-    from sim.compare.sweep import SweepComparison
     from sim.registry.store import Client
-    from sim.run.plan import Plan
-    from sim.run.simulate import Watch
-    from sim.run.sweep import SweepPlan
+    from sim.run.blocks import Watch
+    from sim.run.plan import Plan, PlannedPoint
     from sim.scenario.loading import Document
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
@@ -30,7 +28,7 @@ class Outcome:
     """What a run led to. `comparison` is None where an interrupt came before any policy was finished."""
 
     folder: Path
-    comparison: Comparison | SweepComparison | None
+    comparison: Comparison | None
     tracked: Tracked | None
     tracking_error: TrackingError | None
     interrupted: bool
@@ -40,7 +38,7 @@ class Outcome:
         """130 interrupted, 3 a threshold is breached, 4 saved but not logged, else 0."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        if self.comparison is not None and any(row.breached for row in self.comparison.thresholds):
+        if self.comparison is not None and self.comparison.breached:
             return EXIT_THRESHOLD
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
@@ -64,29 +62,22 @@ def run_scenario(
     experiment: str | None = None,
     workers: int | None = None,
     log: bool = True,
-    planned: Callable[[Plan | SweepPlan], Watch | None] | None = None,
+    planned: Callable[[Plan], Watch | None] | None = None,
 ) -> Outcome:
-    """Run a scenario file: resolve its models, play every policy, compare, report, log to MLflow. Of a sweep, every point.
+    """Run a scenario file: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     Real model versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their
     code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
     disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
-    from sim.run.plan import prepare
+    from sim.run.plan import from_registry, prepare
     from sim.run.simulate import simulate
-    from sim.run.sweep import prepare_sweep
     from sim.scenario.reading import read
-    from sim.scenario.sweep import points
 
     scenario, document = read(Path(path), _later_problems)
     store = _registry(tracking_uri, registry_uri, scenario, document)
     folder = Path(reports)
-    cache = folder / ".predictions"
-    plan: Plan | SweepPlan
-    if scenario.sweep is None:
-        plan = prepare(scenario, document, store, cache)
-    else:
-        plan = prepare_sweep(scenario, points(scenario, document), store, cache)
+    plan = prepare(scenario, document, from_registry(store, folder / ".predictions"))
     watch = planned(plan) if planned else None
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
@@ -112,11 +103,14 @@ def trace_scenario(
     reports: str | Path = REPORTS,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
-    planned: Callable[[Plan], None] | None = None,
+    planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
-    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given."""
+    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
+
+    A scenario with a sweep is played as it is written, without it.
+    """
     from sim.run.folder import writable
-    from sim.run.plan import prepare
+    from sim.run.plan import from_registry, prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
@@ -128,10 +122,11 @@ def trace_scenario(
     if file is not None:
         writable(file, "--out")
     store = _registry(tracking_uri, registry_uri, scenario, document)
-    plan = prepare(scenario, document, store, Path(reports) / ".predictions")
+    alone = scenario.model_copy(update={"sweep": None})
+    (point,) = prepare(alone, document, from_registry(store, Path(reports) / ".predictions")).points
     if planned:
-        planned(plan)
-    log = trace(plan, policy, replication, engine, until_s)
+        planned(point)
+    log = trace(point, policy, replication, engine, until_s)
     if file is not None:
         write(log, file)
     return log
@@ -161,18 +156,17 @@ def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scen
     return client(uri, registry_uri)
 
 
-def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison | SweepComparison:
+def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
     """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
     from sim.compare.comparison import compare
-    from sim.compare.sweep import compare_sweep
+    from sim.compare.summary import write_summary
     from sim.report import html, markdown
     from sim.run.lock import writing
-    from sim.run.record import read_run
 
     folder = Path(folder)
     with writing(folder):
-        comparison = compare_sweep(folder, baseline) if read_run(folder).sweep else compare(folder, baseline)
-        comparison.write(folder)
+        comparison = compare(folder, baseline)
+        write_summary(comparison, folder)
         html.write(folder)
         markdown.write(folder)
     return comparison

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 from sim.registry.behaviour import Behaviour
 from sim.registry.replay import ReplayTable
 from sim.registry.versions import Version
+from sim.run.plan import Plan, Resolved, plan_point, prepare
+from sim.scenario.loading import parse_yaml, validate
 from sim.scenario.schema import Scenario
 from sim.world.build import build
 from sim.world.world import World
@@ -61,6 +65,20 @@ def make_versions(
 def make_world(scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None) -> World:
     """The world of a scenario whose arms behave as told, or all alike."""
     return build(scenario, make_versions(scenario, behaviours))
+
+
+def make_plan(scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None) -> Plan:
+    """A run of one point, whose arms behave as told, or all alike."""
+    return Plan(scenario, (plan_point(scenario, Resolved(tuple(make_versions(scenario, behaviours))), Path()),))
+
+
+def make_swept_plan(
+    scenario: Scenario, sweep: Mapping[str, list[Any]], behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None
+) -> Plan:
+    """A run of the points of a sweep, whose arms behave as told at all of them."""
+    document = parse_yaml(yaml.safe_dump({**scenario.dump(), "sweep": dict(sweep)}), "a.yaml")
+    resolved = Resolved(tuple(make_versions(scenario, behaviours)))
+    return prepare(validate(document, Scenario), document, lambda asked, base: resolved)
 
 
 def make_replayed_world(

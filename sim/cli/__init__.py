@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from sim.cli import bench, check, models, report, run, schema, trace, track, verify
 from sim.cli.options import PLAIN
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError, plain
 from sim.version import VERSION
 
 VERBS = (run, check, report, trace, bench, verify, track, models, schema)
@@ -30,12 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = options.verb(options)
     except InputError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            print(plain(str(problem)), file=sys.stderr)
         count = len(error.problems)
         print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; nothing was changed", file=sys.stderr)
         return error.exit_code
     except SimError as error:
-        print(f"sim: {error}", file=sys.stderr)
+        print(f"sim: {plain(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("sim: interrupted", file=sys.stderr)

@@ -11,17 +11,16 @@ import pytest
 
 from sim.arrays import Ints
 from sim.engine.aggregate.engine import AggregateEngine
-from sim.engine.catalogue import ENGINES, choose
+from sim.engine.catalogue import ENGINES
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Above, Column, Count, Moment
-from sim.run.plan import Plan
 from sim.run.simulate import simulate
 from sim.world.world import World
 from tests.columns import counts, moments
 from tests.run.test_simulate import digest
-from tests.worlds import behaves, make_scenario, make_versions, make_world
+from tests.worlds import behaves, make_plan, make_scenario, make_world
 
 METRICS = [
     {"name": "conversion", "role": "primary"},
@@ -131,9 +130,8 @@ def test_trials_where_requests_compete_are_the_same_for_any_workers_and_any_bloc
 ) -> None:
     scenario = make_scenario(engine=engine, **COMPETING)
     said = [behaves(latency={"exponential": "1s"}), behaves(latency={"gamma": {"mean": "1s", "sd": "2s"}}, error_rate="10%")]
-    world = make_world(scenario, said)
-    plan = Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(engine, world), "d" * 64)
-    assert plan.engine.name == engine
+    plan = make_plan(scenario, said)
+    assert plan.points[0].engine.name == engine
     found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
     for rows, workers in ((5, 1), (5, 2), (3, 4)):
         monkeypatch.setitem(ENGINES, engine, replace(ENGINES[engine], most_rows=rows))
