@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import yaml
 
 from sim.registry.behaviour import Behaviour
+from sim.registry.memory import version
 from sim.registry.replay import ReplayTable
 from sim.registry.versions import Version
 from sim.run.plan import Plan, Resolved, plan_point, prepare
@@ -47,18 +48,16 @@ def behaves(**changes: Any) -> dict[str, Any]:
 
 
 def make_versions(
-    scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None, kind: str = "behaviour"
+    scenario: Scenario,
+    behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None,
+    kind: Literal["behaviour", "replay"] = "behaviour",
 ) -> list[Version]:
     """One version an arm, as the registry would have resolved it."""
     given = behaviours if behaviours is not None else [behaves()] * len(scenario.models)
     versions = []
     for number, (model, said) in enumerate(zip(scenario.models, given, strict=True), start=1):
         behaviour = said if isinstance(said, Behaviour) else Behaviour.model_validate(said)
-        versions.append(
-            Version(
-                model.arm, model.uri, "ranker", str(number), None, None, (), kind, behaviour.digest(), behaviour, {},  # type: ignore[arg-type]
-            )
-        )  # fmt: skip
+        versions.append(version(model.arm, model.uri, number, behaviour, kind))
     return versions
 
 

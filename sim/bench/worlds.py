@@ -11,11 +11,8 @@ from sim.engine.base import Maker
 from sim.engine.catalogue import make
 from sim.policy.base import Routing
 from sim.policy.columns import Above, Column, Count, mean_of
-from sim.registry.behaviour import Behaviour
-from sim.registry.versions import Version
-from sim.scenario.schema import Scenario
 from sim.units import format_duration
-from sim.world.build import build
+from sim.workflow import plan_scenario
 from sim.world.world import World
 
 ARMS = ("champion", "challenger")
@@ -88,21 +85,16 @@ def _ticks(requests: float) -> tuple[float, int]:
 
 def _world(requests: float, replications: int, error_rate: str | float = 0.0, **keys: Any) -> World:
     tick_s, ticks = _ticks(requests / replications)
-    behaviour = Behaviour.model_validate({
+    behaviour = {
         "outcomes": {"conversion": {"bernoulli": 0.05}}, "error_rate": error_rate,
         "latency": {"exponential": format_duration(SERVICE_S)},
-    })  # fmt: skip
-    scenario = Scenario.model_validate({
+    }  # fmt: skip
+    scenario = {
         "name": "bench", "seed": 7, "replications": replications, "engine": "auto",
         "tick": format_duration(tick_s), "horizon": format_duration(ticks * tick_s),
         "traffic": {"rate": f"{RATE_PER_S}/s"}, "metrics": [{"name": "conversion", "role": "primary"}],
         "models": [{"arm": arm, "uri": f"models:/bench/{number}"} for number, arm in enumerate(ARMS, start=1)],
         "policies": [{"name": "hold", "kind": "hold"}], **keys,
-    })  # fmt: skip
-    versions = [
-        Version(
-            model.arm, model.uri, "bench", str(number), None, None, (), "behaviour", behaviour.digest(), behaviour, {},
-        )
-        for number, model in enumerate(scenario.models, start=1)
-    ]  # fmt: skip
-    return build(scenario, versions)
+    }  # fmt: skip
+    (point,) = plan_scenario(scenario, [behaviour] * len(ARMS)).points
+    return point.world

@@ -26,6 +26,7 @@ from sim.world.world import World
 
 if TYPE_CHECKING:
     from sim.registry.data import Data
+    from sim.registry.memory import Models
     from sim.registry.replay import ReplayTable
     from sim.registry.store import Client
 
@@ -197,6 +198,17 @@ def from_registry(client: Client, cache: Path | None) -> Resolver:
         data = load_data(scenario.data, base)
         rewards = {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
         return Resolved(versions, data, replay(versions, data, rewards, client, cache))
+
+    return resolved
+
+
+def in_memory(models: Models) -> Resolver:
+    """Resolves behaviours that a program gives."""
+
+    def resolved(scenario: Scenario, base: Path) -> Resolved:
+        from sim.registry import memory
+
+        return Resolved(memory.in_memory([(model.arm, model.uri) for model in scenario.models], models))
 
     return resolved
 

@@ -15,6 +15,7 @@ from sim.errors import InputError, Problem
 from sim.policy.base import Routing, Verdict
 from sim.run.folder import replacing
 from sim.run.plan import PlannedPoint
+from sim.run.trial import rounds
 from sim.scenario.schema import Scenario
 from sim.units import format_duration
 
@@ -71,12 +72,11 @@ def trace(
     agent = point.policy(policy)
     recording = _recorder(engine or _default(point))(truth, agent.needs(setting), agent.mirrors(), record=True)
     player = Lagged(recording, 1, world.lag) if world.lag else recording
-    routing = agent.start(setting)
     live, mirror = [], []
-    while recording.tick < ticks and routing.rows.size:
-        live.append(routing.live[0])
-        mirror.append(routing.mirror[0])
-        routing = agent.step(player.step(routing))
+    for routing in rounds(agent, setting, player, ticks):
+        if routing.rows.size and player.tick < ticks:
+            live.append(routing.live[0])
+            mirror.append(routing.mirror[0])
     verdicts = agent.verdicts
     while world.competing and recording.tick < ticks:
         shares = np.eye(len(world.arms))[verdicts.arm]

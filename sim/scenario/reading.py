@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
-from sim.scenario.loading import Document, read_yaml, validate
+from sim.scenario.loading import Document, document_of, validate
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
 
+Source = str | Path | Mapping[str, Any]
+"""A scenario: the path of its file, its text (of several lines), or what it says."""
 
-def read(path: Path, more: Callable[[Scenario], Iterable[Problem]] | None = None) -> tuple[Scenario, Document]:
+
+def read(source: Source, more: Callable[[Scenario], Iterable[Problem]] | None = None) -> tuple[Scenario, Document]:
     """The scenario, and the document that knows its lines. `more` finds problems that this layer cannot.
 
     Raises `InputError` with every problem, each at its line.
     """
-    document = read_yaml(path)
+    document = document_of(source, "scenario")
     scenario = validate(document, Scenario)
     problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *(more(scenario) if more else ()))]
     try:
