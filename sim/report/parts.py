@@ -156,8 +156,7 @@ def simulated(source: Source) -> str:
             f"{path}: {', '.join(dict.fromkeys(point.values[place] for point in comparison.points))}"
             for place, path in enumerate(comparison.paths)
         ),
-        "Primary metric": f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}; "
-        + each(f"an effect below {number(one.smallest_effect, 'share')} does not matter" for one in own),
+        "Primary metric": each(_aim(one) for one in own),
         "Traffic": each(f"{number(one.requests_expected, 'requests')} requests expected by the horizon" for one in own),
         "Horizon": each(f"{number(one.horizon_s, 's')}, with a control tick every {number(one.tick_s, 's')}" for one in own),
         "Engine": each(f"{one.engine}: {one.engine_reason}" for one in own),
@@ -167,6 +166,11 @@ def simulated(source: Source) -> str:
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
     return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"
+
+
+def _aim(run: Record) -> str:
+    aim = f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}"
+    return f"{aim}; an effect below {number(run.smallest_effect, 'share')} does not matter" if run.smallest_effect else aim
 
 
 def _data(run: Record) -> str:
