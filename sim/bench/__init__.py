@@ -1,0 +1,3 @@
+"""How fast the engines are here, beside other simulators."""
+
+__all__ = ["run"]
