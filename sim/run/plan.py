@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sim.engine.catalogue import Choice, choose
 from sim.errors import InputError, Problem
 from sim.policy.columns import Column
-from sim.policy.forms import Form, build
+from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
 from sim.scenario.loading import Document, parse_path
@@ -75,7 +75,7 @@ class PlannedPoint:
 
     def policy(self, name: str) -> StagedPolicy:
         """A fresh agent of one policy."""
-        return build(self.forms[name], self.forms, self.scenario.arms)
+        return self.forms[name].build(self.forms, self.scenario.arms)
 
     def needs(self) -> tuple[Column, ...]:
         """The telemetry columns that some policy needs, each once."""
@@ -205,7 +205,7 @@ def needs_of(scenario: Scenario, world: World) -> tuple[Column, ...]:
     """The telemetry columns that some policy needs, each once."""
     forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     setting = world.setting(scenario.replications)
-    needs = (need for form in forms.values() for need in build(form, forms, scenario.arms).needs(setting))
+    needs = (need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting))
     return tuple(dict.fromkeys(needs))
 
 

@@ -23,7 +23,7 @@ except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
 
 from sim.errors import InputError, Place, Problem, format_path
 from sim.scenario.explaining import Error, Explainer
-from sim.units import shown
+from sim.units import AS_WRITTEN, shown
 
 __all__ = ["Document", "Place", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
 
@@ -178,7 +178,7 @@ def validate(document: Document, model: type[M]) -> M:
     a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
     """
     try:
-        loaded = model.model_validate(document.data)
+        loaded = model.model_validate(document.data, context=AS_WRITTEN)
         problems = [
             document.place(Problem(f"must be a number; got {shown(value)}", format_path(place)))
             for place, value in _numbers_from_booleans(document.data, loaded, ())

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from sim.engine.base import Engine
 from sim.engine.catalogue import ENGINES, choose
 from sim.policy.columns import Column
-from sim.policy.forms import build
 from sim.run.trial import play
 from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
 from sim.verify.figure import Figure, Sample, exact, played
@@ -172,7 +171,7 @@ def _calls(
             made.append(record(truth, needs, mirrors, record=True))
             return made[0]  # type: ignore[no-any-return]
 
-        play(world.realise(np.array([replication])), build(forms["test"], forms, world.arms), make, samples=2)
+        play(world.realise(np.array([replication])), forms["test"].build(forms, world.arms), make, samples=2)
         tables.append(made[0].calls)
     return tables
 
