@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,14 +43,17 @@ class Outcome:
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
 
-def load_scenario(path: str | Path) -> Scenario:
+def load_scenario(path: str | Path, *, parts: Sequence[str | Path] = ()) -> Scenario:
     """Read and check a scenario file, as far as that goes without the registry.
 
+    `parts` are Python files whose parts the scenario may use (docs/extending.md); their code is run.
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
+    from sim.policy.catalogue import using
     from sim.scenario.reading import read
 
-    return read(Path(path), _later_problems)[0]
+    with using(parts):
+        return read(Path(path), _later_problems)[0]
 
 
 def run_scenario(
@@ -62,22 +65,26 @@ def run_scenario(
     experiment: str | None = None,
     workers: int | None = None,
     log: bool = True,
+    parts: Sequence[str | Path] = (),
     planned: Callable[[Plan], Watch | None] | None = None,
 ) -> Outcome:
     """Run a scenario file: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     Real model versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their
-    code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
-    disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
+    code. `parts` are Python files whose parts the scenario may use (docs/extending.md); their code is run too. `planned` is
+    called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on disk before
+    anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
+    from sim.policy.catalogue import using
     from sim.run.plan import from_registry, prepare
     from sim.run.simulate import simulate
     from sim.scenario.reading import read
 
-    scenario, document = read(Path(path), _later_problems)
-    store = _registry(tracking_uri, registry_uri, scenario, document)
     folder = Path(reports)
-    plan = prepare(scenario, document, from_registry(store, folder / ".predictions"))
+    with using(parts):
+        scenario, document = read(Path(path), _later_problems)
+        store = _registry(tracking_uri, registry_uri, scenario, document)
+        plan = prepare(scenario, document, from_registry(store, folder / ".predictions"))
     watch = planned(plan) if planned else None
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
@@ -103,27 +110,30 @@ def trace_scenario(
     reports: str | Path = REPORTS,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    parts: Sequence[str | Path] = (),
     planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
 
     A scenario with a sweep is played as it is written, without it.
     """
+    from sim.policy.catalogue import using
     from sim.run.folder import writable
     from sim.run.plan import from_registry, prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
     file = None if out is None else Path(out)
-    scenario, document = read(Path(path), _later_problems)
-    found = problems(scenario, policy, replication, engine, file)
-    if found:
-        raise InputError(found)
-    if file is not None:
-        writable(file, "--out")
-    store = _registry(tracking_uri, registry_uri, scenario, document)
-    alone = scenario.model_copy(update={"sweep": None})
-    (point,) = prepare(alone, document, from_registry(store, Path(reports) / ".predictions")).points
+    with using(parts):
+        scenario, document = read(Path(path), _later_problems)
+        found = problems(scenario, policy, replication, engine, file)
+        if found:
+            raise InputError(found)
+        if file is not None:
+            writable(file, "--out")
+        store = _registry(tracking_uri, registry_uri, scenario, document)
+        alone = scenario.model_copy(update={"sweep": None})
+        (point,) = prepare(alone, document, from_registry(store, Path(reports) / ".predictions")).points
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s)

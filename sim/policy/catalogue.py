@@ -219,14 +219,14 @@ def _installed() -> tuple[tuple[Kind, ...], tuple[Problem, ...]]:
         try:
             loaded = point.load()
         except Exception as error:
-            problems.append(Problem(f"{origin} cannot be loaded: {type(error).__name__}: {error}"))
+            problems.append(Problem(f"cannot be loaded: {type(error).__name__}: {error}", file=origin))
             continue
         parts = _parts_in(loaded) if isinstance(loaded, ModuleType) else [loaded]
         if not parts:
-            problems.append(Problem(f"{origin} names a module without a part: {_RULE}"))
+            problems.append(Problem(f"has no part: {_RULE}", file=origin))
         for part in parts:
             faults = _faults(part)
-            problems += [Problem(f"{origin}: {fault}") for fault in faults]
+            problems += [Problem(fault, file=origin) for fault in faults]
             if not faults:
                 kinds.append(Kind(kind_of(part) or "", part, origin))
     return tuple(kinds), tuple(problems)
@@ -279,9 +279,9 @@ def _clashes(kinds: Iterable[Kind]) -> Iterator[Problem]:
         other = first.setdefault((family.name, kind.name), kind)
         if other is not kind:
             file = file_of(kind.part)
-            message = f"{family.name} {kind.name!r} of {kind.origin} is there already, of {other.origin}: rename one of the two"
             line = file.line_of(kind.part.__name__) if file else 0
-            yield Problem(message, file=file.path if file else "", line=line, column=1 if line else 0)
+            message = f"the kind {kind.name!r} of {kind.part.__name__} is that of an {family.name} of {other.origin} already"
+            yield Problem(message, file=kind.origin, line=line, column=min(line, 1))
 
 
 def family_of(part: type) -> Family[Any] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.catalogue import Choice, choose
 from sim.errors import InputError, Problem
+from sim.policy.catalogue import Outside, outside, parts_in
 from sim.policy.columns import Column
 from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
@@ -48,7 +49,7 @@ class PlannedPoint:
     """One point of a run: what is asked there, what is true, who plays.
 
     `digest` names the resolved scenario with its versions and data. Files in the scenario are relative to the folder `base`.
-    `warnings` say what can be played but may not be meant. `values` are those of the swept keys, as in the file; `numbers` are
+    `warnings` say what can be played but may not be meant. `parts` are those that do not ship. `values` are those of the swept keys, as in the file; `numbers` are
     the same as numbers, None for what is none.
     """
 
@@ -60,6 +61,7 @@ class PlannedPoint:
     digest: str
     base: Path = Path()
     warnings: tuple[Problem, ...] = ()
+    parts: tuple[Outside, ...] = ()
     values: tuple[str, ...] = ()
     numbers: tuple[float | None, ...] = ()
 
@@ -174,9 +176,10 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     trace = None if traced is None else read_trace(traced, base)
     world = build_world(scenario, resolved.versions, resolved.table, trace)
     engine = choose(scenario.engine, world, needs_of(scenario, world))
-    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine)
+    parts = outside(parts_in(scenario.policies))
+    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
     warnings = tuple(overloads(scenario, world))
-    return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings)
+    return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 
 def from_registry(client: Client, cache: Path | None) -> Resolver:
@@ -242,7 +245,14 @@ def _resolved_value(point: PlannedPoint, path: str, written: Any) -> Any:
     return written if said == resolved else resolved
 
 
-def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, trace: Trace | None, engine: Choice) -> str:
+def _digest(
+    scenario: Scenario,
+    versions: Iterable[Version],
+    data: Data | None,
+    trace: Trace | None,
+    engine: Choice,
+    parts: Sequence[Outside],
+) -> str:
     said = scenario.dump()
     if data is not None:
         # The data's content counts, not the path it lies at.
@@ -250,5 +260,9 @@ def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, 
     if trace is not None:
         said["traffic"]["trace"] = {**said["traffic"]["trace"], "file": None, "digest": trace.digest}
     said["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
-    text = json.dumps([VERSION, engine.name, said], sort_keys=True)
+    played: list[Any] = [VERSION, engine.name, said]
+    if parts:
+        # What a part is made of counts, not where that lies.
+        played.append([[part.family, part.kind, part.digest] for part in parts])
+    text = json.dumps(played, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

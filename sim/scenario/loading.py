@@ -98,8 +98,8 @@ class Document:
         return 1, 1
 
     def place(self, problem: Problem) -> Problem:
-        """The problem with its file, line and column filled in from its textual path, unless it has them."""
-        if problem.line:
+        """The problem with its file, line and column filled in from its textual path, unless it has a file of its own."""
+        if problem.file:
             return problem
         try:
             line, column = self.mark(parse_path(problem.path))
