@@ -31,7 +31,6 @@ from pydantic import (
     ValidationInfo,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
 
 from sim.errors import InputError, Problem
 from sim.policy.parts_file import PartsFile, file_of
@@ -98,7 +97,7 @@ class Family(Generic[P]):
     def faults(self, part: type[BaseModel]) -> Iterator[str]:
         """What keeps a class from being a part of this role."""
         kind, name = kind_of(part), part.__name__
-        if kind is None or part.model_fields["kind"].default != kind:
+        if kind is None or (part.model_fields["kind"].default != kind and kind != self.default):
             yield f'{name} has no kind, a field such as kind: Literal["{name.lower()}"] = "{name.lower()}"'
         elif not _NAME.fullmatch(kind):
             yield f"the kind of {name} must be small letters, digits and _, a letter first, got {kind!r}"
@@ -130,10 +129,12 @@ class Family(Generic[P]):
             return value
         return self.reader(value).validate_python(value, context=AS_WRITTEN if as_written(info) else None)
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._read, metadata={FAMILY: self})
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> dict[str, Any]:
+        # The kinds are looked up when something is read: models that hold a part are made before all kinds are known.
+        function = {"type": "with-info", "function": self._read}
+        return {"type": "function-plain", "function": function, "metadata": {FAMILY: self}}
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(self.reader().core_schema)
 
 

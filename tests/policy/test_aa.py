@@ -12,8 +12,8 @@ from sim.policy.base import Verdict
 from sim.policy.forms import Form
 from sim.policy.machine import Verdicts
 from sim.scenario.schema import Scenario
+from sim.testing.paths import standard_error
 from sim.workflow import load_scenario
-from tests.policy.paths import standard_error
 from tests.worlds import behaves, make_world
 
 FILE = Path(__file__).parents[2] / "scenarios" / "aa.yaml"

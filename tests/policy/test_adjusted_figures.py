@@ -14,8 +14,8 @@ from sim.policy.base import Routing, View
 from sim.policy.forms import AB
 from sim.policy.inference.comparison import compare, outcome_needs
 from sim.run.trial import play
+from sim.testing.paths import standard_error
 from sim.world.world import World
-from tests.policy.paths import standard_error
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 ROWS = 1000

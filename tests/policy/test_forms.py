@@ -14,7 +14,7 @@ from sim.policy.columns import Column, Count, mean_of
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
 from sim.policy.forms import AnyPolicy, Form, declared_problems, expand
 from sim.policy.stages import Stage
-from tests.policy.scripted import make_setting
+from sim.testing.settings import make_setting
 
 READER: TypeAdapter[Any] = TypeAdapter(AnyPolicy)
 TEST = {"kind": "fixed_horizon", "sample": 1000}

@@ -15,9 +15,9 @@ from sim.policy.columns import Above, Agreement, Moment
 from sim.policy.guardrails import Check
 from sim.policy.stages import Stage
 from sim.stats.reliability import at_least
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks
+from sim.testing.settings import ANSWERS, ERRORS, look_at, make_setting
 from sim.units import AS_WRITTEN
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks
-from tests.policy.scripted import ANSWERS, ERRORS, look_at, make_setting
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 

@@ -19,9 +19,10 @@ from sim.policy.guardrails import SampleRatio
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
 from sim.run import trial
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.paths import standard_error
-from tests.policy.scripted import TOLD, look_at, make_setting, make_stage, play
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from sim.testing.paths import standard_error
+from sim.testing.settings import look_at, make_setting
+from tests.policy.scripted import TOLD, make_stage, play
 from tests.worlds import make_scenario, make_world
 
 U, P, I = Finding.UNDECIDED, Finding.PASS, Finding.INCONCLUSIVE  # noqa: E741

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column, Moment
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 # Of the metric `revenue`, in units of its grid.
 MEAN, SD = 1000, 500
