@@ -21,7 +21,7 @@ def gaussian_ticks(
     rng = np.random.default_rng(seed)
     arms = 1 + len(effects)
     mean = MEAN + SD * np.array([0.0, *effects])
-    ticks = []
+    ticks: list[dict[Column, Ints]] = []
     for count in outcomes:
         total = np.rint(rng.normal(count * mean, SD * np.sqrt(count), (rows, arms)))
         within = SD**2 * rng.chisquare(count - 1, (rows, arms)) if count > 1 else np.zeros((rows, arms))
