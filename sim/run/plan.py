@@ -48,9 +48,9 @@ Resolver = Callable[[Scenario, Path], Resolved]
 class PlannedPoint:
     """One point of a run: what is asked there, what is true, who plays.
 
-    `digest` names the resolved scenario with its versions and data. Files in the scenario are relative to the folder `base`.
-    `warnings` say what can be played but may not be meant. `parts` are those that do not ship. `values` are those of the swept keys, as in the file; `numbers` are
-    the same as numbers, None for what is none.
+    `digest` names the resolved scenario with its versions, data, and the texts of `parts`, which are those that do not ship.
+    Files in the scenario are relative to the folder `base`. `warnings` say what can be played but may not be meant. `values`
+    are those of the swept keys, as in the file; `numbers` are the same as numbers, None for what is none.
     """
 
     scenario: Scenario
