@@ -38,7 +38,7 @@ from sim.units import AS_WRITTEN, as_written
 
 GROUP = "rollout_sim.parts"
 """The group of entry points; each names a part, or a module of parts."""
-SHIPPED = "rollout-sim itself"
+SHIPPED = "rollout-sim"
 FAMILY = "sim_family"
 """Where the metadata of a core schema says which family reads a place."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -281,7 +281,7 @@ def _clashes(kinds: Iterable[Kind]) -> Iterator[Problem]:
         if other is not kind:
             file = file_of(kind.part)
             line = file.line_of(kind.part.__name__) if file else 0
-            message = f"the kind {kind.name!r} of {kind.part.__name__} is that of an {family.name} of {other.origin} already"
+            message = f"{kind.part.__name__} has the kind of {other.part.__name__} of {other.origin}, {kind.name!r}: rename one"
             yield Problem(message, file=kind.origin, line=line, column=min(line, 1))
 
 
