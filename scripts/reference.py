@@ -1,14 +1,16 @@
 """Writes docs/scenario-reference.md and sim/scenario/scenario.schema.json from the pydantic models.
 
-`sim schema` prints the same schema; `scripts/reference` runs this in the project's environment.
+`sim schema` prints the same schema; `scripts/reference` runs this in the project's environment. With `--parts FILE`, the page
+is printed with the parts of that file in it, whose code is run, and nothing is written.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from sim.compare.measures import MEASURES
+from sim.errors import InputError
+from sim.policy.catalogue import families, using
 from sim.registry.behaviour import ModelsFile
 from sim.scenario.schema import json_schema
 
@@ -233,31 +237,48 @@ def _subclasses(of: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def schema_text() -> str:
-    """What `sim schema` prints."""
-    return json.dumps(json_schema(), indent=1) + "\n"
+    """What `sim schema` prints where nothing from outside is installed."""
+    with using(installed=False):
+        return json.dumps(json_schema(), indent=1) + "\n"
 
 
-def reference_text() -> str:
-    """The reference page."""
+def reference_text(files: Sequence[Path] = ()) -> str:
+    """The reference page, with the parts of some files."""
+    with using(files, installed=False):
+        return _reference_text()
+
+
+def _reference_text() -> str:
     rows = "".join(f"| `{each.name}` | {each.unit} | {each.better} | {each.about} |\n" for each in MEASURES.values())
-    scenario = Section(json_schema(), ("sim.scenario", "sim.policy", "sim.distributions.latency"))
+    modules = {kind.part.__module__ for family in families() for kind in family.kinds()}
+    scenario = Section(json_schema(), ("sim.scenario", "sim.policy", "sim.distributions.latency", *sorted(modules)))
     models = Section(ModelsFile.model_json_schema(by_alias=True), ("sim.registry", "sim.distributions"), prefix="models ")
     parts = (INTRODUCTION, scenario.text(), MEASURES_INTRODUCTION + rows, MODELS_INTRODUCTION, models.text())
     return "\n".join(parts)
 
 
 def main() -> int:
-    """Write what has changed; with --check, only say so."""
+    """Write what has changed; with --check, only say so; with --parts, print the page with these parts."""
+    parser = argparse.ArgumentParser("scripts/reference", description=main.__doc__)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--parts", type=Path, action="append", metavar="FILE")
+    options = parser.parse_args()
+    if options.parts:
+        try:
+            print(reference_text(options.parts), end="")
+        except InputError as error:
+            sys.exit(str(error))
+        return 0
     stale = [
         (file, text)
         for file, text in ((SCHEMA, schema_text()), (PAGE, reference_text()))
         if not file.exists() or file.read_text(encoding="utf-8") != text
     ]
     for file, text in stale:
-        print(f"{file.relative_to(ROOT)}: {'out of date' if '--check' in sys.argv else 'written'}")
-        if "--check" not in sys.argv:
+        print(f"{file.relative_to(ROOT)}: {'out of date' if options.check else 'written'}")
+        if not options.check:
             file.write_text(text, encoding="utf-8")
-    return 1 if stale and "--check" in sys.argv else 0
+    return 1 if stale and options.check else 0
 
 
 if __name__ == "__main__":

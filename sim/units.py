@@ -3,39 +3,46 @@
 Each quantity is a `float` in the program (seconds, per second, a share) and text in a file. Texts are read as
 exact rationals and rounded once, so that ``100us`` is the float nearest to 0.0001; what `format_*` writes is
 read back to the very same bits.
+
+The types `Duration`, `Rate` and `Clock` take either: text, or, from Python code, a number in the unit of the program. A file
+must name the unit, so whoever validates what people wrote passes the context `AS_WRITTEN`; JSON is always taken as written.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from sim.errors import InputError, Problem
 
 __all__ = [
+    "AS_WRITTEN",
     "Clock",
     "Duration",
     "Effect",
     "Rate",
     "Share",
     "UnitError",
+    "as_written",
     "bounded",
     "format_clock",
     "format_duration",
     "format_effect",
     "format_rate",
     "format_share",
+    "number_or_text",
     "parse_clock",
     "parse_duration",
     "parse_effect",
     "parse_rate",
     "parse_share",
+    "read_duration",
     "shown",
 ]
 
@@ -60,6 +67,10 @@ _CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,12})?))?
 _LONGEST_TEXT = 100
 # Clocks count nanoseconds in 64 bits: nine years, 2^58 of them, leave room to add up.
 _LONGEST_S = 9 * 365 * 86_400.0
+
+
+AS_WRITTEN: Mapping[str, Any] = {"as_written": True}
+"""Pydantic's validation context of data that people wrote: numbers without a unit are refused."""
 
 
 class UnitError(InputError, ValueError):
@@ -99,6 +110,30 @@ def bounded(seconds: float) -> float:
     if seconds > _LONGEST_S:
         raise UnitError(f"must be at most 9 years ({format_duration(_LONGEST_S)}); got {format_duration(seconds)}")
     return seconds
+
+
+def as_written(info: ValidationInfo) -> bool:
+    """Whether what is validated was written by people, rather than made by a program: JSON, or with `AS_WRITTEN`."""
+    return info.mode == "json" or bool(info.context and info.context.get("as_written"))
+
+
+def number_or_text(
+    parse: Callable[[object], float], rule: str, holds: Callable[[float], bool]
+) -> Callable[[object, ValidationInfo], float]:
+    """What reads text with `parse`, and from Python code also a number for which `holds` is true; else it says the `rule`."""
+
+    def read(value: object, info: ValidationInfo) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool) or as_written(info):
+            return parse(value)
+        try:
+            number = float(value) + 0.0
+        except OverflowError:
+            number = math.inf
+        if not (math.isfinite(number) and holds(number)):
+            raise UnitError(f"{rule}; got {shown(value)}")
+        return number
+
+    return read
 
 
 def parse_rate(value: object) -> float:
@@ -288,18 +323,31 @@ def _number_schema(pattern: str, description: str, *examples: str | float, **bou
     return {"anyOf": branches, "description": description, "examples": list(examples)}
 
 
+# Readers for pydantic: text anywhere, numbers from Python code.
+read_duration = number_or_text(parse_duration, "must be a duration above zero, in seconds", lambda seconds: seconds > 0)
+read_rate = number_or_text(parse_rate, "must be a rate above zero, in events a second", lambda rate_per_s: rate_per_s > 0)
+read_clock = number_or_text(parse_clock, "must be a time of day, in seconds after midnight", lambda at_s: 0 <= at_s < 86_400)
+
 Duration = Annotated[
     float,
-    BeforeValidator(parse_duration),
+    BeforeValidator(read_duration),
     AfterValidator(bounded),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema(_text_schema(_DURATION_SCHEMA, "A duration with its unit", "10m", "14d", "250ms", "1h30m")),
 ]
-"""Seconds, > 0, at most nine years."""
+"""Seconds, > 0, at most nine years.
+
+>>> from pydantic import TypeAdapter
+>>> TypeAdapter(Duration).validate_python("1h"), TypeAdapter(Duration).validate_python(3600)
+(3600.0, 3600.0)
+>>> TypeAdapter(Duration).validate_python(3600, context=AS_WRITTEN)
+Traceback (most recent call last):
+pydantic_core._pydantic_core.ValidationError: 1 validation error for ...
+"""
 
 Rate = Annotated[
     float,
-    BeforeValidator(parse_rate),
+    BeforeValidator(read_rate),
     PlainSerializer(format_rate, return_type=str, when_used="json"),
     WithJsonSchema(_text_schema(_RATE, "A rate with its unit of time", "40/s", "1200/m", "3.6e6/h")),
 ]
@@ -326,7 +374,7 @@ Effect = Annotated[
 
 Clock = Annotated[
     float,
-    BeforeValidator(parse_clock),
+    BeforeValidator(read_clock),
     PlainSerializer(format_clock, return_type=str, when_used="json"),
     WithJsonSchema(_text_schema(_CLOCK, "A time of day", "20:00", "06:30")),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,14 +45,18 @@ class Outcome:
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
 
-def load_scenario(path: Source) -> Scenario:
+def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
     """Read and check a scenario, as far as that goes without the registry: a file, its text or a mapping.
+
+    `parts` are Python files whose parts it may use (docs/extending.md); their code is run.
 
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
+    from sim.policy.catalogue import using
     from sim.scenario.reading import read
 
-    return read(path, _later_problems)[0]
+    with using(parts):
+        return read(path, _later_problems)[0]
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,22 @@ def plan_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     cache: str | Path | None = None,
+    parts: Sequence[str | Path] = (),
 ) -> Plan:
     """What a scenario is to be played with: its versions, its world and its engine, at each point of its sweep.
 
     `scenario` is a file, its text or a mapping, and goes through the check of `sim check`. `models` are behaviours in memory,
     as `sim.registry.memory.Models` says; without any, versions come from the registry, and real ones are loaded from it, which
-    runs their code. `cache` is a folder for their predictions. Raises `InputError`, and `TrackingError` where the registry
-    cannot be read.
+    runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the scenario may use
+    (docs/extending.md); their code is run too. Raises `InputError`, and `TrackingError` where the registry cannot be read.
     """
+    from sim.policy.catalogue import using
     from sim.run.plan import prepare
     from sim.scenario.reading import read
 
-    asked, document = read(scenario, _later_problems)
-    return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
+    with using(parts):
+        asked, document = read(scenario, _later_problems)
+        return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
 
 
 def rehearse(
@@ -97,6 +104,7 @@ def rehearse(
     *,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    parts: Sequence[str | Path] = (),
     baseline: str | None = None,
     workers: int | None = 1,
     samples: int | None = None,
@@ -122,7 +130,7 @@ def rehearse(
     from sim.compare.comparison import compare_trials
     from sim.run import rehearse as run
 
-    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts)
     played = run.rehearse(plan, workers=workers, samples=samples)
     comparison = compare_trials(played.record, played.trials, baseline)
     return Rehearsal(plan, played.trials, played.timeline, comparison)
@@ -138,6 +146,7 @@ def run_scenario(
     experiment: str | None = None,
     workers: int | None = None,
     log: bool = True,
+    parts: Sequence[str | Path] = (),
     planned: Callable[[Plan], Watch | None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
@@ -151,7 +160,7 @@ def run_scenario(
 
     folder = Path(reports)
     cache = folder / ".predictions"
-    plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache)
+    plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
     watch = planned(plan) if planned else None
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
@@ -178,26 +187,29 @@ def trace_scenario(
     reports: str | Path = REPORTS,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
+    parts: Sequence[str | Path] = (),
     planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
 
     The scenario and its `models` are as in `plan_scenario`; one with a sweep is played as it is written, without it.
     """
+    from sim.policy.catalogue import using
     from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
     file = None if out is None else Path(out)
-    scenario, document = read(path, _later_problems)
-    found = problems(scenario, policy, replication, engine, file)
-    if found:
-        raise InputError(found)
-    if file is not None:
-        writable(file, "--out")
-    resolver = _resolver(scenario, document, models, tracking_uri, registry_uri, Path(reports) / ".predictions")
-    (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver).points
+    with using(parts):
+        scenario, document = read(path, _later_problems)
+        found = problems(scenario, policy, replication, engine, file)
+        if found:
+            raise InputError(found)
+        if file is not None:
+            writable(file, "--out")
+        resolver = _resolver(scenario, document, models, tracking_uri, registry_uri, Path(reports) / ".predictions")
+        (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver).points
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s)

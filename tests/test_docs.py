@@ -98,10 +98,10 @@ def test_tutorial_shows_the_messages_of_its_mistakes(tmp_path: Path, monkeypatch
     assert str(caught.value).splitlines() == shown.splitlines()[1:-1]
 
 
-def test_allocation_of_the_architecture_page_works() -> None:
+def test_allocation_of_the_extending_page_works() -> None:
     (source,) = (block for block in blocks("python") if "(Allocation)" in block)
     names: dict[str, type[Allocation]] = {}
-    exec(compile(source, "architecture.md", "exec", dont_inherit=True), names)  # type: ignore[arg-type]
+    exec(compile(source, "extending.md", "exec", dont_inherit=True), names)  # type: ignore[arg-type]
     setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.5, 0.5)})
     part = names["Proportional"]()
     columns = {name: place for place, name in enumerate(part.needs(setting))}

@@ -25,7 +25,7 @@ LAYERS = (
     ("compare",),
     ("report", "tracking"),
     ("workflow",),
-    ("bench", "verify"),
+    ("bench", "verify", "testing"),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

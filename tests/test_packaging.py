@@ -40,11 +40,13 @@ def test_everything_that_is_asked_for_is_pinned() -> None:
 
 def test_every_import_is_a_declared_dependency() -> None:
     always = {distribution(requirement) for requirement in PROJECT["project"]["dependencies"]}
-    peers = {distribution(requirement) for requirement in PROJECT["project"]["optional-dependencies"]["bench"]}
+    extras = PROJECT["project"]["optional-dependencies"]
+    # Two rooms have an extra of their own.
+    also = {room: {distribution(requirement) for requirement in extras[room]} for room in ("bench", "testing")}
     provided_by = packages_distributions()
     undeclared = set()
     for file in (ROOT / "sim").rglob("*.py"):
-        declared = always | peers if file.parent.name == "bench" else always
+        declared = always | also.get(file.parent.name, set())
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import pickle
 import re
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from sim.errors import InputError
 from sim.units import (
+    AS_WRITTEN,
     Clock,
     Duration,
     Effect,
@@ -189,8 +191,45 @@ def test_a_model_is_written_readable_and_read_back_exactly(model: Everything) ->
 
 def test_pydantic_collects_all_errors_of_units_at_once() -> None:
     with pytest.raises(ValidationError) as caught:
-        Everything.model_validate(dict(duration=1, rate=1, share=2, effect=-2, clock=3))
+        Everything.model_validate(dict(duration=1, rate=1, share=2, effect=-2, clock=3), context=AS_WRITTEN)
     assert caught.value.error_count() == 5
+
+
+@pytest.mark.parametrize("change", [{"duration": 1}, {"rate": 1.5}, {"clock": 3}])
+def test_only_python_code_may_leave_units_out(change: dict[str, float]) -> None:
+    said = {"duration": "1s", "rate": "1.5/s", "share": 0.2, "effect": 0, "clock": "00:00:03"}
+    by_text, by_number = Everything.model_validate(said), Everything.model_validate({**said, **change})
+    assert by_number == by_text
+    with pytest.raises(ValidationError, match="; got "):
+        Everything.model_validate({**said, **change}, context=AS_WRITTEN)
+    with pytest.raises(ValidationError, match="; got "):
+        Everything.model_validate_json(json.dumps({**said, **change}))
+
+
+@given(st.floats(0, 9 * 365 * 86_400, exclude_min=True), positive, st.integers(0, 86_399))
+def test_numbers_and_texts_are_the_same_bits(seconds: float, rate: float, time_s: int) -> None:
+    made = Everything(duration=seconds, rate=rate, share=0.1, effect=0.0, clock=time_s)
+    assert Everything.model_validate(made.model_dump()) == made
+    assert Everything.model_validate_json(made.model_dump_json()) == made
+    assert Everything.model_validate(made.model_dump(mode="json"), context=AS_WRITTEN) == made
+
+
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"duration": 0}, "must be a duration above zero, in seconds; got 0"),
+        ({"duration": -1.5}, "must be a duration above zero, in seconds; got -1.5"),
+        ({"duration": math.nan}, "must be a duration above zero, in seconds; got nan"),
+        ({"duration": 10**400}, "must be a duration above zero, in seconds; got a very large number"),
+        ({"duration": 1e9}, "must be at most 9 years"),
+        ({"duration": True}, "such as 10m"),
+        ({"rate": 0.0}, "must be a rate above zero, in events a second; got 0.0"),
+        ({"clock": 86_400}, "must be a time of day, in seconds after midnight; got 86400"),
+    ],
+)
+def test_a_number_that_is_no_such_quantity_is_refused(wrong: dict[str, float], rule: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(rule)):
+        Everything.model_validate({"duration": 1, "rate": 1, "share": 0, "effect": 0, "clock": 0, **wrong})
 
 
 def test_the_json_schema_describes_text_with_examples_that_it_accepts() -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs
+from sim.cli.options import PLAIN, Verbs, add_parts
 from sim.errors import EXIT_OK, InputError, Problem
 
 
@@ -17,6 +17,7 @@ def add(verbs: Verbs) -> None:
     )  # fmt: skip
     parser.add_argument("files", type=Path, nargs="+", help="scenario files")
     parser.add_argument("--quiet", action="store_true", help="say nothing of files that are fine")
+    add_parts(parser)
     parser.set_defaults(verb=_check)
 
 
@@ -26,7 +27,7 @@ def _check(options: argparse.Namespace) -> int:
     found: list[Problem] = []
     for file in options.files:
         try:
-            scenario = workflow.load_scenario(file)
+            scenario = workflow.load_scenario(file, parts=options.parts)
         except InputError as error:
             found += error.problems
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TypeAlias
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -16,6 +17,14 @@ def add_display(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--display", choices=("auto", "rich", "plain", "none"), default="auto", help="how the table is shown (default: auto)"
     )
+
+
+def add_parts(parser: argparse.ArgumentParser) -> None:
+    """Parts of the user's own."""
+    parser.add_argument(
+        "--parts", type=Path, action="append", default=[], metavar="FILE",
+        help="a Python file with parts of your own, such as allocations; runs that file's code. May be given several times",
+    )  # fmt: skip
 
 
 def add_stores(parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_display, add_stores, positive
+from sim.cli.options import PLAIN, Verbs, add_display, add_parts, add_stores, positive
 from sim.errors import plain
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
+    add_parts(parser)
     add_stores(parser)
     parser.set_defaults(verb=_run)
 
@@ -59,6 +60,7 @@ def _run(options: argparse.Namespace) -> int:
             experiment=options.experiment,
             workers=options.workers,
             log=not options.no_tracking,
+            parts=options.parts,
             planned=planned,
         )
     _show(outcome, options.display)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from sim.cli.options import Verbs
+from sim.cli.options import Verbs, add_parts
 from sim.errors import EXIT_OK
 
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("schema", help="print the JSON Schema of scenario files")
+    add_parts(parser)
     parser.set_defaults(verb=_schema)
 
 
 def _schema(options: argparse.Namespace) -> int:
     import json
 
+    from sim.policy.catalogue import using
     from sim.scenario.schema import json_schema
 
-    print(json.dumps(json_schema(), indent=1))
+    with using(options.parts):
+        print(json.dumps(json_schema(), indent=1))
     return EXIT_OK

@@ -1,3 +1,3 @@
-"""How to roll out: allocations, evidence, guardrails, and the stage machine that runs them. It knows nothing of what is true."""
+"""How to roll out: allocations, evidence, guardrails, and the stage machine that runs them. None knows what is true."""
 
 __all__ = ["allocation", "base", "columns", "estimates", "forms", "guardrails", "machine"]

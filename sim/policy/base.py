@@ -217,9 +217,11 @@ class Part(BaseModel):
 
 
 class Allocation(Part):
-    """How a stage splits live traffic."""
+    """How a stage splits live traffic. `mirrors` says that it copies live requests to challengers."""
 
     mirrors: ClassVar[bool] = False
+
+    kind: str
 
     def live(self, view: View) -> Floats:
         """(r, K) shares of live traffic for the next tick; only the policy masks and renormalises removed arms."""
@@ -233,6 +235,14 @@ class Allocation(Part):
         """How long the allocation's own schedule takes, in seconds; None if it has none."""
         return None
 
+    def constant_weights(self, setting: DeclaredSetting) -> Floats | None:
+        """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
+        return None
+
+    def most_mirrored(self) -> float:
+        """The largest share of live requests that is ever copied to a challenger."""
+        return 1.0 if self.mirrors else 0.0
+
 
 class Evidence(Part):
     """How a stage decides.
@@ -244,6 +254,16 @@ class Evidence(Part):
     declares: ClassVar[bool] = True
     reads_reward: ClassVar[bool] = False
     can_be_null: ClassVar[bool] = False
+
+    kind: str
+
+    def completed(self, allocation: Allocation, setting: DeclaredSetting) -> Evidence:
+        """This rule, with settings that were left out taken from the allocation of its stage."""
+        return self
+
+    def length_s(self) -> float | None:
+        """How long the rule takes, in seconds from the start of the stage; None if that depends on what is seen."""
+        return None
 
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
@@ -270,12 +290,18 @@ class Guardrail(Part):
     waits: ClassVar[bool] = False
     compares_traffic: ClassVar[bool] = False
 
-    def reads(self) -> tuple[str, ...]:
-        """The metrics that it reads, built-in ones among them."""
+    kind: str | None
+
+    def completed(self, allocation: Allocation, setting: DeclaredSetting) -> Guardrail:
+        """This guardrail, with settings that were left out taken from the allocation of its stage."""
+        return self
+
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        """The metrics that it reads, built-in ones among them: (key that names the metric, metric) pairs."""
         return ()
 
-    def first_look_s(self) -> float | None:
-        """When it looks first, in seconds from the start of the stage; None for every tick."""
+    def first_look(self) -> tuple[str, float] | None:
+        """When it looks first, in seconds from the start of the stage, after the key that says so; None for every tick."""
         return None
 
     def judge(self, view: View) -> NDArray[np.int8]:

@@ -9,12 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from sim.policy.allocation import AnyAllocation, Fixed, Mirror, Ramp, Step, Thompson
-from sim.policy.base import DeclaredSetting, Setting, Verdict
+from sim.policy.base import Allocation, DeclaredSetting, Evidence, Setting, Verdict
 from sim.policy.evidence import AnyEvidence, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import On, Stage, chain_problems
-from sim.units import Duration, Share, format_duration
+from sim.units import Duration, Share
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ and -")]
 
@@ -23,17 +23,61 @@ def _on() -> On:
     return On.model_validate({})
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A stage of a policy: its path in the policy, whether it is written there or named, and the form that it is written in."""
+
+    stage: Stage
+    path: str
+    here: bool
+    form: Form | None
+
+    def place(self, key: str) -> str:
+        """The path of a key of the stage; where another policy's stage is named, the path of the name."""
+        if not self.here:
+            return self.path
+        return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
+
+
 class Form(BaseModel):
-    """Something that expands to stages. `places` maps a key of the stage to the key of the form that says it."""
+    """A policy as a file writes it. It expands to stages, or, without any, has a verdict at once.
+
+    `places` maps a key of the stage to the key of the form that says it. `has_stages`: other policies may take stages from it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     places: ClassVar[Mapping[str, str]] = {}
+    has_stages: ClassVar[bool] = True
 
     name: Name = Field(description="what the tables, the report and other policies call it")
+    kind: str
 
     def own_stages(self) -> tuple[Stage, ...]:
-        """The stages of this form alone; a chain's are made by `expand`."""
+        """The stages that are written in this form itself."""
         return ()
+
+    def placed(self, others: Mapping[str, Form], there: set[str]) -> list[Placed]:
+        """Its stages in order, with those of the policies that it names.
+
+        A name that is `there` already is not written in again: it is refused, and chains of it double at every step.
+        """
+        return [Placed(stage, "", True, self) for stage in self.own_stages()]
+
+    def names(self) -> tuple[str, ...]:
+        """The other policies that it takes stages from, in order."""
+        return ()
+
+    def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str] | None:
+        """The verdict of a policy without stages, and the arm that serves users from then on."""
+        return None
+
+    def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
+        """What is wrong with the form beside its stages: (key, message) pairs."""
+        return []
+
+    def build(self, others: Mapping[str, Form], arms: tuple[str, ...]) -> StagedPolicy:
+        """The agent that runs this policy."""
+        return StagedPolicy(expand(self, others), self.verdict_at_once(arms))
 
     def place(self, key: str) -> str:
         """The key of this form for a key of its stage, such as `split` for `allocation.weights`."""
@@ -46,14 +90,29 @@ class Form(BaseModel):
 class Switch(Form):
     """Ship at once: the baseline that risks most."""
 
+    has_stages: ClassVar[bool] = False
+
     kind: Literal["switch"] = "switch"
     arm: str | None = Field(None, description="the challenger to ship; the first if left out")
+
+    def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str]:
+        return Verdict.SHIP, self.arm or arms[1]
+
+    def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
+        if self.arm is None or self.arm in setting.arms[1:]:
+            return []
+        return [("arm", f"no challenger {self.arm!r}; there are {', '.join(setting.arms[1:])}")]
 
 
 class Hold(Form):
     """Never ship: the baseline that gains nothing."""
 
+    has_stages: ClassVar[bool] = False
+
     kind: Literal["hold"] = "hold"
+
+    def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str]:
+        return Verdict.KEEP, arms[0]
 
 
 class AB(Form):
@@ -114,13 +173,11 @@ class Shadow(Form):
     on: On = Field(default_factory=_on)
 
     def own_stages(self) -> tuple[Stage, ...]:
-        survive = Survive.model_validate({"duration": format_duration(self.duration)})
-        return (_stage(self, Mirror(fraction=self.mirror), survive),)
+        return (_stage(self, Mirror(fraction=self.mirror), Survive(duration=self.duration)),)
 
 
-def _stage(form: AB | Bandit | Canary | Shadow, allocation: Any, evidence: Any) -> Stage:
-    # Values are validated already, and units are not read twice.
-    return Stage.model_construct(
+def _stage(form: AB | Bandit | Canary | Shadow, allocation: Allocation, evidence: Evidence) -> Stage:
+    return Stage(
         name=form.name,
         allocation=allocation,
         evidence=evidence,
@@ -155,6 +212,44 @@ class Chain(Form):
     kind: Literal["stages"] = "stages"
     stages: tuple[Link, ...] = Field(min_length=1, description="names of policies, short forms, or whole stages, in order")
 
+    def placed(self, others: Mapping[str, Form], there: set[str]) -> list[Placed]:
+        found: list[Placed] = []
+        for index, link in enumerate(self.stages):
+            path = f"stages[{index}]"
+            if isinstance(link, Stage):
+                stage = link.model_copy(update={"name": link.name or f"{self.name}-{index + 1}"})
+                found.append(Placed(stage, path, True, None))
+            elif not isinstance(link, str):
+                found += [Placed(stage, path, True, link) for stage in link.own_stages()]
+            elif link in others and link not in there:
+                there.add(link)
+                found += [Placed(each.stage, path, False, None) for each in others[link].placed(others, there)]
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(link for link in self.stages if isinstance(link, str))
+
+    def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        before: dict[str, None] = {}
+        for index, link in enumerate(self.stages):
+            if isinstance(link, str):
+                found += [(f"stages[{index}]", message) for message in self._link_problems(link, others, before)]
+                before |= _reached(link, others, {})
+        return found
+
+    def _link_problems(self, link: str, others: Mapping[str, Form], before: Mapping[str, None]) -> list[str]:
+        if link not in others:
+            known = ", ".join(name for name in others if name != self.name) or "none"
+            return [f"no policy {link!r} to take stages from; there are {known}"]
+        if not others[link].has_stages:
+            return [f"{link!r} is a {others[link].kind}, which has no stages"]
+        reached = _reached(link, others, {})
+        if self.name in reached:
+            return [f"{link!r} leads back to {self.name!r}"]
+        again = [name for name in reached if name in before and name in others and others[name].has_stages]
+        return [f"the stages of {again[0]!r} are there already, and two cannot be called alike"] if again else []
+
 
 AnyPolicy = Annotated[Switch | Hold | AB | Bandit | Canary | Shadow | Chain, Field(discriminator="kind")]
 
@@ -168,62 +263,20 @@ def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
     >>> [(stage.name, stage.evidence.kind) for stage in expand(chain, {"canary": canary, "ab": ab})]
     [('canary', 'survive'), ('ab', 'fixed_horizon')]
     """
-    return tuple(link.stage for link in _links(policy, others, {policy.name}))
-
-
-@dataclass(frozen=True)
-class _Link:
-    """A stage of a policy: its path in the policy, whether it is written there or named, and the form that it is written in."""
-
-    stage: Stage
-    path: str
-    here: bool
-    form: Form | None
-
-    def place(self, key: str) -> str:
-        """The path of a key of the stage; where another policy's stage is named, the path of the name."""
-        if not self.here:
-            return self.path
-        return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
-
-
-def _links(policy: Form, others: Mapping[str, Form], there: set[str]) -> list[_Link]:
-    """A name that is `there` already is not written in again: it is refused, and chains of it double at every step."""
-    if not isinstance(policy, Chain):
-        return [_Link(stage, "", True, policy) for stage in policy.own_stages()]
-    found: list[_Link] = []
-    for index, link in enumerate(policy.stages):
-        path = f"stages[{index}]"
-        if isinstance(link, Stage):
-            stage = link.model_copy(update={"name": link.name or f"{policy.name}-{index + 1}"})
-            found.append(_Link(stage, path, True, None))
-        elif isinstance(link, Form):
-            found += [_Link(stage, path, True, link) for stage in link.own_stages()]
-        elif link in others and link not in there:
-            there.add(link)
-            found += [_Link(each.stage, path, False, None) for each in _links(others[link], others, there)]
-    return found
+    return tuple(each.stage for each in policy.placed(others, {policy.name}))
 
 
 def registered_problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
     """What is wrong with a policy given what the models registered, if nothing is by the file alone; as `declared_problems`."""
-    stages = _links(policy, others, {policy.name})
+    stages = policy.placed(others, {policy.name})
     found = [(each, key, message) for each in stages if each.here for key, message in each.stage.registered_problems(setting)]
     return [(each.place(key), message) for each, key, message in found]
 
 
 def declared_problems(policy: Form, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
     """What is wrong with a policy by the scenario file alone: (path within the policy, message) pairs."""
-    found: list[tuple[str, str]] = []
-    if isinstance(policy, Switch) and policy.arm is not None and policy.arm not in setting.arms[1:]:
-        found.append(("arm", f"no challenger {policy.arm!r}; there are {', '.join(setting.arms[1:])}"))
-    if isinstance(policy, Chain):
-        before: dict[str, None] = {}
-        for index, link in enumerate(policy.stages):
-            if isinstance(link, str):
-                found += [(f"stages[{index}]", message) for message in _link_problems(link, policy, others, before)]
-                before |= _reached(link, others, {})
-    stages = _links(policy, others, {policy.name})
+    found = policy.own_problems(others, setting)
+    stages = policy.placed(others, {policy.name})
     # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
     for each in stages:
         if each.here:
@@ -234,34 +287,10 @@ def declared_problems(policy: Form, others: Mapping[str, Form], setting: Declare
     return found
 
 
-def _link_problems(link: str, policy: Chain, others: Mapping[str, Form], before: Mapping[str, None]) -> list[str]:
-    if link not in others:
-        known = ", ".join(name for name in others if name != policy.name) or "none"
-        return [f"no policy {link!r} to take stages from; there are {known}"]
-    if isinstance(others[link], Switch | Hold):
-        return [f"{link!r} is a {type(others[link]).__name__.lower()}, which has no stages"]
-    reached = _reached(link, others, {})
-    if policy.name in reached:
-        return [f"{link!r} leads back to {policy.name!r}"]
-    again = [name for name in reached if name in before and not isinstance(others.get(name), None | Switch | Hold)]
-    return [f"the stages of {again[0]!r} are there already, and two cannot be called alike"] if again else []
-
-
 def _reached(name: str, others: Mapping[str, Form], seen: dict[str, None]) -> dict[str, None]:
     """A name and those that it leads to, in order."""
-    policy = others.get(name)
     if name not in seen:
         seen[name] = None
-        for link in policy.stages if isinstance(policy, Chain) else ():
-            if isinstance(link, str):
-                _reached(link, others, seen)
+        for link in others[name].names() if name in others else ():
+            _reached(link, others, seen)
     return seen
-
-
-def build(policy: Form, others: Mapping[str, Form], arms: tuple[str, ...]) -> StagedPolicy:
-    """The agent that runs a policy."""
-    if isinstance(policy, Switch):
-        return StagedPolicy((), (Verdict.SHIP, policy.arm or arms[1]))
-    if isinstance(policy, Hold):
-        return StagedPolicy((), (Verdict.KEEP, arms[0]))
-    return StagedPolicy(expand(policy, others))

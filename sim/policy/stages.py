@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sim.policy.allocation import AnyAllocation, Fixed
 from sim.policy.base import DeclaredSetting, Part, Setting
 from sim.policy.columns import Column, mean_of
-from sim.policy.evidence import AnyEvidence, Survive
-from sim.policy.guardrails import AGREEMENT, AnyGuardrail, MannWhitney, SampleRatio
+from sim.policy.evidence import AnyEvidence
+from sim.policy.guardrails import AGREEMENT, AnyGuardrail
 from sim.units import Duration, format_duration
 
 SHIP, KEEP, INCONCLUSIVE, NEXT = "ship", "keep", "inconclusive", "next"
@@ -41,17 +41,9 @@ class Stage(BaseModel):
 
     def completed(self, setting: DeclaredSetting) -> Stage:
         """The stage with what follows from its allocation written out."""
-        changes: dict[str, object] = {}
-        length = self.allocation.length_s(setting)
-        if isinstance(self.evidence, Survive) and self.evidence.duration is None and length is not None:
-            changes["evidence"] = Survive.model_validate({"duration": format_duration(length)})
-        if isinstance(self.allocation, Fixed) and any(isinstance(check, SampleRatio) for check in self.checks):
-            shares = tuple(self.allocation.shares(setting).tolist())
-            changes["checks"] = tuple(
-                check.model_copy(update={"split": shares}) if isinstance(check, SampleRatio) and check.split is None else check
-                for check in self.checks
-            )
-        return self.model_copy(update=changes) if changes else self
+        evidence = self.evidence.completed(self.allocation, setting)
+        checks = tuple(check.completed(self.allocation, setting) for check in self.checks)
+        return self.model_copy(update={"evidence": evidence, "checks": checks})
 
     def parts(self) -> tuple[Part, ...]:
         """The evidence, the checks, the allocation: the order in which memory is kept."""
@@ -76,7 +68,7 @@ class Stage(BaseModel):
         evidence = completed.evidence
         if evidence is self.evidence or sound:
             found += [(f"evidence.{key}", message) for key, message in evidence.declared_problems(setting)]
-        length = evidence.duration if isinstance(evidence, Survive) else self.max_duration
+        length = evidence.length_s() or self.max_duration
         for index, check in enumerate(completed.checks if sound else self.checks):
             found += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
         if self.allocation.mirrors and self.evidence.reads_reward:
@@ -88,18 +80,17 @@ class Stage(BaseModel):
 
     def _check_problems(self, check: AnyGuardrail, length: float | None, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = check.declared_problems(setting)
-        first = check.first_look_s()
-        if first and length and first > length:
-            key = "looks" if isinstance(check, SampleRatio) else "every"
-            said = f"{format_duration(first)} is longer than the stage, {format_duration(length)}"
+        first = check.first_look()
+        if first and length and first[1] > length:
+            key, first_s = first
+            said = f"{format_duration(first_s)} is longer than the stage, {format_duration(length)}"
             found.append((key, f"{said}: it would never look"))
-        key = "metrics" if isinstance(check, MannWhitney) else "metric"
-        if AGREEMENT in check.reads() and not self.allocation.mirrors:
-            found.append((key, "agreement is only seen where calls are mirrored"))
-        for metric in check.reads() if self.allocation.mirrors else ():
-            if metric in setting.metrics:
+        for key, metric in check.reads():
+            if metric == AGREEMENT and not self.allocation.mirrors:
+                found.append((key, "agreement is only seen where calls are mirrored"))
+            if metric in setting.metrics and self.allocation.mirrors:
                 found.append((key, f"a shadow cannot see users' {metric}: its answers reach no user"))
-        if check.compares_traffic and not isinstance(self.allocation, Fixed):
+        if check.compares_traffic and self.allocation.constant_weights(setting) is None:
             found.append(
                 ("kind", f"needs weights that stay as they are, and live traffic: allocation fixed, got {self.allocation.kind}")
             )

@@ -17,6 +17,7 @@ from sim.registry.behaviour import Behaviour, digest_of
 from sim.registry.profile import Profile
 from sim.registry.publish import BEHAVIOUR, DIGEST, KIND
 from sim.registry.store import client, reaching
+from sim.units import AS_WRITTEN
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -204,7 +205,7 @@ def _read(
         kept = _logged_behaviour(entity, client)
     if kept is not None:
         try:
-            behaviour = Behaviour.model_validate(kept)
+            behaviour = Behaviour.model_validate(kept, context=AS_WRITTEN)
         except ValidationError as error:
             raise _Unusable(f"{uri} holds a behaviour that cannot be read: {error.errors()[0]['msg']}") from error
         if tags.get(DIGEST, behaviour.digest()) != behaviour.digest():

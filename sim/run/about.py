@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +65,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
             for version in point.versions
         ],
         "data": None if point.data is None else {"name": point.data.name, "digest": point.data.digest, "rows": point.data.rows},
+        "parts": [asdict(part) for part in point.parts],
         "requests_expected": float(point.world.requests.sum()),
         "thresholds": dict(scenario.thresholds),
         "warnings": [str(warning) for warning in point.warnings],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.engine.catalogue import ENGINES, make
-from sim.policy.forms import Form, build
+from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
 from sim.run.trial import Play, play
 from sim.world.world import Truth, World
@@ -122,5 +122,5 @@ class Player:
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:
             self._kept = (which, work.world.realise(np.arange(task.first, task.end)))
-        policy = build(work.forms[task.policy], work.forms, work.world.arms)
+        policy = work.forms[task.policy].build(work.forms, work.world.arms)
         return play(self._kept[1], policy, make(work.engine), work.samples)

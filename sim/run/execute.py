@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,6 +13,8 @@ from typing import Any, cast
 
 from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
+from sim.policy.catalogue import parts_in
+from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
 
@@ -44,7 +47,9 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
     # A fresh interpreter a worker: forking a process that holds a database connection or a thread is not safe.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(works,))
+    # A worker must know the classes before it takes apart what is made of them.
+    files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
     try:
         waiting: dict[Future[Play], Task] = {}
         for task in tasks:
@@ -82,11 +87,13 @@ def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:
 _player: Player | None = None
 
 
-def _start(works: Sequence[Work]) -> None:
+def _start(files: Sequence[PartsFile], works: bytes) -> None:
     global _player
     # An interrupt is the parent's to handle: it stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _player = Player(works)
+    for file in files:
+        file.load()
+    _player = Player(pickle.loads(works))
 
 
 def _play(task: Task) -> Play:

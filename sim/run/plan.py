@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sim.engine.catalogue import Choice, choose
 from sim.errors import InputError, Problem
+from sim.policy.catalogue import Outside, outside, parts_in
 from sim.policy.columns import Column
-from sim.policy.forms import Form, build
+from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
 from sim.scenario.loading import Document, parse_path
@@ -48,9 +49,9 @@ Resolver = Callable[[Scenario, Path], Resolved]
 class PlannedPoint:
     """One point of a run: what is asked there, what is true, who plays.
 
-    `digest` names the resolved scenario with its versions and data. Files in the scenario are relative to the folder `base`.
-    `warnings` say what can be played but may not be meant. `values` are those of the swept keys, as in the file; `numbers` are
-    the same as numbers, None for what is none.
+    `digest` names the resolved scenario with its versions, data, and the texts of `parts`, which are those that do not ship.
+    Files in the scenario are relative to the folder `base`. `warnings` say what can be played but may not be meant. `values`
+    are those of the swept keys, as in the file; `numbers` are the same as numbers, None for what is none.
     """
 
     scenario: Scenario
@@ -61,6 +62,7 @@ class PlannedPoint:
     digest: str
     base: Path = Path()
     warnings: tuple[Problem, ...] = ()
+    parts: tuple[Outside, ...] = ()
     values: tuple[str, ...] = ()
     numbers: tuple[float | None, ...] = ()
 
@@ -76,7 +78,7 @@ class PlannedPoint:
 
     def policy(self, name: str) -> StagedPolicy:
         """A fresh agent of one policy."""
-        return build(self.forms[name], self.forms, self.scenario.arms)
+        return self.forms[name].build(self.forms, self.scenario.arms)
 
     def needs(self) -> tuple[Column, ...]:
         """The telemetry columns that some policy needs, each once."""
@@ -175,9 +177,10 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     trace = None if traced is None else read_trace(traced, base)
     world = build_world(scenario, resolved.versions, resolved.table, trace)
     engine = choose(scenario.engine, world, needs_of(scenario, world))
-    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine)
+    parts = outside(parts_in(scenario.policies))
+    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
     warnings = tuple(overloads(scenario, world))
-    return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings)
+    return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 
 def from_registry(client: Client, cache: Path | None) -> Resolver:
@@ -217,7 +220,7 @@ def needs_of(scenario: Scenario, world: World) -> tuple[Column, ...]:
     """The telemetry columns that some policy needs, each once."""
     forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     setting = world.setting(scenario.replications)
-    needs = (need for form in forms.values() for need in build(form, forms, scenario.arms).needs(setting))
+    needs = (need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting))
     return tuple(dict.fromkeys(needs))
 
 
@@ -254,7 +257,14 @@ def _resolved_value(point: PlannedPoint, path: str, written: Any) -> Any:
     return written if said == resolved else resolved
 
 
-def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, trace: Trace | None, engine: Choice) -> str:
+def _digest(
+    scenario: Scenario,
+    versions: Iterable[Version],
+    data: Data | None,
+    trace: Trace | None,
+    engine: Choice,
+    parts: Sequence[Outside],
+) -> str:
     said = scenario.dump()
     if data is not None:
         # The data's content counts, not the path it lies at.
@@ -262,5 +272,9 @@ def _digest(scenario: Scenario, versions: Iterable[Version], data: Data | None, 
     if trace is not None:
         said["traffic"]["trace"] = {**said["traffic"]["trace"], "file": None, "digest": trace.digest}
     said["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
-    text = json.dumps([VERSION, engine.name, said], sort_keys=True)
+    played: list[Any] = [VERSION, engine.name, said]
+    if parts:
+        # What a part is made of counts, not where that lies.
+        played.append([[part.family, part.kind, part.digest] for part in parts])
+    text = json.dumps(played, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -54,6 +54,15 @@ class DataRecord(Stored):
     rows: int
 
 
+class PartRecord(Stored):
+    """A part of a policy that does not ship: its role, its kind, where it came from, and a digest of its text."""
+
+    family: str
+    kind: str
+    origin: str
+    digest: str
+
+
 class Primary(Stored):
     """The primary metric: `sign` is 1 where more is better, else -1."""
 
@@ -120,6 +129,7 @@ class Record(Stored):
     completed: tuple[str, ...] = ()
     versions: tuple[VersionRecord, ...] = ()
     data: DataRecord | None = None
+    parts: tuple[PartRecord, ...] = ()
     requests_expected: NotNegative
     thresholds: dict[str, str] = {}
     warnings: tuple[str, ...] = ()

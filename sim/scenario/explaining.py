@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from sim.errors import Place
+from sim.policy.catalogue import FAMILY
 from sim.units import shown
 
 Error = tuple[Place, Mapping[str, Any]]  # the rest of pydantic's location, and its details
@@ -36,11 +37,11 @@ class Explainer:
 
     def __init__(self, schema: Schema) -> None:
         self.top = schema
-        self._definitions = {part["ref"]: part for part in schema.get("definitions", ())}
+        self._definitions: dict[str, Schema] = {}
 
     def explain(self, schema: Schema, errors: list[Error], place: Place, value: Any) -> Iterator[Finding]:
         """Findings for the errors at and below one place; the rest of their locations starts at `schema`."""
-        schema = self._unwrap(schema)
+        schema = self._unwrap(schema, value)
         if schema.get("type") == "union":
             yield from self._union(schema, errors, place, value)
             return
@@ -53,11 +54,15 @@ class Explainer:
             else:
                 yield from self.explain(*self._child(schema, part, group, place, value))
 
-    def _unwrap(self, schema: Schema) -> Schema:
+    def _unwrap(self, schema: Schema, value: Any = None) -> Schema:
         while True:
             kind = schema.get("type")
+            if kind == "definitions":
+                self._definitions |= {part["ref"]: part for part in schema["definitions"]}
             if kind in self._WRAPPERS:
                 schema = schema["schema"]
+            elif family := schema.get("metadata", {}).get(FAMILY):
+                schema = family.reader(value).core_schema
             elif kind == "definition-ref":
                 schema = self._definitions[schema["schema_ref"]]
             elif kind == "lax-or-strict":

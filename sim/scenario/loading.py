@@ -23,7 +23,7 @@ except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
 
 from sim.errors import InputError, Place, Problem, format_path
 from sim.scenario.explaining import Error, Explainer
-from sim.units import shown
+from sim.units import AS_WRITTEN, shown
 
 __all__ = ["Document", "Place", "document_of", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
 
@@ -98,8 +98,8 @@ class Document:
         return 1, 1
 
     def place(self, problem: Problem) -> Problem:
-        """The problem with its file, line and column filled in from its textual path, unless it has them."""
-        if problem.line:
+        """The problem with its file, line and column filled in from its textual path, unless it has a file of its own."""
+        if problem.file:
             return problem
         if not self.marks:
             return replace(problem, file=self.path)
@@ -206,7 +206,7 @@ def validate(document: Document, model: type[M]) -> M:
     a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
     """
     try:
-        loaded = model.model_validate(document.data)
+        loaded = model.model_validate(document.data, context=AS_WRITTEN)
         problems = [
             document.place(Problem(f"must be a number; got {shown(value)}", format_path(place)))
             for place, value in _numbers_from_booleans(document.data, loaded, ())

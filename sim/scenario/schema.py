@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from sim.distributions.latency import Latency
 from sim.policy.forms import AnyPolicy, Name
@@ -86,6 +86,14 @@ class MetricSpec(Spec):
     )
     delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
     covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
+
+    @field_validator("max", mode="before")
+    @classmethod
+    def _seconds_as_text(cls, limit: Any, info: ValidationInfo) -> Any:
+        from sim.units import as_written, format_duration, read_duration
+
+        seconds = isinstance(limit, int | float) and info.data.get("name") == "latency" and not as_written(info)
+        return format_duration(read_duration(limit, info)) if seconds else limit
 
     @model_validator(mode="after")
     def _limits(self) -> MetricSpec:

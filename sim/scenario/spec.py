@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
-from sim.units import Duration, UnitError, bounded, format_duration, parse_duration, shown
+from sim.units import Duration, UnitError, bounded, format_duration, number_or_text, parse_duration, shown
 
 
 class Spec(BaseModel):
@@ -40,7 +40,7 @@ def _format_span(seconds: float) -> str:
 
 Span = Annotated[
     float,
-    BeforeValidator(parse_span),
+    BeforeValidator(number_or_text(parse_span, "must be zero or a duration, in seconds", lambda seconds: seconds >= 0)),
     AfterValidator(bounded),
     PlainSerializer(_format_span, return_type=str, when_used="json"),
     WithJsonSchema(Duration.__metadata__[-1].json_schema),

@@ -232,7 +232,8 @@ def _unmet(scenario: Scenario, world: World) -> Iterator[Problem]:
     others = {policy.name: policy for policy in scenario.policies}
     if world.agreement is None:
         for index, policy in enumerate(scenario.policies):
-            if any(AGREEMENT in check.reads() for stage in expand(policy, others) for check in stage.checks):
+            checks = (check for stage in expand(policy, others) for check in stage.checks)
+            if any(metric == AGREEMENT for check in checks for _, metric in check.reads()):
                 yield Problem(
                     "a check reads agreement, which not every challenger's behaviour model says", path=f"policies[{index}]"
                 )

@@ -8,7 +8,6 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.errors import Problem, format_path
-from sim.policy.allocation import Mirror
 from sim.policy.forms import expand
 from sim.scenario.schema import Scenario
 from sim.units import format_clock, format_duration
@@ -49,8 +48,8 @@ def _shadows(scenario: Scenario) -> dict[str, float]:
     found: dict[str, float] = {}
     for policy in scenario.policies:
         for stage in expand(policy, others):
-            if isinstance(stage.allocation, Mirror):
-                found[policy.name] = max(found.get(policy.name, 0.0), stage.allocation.fraction)
+            if stage.allocation.mirrors:
+                found[policy.name] = max(found.get(policy.name, 0.0), stage.allocation.most_mirrored())
     return found
 
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 import numpy as np
 
 from sim.engine.catalogue import make
-from sim.policy.forms import build
 from sim.run.trial import play
 from tests.worlds import behaves, make_scenario, make_world
 
@@ -53,7 +52,7 @@ def runner(engine: str, replications: int, horizon: str, rate: str, policies: li
     def run() -> float:
         block = world.realise(np.arange(replications))
         for policy in scenario.policies:
-            play(block, build(policy, forms, scenario.arms), make(engine), 400)
+            play(block, policy.build(forms, scenario.arms), make(engine), 400)
         return float(block.arrivals.sum()) * len(policies)
 
     return run

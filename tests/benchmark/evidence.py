@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from sim.policy.base import Evidence, View
 from sim.policy.evidence import AnyEvidence
 from sim.stats.group_sequential import design
-from tests.policy.scripted import fresh_memory, make_setting
+from sim.testing.settings import fresh_memory, make_setting
 
 ROWS, TICKS = 1000, 100
 AMOUNTS = ("threshold", "region", "expected_effect")

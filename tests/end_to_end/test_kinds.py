@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from sim.cli import main
+from sim.policy.catalogue import families
 from sim.registry.behaviour import ModelsFile
 from sim.scenario.loading import load
 from sim.scenario.reading import read
@@ -82,7 +83,11 @@ def test_every_example_runs(file: Path, registered: str, tmp_path: Path) -> None
 
 
 def classes(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models in an annotation."""
+    """The models in an annotation; where a part may stand, all that ship."""
+    for family in families():
+        if annotation is family.base:
+            yield from (kind.part for kind in family.shipped)
+            return
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for inner in get_args(annotation):
@@ -113,7 +118,8 @@ def reachable(tops: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
 def advertised() -> set[Key]:
     """(model, key) of all there is to write, and (model, key, choice)."""
     found: set[Key] = set()
-    for model in reachable([Scenario, ModelsFile]):
+    parts = [kind.part for family in families() for kind in family.shipped]
+    for model in set(reachable([Scenario, ModelsFile, *parts])) - {family.base for family in families()}:
         for name, field in model.model_fields.items():
             found.add((model.__name__, name))
             found |= {(model.__name__, name, str(choice)) for choice in choices(field.annotation)}

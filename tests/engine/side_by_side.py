@@ -15,7 +15,6 @@ from sim.engine.base import Maker
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
 from sim.policy.columns import Column
-from sim.policy.forms import build
 from sim.policy.machine import Verdicts
 from sim.world.world import World
 from tests.worlds import behaves, make_scenario, make_world
@@ -120,7 +119,7 @@ def _in_errors(difference: Floats, variance: Floats, scale: Floats) -> Floats:
 def play(make: Maker, world: World, policies: Any, name: str, replications: Ints) -> tuple[Verdicts, Ledger]:
     """A policy in some replications."""
     truth = world.realise(replications)
-    policy = build(policies[name], policies, world.arms)
+    policy = policies[name].build(policies, world.arms)
     setting = world.setting(truth.rows)
     engine = make(truth, policy.needs(setting), policy.mirrors())
     routing = policy.start(setting)

@@ -18,7 +18,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from sim.engine import catalogue
 from sim.engine.catalogue import make
-from sim.policy.forms import build
 from sim.run.trial import play
 from tests.engine.generated import Seen, game, games, played
 from tests.engine.generated_scenarios import POLICIES, built
@@ -68,7 +67,7 @@ def trials(asked: list[str]) -> Told:
         scenario, world = built(said)
         choice = catalogue.choose(name, world)
         policies = {policy.name: policy for policy in scenario.policies}
-        found = play(world.realise(np.arange(3)), build(policies["it"], policies, scenario.arms), make(choice.name), 10)
+        found = play(world.realise(np.arange(3)), policies["it"].build(policies, scenario.arms), make(choice.name), 10)
         arrays = [*found.columns.values(), found.regret, found.live, found.mirror]
         told.append({"engine": choice.name, "warning": choice.warning, "bits": bits(dict(enumerate(arrays)))})
     return told

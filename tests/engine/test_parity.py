@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, example, given, settings
 from sim.engine.catalogue import make
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
-from sim.policy.forms import build
 from sim.run.trial import play
 from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games
 from tests.engine.generated_scenarios import SCENARIOS, built
@@ -60,7 +59,7 @@ def trial(engine: str, said: Said) -> Seen:
     """What a run writes down of four replications of a policy."""
     scenario, world = built(said)
     policies = {policy.name: policy for policy in scenario.policies}
-    policy = build(policies["it"], policies, scenario.arms)
+    policy = policies["it"].build(policies, scenario.arms)
     found = play(world.realise(np.arange(4)), policy, make(engine), 10)
     way = {name: getattr(found, name) for name in ("regret", "live", "mirror", "decided", "verdict")}
     return {**{f"column {name}": np.asarray(column) for name, column in found.columns.items()}, **way}
@@ -78,7 +77,7 @@ def test_a_queue_that_outlasts_the_clock_is_played_alike() -> None:
     world = make_world(scenario, [behaves(latency={"constant": "3000d"})] * 2)
     policies = {policy.name: policy for policy in scenario.policies}
     found = [
-        play(world.realise(np.arange(2)), build(policies["ab"], policies, scenario.arms), make(engine), 10)
+        play(world.realise(np.arange(2)), policies["ab"].build(policies, scenario.arms), make(engine), 10)
         for engine in ("compiled", "simpy")
     ]
     for name, column in found[1].columns.items():

@@ -18,8 +18,8 @@ from sim.policy.columns import (
     moments_of,
     user_moments,
 )  # fmt: skip
-from tests.policy.paths import MEAN, SD, gaussian_ticks
-from tests.policy.scripted import METRICS, SEGMENTS
+from sim.testing.paths import MEAN, SD, gaussian_ticks
+from sim.testing.settings import METRICS, SEGMENTS
 
 Floats = NDArray[np.float64]
 Ticks = list[dict[Column, Ints]]

@@ -9,11 +9,11 @@ import pytest
 
 from sim.engine.aggregate.engine import AggregateEngine
 from sim.policy.base import Verdict
-from sim.policy.forms import Form, build
+from sim.policy.forms import Form
 from sim.policy.machine import Verdicts
 from sim.scenario.schema import Scenario
+from sim.testing.paths import standard_error
 from sim.workflow import load_scenario
-from tests.policy.paths import standard_error
 from tests.worlds import behaves, make_world
 
 FILE = Path(__file__).parents[2] / "scenarios" / "aa.yaml"
@@ -42,7 +42,7 @@ def scenario() -> Scenario:
 def verdicts_of(scenario: Scenario, name: str) -> Verdicts:
     others: dict[str, Form] = {form.name: form for form in scenario.policies}
     world = make_world(scenario, [behaves()] * 2)
-    policy = build(others[name], others, world.arms)
+    policy = others[name].build(others, world.arms)
     setting = world.setting(COUNT)
     engine = AggregateEngine(world.realise(np.arange(COUNT)), policy.needs(setting), policy.mirrors())
     routing = policy.start(setting)

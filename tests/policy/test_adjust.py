@@ -12,10 +12,10 @@ from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.base import Evidence, Finding, Metric, Setting
 from sim.policy.columns import Column
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
+from sim.testing.contract import EvidenceContract
+from sim.testing.paths import declared, first_findings, standard_error
+from sim.testing.settings import make_setting
 from tests.policy import adjusted_paths as paths
-from tests.policy.contract import EvidenceContract
-from tests.policy.paths import declared, first_findings, standard_error
-from tests.policy.scripted import make_setting
 
 TICKS = [125] * 16
 BY_KIND: dict[str, Any] = {

@@ -12,11 +12,10 @@ from sim.engine.catalogue import make
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.base import Routing, View
 from sim.policy.forms import AB
-from sim.policy.forms import build as build_policy
 from sim.policy.inference.comparison import compare, outcome_needs
 from sim.run.trial import play
+from sim.testing.paths import standard_error
 from sim.world.world import World
-from tests.policy.paths import standard_error
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 ROWS = 1000
@@ -139,7 +138,7 @@ def test_a_rollout_with_similar_users_declares_as_often_as_it_promises_only_by_u
         )
         behaviours = [behaves(outcomes={"conversion": {"bernoulli": 0.3}}, error_rate=0.0)] * 2
         world = make_world(scenario, behaviours)
-        agent = build_policy(policy, {name: policy}, world.arms)
+        agent = policy.build({name: policy}, world.arms)
         columns = play(world.realise(np.arange(ROWS)), agent, make("compiled"), 4).columns
         assert columns["decided"].mean() > 0.99
         wrong[name] = np.isfinite(columns["time_to_significance_s"]).mean()

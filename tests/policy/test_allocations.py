@@ -9,8 +9,8 @@ import pytest
 
 from sim.policy.allocation import EpsilonGreedy, Fixed, Mirror, Ramp, Thompson
 from sim.policy.base import Allocation
-from tests.policy.contract import AllocationContract, view_of
-from tests.policy.scripted import make_setting
+from sim.testing.contract import AllocationContract, view_of
+from sim.testing.settings import make_setting
 
 STEPS = [{"weight": "10%", "bake": "20m"}, {"weight": "25%", "bake": "10m"}, {"weight": "50%", "bake": "30m"}]
 

@@ -8,7 +8,7 @@ import pytest
 
 from sim.policy.base import Evidence
 from sim.policy.evidence import BayesFactor, ExpectedLoss, MixtureSprt, Rope
-from tests.policy.scripted import make_setting
+from sim.testing.settings import make_setting
 
 RULES = [
     (BayesFactor, "expected_effect", "scale"),

@@ -12,9 +12,9 @@ from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column
 from sim.policy.evidence import BestArm
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.paths import binary_ticks, declared, first_findings, standard_error
-from tests.policy.scripted import METRICS, make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.paths import binary_ticks, declared, first_findings, standard_error
+from sim.testing.settings import METRICS, make_setting
 
 Method = Literal["likelihood_ratio", "kl_bounds"]
 METHODS = pytest.mark.parametrize("method", ["likelihood_ratio", "kl_bounds"])

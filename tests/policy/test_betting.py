@@ -12,9 +12,9 @@ from sim.errors import InputError
 from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column, Moment
 from sim.policy.evidence import Betting
-from tests.policy.contract import EvidenceContract
-from tests.policy.paths import binary_ticks, declared, first_findings, gaussian_ticks
-from tests.policy.scripted import look_at, make_setting
+from sim.testing.contract import EvidenceContract
+from sim.testing.paths import binary_ticks, declared, first_findings, gaussian_ticks
+from sim.testing.settings import look_at, make_setting
 
 
 class Bets(EvidenceContract):

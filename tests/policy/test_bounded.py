@@ -9,7 +9,7 @@ import pytest
 from sim.policy.allocation import KlUcb, Ucb1
 from sim.policy.base import Part
 from sim.policy.evidence import Betting
-from tests.policy.scripted import make_setting
+from sim.testing.settings import make_setting
 
 
 @pytest.mark.parametrize("kind", [Betting, KlUcb, Ucb1])

@@ -30,7 +30,7 @@ from sim.policy.columns import (
     moments_of,
     user_moments,
 )
-from tests.policy.scripted import METRICS
+from sim.testing.settings import METRICS
 
 ALL: tuple[Column, ...] = (
     *COUNTS,

@@ -14,9 +14,9 @@ from sim.policy.base import Evidence, Finding, Setting
 from sim.policy.columns import Column, Moment
 from sim.policy.evidence import Decision
 from sim.stats.power import sample_size
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.paths import binary_ticks, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.paths import binary_ticks, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 20_000
 PLAN: dict[str, Any] = {

@@ -14,8 +14,9 @@ from sim.policy.estimates import EffectEstimates
 from sim.policy.evidence import FixedHorizon, GroupSequential
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
-from tests.policy.paths import MEAN, SD, binary_ticks, gaussian_ticks
-from tests.policy.scripted import GUARD, METRICS, TOLD, Guard, make_setting, make_stage
+from sim.testing.paths import MEAN, SD, binary_ticks, gaussian_ticks
+from sim.testing.settings import METRICS, make_setting
+from tests.policy.scripted import GUARD, TOLD, Guard, make_stage
 
 ROWS = 20_000
 

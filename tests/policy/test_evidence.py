@@ -11,8 +11,8 @@ from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
 from sim.stats.power import sample_size
 from sim.stats.two_sample import two_sample
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.scripted import make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.settings import make_setting
 
 
 class TestFixedHorizon(EvidenceContract):

@@ -15,7 +15,7 @@ from sim.arrays import Floats
 from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Verdict
-from sim.policy.forms import Form, build
+from sim.policy.forms import Form
 from sim.policy.machine import Verdicts
 from sim.stats.power import power
 from sim.world.world import World
@@ -69,7 +69,7 @@ def rehearse(
 
 
 def _play(form: Form, others: Mapping[str, Form], world: World, replications: int) -> Trials:
-    policy = build(form, others, world.arms)
+    policy = form.build(others, world.arms)
     setting = world.setting(replications)
     truth = world.realise(np.arange(replications))
     engine = AggregateEngine(truth, policy.needs(setting), policy.mirrors())

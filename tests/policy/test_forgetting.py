@@ -13,8 +13,8 @@ from scipy import integrate, stats
 from sim.policy.allocation import EpsilonGreedy, KlUcb, Thompson, Ucb1
 from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import Allocation, View
-from tests.policy.contract import AllocationContract
-from tests.policy.scripted import fresh_memory, make_setting
+from sim.testing.contract import AllocationContract
+from sim.testing.settings import fresh_memory, make_setting
 
 KINDS = pytest.mark.parametrize("kind", [Thompson, EpsilonGreedy, Ucb1, KlUcb])
 # (outcomes, sum) of two arms, tick by tick.

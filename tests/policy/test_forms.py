@@ -12,9 +12,9 @@ from sim.policy.allocation import Fixed, Mirror, Ramp, Thompson
 from sim.policy.base import Setting, Verdict
 from sim.policy.columns import Column, Count, mean_of
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
-from sim.policy.forms import AnyPolicy, Form, build, declared_problems, expand
+from sim.policy.forms import AnyPolicy, Form, declared_problems, expand
 from sim.policy.stages import Stage
-from tests.policy.scripted import make_setting
+from sim.testing.settings import make_setting
 
 READER: TypeAdapter[Any] = TypeAdapter(AnyPolicy)
 TEST = {"kind": "fixed_horizon", "sample": 1000}
@@ -81,14 +81,14 @@ class TestExpansion:
             (HOLD, (Verdict.KEEP, "champion")),
         ):
             (form,) = read(said).values()
-            policy = build(form, {}, ("champion", "a", "b"))
+            policy = form.build({}, ("champion", "a", "b"))
             assert (policy.stages, policy.immediate) == ((), expected)
 
     def test_telemetry_is_only_asked_for_where_something_reads_it(self) -> None:
         def needs(said: Mapping[str, Any], arms: int = 2) -> set[Column]:
             setting = make_setting(arms)
             (form,) = read(said).values()
-            return set(build(form, {}, setting.arms).needs(setting))
+            return set(form.build({}, setting.arms).needs(setting))
 
         tallies = set(mean_of("conversion"))
         errors = {Count("responses"), Count("errors")}

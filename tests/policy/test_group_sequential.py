@@ -16,9 +16,9 @@ from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import GroupSequential
 from sim.policy.evidence.group_sequential import _design
 from sim.stats.group_sequential import design
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 40_000
 DESIGNS: list[dict[str, Any]] = [

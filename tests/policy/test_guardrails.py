@@ -15,8 +15,9 @@ from sim.policy.columns import Above, Agreement, Moment
 from sim.policy.guardrails import Check
 from sim.policy.stages import Stage
 from sim.stats.reliability import at_least
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks
-from tests.policy.scripted import ANSWERS, ERRORS, look_at, make_setting
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks
+from sim.testing.settings import ANSWERS, ERRORS, look_at, make_setting
+from sim.units import AS_WRITTEN
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 
@@ -191,7 +192,7 @@ class TestReading:
     )
     def test_what_makes_no_sense_is_refused_by_name(self, said: dict[str, Any], key: str, words: str) -> None:
         with pytest.raises(ValidationError) as raised:
-            Check.model_validate(said)
+            Check.model_validate(said, context=AS_WRITTEN)
         (error,) = raised.value.errors()
         assert error["loc"] == ((key,) if key else ())
         assert words in error["msg"]

@@ -8,8 +8,8 @@ import pytest
 from sim.policy.allocation import KlLucb
 from sim.policy.base import Allocation
 from sim.stats.bandits import kl_upper
-from tests.policy.contract import AllocationContract
-from tests.policy.scripted import make_setting
+from sim.testing.contract import AllocationContract
+from sim.testing.settings import make_setting
 from tests.policy.test_ucb1 import live
 
 

@@ -8,7 +8,7 @@ import pytest
 from sim.policy.allocation import KlUcb, Ucb1
 from sim.policy.base import Allocation
 from sim.stats.bandits import kl_bernoulli
-from tests.policy.contract import AllocationContract
+from sim.testing.contract import AllocationContract
 from tests.policy.test_ucb1 import live
 
 

@@ -18,7 +18,8 @@ from sim.policy.base import Allocation, Evidence, Finding, Routing, Setting, Tel
 from sim.policy.columns import Column, mean_of
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import ENDS, NEXT, Stage
-from tests.policy.scripted import ANSWERS, CONVERTED, GUARD, KNOWN, TOLD, Guard, Survives, Told, make_setting, make_stage, play
+from sim.testing.settings import ANSWERS, CONVERTED, KNOWN, make_setting
+from tests.policy.scripted import GUARD, TOLD, Guard, Survives, Told, make_stage, play
 
 
 def ended(policy: StagedPolicy) -> tuple[str, int, int]:

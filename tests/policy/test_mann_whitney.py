@@ -12,9 +12,10 @@ from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.columns import Above, Moment
 from sim.policy.guardrails import MannWhitney
 from sim.policy.machine import StagedPolicy
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.paths import standard_error
-from tests.policy.scripted import ANSWERS, ERRORS, TOLD, look_at, make_setting, make_stage, play
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from sim.testing.paths import standard_error
+from sim.testing.settings import ANSWERS, ERRORS, look_at, make_setting
+from tests.policy.scripted import TOLD, make_stage, play
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 

@@ -13,9 +13,9 @@ from scipy.special import ndtr
 
 from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import MixtureSprt
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import make_setting
 
 
 class TestContract(EvidenceContract):

@@ -12,9 +12,10 @@ from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.columns import Moment
 from sim.policy.guardrails import NonInferior
 from sim.policy.machine import StagedPolicy
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.paths import binary_ticks, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, TOLD, look_at, make_setting, make_stage, play
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from sim.testing.paths import binary_ticks, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
+from tests.policy.scripted import TOLD, make_stage, play
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 

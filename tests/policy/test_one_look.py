@@ -12,9 +12,9 @@ from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column
 from sim.policy.evidence import FixedHorizon, Peeking
 from sim.stats.power import sample_size
-from tests.policy.contract import EvidenceContract, view_of
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import make_setting
+from sim.testing.contract import EvidenceContract, view_of
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import make_setting
 
 ROWS = 40_000
 # Margins and effects in standard deviations of the paths: 10% of a mean of 2.

@@ -10,9 +10,9 @@ import pytest
 from sim.policy.base import Evidence, Finding, Verdict
 from sim.policy.evidence import Peeking
 from sim.stats.peeking import false_positive_rate
-from tests.policy.contract import EvidenceContract
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.contract import EvidenceContract
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 from tests.policy.test_figures import converts, rehearse
 
 ROWS = 40_000

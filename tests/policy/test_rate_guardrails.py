@@ -11,8 +11,8 @@ import pytest
 from sim.policy.base import Finding, Guardrail, Metric
 from sim.policy.columns import Above, Column, Moment
 from sim.policy.guardrails import LatencyQuantile, RateIncrease
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.scripted import ANSWERS, ERRORS, look_at, make_setting
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from sim.testing.settings import ANSWERS, ERRORS, look_at, make_setting
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 

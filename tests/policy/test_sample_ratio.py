@@ -14,14 +14,15 @@ from sim.policy.allocation import Fixed, Thompson
 from sim.policy.base import Finding, Guardrail, Verdict
 from sim.policy.columns import Count
 from sim.policy.evidence import FixedHorizon
-from sim.policy.forms import AB, build, declared_problems
+from sim.policy.forms import AB, declared_problems
 from sim.policy.guardrails import SampleRatio
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
 from sim.run import trial
-from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.paths import standard_error
-from tests.policy.scripted import TOLD, look_at, make_setting, make_stage, play
+from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
+from sim.testing.paths import standard_error
+from sim.testing.settings import look_at, make_setting
+from tests.policy.scripted import TOLD, make_stage, play
 from tests.worlds import make_scenario, make_world
 
 U, P, I = Finding.UNDECIDED, Finding.PASS, Finding.INCONCLUSIVE  # noqa: E741
@@ -84,7 +85,7 @@ def test_of_users_who_keep_their_arm_it_counts_users(misrouted: str, least: floa
         policies=[{"name": "ab", "kind": "ab", "evidence": evidence, "checks": [check]}],
     )  # fmt: skip
     truth = make_world(scenario).realise(np.arange(rows))
-    verdicts = trial.play(truth, build(scenario.policies[0], {}, scenario.arms), make("compiled"), 4).columns["verdict"]
+    verdicts = trial.play(truth, scenario.policies[0].build({}, scenario.arms), make("compiled"), 4).columns["verdict"]
     found = float((verdicts == Verdict.INCONCLUSIVE).mean())
     assert least <= found < most + 4 * standard_error(most, rows) + 1e-9
 

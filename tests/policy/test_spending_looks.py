@@ -10,9 +10,9 @@ import pytest
 from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import GroupSequential
 from sim.stats.group_sequential import design
-from tests.policy.contract import EvidenceContract
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.contract import EvidenceContract
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 8_000
 SPENDS: dict[str, Any] = {"design": "spending", "spending": "obrien_fleming"}

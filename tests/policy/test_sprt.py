@@ -11,9 +11,9 @@ import pytest
 from sim.policy.base import Evidence, Finding
 from sim.policy.evidence import Sprt
 from sim.stats.sprt import expected_sample_ratio
-from tests.policy.contract import EvidenceContract
-from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.contract import EvidenceContract
+from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 5000
 # The effect that is looked for, in standard deviations of the paths: 10% of a mean of 2.

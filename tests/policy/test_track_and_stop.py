@@ -10,8 +10,8 @@ import pytest
 from sim.policy.allocation import TrackAndStop
 from sim.policy.base import Allocation
 from sim.stats.identification import best_arm_identification
-from tests.policy.contract import AllocationContract, view_of
-from tests.policy.scripted import make_setting
+from sim.testing.contract import AllocationContract, view_of
+from sim.testing.settings import make_setting
 from tests.policy.test_ucb1 import live
 
 FOUR = np.array([0.5, 0.45, 0.43, 0.4])

@@ -10,8 +10,8 @@ import pytest
 from sim.errors import InputError
 from sim.policy.allocation import KlUcb, Ucb1
 from sim.policy.base import Allocation
-from tests.policy.contract import AllocationContract, view_of
-from tests.policy.scripted import make_setting
+from sim.testing.contract import AllocationContract, view_of
+from sim.testing.settings import make_setting
 
 Index = type[Ucb1] | type[KlUcb]
 BOTH = pytest.mark.parametrize("kind", [Ucb1, KlUcb])

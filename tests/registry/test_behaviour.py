@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from sim.errors import InputError
 from sim.registry.behaviour import Behaviour, Latency, ModelsFile, Outcome
 from sim.scenario.loading import load
-from sim.units import format_duration, format_share
+from sim.units import AS_WRITTEN, format_duration, format_share
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "scenarios" / "models").glob("*.yaml"))
 OUTCOME: TypeAdapter[Any] = TypeAdapter(Outcome)
@@ -159,7 +159,7 @@ def test_a_lognormal_latency_has_the_median_and_p99_it_was_given() -> None:
 )
 def test_a_latency_that_is_none_is_refused(text: Any, rule: str) -> None:
     with pytest.raises(ValidationError, match=rule):
-        LATENCY.validate_python(text)
+        LATENCY.validate_python(text, context=AS_WRITTEN)
 
 
 def test_every_mistake_in_a_models_file_is_reported_at_its_place(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import pytest
 from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.columns import CovariateMoment
-from sim.policy.forms import build
 from sim.run.plan import needs_of
 from sim.scenario.reading import read
 from sim.world.world import World
@@ -130,5 +129,5 @@ def test_a_replayed_model_has_a_past_in_its_data() -> None:
     policies = [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 500, "adjust": {"kind": "cuped"}}}]
     scenario = make_scenario(metrics=metrics, policies=policies, data={"sklearn": "digits"})
     world = make_replayed_world(scenario, {"revenue": [[1.0, 2.0], [3.0, 3.0], [8.0, 1.0]]}, [[1, 1], [1, 0], [1, 0]])
-    agent = build(scenario.policies[0], {}, scenario.arms)
+    agent = scenario.policies[0].build({}, scenario.arms)
     assert CovariateMoment("revenue", "cross") in agent.needs(world.setting(1))

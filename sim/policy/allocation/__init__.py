@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
 from sim.policy.allocation.epsilon_greedy import EpsilonGreedy
 from sim.policy.allocation.fixed import Fixed
 from sim.policy.allocation.kl_lucb import KlLucb
@@ -15,12 +13,19 @@ from sim.policy.allocation.ramp import Ramp, Step
 from sim.policy.allocation.thompson import Thompson
 from sim.policy.allocation.track_and_stop import TrackAndStop
 from sim.policy.allocation.ucb1 import Ucb1
+from sim.policy.base import Allocation
+from sim.policy.catalogue import Family
 
-AnyAllocation = Annotated[
-    Fixed | Ramp | Mirror | Thompson | EpsilonGreedy | Ucb1 | KlUcb | TrackAndStop | KlLucb, Field(discriminator="kind")
-]
+ALLOCATIONS = Family(
+    "allocation",
+    Allocation,
+    methods=("live",),
+    shipped=(Fixed, Ramp, Mirror, Thompson, EpsilonGreedy, Ucb1, KlUcb, TrackAndStop, KlLucb),
+)
+AnyAllocation = Annotated[Allocation, ALLOCATIONS]
 
 __all__ = [
+    "ALLOCATIONS",
     "AnyAllocation",
     "EpsilonGreedy",
     "Fixed",

@@ -30,6 +30,9 @@ class Fixed(Allocation):
             return np.full(len(setting.arms), 1 / len(setting.arms))
         return np.asarray(self.weights)
 
+    def constant_weights(self, setting: DeclaredSetting) -> Floats:
+        return self.shares(setting)
+
     def live(self, view: View) -> Floats:
         return np.broadcast_to(self.shares(view.setting), view.arms_in.shape)
 

@@ -20,6 +20,9 @@ class Mirror(Allocation):
     kind: Literal["mirror"] = "mirror"
     fraction: Share = Field(1.0, gt=0, description="share of live requests that is copied to each challenger")
 
+    def most_mirrored(self) -> float:
+        return self.fraction
+
     def live(self, view: View) -> Floats:
         live = np.zeros(view.arms_in.shape)
         live[:, 0] = 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-
+from sim.policy.base import Evidence
+from sim.policy.catalogue import Family
 from sim.policy.evidence.bayes_factor import BayesFactor
 from sim.policy.evidence.best_arm import BestArm
 from sim.policy.evidence.betting import Betting
@@ -21,25 +21,31 @@ from sim.policy.evidence.rope import Rope
 from sim.policy.evidence.sprt import Sprt
 from sim.policy.evidence.survive import Survive
 
-AnyEvidence = Annotated[
-    BayesFactor
-    | BestArm
-    | Betting
-    | ConfidenceSequence
-    | Decision
-    | ExpectedLoss
-    | FixedHorizon
-    | GroupSequential
-    | MixtureSprt
-    | Peeking
-    | Posterior
-    | Rope
-    | Sprt
-    | Survive,
-    Field(discriminator="kind"),
-]
+EVIDENCE = Family(
+    "evidence",
+    Evidence,
+    methods=("judge",),
+    shipped=(
+        BayesFactor,
+        BestArm,
+        Betting,
+        ConfidenceSequence,
+        Decision,
+        ExpectedLoss,
+        FixedHorizon,
+        GroupSequential,
+        MixtureSprt,
+        Peeking,
+        Posterior,
+        Rope,
+        Sprt,
+        Survive,
+    ),
+)
+AnyEvidence = Annotated[Evidence, EVIDENCE]
 
 __all__ = [
+    "EVIDENCE",
     "AnyEvidence",
     "BayesFactor",
     "BestArm",

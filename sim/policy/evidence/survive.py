@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Evidence, Finding, View, whole_ticks
+from sim.policy.base import Allocation, DeclaredSetting, Evidence, Finding, View, whole_ticks
 from sim.units import Duration
 
 
@@ -25,6 +25,13 @@ class Survive(Evidence):
 
     kind: Literal["survive"] = "survive"
     duration: Duration | None = Field(None, description="how long to survive; the length of the stage's ramp if left out")
+
+    def completed(self, allocation: Allocation, setting: DeclaredSetting) -> Survive:
+        length = allocation.length_s(setting)
+        return self if self.duration is not None or length is None else self.model_copy(update={"duration": length})
+
+    def length_s(self) -> float | None:
+        return self.duration
 
     def judge(self, view: View) -> NDArray[np.int8]:
         over = view.age >= view.setting.ticks_of(self.duration or 0.0)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Agreement, Column, Count, mean_of
-from sim.units import Duration, Share, format_duration, parse_duration, parse_share, shown
+from sim.units import Duration, Share, format_duration, parse_share, read_duration, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
@@ -74,7 +74,7 @@ class Check(Guardrail):
         if limit is None:
             return None
         if metric == LATENCY:
-            return parse_duration(limit)
+            return read_duration(limit, info)
         if metric in (ERROR_RATE, AGREEMENT) or (isinstance(limit, str) and "%" in limit):
             return parse_share(limit)
         try:
@@ -117,11 +117,11 @@ class Check(Guardrail):
             return Agreement("count"), Agreement("sum")
         return mean_of(self.metric)
 
-    def reads(self) -> tuple[str, ...]:
-        return (self.metric,)
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        return (("metric", self.metric),)
 
-    def first_look_s(self) -> float | None:
-        return self.every
+    def first_look(self) -> tuple[str, float] | None:
+        return ("every", self.every) if self.every else None
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return self.columns()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,8 +72,6 @@ class MannWhitney(Guardrail):
     (0.5, 0.75)
     """
 
-    metric: ClassVar[str] = ""
-
     kind: Literal["mann_whitney"] = "mann_whitney"
     metrics: tuple[JudgedMetric, ...] = Field(min_length=1, description="what is compared")
     every: Duration = Field(description="from look to look, a whole number of ticks, counted from the start of the stage")
@@ -92,11 +90,11 @@ class MannWhitney(Guardrail):
             raise ValueError(f"marginal must not exceed pass, got {marginal} and {passing}")
         return self
 
-    def reads(self) -> tuple[str, ...]:
-        return tuple(each.metric for each in self.metrics)
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        return tuple((f"metrics[{index}].metric", each.metric) for index, each in enumerate(self.metrics))
 
-    def first_look_s(self) -> float | None:
-        return self.every
+    def first_look(self) -> tuple[str, float]:
+        return "every", self.every
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for each in self.metrics for column in each.columns()))

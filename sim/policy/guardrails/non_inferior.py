@@ -43,8 +43,8 @@ class NonInferior(Guardrail):
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
-    def reads(self) -> tuple[str, ...]:
-        return (self.metric,)
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        return (("metric", self.metric),)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[self.metric])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,8 +80,8 @@ class RateIncrease(SequentialRate):
             return Count("responses"), Count("errors")
         return mean_of(self.metric)
 
-    def reads(self) -> tuple[str, ...]:
-        return (self.metric,)
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        return (("metric", self.metric),)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric == ERROR_RATE:
@@ -115,13 +115,11 @@ class LatencyQuantile(SequentialRate):
     (Count('responses'), Above(0.25))
     """
 
-    metric: ClassVar[str] = LATENCY
-
     kind: Literal["latency_quantile"] = "latency_quantile"
     limit: Duration = Field(description="what is slow: the champion's latency at the quantile to guard")
 
     def columns(self) -> tuple[Column, Column]:
         return Count("responses"), Above(self.limit)
 
-    def reads(self) -> tuple[str, ...]:
-        return (LATENCY,)
+    def reads(self) -> tuple[tuple[str, str], ...]:
+        return (("limit", LATENCY),)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import Allocation, DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Column, Count, UserMoment
 from sim.units import Duration, Share, format_duration
 
@@ -36,7 +36,6 @@ class SampleRatio(Guardrail):
 
     waits: ClassVar[bool] = True
     compares_traffic: ClassVar[bool] = True
-    metric: ClassVar[str] = ""
 
     kind: Literal["sample_ratio"] = "sample_ratio"
     alpha: Share = Field(0.001, gt=0, lt=1, description="chance of ever finding a mismatch where there is none")
@@ -63,8 +62,14 @@ class SampleRatio(Guardrail):
         pairs = np.stack([np.broadcast_to(split[0], split[1:].shape), split[1:]], axis=1)
         return np.asarray(pairs / pairs.sum(axis=1, keepdims=True))
 
-    def first_look_s(self) -> float | None:
-        return min(self.looks, default=None)
+    def completed(self, allocation: Allocation, setting: DeclaredSetting) -> SampleRatio:
+        weights = allocation.constant_weights(setting)
+        if self.split is not None or weights is None:
+            return self
+        return self.model_copy(update={"split": tuple(weights.tolist())})
+
+    def first_look(self) -> tuple[str, float] | None:
+        return ("looks", min(self.looks)) if self.looks else None
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return (UserMoment(setting.primary, "count"),) if setting.sticky else (Count("requests"), Count("retries"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
+from sim.policy.catalogue import family_of
 from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment
-from tests.policy.paths import first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import fresh_memory, make_setting
+from sim.testing.paths import first_findings, gaussian_ticks, standard_error
+from sim.testing.settings import fresh_memory, make_setting
+from sim.units import AS_WRITTEN
 
 ROWS = 40
 PATHS = 4000
@@ -69,7 +72,7 @@ def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age:
 
 
 def worlds(part: Part) -> Iterator[tuple[Setting, np.random.Generator]]:
-    """Settings of two and of four arms, of a metric of each kind."""
+    """Settings of two and of four arms, of a metric of each kind; those that suit the part."""
     for seed, (arms, primary) in enumerate(product((2, 4), ("conversion", "revenue", "cost"))):
         setting = make_setting(arms, ROWS, primary=primary)
         if not part.problems(setting):
@@ -84,14 +87,31 @@ def some_removed(setting: Setting, rng: np.random.Generator) -> np.ndarray:
     return arms_in
 
 
-class AllocationContract:
+class PartContract:
+    """What every part must keep. `part` is the one that is tested."""
+
+    @pytest.fixture
+    def part(self) -> Part:
+        raise NotImplementedError("a contract needs the fixture `part`: the part that is to keep it")
+
+    def test_its_class_is_a_part_that_files_can_name(self, part: Part) -> None:
+        family = family_of(type(part))
+        assert family is not None
+        assert list(family.faults(type(part))) == []
+
+    def test_it_is_read_as_it_is_written(self, part: Part) -> None:
+        written = json.loads(part.model_dump_json(by_alias=True, exclude_none=True))
+        assert type(part).model_validate(written, context=AS_WRITTEN) == part
+
+    def test_some_setting_suits_it(self, part: Part) -> None:
+        """What is tested in settings that suit it would hold if there were none."""
+        assert any(True for _ in worlds(part)), part.problems(make_setting(2, ROWS))
+
+
+class AllocationContract(PartContract):
     """`part` must treat challengers alike. `start`: the champion's share before anything is known; None for an even split."""
 
     start: ClassVar[float | None] = None
-
-    @pytest.fixture
-    def part(self) -> Allocation:
-        raise NotImplementedError
 
     def test_shares_are_a_distribution_over_the_arms_still_in(self, part: Allocation) -> None:
         for setting, rng in worlds(part):
@@ -145,7 +165,7 @@ class AllocationContract:
             assert part.mirrors == bool(mirror.any())
 
 
-class EvidenceContract:
+class EvidenceContract(PartContract):
     """`part` must treat arms alike, and declare no more than it says where there is nothing to declare.
 
     by_time: it decides by the clock and not by what was seen. symmetric: champion and challenger swapped, PASS is FAIL.
@@ -164,10 +184,6 @@ class EvidenceContract:
     family_error: ClassVar[float | None] = None
     effect: ClassVar[float] = 0.2
     power: ClassVar[tuple[float, float]] = (0.8, 1.0)
-
-    @pytest.fixture
-    def part(self) -> Evidence:
-        raise NotImplementedError
 
     def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         """Telemetry of the ticks of a stage, for the champion and one challenger an effect."""

@@ -12,9 +12,9 @@ import pytest
 
 from sim.policy.base import Finding, Guardrail
 from sim.policy.columns import Column
-from tests.policy.contract import ROWS, counts_of, some_removed, view_of, worlds
-from tests.policy.paths import standard_error
-from tests.policy.scripted import look_at, make_setting
+from sim.testing.contract import ROWS, PartContract, counts_of, some_removed, view_of, worlds
+from sim.testing.paths import standard_error
+from sim.testing.settings import look_at, make_setting
 
 PATHS = 4000
 Ticks = list[Mapping[Column, Any]]
@@ -26,7 +26,7 @@ def ever(part: Guardrail, ticks: Ticks, arms: int = 2, finding: Finding = Findin
     return float((found == finding).any(axis=(0, 2)).mean())
 
 
-class GuardrailContract:
+class GuardrailContract(PartContract):
     """`part` must treat challengers alike, and trip no more often than it says where all is well.
 
     trips: what it says when it trips. error: the least and the most often that it ever does where all is well, as promised, or,
@@ -37,10 +37,6 @@ class GuardrailContract:
     trips: ClassVar[Finding] = Finding.FAIL
     error: ClassVar[tuple[float, float]]
     power: ClassVar[float] = 0.8
-
-    @pytest.fixture
-    def part(self) -> Guardrail:
-        raise NotImplementedError
 
     def well(self, arms: int) -> Ticks:
         raise NotImplementedError

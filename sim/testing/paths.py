@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column, Moment
-from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
+from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 
 # Of the metric `revenue`, in units of its grid.
 MEAN, SD = 1000, 500
@@ -21,7 +21,7 @@ def gaussian_ticks(
     rng = np.random.default_rng(seed)
     arms = 1 + len(effects)
     mean = MEAN + SD * np.array([0.0, *effects])
-    ticks = []
+    ticks: list[dict[Column, Ints]] = []
     for count in outcomes:
         total = np.rint(rng.normal(count * mean, SD * np.sqrt(count), (rows, arms)))
         within = SD**2 * rng.chisquare(count - 1, (rows, arms)) if count > 1 else np.zeros((rows, arms))
