@@ -48,8 +48,7 @@ class Outcome:
 def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
     """Read and check a scenario, as far as that goes without the registry: a file, its text or a mapping.
 
-    `parts` are Python files whose parts it may use (docs/extending.md); their code is run.
-
+    `parts` are Python files whose parts the scenario may use (docs/extending.md); their code is run.
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
     from sim.policy.catalogue import using
@@ -87,7 +86,7 @@ def plan_scenario(
     `scenario` is a file, its text or a mapping, and goes through the check of `sim check`. `models` are behaviours in memory,
     as `sim.registry.memory.Models` says; without any, versions come from the registry, and real ones are loaded from it, which
     runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the scenario may use
-    (docs/extending.md); their code is run too. Raises `InputError`, and `TrackingError` where the registry cannot be read.
+    (docs/extending.md); their code is run. Raises `InputError`, and `TrackingError` where the registry cannot be read.
     """
     from sim.policy.catalogue import using
     from sim.run.plan import prepare
@@ -151,10 +150,10 @@ def run_scenario(
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
-    The scenario and its `models` are as in `plan_scenario`: usually a file, and versions of a registry. Real ones are loaded
-    from the registry named by `registry_uri` (by default the tracking server), which runs their code. `planned` is called once
-    everything is resolved, and may answer with what is to watch the tasks finish. Results are on disk before anything is
-    logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
+    The scenario, its `models` and `parts` are as in `plan_scenario`: usually a file, versions of a registry, and none. Real
+    versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their code.
+    `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on disk
+    before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
     from sim.run.simulate import simulate
 
@@ -192,7 +191,7 @@ def trace_scenario(
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
 
-    The scenario and its `models` are as in `plan_scenario`; one with a sweep is played as it is written, without it.
+    The scenario, its `models` and `parts` are as in `plan_scenario`; one with a sweep is played as it is written, without it.
     """
     from sim.policy.catalogue import using
     from sim.run.folder import writable
