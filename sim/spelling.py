@@ -11,10 +11,10 @@ _MOST = 3
 def closest(word: object, words: Iterable[str]) -> tuple[str, ...]:
     """The words that `word` is most likely a slip of, in their order: all that are equally near, but none where over three are.
 
-    Near is a distance of at most one edit in three letters, and at least one; case, ``_`` and ``-`` do not count. Where
-    nothing is that near, the words that begin or end as `word` does, or the other way round, for three letters and more. The
-    distance counts a letter left out, added, replaced, or swapped with its neighbour (Damerau, CACM 7 (1964) 171, as "optimal
-    string alignment": no letter is edited twice).
+    Near is a distance of at most one edit in three letters, rounded, and at least one. Case, ``_`` and ``-`` do not count.
+    Where nothing is that near: the words that begin or end as `word` does, or the other way round, for three letters and more.
+    The distance counts a letter left out, added, replaced, or swapped with its neighbour (Damerau, CACM 7 (1964) 171, as
+    "optimal string alignment": no letter is edited twice).
 
     >>> closest("rates", ["rate", "trace", "arrivals"]), closest("mx", ["min", "max", "trip"])
     (('rate',), ('max',))
@@ -26,7 +26,7 @@ def closest(word: object, words: Iterable[str]) -> tuple[str, ...]:
         return ()
     there = list(dict.fromkeys(words))
     distances = {each: _distance(said, _plain(each)) for each in there}
-    near = {each: far for each, far in distances.items() if far <= max(1, max(len(said), len(_plain(each))) // 3)}
+    near = {each: far for each, far in distances.items() if far <= max(1, (max(len(said), len(_plain(each))) + 1) // 3)}
     # Of two letters, one replaced leaves a single one in common: that may be any word of two.
     near = {each: far for each, far in near.items() if far < len(_plain(each)) or far == 0}
     if near:

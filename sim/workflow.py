@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
     from sim.run.sweep import SweepPlan
+    from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
@@ -46,13 +47,42 @@ class Outcome:
 
 
 def load_scenario(path: str | Path) -> Scenario:
-    """Read and check a scenario file, as far as that goes without the registry.
+    """Read and check a scenario file, as far as that goes without the registry and without the files that it names.
 
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
     from sim.scenario.reading import read
 
     return read(Path(path), _later_problems)[0]
+
+
+def check_scenario(
+    path: str | Path, *, resolve: bool = False, tracking_uri: str | None = None, registry_uri: str | None = None
+) -> tuple[Scenario, Seen]:
+    """Read and check a scenario file and the files that it names; with `resolve`, its models too: all but playing it.
+
+    No model's code is run, so that what real versions predict is not seen. Raises `InputError` with every problem, each at its
+    line, and `TrackingError` where the registry cannot be read.
+    """
+    from sim.run.unplayed import look
+    from sim.scenario.reading import read
+
+    scenario, document = read(Path(path), _later_problems)
+    if not resolve:
+        return scenario, look(scenario, document)
+    try:
+        store = _registry(tracking_uri, registry_uri, scenario, document)
+    except InputError as error:
+        raise InputError([*error.problems, *_problems_of(lambda: look(scenario, document))]) from error
+    return scenario, look(scenario, document, store)
+
+
+def _problems_of(checked: Callable[[], object]) -> tuple[Problem, ...]:
+    try:
+        checked()
+    except InputError as error:
+        return error.problems
+    return ()
 
 
 def run_scenario(

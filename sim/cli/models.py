@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli.options import Verbs, add_stores, positive
+from sim.cli.options import Verbs, add_stores, models_file, positive
 from sim.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ def add(verbs: Verbs) -> None:
     register = models.add_parser(
         "register", help="register behaviour models from YAML files; the same text registers nothing new"
     )
-    register.add_argument("files", type=Path, nargs="+", help="models files")
+    register.add_argument(
+        "files", metavar="FILE", nargs="+", help="models files (YAML), or names of examples: checkout, offers, search"
+    )
     add_stores(register, experiment=False)
     register.set_defaults(verb=_register)
     measure = models.add_parser(
@@ -52,7 +54,7 @@ def _register(options: argparse.Namespace) -> int:
     from sim.registry.register import register
     from sim.scenario.loading import load
 
-    files = [load(file, ModelsFile) for file in options.files]
+    files = [load(models_file(file), ModelsFile) for file in options.files]
     store = _client(options)
     for file in files:
         _registered(register(file, store), store)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from sim.registry.store import Client
 
 
+NEEDS_DATA = "is required: real model versions are replayed on a data set"
+
+
 @dataclass(frozen=True)
 class Plan:
     """One run: what was asked, what is true, who plays. `digest` names the resolved scenario with its versions and data;
@@ -69,7 +72,7 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
             from sim.registry.replay import replay
 
             if scenario.data is None:
-                raise InputError([Problem("is required: real model versions are replayed on a data set", path="data")])
+                raise InputError([Problem(NEEDS_DATA, path="data")])
             data = load_data(scenario.data, base)
             rewards = {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
             table = replay(versions, data, rewards, client, cache)
@@ -79,7 +82,7 @@ def prepare(scenario: Scenario, document: Document, client: Client, cache: Path 
         engine = choose(scenario.engine, world, needs_of(scenario, world))
         warnings = tuple(str(document.place(problem)) for problem in overloads(scenario, world))
     except InputError as error:
-        raise InputError([document.place(_in_file(problem, scenario)) for problem in error.problems]) from error
+        raise InputError([document.place(in_file(problem, scenario)) for problem in error.problems]) from error
     if scenario.data is not None and scenario.data.file is not None:
         absolute = scenario.data.model_copy(update={"file": str((base / scenario.data.file).resolve())})
         scenario = scenario.model_copy(update={"data": absolute})
@@ -97,7 +100,7 @@ def needs_of(scenario: Scenario, world: World) -> tuple[str, ...]:
     return tuple(dict.fromkeys(needs))
 
 
-def _in_file(problem: Problem, scenario: Scenario) -> Problem:
+def in_file(problem: Problem, scenario: Scenario) -> Problem:
     """A problem of a metric by its name, at the metric's place in the file."""
     for index, metric in enumerate(scenario.metrics):
         if problem.path.startswith(f"metrics.{metric.name}."):

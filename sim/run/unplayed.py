@@ -1,0 +1,138 @@
+"""What a run would refuse before it plays anything: the files that a scenario names, and the versions of its models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sim.errors import InputError, Problem
+from sim.registry.versions import Version, resolve
+from sim.run.plan import NEEDS_DATA, in_file, prepare
+from sim.scenario.loading import Document
+from sim.scenario.schema import Data as DataSpec
+from sim.scenario.schema import Scenario
+from sim.scenario.sweep import gathered, points
+from sim.scenario.traffic import TraceSpec
+from sim.world.trace import Trace, read_trace
+from sim.world.traffic import arrivals_of
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+if TYPE_CHECKING:
+    from sim.registry.data import Data
+    from sim.registry.store import Client
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a scenario that can be run: `warnings`, each at its line; `unscored` where real versions are to be."""
+
+    warnings: tuple[str, ...] = ()
+    unscored: bool = False
+
+
+@dataclass
+class _Files:
+    """The data sets and traces that the points of one scenario name, relative to `base`; each is read once."""
+
+    base: Path
+    _data: dict[DataSpec, Data | InputError] = field(default_factory=dict)
+    _traces: dict[TraceSpec, Trace | InputError] = field(default_factory=dict)
+
+    def data(self, spec: DataSpec) -> Data:
+        from sim.registry.data import load_data
+
+        return _once(self._data, spec, lambda: load_data(spec, self.base))
+
+    def trace(self, spec: TraceSpec) -> Trace:
+        return _once(self._traces, spec, lambda: read_trace(spec, self.base))
+
+
+def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
+    if key not in known:
+        try:
+            known[key] = make()
+        except InputError as error:
+            known[key] = error
+    found = known[key]
+    if isinstance(found, InputError):
+        raise found
+    return found
+
+
+def look(scenario: Scenario, document: Document, client: Client | None = None) -> Seen:
+    """Read the files that a checked scenario names, at every point of its sweep; with `client`, resolve its models too.
+
+    No model's code is run: behaviour models are read, and their world is built as for a run; of real versions it is seen that
+    they are there and measured, and that the data has what their signatures ask for. What they predict is not seen. Raises
+    `InputError` with every problem, each at its line and naming the points that have it; `TrackingError` where the registry
+    cannot be reached.
+    """
+    files = _Files(Path(document.path).resolve().parent)
+    whole = (("", scenario, document),)
+    swept = tuple((each.label, each.scenario, each.document) for each in points(scenario, document))
+    found: list[tuple[str, list[Problem]]] = []
+    seen: list[Seen] = []
+    for label, each, own in swept or whole:
+        problems = list(_file_problems(each, files))
+        # What the world makes of the traffic is not asked again where its file cannot be read.
+        if client is not None and not problems:
+            try:
+                seen.append(_resolved(each, own, client, files))
+            except InputError as error:
+                problems += error.problems
+        found.append((label, [own.place(in_file(problem, each)) for problem in problems]))
+    wrong = gathered(found)
+    if wrong:
+        raise InputError(wrong)
+    warnings = dict.fromkeys(warning for each in seen for warning in each.warnings)
+    return Seen(tuple(warnings), any(each.unscored for each in seen))
+
+
+def _file_problems(scenario: Scenario, files: _Files) -> Iterable[Problem]:
+    traced = scenario.traffic.trace
+    try:
+        arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, None if traced is None else files.trace(traced))
+    except InputError as error:
+        yield from error.problems
+    if scenario.data is not None:
+        from sim.registry.replay import payoff_problems
+
+        try:
+            data = files.data(scenario.data)
+        except InputError as error:
+            yield from error.problems
+        else:
+            yield from payoff_problems({metric.name: metric.reward for metric in scenario.metrics if metric.reward}, data)
+
+
+def _resolved(scenario: Scenario, document: Document, client: Client, files: _Files) -> Seen:
+    versions = resolve([(model.arm, model.uri) for model in scenario.models], client)
+    if any(version.kind == "replay" for version in versions):
+        problems = list(_unscored_problems(scenario, versions, client, files))
+        if problems:
+            raise InputError(problems)
+        return Seen(unscored=True)
+    return Seen(prepare(scenario, document, client, None).warnings)
+
+
+def _unscored_problems(scenario: Scenario, versions: list[Version], client: Client, files: _Files) -> Iterable[Problem]:
+    from sim.registry.replay import mixed_problems, payoff_columns
+    from sim.registry.scoring import model_inputs
+
+    if scenario.data is None:
+        yield Problem(NEEDS_DATA, path="data")
+        return
+    yield from mixed_problems(versions)
+    data = files.data(scenario.data)
+    rules = {metric.name: metric.reward for metric in scenario.metrics if metric.reward}
+    payoffs = {name for metric, rule in rules.items() if rule != "correct" for name in payoff_columns(metric, rule, data)}
+    for version in versions:
+        if version.kind == "replay":
+            try:
+                model_inputs(version, data, client, rewards=payoffs)
+            except InputError as error:
+                yield from error.problems
