@@ -17,23 +17,20 @@ class BuildWithExamples(build_py):
 
     def run(self) -> None:
         super().run()
-        if self.editable_mode:
-            return
-        target = Path(self.build_lib) / TARGET
         # What an earlier build left must not be shipped.
-        shutil.rmtree(target, ignore_errors=True)
-        for file in sorted(SOURCE.rglob("*.yaml")):
-            place = target / file.relative_to(SOURCE)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, place)
+        shutil.rmtree(Path(self.build_lib) / TARGET, ignore_errors=True)
+        for source, target in self._examples():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        shipped = (
-            []
-            if self.editable_mode
-            else [Path(self.build_lib) / TARGET / each.relative_to(SOURCE) for each in SOURCE.rglob("*.yaml")]
-        )
-        return [*super().get_outputs(include_bytecode), *map(str, shipped)]
+        return [*super().get_outputs(include_bytecode), *(str(target) for _, target in self._examples())]
+
+    def _examples(self) -> list[tuple[Path, Path]]:
+        """Where each is copied from and to."""
+        if self.editable_mode:
+            return []
+        return [(file, Path(self.build_lib) / TARGET / file.relative_to(SOURCE)) for file in sorted(SOURCE.rglob("*.yaml"))]
 
 
 setup(cmdclass={"build_py": BuildWithExamples})
