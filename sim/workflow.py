@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sim.run.plan import Plan
     from sim.run.simulate import Watch
     from sim.run.sweep import SweepPlan
-    from sim.run.unplayed import Seen
+    from sim.run.unplayed import Files, Seen
     from sim.scenario.loading import Document
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
@@ -64,25 +64,14 @@ def check_scenario(
     No model's code is run, so that what real versions predict is not seen. Raises `InputError` with every problem, each at its
     line, and `TrackingError` where the registry cannot be read.
     """
-    from sim.run.unplayed import look
+    from sim.run.unplayed import Files, Seen, look
     from sim.scenario.reading import read
 
-    scenario, document = read(Path(path), _later_problems)
+    files = Files(Path(path).resolve().parent)
+    scenario, document = read(Path(path), _with_files(files))
     if not resolve:
-        return scenario, look(scenario, document)
-    try:
-        store = _registry(tracking_uri, registry_uri, scenario, document)
-    except InputError as error:
-        raise InputError([*error.problems, *_problems_of(lambda: look(scenario, document))]) from error
-    return scenario, look(scenario, document, store)
-
-
-def _problems_of(checked: Callable[[], object]) -> tuple[Problem, ...]:
-    try:
-        checked()
-    except InputError as error:
-        return error.problems
-    return ()
+        return scenario, Seen()
+    return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document), files)
 
 
 def run_scenario(
@@ -105,10 +94,11 @@ def run_scenario(
     from sim.run.plan import prepare
     from sim.run.simulate import simulate
     from sim.run.sweep import prepare_sweep
+    from sim.run.unplayed import Files
     from sim.scenario.reading import read
     from sim.scenario.sweep import points
 
-    scenario, document = read(Path(path), _later_problems)
+    scenario, document = read(Path(path), _with_files(Files(Path(path).resolve().parent)))
     store = _registry(tracking_uri, registry_uri, scenario, document)
     folder = Path(reports)
     cache = folder / ".predictions"
@@ -148,10 +138,11 @@ def trace_scenario(
     from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
+    from sim.run.unplayed import Files
     from sim.scenario.reading import read
 
     file = None if out is None else Path(out)
-    scenario, document = read(Path(path), _later_problems)
+    scenario, document = read(Path(path), _with_files(Files(Path(path).resolve().parent)))
     found = problems(scenario, policy, replication, engine, file)
     if found:
         raise InputError(found)
@@ -177,6 +168,11 @@ def _later_problems(scenario: Scenario) -> list[Problem]:
 
         found += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
     return found
+
+
+def _with_files(files: Files) -> Callable[[Scenario], list[Problem]]:
+    """What is wrong by the rules of later layers, or with the files that a scenario names."""
+    return lambda scenario: [*_later_problems(scenario), *files.problems(scenario)]
 
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version, resolve
 from sim.run.plan import NEEDS_DATA, in_file, prepare
+from sim.scenario.check import check
 from sim.scenario.loading import Document
 from sim.scenario.schema import Data as DataSpec
 from sim.scenario.schema import Scenario
@@ -23,6 +24,7 @@ V = TypeVar("V")
 
 if TYPE_CHECKING:
     from sim.registry.data import Data
+    from sim.registry.replay import RewardRule
     from sim.registry.store import Client
 
 
@@ -34,21 +36,49 @@ class Seen:
     unscored: bool = False
 
 
-@dataclass
-class _Files:
-    """The data sets and traces that the points of one scenario name, relative to `base`; each is read once."""
+class Files:
+    """The data sets and the recorded traffic that the points of one scenario name, relative to `base`; each is read once."""
 
-    base: Path
-    _data: dict[DataSpec, Data | InputError] = field(default_factory=dict)
-    _traces: dict[TraceSpec, Trace | InputError] = field(default_factory=dict)
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._data: dict[DataSpec, Data | InputError] = {}
+        self._traces: dict[TraceSpec, Trace | InputError] = {}
 
     def data(self, spec: DataSpec) -> Data:
+        """As `load_data`."""
         from sim.registry.data import load_data
 
-        return _once(self._data, spec, lambda: load_data(spec, self.base))
+        return _once(self._data, spec, lambda: load_data(spec, self._base))
 
     def trace(self, spec: TraceSpec) -> Trace:
-        return _once(self._traces, spec, lambda: read_trace(spec, self.base))
+        """As `read_trace`."""
+        return _once(self._traces, spec, lambda: read_trace(spec, self._base))
+
+    def problems(self, scenario: Scenario) -> list[Problem]:
+        """What is wrong with the files that a scenario names, and with the traffic that they make."""
+        return [in_file(problem, scenario) for problem in (*self._traffic_problems(scenario), *self._data_problems(scenario))]
+
+    def _traffic_problems(self, scenario: Scenario) -> Iterable[Problem]:
+        traced = scenario.traffic.trace
+        try:
+            trace = None if traced is None else self.trace(traced)
+            # Of a horizon that is wrong itself nothing is made.
+            if not check(scenario):
+                arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
+        except InputError as error:
+            return error.problems
+        return ()
+
+    def _data_problems(self, scenario: Scenario) -> Iterable[Problem]:
+        from sim.registry.replay import payoff_problems
+
+        if scenario.data is None:
+            return ()
+        try:
+            data = self.data(scenario.data)
+        except InputError as error:
+            return error.problems
+        return payoff_problems(_rewards(scenario), data)
 
 
 def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
@@ -63,28 +93,23 @@ def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
     return found
 
 
-def look(scenario: Scenario, document: Document, client: Client | None = None) -> Seen:
-    """Read the files that a checked scenario names, at every point of its sweep; with `client`, resolve its models too.
+def look(scenario: Scenario, document: Document, client: Client, files: Files) -> Seen:
+    """Resolve the models of a checked scenario, at every point of its sweep, and all else that is before a run's first draw.
 
     No model's code is run: behaviour models are read, and their world is built as for a run; of real versions it is seen that
     they are there and measured, and that the data has what their signatures ask for. What they predict is not seen. Raises
     `InputError` with every problem, each at its line and naming the points that have it; `TrackingError` where the registry
     cannot be reached.
     """
-    files = _Files(Path(document.path).resolve().parent)
-    whole = (("", scenario, document),)
-    swept = tuple((each.label, each.scenario, each.document) for each in points(scenario, document))
+    swept = [(each.label, each.scenario, each.document) for each in points(scenario, document)]
     found: list[tuple[str, list[Problem]]] = []
     seen: list[Seen] = []
-    for label, each, own in swept or whole:
-        problems = list(_file_problems(each, files))
-        # What the world makes of the traffic is not asked again where its file cannot be read.
-        if client is not None and not problems:
-            try:
-                seen.append(_resolved(each, own, client, files))
-            except InputError as error:
-                problems += error.problems
-        found.append((label, [own.place(in_file(problem, each)) for problem in problems]))
+    for label, each, own in swept or [("", scenario, document)]:
+        try:
+            seen.append(_resolved(each, own, client, files))
+            found.append((label, []))
+        except InputError as error:
+            found.append((label, [own.place(in_file(problem, each)) for problem in error.problems]))
     wrong = gathered(found)
     if wrong:
         raise InputError(wrong)
@@ -92,24 +117,7 @@ def look(scenario: Scenario, document: Document, client: Client | None = None) -
     return Seen(tuple(warnings), any(each.unscored for each in seen))
 
 
-def _file_problems(scenario: Scenario, files: _Files) -> Iterable[Problem]:
-    traced = scenario.traffic.trace
-    try:
-        arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, None if traced is None else files.trace(traced))
-    except InputError as error:
-        yield from error.problems
-    if scenario.data is not None:
-        from sim.registry.replay import payoff_problems
-
-        try:
-            data = files.data(scenario.data)
-        except InputError as error:
-            yield from error.problems
-        else:
-            yield from payoff_problems({metric.name: metric.reward for metric in scenario.metrics if metric.reward}, data)
-
-
-def _resolved(scenario: Scenario, document: Document, client: Client, files: _Files) -> Seen:
+def _resolved(scenario: Scenario, document: Document, client: Client, files: Files) -> Seen:
     versions = resolve([(model.arm, model.uri) for model in scenario.models], client)
     if any(version.kind == "replay" for version in versions):
         problems = list(_unscored_problems(scenario, versions, client, files))
@@ -119,7 +127,7 @@ def _resolved(scenario: Scenario, document: Document, client: Client, files: _Fi
     return Seen(prepare(scenario, document, client, None).warnings)
 
 
-def _unscored_problems(scenario: Scenario, versions: list[Version], client: Client, files: _Files) -> Iterable[Problem]:
+def _unscored_problems(scenario: Scenario, versions: list[Version], client: Client, files: Files) -> Iterable[Problem]:
     from sim.registry.replay import mixed_problems, payoff_columns
     from sim.registry.scoring import model_inputs
 
@@ -128,11 +136,16 @@ def _unscored_problems(scenario: Scenario, versions: list[Version], client: Clie
         return
     yield from mixed_problems(versions)
     data = files.data(scenario.data)
-    rules = {metric.name: metric.reward for metric in scenario.metrics if metric.reward}
-    payoffs = {name for metric, rule in rules.items() if rule != "correct" for name in payoff_columns(metric, rule, data)}
+    payoffs = {
+        name for metric, rule in _rewards(scenario).items() if rule != "correct" for name in payoff_columns(metric, rule, data)
+    }
     for version in versions:
         if version.kind == "replay":
             try:
                 model_inputs(version, data, client, rewards=payoffs)
             except InputError as error:
                 yield from error.problems
+
+
+def _rewards(scenario: Scenario) -> dict[str, RewardRule]:
+    return {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
