@@ -13,7 +13,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "init", help="write an example scenario to start from", formatter_class=PLAIN,
         description="Write an example scenario, and the models file that it needs, into a folder. Nothing is overwritten.",
-        epilog="examples:\n  sim init --list\n  sim init --example small-lift my-rollout",
+        epilog="examples:\n  sim init --list\n  sim init --example three-offers offers",
     )  # fmt: skip
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--example", metavar="NAME", help="the example")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.errors import InputError, Problem
 from sim.registry.behaviour import digest_of
-from sim.registry.data import Data, digest_frame
+from sim.registry.data import Data, digest_frame, type_name
 from sim.registry.scoring import load, model_inputs, predict
 from sim.registry.versions import Version
 from sim.scenario.schema import Payoff
@@ -132,7 +132,7 @@ def _amounts(metric: str, name: str, data: Data) -> NDArray[np.float64]:
 
     column = data.frame[name]
     if column.dtype.kind not in "iufb":
-        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {column.dtype}")
+        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {type_name(column)}")
     amounts = column.to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(amounts))
     if bad.size:
