@@ -157,6 +157,8 @@ class Section:
         elif parts:
             kinds = list(dict.fromkeys(self._type(part) for part in parts))
             return " or ".join(kinds) if len(kinds) < 4 else ", ".join(kinds)
+        elif "prefixItems" in schema:
+            return f"list of {len(schema['prefixItems'])}: {', '.join(dict.fromkeys(map(self._type, schema['prefixItems'])))}"
         elif schema.get("type") == "array":
             kind = f"list: {self._type(schema['items'])}"
         elif schema.get("type") == "object":

@@ -38,6 +38,15 @@ def format_path(place: Place) -> str:
     return text
 
 
+def plain(text: str) -> str:
+    """Text for a terminal: what Markdown has between backticks is put between quotes.
+
+    >>> plain("give `width` instead")
+    "give 'width' instead"
+    """
+    return re.sub(r"`([^`\n]+)`", r"'\1'", text)
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong with an input, and where.

@@ -9,13 +9,14 @@ VERSION = "0.1.0"
 
 
 @cache
-def sources(*layers: str) -> str:
-    """A digest of all that some layers consist of: a version that is worked on is more than one program.
+def sources(*places: str) -> str:
+    """A digest of all that some layers or files consist of: a version that is worked on is more than one program.
 
     >>> sources("engine", "world") == sources("engine", "world") != sources("engine")
     True
     """
     import hashlib
 
-    files = [file for layer in layers for file in sorted((Path(__file__).parent / layer).rglob("*.py"))]
+    paths = [Path(__file__).parent / place for place in places]
+    files = [file for path in paths for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sim.compare.comparison import Comparison
-    from sim.compare.sweep import SweepComparison
+    from sim.registry.memory import Models
     from sim.registry.store import Client
-    from sim.run.plan import Plan
-    from sim.run.simulate import Watch
-    from sim.run.sweep import SweepPlan
-    from sim.run.unplayed import Files, Seen
+    from sim.run.blocks import Watch
+    from sim.run.plan import Plan, PlannedPoint, Resolver
+    from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
+    from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
     from sim.tracking.track import Tracked
 
@@ -31,7 +31,7 @@ class Outcome:
     """What a run led to. `comparison` is None where an interrupt came before any policy was finished."""
 
     folder: Path
-    comparison: Comparison | SweepComparison | None
+    comparison: Comparison | None
     tracked: Tracked | None
     tracking_error: TrackingError | None
     interrupted: bool
@@ -41,72 +41,135 @@ class Outcome:
         """130 interrupted, 3 a threshold is breached, 4 saved but not logged, else 0."""
         if self.interrupted:
             return EXIT_INTERRUPTED
-        if self.comparison is not None and any(row.breached for row in self.comparison.thresholds):
+        if self.comparison is not None and self.comparison.breached:
             return EXIT_THRESHOLD
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
 
-def load_scenario(path: str | Path) -> Scenario:
-    """Read and check a scenario file, as far as that goes without the registry and without the files that it names.
+def load_scenario(path: Source) -> Scenario:
+    """Read and check a scenario: a file, its text or a mapping. Neither the registry nor the files that it names are read.
 
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
     from sim.scenario.reading import read
 
-    return read(Path(path), _later_problems)[0]
+    return read(path, lambda scenario, folder: _later_problems(scenario))[0]
 
 
 def check_scenario(
-    path: str | Path, *, resolve: bool = False, tracking_uri: str | None = None, registry_uri: str | None = None
+    path: Source, *, resolve: bool = False, tracking_uri: str | None = None, registry_uri: str | None = None
 ) -> tuple[Scenario, Seen]:
-    """Read and check a scenario file and the files that it names; with `resolve`, its models too: all but playing it.
+    """Read and check a scenario and the files that it names; with `resolve`, its models too: all but playing it.
 
     No model's code is run, so that what real versions predict is not seen. Raises `InputError` with every problem, each at its
     line, and `TrackingError` where the registry cannot be read.
     """
-    from sim.run.unplayed import Files, Seen, look
+    from sim.run.unplayed import Seen, look
     from sim.scenario.reading import read
 
-    files = Files(Path(path).resolve().parent)
-    scenario, document = read(Path(path), _with_files(files))
+    scenario, document = read(path, _with_files())
     if not resolve:
         return scenario, Seen()
-    return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document), files)
+    return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document))
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What came of a scenario that was played in memory.
+
+    `trials` has a row for each policy and replication, `timeline` one for each policy and sampled tick, as `trials.parquet` and
+    `timeline.parquet` of a run folder; `comparison` the measures of every policy. `plan` is what was played.
+    """
+
+    plan: Plan
+    trials: pd.DataFrame
+    timeline: pd.DataFrame
+    comparison: Comparison
+
+
+def plan_scenario(
+    scenario: Source,
+    models: Models | None = None,
+    *,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    cache: str | Path | None = None,
+) -> Plan:
+    """What a scenario is to be played with: its versions, its world and its engine, at each point of its sweep.
+
+    `scenario` is a file, its text or a mapping, and goes through the check of `sim check`. `models` are behaviours in memory,
+    as `sim.registry.memory.Models` says; without any, versions come from the registry, and real ones are loaded from it, which
+    runs their code. `cache` is a folder for their predictions. Raises `InputError`, and `TrackingError` where the registry
+    cannot be read.
+    """
+    from sim.run.plan import prepare
+    from sim.scenario.reading import read
+
+    asked, document = read(scenario, _with_files())
+    return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
+
+
+def rehearse(
+    scenario: Source,
+    models: Models | None = None,
+    *,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    baseline: str | None = None,
+    workers: int | None = 1,
+    samples: int | None = None,
+) -> Rehearsal:
+    """Play a scenario in memory and compare its policies: no files, no MLflow runs.
+
+    The same scenario gives the same bits as `sim run`. Arguments are those of `plan_scenario`; `baseline` is the policy that
+    others are paired with, and `samples` limits the ticks of the timeline, at least 2. With more `workers` than one, a script
+    needs `if __name__ == "__main__":` around its work.
+
+    >>> rehearsal = rehearse(
+    ...     {
+    ...         "name": "small", "horizon": "1d", "tick": "1h", "replications": 20, "traffic": {"rate": "1000/h"},
+    ...         "models": [{"arm": arm, "uri": f"models:/ranker@{arm}"} for arm in ("champion", "challenger")],
+    ...         "metrics": [{"name": "sale", "role": "primary"}],
+    ...         "policies": [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 5000}}],
+    ...     },
+    ...     [{"outcomes": {"sale": {"bernoulli": rate}}, "latency": {"constant": "45ms"}} for rate in (0.05, 0.07)],
+    ... )
+    >>> int((rehearsal.trials["verdict"] == "ship").sum())
+    20
+    """
+    from sim.compare.comparison import compare_trials
+    from sim.run import rehearse as run
+
+    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    played = run.rehearse(plan, workers=workers, samples=samples)
+    comparison = compare_trials(played.record, played.trials, baseline)
+    return Rehearsal(plan, played.trials, played.timeline, comparison)
 
 
 def run_scenario(
-    path: str | Path,
+    path: Source,
     *,
+    models: Models | None = None,
     reports: str | Path = REPORTS,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     experiment: str | None = None,
     workers: int | None = None,
     log: bool = True,
-    planned: Callable[[Plan | SweepPlan], Watch | None] | None = None,
+    planned: Callable[[Plan], Watch | None] | None = None,
 ) -> Outcome:
-    """Run a scenario file: resolve its models, play every policy, compare, report, log to MLflow. Of a sweep, every point.
+    """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
-    Real model versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their
-    code. `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on
-    disk before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
+    The scenario and its `models` are as in `plan_scenario`: usually a file, and versions of a registry. Real ones are loaded
+    from the registry named by `registry_uri` (by default the tracking server), which runs their code. `planned` is called once
+    everything is resolved, and may answer with what is to watch the tasks finish. Results are on disk before anything is
+    logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
     """
-    from sim.run.plan import prepare
     from sim.run.simulate import simulate
-    from sim.run.sweep import prepare_sweep
-    from sim.run.unplayed import Files
-    from sim.scenario.reading import read
-    from sim.scenario.sweep import points
 
-    scenario, document = read(Path(path), _with_files(Files(Path(path).resolve().parent)))
-    store = _registry(tracking_uri, registry_uri, scenario, document)
     folder = Path(reports)
     cache = folder / ".predictions"
-    plan: Plan | SweepPlan
-    if scenario.sweep is None:
-        plan = prepare(scenario, document, store, cache)
-    else:
-        plan = prepare_sweep(scenario, points(scenario, document), store, cache)
+    plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache)
     watch = planned(plan) if planned else None
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
@@ -122,37 +185,40 @@ def run_scenario(
 
 
 def trace_scenario(
-    path: str | Path,
+    path: Source,
     policy: str,
     replication: int,
     *,
+    models: Models | None = None,
     engine: str | None = None,
     until_s: float | None = None,
     out: str | Path | None = None,
     reports: str | Path = REPORTS,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
-    planned: Callable[[Plan], None] | None = None,
+    planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
-    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given."""
+    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
+
+    The scenario and its `models` are as in `plan_scenario`; one with a sweep is played as it is written, without it.
+    """
     from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
-    from sim.run.unplayed import Files
     from sim.scenario.reading import read
 
     file = None if out is None else Path(out)
-    scenario, document = read(Path(path), _with_files(Files(Path(path).resolve().parent)))
+    scenario, document = read(path, _with_files())
     found = problems(scenario, policy, replication, engine, file)
     if found:
         raise InputError(found)
     if file is not None:
         writable(file, "--out")
-    store = _registry(tracking_uri, registry_uri, scenario, document)
-    plan = prepare(scenario, document, store, Path(reports) / ".predictions")
+    resolver = _resolver(scenario, document, models, tracking_uri, registry_uri, Path(reports) / ".predictions")
+    (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver).points
     if planned:
-        planned(plan)
-    log = trace(plan, policy, replication, engine, until_s)
+        planned(point)
+    log = trace(point, policy, replication, engine, until_s)
     if file is not None:
         write(log, file)
     return log
@@ -170,9 +236,30 @@ def _later_problems(scenario: Scenario) -> list[Problem]:
     return found
 
 
-def _with_files(files: Files) -> Callable[[Scenario], list[Problem]]:
-    """What is wrong by the rules of later layers, or with the files that a scenario names."""
-    return lambda scenario: [*_later_problems(scenario), *files.problems(scenario)]
+def _with_files() -> Callable[[Scenario, Path], list[Problem]]:
+    """What finds what is wrong by the rules of later layers, or with the files that a scenario names, each read once."""
+    from sim.run.unplayed import Files
+
+    folders: dict[Path, Files] = {}
+
+    def problems(scenario: Scenario, folder: Path) -> list[Problem]:
+        files = folders.setdefault(folder, Files(folder))
+        return [*_later_problems(scenario), *files.problems(scenario)]
+
+    return problems
+
+
+def _resolver(
+    scenario: Scenario, document: Document, models: Models | None, tracking_uri: str | None, registry_uri: str | None,
+    cache: str | Path | None,
+) -> Resolver:  # fmt: skip
+    """What finds the versions of a scenario: among models in memory, or else in a registry."""
+    from sim.run.plan import from_registry, in_memory
+
+    if models is not None:
+        return in_memory(models)
+    store = _registry(tracking_uri, registry_uri, scenario, document)
+    return from_registry(store, None if cache is None else Path(cache))
 
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
@@ -187,18 +274,17 @@ def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scen
     return client(uri, registry_uri)
 
 
-def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison | SweepComparison:
+def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
     """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
     from sim.compare.comparison import compare
-    from sim.compare.sweep import compare_sweep
+    from sim.compare.summary import write_summary
     from sim.report import html, markdown
     from sim.run.lock import writing
-    from sim.run.record import read_run
 
     folder = Path(folder)
     with writing(folder):
-        comparison = compare_sweep(folder, baseline) if read_run(folder).sweep else compare(folder, baseline)
-        comparison.write(folder)
+        comparison = compare(folder, baseline)
+        write_summary(comparison, folder)
         html.write(folder)
         markdown.write(folder)
     return comparison

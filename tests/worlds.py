@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import yaml
 
 from sim.registry.behaviour import Behaviour
+from sim.registry.memory import version
 from sim.registry.replay import ReplayTable
 from sim.registry.versions import Version
+from sim.run.plan import Plan, Resolved, plan_point, prepare
+from sim.scenario.loading import parse_yaml, validate
 from sim.scenario.schema import Scenario
 from sim.world.build import build
 from sim.world.world import World
@@ -43,24 +48,36 @@ def behaves(**changes: Any) -> dict[str, Any]:
 
 
 def make_versions(
-    scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None, kind: str = "behaviour"
+    scenario: Scenario,
+    behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None,
+    kind: Literal["behaviour", "replay"] = "behaviour",
 ) -> list[Version]:
     """One version an arm, as the registry would have resolved it."""
     given = behaviours if behaviours is not None else [behaves()] * len(scenario.models)
     versions = []
     for number, (model, said) in enumerate(zip(scenario.models, given, strict=True), start=1):
         behaviour = said if isinstance(said, Behaviour) else Behaviour.model_validate(said)
-        versions.append(
-            Version(
-                model.arm, model.uri, "ranker", str(number), None, None, (), kind, behaviour.digest(), behaviour, {},  # type: ignore[arg-type]
-            )
-        )  # fmt: skip
+        versions.append(version(model.arm, model.uri, number, behaviour, kind))
     return versions
 
 
 def make_world(scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None) -> World:
     """The world of a scenario whose arms behave as told, or all alike."""
     return build(scenario, make_versions(scenario, behaviours))
+
+
+def make_plan(scenario: Scenario, behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None) -> Plan:
+    """A run of one point, whose arms behave as told, or all alike."""
+    return Plan(scenario, (plan_point(scenario, Resolved(tuple(make_versions(scenario, behaviours))), Path()),))
+
+
+def make_swept_plan(
+    scenario: Scenario, sweep: Mapping[str, list[Any]], behaviours: Sequence[Behaviour | Mapping[str, Any]] | None = None
+) -> Plan:
+    """A run of the points of a sweep, whose arms behave as told at all of them."""
+    document = parse_yaml(yaml.safe_dump({**scenario.dump(), "sweep": dict(sweep)}), "a.yaml")
+    resolved = Resolved(tuple(make_versions(scenario, behaviours)))
+    return prepare(validate(document, Scenario), document, lambda asked, base: resolved)
 
 
 def make_replayed_world(

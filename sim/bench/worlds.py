@@ -10,11 +10,9 @@ import numpy as np
 from sim.engine.base import Maker
 from sim.engine.catalogue import make
 from sim.policy.base import Routing
-from sim.registry.behaviour import Behaviour
-from sim.registry.versions import Version
-from sim.scenario.schema import Scenario
+from sim.policy.columns import Above, Column, Count, mean_of
 from sim.units import format_duration
-from sim.world.build import build
+from sim.workflow import plan_scenario
 from sim.world.world import World
 
 ARMS = ("champion", "challenger")
@@ -25,9 +23,9 @@ SERVICE_S = len(ARMS) * SERVERS * RHO / RATE_PER_S
 LIMIT_S = 0.05
 LONGEST_TICK_S = 600.0
 
-PLAIN = ("requests", "responses", "errors", f"latency.above.{format_duration(LIMIT_S)}", "conversion.count", "conversion.sum")
+PLAIN = (Count("requests"), Count("responses"), Count("errors"), Above(LIMIT_S), *mean_of("conversion"))
 """Telemetry columns of every row of ours."""
-EVERYTHING = (*PLAIN, "timeouts", "rejections", "retries", "mirror.requests")
+EVERYTHING = (*PLAIN, Count("timeouts"), Count("rejections"), Count("retries"), Count("requests", mirrored=True))
 """Those of the row with everything on."""
 
 
@@ -61,7 +59,7 @@ def unlimited(requests: float, replications: int = 1) -> World:
 
 
 def play(
-    world: World, engine: str | Maker, replications: int = 1, needs: tuple[str, ...] = PLAIN, mirror: float = 0.0
+    world: World, engine: str | Maker, replications: int = 1, needs: tuple[Column, ...] = PLAIN, mirror: float = 0.0
 ) -> float:
     """Play a world to its horizon at 50/50, with a share of it mirrored; answers with the requests that arrived.
 
@@ -87,21 +85,16 @@ def _ticks(requests: float) -> tuple[float, int]:
 
 def _world(requests: float, replications: int, error_rate: str | float = 0.0, **keys: Any) -> World:
     tick_s, ticks = _ticks(requests / replications)
-    behaviour = Behaviour.model_validate({
+    behaviour = {
         "outcomes": {"conversion": {"bernoulli": 0.05}}, "error_rate": error_rate,
         "latency": {"exponential": format_duration(SERVICE_S)},
-    })  # fmt: skip
-    scenario = Scenario.model_validate({
+    }  # fmt: skip
+    scenario = {
         "name": "bench", "seed": 7, "replications": replications, "engine": "auto",
         "tick": format_duration(tick_s), "horizon": format_duration(ticks * tick_s),
         "traffic": {"rate": f"{RATE_PER_S}/s"}, "metrics": [{"name": "conversion", "role": "primary"}],
         "models": [{"arm": arm, "uri": f"models:/bench/{number}"} for number, arm in enumerate(ARMS, start=1)],
         "policies": [{"name": "hold", "kind": "hold"}], **keys,
-    })  # fmt: skip
-    versions = [
-        Version(
-            model.arm, model.uri, "bench", str(number), None, None, (), "behaviour", behaviour.digest(), behaviour, {},
-        )
-        for number, model in enumerate(scenario.models, start=1)
-    ]  # fmt: skip
-    return build(scenario, versions)
+    }  # fmt: skip
+    (point,) = plan_scenario(scenario, [behaviour] * len(ARMS)).points
+    return point.world

@@ -11,7 +11,7 @@ from sim.cli import bench, check, init, models, report, run, schema, trace, trac
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
 from sim.cli.parser import Parser
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError, plain
 from sim.version import VERSION
 
 VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
@@ -49,11 +49,12 @@ def _failed(error: SimError | BrokenPipeError) -> int:
         sys.stderr.close()
         return EXIT_OK
     if isinstance(error, InputError):
-        print(*error.problems, sep="\n", file=sys.stderr)
+        for problem in error.problems:
+            print(plain(str(problem)), file=sys.stderr)
         count = len(error.problems)
         print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; nothing was changed", file=sys.stderr)
     else:
-        print(f"sim: {error}", file=sys.stderr)
+        print(f"sim: {plain(str(error))}", file=sys.stderr)
     return error.exit_code
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from sim import workflow
 from sim.cli.options import PLAIN, Verbs, add_display, add_stores, positive, scenario_file
+from sim.errors import plain
 
 if TYPE_CHECKING:
+    from sim.run.blocks import Watch
     from sim.run.plan import Plan
-    from sim.run.simulate import Watch
-    from sim.run.sweep import SweepPlan
 
 
 def add(verbs: Verbs) -> None:
@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
-    parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow (`sim track` can do it later)")
+    parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
     add_stores(parser)
@@ -37,17 +37,16 @@ def add(verbs: Verbs) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from sim.report.progress import Bar, lines
-    from sim.run.simulate import plans_of
 
     with Bar(quiet=options.quiet) as bar:
 
-        def planned(plan: Plan | SweepPlan) -> Watch | None:
+        def planned(plan: Plan) -> Watch | None:
             options.interrupts.check()
             for line in lines(plan):
                 bar.say(line)
             for warning in plan.warnings:
-                print(f"sim: warning: {warning}", file=sys.stderr)
-            compiled = next((each for each in plans_of(plan) if each.engine.entry.compiles), None)
+                print(f"sim: warning: {plain(warning)}", file=sys.stderr)
+            compiled = next((each for each in plan.points if each.engine.entry.compiles), None)
             if compiled:
                 from sim.engine.compiled import warm_up
 
@@ -80,7 +79,7 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
     if outcome.tracked:
         print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
-        print(f"sim: results are saved, but not logged: {outcome.tracking_error}", file=sys.stderr)
+        print(f"sim: results are saved, but not logged: {plain(str(outcome.tracking_error))}", file=sys.stderr)
     breached = [row.name for row in outcome.comparison.thresholds if row.breached]
     if breached:
         print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)

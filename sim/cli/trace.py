@@ -12,7 +12,7 @@ from sim.cli.options import PLAIN, Verbs, add_stores, duration, positive, scenar
 from sim.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from sim.run.plan import Plan
+    from sim.run.plan import PlannedPoint
 
 
 def add(verbs: Verbs) -> None:
@@ -38,9 +38,9 @@ def add(verbs: Verbs) -> None:
 def _trace(options: argparse.Namespace) -> int:
     from sim.run.trace import lines
 
-    def planned(plan: Plan) -> None:
-        if options.engine is None and not plan.engine.entry.tells_calls:
-            played = f"a run of this scenario is played by the {plan.engine.name} engine, which has no events"
+    def planned(point: PlannedPoint) -> None:
+        if options.engine is None and not point.engine.entry.tells_calls:
+            played = f"a run of this scenario is played by the {point.engine.name} engine, which has no events"
             print(f"sim: {played}; this is the same world request by request, with draws of its own", file=sys.stderr)
 
     log = workflow.trace_scenario(

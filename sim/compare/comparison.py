@@ -1,31 +1,48 @@
-"""Compare the policies of a run folder."""
+"""Compare the policies of a run at each of its points."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from sim.compare.along import verdict_along
 from sim.compare.frontier import choices, frontier, leaders
 from sim.compare.measures import MEASURES
-from sim.compare.result import Comparison, Judgement, PolicySummary
+from sim.compare.result import (
+    Comparison,
+    Curve,
+    Incidence,
+    Judgement,
+    MeasureLabel,
+    PointComparison,
+    PolicySummary,
+)
 from sim.compare.thresholds import judge
-from sim.compare.trials import Trials, read_trials
+from sim.compare.trials import Trials, read_trials, trials_of
 from sim.compare.verdict import verdict
 from sim.errors import InputError, Problem
-from sim.run.record import Record, read_run
+from sim.run.record import Record, RunPoint, read_run
+from sim.stats.survival import CumulativeIncidence
 from sim.units import shown
 
-__all__ = ["Comparison", "Judgement", "PolicySummary", "compare", "compared"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Comparison", "Judgement", "PointComparison", "PolicySummary", "compare", "compare_trials"]
+
+# As many as a figure shows; a curve has at most a step a tick.
+_MOST_TIMES = 121
 
 
 def compare(folder: Path, baseline: str | None = None) -> Comparison:
-    """Every measure of every policy of a run folder, paired with a baseline (default: the run's own).
+    """Every measure of every policy of a run folder, at each point, paired with a baseline (default: the run's own).
 
     Policies are paired by replication: all of them meet the same worlds and the same arrivals. Of an interrupted run
-    it compares the policies that have trials; where the run's own baseline has none, there are no differences.
+    it compares the policies that have trials; where the baseline has none, there are no differences.
 
     Raises `InputError` for a folder that holds no run, and for a baseline that is not a policy of the run with trials.
 
@@ -36,28 +53,46 @@ def compare(folder: Path, baseline: str | None = None) -> Comparison:
     sim.errors.InputError: nowhere: no such folder
     """
     run = read_run(folder)
-    return compared(run, read_trials(folder, run), baseline)
+    return _compared(run, read_trials(folder, run), baseline)
 
 
-def compared(run: Record, trials: Mapping[str, Trials], baseline: str | None = None) -> Comparison:
-    """`compare`, of trials that have been read. `run` is what run.json says of them."""
-    if baseline is not None and baseline not in trials:
-        close = get_close_matches(baseline, trials, n=1)
+def compare_trials(run: Record, trials: pd.DataFrame, baseline: str | None = None) -> Comparison:
+    """`compare`, of trials in memory: a table as `trials.parquet` has it. `run` is what run.json would say of them."""
+    return _compared(run, trials_of(trials, run), baseline)
+
+
+def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str | None) -> Comparison:
+    names = list(dict.fromkeys(name for those in trials for name in those))
+    if baseline is not None and baseline not in names:
+        close = get_close_matches(baseline, names, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        known = ", ".join(trials) or "none"
+        known = ", ".join(names) or "none"
         raise InputError([Problem(f"must be a policy with trials ({known}), got {shown(baseline)}{hint}", path="baseline")])
-    pairs_with = baseline or (run.baseline if run.baseline in trials else None)
-    pool = choices(trials)
-    summaries = tuple(_summary(each, trials.get(pairs_with or "")) for each in trials.values())
-    comparison = Comparison(
+    reference = baseline or run.baseline
+    points = tuple(_at_point(point, those, reference) for point, those in zip(run.points, trials, strict=True))
+    return Comparison(
         run=run,
-        baseline=pairs_with,
+        baseline=reference,
+        measures={name: MeasureLabel(each.label, each.unit, each.better, each.about) for name, each in MEASURES.items()},
+        points=points,
+        verdict=verdict_along(run, points) if run.paths else points[0].verdict,
+        thresholds=judge(run, points),
+    )
+
+
+def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
+    pairs_with = trials.get(reference)
+    pool = choices(trials)
+    summaries = tuple(_summary(each, pairs_with) for each in trials.values())
+    return PointComparison(
+        values=point.values,
+        numbers=point.numbers,
+        baseline=pairs_with.policy if pairs_with else None,
         policies=summaries,
         frontier=_frontier(summaries, {each.policy for each in trials.values() if not each.is_baseline}),
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
-        verdict=verdict(run, trials),
+        verdict=verdict(point.run, trials),
     )
-    return replace(comparison, thresholds=judge(comparison, run.thresholds))
 
 
 def _summary(trials: Trials, baseline: Trials | None) -> PolicySummary:
@@ -66,7 +101,19 @@ def _summary(trials: Trials, baseline: Trials | None) -> PolicySummary:
         {name: measure.difference(trials, baseline) for name, measure in MEASURES.items()} if paired and baseline else {}
     )
     measures = {name: measure.estimate(trials) for name, measure in MEASURES.items()}
-    return PolicySummary(trials.policy, trials.kind, measures, differences, trials.incidence)
+    return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials.incidence))
+
+
+def _incidence(found: CumulativeIncidence) -> Incidence:
+    time = found.overall.time
+    if time.size > _MOST_TIMES:
+        time = time[np.unique(np.linspace(0, time.size - 1, _MOST_TIMES).round().astype(np.int64))]
+
+    def curve(name: str) -> Curve:
+        at = (found.overall if name == "decided" else found.curves[name]).at(time)
+        return Curve(tuple(at.incidence.tolist()), tuple(at.lower.tolist()), tuple(at.upper.tolist()))
+
+    return Incidence(tuple(time.tolist()), *map(curve, ("ship", "keep", "inconclusive", "decided")))
 
 
 def _frontier(summaries: tuple[PolicySummary, ...], candidates: set[str]) -> tuple[str, ...]:

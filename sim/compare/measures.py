@@ -61,10 +61,6 @@ class Measure:
         both = ~(np.isnan(a) | np.isnan(b))
         return self.pair(a[both], b[both], confidence)
 
-    def to_dict(self) -> dict[str, str]:
-        """What a report says of the measure."""
-        return {"label": self.label, "unit": self.unit, "better": self.better, "about": self.about}
-
 
 def _all(trials: Trials) -> NDArray[Any]:
     return np.ones(trials.n, np.bool_)

@@ -1,32 +1,26 @@
-"""What a comparison is: per policy every measure with its interval, and what follows from them."""
+"""What a comparison is: at each point of a run, per policy every measure with its interval, and what follows from them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from sim.compare.measures import MEASURES
-from sim.run.folder import write_text
+from sim.compare.measures import MEASURES, Better, Unit
 from sim.run.record import Record
+from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate
-from sim.stats.survival import CumulativeIncidence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "summary.json"
-# As many as a figure shows; a curve has at most a step a tick.
-MOST_POINTS = 121
+NOTHING = Estimate(None, None, None, 0)
+"""Where there are no data."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One threshold applied to one policy. `estimate` is what was compared with the rule; `point` is that of a sweep."""
+    """One threshold applied to one policy. `estimate` is what was compared with the rule; `point` is the label of a point."""
 
     policy: str
     measure: str
@@ -36,13 +30,14 @@ class Judgement:
     point: str = ""
 
     @property
+    def about(self) -> str:
+        """The policy, and the point if there are several."""
+        return f"{self.policy} at {self.point}" if self.point else self.policy
+
+    @property
     def name(self) -> str:
         """What was judged, such as ab.wrong_ship."""
         return f"{self.policy}.{self.measure}{f' at {self.point}' if self.point else ''}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in `summary.json`."""
-        return {key: value for key, value in asdict(self).items() if key != "point" or value}
 
     def __str__(self) -> str:
         from sim.compare.wording import with_interval
@@ -52,62 +47,129 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A share of trials at each of T times, with its 95% band: (T,) each; None where a bound is not known."""
+
+    estimate: tuple[float, ...]
+    lower: tuple[float | None, ...]
+    upper: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Incidence:
+    """The share of trials that ended in each verdict by each of T times, in seconds: as many as a figure shows."""
+
+    time_s: tuple[float, ...]
+    ship: Curve
+    keep: Curve
+    inconclusive: Curve
+    decided: Curve
+
+
+@dataclass(frozen=True)
 class PolicySummary:
-    """One policy: its measures, and their paired differences to the baseline (policy less baseline).
+    """One policy at one point: its measures, and their paired differences to the baseline (policy less baseline).
 
     A difference is None for a measure that cannot be paired (see `Measure`); the baseline has none at all.
     """
 
     policy: str
     kind: str
-    measures: Mapping[str, Estimate]
-    differences: Mapping[str, Estimate | None]
-    incidence: CumulativeIncidence
-
-    def to_dict(self) -> dict[str, Any]:
-        """As in `summary.json`."""
-        return {
-            "policy": self.policy,
-            "kind": self.kind,
-            "measures": {name: asdict(estimate) for name, estimate in self.measures.items()},
-            "differences": {name: estimate and asdict(estimate) for name, estimate in self.differences.items()},
-            "incidence": _curves(self.incidence),
-        }
+    measures: Mapping[str, Estimate] = field(repr=False)
+    differences: Mapping[str, Estimate | None] = field(repr=False)
+    incidence: Incidence = field(repr=False)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """The policies of one run, compared. Every interval is a 95% Monte-Carlo interval over replications.
+class PointComparison:
+    """The policies of a run at one point, compared. `values` are those of the swept keys; none where nothing is swept.
 
-    `run` is the run's `run.json`. `frontier` are the policies, baselines aside, that no other beats in both mean time to
-    decision and mean regret. `best` names, by measure, the policy with the best estimate and those not shown to be
-    worse, of the policies that decide half of their trials (baselines aside).
+    `baseline` is what differences are taken to; None where that has no trials here. `frontier` are the policies, baselines
+    aside, that no other beats in both mean time to decision and mean regret. `best` names, by measure, the policy with the best
+    estimate and those not shown to be worse, of the policies that decide half of their trials (baselines aside).
+    """
+
+    values: tuple[str, ...]
+    numbers: tuple[float | None, ...]
+    baseline: str | None
+    policies: tuple[PolicySummary, ...]
+    frontier: tuple[str, ...] = field(repr=False)
+    best: Mapping[str, tuple[str, ...]] = field(repr=False)
+    verdict: str = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The values in one text."""
+        return JOINT.join(self.values)
+
+    def policy(self, name: str) -> PolicySummary | None:
+        """The summary of a policy; None where it has no trials here."""
+        return next((each for each in self.policies if each.policy == name), None)
+
+    def estimate(self, policy: str, measure: str) -> Estimate:
+        """The estimate of a measure of a policy; of no trials where the policy has none."""
+        found = self.policy(policy)
+        return found.measures.get(measure, NOTHING) if found else NOTHING
+
+
+@dataclass(frozen=True)
+class MeasureLabel:
+    """What a report says of a measure."""
+
+    label: str
+    unit: Unit
+    better: Better
+    about: str
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """The policies of one run, compared at each of its points. Every interval is a 95% Monte-Carlo interval over replications.
+
+    `run` is the run's `run.json`. A run without a sweep has one point; with one, a point for every value or pair of values.
+    `baseline` is the policy that others are paired with; `measures` say what was measured; `thresholds` are those of all
+    points, each naming its point.
     """
 
     run: Record
-    baseline: str | None
-    policies: tuple[PolicySummary, ...]
-    frontier: tuple[str, ...]
-    best: Mapping[str, tuple[str, ...]]
+    baseline: str
+    measures: Mapping[str, MeasureLabel]
+    points: tuple[PointComparison, ...]
     verdict: str
     thresholds: tuple[Judgement, ...] = ()
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The keys that were swept; none in a run of one point without a sweep."""
+        return self.run.paths
+
+    @property
     def breached(self) -> bool:
-        """Whether any threshold is."""
+        """Whether any threshold is, at any point."""
         return any(judgement.breached for judgement in self.thresholds)
 
+    def __repr__(self) -> str:
+        policies = ", ".join(policy.name for policy in self.run.policies)
+        where = f" at {len(self.points)} points of {JOINT.join(self.paths)}" if self.paths else ""
+        return f"<{type(self).__name__} of {self.run.name}: {policies}{where}>"
+
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One row a policy and measure: policy, kind, measure, estimate, lower, upper, n, difference and its bounds."""
+        """One row a point, policy and measure: policy, kind, measure, estimate, lower, upper, n, difference and its bounds.
+
+        Where keys are swept, the point's number and values stand in front.
+        """
         rows = []
-        for policy in self.policies:
-            for name, estimate in policy.measures.items():
-                difference = policy.differences.get(name) or Estimate(None, None, None, 0)
-                rows.append(
-                    {"policy": policy.policy, "kind": policy.kind, "measure": name, **asdict(estimate)}
-                    | {"difference": difference.estimate}
-                    | {"difference_lower": difference.lower, "difference_upper": difference.upper}
-                )
+        for at, point in enumerate(self.points):
+            swept = {f"sweep.{path}": value for path, value in zip(self.paths, point.values, strict=True)}
+            labels = {"point": at, **swept} if swept else {}
+            for policy in point.policies:
+                for name, estimate in policy.measures.items():
+                    difference = policy.differences.get(name) or NOTHING
+                    rows.append(
+                        {**labels, "policy": policy.policy, "kind": policy.kind, "measure": name, **asdict(estimate)}
+                        | {"difference": difference.estimate}
+                        | {"difference_lower": difference.lower, "difference_upper": difference.upper}
+                    )
         return rows
 
     def to_pandas(self) -> pd.DataFrame:
@@ -115,56 +177,5 @@ class Comparison:
         import pandas as pd
 
         frame = pd.DataFrame(self.to_dicts())
-        numbers = [name for name in frame.columns if name not in ("policy", "kind", "measure", "n")]
-        return frame.astype(dict.fromkeys(numbers, "float64"))
-
-    def to_json(self) -> str:
-        """The text of `summary.json`: no NaN, no infinity."""
-        return as_json(
-            {
-                "run": self.run.to_dict(),
-                "baseline": self.baseline,
-                "measures": {name: measure.to_dict() for name, measure in MEASURES.items()},
-                **self.to_dict(),
-            }
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """What `summary.json` says of the policies."""
-        return {
-            "policies": [policy.to_dict() for policy in self.policies],
-            "frontier": self.frontier,
-            "best": self.best,
-            "verdict": self.verdict,
-            "thresholds": [judgement.to_dict() for judgement in self.thresholds],
-        }
-
-    def write(self, folder: Path) -> Path:
-        """Write `summary.json` into a run folder, whole or not at all. Returns its path."""
-        return write_summary(folder, self.to_json())
-
-
-def as_json(said: Mapping[str, Any]) -> str:
-    """JSON as `summary.json` has it: no NaN, no infinity."""
-    return json.dumps(said, allow_nan=False, ensure_ascii=False, indent=1)
-
-
-def write_summary(folder: Path, text: str) -> Path:
-    """Write `summary.json`, whole or not at all. Returns its path."""
-    file = folder / FILE
-    write_text(file, text + "\n")
-    return file
-
-
-def _curves(incidence: CumulativeIncidence) -> dict[str, Any]:
-    time = incidence.overall.time
-    if time.size > MOST_POINTS:
-        time = time[np.unique(np.linspace(0, time.size - 1, MOST_POINTS).round().astype(np.int64))]
-    named = {**incidence.curves, "decided": incidence.overall}
-    found: dict[str, Any] = {"time_s": time.tolist()}
-    for name, curve in named.items():
-        at = curve.at(time)
-        found[name] = {
-            "estimate": at.incidence.tolist(), "lower": at.lower.tolist(), "upper": at.upper.tolist()
-        }  # fmt: skip
-    return found
+        others = ("policy", "kind", "measure", "n", "point", *(f"sweep.{path}" for path in self.paths))
+        return frame.astype({name: "float64" for name in frame.columns if name not in others})

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from sim.compare.measures import MEASURES, Unit
-from sim.compare.result import Comparison, Judgement
+from sim.compare.result import Judgement, PointComparison
 from sim.compare.trials import BASELINES
 from sim.errors import InputError, Problem, format_path
+from sim.run.record import Record
 from sim.stats.intervals import Estimate
 from sim.units import parse_duration, parse_share, shown
 
@@ -97,27 +98,30 @@ def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = N
     return found
 
 
-def judge(comparison: Comparison, thresholds: Mapping[str, str]) -> tuple[Judgement, ...]:
-    """Each threshold applied to each policy that it is about, by the point estimate.
+def judge(run: Record, points: Sequence[PointComparison]) -> tuple[Judgement, ...]:
+    """Each threshold of a run applied, by the point estimate, to each policy that it is about, at every point.
 
-    No data (a condition that no trial meets, a policy without trials) breaches nothing. A time that is not reached by
-    the horizon is later than the horizon, so it breaches a rule that it be earlier than that: otherwise a policy that
-    never decides would pass. Raises `InputError` for thresholds with `problems`.
+    No data (a condition that no trial meets, a policy without trials) breaches nothing, and is left out where another point has
+    data. A time that is not reached by the horizon is later than the horizon, so it breaches a rule that it be earlier than
+    that: otherwise a policy that never decides would pass. Raises `InputError` for thresholds with `problems`.
     """
-    kinds = {each.name: each.kind for each in comparison.run.policies}
-    wrong = problems(thresholds, kinds)
+    kinds = {each.name: each.kind for each in run.policies}
+    wrong = problems(run.thresholds, kinds)
     if wrong:
         raise InputError(wrong)
-    known = {each.policy: each.measures for each in comparison.policies}
+    candidates = [name for name, kind in kinds.items() if kind not in BASELINES]
     found = []
-    for key, rule in thresholds.items():
-        threshold = parse(key, rule)
-        about = [threshold.policy] if threshold.policy else [name for name, kind in kinds.items() if kind not in BASELINES]
-        for policy in about:
-            estimate = known[policy][threshold.measure] if policy in known else Estimate(None, None, None, 0)
-            breached = threshold.breached_by(estimate, comparison.run.horizon_s)
-            found.append(Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached))
-    return tuple(found)
+    for own, point in zip(run.points, points, strict=True):
+        for key, rule in run.thresholds.items():
+            threshold = parse(key, rule)
+            for policy in [threshold.policy] if threshold.policy else candidates:
+                estimate = point.estimate(policy, threshold.measure)
+                breached = threshold.breached_by(estimate, own.run.horizon_s)
+                found.append(
+                    Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached, point.label)
+                )  # fmt: skip
+    judged = {(row.policy, row.measure, row.rule) for row in found if row.estimate.n}
+    return tuple(row for row in found if row.estimate.n or (row.policy, row.measure, row.rule) not in judged)
 
 
 def _number(text: str) -> float:

@@ -1,12 +1,12 @@
-"""The trials of a run folder: one row per policy and replication, by policy."""
+"""The trials of a run: one row per policy and replication, by point and policy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from sim.errors import InputError, Problem
 from sim.run.record import Record
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 BASELINES = ("switch", "hold")
 """Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
@@ -66,47 +70,53 @@ class Trials:
         )
 
 
-def read_trials(folder: Path, run: Record) -> dict[str, Trials]:
-    """The trials of every policy that has some, in the order of `run.policies`.
+def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
+    """At each point of a run, the trials of every policy that has some, in the order of `run.policies`.
 
     Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
     """
-    arrays = _read(folder, ())
-    return _by_policy(folder, arrays, run, np.arange(arrays["policy"].size))
-
-
-def read_points(folder: Path, runs: Sequence[Record]) -> list[dict[str, Trials]]:
-    """Of a sweep, the trials at each point, as `read_trials` gives them; `runs` are what run.json says of each point.
-
-    Raises `InputError` as `read_trials` does.
-    """
-    arrays = _read(folder, ("point",))
-    strangers = sorted(set(arrays["point"].tolist()) - set(range(len(runs))))
-    if strangers:
-        message = f"point must be one of 0 to {len(runs) - 1}, got {strangers[0]:g}"
-        raise InputError([Problem(message, file=str(folder / "trials.parquet"))])
-    return [_by_policy(folder, arrays, run, np.flatnonzero(arrays["point"] == at)) for at, run in enumerate(runs)]
-
-
-def _read(folder: Path, more: tuple[str, ...]) -> dict[str, NDArray[Any]]:
-    """The columns of trials.parquet, and `more` columns of numbers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     file = folder / "trials.parquet"
-    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE, *more)
     try:
         with pq.ParquetFile(file) as opened:
             table = opened.read()
     except (OSError, pa.ArrowException) as error:
         raise InputError([Problem(f"cannot be read: {error}", file=str(file))]) from None
+    return _by_point(table, run, str(file))
+
+
+def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
+    """`read_trials`, of a table in memory."""
+    import pyarrow as pa
+
+    return _by_point(pa.Table.from_pandas(frame, preserve_index=False), run, "trials")
+
+
+def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]]:
+    points = run.points
+    # Without a sweep no column tells points apart, as there is but one.
+    arrays = _arrays(table, ("point",) if run.paths else (), file)
+    at = arrays.pop("point", np.zeros(arrays["policy"].size))
+    strangers = sorted(set(at.tolist()) - set(range(len(points))))
+    if strangers:
+        raise InputError([Problem(f"point must be one of 0 to {len(points) - 1}, got {strangers[0]:g}", file=file)])
+    return [_by_policy(arrays, point.run, np.flatnonzero(at == number), file) for number, point in enumerate(points)]
+
+
+def _arrays(table: pa.Table, more: tuple[str, ...], file: str) -> dict[str, NDArray[Any]]:
+    """The columns of trials.parquet, and `more` columns of numbers."""
+    import pyarrow as pa
+
+    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE, *more)
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
-        raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=str(file))])
+        raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=file)])
     columns = {name: table.column(name) for name in wanted}
     empty = [name for name in ("policy", "replication", "verdict", *FLAGS, *more) if columns[name].null_count]
     if empty:
-        raise InputError([Problem(f"{name} must not be empty in any row", file=str(file)) for name in empty])
+        raise InputError([Problem(f"{name} must not be empty in any row", file=file) for name in empty])
     arrays: dict[str, NDArray[Any]] = {
         name: np.asarray(columns[name].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str)
         for name in ("policy", "verdict")
@@ -121,12 +131,12 @@ def _read(folder: Path, more: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _by_policy(folder: Path, every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.int64]) -> dict[str, Trials]:
+def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.int64], file: str) -> dict[str, Trials]:
     """The trials in some rows of all, by policy."""
     arrays = {name: array[rows] for name, array in every.items()}
     problems = _problems(arrays, run)
     if problems:
-        raise InputError([Problem(problem, file=str(folder / "trials.parquet")) for problem in problems])
+        raise InputError([Problem(problem, file=file) for problem in problems])
     found = {}
     for each in run.policies:
         rows = np.flatnonzero(arrays["policy"] == each.name)

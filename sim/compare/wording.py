@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sim.stats.intervals import Estimate
 
@@ -133,6 +133,20 @@ def listed(names: Sequence[str], most: int = 4) -> str:
     """
     shown = list(names) if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def where_missing(policies: Sequence[str], points: Sequence[Collection[str]]) -> str:
+    """The policies that not every point has, and at how many points they are missing if others have them.
+
+    >>> where_missing(["ab", "canary", "hold"], [["hold", "ab"], ["hold"], ["hold"]])
+    'ab at 2 of 3 points, canary'
+    """
+    lacking = {name: sum(name not in each for each in points) for name in policies}
+    return ", ".join(
+        name if count == len(points) else f"{name} at {count} of {len(points)} points"
+        for name, count in lacking.items()
+        if count
+    )
 
 
 def _power(value: float) -> int:

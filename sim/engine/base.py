@@ -8,6 +8,7 @@ from typing import Protocol
 from sim.arrays import Ints
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import Column
 from sim.world.world import Truth
 
 
@@ -25,5 +26,5 @@ class Engine(Protocol):
         """What each verdict costs until the horizon. arm, decided_tick (R,); -1 where nothing was decided."""
 
 
-Maker = Callable[[Truth, tuple[str, ...], bool], Engine]
-"""Makes an engine for (truth, needs, mirrors)."""
+Maker = Callable[[Truth, tuple[Column, ...], bool], Engine]
+"""Makes an engine for (truth, needs, mirrors). Raises `InputError` if it cannot fill a column that is needed."""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from sim.engine import aggregate
 from sim.engine.base import Maker
-from sim.engine.columns import column, overflows
 from sim.engine.lag import lagged
+from sim.engine.needs import FILLED_BY_CALLS, Filled, overflows, unfilled
 from sim.errors import InputError, Problem
+from sim.policy.columns import Column
 from sim.world.world import World
 
 # So many payoffs are drawn in no time, however few requests there are.
 _MANY = 1000
 
 
-def _no_refusals(world: World, needs: Collection[str]) -> Iterator[str]:
+def _no_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
     return iter(())
 
 
@@ -24,7 +25,8 @@ def _no_refusals(world: World, needs: Collection[str]) -> Iterator[str]:
 class Entry:
     """What there is to say of an engine.
 
-    load: its maker; only then are Numba and SimPy imported. refusals: why it cannot play a world, or tell what is needed of it.
+    load: its maker; only then are Numba and SimPy imported. fills: which columns it can fill. refusals: why it cannot play a
+    world, with these columns.
     tells_calls: whether it knows single calls, which a trace shows. compiles: whether it needs a compiler. most_rows, cells:
     replications of a block, at most so many, and at most so many replications times ticks. tick_s, request_s: what a tick of a
     replication and a request cost, in seconds, roughly. common: what policies have in common, for readers of a comparison.
@@ -32,6 +34,7 @@ class Entry:
 
     name: str
     load: Callable[[], Maker]
+    fills: Collection[Filled]
     tells_calls: bool
     most_rows: int
     cells: int
@@ -39,11 +42,15 @@ class Entry:
     request_s: float
     common: str
     compiles: bool = False
-    refusals: Callable[[World, Collection[str]], Iterator[str]] = _no_refusals
+    refusals: Callable[[World, Sequence[Column]], Iterator[str]] = _no_refusals
 
     def cost_s(self, ticks: int, requests: float) -> float:
         """About how many seconds a replication takes."""
         return ticks * self.tick_s + requests * self.request_s
+
+    def refused(self, world: World, needs: Sequence[Column]) -> list[str]:
+        """Why it cannot play a world, or fill the columns that are needed of it; empty if it can."""
+        return [*self.refusals(world, needs), *unfilled(self.fills, world, needs)]
 
 
 def _aggregate() -> Maker:
@@ -62,13 +69,10 @@ def _simpy() -> Maker:
     return SimpyEngine
 
 
-def _aggregate_refusals(world: World, needs: Collection[str]) -> Iterator[str]:
+def _aggregate_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
     yield from aggregate.refusals(world)
-    if any(column(need).mirrored for need in needs):
+    if any(column.mirrored for column in needs):
         yield from aggregate.mirror_refusals(world)
-    per_request = [need for need in needs if column(need).per_request]
-    if per_request:
-        yield f"adjust: {per_request[0]} takes single requests to tell"
 
 
 _SAME_REQUESTS = "policies meet the same requests, each with the same answer from every arm"
@@ -77,16 +81,18 @@ ENGINES = {
     entry.name: entry
     for entry in (
         Entry(
-            "aggregate", _aggregate, tells_calls=False, most_rows=1_000, cells=3_000_000, tick_s=2e-6, request_s=0.0,
+            "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, cells=3_000_000, tick_s=2e-6,
+            request_s=0.0,
             common="policies meet the same arrivals, and the same outcomes while their routing agrees",
             refusals=_aggregate_refusals,
         ),
         Entry(
-            "compiled", _compiled, tells_calls=True, most_rows=25, cells=200_000, tick_s=5e-6, request_s=1.2e-7,
-            common=_SAME_REQUESTS, compiles=True,
+            "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=25, cells=200_000, tick_s=5e-6,
+            request_s=1.2e-7, common=_SAME_REQUESTS, compiles=True,
         ),
         Entry(
-            "simpy", _simpy, tells_calls=True, most_rows=25, cells=100_000, tick_s=1e-4, request_s=2e-5, common=_SAME_REQUESTS
+            "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, cells=100_000, tick_s=1e-4, request_s=2e-5,
+            common=_SAME_REQUESTS,
         ),
     )
 }  # fmt: skip
@@ -132,7 +138,7 @@ def _many_payoffs(world: World) -> str | None:
     return None
 
 
-def choose(asked: str, world: World, needs: Collection[str] = ()) -> Choice:
+def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     """The engine asked for, or the cheapest exact one, for policies with these needs.
 
     Raises `InputError` if the one asked for cannot play the world, or no engine can count what is needed.
@@ -144,14 +150,14 @@ def choose(asked: str, world: World, needs: Collection[str] = ()) -> Choice:
         raise InputError(uncountable)
     name, reason = asked, "as the scenario says"
     if asked == "auto":
-        refused = list(ENGINES[CHEAPEST].refusals(world, needs))
+        refused = ENGINES[CHEAPEST].refused(world, needs)
         many = _many_payoffs(world)
         # What is only slower is no reason to play without a compiler.
         if not refused and (many is None or no_compiler()):
             return Choice(CHEAPEST, "exact here: requests do not compete, and no call outlasts a tick")
         name = FASTEST_OF_CALLS
         reason = f"aggregate is not exact here: {'; '.join(refused)}" if refused else f"aggregate is slower here: {many}"
-    refused = list(ENGINES[name].refusals(world, needs))
+    refused = ENGINES[name].refused(world, needs)
     if refused:
         raise InputError([Problem(f"{name} cannot play this: {why}", path="engine") for why in refused])
     missing = no_compiler() if ENGINES[name].compiles else None

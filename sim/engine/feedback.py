@@ -16,24 +16,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Ints
-from sim.engine.columns import MOMENTS, PER_REQUEST, Column
-from sim.errors import InputError
+from sim.engine.needs import of_class
+from sim.policy.columns import (
+    MOMENTS,
+    CappedMoment,
+    Column,
+    CovariateMoment,
+    JointUserMoment,
+    Product,
+    SegmentMoment,
+    UserMoment,
+    covariate_moments,
+    joint_user_moments,
+    user_moments,
+)
 from sim.world.covariate import covariate_of, pasts
 from sim.world.jit import compiled
 from sim.world.potential import Potential, segment_of, user_of
 from sim.world.tables import readable
-from sim.world.world import AGREEMENT, Truth
+from sim.world.world import Truth
 
 # The fields of a logged feedback: an arm's lane is its own for live calls, and K further for mirrored ones.
 ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
 
-SLOTS = len(PER_REQUEST)
-"""Slots of a metric: those of `PER_REQUEST`, then three a segment, two a cap and one a product."""
-X_SUM, X_SQUARE, X_CROSS = (PER_REQUEST.index(f"covariate.{moment}") for moment in ("sum", "square", "cross"))
-USERS, SQUARE, CROSS, SIZES = (PER_REQUEST.index(f"user.{moment}") for moment in ("count", "square", "cross", "sizes"))
-JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
-    PER_REQUEST.index(f"user.joint.{moment}") for moment in ("square", "cross", "counter", "sizes")
+
+def own_columns(metric: str) -> tuple[Column, ...]:
+    """The columns that have a slot for every logged metric, in this order; those of segments, caps and products follow."""
+    return (*covariate_moments(metric), *user_moments(metric), *joint_user_moments(metric))
+
+
+_OWN = own_columns("")
+SLOTS = len(_OWN)
+X_SUM, X_SQUARE, X_CROSS = (
+    _OWN.index(column) for column in (CovariateMoment("", "sum"), CovariateMoment("", "square"), CovariateMoment("", "cross"))
 )
+USERS, SQUARE, CROSS, SIZES = (
+    _OWN.index(column)
+    for column in (UserMoment("", "count"), UserMoment("", "square"), UserMoment("", "cross"), UserMoment("", "sizes"))
+)
+JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
+    _OWN.index(column)
+    for column in (
+        JointUserMoment("", "square"), JointUserMoment("", "cross"), JointUserMoment("", "counter"),
+        JointUserMoment("", "sizes"),
+    )
+)  # fmt: skip
 EACH_SEGMENT = len(MOMENTS)
 
 PLAN = np.dtype(
@@ -45,14 +72,13 @@ products (other metric, slot) are its own. A product belongs to that of its metr
 
 def asked(columns: Sequence[Column]) -> list[str]:
     """The metrics whose feedback must be logged."""
-    fed = [each for each in columns if each.per_request]
-    return sorted({each.metric for each in fed} | {each.other for each in fed if each.kind == "with"})
+    return sorted({name for each in columns if each.per_request for name in each.metrics})
 
 
 def metrics_of(columns: Sequence[Column]) -> tuple[list[str], int]:
     """The metrics that an engine needs values of, those to log first, and how many these are."""
     logged = asked(columns)
-    others = sorted({each.metric for each in columns if each.metric not in ("", AGREEMENT, *logged)})
+    others = sorted({name for each in columns for name in each.metrics if name not in logged})
     return [*logged, *others], len(logged)
 
 
@@ -63,15 +89,17 @@ class FeedbackLog:
         self.metrics = asked(columns)
         self._truth, self._potential = truth, potential
         arms = len(truth.world.arms)
-        self._refuse(columns)
-        self._plan, self._caps, self._products, self._slots = self._planned(columns)
+        self._plan, self._caps, self._products, slots = self._planned([each for each in columns if each.per_request])
+        # Of every column: its place, whether it is mirrored, and its slot.
+        self._told = [(at, each.mirrored, slots[each.as_live()]) for at, each in enumerate(columns) if each.per_request]
         self._past = pasts(truth, potential.metrics)
-        mirrored = any(each.per_request and each.mirrored for each in columns)
+        mirrored = any(mirrored for _, mirrored, _ in self._told)
         self._lanes = arms * (2 if mirrored else 1)
         # Sums of the ticks from the one at play on, as a ring.
         self._ahead = 1
-        slots = 1 + max(self._slots.values(), default=0)
-        self._sums = np.zeros((truth.rows, self._ahead, 2 * arms if self.metrics else 0, slots), np.int64)
+        self._sums = np.zeros(
+            (truth.rows, self._ahead, 2 * arms if self.metrics else 0, 1 + max(slots.values(), default=0)), np.int64
+        )
         self._by_user = self._plan["user"] > 0
         population = truth.world.population
         self._place = np.cumsum(self._by_user) - 1
@@ -107,17 +135,16 @@ class FeedbackLog:
         for known in np.unique(log[later, KNOWN]):
             self._later.setdefault(int(known), []).append(log[later & (log[:, KNOWN] == known)])
 
-    def report(self, rows: Ints, tick: int, columns: Sequence[Column], counts: Ints) -> None:
+    def report(self, rows: Ints, tick: int, counts: Ints) -> None:
         """Write what became known in a tick into counts (r, K, C), in the columns that are told by single requests."""
         if not self.metrics:
             return
         for log in self._later.pop(tick, ()):
             self._count(log)
         arms, slot = counts.shape[1], tick % self._ahead
-        for place, each in enumerate(columns):
-            if each.per_request:
-                lanes = slice(arms, None) if each.mirrored else slice(arms)
-                counts[..., place] = self._sums[rows, slot, lanes, self._slots[_key(each)]]
+        for place, mirrored, of in self._told:
+            lanes = slice(arms, None) if mirrored else slice(arms)
+            counts[..., place] = self._sums[rows, slot, lanes, of]
         self._sums[:, slot] = 0
 
     def _count(self, log: Ints) -> None:
@@ -135,61 +162,43 @@ class FeedbackLog:
         grown[:, ticks % ahead] = self._sums[:, ticks % self._ahead]
         self._ahead, self._sums = ahead, grown
 
-    def _planned(self, columns: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[tuple[Any, ...], int]]:
+    def _planned(self, needs: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[Column, int]]:
+        """The plan of every metric, the tables of caps and products, and the slots of columns, by the live ones."""
         metrics, segments = self._potential.metrics, self._truth.world.segments
         plan = np.zeros(max(len(metrics), 1), PLAN)
-        fed = list(dict.fromkeys(_key(each) for each in columns if each.per_request))
-        slots: dict[tuple[Any, ...], int] = {}
+        slots: dict[Column, int] = {}
         caps: list[tuple[int, int]] = []
         products: list[tuple[int, int]] = []
-        free = 0
+
+        def take(*columns: Column) -> int:
+            """Slots for some columns; the first of them."""
+            first = len(slots)
+            slots.update({column: first + place for place, column in enumerate(columns)})
+            return first
+
         for m, name in enumerate(metrics[: len(self.metrics)]):
-            mine = [key for key in fed if key[0] == name]
-            plan["first"][m] = free
-            slots |= {(name, kind, 0.0, ""): free + place for place, kind in enumerate(PER_REQUEST)}
-            plan["covariate"][m] = any(kind.startswith("covariate.") for _, kind, _, _ in mine)
-            plan["user"][m] = any(kind.startswith("user.") for _, kind, _, _ in mine)
-            free += SLOTS
-            plan["segments"][m] = any(kind.startswith("segment.") for _, kind, _, _ in mine)
+            mine = [each for each in needs if each.metrics[0] == name]
+            plan["first"][m] = take(*own_columns(name))
+            plan["covariate"][m] = bool(of_class(mine, CovariateMoment))
+            plan["user"][m] = any(each.by_user for each in mine)
+            plan["segments"][m] = bool(of_class(mine, SegmentMoment))
             if plan["segments"][m] and segments is not None:
-                for segment in segments.names:
-                    slots |= {(name, f"segment.{moment}", 0.0, segment): free + i for i, moment in enumerate(MOMENTS)}
-                    free += len(MOMENTS)
+                take(*(SegmentMoment(name, segment, moment) for segment in segments.names for moment in MOMENTS))
             plan["caps"][m] = len(caps)
-            for cap in dict.fromkeys(cap for _, kind, cap, _ in mine if kind.startswith("capped.")):
-                slots |= {(name, f"capped.{moment}", cap, ""): free + i for i, moment in enumerate(MOMENTS[1:])}
-                caps.append((round(cap / self._grid(name)), free))
-                free += 2
+            for cap in dict.fromkeys(each.cap for _, each in of_class(mine, CappedMoment)):
+                first = take(CappedMoment(name, cap, "sum"), CappedMoment(name, cap, "square"))
+                caps.append((round(cap / self._grid(name)), first))
             plan["caps_end"][m] = len(caps)
             plan["products"][m] = len(products)
-            for key in (key for key in fed if key[1] == "with"):
-                pair = metrics.index(key[0]), metrics.index(key[3])
+            for product in dict.fromkeys(each.as_live() for _, each in of_class(needs, Product)):
+                pair = [metrics.index(each) for each in product.metrics]
                 if max(pair) == m:
-                    slots[key] = free
-                    products.append((min(pair), free))
-                    free += 1
+                    products.append((min(pair), take(product)))
             plan["products_end"][m] = len(products)
         return readable(plan), _table(caps), _table(products), slots
 
     def _grid(self, name: str) -> float:
         return next(each.grid for each in self._truth.world.outcomes if each.spec.name == name)
-
-    def _refuse(self, columns: Sequence[Column]) -> None:
-        world = self._truth.world
-        for each in columns:
-            if not each.per_request:
-                continue
-            if AGREEMENT in (each.metric, each.other):
-                raise InputError([f"telemetry has no column {each.name!r}: agreement is not users' feedback"])
-            if each.kind == "with" and (each.metric in world.delays or each.other in world.delays):
-                together = f"{each.metric} and {each.other} are not known together"
-                raise InputError([f"telemetry has no column {each.name!r}: {together}"])
-            if each.kind.startswith("segment.") and (world.segments is None or each.other not in world.segments.names):
-                raise InputError([f"telemetry has no column {each.name!r}: there is no segment {each.other!r}"])
-
-
-def _key(each: Column) -> tuple[str, str, float, str]:
-    return each.metric, each.kind, each.cap, each.other
 
 
 def _table(pairs: Sequence[tuple[int, int]]) -> Ints:

@@ -8,13 +8,14 @@ from sim.arrays import Ints
 from sim.engine.base import Engine, Maker
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import Column
 from sim.world.world import Truth
 
 
 def lagged(make: Maker) -> Maker:
     """What makes the same engines, with telemetry as late as their world says."""
 
-    def made(truth: Truth, needs: tuple[str, ...], mirrors: bool) -> Engine:
+    def made(truth: Truth, needs: tuple[Column, ...], mirrors: bool) -> Engine:
         engine = make(truth, needs, mirrors)
         return Lagged(engine, truth.rows, truth.world.lag) if truth.world.lag else engine
 

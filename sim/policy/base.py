@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from sim.arrays import Bools, Floats, Ints
+from sim.policy.columns import Column, moments_of
 from sim.units import format_duration
 
 
@@ -124,12 +125,12 @@ class Routing:
 class Telemetry:
     """What monitoring shows of one tick. counts (r, K, C) integers, in the order of the routing's rows.
 
-    `columns` maps a need, such as "conversion.sum", to its place on the last axis. Metric values are in units of their grid.
+    `columns` maps a column to its place on the last axis. Metric values are in units of their grid.
     """
 
     tick: int
     counts: Ints
-    columns: Mapping[str, int]
+    columns: Mapping[Column, int]
 
 
 @dataclass
@@ -147,20 +148,20 @@ class View:
     arms_in: Bools
     last: Ints
     total: Ints
-    columns: Mapping[str, int]
+    columns: Mapping[Column, int]
     mirrored: bool
     memory: dict[str, NDArray[Any]] = field(default_factory=dict)
 
-    def of_last(self, column: str) -> Ints:
+    def of_last(self, column: Column) -> Ints:
         """(r, K) one column of the last tick."""
         return self._pick(self.last, column)
 
-    def of_total(self, column: str) -> Ints:
+    def of_total(self, column: Column) -> Ints:
         """(r, K) one column, summed since the stage was entered."""
         return self._pick(self.total, column)
 
-    def _pick(self, counts: Ints, column: str) -> Ints:
-        mirrored = self.columns.get(MIRROR + column) if self.mirrored else None
+    def _pick(self, counts: Ints, column: Column) -> Ints:
+        mirrored = self.columns.get(column.as_mirrored()) if self.mirrored else None
         live = self.columns.get(column)
         if mirrored is None:
             return counts[..., self.columns[column]]
@@ -171,23 +172,9 @@ class View:
 
     def moments(self, metric: Metric) -> tuple[Floats, Floats, Floats]:
         """(r, K) each: known outcomes, their sum and their sum of squares, in the metric's own units."""
-        count = self.of_total(f"{metric.name}.count").astype(np.float64)
-        total = self.of_total(f"{metric.name}.sum").astype(np.float64) * metric.grid
-        square = total if metric.binary else self.of_total(f"{metric.name}.square").astype(np.float64) * metric.grid**2
-        return count, total, square
-
-
-MIRROR = "mirror."
-
-
-def outcome_columns(metric: Metric) -> tuple[str, ...]:
-    """The columns that the moments of an outcome need; a binary outcome is its own square.
-
-    >>> outcome_columns(Metric("conversion", 1, True, 1.0, 0.05, 0.2))
-    ('conversion.count', 'conversion.sum')
-    """
-    moments = ("count", "sum") if metric.binary else ("count", "sum", "square")
-    return tuple(f"{metric.name}.{moment}" for moment in moments)
+        count, total, *square = (self.of_total(column).astype(np.float64) for column in moments_of(metric))
+        total = total * metric.grid
+        return count, total, square[0] * metric.grid**2 if square else total
 
 
 def whole_ticks(key: str, duration_s: float, setting: DeclaredSetting) -> list[tuple[str, str]]:
@@ -208,7 +195,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that this part reads. Telemetry is only produced where a part declares it."""
         return ()
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View, outcome_columns
+from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.columns import Column, mean_of, moments_of
 from sim.policy.estimates import EffectEstimates, naive
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
@@ -42,10 +43,9 @@ class StagedPolicy:
         self.stages = tuple(stages)
         self.immediate = immediate
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that some stage reads, each once, in a stable order."""
-        names = [name for stage in self._completed(setting) for name in stage.needs(setting)]
-        return tuple(dict.fromkeys(names))
+        return tuple(dict.fromkeys(column for stage in self._completed(setting) for column in stage.needs(setting)))
 
     def mirrors(self) -> bool:
         """Whether any stage mirrors."""
@@ -59,7 +59,7 @@ class StagedPolicy:
         self.setting = setting
         self._chain = self._completed(setting)
         rows, arms = setting.replications, len(setting.arms)
-        self.columns: dict[str, int] = {name: at for at, name in enumerate(self.needs(setting))}
+        self.columns: dict[Column, int] = {column: at for at, column in enumerate(self.needs(setting))}
         self.verdicts = Verdicts(
             verdict=np.zeros(rows, np.int8),
             arm=np.zeros(rows, np.int64),
@@ -106,7 +106,7 @@ class StagedPolicy:
             rows = np.flatnonzero(decided & (self._stage == number))
             if metric is None or not rows.size or not stage.evidence.reads_reward:
                 continue
-            if any(name not in self.columns for name in outcome_columns(metric)):
+            if any(column not in self.columns for column in moments_of(metric)):
                 continue
             shipped = self.verdicts.verdict[rows] == Verdict.SHIP
             arm = np.where(shipped, self.verdicts.arm[rows], self._best(rows, self._arms_in[rows]))
@@ -199,11 +199,12 @@ class StagedPolicy:
         challengers = carried.copy()
         challengers[:, 0] = False
         metric = self.setting.metrics.get(self.setting.primary)
-        count_at = self.columns.get(f"{self.setting.primary}.count")
+        known, total_of = mean_of(self.setting.primary)
+        count_at = self.columns.get(known)
         if metric is None or count_at is None:
             return np.asarray(challengers.argmax(axis=1))
         count = self._total[rows, :, count_at]
-        total = self._total[rows, :, self.columns[f"{metric.name}.sum"]] * metric.sign
+        total = self._total[rows, :, self.columns[total_of]] * metric.sign
         mean = np.where(count > 0, total / np.maximum(count, 1), -1e300)
         return np.asarray(np.where(challengers, mean, -np.inf).argmax(axis=1))
 

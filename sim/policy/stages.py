@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.policy.allocation import AnyAllocation, Fixed
-from sim.policy.base import DeclaredSetting, Part, Setting, outcome_columns
+from sim.policy.base import DeclaredSetting, Part, Setting
+from sim.policy.columns import Column, mean_of
 from sim.policy.evidence import AnyEvidence, Survive
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail, MannWhitney, SampleRatio
 from sim.units import Duration, format_duration
@@ -104,16 +105,14 @@ class Stage(BaseModel):
             )
         return found
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns of this stage, those of mirrored calls beside the live ones where it mirrors."""
-        names = [name for part in self.parts() for name in part.needs(setting)]
+        columns = [column for part in self.parts() for column in part.needs(setting)]
         if not self.allocation.mirrors:
             # The best of several survivors is shipped by its observed mean.
-            if len(setting.arms) > 2:
-                names += outcome_columns(setting.metrics[setting.primary])[:2]
-            return tuple(names)
-        live = [name for name in names if not name.startswith(f"{AGREEMENT}.")]
-        return (*live, *(f"mirror.{name}" for name in names))
+            return (*columns, *(mean_of(setting.primary) if len(setting.arms) > 2 else ()))
+        live = [column for column in columns if not column.of_copies]
+        return (*live, *(column.as_mirrored() for column in columns))
 
 
 def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim.arrays import Floats
+from sim.compare.result import Curve
 from sim.report.numbers import MISSING, in_line, number
 from sim.report.source import Source
 from sim.report.svg import (
@@ -28,6 +29,7 @@ from sim.report.svg import (
     round_times,
     shortened,
 )
+from sim.stats.intervals import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,14 +52,16 @@ class Chart:
 
 def incidence(source: Source) -> list[Chart]:
     """Share of trials that ended in each outcome by each time: one chart an outcome, one curve a policy."""
+    if source.only is None:
+        return []
     first, last = _span(source)
-    curves = [(place, row["policy"], row["incidence"]) for place, row in enumerate(source.policies)]
+    curves = [(place, policy.policy, policy.incidence) for place, policy in enumerate(source.only.policies)]
     charts = []
     for outcome, title in OUTCOMES.items():
         shown = [
-            (place, policy, _numbers(found["time_s"]), {key: _numbers(values) for key, values in found[outcome].items()})
+            (place, policy, _numbers(found.time_s), _bands(getattr(found, outcome)))
             for place, policy, found in curves
-            if found["time_s"]
+            if found.time_s
         ]
         ever = [curve for curve in shown if np.nanmax(curve[3]["estimate"]) > 0]
         if not ever:
@@ -170,36 +174,38 @@ def regret(source: Source) -> list[Chart]:
 
 def frontier(source: Source) -> list[Chart]:
     """Restricted mean time to a decision against mean regret; the policies that none beats in both are joined."""
-    points = []
-    for place, row in enumerate(source.policies):
-        time, lost = row["measures"].get("time_to_decision"), row["measures"].get("regret")
-        if time and lost and time["estimate"] is not None and lost["estimate"] is not None:
-            points.append((place, row["policy"], time, lost))
+    if source.only is None:
+        return []
+    points = [
+        _Spot(place, policy.policy, time, lost)
+        for place, policy in enumerate(source.only.policies)
+        for time, lost in [(policy.measures.get("time_to_decision"), policy.measures.get("regret"))]
+        if time and lost and time.estimate is not None and lost.estimate is not None
+    ]
     if not points:
         return []
-    best = set(source.summary["frontier"])
+    best = set(source.only.frontier)
     first, last = _span(source)
     with drawing():
         figure, axes = canvas(400, 300, right=22, left=50)
-        positive = [time["estimate"] for _, _, time, _ in points if time["estimate"] > 0]
+        positive = [each.x for each in points if each.x > 0]
         if positive and last / min(positive) > 20:
             axes.set_xscale("symlog", linthresh=first, linscale=0.5)
-        highest = max(_bound(lost, "upper") for *_, lost in points)
-        losses = [lost["estimate"] for *_, lost in points if lost["estimate"] > 0]
+        highest = max(_bounds(each.regret)[1] for each in points)
+        losses = [each.y for each in points if each.y > 0]
         knee = min(losses) if losses and highest / min(losses) > 50 else None
         if knee:
             axes.set_yscale("symlog", linthresh=knee)
-        lowest = min(0.0, *(_bound(lost, "lower") for *_, lost in points))
+        lowest = min(0.0, *(_bounds(each.regret)[0] for each in points))
         axes.set_ylim(lowest - (0 if knee else 0.03 * (highest - lowest)), highest * (1.6 if knee else 1.12) or 1.0)
-        joined = sorted((time["estimate"], lost["estimate"]) for _, policy, time, lost in points if policy in best)
+        joined = sorted((each.x, each.y) for each in points if each.policy in best)
         axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        for place, policy, time, lost in points:
-            x, y = time["estimate"], lost["estimate"]
+        for each in points:
+            (left, right), (low, high) = _bounds(each.time), _bounds(each.regret)
             axes.errorbar(
-                x, y, color=colour(place), marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
-                markerfacecolor=colour(place) if policy in best else "white", markeredgewidth=1.6,
-                xerr=[[x - _bound(time, "lower")], [_bound(time, "upper") - x]],
-                yerr=[[y - _bound(lost, "lower")], [_bound(lost, "upper") - y]],
+                each.x, each.y, color=colour(each.place), marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
+                markerfacecolor=colour(each.place) if each.policy in best else "white", markeredgewidth=1.6,
+                xerr=[[each.x - left], [right - each.x]], yerr=[[each.y - low], [high - each.y]],
             )  # fmt: skip
         _mean_time_axis(axes, first, last)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -209,18 +215,37 @@ def frontier(source: Source) -> list[Chart]:
             readable_y(axes, "value")
         scale = ", log scale" if knee else ""
         name_axes(axes, "mean time to a decision", f"{source.run.primary.name} lost, mean{scale}")
-        _label_points(axes, [(policy, time["estimate"], lost["estimate"]) for _, policy, time, lost in points])
+        _label_points(axes, [(each.policy, each.x, each.y) for each in points])
         told = "; ".join(
-            f"{policy}: {in_line(time, 's')}, regret {in_line(lost, 'value')}{', on the frontier' if policy in best else ''}"
-            for _, policy, time, lost in points
+            f"{each.policy}: {in_line(each.time, 's')}, regret {in_line(each.regret, 'value')}"
+            f"{', on the frontier' if each.policy in best else ''}"
+            for each in points
         )
         svg = inline(figure, "frontier", "Mean time to a decision against mean regret", f"{told}.")
     rows = tuple(
-        (policy, in_line(time, "s"), in_line(lost, "value"), "yes" if policy in best else "no")
-        for _, policy, time, lost in points
+        (each.policy, in_line(each.time, "s"), in_line(each.regret, "value"), "yes" if each.policy in best else "no")
+        for each in points
     )
     header = ("policy", "mean time to a decision", "mean regret", "on the frontier")
     return [Chart("Lower left is better; filled points are beaten by none in both", svg, header, rows)]
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """Where a policy stands in the chart of time against risk."""
+
+    place: int
+    policy: str
+    time: Estimate
+    regret: Estimate
+
+    @property
+    def x(self) -> float:
+        return self.time.estimate or 0.0
+
+    @property
+    def y(self) -> float:
+        return self.regret.estimate or 0.0
 
 
 def _span(source: Source) -> tuple[float, float]:
@@ -230,7 +255,7 @@ def _span(source: Source) -> tuple[float, float]:
 
 def _lines(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:
     """Place (which gives the colour), name and timeline of every policy that has one."""
-    names = [row["policy"] for row in source.policies]
+    names = [policy.policy for policy in source.only.policies] if source.only else []
     return [(place, name, source.timeline[name]) for place, name in enumerate(names) if name in source.timeline]
 
 
@@ -264,9 +289,14 @@ def _symlog_ticks(axes: Axes, knee: float, highest: float) -> None:
     axes.minorticks_off()
 
 
-def _bound(estimate: Mapping[str, Any], side: str) -> float:
-    bound = estimate[side]
-    return float(estimate["estimate"] if bound is None else bound)
+def _bounds(estimate: Estimate) -> tuple[float, float]:
+    """The interval; where there is none, the estimate."""
+    middle = estimate.estimate or 0.0
+    return (middle if estimate.lower is None else estimate.lower), (middle if estimate.upper is None else estimate.upper)
+
+
+def _bands(curve: Curve) -> dict[str, Floats]:
+    return {"estimate": _numbers(curve.estimate), "lower": _numbers(curve.lower), "upper": _numbers(curve.upper)}
 
 
 def _label_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
@@ -313,7 +343,7 @@ def _band(bands: Mapping[str, Floats], index: int | None) -> str:
     if index is None:
         return MISSING
     values = {key: None if np.isnan(column[index]) else float(column[index]) for key, column in bands.items()}
-    return in_line({**values, "n": 1}, "share")
+    return in_line(Estimate(**values, n=1), "share")
 
 
 def _thinned(values: Floats) -> Floats:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import UTC
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from sim.report import figures, sweep, tables
-from sim.report.numbers import number
-from sim.report.parts import comparison, estimates, figure, judgement, measures_told, scrolling_table, versions
+from sim.report import figures, tables
+from sim.report.curves import CURVES, curves
+from sim.report.figures import Chart
+from sim.report.parts import (
+    along,
+    estimates,
+    figure,
+    measures_told,
+    policies_compared,
+    simulated,
+    thresholds,
+    versions,
+)
 from sim.report.source import Source, read
 from sim.report.style import CSS
 from sim.run.folder import write_text
 
 NAME = "report.html"
+Draw = Callable[[Source], list[Chart]]
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-FIGURES = (
+FIGURES: tuple[tuple[str, str, Draw], ...] = (
     (
         "When does each policy decide, and what?",
         "Cumulative incidence: the share of all trials that have ended with each verdict by each time. The outcomes compete, "
@@ -42,7 +53,9 @@ FIGURES = (
         "with 95% intervals on both.",
         figures.frontier,
     ),
+    *((title, about, partial(curves, measures=measures)) for title, about, measures in CURVES),
 )
+"""Title, explanation, and what draws the charts: none, where a run has not what they show."""
 
 
 def write(folder: Path) -> Path:
@@ -53,7 +66,6 @@ def write(folder: Path) -> Path:
     >>> write(Path("no-such-run"))
     Traceback (most recent call last):
     sim.errors.InputError: no-such-run: no such folder
-    ...
     """
     file = folder / NAME
     write_text(file, page(read(folder)))
@@ -63,8 +75,7 @@ def write(folder: Path) -> Path:
 def page(source: Source) -> str:
     """The whole page."""
     name = escape(source.run.name)
-    swept = source.run.sweep is not None
-    body = "\n".join(sweep.body(source) if swept else _body(source))
+    body = "\n".join(_body(source))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -92,27 +103,32 @@ def page(source: Source) -> str:
 
 
 def _body(source: Source) -> Iterable[str]:
+    comparison = source.comparison
     yield _verdict(source)
-    yield f"<h2>Comparison</h2>\n{comparison(source)}"
-    yield from filter(None, (estimates(source),))
+    if source.only:
+        yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
+        yield from filter(None, [estimates(comparison, source.only)])
     yield from _figures(source)
-    yield f"{_simulated(source)}\n{versions(source)}"
-    yield measures_told(source)
+    if comparison.paths:
+        yield f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>"
+        yield from along(comparison)
+    if not source.only:
+        yield "<h2>The policies compared, point by point</h2>"
+        for point in comparison.points:
+            if point.policies:
+                yield f"<details><summary>{escape(point.label)}</summary>{policies_compared(comparison, point)}</details>"
+    yield f"{simulated(source)}\n{versions(source.run)}"
+    yield measures_told(comparison)
 
 
 def _verdict(source: Source) -> str:
-    parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(source.summary["verdict"])}</p></section>']
+    comparison = source.comparison
+    found = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
     if said := tables.missing(source):
-        parts.append(f'<p class="warning">{escape(said)}</p>')
-    if rows := source.summary["thresholds"]:
-        parts.append("<h2>Thresholds</h2>")
-        parts.append(_thresholds(source, rows))
-    return "\n".join(parts)
-
-
-def _thresholds(source: Source, rows: Sequence[dict[str, Any]]) -> str:
-    header = ("policy", "measure", "rule", "found", "result")
-    return scrolling_table("Thresholds", header, (judgement(source, row) for row in rows), style="text")
+        found.append(f'<p class="warning">{escape(said)}</p>')
+    if comparison.thresholds:
+        found += ["<h2>Thresholds</h2>", thresholds(comparison)]
+    return "\n".join(found)
 
 
 def _figures(source: Source) -> Iterable[str]:
@@ -122,23 +138,6 @@ def _figures(source: Source) -> Iterable[str]:
             wide = " wide" if len(charts) == 1 else ""
             drawn = "\n".join(figure(chart) for chart in charts)
             yield f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="charts{wide}">\n{drawn}\n</div>'
-
-
-def _simulated(source: Source) -> str:
-    run = source.run
-    data = run.data
-    facts = {
-        "Primary metric": f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}; "
-        f"an effect below {number(run.smallest_effect, 'share')} does not matter",
-        "Traffic": f"{number(run.requests_expected, 'requests')} requests expected by the horizon",
-        "Horizon": f"{number(run.horizon_s, 's')}, with a control tick every {number(run.tick_s, 's')}",
-        "Engine": f"{run.engine}: {run.engine_reason}",
-        "Replications": f"{run.replications:,}, with seed {run.seed}",
-        "Data": f"{data.name}, {data.rows:,} rows, digest {data.digest}" if data else "",
-        "Digest": run.digest,
-    }
-    listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
-    return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"
 
 
 def _when(source: Source) -> str:

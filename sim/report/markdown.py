@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
-from sim.report import sweep, tables
+from sim.compare.result import Comparison, Judgement, PointComparison
+from sim.report import tables
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
 from sim.run.folder import write_text
+from sim.scenario.sweep import JOINT
 
 NAME = "report.md"
 
@@ -25,44 +26,42 @@ def write(folder: Path) -> Path:
 
 
 def page(source: Source) -> str:
-    """The verdict, what is not finished or breached, and the main measures: one row a policy, or of a sweep one a point."""
-    run = source.run
+    """The verdict, what is not finished or breached, and the main measures: a row a policy, or where keys are swept a point."""
+    run, comparison = source.run, source.comparison
     parts = [f"# {escape(run.name)}"]
     if run.question:
         parts.append(f"_{escape(run.question)}_")
-    swept = run.sweep is not None
-    parts.append(f"**{escape(source.summary['verdict'])}**")
+    parts.append(f"**{escape(comparison.verdict)}**")
     if said := tables.missing(source):
         parts.append(escape(said))
-    if rows := source.summary["thresholds"]:
-        parts.append("\n".join(f"- {_threshold(source, row)}" for row in rows))
-    parts += _by_measure(source) if swept else [_by_policy(source)]
+    if comparison.thresholds:
+        parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
+    if source.only:
+        parts.append(_by_policy(comparison, source.only))
+    parts += [_by_point(comparison, name) for name in tables.along(comparison)]
     parts.append(escape(tables.facts(source)))
     parts.append(f"Scenario digest `{run.digest[:10]}`, sim {escape(run.sim_version)}.")
     return "\n\n".join(parts) + "\n"
 
 
-def _by_policy(source: Source) -> str:
-    measures, main = source.summary["measures"], tables.columns(source)
-    header = ["policy", *(measures[name]["label"] for name in main)]
-    lines = [_line(header), _line(["---", *("---:" for _ in main)], raw=True)]
-    for row in source.policies:
-        lines.append(_line([row["policy"], *(in_line(row["measures"].get(name), measures[name]["unit"]) for name in main)]))
+def _by_policy(comparison: Comparison, point: PointComparison) -> str:
+    """The main measures at a point: a row a policy."""
+    measures, main = comparison.measures, tables.columns(comparison, point)
+    lines = [_line(["policy", *(measures[name].label for name in main)]), _line(["---", *("---:" for _ in main)], raw=True)]
+    for policy in point.policies:
+        lines.append(_line([policy.policy, *(in_line(policy.measures.get(name), measures[name].unit) for name in main)]))
     return "\n".join(lines)
 
 
-def _by_measure(source: Source) -> list[str]:
-    """Of a sweep, a table a measure: a row a point, a column a policy."""
-    names = [policy.name for policy in source.run.policies]
-    found = []
-    for name in sweep.shown(source):
-        measure = source.summary["measures"][name]
-        lines = [_line([" × ".join(source.summary["paths"]), *names]), _line(["---", *("---:" for _ in names)], raw=True)]
-        for label, point in sweep.at_points(source):
-            own = {row["policy"]: row["measures"].get(name) for row in point.policies}
-            lines.append(_line([label, *(in_line(own.get(policy), measure["unit"]) for policy in names)]))
-        found.append(f"## {escape(str(measure['label']))}\n\n" + "\n".join(lines))
-    return found
+def _by_point(comparison: Comparison, name: str) -> str:
+    """A measure where keys are swept: a row a point, a column a policy."""
+    names = [policy.name for policy in comparison.run.policies]
+    measure = comparison.measures[name]
+    lines = [_line([JOINT.join(comparison.paths), *names]), _line(["---", *("---:" for _ in names)], raw=True)]
+    for point in comparison.points:
+        own = {policy.policy: policy.measures.get(name) for policy in point.policies}
+        lines.append(_line([point.label, *(in_line(own.get(policy), measure.unit) for policy in names)]))
+    return f"## {escape(measure.label)}\n\n" + "\n".join(lines)
 
 
 def escape(text: str) -> str:
@@ -74,12 +73,10 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", " ".join(text.split()))
 
 
-def _threshold(source: Source, row: dict[str, Any]) -> str:
-    measure = source.summary["measures"][row["measure"]]
-    at = f" at {row['point']}" if row.get("point") else ""
-    found = row["estimate"]
-    result = "no case" if not found or found["estimate"] is None else "**breached**" if row["breached"] else "met"
-    said = f"{row['policy']}{at}: {measure['label']} {row['rule']}, found {in_line(found, measure['unit'])}: "
+def _threshold(comparison: Comparison, judged: Judgement) -> str:
+    measure = comparison.measures[judged.measure]
+    result = "no case" if judged.estimate.estimate is None else "**breached**" if judged.breached else "met"
+    said = f"{judged.about}: {measure.label} {judged.rule}, found {in_line(judged.estimate, measure.unit)}: "
     return escape(said) + " " + result
 
 

@@ -1,34 +1,29 @@
-"""Estimates of `summary.json` in tables and charts, worded as the verdict words them."""
+"""Estimates in tables and charts, worded as the verdict words them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from sim.compare.wording import number, value_and_interval
+from sim.compare import wording
+from sim.compare.wording import number
 from sim.stats.intervals import Estimate
 
-__all__ = ["MISSING", "in_line", "number", "with_interval"]
+__all__ = ["MISSING", "in_line", "number", "value_and_interval"]
 
 MISSING = "–"
 
 
-def with_interval(estimate: Mapping[str, Any] | None, unit: str, *, signed: bool = False) -> tuple[str, str]:
-    """An estimate as (value, interval), as `value_and_interval` has them; a dash where there is nothing.
+def value_and_interval(estimate: Estimate | None, unit: str, *, signed: bool = False) -> tuple[str, str]:
+    """`value_and_interval` of the wording; a dash and nothing where there is no estimate of that measure at all.
 
-    >>> with_interval({"estimate": 0.0312, "lower": 0.022, "upper": 0.0431, "n": 1000}, "share")
-    ('3.1%', '2.2–4.3%')
-    >>> with_interval(None, "share")
-    ('–', '')
+    >>> value_and_interval(Estimate(0.0312, 0.022, 0.0431, 1000), "share"), value_and_interval(None, "share")
+    (('3.1%', '2.2–4.3%'), ('–', ''))
     """
-    return (MISSING, "") if estimate is None else value_and_interval(Estimate(**estimate), unit, signed=signed)
+    return (MISSING, "") if estimate is None else wording.value_and_interval(estimate, unit, signed=signed)
 
 
-def in_line(estimate: Mapping[str, Any] | None, unit: str, *, signed: bool = False) -> str:
-    """`with_interval` in one text.
+def in_line(estimate: Estimate | None, unit: str, *, signed: bool = False) -> str:
+    """`value_and_interval` in one text.
 
-    >>> in_line({"estimate": 0.5, "lower": 0.46, "upper": 0.54, "n": 600}, "share")
-    '50% (46–54%)'
+    >>> in_line(Estimate(0.5, 0.46, 0.54, 600), "share"), in_line(None, "share")
+    ('50% (46–54%)', '–')
     """
-    value, interval = with_interval(estimate, unit, signed=signed)
-    return f"{value} ({interval})" if interval else value
+    return MISSING if estimate is None else wording.with_interval(estimate, unit, signed=signed)

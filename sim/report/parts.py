@@ -1,16 +1,18 @@
-"""The parts that reports are made of, as HTML: tables, charts with their data, the comparison of the policies."""
+"""The parts that a report is made of, as HTML: tables, charts with their data, the comparison of the policies."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import Any
 
+from sim.compare.result import Comparison, Judgement, PointComparison, PolicySummary
 from sim.report import tables
 from sim.report.figures import Chart
-from sim.report.numbers import MISSING, in_line
+from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
+from sim.run.record import Record
+from sim.scenario.sweep import JOINT
 
 
 def table_row(name: str, cells: Iterable[str], kind: str = "") -> str:
@@ -39,42 +41,46 @@ def figure(chart: Chart) -> str:
     )
 
 
-def judgement(source: Source, row: dict[str, Any]) -> str:
-    """The row of one threshold."""
-    measure = source.summary["measures"][row["measure"]]
-    tone, word = ("worse", "breached") if row["breached"] else ("better", "met")
-    found = row["estimate"]
-    if not found or found["estimate"] is None:
+def thresholds(comparison: Comparison) -> str:
+    """What was judged of the policies, point by point if there are several."""
+    first = "policy and point" if comparison.paths else "policy"
+    body = (_judgement(comparison, each) for each in comparison.thresholds)
+    return scrolling_table("Thresholds", (first, "measure", "rule", "found", "result"), body, style="text")
+
+
+def _judgement(comparison: Comparison, judged: Judgement) -> str:
+    measure = comparison.measures[judged.measure]
+    tone, word = ("worse", "breached") if judged.breached else ("better", "met")
+    if judged.estimate.estimate is None:
         tone, word = "", "no case"
-    cells = (measure["label"], row["rule"], in_line(found, measure["unit"]))
+    cells = (measure.label, judged.rule, in_line(judged.estimate, measure.unit))
     texts = "".join(f"<td>{escape(text)}</td>" for text in cells)
-    return f'<tr><th scope="row">{escape(row["policy"])}</th>{texts}<td class="{tone}">{word}</td></tr>'
+    return f'<tr><th scope="row">{escape(judged.about)}</th>{texts}<td class="{tone}">{word}</td></tr>'
 
 
-def comparison(source: Source) -> str:
-    """The policies side by side: the main measures, their differences to the baseline, and all measures."""
-    measures = source.summary["measures"]
-    main = tables.columns(source)
-    # None where an interrupted run has no trials of its baseline yet.
-    baseline = str(source.summary["baseline"] or source.run.baseline)
-    kinds = {row["policy"]: _kind(row, baseline) for row in source.policies}
-    labels = [measures[name]["label"] for name in main]
+def policies_compared(comparison: Comparison, point: PointComparison) -> str:
+    """The policies side by side at a point: the main measures, their differences to the baseline, and all measures."""
+    measures = comparison.measures
+    main = tables.columns(comparison, point)
+    baseline = comparison.baseline
+    labels = [measures[name].label for name in main]
     body = [
-        table_row(row["policy"], (_cell(row, name, source) for name in main), kinds[row["policy"]]) for row in source.policies
+        table_row(policy.policy, (_cell(policy, name, comparison) for name in main), _kind(policy, baseline))
+        for policy in point.policies
     ]
     gaps = [
-        table_row(row["policy"], (f"<td>{escape(tables.difference(row, name, measures[name]))}</td>" for name in main))
-        for row in source.policies
-        if row["policy"] != baseline
+        table_row(policy.policy, (f"<td>{escape(tables.difference(policy, name, measures[name]))}</td>" for name in main))
+        for policy in point.policies
+        if policy.policy != baseline
     ]
     every = [
         table_row(
-            measure["label"],
-            (f"<td>{escape(in_line(row['measures'].get(name), measure['unit']))}</td>" for row in source.policies),
+            measure.label,
+            (f"<td>{escape(in_line(policy.measures.get(name), measure.unit))}</td>" for policy in point.policies),
         )
         for name, measure in measures.items()
     ]
-    names = [row["policy"] for row in source.policies]
+    names = [policy.policy for policy in point.policies]
     return f"""\
 <p>Each estimate with its 95% interval below it. A third line is the difference to <b>{escape(baseline)}</b>, paired by
 replication, and is there only if its interval excludes zero: <span class="better">▲ better</span> or
@@ -86,13 +92,13 @@ replication, and is there only if its interval excludes zero: <span class="bette
 {scrolling_table("All measures", ("measure", *names), every)}</details>"""
 
 
-def _kind(row: dict[str, Any], baseline: str) -> str:
-    kind = str(row["kind"]) if row["kind"] != row["policy"] else ""
-    return ", ".join(filter(None, (kind, "reference" if row["policy"] == baseline else "")))
+def _kind(policy: PolicySummary, baseline: str) -> str:
+    kind = policy.kind if policy.kind != policy.policy else ""
+    return ", ".join(filter(None, (kind, "reference" if policy.policy == baseline else "")))
 
 
-def _cell(row: dict[str, Any], name: str, source: Source) -> str:
-    cell = tables.cell(row, name, source.summary["measures"][name])
+def _cell(policy: PolicySummary, name: str, comparison: Comparison) -> str:
+    cell = tables.cell(policy, name, comparison.measures[name])
     parts = [f'<span class="value">{escape(cell.value)}</span>']
     if cell.interval:
         parts.append(f'<span class="interval">{escape(cell.interval)}</span>')
@@ -103,37 +109,94 @@ def _cell(row: dict[str, Any], name: str, source: Source) -> str:
     return f"<td>{''.join(parts)}</td>"
 
 
-def estimates(source: Source) -> str:
+def along(comparison: Comparison) -> Iterator[str]:
+    """Where keys are swept, a table for each measure: a row a point, a column a policy."""
+    names = [policy.name for policy in comparison.run.policies]
+    head = (JOINT.join(path.rpartition(".")[2] for path in comparison.paths), *names)
+    for name in tables.along(comparison):
+        label = comparison.measures[name].label
+        body = (table_row(point.label, _estimates_of(comparison, point, name, names)) for point in comparison.points)
+        yield f"<h3>{escape(label[:1].upper() + label[1:])}</h3>\n{scrolling_table(label, head, body)}"
+
+
+def _estimates_of(comparison: Comparison, point: PointComparison, name: str, policies: Sequence[str]) -> Iterator[str]:
+    for each in policies:
+        policy = point.policy(each)
+        found = None if policy is None else policy.measures.get(name)
+        value, interval = value_and_interval(found, comparison.measures[name].unit)
+        said = f'<span class="interval">{escape(interval)}</span>' if interval else ""
+        yield f'<td><span class="value">{escape(value)}</span>{said}</td>'
+
+
+def estimates(comparison: Comparison, point: PointComparison) -> str:
     """What the estimates at the verdict are worth, of the policies that have some; empty where none has."""
-    measures = source.summary["measures"]
-    names = tables.known(source, tables.ESTIMATES)
-    rows = [row for row in source.policies if tables.known(replace(source, summary={"policies": [row]}), tables.ESTIMATES)]
-    if not rows:
+    measures = comparison.measures
+    names = tables.known(point.policies, tables.ESTIMATES)
+    having = [policy for policy in point.policies if tables.known([policy], tables.ESTIMATES)]
+    if not having:
         return ""
-    body = [table_row(row["policy"], (_cell(row, name, source) for name in names)) for row in rows]
-    header = ("policy", *(measures[name]["label"] for name in names))
+    body = [table_row(policy.policy, (_cell(policy, name, comparison) for name in names)) for policy in having]
+    header = ("policy", *(measures[name].label for name in names))
     return f"""<h2>What are the estimates worth?</h2>
 <p>What a team would report of the shipped challenger (or of the best, where none was shipped) at the verdict, against what is
 true. A rule that may stop early stops when luck is high, so winners look better than they are.</p>
 {scrolling_table("Estimates at the verdict", header, body)}"""
 
 
-def versions(source: Source) -> str:
+def simulated(source: Source) -> str:
+    """What was played: of several points, each answer that some point has."""
+    run, comparison = source.run, source.comparison
+    own = [point.run for point in run.points]
+
+    def each(texts: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(filter(None, texts)))
+
+    facts = {
+        "Swept": "; ".join(
+            f"{path}: {', '.join(dict.fromkeys(point.values[place] for point in comparison.points))}"
+            for place, path in enumerate(comparison.paths)
+        ),
+        "Primary metric": each(_aim(one) for one in own),
+        "Traffic": each(f"{number(one.requests_expected, 'requests')} requests expected by the horizon" for one in own),
+        "Horizon": each(f"{number(one.horizon_s, 's')}, with a control tick every {number(one.tick_s, 's')}" for one in own),
+        "Engine": each(f"{one.engine}: {one.engine_reason}" for one in own),
+        "Replications": f"{run.replications:,}, with seed {each(str(one.seed) for one in own)}",
+        "Data": each(_data(one) for one in own),
+        "Digest": run.digest,
+    }
+    listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
+    return f"<h2>What was simulated</h2>\n<dl>{listed}</dl>"
+
+
+def _aim(run: Record) -> str:
+    aim = f"{run.primary.name}, to {'increase' if run.primary.sign > 0 else 'decrease'}"
+    return f"{aim}; an effect below {number(run.smallest_effect, 'share')} does not matter" if run.smallest_effect else aim
+
+
+def _data(run: Record) -> str:
+    return f"{run.data.name}, {run.data.rows:,} rows, digest {run.data.digest}" if run.data else ""
+
+
+def versions(run: Record) -> str:
     """The model version that each arm was."""
     fields = ("name", "version", "uri", "kind", "model_id", "digest")
     rows = [
         table_row(version["arm"], (f"<td>{escape(str(version[field] or MISSING))}</td>" for field in fields))
-        for version in ({**version.model_dump(), "digest": version.digest[:12]} for version in source.run.versions)
+        for version in ({**version.model_dump(), "digest": version.digest[:12]} for version in run.all_versions)
     ]
     header = ("arm", "registered model", "version", "URI", "kind", "model id", "digest")
     return scrolling_table("Model versions", header, rows, style="text")
 
 
-def measures_told(source: Source) -> str:
+def _code(text: str) -> str:
+    """Text in which Markdown's backticks mark what is typed."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def measures_told(comparison: Comparison) -> str:
     """How to read the measures."""
     told = "".join(
-        f"<dt>{escape(measure['label'])}</dt><dd>{escape(measure['about'])}</dd>"
-        for measure in source.summary["measures"].values()
+        f"<dt>{escape(measure.label)}</dt><dd>{_code(measure.about)}</dd>" for measure in comparison.measures.values()
     )
     return f"""<h2>How to read the measures</h2>
 <p>All policies meet the same worlds: in replication i the models are as good or bad, and the traffic is the same, for each

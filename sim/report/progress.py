@@ -6,27 +6,22 @@ import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sim.run.simulate import plans_of, tasks_of
-from sim.run.sweep import SweepPlan
-
-if TYPE_CHECKING:
-    from sim.run.blocks import Task
-    from sim.run.plan import Plan
-    from sim.run.simulate import Watch
+from sim.run.blocks import Task, Watch, tasks_of
+from sim.run.plan import Plan
+from sim.scenario.sweep import JOINT
 
 _EVERY_S = 10.0
 
 
-def lines(plan: Plan | SweepPlan) -> Iterator[str]:
-    """What is about to be played: the points of a sweep, engines, versions."""
+def lines(plan: Plan) -> Iterator[str]:
+    """What is about to be played: the points, engines, versions."""
     name = plan.scenario.name
-    plans = plans_of(plan)
-    if isinstance(plan, SweepPlan):
-        yield f"{name}: {len(plans)} points of {' × '.join(plan.scenario.sweep or ())}"
-    yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plans)
-    yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plans for of in each.versions)
+    if plan.paths:
+        yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
+    yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
+    yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
 
 
 class Bar:
@@ -49,7 +44,7 @@ class Bar:
         if not self._quiet:
             print(text, file=sys.stderr)
 
-    def start(self, plan: Plan | SweepPlan) -> Watch | None:
+    def start(self, plan: Plan) -> Watch | None:
         """Begin; answers with what to call for every finished task."""
         if self._quiet:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,59 +10,74 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import Floats
+from sim.compare.result import Comparison, PointComparison
+from sim.compare.summary import read_summary
 from sim.errors import InputError, Problem
 from sim.run.record import Record, read_run
 
 
 @dataclass(frozen=True)
 class Source:
-    """A finished (or interrupted) run: `run.json`, `summary.json`, the scenario's text and the timeline.
+    """A finished (or interrupted) run: `summary.json` with `run.json`, the scenario's text and the timeline.
 
-    `timeline` holds, for each policy, its columns as arrays (T,) of the T ticks that were kept; of a sweep, nothing.
+    `timeline` holds, for each policy of a run of one point, its columns as arrays (T,) of the T ticks that were kept.
     """
 
-    run: Record
-    summary: dict[str, Any]
+    comparison: Comparison
     scenario: str
     timeline: dict[str, dict[str, Floats]]
 
     @property
-    def policies(self) -> list[dict[str, Any]]:
-        """The summary's rows, one a policy that was completed."""
-        return list(self.summary["policies"])
+    def run(self) -> Record:
+        """What `run.json` says."""
+        return self.comparison.run
+
+    @property
+    def only(self) -> PointComparison | None:
+        """The point of a run that has one, which shows what happens over time; None where there are several."""
+        return self.comparison.points[0] if len(self.comparison.points) == 1 else None
 
 
 def read(folder: Path) -> Source:
     """Read the files that a report shows. Raises `InputError` naming every file that is missing or unreadable."""
     problems: list[Problem] = []
     found: dict[str, Any] = {}
+
+    def summary(file: Path) -> Comparison | None:
+        # Where run.json cannot be read, that is said already.
+        return read_summary(file.parent, found["run.json"]) if "run.json" in found else None
+
     readers: dict[str, Callable[[Path], Any]] = {
         "run.json": lambda file: read_run(file.parent),
-        "summary.json": lambda file: json.loads(file.read_text(encoding="utf-8")),
+        "summary.json": summary,
         "scenario.yaml": lambda file: file.read_text(encoding="utf-8"),
         "timeline.parquet": _timeline,
     }
+    if not folder.is_dir():
+        # Raises, and says which of the two it is.
+        read_run(folder)
     for name, reader in readers.items():
         file = folder / name
+        if not file.is_file():
+            problems.append(Problem("no such file; a report needs a run folder, as sim run leaves it", file=str(file)))
+            continue
         try:
             found[name] = reader(file)
         except InputError as error:
             problems += error.problems
-        except FileNotFoundError:
-            problems.append(Problem("no such file; a report needs a run folder, as `sim run` leaves it", file=str(file)))
-        # pyarrow's errors are ValueErrors and OSErrors, so is a JSON or UTF-8 error.
+        # pyarrow's errors are ValueErrors and OSErrors, so is a UTF-8 error.
         except (OSError, ValueError, KeyError) as error:
             problems.append(Problem(f"cannot be read: {error}", file=str(file)))
     if problems:
         raise InputError(problems)
     run: Record = found["run.json"]
-    # Of a sweep, the timelines of all points would run together.
-    timeline = {} if run.sweep else found["timeline.parquet"]
+    # The timelines of several points would run together.
+    timeline = found["timeline.parquet"] if len(run.points) == 1 else {}
     wanted = {f"{kind}.{arm}.mean" for arm in run.arms for kind in ("weight", "mirror")}
     if missing := sorted({name for columns in timeline.values() for name in wanted.difference(columns)}):
         message = f"lacks the columns {', '.join(missing)} of the arms of run.json"
         raise InputError([Problem(message, file=str(folder / "timeline.parquet"))])
-    return Source(run, found["summary.json"], found["scenario.yaml"], timeline)
+    return Source(found["summary.json"], found["scenario.yaml"], timeline)
 
 
 def _timeline(file: Path) -> dict[str, dict[str, Floats]]:

@@ -1,14 +1,16 @@
-"""The comparison table as rows of cells, which HTML and Markdown both print."""
+"""What stands in the tables of a report, which HTML and Markdown both print."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sim.report.numbers import in_line, number, with_interval
+from sim.compare.result import Comparison, MeasureLabel, PointComparison, PolicySummary
+from sim.compare.wording import where_missing
+from sim.report.numbers import in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.scenario.sweep import JOINT
+from sim.stats.intervals import Estimate
 
 MAIN = (
     "ship",
@@ -31,6 +33,12 @@ ESTIMATES = (
 )  # fmt: skip
 """What the estimates at the verdict are worth."""
 
+ALONG = (
+    "ship", "wrong_ship", "missed_win", "undecided", "time_to_decision_p20", "time_to_decision_p50", "time_to_decision_p80",
+    "time_to_decision", "regret", "harmed_requests", *ESTIMATES,
+)  # fmt: skip
+"""Where keys are swept, the measures that have a table of their own, point by policy."""
+
 RARE = ("inconclusive", "undecided")
 
 
@@ -47,53 +55,63 @@ class Cell:
     tone: str = ""
 
 
-def columns(source: Source, wanted: tuple[str, ...] = MAIN) -> list[str]:
-    """The names among `wanted` that this run has measured, without outcomes that no policy ever had."""
-    return [name for name in wanted if name in source.summary["measures"] and not (name in RARE and _never(source, name))]
+def columns(comparison: Comparison, point: PointComparison, wanted: Sequence[str] = MAIN) -> list[str]:
+    """The names among `wanted` that a run has measured, without outcomes that no policy ever had at this point."""
+    return [name for name in wanted if name in comparison.measures and not (name in RARE and _never(point.policies, name))]
 
 
-def known(source: Source, wanted: tuple[str, ...]) -> list[str]:
+def known(policies: Iterable[PolicySummary], wanted: Sequence[str]) -> list[str]:
     """The names among `wanted` of which some policy has an estimate."""
-
-    def has(name: str) -> bool:
-        found = (row["measures"].get(name) for row in source.policies)
-        return any(estimate and estimate["estimate"] is not None for estimate in found)
-
-    return [name for name in wanted if has(name)]
+    having = {name for policy in policies for name, found in policy.measures.items() if found.estimate is not None}
+    return [name for name in wanted if name in having]
 
 
-def cell(row: Mapping[str, Any], name: str, measure: Mapping[str, str]) -> Cell:
-    """The cell of one policy (`row` of the summary) and one measure.
+def along(comparison: Comparison) -> list[str]:
+    """The names among `ALONG` with an estimate at some point that says something; none where nothing is swept."""
+    if not comparison.paths:
+        return []
+    points = comparison.points
+    return [name for name in ALONG if any(columns(comparison, each, known(each.policies, (name,))) for each in points)]
 
-    >>> row = {"measures": {"regret": {"estimate": 5.0, "lower": 4.0, "upper": 6.0, "n": 9}},
-    ...        "differences": {"regret": {"estimate": -2.0, "lower": -3.0, "upper": -1.0, "n": 9}}}
-    >>> cell(row, "regret", {"unit": "value", "better": "lower"})
+
+def cell(policy: PolicySummary, name: str, measure: MeasureLabel) -> Cell:
+    """The cell of one policy and one measure.
+
+    >>> from sim.compare.result import Curve, Incidence
+    >>> nothing = Incidence((), *[Curve((), (), ())] * 4)
+    >>> found, gap = Estimate(5.0, 4.0, 6.0, 9), Estimate(-2.0, -3.0, -1.0, 9)
+    >>> policy = PolicySummary("ab", "ab", {"regret": found}, {"regret": gap}, nothing)
+    >>> cell(policy, "regret", MeasureLabel("regret", "value", "lower", ""))
     Cell(value='5', interval='4–6', gap='−2', tone='better')
     """
-    value, interval = with_interval(row["measures"].get(name), measure["unit"])
-    difference = row["differences"].get(name)
-    if not difference or not _beyond_chance(difference):
+    value, interval = value_and_interval(policy.measures.get(name), measure.unit)
+    difference = policy.differences.get(name)
+    if difference is None or difference.estimate is None or not _beyond_chance(difference):
         return Cell(value, interval)
-    gap, _ = with_interval(difference, measure["unit"], signed=True)
-    falls = difference["estimate"] < 0
-    tone = {"lower": "better" if falls else "worse", "higher": "worse" if falls else "better"}.get(measure["better"], "")
+    gap, _ = value_and_interval(difference, measure.unit, signed=True)
+    falls = difference.estimate < 0
+    tone = {"lower": "better" if falls else "worse", "higher": "worse" if falls else "better"}.get(measure.better, "")
     return Cell(value, interval, gap, tone)
 
 
-def difference(row: Mapping[str, Any], name: str, measure: Mapping[str, str]) -> str:
+def difference(policy: PolicySummary, name: str, measure: MeasureLabel) -> str:
     """The paired difference to the baseline with its interval, in one text."""
-    return in_line(row["differences"].get(name), measure["unit"], signed=True)
+    return in_line(policy.differences.get(name), measure.unit, signed=True)
 
 
 def facts(source: Source) -> str:
     """What stands behind the numbers, in one sentence."""
     run, count = source.run, source.run.replications
-    spans = " or ".join(dict.fromkeys(number(own.horizon_s, "s") for own in run.runs))
-    engines = " and ".join(dict.fromkeys(own.engine for own in run.runs))
-    where = f" at each of {len(run.runs)} points of {JOINT.join(run.sweep.paths)}," if run.sweep else ""
+    points = run.points
+    spans = dict.fromkeys(number(each.run.horizon_s, "s") for each in points)
+    engines = dict.fromkeys(each.run.engine for each in points)
+    seeds = {each.run.seed for each in points}
+    # Of several seeds, what was simulated tells.
+    seeded = f" with seed {run.seed}" if len(seeds) == 1 else ""
+    where = f" at each of {len(points)} points of {JOINT.join(run.paths)}," if run.paths else ""
     return (
-        f"{count:,} replication{'s' if count != 1 else ''} of each of {len(run.policies)} policies{where} over {spans} of "
-        f"simulated time, on the {engines} engine{'' if run.sweep else f' with seed {run.seed}'}. "
+        f"{count:,} replication{'s' if count != 1 else ''} of each of {len(run.policies)} policies{where} over "
+        f"{' or '.join(spans)} of simulated time, on the {' and '.join(engines)} engine{seeded}. "
         + ("One replication has no interval." if count == 1 else "Intervals are 95%.")
     )
 
@@ -103,17 +121,15 @@ def missing(source: Source) -> str:
     run = source.run
     if run.status == "finished":
         return ""
-    if run.sweep:
-        left = f"{sum(len(own.unfinished) for own in run.runs)} policies at points"
-        return f"The run was interrupted: {left} are not finished, and not in this report. Run it again to go on."
-    return f"The run was interrupted. Not finished, and not in this report: {', '.join(run.unfinished) or 'none'}."
+    left = where_missing([policy.name for policy in run.policies], [each.run.finished for each in run.points])
+    return f"The run was interrupted. Not finished, and not in this report: {left or 'none'}."
 
 
-def _never(source: Source, name: str) -> bool:
-    found = [row["measures"].get(name) for row in source.policies]
-    return all(estimate is not None and estimate["estimate"] == 0 for estimate in found)
+def _never(policies: Iterable[PolicySummary], name: str) -> bool:
+    found = [policy.measures.get(name) for policy in policies]
+    return all(estimate is not None and estimate.estimate == 0 for estimate in found)
 
 
-def _beyond_chance(difference: Mapping[str, Any]) -> bool:
-    lower, upper = difference["lower"], difference["upper"]
+def _beyond_chance(difference: Estimate) -> bool:
+    lower, upper = difference.lower, difference.upper
     return lower is not None and upper is not None and (lower > 0 or upper < 0)

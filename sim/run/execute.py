@@ -25,7 +25,7 @@ def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None)
     """How many processes to use: as asked, or the machine's, but no more than the work is worth."""
     if asked is not None:
         return max(1, min(asked, len(tasks)))
-    work_s = sum(_work_s(works[task.point or 0], task) for task in tasks)
+    work_s = sum(_work_s(works[task.point], task) for task in tasks)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 1 if work_s < _WORTH_A_PROCESS_S else max(1, min(available, len(tasks)))
 

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sim.policy.base import Verdict
+from sim.run.blocks import Which
+from sim.run.plan import Plan
 from sim.run.trial import Play
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Labels = Mapping[str, Any]
-"""What stands in every row of a table before the policy: of a sweep, the point and its values."""
+"""What stands in every row of a table before the policy: the point and its values, or nothing where nothing is swept."""
+
+Tables = tuple["pd.DataFrame", "pd.DataFrame"]
+"""Trials and timeline."""
 
 _VERDICTS = np.array([verdict.name.lower() for verdict in Verdict])
+
+
+def tables(plan: Plan, which: Which, plays: Sequence[Play]) -> Tables:
+    """The trials and the timeline of a policy at a point; plays in the order of their replications."""
+    point, policy = which
+    scenario, labels = plan.points[point].scenario, plan.labels(point)
+    return trials(policy, plays, scenario.arms, labels), timeline(policy, plays, scenario.arms, scenario.tick, labels)
+
+
+def joined(found: Iterable[Tables]) -> Tables:
+    """The tables of several policies, one below the other."""
+    import pandas as pd
+
+    all_trials, timelines = zip(*found, strict=True)
+    return pd.concat(all_trials, ignore_index=True), pd.concat(timelines, ignore_index=True)
 
 
 def trials(policy: str, plays: Sequence[Play], arms: Sequence[str], labels: Labels) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
 from sim.errors import InputError, Problem, format_path
+from sim.scenario.sweep import JOINT
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -82,6 +84,20 @@ class SweepRecord(Stored):
         return self
 
 
+@dataclass(frozen=True)
+class RunPoint:
+    """A point of a run as a run of its own, and its values of the swept keys: as in the file, and as numbers."""
+
+    values: tuple[str, ...]
+    numbers: tuple[float | None, ...]
+    run: Record
+
+    @property
+    def label(self) -> str:
+        """The values in one text; empty where nothing is swept."""
+        return JOINT.join(self.values)
+
+
 class Record(Stored):
     """A run. Lengths in seconds, times with a time zone."""
 
@@ -121,21 +137,26 @@ class Record(Stored):
         strangers = [name for name in (self.baseline, *self.completed) if name not in names]
         if strangers:
             raise ValueError(f"baseline and completed must name policies, got {strangers[0]!r}")
-        for number, own in enumerate(self.runs):
-            if own.policies != self.policies or own.sweep is not None:
+        for number, point in enumerate(self.points):
+            if point.run.policies != self.policies or point.run.sweep is not None:
                 raise ValueError(f"sweep.points[{number}].run must keep the policies of the run")
         return self
 
     @property
-    def runs(self) -> tuple[Record, ...]:
-        """Of a sweep, each point as a run of its own; of another run, itself."""
+    def paths(self) -> tuple[str, ...]:
+        """The keys that were swept; none in a run of one point without a sweep."""
+        return self.sweep.paths if self.sweep else ()
+
+    @property
+    def points(self) -> tuple[RunPoint, ...]:
+        """The points, each as a run of its own; without a sweep one, which is this run."""
         if self.sweep is None:
-            return (self,)
+            return (RunPoint((), (), self),)
         shared = self.model_dump(exclude={"sweep"})
         found = []
         for number, point in enumerate(self.sweep.points):
             try:
-                found.append(Record.model_validate({**shared, **point.run}))
+                found.append(RunPoint(point.values, point.numbers, Record.model_validate({**shared, **point.run})))
             except ValidationError as error:
                 said = "; ".join(f"{format_path(each['loc'])}: {each['msg']}" for each in error.errors())
                 raise ValueError(f"sweep.points[{number}].run: {said}") from None
@@ -144,13 +165,12 @@ class Record(Stored):
     @property
     def all_versions(self) -> tuple[VersionRecord, ...]:
         """The versions of all points, each once."""
-        return tuple(dict.fromkeys((*self.versions, *(version for own in self.runs for version in own.versions))))
+        return tuple(dict.fromkeys((*self.versions, *(version for point in self.points for version in point.run.versions))))
 
     @property
-    def unfinished(self) -> tuple[str, ...]:
-        """The policies that did not run to their end."""
-        done = [each.name for each in self.policies] if self.status == "finished" else self.completed
-        return tuple(each.name for each in self.policies if each.name not in done)
+    def finished(self) -> tuple[str, ...]:
+        """The policies that ran to their end; of a sweep, at every point."""
+        return tuple(each.name for each in self.policies if self.status == "finished" or each.name in self.completed)
 
     @property
     def key(self) -> str:
@@ -194,11 +214,12 @@ def read_json(file: Path, model: type[M]) -> M:
     try:
         return model.model_validate_json(file.read_bytes())
     except ValidationError as error:
-        raise InputError(_problems(error, file)) from error
+        raise InputError(problems_of(error, file)) from error
     except OSError as error:
         raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
 
 
-def _problems(error: ValidationError, file: Path) -> Iterator[Problem]:
+def problems_of(error: ValidationError, file: Path) -> Iterator[Problem]:
+    """Everything that is wrong with a file of a run folder."""
     for each in error.errors():
         yield Problem(f"is corrupt: {each['msg'].removeprefix('Value error, ')}", path=format_path(each["loc"]), file=str(file))

@@ -14,7 +14,8 @@ from sim.engine.lag import Lagged
 from sim.errors import InputError, Problem
 from sim.policy.base import Routing, Verdict
 from sim.run.folder import replacing
-from sim.run.plan import Plan
+from sim.run.plan import PlannedPoint
+from sim.run.trial import rounds
 from sim.scenario.schema import Scenario
 from sim.units import format_duration
 
@@ -44,8 +45,10 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
     return found
 
 
-def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, until_s: float | None = None) -> pd.DataFrame:
-    """The event log of a policy in a replication, with the columns of `sim.engine.events`.
+def trace(
+    point: PlannedPoint, policy: str, replication: int, engine: str | None = None, until_s: float | None = None
+) -> pd.DataFrame:
+    """The event log of a policy in a replication at a point of a run, with the columns of `sim.engine.events`.
 
     `engine` is simpy or compiled; both tell the same. It goes up to `until_s`, and by default up to the
     horizon and the last end of what arrived before; but not beyond the verdict where requests do not compete, as a run draws
@@ -53,10 +56,10 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
     """
     from sim.engine.events import Steering, event_log
 
-    found = problems(plan.scenario, policy, replication, engine, None)
+    found = problems(point.scenario, policy, replication, engine, None)
     if found:
         raise InputError(found)
-    world = plan.world
+    world = point.world
     ticks = world.ticks if until_s is None else min(world.ticks, int(np.ceil(round(until_s / world.tick_s, 9))))
     requests = float(world.requests[:ticks].sum())
     if requests > MOST_REQUESTS:
@@ -66,15 +69,14 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
         )])  # fmt: skip
     truth = world.realise(np.array([replication]))
     setting = world.setting(1)
-    agent = plan.policy(policy)
-    recording = _recorder(engine or _default(plan))(truth, agent.needs(setting), agent.mirrors(), record=True)
+    agent = point.policy(policy)
+    recording = _recorder(engine or _default(point))(truth, agent.needs(setting), agent.mirrors(), record=True)
     player = Lagged(recording, 1, world.lag) if world.lag else recording
-    routing = agent.start(setting)
     live, mirror = [], []
-    while recording.tick < ticks and routing.rows.size:
-        live.append(routing.live[0])
-        mirror.append(routing.mirror[0])
-        routing = agent.step(player.step(routing))
+    for routing in rounds(agent, setting, player, ticks):
+        if routing.rows.size and player.tick < ticks:
+            live.append(routing.live[0])
+            mirror.append(routing.mirror[0])
     verdicts = agent.verdicts
     while world.competing and recording.tick < ticks:
         shares = np.eye(len(world.arms))[verdicts.arm]
@@ -93,8 +95,8 @@ def trace(plan: Plan, policy: str, replication: int, engine: str | None = None, 
     return log[before].reset_index(drop=True)
 
 
-def _default(plan: Plan) -> str:
-    return plan.engine.name if plan.engine.entry.tells_calls else REFERENCE
+def _default(point: PlannedPoint) -> str:
+    return point.engine.name if point.engine.entry.tells_calls else REFERENCE
 
 
 def _recorder(engine: str) -> Any:

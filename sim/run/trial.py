@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats
-from sim.engine.base import Maker
+from sim.engine.base import Engine, Maker
 from sim.engine.ledger import Ledger
-from sim.policy.base import Routing, Verdict
+from sim.policy.base import Routing, Setting, Verdict
 from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
@@ -41,11 +42,7 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
     trajectory = Trajectory(truth, sample_ticks(world.ticks, samples))
     engine.ledger.watch(trajectory.ticks)
-    routing = policy.start(setting)
-    trajectory.note(0, routing)
-    while routing.rows.size and engine.tick < world.ticks:
-        telemetry = engine.step(routing)
-        routing = policy.step(telemetry)
+    for routing in rounds(policy, setting, engine, world.ticks):
         trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
     engine.settle(verdicts.arm, verdicts.decided_tick)
@@ -54,6 +51,19 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
+
+
+def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
+    """The whole simulation: a routing, before it is played, and each that answers what monitoring saw of the one before.
+
+    It ends when no replication is undecided, or after so many ticks; the last routing is not played.
+    """
+    routing = policy.start(setting)
+    yield routing
+    while routing.rows.size and engine.tick < ticks:
+        telemetry = engine.step(routing)
+        routing = policy.step(telemetry)
+        yield routing
 
 
 def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:

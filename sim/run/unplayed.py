@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version, resolve
-from sim.run.plan import NEEDS_DATA, in_file, prepare
+from sim.run.plan import NEEDS_DATA, Resolved, in_file, plan_point
 from sim.scenario.check import check
 from sim.scenario.loading import Document
 from sim.scenario.schema import Data as DataSpec
@@ -40,7 +40,7 @@ class Files:
     """The data sets and the recorded traffic that the points of one scenario name, relative to `base`; each is read once."""
 
     def __init__(self, base: Path) -> None:
-        self._base = base
+        self.base = base
         self._data: dict[DataSpec, Data | InputError] = {}
         self._traces: dict[TraceSpec, Trace | InputError] = {}
 
@@ -48,11 +48,11 @@ class Files:
         """As `load_data`."""
         from sim.registry.data import load_data
 
-        return _once(self._data, spec, lambda: load_data(spec, self._base))
+        return _once(self._data, spec, lambda: load_data(spec, self.base))
 
     def trace(self, spec: TraceSpec) -> Trace:
         """As `read_trace`."""
-        return _once(self._traces, spec, lambda: read_trace(spec, self._base))
+        return _once(self._traces, spec, lambda: read_trace(spec, self.base))
 
     def problems(self, scenario: Scenario) -> list[Problem]:
         """What is wrong with the files that a scenario names, and with the traffic that they make."""
@@ -93,7 +93,7 @@ def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
     return found
 
 
-def look(scenario: Scenario, document: Document, client: Client, files: Files) -> Seen:
+def look(scenario: Scenario, document: Document, client: Client) -> Seen:
     """Resolve the models of a checked scenario, at every point of its sweep, and all else that is before a run's first draw.
 
     No model's code is run: behaviour models are read, and their world is built as for a run; of real versions it is seen that
@@ -101,33 +101,36 @@ def look(scenario: Scenario, document: Document, client: Client, files: Files) -
     `InputError` with every problem, each at its line and naming the points that have it; `TrackingError` where the registry
     cannot be reached.
     """
-    swept = [(each.label, each.scenario, each.document) for each in points(scenario, document)]
+    files = Files(Path(document.path).resolve().parent)
     found: list[tuple[str, list[Problem]]] = []
     seen: list[Seen] = []
-    for label, each, own in swept or [("", scenario, document)]:
+    for point in points(scenario, document):
+        place = point.document.place
         try:
-            seen.append(_resolved(each, own, client, files))
-            found.append((label, []))
+            warnings, unscored = _resolved(point.scenario, client, files)
+            seen.append(Seen(tuple(str(place(warning)) for warning in warnings), unscored))
+            found.append((point.label, []))
         except InputError as error:
-            found.append((label, [own.place(in_file(problem, each)) for problem in error.problems]))
+            found.append((point.label, [place(in_file(problem, point.scenario)) for problem in error.problems]))
     wrong = gathered(found)
     if wrong:
         raise InputError(wrong)
-    warnings = dict.fromkeys(warning for each in seen for warning in each.warnings)
-    return Seen(tuple(warnings), any(each.unscored for each in seen))
+    warnings = tuple(dict.fromkeys(warning for each in seen for warning in each.warnings))
+    return Seen(warnings, any(each.unscored for each in seen))
 
 
-def _resolved(scenario: Scenario, document: Document, client: Client, files: Files) -> Seen:
-    versions = resolve([(model.arm, model.uri) for model in scenario.models], client)
-    if any(version.kind == "replay" for version in versions):
-        problems = list(_unscored_problems(scenario, versions, client, files))
-        if problems:
-            raise InputError(problems)
-        return Seen(unscored=True)
-    return Seen(prepare(scenario, document, client, None).warnings)
+def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[Problem, ...], bool]:
+    """Warnings, and whether real versions are left to be scored."""
+    versions = tuple(resolve([(model.arm, model.uri) for model in scenario.models], client))
+    if not any(version.kind == "replay" for version in versions):
+        return plan_point(scenario, Resolved(versions), files.base).warnings, False
+    problems = list(_unscored_problems(scenario, versions, client, files))
+    if problems:
+        raise InputError(problems)
+    return (), True
 
 
-def _unscored_problems(scenario: Scenario, versions: list[Version], client: Client, files: Files) -> Iterable[Problem]:
+def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: Client, files: Files) -> Iterable[Problem]:
     from sim.registry.replay import mixed_problems, payoff_columns
     from sim.registry.scoring import model_inputs
 

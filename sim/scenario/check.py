@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sim.errors import Problem, format_path
-from sim.policy.base import MIRROR, DeclaredMetric, DeclaredSetting, Setting
+from sim.policy.base import DeclaredMetric, DeclaredSetting, Setting
 from sim.policy.forms import Form, declared_problems, registered_problems
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
@@ -87,9 +87,6 @@ def _metrics(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
         if metric.name in names[:index]:
             yield Problem(f"two metrics are called {metric.name!r}", path=f"metrics[{index}].name")
-        if f"{metric.name}." == MIRROR:
-            rule = "telemetry has it for mirrored calls"
-            yield Problem(f"a metric cannot be called {metric.name!r}: {rule}", path=f"metrics[{index}].name")
         if metric.name in BUILT_IN and metric.role != "guardrail":
             yield Problem(f"{metric.name} can only be a guardrail, got {metric.role}", path=f"metrics[{index}].role")
         if metric.reward is not None and scenario.data is None:

@@ -25,7 +25,7 @@ from sim.errors import InputError, Place, Problem, format_path
 from sim.scenario.explaining import Error, Explainer
 from sim.units import shown
 
-__all__ = ["Document", "Place", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
+__all__ = ["Document", "Place", "document_of", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -72,7 +72,7 @@ def parse_path(text: str) -> Place:
 @dataclass(frozen=True)
 class Document:
     """One parsed YAML file: plain `data` (dict, list, scalars), its `text`, its `path`, and where all is: `marks` has line and
-    column, from 1, of the key and of the value at each place.
+    column, from 1, of the key and of the value at each place; it is empty where there is no text.
 
     >>> document = parse_yaml("traffic:\\n  rate: 40/s\\n", "a.yaml")
     >>> document.data, document.mark(("traffic", "rate"))
@@ -101,6 +101,8 @@ class Document:
         """The problem with its file, line and column filled in from its textual path, unless it has them."""
         if problem.line:
             return problem
+        if not self.marks:
+            return replace(problem, file=self.path)
         try:
             line, column = self.mark(parse_path(problem.path))
         except InputError:
@@ -129,6 +131,32 @@ def read_yaml(path: Path) -> Document:
         problem = Problem(f"must be UTF-8 text; byte 0x{raw[error.start]:02x} is not", file=str(path))
         raise InputError([_at(problem, before)]) from None
     return parse_yaml(text, str(path))
+
+
+def document_of(source: str | Path | Mapping[str, Any], what: str) -> Document:
+    """A document from a path, from YAML text (which has a line break), or from what a program says.
+
+    `what` names text and mappings in errors; a mapping has no lines. Raises `InputError` as `read_yaml` does.
+
+    >>> document_of("rate: 3\\nunit: s\\n", "traffic").data, document_of({"rate": 3}, "traffic").data
+    ({'rate': 3, 'unit': 's'}, {'rate': 3})
+    """
+    if isinstance(source, Mapping):
+        return Document("", what, _plain(source), {})
+    if isinstance(source, str) and "\n" in source:
+        return parse_yaml(source, what)
+    if isinstance(source, str | Path):
+        return read_yaml(Path(source))
+    raise InputError([Problem(f"must be a file, YAML text or a mapping; got {shown(source)}", file=what)])
+
+
+def _plain(value: Any) -> Any:
+    """What a program says, as a file would have it: mappings and lists of their own, keys as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value
 
 
 def parse_yaml(text: str, file: str) -> Document:
@@ -195,7 +223,7 @@ def validate(document: Document, model: type[M]) -> M:
                 finding.message,
                 format_path(finding.place),
                 document.path,
-                *document.mark(finding.place, key=finding.at_key),
+                *(document.mark(finding.place, key=finding.at_key) if document.marks else (0, 0)),
             )
             for finding in explainer.explain(explainer.top, errors, (), document.data)
         ]

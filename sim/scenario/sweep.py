@@ -42,12 +42,13 @@ class Point:
 
 
 def points(scenario: Scenario, document: Document, more: More | None = None) -> tuple[Point, ...]:
-    """The points of a scenario's sweep in the order of the file, the last key varying fastest; none without a sweep.
+    """The points of a scenario's sweep in the order of the file, the last key varying fastest. Without a sweep it is one point,
+    the scenario itself, with no values.
 
     Raises `InputError` with every problem, each naming the points that have it.
     """
     if scenario.sweep is None:
-        return ()
+        return (Point((), (), scenario, document),)
     places = _places(document, scenario.sweep)
     count = 1
     for values in scenario.sweep.values():

@@ -1,4 +1,4 @@
-"""What the record of a run says: one entry for the scenario, and one for each policy or point of a sweep. Knows no server."""
+"""What the record of a run says: an entry for the run, one for each policy, or each point where keys are swept. No server."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sim.compare.result import PointComparison
 from sim.errors import InputError, Problem
-from sim.run.record import PolicyName, Record
-from sim.tracking.folder import Interval, PolicySummary, RunFolder
+from sim.run.record import Record, RunPoint
+from sim.scenario.sweep import JOINT
+from sim.stats.intervals import Estimate
+from sim.tracking.folder import RunFolder
 from sim.tracking.names import safe_names
 
 KEY = "sim.key"
@@ -54,8 +57,8 @@ class Entry:
 
 
 def scenario_entry(folder: RunFolder) -> Entry:
-    """The parent: what was asked, which versions took part, and every policy's estimates; of a sweep, as curves."""
-    record, summary = folder.record, folder.summary
+    """The parent: what was asked, which versions took part, and every policy's estimates: of several points as curves."""
+    record, comparison = folder.record, folder.comparison
     params = {
         "name": record.name,
         **_shared(folder.record),
@@ -68,69 +71,71 @@ def scenario_entry(folder: RunFolder) -> Entry:
     params["requests_expected"] = _number(record.requests_expected)
     if record.data is not None:
         params["data"] = record.data.name
-    series: tuple[Point, ...] = ()
-    if record.sweep is not None:
-        params["sweep"] = " × ".join(record.sweep.paths)
-        params["points"] = str(len(record.sweep.points))
-        series = tuple(_curves(folder))
+    if record.paths:
+        params["sweep"] = JOINT.join(record.paths)
+        params["points"] = str(len(record.points))
     tags = {
-        "sim.kind": "scenario" if record.sweep is None else "sweep",
+        "sim.kind": "sweep" if record.paths else "scenario",
         "sim.status": record.status,
         **_tags(folder),
         **_lineage(folder.record),
     }
-    if summary is not None and summary.thresholds:
-        tags["sim.thresholds"] = "breached" if any(each.breached for each in summary.thresholds) else "met"
-    note = "\n\n".join(text for text in (record.question, summary.verdict if summary else "") if text)
+    if comparison is not None and comparison.thresholds:
+        tags["sim.thresholds"] = "breached" if comparison.breached else "met"
+    note = "\n\n".join(text for text in (record.question, comparison.verdict if comparison else "") if text)
     if note:
         tags["mlflow.note.content"] = note
-    estimates: dict[str, float] = {}
-    names = safe_names(policy.name for policy in record.policies)
-    for policy, found in _summaries(folder):
-        if found is not None:
-            estimates |= _estimates(f"{names[policy.name]}/", found.measures, bounds=False)
+    found = [_side_by_side(record, point, bounds=False) for _, point in _points(folder)]
+    # Along the points the tick is the number of the point.
+    curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(found) for key, value in values.items()]
+    estimates, series = ({}, curves) if record.paths else (found[0] if found else {}, [])
     return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates, series)
 
 
 def nested_entries(folder: RunFolder) -> list[Entry]:
-    """The nested runs: each policy, or of a sweep each point. Raises `InputError` where the timeline cannot be read."""
-    return policy_entries(folder) if folder.record.sweep is None else point_entries(folder)
+    """The nested runs: each policy, or where keys are swept each point.
+
+    Raises `InputError` where the timeline cannot be read.
+    """
+    return point_entries(folder) if folder.record.paths else policy_entries(folder)
 
 
 def point_entries(folder: RunFolder) -> list[Entry]:
-    """The nested runs of a sweep: each point at which every policy ran to its end, with its values as params.
+    """The nested runs where keys are swept: each point at which every policy ran to its end, with its values as params.
 
     Every policy's estimates have the same names at every point, so that MLflow draws them against the swept param.
     """
-    record, summary = folder.record, folder.summary
-    assert record.sweep is not None
-    keys = [f"sweep.{name}" for name in safe_names(record.sweep.paths).values()]
-    names = safe_names(policy.name for policy in record.policies)
+    record = folder.record
+    keys = [f"sweep.{name}" for name in safe_names(record.paths).values()]
     entries = []
-    for number, (point, own) in enumerate(zip(record.sweep.points, record.runs, strict=True)):
-        if summary is None or len(own.completed) < len(own.policies):
+    for number, (own, point) in enumerate(_points(folder)):
+        if len(own.run.finished) < len(own.run.policies):
             continue
-        values = [text if value is None else _number(value) for text, value in zip(point.values, point.numbers, strict=True)]
-        params = {**dict(zip(keys, values, strict=True)), **_shared(own)}
-        params["requests_expected"] = _number(own.requests_expected)
+        values = [text if value is None else _number(value) for text, value in zip(own.values, own.numbers, strict=True)]
+        params = {**dict(zip(keys, values, strict=True)), **_shared(own.run)}
+        params["requests_expected"] = _number(own.run.requests_expected)
         key = f"{record.key} point {number}"
-        tags = {"sim.kind": "point", **_tags(folder), "sim.point": str(number), **_lineage(own), KEY: key}
-        estimates: dict[str, float] = {}
-        for policy in summary.points[number].policies:
-            estimates |= _estimates(f"{names[policy.policy]}/", policy.measures)
-        short = (path.rpartition(".")[2] for path in record.sweep.paths)
-        name = ", ".join(f"{path} = {text}" for path, text in zip(short, point.values, strict=True))
+        tags = {"sim.kind": "point", **_tags(folder), "sim.point": str(number), **_lineage(own.run), KEY: key}
+        estimates = _side_by_side(record, point, bounds=True)
+        short = (path.rpartition(".")[2] for path in record.paths)
+        name = ", ".join(f"{path} = {text}" for path, text in zip(short, own.values, strict=True))
         entries.append(_entry(key, name, params, tags, estimates))
     return entries
 
 
-def _curves(folder: RunFolder) -> Iterator[Point]:
-    """Every policy's estimates along the points of a sweep; the tick is the number of the point."""
-    names = safe_names(policy.name for policy in folder.record.policies)
-    for number, point in enumerate(folder.summary.points if folder.summary else ()):
-        for policy in point.policies:
-            found = _estimates(f"sweep/{names[policy.policy]}/", policy.measures, bounds=False)
-            yield from (Point(key, value, number) for key, value in found.items())
+def _points(folder: RunFolder) -> Iterator[tuple[RunPoint, PointComparison]]:
+    """The points that were compared: each as a run of its own, and its comparison."""
+    if folder.comparison is not None:
+        yield from zip(folder.record.points, folder.comparison.points, strict=True)
+
+
+def _side_by_side(record: Record, point: PointComparison, *, bounds: bool) -> dict[str, float]:
+    """Every policy's estimates at a point, by policy and measure."""
+    names = safe_names(policy.name for policy in record.policies)
+    found: dict[str, float] = {}
+    for policy in point.policies:
+        found |= _estimates(f"{names[policy.policy]}/", policy.measures, bounds=bounds)
+    return found
 
 
 def policy_entries(folder: RunFolder) -> list[Entry]:
@@ -142,13 +147,15 @@ def policy_entries(folder: RunFolder) -> list[Entry]:
     settings = {str(each.get("name")): each for each in _list(folder.scenario.get("policies")) if isinstance(each, Mapping)}
     series = _timeline(folder)
     entries = []
-    for policy, summary in _summaries(folder):
+    point = next((point for _, point in _points(folder)), None)
+    for policy in (each for each in record.policies if each.name in record.finished):
         flat = dict(_flat({key: value for key, value in settings.get(policy.name, {}).items() if key not in ("name", "kind")}))
         names = safe_names(flat)
         own = {names[key]: value for key, value in flat.items()}
         params = {**own, "policy": policy.name, "kind": policy.kind, **_shared(folder.record)}
         key = f"{record.key} {policy.name}"
         tags = {"sim.kind": "policy", **_tags(folder), "sim.policy": policy.name, KEY: key}
+        summary = point.policy(policy.name) if point else None
         estimates: dict[str, float] = {}
         if summary is not None:
             estimates = {**_estimates("", summary.measures), **_estimates("difference/", summary.differences)}
@@ -200,12 +207,7 @@ def _lineage(record: Record) -> dict[str, str]:
     return tags
 
 
-def _summaries(folder: RunFolder) -> Iterator[tuple[PolicyName, PolicySummary | None]]:
-    found = {each.policy: each for each in folder.summary.policies} if folder.summary else {}
-    return ((policy, found.get(policy.name)) for policy in folder.policies)
-
-
-def _estimates(prefix: str, intervals: Mapping[str, Interval | None], *, bounds: bool = True) -> dict[str, float]:
+def _estimates(prefix: str, intervals: Mapping[str, Estimate | None], *, bounds: bool = True) -> dict[str, float]:
     names = safe_names(intervals)
     found: dict[str, float | None] = {}
     for measure, interval in intervals.items():
@@ -241,17 +243,17 @@ def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
     names = safe_names(numeric)
     columns = {name: np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in numeric}
     found: dict[str, list[Point]] = {}
-    for policy in folder.policies:
-        rows = np.flatnonzero(policies == policy.name)
+    for policy in folder.record.finished:
+        rows = np.flatnonzero(policies == policy)
         rows = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
-        found[policy.name] = []
+        found[policy] = []
         for name, values in columns.items():
             series = values[rows]
             # A line through a level stretch needs only its ends.
             drawn = np.isfinite(series)
             drawn[1:-1] &= (series[1:-1] != series[:-2]) | (series[1:-1] != series[2:])
             pairs = zip(ticks[rows[drawn]].tolist(), series[drawn].tolist(), strict=True)
-            found[policy.name] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
+            found[policy] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
     return found
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.engine.base import Engine
-from sim.engine.catalogue import ENGINES, choose
-from sim.policy.forms import build
+from sim.engine.catalogue import ENGINES
+from sim.policy.columns import Column
 from sim.run.trial import play
 from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
 from sim.verify.figure import Figure, Sample, exact, played
-from sim.verify.rehearsal import NEVER, mean, scenario_of, some, test_by, world_of
+from sim.verify.rehearsal import NEVER, behaving, mean, scenario_of, some, test_by
+from sim.workflow import plan_scenario
 from sim.world.world import Truth
 
 Calls = NDArray[np.void]
@@ -160,18 +161,17 @@ def _calls(
         traffic={"rate": f"{rate}/s"}, pools={"main": {**servers, "arms": ["champion", "a"]}},
     )  # fmt: skip
     arm = {"outcomes": {"conversion": {"bernoulli": 0.5}}, "latency": service or SERVICE}
-    world = world_of(scenario, [arm, arm])
-    forms = {form.name: form for form in scenario.policies}
-    record = _recorder(choose(engine, world).name)
+    (point,) = plan_scenario(scenario, behaving([arm, arm])).points
+    record = _recorder(point.engine.name)
     tables = []
-    for replication in range(scenario.replications):
+    for replication in range(point.scenario.replications):
         made: list[Any] = []
 
-        def make(truth: Truth, needs: tuple[str, ...], mirrors: bool, made: list[Any] = made) -> Engine:
+        def make(truth: Truth, needs: tuple[Column, ...], mirrors: bool, made: list[Any] = made) -> Engine:
             made.append(record(truth, needs, mirrors, record=True))
             return made[0]  # type: ignore[no-any-return]
 
-        play(world.realise(np.array([replication])), build(forms["test"], forms, world.arms), make, samples=2)
+        play(point.world.realise(np.array([replication])), point.policy("test"), make, samples=2)
         tables.append(made[0].calls)
     return tables
 

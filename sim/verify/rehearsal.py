@@ -10,25 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim import workflow
 from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials as Reported
-from sim.engine.catalogue import choose
 from sim.policy.base import Verdict
-from sim.policy.forms import Form
-from sim.registry.behaviour import Behaviour
-from sim.registry.versions import Version
-from sim.run.blocks import Player, Task, Work
-from sim.scenario.schema import Scenario
 from sim.verify.figure import Sample
-from sim.world.build import build
-from sim.world.world import World
 
 # Calls of a millisecond in ticks of an hour: what is under way at an edge does not show.
 TICK = "1h"
 SHORT = {"constant": "1ms"}
-# Replications of a block. Nothing is kept of the way, so that long horizons have room for more than in a run, at a quarter of
-# its time.
-ROWS = {"aggregate": 2000, "compiled": 500, "simpy": 25}
 NAMES = ("champion", "a", "b", "c", "d", "e")
 
 
@@ -45,7 +35,7 @@ class Trials:
 
     def verdict(self, verdict: Verdict) -> NDArray[np.bool_]:
         """(R,) which trials ended so."""
-        return np.asarray(self.columns["verdict"] == verdict)
+        return np.asarray(self.columns["verdict"] == verdict.name.lower())
 
     @property
     def declared(self) -> NDArray[np.bool_]:
@@ -91,7 +81,7 @@ def converts(*rates: float) -> list[dict[str, Any]]:
 
 def scenario_of(
     name: str, arms: int, replications: int, ticks: int, requests: float, policies: Sequence[Any], **said: Any
-) -> Scenario:
+) -> dict[str, Any]:
     """A scenario of so many hours with so many requests each; `said` are further keys, or others than these.
 
     Each name has draws of its own, so that figures err independently.
@@ -107,36 +97,20 @@ def scenario_of(
         "metrics": [{"name": "conversion", "role": "primary"}],
         "policies": list(policies),
     }
-    return Scenario.model_validate(common | said)
+    return common | said
 
 
-def world_of(scenario: Scenario, arms: Sequence[Mapping[str, Any]]) -> World:
-    """The world of a scenario whose versions behave as told, as the registry would have resolved them."""
-    versions = []
-    for number, (model, said) in enumerate(zip(scenario.models, arms, strict=True), start=1):
-        behaviour = Behaviour.model_validate({"latency": SHORT, "error_rate": 0.0, **said})
-        versions.append(
-            Version(
-                arm=model.arm, uri=model.uri, name="verify", version=str(number), model_id=None, run_id=None, aliases=(),
-                kind="behaviour", digest=behaviour.digest(), behaviour=behaviour, tags={},
-            )
-        )  # fmt: skip
-    return build(scenario, versions)
+def behaving(arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Arms that answer at once and never fail, unless they say so."""
+    return [{"latency": SHORT, "error_rate": 0.0, **said} for said in arms]
 
 
-def rehearse(scenario: Scenario, arms: Sequence[Mapping[str, Any]]) -> dict[str, Trials]:
-    """Play every policy of a scenario: the world is built, the engine chosen and each block played as in `sim run`."""
-    world = world_of(scenario, arms)
-    engine = choose(scenario.engine, world).name
-    forms: dict[str, Form] = {form.name: form for form in scenario.policies}
-    player = Player([Work(world, forms, engine, samples=2)])
-    found: dict[str, list[Mapping[str, NDArray[Any]]]] = {name: [] for name in forms}
-    for block, first in enumerate(range(0, scenario.replications, ROWS[engine])):
-        end = min(first + ROWS[engine], scenario.replications)
-        # Block by block: the player keeps the last one's truth.
-        for name in forms:
-            found[name].append(player.play(Task(name, block, first, end)).columns)
-    return {
-        name: Trials(engine, {key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
-        for name, parts in found.items()
-    }
+def rehearse(scenario: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> dict[str, Trials]:
+    """Play every policy of a scenario whose arms behave as told, as `sim run` would."""
+    played = workflow.rehearse(scenario, behaving(arms), samples=2)
+    (point,) = played.plan.points
+    found = {}
+    for name in point.forms:
+        own = played.trials[played.trials["policy"] == name]
+        found[name] = Trials(point.engine.name, {key: own[key].to_numpy() for key in own.columns})
+    return found

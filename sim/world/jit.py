@@ -30,9 +30,9 @@ def compiled(function: F) -> F:
     try:
         made: Any = numba.njit(cache=True, error_model="numpy")(function)
         # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
-        # constants from: those stand in these two layers.
+        # constants from: those stand in these places.
         index = made._cache._cache_file
-        index._source_stamp = (index._source_stamp, sources("engine", "world"))
+        index._source_stamp = (index._source_stamp, sources("engine", "world", "policy/columns.py"))
     except (RuntimeError, AttributeError):
         # No folder can be written, or this Numba keeps code in another way: compile for this process only.
         made = numba.njit(error_model="numpy")(function)

@@ -23,6 +23,7 @@ from sim.bench.scale import scale
 from sim.bench.worlds import EVERYTHING, LIMIT_S, PLAIN, SERVERS, SERVICE_S, everything, play, stations
 from sim.cli import main
 from sim.engine.catalogue import make, no_compiler
+from sim.policy.columns import COUNTS, Column, Count
 from tests.analytic.formulas import erlang_c, mmc_wait
 
 LOAD = 3.2
@@ -33,7 +34,7 @@ def quiet(text: str) -> None:
     pass
 
 
-def counted(world: Any, needs: tuple[str, ...], replications: int, mirror: float = 0.0) -> dict[str, np.ndarray]:
+def counted(world: Any, needs: tuple[Column, ...], replications: int, mirror: float = 0.0) -> dict[Column, np.ndarray]:
     """(R, K) telemetry of a whole run, by column."""
     engines = []
 
@@ -46,14 +47,14 @@ def counted(world: Any, needs: tuple[str, ...], replications: int, mirror: float
 
     play(world, made, replications, needs, mirror)
     total = np.sum([telemetry.counts for telemetry in engines[0]], axis=0)
-    return {name: total[..., place] for place, name in enumerate(needs)}
+    return {column: total[..., place] for place, column in enumerate(needs)}
 
 
 @compiler
 def test_the_stations_are_mm4_at_four_fifths() -> None:
     """The share of calls above the limit, within 4 standard errors over 60 replications."""
     seen = counted(stations(2_000_000, 60), PLAIN, 60)
-    shares = seen[PLAIN[3]].sum(axis=1) / seen["responses"].sum(axis=1)
+    shares = seen[PLAIN[3]].sum(axis=1) / seen[Count("responses")].sum(axis=1)
     limit, rest = LIMIT_S / SERVICE_S, SERVERS - LOAD - 1
     expected = math.exp(-limit) * (1 + erlang_c(SERVERS, LOAD) * (1 - math.exp(-limit * rest)) / rest)
     assert abs(shares.mean() - expected) < 4 * shares.std(ddof=1) / math.sqrt(shares.size)
@@ -62,9 +63,9 @@ def test_the_stations_are_mm4_at_four_fifths() -> None:
 @compiler
 def test_everything_is_on_where_everything_is_said_to_be() -> None:
     seen = counted(everything(200_000), EVERYTHING, 1, mirror=0.2)
-    for name in ("errors", "timeouts", "rejections", "retries"):
-        assert seen[name].sum() > 0, name
-    assert seen["mirror.requests"][0, 1] > 0
+    for count in COUNTS:
+        assert seen[count].sum() > 0, count
+    assert seen[Count("requests", mirrored=True)][0, 1] > 0
 
 
 def test_cimba_plays_the_same_system() -> None:

@@ -13,6 +13,7 @@ import pytest
 from sim.compare.comparison import compare
 from sim.compare.frontier import frontier, leaders
 from sim.compare.measures import MEASURES
+from sim.compare.summary import to_json, write_summary
 from sim.errors import InputError
 from sim.run.record import Record, read_run
 from tests.compare.synthetic import HORIZON_S, KINDS, decided, frame, realistic, write
@@ -31,20 +32,20 @@ def numbers(value: Any) -> list[float]:
 
 def test_summary_json_is_the_contract(folder: Path) -> None:
     comparison = compare(folder)
-    file = comparison.write(folder)
+    file = write_summary(comparison, folder)
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     summary = json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert all(math.isfinite(number) for number in numbers(summary))
     assert Record.model_validate(summary["run"]) == read_run(folder)
     assert set(summary["measures"]) == set(MEASURES)
     assert set(summary["measures"]["regret"]) == {"label", "unit", "better", "about"}
-    assert [policy["policy"] for policy in summary["policies"]] == list(KINDS)
-    first, second = summary["policies"][:2]
+    assert [policy["policy"] for policy in summary["points"][0]["policies"]] == list(KINDS)
+    first, second = summary["points"][0]["policies"][:2]
     assert first["differences"] == {}
     assert set(second["measures"]) == set(second["differences"]) == set(MEASURES)
     assert second["differences"]["regret_cvar95"] is None
     assert set(second["measures"]["regret"]) == {"estimate", "lower", "upper", "n"}
-    incidence = summary["policies"][2]["incidence"]
+    incidence = summary["points"][0]["policies"][2]["incidence"]
     assert incidence["time_s"][0] == 0
     assert incidence["time_s"][-1] == HORIZON_S
     for curve in ("ship", "keep", "inconclusive", "decided"):
@@ -52,14 +53,14 @@ def test_summary_json_is_the_contract(folder: Path) -> None:
             assert len(incidence[curve][bound]) == len(incidence["time_s"]) <= 121
     assert incidence["decided"]["estimate"] == sorted(incidence["decided"]["estimate"])
     assert {row["policy"] for row in summary["thresholds"]} == {"ab", "bandit", "canary", "careful"}
-    assert set(summary["thresholds"][0]) == {"policy", "measure", "rule", "estimate", "breached"}
+    assert set(summary["thresholds"][0]) == {"policy", "measure", "rule", "estimate", "breached", "point"}
 
 
 def test_the_incidence_ends_at_the_shares_of_verdicts(folder: Path) -> None:
-    for policy in compare(folder).policies:
-        last = policy.to_dict()["incidence"]
+    for policy in compare(folder).points[0].policies:
         for verdict in ("ship", "keep", "inconclusive"):
-            assert last[verdict]["estimate"][-1] == pytest.approx(policy.measures[verdict].estimate)
+            curve = getattr(policy.incidence, verdict)
+            assert curve.estimate[-1] == pytest.approx(policy.measures[verdict].estimate)
 
 
 def test_rows_and_frame_hold_every_policy_and_measure(folder: Path) -> None:
@@ -69,7 +70,7 @@ def test_rows_and_frame_hold_every_policy_and_measure(folder: Path) -> None:
     data = comparison.to_pandas()
     assert isinstance(data, pd.DataFrame)
     regret = data.set_index(["policy", "measure"]).loc[("canary", "regret")]
-    means = {name: comparison.policies[at].measures["regret"].estimate for at, name in enumerate(KINDS)}
+    means = {name: comparison.points[0].policies[at].measures["regret"].estimate for at, name in enumerate(KINDS)}
     assert regret["estimate"] == means["canary"]
     assert regret["difference"] == pytest.approx(means["canary"] - means["switch"])  # type: ignore[operator]
     assert regret["difference_lower"] < regret["difference"] < regret["difference_upper"]
@@ -77,8 +78,8 @@ def test_rows_and_frame_hold_every_policy_and_measure(folder: Path) -> None:
 
 def test_a_difference_to_another_baseline_is_the_same_with_the_other_sign(folder: Path) -> None:
     forth, back = compare(folder, "ab"), compare(folder, "canary")
-    one = next(policy for policy in forth.policies if policy.policy == "canary").differences["regret"]
-    other = next(policy for policy in back.policies if policy.policy == "ab").differences["regret"]
+    one = next(policy for policy in forth.points[0].policies if policy.policy == "canary").differences["regret"]
+    other = next(policy for policy in back.points[0].policies if policy.policy == "ab").differences["regret"]
     assert one is not None
     assert other is not None
     assert one.estimate == pytest.approx(-other.estimate)  # type: ignore[operator]
@@ -87,16 +88,18 @@ def test_a_difference_to_another_baseline_is_the_same_with_the_other_sign(folder
 
 def test_baselines_are_neither_on_the_frontier_nor_best(folder: Path) -> None:
     comparison = compare(folder)
-    named = {name for names in (comparison.frontier, *comparison.best.values()) for name in names}
+    named = {name for names in (comparison.points[0].frontier, *comparison.points[0].best.values()) for name in names}
     assert named.isdisjoint({"switch", "hold"})
-    assert comparison.frontier
+    assert comparison.points[0].frontier
 
 
 def test_a_policy_that_seldom_decides_is_not_best_at_avoiding_mistakes(folder: Path) -> None:
     comparison = compare(folder)
-    careful = comparison.policies[-1].measures
-    assert careful["wrong_ship"].estimate < min(policy.measures["wrong_ship"].estimate for policy in comparison.policies[2:5])
-    assert "careful" not in comparison.best["wrong_ship"]
+    careful = comparison.points[0].policies[-1].measures
+    assert careful["wrong_ship"].estimate < min(
+        policy.measures["wrong_ship"].estimate for policy in comparison.points[0].policies[2:5]
+    )
+    assert "careful" not in comparison.points[0].best["wrong_ship"]
 
 
 def test_frontier_keeps_ties_and_drops_what_is_beaten() -> None:
@@ -107,7 +110,7 @@ def test_frontier_keeps_ties_and_drops_what_is_beaten() -> None:
 def test_leaders_are_those_whose_difference_to_the_best_may_be_zero(folder: Path) -> None:
     from sim.compare.trials import read_trials
 
-    trials = read_trials(folder, read_run(folder))
+    (trials,) = read_trials(folder, read_run(folder))
     pool = [trials["canary"], trials["ab"], trials["hold"]]
     means = {each.policy: float(each["regret"].mean()) for each in pool}
     found = leaders(MEASURES["regret"], pool)
@@ -122,19 +125,19 @@ def test_an_interrupted_run_compares_what_there_is(tmp_path: Path) -> None:
     kinds = {"hold": "hold", "ab": "ab", "canary": "canary"}
     folder = write(tmp_path, trials, kinds, status="interrupted", completed=["ab"])
     comparison = compare(folder)
-    assert [policy.policy for policy in comparison.policies] == ["ab", "canary"]
-    assert comparison.baseline is None
-    assert all(policy.differences == {} for policy in comparison.policies)
+    assert [policy.policy for policy in comparison.points[0].policies] == ["ab", "canary"]
+    assert comparison.points[0].baseline is None
+    assert all(policy.differences == {} for policy in comparison.points[0].policies)
     assert comparison.verdict.startswith("Interrupted, with 2 of 3 policies run: ")
-    difference = compare(folder, "ab").policies[1].differences["time_to_decision"]
+    difference = compare(folder, "ab").points[0].policies[1].differences["time_to_decision"]
     assert difference is not None
     assert (difference.estimate, difference.n) == (-30.0, 3)
 
 
 def test_no_trials_at_all(tmp_path: Path) -> None:
     comparison = compare(write(tmp_path, frame({}), KINDS, status="interrupted", completed=[]))
-    assert comparison.policies == ()
-    json.loads(comparison.to_json())
+    assert comparison.points[0].policies == ()
+    json.loads(to_json(comparison))
     assert comparison.to_dicts() == []
     assert "nothing to compare" in comparison.verdict
 
@@ -142,10 +145,10 @@ def test_no_trials_at_all(tmp_path: Path) -> None:
 def test_one_replication_has_estimates_and_no_bounds(tmp_path: Path) -> None:
     folder = write(tmp_path, realistic(1), KINDS)
     comparison = compare(folder)
-    regret = comparison.policies[2].measures["regret"]
+    regret = comparison.points[0].policies[2].measures["regret"]
     assert regret.estimate is not None
     assert (regret.lower, regret.n) == (None, 1)
-    json.loads(comparison.to_json(), parse_constant=pytest.fail)
+    json.loads(to_json(comparison), parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize(

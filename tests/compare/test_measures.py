@@ -24,7 +24,7 @@ WORLDS = [BETTER, BETTER, BETTER, {**BETTER, "worth_shipping": False}, WORSE, WO
 def trials_of(tmp_path: Path, **policies: list[dict[str, object]]) -> dict[str, Trials]:
     worlds = {name: [{**world, **trial} for world, trial in zip(WORLDS, each, strict=False)] for name, each in policies.items()}
     folder = write(tmp_path / "run", frame(worlds), dict.fromkeys(policies, "ab"))
-    return read_trials(folder, read_run(folder))
+    return read_trials(folder, read_run(folder))[0]
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_costs(ab: Trials) -> None:
 def test_a_condition_that_no_trial_meets_has_no_estimate(tmp_path: Path) -> None:
     worlds = [decided("keep", HOUR, requests=0)] * 3
     folder = write(tmp_path, frame({"ab": worlds}), {"ab": "ab"})
-    trials = read_trials(folder, read_run(folder))["ab"]
+    trials = read_trials(folder, read_run(folder))[0]["ab"]
     conditional = ("wrong_ship", "missed_win", "false_rollback", "missed_regression", "time_to_keep_if_worse")
     for name in (*conditional, "regret_per_1000", "slo_violation_rate"):
         assert MEASURES[name].estimate(trials) == Estimate(None, None, None, 0)
@@ -142,7 +142,7 @@ def test_the_order_of_rows_changes_nothing(tmp_path_factory: pytest.TempPathFact
     found = []
     for shuffled in (rows, rows.iloc[order]):
         folder = write(tmp_path_factory.mktemp("run"), shuffled, {"ab": "ab", "hold": "hold"})
-        trials = read_trials(folder, read_run(folder))["ab"]
+        trials = read_trials(folder, read_run(folder))[0]["ab"]
         found.append({name: measure.estimate(trials) for name, measure in MEASURES.items()})
     assert found[0] == found[1]
     for name, estimate in found[0].items():
@@ -171,7 +171,7 @@ def test_what_the_estimates_are_worth(tmp_path: Path) -> None:
     ]
     rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
-    found = read_trials(folder, read_run(folder))["ab"]
+    found = read_trials(folder, read_run(folder))[0]["ab"]
     assert MEASURES["winner_bias"].estimate(found) == mean_interval(
         np.array([0.05, 0.06, 0.03]) - np.array([0.04, 0.02, -0.01])
     )
@@ -185,7 +185,7 @@ def test_what_the_estimates_are_worth(tmp_path: Path) -> None:
 def test_where_nothing_is_true_there_is_no_size_to_exaggerate(tmp_path: Path) -> None:
     rows = [{"policy": "ab", "replication": number, **TRIAL, **reported(0.03, 0.0)} for number in range(3)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
-    found = read_trials(folder, read_run(folder))["ab"]
+    found = read_trials(folder, read_run(folder))[0]["ab"]
     assert MEASURES["exaggeration"].estimate(found) == Estimate(None, None, None, 0)
     assert MEASURES["wrong_sign"].estimate(found).n == 0
     assert point(found, "winner_bias") == pytest.approx(0.03)
@@ -196,7 +196,7 @@ def test_a_champion_with_a_mean_of_zero_has_no_effect_to_be_wrong_about(tmp_path
     trials = [reported(0.05, NAN, **unbiased), reported(0.05, 0.04, **unbiased)]
     rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
-    found = read_trials(folder, read_run(folder))["ab"]
+    found = read_trials(folder, read_run(folder))[0]["ab"]
     for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage"):
         assert MEASURES[name].estimate(found).n == 1, name
     assert point(found, "effect_coverage_unbiased") == 1.0
@@ -209,7 +209,7 @@ def test_what_depends_on_what_a_policy_did_has_no_paired_difference(tmp_path: Pa
     both = {"few": trials(2, 1), "many": trials(6, 1)}
     rows = [{"policy": name, "replication": n, **TRIAL, **each} for name, of in both.items() for n, each in enumerate(of)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), dict.fromkeys(both, "ab"))
-    found = read_trials(folder, read_run(folder))
+    found = read_trials(folder, read_run(folder))[0]
     assert (point(found["few"], "wrong_sign"), point(found["many"], "wrong_sign")) == (1 / 2, 1 / 6)
     for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage"):
         # Of the two trials that both shipped, the same one is wrong in both: paired, they would not differ.
@@ -225,4 +225,4 @@ def test_users_to_a_decision_count_all_users_where_there_is_none(tmp_path: Path)
     trials = [decided("ship", HOUR, users_to_decision=30.0, users=90.0), {"users_to_decision": NAN, "users": 80.0}]
     rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
-    assert point(read_trials(folder, read_run(folder))["ab"], "users_to_decision") == 55.0
+    assert point(read_trials(folder, read_run(folder))[0]["ab"], "users_to_decision") == 55.0

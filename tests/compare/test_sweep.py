@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from sim.compare.comparison import compare
-from sim.compare.sweep import compare_sweep
+from sim.compare.summary import write_summary
 from sim.errors import InputError
 from sim.run.record import read_run
 from tests.compare.sweeps import EFFECT, KINDS, at_effect, write_sweep
@@ -22,20 +22,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_point_has_the_numbers_that_it_has_alone(folder: Path, tmp_path: Path) -> None:
-    sweep = compare_sweep(folder)
+    sweep = compare(folder)
     assert [point.label for point in sweep.points] == ["0%", "2%", "4%"]
     for at, effect in enumerate((0.0, 0.02, 0.04)):
         alone = compare(write(tmp_path / str(at), at_effect(effect, 200, at), KINDS, baseline="ab"))
-        found = sweep.points[at].comparison
-        assert [policy.measures for policy in found.policies] == [policy.measures for policy in alone.policies]
-        assert [policy.differences for policy in found.policies] == [policy.differences for policy in alone.policies]
-        assert found.best == alone.best
+        found = sweep.points[at]
+        (only,) = alone.points
+        assert [policy.measures for policy in found.policies] == [policy.measures for policy in only.policies]
+        assert [policy.differences for policy in found.policies] == [policy.differences for policy in only.policies]
+        assert found.best == only.best
 
 
 def test_summary_json_has_every_point(folder: Path) -> None:
-    sweep = compare_sweep(folder)
-    summary = json.loads(sweep.write(folder).read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert summary["paths"] == [EFFECT]
+    sweep = compare(folder)
+    summary = json.loads(write_summary(sweep, folder).read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert summary["run"]["sweep"]["paths"] == [EFFECT]
     assert [point["values"] for point in summary["points"]] == [["0%"], ["2%"], ["4%"]]
     ships = [point["policies"][1]["measures"]["ship"]["estimate"] for point in summary["points"]]
     assert ships == sorted(ships)
@@ -46,7 +47,7 @@ def test_summary_json_has_every_point(folder: Path) -> None:
 
 
 def test_thresholds_apply_to_every_point_and_name_it(folder: Path) -> None:
-    sweep = compare_sweep(folder)
+    sweep = compare(folder)
     assert sweep.breached
     found = {row.name: row.breached for row in sweep.thresholds}
     # No challenger is wrong to ship where it is better: judged at 0% only.
@@ -57,12 +58,12 @@ def test_thresholds_apply_to_every_point_and_name_it(folder: Path) -> None:
 
 
 def test_a_threshold_without_data_anywhere_is_kept(tmp_path: Path) -> None:
-    sweep = compare_sweep(write_sweep(tmp_path, (0.01, 0.02), thresholds={"ab.wrong_ship": "< 5%"}))
+    sweep = compare(write_sweep(tmp_path, (0.01, 0.02), thresholds={"ab.wrong_ship": "< 5%"}))
     assert [(row.estimate.n, row.breached) for row in sweep.thresholds] == [(0, False), (0, False)]
 
 
 def test_the_verdict_tells_how_often_each_ships_and_errs(folder: Path) -> None:
-    said = compare_sweep(folder).verdict
+    said = compare(folder).verdict
     assert said.startswith(f"Over 3 values of {EFFECT}, the share of trials that ship a challenger: ab ")
     assert "hold" not in said
     assert " at 4%, wrongly at most " in said
@@ -70,16 +71,16 @@ def test_the_verdict_tells_how_often_each_ships_and_errs(folder: Path) -> None:
 
 
 def test_a_grid_has_a_point_for_every_pair(tmp_path: Path) -> None:
-    sweep = compare_sweep(write_sweep(tmp_path, (0.0, 0.04), second=("1", "2")))
+    sweep = compare(write_sweep(tmp_path, (0.0, 0.04), second=("1", "2")))
     assert [point.label for point in sweep.points] == ["0% × 1", "0% × 2", "4% × 1", "4% × 2"]
     assert sweep.verdict.startswith("Over 4 points, ")
 
 
 def test_another_baseline_is_paired_with_at_every_point(folder: Path) -> None:
-    sweep = compare_sweep(folder, "hold")
-    assert {point.comparison.baseline for point in sweep.points} == {"hold"}
+    sweep = compare(folder, "hold")
+    assert {point.baseline for point in sweep.points} == {"hold"}
     with pytest.raises(InputError, match="did you mean canary"):
-        compare_sweep(folder, "cannary")
+        compare(folder, "cannary")
 
 
 def test_an_interrupted_sweep_compares_what_there_is(tmp_path: Path) -> None:
@@ -88,22 +89,51 @@ def test_an_interrupted_sweep_compares_what_there_is(tmp_path: Path) -> None:
     trials[(trials["point"] == 0) | ((trials["point"] == 1) & (trials["policy"] == "hold"))].to_parquet(
         folder / "trials.parquet"
     )
-    sweep = compare_sweep(folder)
-    assert [len(point.comparison.policies) for point in sweep.points] == [3, 1, 0]
+    sweep = compare(folder)
+    assert [len(point.policies) for point in sweep.points] == [3, 1, 0]
     assert sweep.verdict.startswith("Interrupted: ")
-    sweep.write(folder)
+    write_summary(sweep, folder)
+
+
+def test_an_interrupted_sweep_speaks_of_the_points_that_were_run(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, status="interrupted")
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials[trials["point"] == 2].to_parquet(folder / "trials.parquet")
+    said = compare(folder).verdict
+    assert said.startswith(
+        f"Interrupted: not every policy was run at every point. Over 1 of 3 values of {EFFECT}, the share of trials that ship "
+    )
+    shares, regret = said.split(". The ")
+    assert [shares.count(f"% at {label}") for label in ("0%", "2%", "4%")] == [0, 0, 2], "one share of each policy"
+    assert regret == "lowest regret: ab at every point with trials of several policies."
+
+
+def test_a_grid_in_which_a_policy_always_ships_as_often_says_so(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, (0.0, 0.0), second=("1", "2"))
+    frame = pd.read_parquet(folder / "trials.parquet")
+    frame.assign(verdict="undecided", decided=False).to_parquet(folder / "trials.parquet")
+    assert "ab 0% throughout, wrongly at most 0% at 0% × 1; canary 0% throughout" in compare(folder).verdict
+
+
+def test_a_baseline_that_a_point_lacks_is_not_replaced_there(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, status="interrupted")
+    trials = pd.read_parquet(folder / "trials.parquet")
+    trials[(trials["point"] == 0) | (trials["policy"] != "canary")].to_parquet(folder / "trials.parquet")
+    comparison = compare(folder, "canary")
+    assert [point.baseline for point in comparison.points] == ["canary", None, None]
+    assert comparison.points[1].policies[0].differences == {}
 
 
 def test_points_that_the_run_does_not_have_are_refused(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path)
     pd.read_parquet(folder / "trials.parquet").assign(point=7).to_parquet(folder / "trials.parquet")
     with pytest.raises(InputError, match="point must be one of 0 to 2, got 7"):
-        compare_sweep(folder)
+        compare(folder)
     pd.read_parquet(folder / "trials.parquet").drop(columns="point").to_parquet(folder / "trials.parquet")
     with pytest.raises(InputError, match="lacks the columns point"):
-        compare_sweep(folder)
+        compare(folder)
 
 
 def test_what_a_point_has_of_its_own_comes_before_what_is_shared(tmp_path: Path) -> None:
-    run = read_run(write_sweep(tmp_path, seed=1))
-    assert [(own.engine, own.digest, own.seed) for own in run.runs] == [("aggregate", f"{at}" * 10, 1) for at in range(3)]
+    own = [point.run for point in read_run(write_sweep(tmp_path, seed=1)).points]
+    assert [(each.engine, each.digest, each.seed) for each in own] == [("aggregate", f"{at}" * 10, 1) for at in range(3)]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from sim.compare.comparison import Comparison, compare
 from sim.compare.measures import MEASURES
-from sim.compare.thresholds import judge, parse, problems
+from sim.compare.result import Judgement
+from sim.compare.thresholds import judge as judge_points
+from sim.compare.thresholds import parse, problems
 from sim.errors import InputError
 from sim.scenario.loading import parse_path, parse_yaml
 from tests.compare.synthetic import WORSE, decided, frame, write
@@ -24,6 +26,10 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     ab = [decided("keep", 3600.0, **WORSE)] * 9 + [decided("ship", 3600.0, **WORSE)]
     trials = frame({"switch": [ship] * 10, "ab": ab, "slow": [WORSE] * 10})
     return compare(write(tmp_path_factory.mktemp("run"), trials, KINDS))
+
+
+def judge(comparison: Comparison, thresholds: dict[str, str]) -> tuple[Judgement, ...]:
+    return judge_points(comparison.run.model_copy(update={"thresholds": thresholds}), comparison.points)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,6 @@ def test_a_champion_with_a_mean_of_zero_is_played_and_reported(tmp_path: Path) -
     file.write_text(SMALL.replace("checkout-ranker", "centred").replace("name: conversion", "name: profit"))
     assert run(store, tmp_path, file, "--no-tracking") == 0
     summary = json.loads((folder_in(tmp_path) / "summary.json").read_text())
-    (ab,) = (each["measures"] for each in summary["policies"] if each["policy"] == "ab")
+    (ab,) = (each["measures"] for each in summary["points"][0]["policies"] if each["policy"] == "ab")
     assert ab["ship"]["estimate"] > 0.9
     assert (ab["exaggeration"]["n"], ab["wrong_sign"]["n"], ab["effect_coverage"]["n"]) == (0, 0, 0)

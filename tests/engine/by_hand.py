@@ -14,19 +14,18 @@ from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
 from sim.engine.reference import engine as simpy_engine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
+from sim.policy.columns import COUNTS, MOMENTS, Above
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
 from sim.world.potential import Requests
 from sim.world.world import Truth, World
+from tests.columns import agreement, counts, mirrored, moments
 from tests.worlds import behaves, make_scenario, make_world
 
 TICK = 100
 SLO = 50
-NEEDS = (
-    "requests", "responses", "errors", "timeouts", "rejections", "retries", "latency.above.50ns", "conversion.count",
-    "conversion.sum", "conversion.square",
-)  # fmt: skip
-MIRROR_NEEDS = ("mirror.requests", "mirror.responses", "mirror.errors", "mirror.agreement.count", "mirror.agreement.sum")
+NEEDS = (*COUNTS, Above(5e-8), *moments("conversion", *MOMENTS))
+MIRROR_NEEDS = mirrored(*counts("requests", "responses", "errors"), *agreement("count", "sum"))
 OUTCOMES = {FINISH: "finish", ERROR: "error", TIMEOUT: "timeout", REJECTION: "reject", NEVER: None}
 
 BOTH = Pool("main", (0, 1), 1, 1, None, None)
@@ -146,7 +145,7 @@ def played(
     for step in steps:
         live, mirror = np.array([step.get("live", [1.0, 0.0])]), np.array([step.get("mirror", [0.0, 0.0])])
         telemetry = engine.step(Routing(np.arange(1), live, mirror, np.array([step.get("cohort", 0)])))
-        seen.append({name: telemetry.counts[0, :, place].tolist() for name, place in telemetry.columns.items()})
+        seen.append({column: telemetry.counts[0, :, place].tolist() for column, place in telemetry.columns.items()})
     if settle is not None:
         engine.settle(np.array([settle[0]]), np.array([settle[1]]))
     names = engine.calls.dtype.names or ()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
+from sim.policy.columns import COUNTS, MOMENTS, Above, Column
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
@@ -25,6 +26,7 @@ from sim.world.population import Population, Segments
 from sim.world.trace import Trace, of_counts, of_times
 from sim.world.traffic import Arrivals
 from sim.world.world import World
+from tests.columns import agreement, mirrored, moments
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 Said = Mapping[str, Any]
@@ -32,7 +34,6 @@ Seen = dict[str, NDArray[Any]]
 
 NAMES = ("champion", "a", "b")
 METRICS = ("conversion", "revenue", "score")
-MOMENTS = ("count", "sum", "square")
 LEDGER = (
     "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "peak_exposure", "regret", "cost_s",
     "regret_path",
@@ -45,14 +46,13 @@ LIVE = (
 MIRROR = ((0, 0, 0), (0, 1, 1), (0, 0.5, 0), (1, 0, 0.5), (0.5, 0.5, 0.5), (0, 1, 0))
 
 
-def columns(unit_ns: int) -> tuple[str, ...]:
-    """Every column that these worlds can give."""
-    word = {1: "ns", 1_000: "us", 1_000_000: "ms", 1_000_000_000: "s"}[unit_ns]
+def columns(unit_ns: int) -> tuple[Column, ...]:
+    """Every column that these worlds can give, but those of single requests."""
     plain = (
-        "requests", "responses", "errors", "timeouts", "rejections", "retries", f"latency.above.2{word}",
-        f"latency.above.5{word}", *(f"{name}.{moment}" for name in (*METRICS, "agreement") for moment in MOMENTS),
+        *COUNTS, Above(2 * unit_ns / 1e9), Above(5 * unit_ns / 1e9),
+        *(column for name in METRICS for column in moments(name, *MOMENTS)), *agreement(*MOMENTS),
     )  # fmt: skip
-    return (*plain, *(f"mirror.{name}" for name in plain))
+    return (*plain, *mirrored(*plain))
 
 
 # What is drawn. Times are in units of the clock.
@@ -187,7 +187,7 @@ class Game:
 
     world: World
     rows: int
-    needs: tuple[str, ...]
+    needs: tuple[Column, ...]
     live: NDArray[np.float64]
     mirror: NDArray[np.float64]
     cohort: NDArray[np.int64]

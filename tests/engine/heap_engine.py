@@ -17,16 +17,16 @@ from numpy.typing import NDArray
 
 from sim.arrays import Ints
 from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ordered
-from sim.engine.columns import Column, column
 from sim.engine.ledger import Ledger
 from sim.engine.scaling import wanted_replicas
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import Above, Agreement, Column, Count, Moment
 from sim.world.capacity import Pool
 from sim.world.potential import Potential, Requests
-from sim.world.world import AGREEMENT, Truth
+from sim.world.world import Truth
 
 READY, COMPLETION, GIVE_UP, ARRIVAL = range(4)
-IN_WORDS = {TIMEOUT: "timeouts", REJECTION: "rejections"}
+UNANSWERED = {TIMEOUT: Count("timeouts"), REJECTION: Count("rejections")}
 
 
 @dataclass(eq=False)
@@ -81,7 +81,7 @@ class Row:
         self.stations = [Station(pool, pool.replicas, pool.replicas, [], [], pool.servers) for pool in world.pools]
         self.station_of = {arm: station for station in self.stations for arm in station.pool.arms}
         self.now = self.cohort = self.pushed = 0
-        self.seen: dict[int, list[tuple[int, int, int, str, int]]] = defaultdict(list)
+        self.seen: dict[int, list[tuple[int, int, int, Column, int]]] = defaultdict(list)
         """{tick: (cohort, lane, arm, column, how many)}."""
         self.tally: dict[str, Any] = {}
         self.clear()
@@ -191,9 +191,9 @@ class Row:
                     self.arrive(Call(requests, place, 1 + other, 0, other, self.now, self.now, self.cohort))
 
     def arrive(self, call: Call) -> None:
-        self.count(call, self.now, "requests", 1)
+        self.count(call, self.now, Count("requests"), 1)
         if call.attempt:
-            self.count(call, self.now, "retries", 1)
+            self.count(call, self.now, Count("retries"), 1)
         station = self.station_of.get(call.arm)
         if station is None:
             self.start(call, None)
@@ -216,19 +216,24 @@ class Row:
     def end(self, call: Call, outcome: int) -> None:
         """The client sees the end of a call, and perhaps tries again."""
         call.over = True
-        self.count(call, self.now, "responses", 1)
-        for limit_ns, name in self.engine.above:
-            self.count(call, self.now, name, int(self.now - call.arrive > limit_ns))
+        self.count(call, self.now, Count("responses"), 1)
+        for above in self.engine.above:
+            self.count(call, self.now, above, int(self.now - call.arrive > round(above.limit_s * 1e9)))
         if outcome != FINISH:
-            self.count(call, self.now, "errors", 1)
-            if outcome in IN_WORDS:
-                self.count(call, self.now, IN_WORDS[outcome], 1)
+            self.count(call, self.now, Count("errors"), 1)
+            if outcome in UNANSWERED:
+                self.count(call, self.now, UNANSWERED[outcome], 1)
         else:
             for metric, values in call.requests.values.items():
                 known = self.now + int(call.requests.delay_ns[metric][call.place])
-                self.earn(call, known, metric, int(values[call.place, call.arm]))
+                value = int(values[call.place, call.arm])
+                self.count(call, known, Moment(metric, "count"), 1)
+                self.count(call, known, Moment(metric, "sum"), value)
+                self.count(call, known, Moment(metric, "square"), value * value)
             if call.requests.agree is not None:
-                self.earn(call, self.now, AGREEMENT, int(call.requests.agree[call.place, call.arm]))
+                agrees = int(call.requests.agree[call.place, call.arm])
+                for column, amount in ((Agreement("count"), 1), (Agreement("sum"), agrees), (Agreement("square"), agrees)):
+                    self.count(call, self.now, column, amount)
         retry_ns = NEVER
         if call.copy == 0:
             retry_ns = self.again(call, outcome)
@@ -253,7 +258,7 @@ class Row:
 
     def fail(self, call: Call, outcome: int) -> None:
         self.tally["failed"] += 1
-        if outcome in IN_WORDS:
+        if outcome in UNANSWERED:
             self.tally["lost"][call.arm] += 1
 
     def tell(self, call: Call, end: int, outcome: int, retry_ns: int) -> None:
@@ -262,13 +267,9 @@ class Row:
         told = (request, user, copy, attempt, call.arm, call.arrive, call.start, end, outcome, retry_ns)
         self.engine.told.append(told)
 
-    def count(self, call: Call, time: int, name: str, amount: int) -> None:
+    def count(self, call: Call, time: int, column: Column, amount: int) -> None:
         if not call.requests.lost[call.at]:
-            self.seen[time // self.engine.tick_ns].append((call.cohort, call.copy > 0, call.arm, name, amount))
-
-    def earn(self, call: Call, time: int, metric: str, value: int) -> None:
-        for moment, amount in (("count", 1), ("sum", value), ("square", value * value)):
-            self.count(call, time, f"{metric}.{moment}", amount)
+            self.seen[time // self.engine.tick_ns].append((call.cohort, call.copy > 0, call.arm, column, amount))
 
     def play(self, tick: int, live: Any, mirror: Any, requests: Requests) -> None:
         """A tick from its edge to the next."""
@@ -295,15 +296,13 @@ class HeapEngine:
     ledger: Ledger
     tick: int
 
-    def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool, record: bool = False) -> None:
+    def __init__(self, truth: Truth, needs: tuple[Column, ...], mirrors: bool, record: bool = False) -> None:
         self.truth, self.needs, self.tick = truth, needs, 0
         self.ledger = Ledger.open(truth)
-        self.columns: tuple[Column, ...] = tuple(column(name) for name in needs)
-        metrics = sorted({each.metric for each in self.columns if each.metric and each.metric != AGREEMENT})
-        self.potential = Potential(truth, metrics, mirrors, any(each.metric == AGREEMENT for each in self.columns))
+        metrics = sorted({name for column in needs for name in column.metrics})
+        self.potential = Potential(truth, metrics, mirrors, any(isinstance(column, Agreement) for column in needs))
         self.tick_ns = round(truth.world.tick_s * 1e9)
-        limits = [each for each in self.columns if each.kind == "above"]
-        self.above = sorted({(round(each.limit_s * 1e9), each.name.removeprefix("mirror.")) for each in limits})
+        self.above = {column.as_live() for column in needs if isinstance(column, Above)}
         self.told: list[tuple[int, ...]] = []
         self.rows = [Row(self, row) for row in range(truth.rows)]
 
@@ -311,17 +310,17 @@ class HeapEngine:
         """Play a tick."""
         self.ledger.expose(routing.rows, routing.live)
         counts = np.zeros((*routing.live.shape, len(self.needs)), np.int64)
-        places = {name: place for place, name in enumerate(self.needs)}
+        places = {(column.mirrored, column.as_live()): place for place, column in enumerate(self.needs)}
         for place, row in enumerate(routing.rows.tolist()):
             self.rows[row].cohort = int(routing.cohort[place])
         self._play(routing.rows, self.tick, routing.live, routing.mirror)
         for place, row in enumerate(routing.rows.tolist()):
-            for cohort, mirrored, arm, name, amount in self.rows[row].seen[self.tick]:
-                column = places.get(f"mirror.{name}" if mirrored else name)
-                if column is not None and cohort == routing.cohort[place]:
-                    counts[place, arm, column] += amount
+            for cohort, mirrored, arm, column, amount in self.rows[row].seen[self.tick]:
+                at = places.get((mirrored, column))
+                if at is not None and cohort == routing.cohort[place]:
+                    counts[place, arm, at] += amount
         self.tick += 1
-        return Telemetry(self.tick - 1, counts, places)
+        return Telemetry(self.tick - 1, counts, {column: place for place, column in enumerate(self.needs)})
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         """To the horizon, and whatever is still under way to its end."""

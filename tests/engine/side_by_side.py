@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sim.engine.base import Maker
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
+from sim.policy.columns import Column
 from sim.policy.forms import build
 from sim.policy.machine import Verdicts
 from sim.world.world import World
@@ -56,13 +57,13 @@ def three_families(**changes: Any) -> World:
     return make_world(make_scenario(arms=ARMS, **{**said, **changes}), behaviours)
 
 
-def observed(make: Maker, world: World, replications: Ints, needs: tuple[str, ...]) -> tuple[Floats, Floats]:
+def observed(make: Maker, world: World, replications: Ints, needs: tuple[Column, ...]) -> tuple[Floats, Floats]:
     """(R, T, D) telemetry under a fixed routing, a stage ending after three ticks, and (R, L) the ledger.
 
     Half of the replications are decided after four ticks. Calls are mirrored if any of the `needs` is about those.
     """
     truth = world.realise(replications)
-    mirrors = any(need.startswith("mirror") for need in needs)
+    mirrors = any(column.mirrored for column in needs)
     engine = make(truth, needs, mirrors)
     rows = np.arange(truth.rows)
     arms = len(world.arms)
@@ -80,9 +81,9 @@ def observed(make: Maker, world: World, replications: Ints, needs: tuple[str, ..
     return shown, np.concatenate([*account, ledger.cost_s[:, None]], axis=1).astype(float)
 
 
-def lanes(needs: Sequence[str], arms: int = 3, ticks: int = 1) -> Ints:
+def lanes(needs: Sequence[Column], arms: int = 3, ticks: int = 1) -> Ints:
     """(T K C,) for every column of a tick: 0 for live calls, 1 + arm for mirrored ones, which are copies of live ones."""
-    mirrored = np.array([need.startswith("mirror") for need in needs])
+    mirrored = np.array([column.mirrored for column in needs])
     return np.tile(np.concatenate([mirrored * (1 + arm) for arm in range(arms)]), ticks)
 
 

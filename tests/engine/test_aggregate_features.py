@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.aggregate.engine import AggregateEngine, refusals
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.aggregate.refusals import NEVER, refusals
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.lag import lagged
 from sim.policy.base import Verdict
+from sim.policy.columns import COUNTS, MOMENTS, Above, Count, Moment, mean_of
+from tests.columns import counts, moments
 from tests.engine.side_by_side import ARMS, apart, metrics, observed, play, spread_apart, three_families
 from tests.worlds import make_scenario
 
 NEEDS = (
-    "requests", "responses", "errors", "timeouts", "rejections", "retries", "latency.above.700ms", "latency.above.2s",
-    "conversion.count", "conversion.sum", "score.count", "score.sum", "score.square", "revenue.count", "revenue.sum",
-    "revenue.square",
+    *COUNTS, Above(0.7), Above(2.0), *mean_of("conversion"), *moments("score", *MOMENTS), *moments("revenue", *MOMENTS),
 )  # fmt: skip
 FACTORS = [
     {"kind": "drift", "arm": "champion", "metric": "conversion", "at": "20s", "to": "90%"},
@@ -67,6 +68,8 @@ def test_telemetry_and_ledgers_agree(said: dict[str, Any]) -> None:
         observed(lagged(make), world, replications, NEEDS)
         for make, replications in ((CompiledEngine, MANY), (AggregateEngine, OTHERS))
     )
+    never = [place for place, column in enumerate(NEEDS) if column in NEVER]
+    assert not any(shown.reshape(*shown.shape[:2], len(ARMS), -1)[..., never].any() for shown in (one, other))
     means = [
         apart(one[rows, ticks].reshape(len(one[rows]), -1), other[rows, ticks].reshape(len(one[rows]), -1))
         for rows, ticks in ((slice(None), slice(0, 4)), (slice(None, None, 2), slice(4, 6)))
@@ -99,11 +102,11 @@ def test_a_trace_that_bends_within_a_tick_agrees(tmp_path: Any) -> None:
 @pytest.mark.parametrize("name", ["all together", "exponential delays", "segments of users, and calls that are not seen"])
 def test_what_else_is_asked_and_who_else_is_played_changes_nothing(name: str) -> None:
     world = three_families(**WORLDS[name])
-    asked = ("requests", "errors", "latency.above.2s", "score.count", "score.sum", "conversion.sum")
+    asked = (*counts("requests", "errors"), Above(2.0), *mean_of("score"), Moment("conversion", "sum"))
     plain = observed(AggregateEngine, world, np.arange(8), asked)[0].reshape(8, 6, 3, -1)
-    more = observed(AggregateEngine, world, np.arange(8), (*NEEDS[::-1], "mirror.errors", "latency.above.1s"))[0]
-    places = [[*NEEDS[::-1]].index(column) for column in asked if not column.startswith("latency")]
-    same = [place for place, column in enumerate(asked) if not column.startswith("latency")]
+    more = observed(AggregateEngine, world, np.arange(8), (*NEEDS[::-1], Count("errors", mirrored=True), Above(1.0)))[0]
+    places = [[*NEEDS[::-1]].index(column) for column in asked if not isinstance(column, Above)]
+    same = [place for place, column in enumerate(asked) if not isinstance(column, Above)]
     assert np.array_equal(more.reshape(8, 6, 3, -1)[..., places], plain[..., same])
     # Rows 4 and 6 are decided when rows 0 and 2 of the smaller block are.
     assert np.array_equal(observed(AggregateEngine, world, np.arange(4, 8), asked)[0].reshape(4, 6, 3, -1), plain[4:])

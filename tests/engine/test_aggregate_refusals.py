@@ -12,6 +12,7 @@ from sim.engine.aggregate.engine import AggregateEngine, refusals
 from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing
+from sim.policy.columns import Count, mean_of
 from tests.engine.side_by_side import metrics, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
@@ -59,8 +60,8 @@ def test_mirrors_are_refused_where_calls_are_in_flight_together_with_their_copie
     latencies: tuple[str, str], tick: str, engine: str
 ) -> None:
     world = make_world(make_scenario(tick=tick), [behaves(latency={"constant": latency}) for latency in latencies])
-    assert choose("auto", world, ("mirror.errors", "responses")).name == engine
-    assert choose("auto", world, ("errors", "responses")).name == "aggregate"
+    assert choose("auto", world, (Count("errors", mirrored=True), Count("responses"))).name == engine
+    assert choose("auto", world, (Count("errors"), Count("responses"))).name == "aggregate"
 
 
 def test_below_the_limit_live_and_mirrored_responses_go_together_as_they_should() -> None:
@@ -68,7 +69,7 @@ def test_below_the_limit_live_and_mirrored_responses_go_together_as_they_should(
     scenario = make_scenario(tick="10s", horizon="20s", traffic={"rate": "20/s"})
     world = make_world(scenario, [behaves(latency={"constant": "50ms"})] * 2)
     rows = np.arange(4_000)
-    engine = AggregateEngine(world.realise(rows), ("responses", "mirror.responses"), True)
+    engine = AggregateEngine(world.realise(rows), (Count("responses"), Count("responses", mirrored=True)), True)
     live, mirror = np.tile([1.0, 0.0], (rows.size, 1)), np.tile([0.0, 1.0], (rows.size, 1))
     for _ in range(2):
         counts = engine.step(Routing(rows, live, mirror, np.zeros_like(rows))).counts
@@ -138,7 +139,7 @@ def test_feedback_comes_when_the_delay_says() -> None:
     said = [{"name": "conversion", "role": "primary", "delay": {"constant": "20s"}}]
     instant = behaves(outcomes={"conversion": {"bernoulli": 1.0}}, latency={"constant": "1ns"}, error_rate=0.0)
     world = make_world(make_scenario(metrics=said, tick="10s", horizon="1m", traffic={"rate": "20/s"}), [instant] * 2)
-    engine = AggregateEngine(world.realise(np.arange(3)), ("requests", "conversion.count", "conversion.sum"), False)
+    engine = AggregateEngine(world.realise(np.arange(3)), (Count("requests"), *mean_of("conversion")), False)
     rows, half, none, cohort = np.arange(3), np.full((3, 2), 0.5), np.zeros((3, 2)), np.zeros(3, np.int64)
     counts = np.stack([engine.step(Routing(rows, half, none, cohort)).counts for _ in range(6)])
     assert not counts[:2, ..., 1].any()

@@ -15,16 +15,17 @@ from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Verdict
+from sim.policy.columns import Above, Moment, mean_of
+from tests.columns import agreement, counts, mirrored, moments
 from tests.engine.side_by_side import ARMS, Floats, apart, lanes, metrics, observed, play, spread_apart, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario
 
 LIVE = (
-    "requests", "responses", "errors", "latency.above.700ms", "latency.above.2s", "conversion.count", "conversion.sum",
-    "score.sum", "score.square", "revenue.sum", "revenue.square",
+    *counts("requests", "responses", "errors"), Above(0.7), Above(2.0), *mean_of("conversion"),
+    *moments("score", "sum", "square"), *moments("revenue", "sum", "square"),
 )  # fmt: skip
-MIRRORED = (
-    "mirror.requests", "mirror.responses", "mirror.errors", "mirror.latency.above.700ms", "mirror.latency.above.2s",
-    "mirror.agreement.count", "mirror.agreement.sum",
+MIRRORED = mirrored(
+    *counts("requests", "responses", "errors"), Above(0.7), Above(2.0), *agreement("count", "sum")
 )  # fmt: skip
 
 FEW, MANY, OTHERS = np.arange(250), np.arange(8000), np.arange(100_000, 108_000)
@@ -79,7 +80,7 @@ def test_ledgers_agree(both: Any) -> None:
         assert np.abs(spread_apart(compiled[half], aggregate[half])).max() < 5
 
 
-@pytest.mark.parametrize("place", [0, 1, 2, 4, 6, 11 + 3, 11 + 6], ids=lambda place: (LIVE + MIRRORED)[place])
+@pytest.mark.parametrize("place", [0, 1, 2, 4, 6, 11 + 3, 11 + 6], ids=lambda place: (LIVE + MIRRORED)[place].name)
 def test_counts_have_the_same_distribution(both: Any, place: int) -> None:
     """Chi-square test of homogeneity of a tick's counts, for every arm."""
     (compiled, _), (aggregate, _) = both
@@ -94,8 +95,8 @@ def test_counts_have_the_same_distribution(both: Any, place: int) -> None:
 
 def test_amounts_have_the_same_distribution(both: Any) -> None:
     (compiled, _), (aggregate, _) = both
-    for name in ("score.sum", "revenue.sum", "revenue.square"):
-        column = LIVE.index(name)
+    for amount in (Moment("score", "sum"), Moment("revenue", "sum"), Moment("revenue", "square")):
+        column = LIVE.index(amount)
         for arm in range(3):
             one, other = (shown[:, 1, arm * 18 + column] for shown in (compiled, aggregate))
             assert scipy.stats.ks_2samp(one, other).pvalue > 2e-4
@@ -112,7 +113,7 @@ def test_replayed_metrics_agree_together() -> None:
     scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"}, tick="10s", horizon="1m", traffic={"rate": "3/s"})
     measured = [behaves(outcomes={}, latency={"exponential": "200ms"}, error_rate=0.05)] * 2
     world = make_replayed_world(scenario, {"right": right, "worth": worth}, right == right[:, :1], measured)
-    needs = ("right.count", "right.sum", "worth.sum", "worth.square", "mirror.agreement.count", "mirror.agreement.sum")
+    needs = (*mean_of("right"), *moments("worth", "sum", "square"), *mirrored(*agreement("count", "sum")))
     one, other = observed(CompiledEngine, world, MANY, needs)[0], observed(AggregateEngine, world, OTHERS, needs)[0]
     lane = [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
     compiled, aggregate = one[:, 1, lane], other[:, 1, lane]

@@ -16,13 +16,15 @@ import pytest
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
+from sim.policy.columns import Above, mean_of
 from sim.world.capacity import Pool, Retry
 from sim.world.change import Change
 from sim.world.world import World
+from tests.columns import counts
 from tests.worlds import behaves, make_scenario, make_world
 
 ROOT = Path(__file__).parents[2]
-NEEDS = ("requests", "responses", "errors", "latency.above.100ms", "conversion.count", "conversion.sum")
+NEEDS = (*counts("requests", "responses", "errors"), Above(0.1), *mean_of("conversion"))
 
 
 def world(requests: float, ticks: int = 4, **changes: Any) -> World:

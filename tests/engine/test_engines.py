@@ -10,17 +10,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.needs import FILLED_BY_CALLS
 from sim.engine.reference.engine import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
+from sim.policy.columns import COUNTS, Above, Agreement, Column, Count, Moment, mean_of
 from sim.world.world import Truth
+from tests.columns import counts, mirrored
+from tests.policy.scripted import TOLD
 from tests.worlds import behaves, make_scenario, make_world
 
 engines = pytest.mark.parametrize("make", [AggregateEngine, SimpyEngine])
-NEEDS = (
-    "requests", "responses", "errors", "conversion.count", "conversion.sum", "latency.above.500ms", "latency.above.2s",
-    "mirror.requests", "mirror.responses", "mirror.errors",
-)  # fmt: skip
+CALLS = counts("requests", "responses", "errors")
+REQUESTS, RESPONSES, ERRORS = CALLS
+COPIES, ANSWERED, FAILED = mirrored(*CALLS)
+KNOWN, CONVERTED = mean_of("conversion")
+NEEDS = (*CALLS, KNOWN, CONVERTED, Above(0.5), Above(2.0), COPIES, ANSWERED, FAILED)
 
 
 def truth(rows: int = 6, **changes: Any) -> Truth:
@@ -48,22 +54,22 @@ def test_every_request_goes_to_one_arm_and_every_call_ends_once(make: Any) -> No
     some = truth(rows=40)
     engine = make(some, NEEDS, True)
     counts = np.stack([engine.step(routing(range(40), (0.5, 0.3, 0.2), (0, 0.5, 1))).counts for _ in range(6)], axis=1)
-    at = {name: counts[..., place] for place, name in enumerate(NEEDS)}
-    assert np.array_equal(at["requests"].sum(axis=2), some.arrivals)
+    at = {column: counts[..., place] for place, column in enumerate(NEEDS)}
+    assert np.array_equal(at[REQUESTS].sum(axis=2), some.arrivals)
     # At most what came has ended, and at the end of a tick at most the last tick's calls are in flight.
-    for lane in ("", "mirror."):
-        came, ended = at[lane + "requests"].cumsum(axis=1), at[lane + "responses"].cumsum(axis=1)
+    for requests, responses in ((REQUESTS, RESPONSES), (COPIES, ANSWERED)):
+        came, ended = at[requests].cumsum(axis=1), at[responses].cumsum(axis=1)
         assert (ended <= came).all()
-        assert (came - ended <= at[lane + "requests"]).all()
+        assert (came - ended <= at[requests]).all()
         assert (ended < came).any()
-    assert np.array_equal(at["responses"] - at["errors"], at["conversion.count"])
-    assert (at["conversion.sum"] <= at["conversion.count"]).all()
-    assert (at["latency.above.2s"] <= at["latency.above.500ms"]).all()
-    assert (at["latency.above.500ms"] <= at["responses"]).all()
-    assert (at["mirror.requests"][..., 2] == at["requests"][..., :2].sum(axis=2)).all()
-    assert not at["mirror.requests"][..., 0].any()
-    assert np.array_equal(engine.ledger.served, at["requests"].sum(axis=1))
-    assert np.array_equal(engine.ledger.mirrored, at["mirror.requests"].sum(axis=1))
+    assert np.array_equal(at[RESPONSES] - at[ERRORS], at[KNOWN])
+    assert (at[CONVERTED] <= at[KNOWN]).all()
+    assert (at[Above(2.0)] <= at[Above(0.5)]).all()
+    assert (at[Above(0.5)] <= at[RESPONSES]).all()
+    assert (at[COPIES][..., 2] == at[REQUESTS][..., :2].sum(axis=2)).all()
+    assert not at[COPIES][..., 0].any()
+    assert np.array_equal(engine.ledger.served, at[REQUESTS].sum(axis=1))
+    assert np.array_equal(engine.ledger.mirrored, at[COPIES].sum(axis=1))
 
 
 @engines
@@ -71,7 +77,7 @@ def test_every_request_goes_to_one_arm_and_every_call_ends_once(make: Any) -> No
 @settings(max_examples=25)
 def test_an_arm_without_weight_serves_nobody(make: Any, weights: list[float]) -> None:
     live = np.array(weights) / sum(weights)
-    engine = make(truth(rows=3), ("requests",), False)
+    engine = make(truth(rows=3), (REQUESTS,), False)
     counts = engine.step(routing(range(3), live)).counts[..., 0]
     assert not counts[:, live == 0].any()
     assert np.array_equal(counts.sum(axis=1), engine.truth.arrivals[:, 0])
@@ -144,7 +150,7 @@ def test_an_earlier_stages_calls_are_not_shown_but_their_errors_count(make: Any)
     behaviours = [behaves(latency={"constant": "9999ms"}, error_rate="100%")] * 2
     world = make_world(make_scenario(tick="10s", horizon="30s", traffic={"rate": "20/s"}), behaviours)
     some = world.realise(np.arange(2))
-    engine = make(some, ("requests", "responses", "errors"), False)
+    engine = make(some, CALLS, False)
     half, none = np.full((2, 2), 0.5), np.zeros((2, 2))
     first = engine.step(Routing(np.arange(2), half, none, np.zeros(2, np.int64)))
     second = engine.step(Routing(np.arange(2), half, none, np.array([1, 0])))
@@ -178,7 +184,29 @@ def test_no_traffic_is_no_trouble(make: Any) -> None:
     assert empty.counts.shape == (0, 3, len(NEEDS))
 
 
-@engines
-def test_a_column_that_nobody_knows_is_refused_by_name(make: Any) -> None:
-    with pytest.raises(InputError, match="no column 'requets'"):
-        make(truth(rows=1), ("requets",), False)
+@pytest.mark.parametrize("make", [AggregateEngine, CompiledEngine, SimpyEngine])
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (TOLD, "telemetry has no column 'told'"),
+        (TOLD.as_mirrored(), "telemetry has no column 'mirror.told'"),
+        (Moment("clicks", "sum"), "telemetry has no column 'clicks.sum': there is no metric 'clicks'"),
+        (Agreement("sum", mirrored=True), "telemetry has no column 'mirror.agreement.sum': not every model says"),
+    ],
+    ids=str,
+)
+def test_a_column_that_an_engine_cannot_fill_is_refused_by_name(make: Any, column: Column, why: str) -> None:
+    with pytest.raises(InputError, match=f"^engine [a-z]+: {why}"):
+        make(truth(rows=1), (REQUESTS, column), True)
+
+
+@pytest.mark.parametrize("make", [CompiledEngine, SimpyEngine])
+def test_an_engine_of_calls_fills_every_count_that_it_says_it_fills(make: Any) -> None:
+    """Where servers are too few and answers too late, all happens that is counted; only of a copy, nobody retries."""
+    pool = {"arms": ["champion", "a", "b"], "replicas": 2, "concurrency": 2, "queue": 4, "timeout": "1500ms"}
+    some = truth(rows=2, traffic={"rate": "6/s"}, pools={"main": pool}, retries={"backoff": "1s"})
+    needs = (*COUNTS, *mirrored(*COUNTS))
+    engine = make(some, needs, True)
+    total = sum(engine.step(routing([0, 1], (0.4, 0.3, 0.3), (0.0, 0.5, 0.5))).counts.sum(axis=(0, 1)) for _ in range(6))
+    assert [column for column, seen in zip(needs, total.tolist(), strict=True) if not seen] == [Count("retries", mirrored=True)]
+    assert {column for column in FILLED_BY_CALLS if isinstance(column, Column)} == set(COUNTS)

@@ -10,29 +10,54 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim.engine.columns import MOMENTS, PER_REQUEST
 from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.feedback import own_columns
 from sim.engine.reference.engine import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
+from sim.policy.columns import (
+    MOMENTS,
+    CappedMoment,
+    Column,
+    CovariateMoment,
+    JointUserMoment,
+    Moment,
+    Product,
+    SegmentMoment,
+    UserMoment,
+    covariate_moments,
+    joint_user_moments,
+    user_moments,
+)
 from sim.world.population import Population
 from sim.world.world import World
+from tests.columns import mirrored
 from tests.engine.generated import METRICS, Game, Said, differences, game, games, played
 from tests.worlds import behaves, make_scenario, make_world
 
 CAPS = {"conversion": 0.5, "revenue": 25.0, "score": 5.0}
 
 
-def fed_columns(of: Game, which: list[int]) -> tuple[str, ...]:
+def fed_columns(of: Game, which: list[int]) -> tuple[Column, ...]:
     """Columns of single requests that a game can give, as drawn, live and mirrored."""
-    names = [f"{metric}.{kind}" for metric in METRICS for kind in PER_REQUEST]
-    names += [f"{metric}.capped.{cap:g}.{moment}" for metric, cap in CAPS.items() for moment in MOMENTS[1:]]
+    columns: list[Column] = [column for metric in METRICS for column in own_columns(metric)]
+    columns += [column for metric, cap in CAPS.items() for column in capped(metric, cap)]
     if of.world.segments is not None:
-        names += [f"{metric}.segment.{name}.{moment}" for metric in METRICS for name in ("most", "few") for moment in MOMENTS]
+        columns += [column for metric in METRICS for segment in ("most", "few") for column in in_segment(metric, segment)]
     prompt = [metric for metric in METRICS if metric not in of.world.delays]
-    names += [f"{one}.with.{other}" for one in prompt for other in prompt if one != other]
-    names += [f"mirror.{name}" for name in names]
-    return tuple(dict.fromkeys(names[place % len(names)] for place in which)) if which else tuple(names)
+    columns += [Product(one, other) for one in prompt for other in prompt if one != other]
+    columns += mirrored(*columns)
+    return tuple(dict.fromkeys(columns[place % len(columns)] for place in which)) if which else tuple(columns)
+
+
+def capped(metric: str, cap: float) -> tuple[CappedMoment, CappedMoment]:
+    """The sum and the sum of squares below a cap."""
+    return CappedMoment(metric, cap, "sum"), CappedMoment(metric, cap, "square")
+
+
+def in_segment(metric: str, segment: str) -> tuple[SegmentMoment, ...]:
+    """Number, sum and sum of squares in a segment."""
+    return tuple(SegmentMoment(metric, segment, moment) for moment in MOMENTS)
 
 
 @given(games(), st.lists(st.integers(0, 10_000), max_size=4), st.sampled_from((0.0, 0.4, 0.9)))
@@ -61,7 +86,7 @@ def small_world(**changes: Any) -> World:
     return make_world(scenario, [behaves(outcomes=outcomes, error_rate="5%", latency={"exponential": "3s"})] * 2)
 
 
-def told(world: World, needs: tuple[str, ...], live: tuple[float, ...] = (0.5, 0.5)) -> tuple[dict[str, list[int]], Any]:
+def told(world: World, needs: tuple[Column, ...], live: tuple[float, ...] = (0.5, 0.5)) -> tuple[dict[Column, list[int]], Any]:
     """{column: totals by arm} of all ticks of one replication, and its engine."""
     engine = CompiledEngine(world.realise(np.arange(1)), needs, False, record=True)
     total = 0
@@ -69,7 +94,7 @@ def told(world: World, needs: tuple[str, ...], live: tuple[float, ...] = (0.5, 0
         # The weights move, so that users meet both arms.
         shares = np.array([live if tick % 2 else live[::-1]])
         total = total + engine.step(Routing(np.arange(1), shares, np.zeros((1, 2)), np.zeros(1, np.int64))).counts[0]
-    return {name: total[:, place].tolist() for place, name in enumerate(needs)}, engine
+    return {column: total[:, place].tolist() for place, column in enumerate(needs)}, engine
 
 
 def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]:
@@ -99,9 +124,10 @@ def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, l
         {"name": "clicks"},
     ]
     world = small_world(users=users, metrics=metrics)
-    segments = [f"revenue.segment.{name}.{moment}" for name in ("mobile", "desk.top") for moment in MOMENTS]
-    plain = [f"revenue.user.{kind.removeprefix('user.')}" for kind in PER_REQUEST if kind.startswith("user.")]
-    needs = (*plain, *segments, "revenue.capped.25.sum", "revenue.capped.25.square", "clicks.with.conversion", "revenue.count")
+    segments = [column for name in ("mobile", "desk.top") for column in in_segment("revenue", name)]
+    users_, joint = user_moments("revenue"), joint_user_moments("revenue")
+    known, product = Moment("revenue", "count"), Product("clicks", "conversion")
+    needs = (*users_, *joint, *segments, *capped("revenue", 25.0), product, known)
     found, engine = told(world, needs, live)
     of = known_outcomes(engine, "revenue")
     grid = next(each.grid for each in world.outcomes if each.spec.name == "revenue")
@@ -110,28 +136,24 @@ def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, l
     np.add.at(n, (of["arm"], index), 1)
     np.add.at(s, (of["arm"], index), of["value"])
     for arm in range(2):
-        expected = {
-            "user.count": (n[arm] > 0).sum(), "user.square": s[arm] @ s[arm], "user.cross": n[arm] @ s[arm],
-            "user.sizes": n[arm] @ n[arm], "user.joint.square": s[0] @ s[arm], "user.joint.cross": n[0] @ s[arm],
-            "user.joint.counter": s[0] @ n[arm], "user.joint.sizes": n[0] @ n[arm], "count": n[arm].sum(),
-        }  # fmt: skip
+        own = ((n[arm] > 0).sum(), s[arm] @ s[arm], n[arm] @ s[arm], n[arm] @ n[arm])
+        both = (s[0] @ s[arm], n[0] @ s[arm], s[0] @ n[arm], n[0] @ n[arm])
+        expected: dict[Column, Any] = dict(zip((*users_, *joint, known), (*own, *both, n[arm].sum()), strict=True))
         mine = of["value"][of["arm"] == arm]
-        capped = np.minimum(mine, round(25 / grid))
-        expected |= {"capped.25.sum": capped.sum(), "capped.25.square": (capped**2).sum()}
+        low = np.minimum(mine, round(25 / grid))
+        expected |= dict(zip(capped("revenue", 25.0), (low.sum(), (low**2).sum()), strict=True))
         for place, name in enumerate(("mobile", "desk.top")):
             values = of["value"][(of["arm"] == arm) & (of["segment"] == place)]
-            moments = {"count": values.size, "sum": values.sum(), "square": (values**2).sum()}
-            expected |= {f"segment.{name}.{moment}": value for moment, value in moments.items()}
-        assert {name: found[f"revenue.{name}"][arm] for name in expected} == {
-            name: int(value) for name, value in expected.items()
-        }
-        assert expected["count"] > 100
+            moments = (values.size, values.sum(), (values**2).sum())
+            expected |= dict(zip(in_segment("revenue", name), moments, strict=True))
+        assert {column: found[column][arm] for column in expected} == {column: int(value) for column, value in expected.items()}
+        assert expected[known] > 100
         clicks, conversion = (known_outcomes(engine, name) for name in ("clicks", "conversion"))
         here = clicks["arm"] == arm
-        assert found["clicks.with.conversion"][arm] == int(clicks["value"][here] @ conversion["value"][here]) > 0
+        assert found[product][arm] == int(clicks["value"][here] @ conversion["value"][here]) > 0
     # Users who keep their arm meet both only as the weights move.
     meet = users is not None and ("assignment" in users or live[0] != live[1])
-    assert meet == (found["revenue.user.joint.sizes"][1] > 0)
+    assert meet == (found[JointUserMoment("revenue", "sizes")][1] > 0)
 
 
 @pytest.mark.parametrize("family", ["conversion", "revenue", "clicks"])
@@ -142,12 +164,12 @@ def test_a_covariate_is_what_the_champion_would_earn_and_correlated_as_it_says(u
         {"name": name, **({"role": "primary"} if name == "conversion" else {}), "covariate": {"correlation": "60%"}}
         for name in ("conversion", "revenue", "clicks")
     ]
-    needs = tuple(f"{family}.{kind}" for kind in (*MOMENTS, *PER_REQUEST[:3]))
+    needs = (*(Moment(family, kind) for kind in MOMENTS), *covariate_moments(family))
     world = small_world(users=users, segments=[], metrics=metrics, traffic={"rate": "100/s"})
     found, _ = told(world, needs)
     mean, sd, grid = next((each.mean[0], each.sd[0], each.grid) for each in world.outcomes if each.spec.name == family)
     for arm in range(2):
-        n, y, yy, x, xx, xy = (float(found[name][arm]) for name in needs)
+        n, y, yy, x, xx, xy = (float(found[column][arm]) for column in needs)
         independent = n if users is None else 4000
         correlation = (xy - x * y / n) / np.sqrt((xx - x * x / n) * (yy - y * y / n))
         # Heavy tails: a correlation varies with the fourth moments.
@@ -157,7 +179,8 @@ def test_a_covariate_is_what_the_champion_would_earn_and_correlated_as_it_says(u
 
 def test_a_new_cohort_counts_from_nothing() -> None:
     world = small_world(metrics=[{"name": "conversion", "role": "primary", "delay": {"constant": "25s"}}])
-    needs = ("conversion.count", "conversion.user.count", "conversion.user.sizes", "conversion.covariate.sum")
+    users = UserMoment("conversion", "count"), UserMoment("conversion", "sizes")
+    needs = (Moment("conversion", "count"), *users, CovariateMoment("conversion", "sum"))
     seen = []
     for entered in (0, 12):
         engine = CompiledEngine(world.realise(np.arange(1)), needs, False)
@@ -177,7 +200,7 @@ def test_a_new_cohort_counts_from_nothing() -> None:
 
 def test_a_log_that_is_full_is_taken_in_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     world = small_world()
-    needs = tuple(f"revenue.{kind}" for kind in PER_REQUEST)
+    needs = own_columns("revenue")
     whole, _ = told(world, needs)
     from sim.engine.compiled.memory import Arrays
 
@@ -194,21 +217,23 @@ def _small(arrays: Any, room: int) -> None:
 @pytest.mark.parametrize(
     ("need", "why"),
     [
-        ("agreement.user.count", "agreement is not users' feedback"),
-        ("revenue.segment.tablet.sum", "there is no segment 'tablet'"),
-        ("revenue.with.clicks", "revenue and clicks are not known together"),
+        (UserMoment("agreement", "count"), "there is no metric 'agreement'"),
+        (SegmentMoment("revenue", "tablet", "sum"), "there is no segment 'tablet'"),
+        (Product("revenue", "clicks"), "revenue and clicks are not known together"),
     ],
+    ids=str,
 )
-def test_what_cannot_be_told_is_refused_by_name(need: str, why: str) -> None:
+def test_what_cannot_be_told_is_refused_by_name(need: Column, why: str) -> None:
     metrics = [{"name": "conversion", "role": "primary"}, {"name": "revenue"}, {"name": "clicks", "delay": {"constant": "1m"}}]
     truth = small_world(metrics=metrics).realise(np.arange(1))
     for engine in (CompiledEngine, SimpyEngine):
-        with pytest.raises(InputError, match=f"telemetry has no column '{need}': {why}"):
+        with pytest.raises(InputError, match=f"telemetry has no column '{need.name}': {why}"):
             engine(truth, (need,), False)
 
 
 def test_one_user_may_be_as_active_as_all() -> None:
     world = replace(small_world(), population=Population(np.ones(1), True, 0.0))
-    found, _ = told(world, ("conversion.user.count", "conversion.user.sizes", "conversion.count"), (1.0, 0.0))
-    assert max(found["conversion.user.count"]) == 1
-    assert found["conversion.user.sizes"] == [count**2 for count in found["conversion.count"]]
+    users, sizes, known = UserMoment("conversion", "count"), UserMoment("conversion", "sizes"), Moment("conversion", "count")
+    found, _ = told(world, (users, sizes, known), (1.0, 0.0))
+    assert max(found[users]) == 1
+    assert found[sizes] == [count**2 for count in found[known]]

@@ -11,22 +11,23 @@ import pytest
 
 from sim.arrays import Ints
 from sim.engine.aggregate.engine import AggregateEngine
-from sim.engine.catalogue import ENGINES, choose
+from sim.engine.catalogue import ENGINES
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
-from sim.run.plan import Plan
+from sim.policy.columns import MOMENTS, Above, Column, Count, Moment
 from sim.run.simulate import simulate
 from sim.world.world import World
+from tests.columns import counts, moments
 from tests.run.test_simulate import digest
-from tests.worlds import behaves, make_scenario, make_versions, make_world
+from tests.worlds import behaves, make_plan, make_scenario, make_world
 
 METRICS = [
     {"name": "conversion", "role": "primary"},
     {"name": "revenue"},
     {"name": "latency", "role": "guardrail", "max": "2s"},
 ]
-NEEDS = ("requests", "responses", "errors", "revenue.count", "revenue.sum", "revenue.square", "latency.above.700ms")
+NEEDS = (*counts("requests", "responses", "errors"), *moments("revenue", *MOMENTS), Above(0.7))
 engines = pytest.mark.parametrize("make", [AggregateEngine, SimpyEngine, CompiledEngine])
 
 
@@ -42,7 +43,7 @@ def world(metrics: list[dict[str, Any]] = METRICS) -> World:
 
 
 def shown(
-    make: Any, replications: Any, needs: tuple[str, ...] = NEEDS, *, mirrors: bool = False, of: World | None = None,
+    make: Any, replications: Any, needs: tuple[Column, ...] = NEEDS, *, mirrors: bool = False, of: World | None = None,
     rows: tuple[Any, ...] | None = None,
 ) -> Ints:  # fmt: skip
     """(R, T, K, C) telemetry; `rows` are those still undecided in each tick."""
@@ -73,19 +74,19 @@ def test_a_replication_is_the_same_in_every_block(make: Any) -> None:
 @engines
 def test_another_column_or_order_of_columns_changes_no_other(make: Any) -> None:
     plain = shown(make, np.arange(5))
-    more = ("conversion.sum", "conversion.count", *reversed(NEEDS))
+    more = (Moment("conversion", "sum"), Moment("conversion", "count"), *reversed(NEEDS))
     assert np.array_equal(shown(make, np.arange(5), more)[..., :1:-1], plain)
 
 
 @engines
 def test_mirroring_changes_nothing_that_is_live(make: Any) -> None:
-    more = (*NEEDS, "mirror.requests", "mirror.errors", "mirror.latency.above.700ms")
+    more = (*NEEDS, Count("requests", mirrored=True), Count("errors", mirrored=True), Above(0.7, mirrored=True))
     assert np.array_equal(shown(make, np.arange(5), more, mirrors=True)[..., : len(NEEDS)], shown(make, np.arange(5)))
 
 
 @engines
 def test_another_latency_limit_changes_no_count_and_no_amount(make: Any) -> None:
-    more = shown(make, np.arange(5), (*NEEDS[:-1], "latency.above.300ms", "latency.above.3s"))
+    more = shown(make, np.arange(5), (*NEEDS[:-1], Above(0.3), Above(3.0)))
     assert np.array_equal(more[..., :-2], shown(make, np.arange(5))[..., :-1])
 
 
@@ -129,9 +130,8 @@ def test_trials_where_requests_compete_are_the_same_for_any_workers_and_any_bloc
 ) -> None:
     scenario = make_scenario(engine=engine, **COMPETING)
     said = [behaves(latency={"exponential": "1s"}), behaves(latency={"gamma": {"mean": "1s", "sd": "2s"}}, error_rate="10%")]
-    world = make_world(scenario, said)
-    plan = Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(engine, world), "d" * 64)
-    assert plan.engine.name == engine
+    plan = make_plan(scenario, said)
+    assert plan.points[0].engine.name == engine
     found = {digest(simulate(plan, tmp_path / "one", workers=1).folder)}
     for rows, workers in ((5, 1), (5, 2), (3, 4)):
         monkeypatch.setitem(ENGINES, engine, replace(ENGINES[engine], most_rows=rows))

@@ -14,6 +14,7 @@ from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.lag import Lagged, lagged
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import Count
 from sim.world.world import Truth
 from tests.worlds import make_scenario, make_world
 
@@ -29,7 +30,7 @@ class Counting:
 
     def step(self, routing: Routing) -> Telemetry:
         counts = np.repeat((1000 * (self.tick + 1) + routing.rows)[:, None, None], 2, axis=1)
-        telemetry = Telemetry(self.tick, counts, {"requests": 0})
+        telemetry = Telemetry(self.tick, counts, {Count("requests"): 0})
         self.tick += 1
         return telemetry
 
@@ -84,7 +85,7 @@ def test_every_engine_can_be_late(make: Any) -> None:
     rows, half = np.arange(3), np.full((3, 2), 0.5)
 
     def play(truth: Truth) -> list[Any]:
-        engine = lagged(make)(truth, ("requests", "responses"), False)
+        engine = lagged(make)(truth, (Count("requests"), Count("responses")), False)
         routing = Routing(rows, half, np.zeros_like(half), np.zeros(3, np.int64))
         return [engine.step(routing).counts for _ in range(5)]
 

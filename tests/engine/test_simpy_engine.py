@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 
+from sim.policy.columns import Above, Agreement, Count, Moment
 from tests.engine.by_hand import BOTH, TICK, changing, played, request, retrying
 
 Patch = pytest.MonkeyPatch
@@ -17,30 +18,30 @@ FIRST = ((True, False), (True, False))
 def test_what_ends_exactly_at_an_edge_belongs_to_the_next_tick(monkeypatch: Patch) -> None:
     ticks = [[request(95, 4), request(95, 5), request(95, 6)], [request(100)]]
     seen = played(monkeypatch, ticks, [{}, {}]).seen
-    assert [each["requests"] for each in seen] == [[3, 0], [1, 0]]
-    assert [each["responses"] for each in seen] == [[1, 0], [3, 0]]
+    assert [each[Count("requests")] for each in seen] == [[3, 0], [1, 0]]
+    assert [each[Count("responses")] for each in seen] == [[1, 0], [3, 0]]
 
 
 def test_a_call_keeps_its_arm_when_the_routing_changes(monkeypatch: Patch) -> None:
     ticks = [[request(99, 10, value=(0, 1))], [request(100, 10, value=(1, 0))]]
     run = played(monkeypatch, ticks, [{"live": [0.0, 1.0]}, {"live": [1.0, 0.0]}])
-    assert run.seen[1]["responses"] == [1, 1]
-    assert run.seen[1]["conversion.sum"] == [1, 1]
+    assert run.seen[1][Count("responses")] == [1, 1]
+    assert run.seen[1][Moment("conversion", "sum")] == [1, 1]
     assert run.engine.ledger.served.tolist() == [[1, 1]]
 
 
 def test_routing_compares_the_requests_uniform_with_cumulated_weights(monkeypatch: Patch) -> None:
     ticks = [[request(at, route=route) for at, route in enumerate((0.0, 0.29999, 0.3, 0.31, np.nextafter(1, 0)))]]
-    assert played(monkeypatch, ticks, [{"live": [0.3, 0.7]}]).seen[0]["requests"] == [2, 3]
-    assert played(monkeypatch, ticks, [{"live": [1.0, 0.0]}]).seen[0]["requests"] == [5, 0]
-    assert played(monkeypatch, ticks, [{"live": [0.0, 1.0]}]).seen[0]["requests"] == [0, 5]
+    assert played(monkeypatch, ticks, [{"live": [0.3, 0.7]}]).seen[0][Count("requests")] == [2, 3]
+    assert played(monkeypatch, ticks, [{"live": [1.0, 0.0]}]).seen[0][Count("requests")] == [5, 0]
+    assert played(monkeypatch, ticks, [{"live": [0.0, 1.0]}]).seen[0][Count("requests")] == [0, 5]
 
 
 def test_a_faulty_router_sends_some_to_the_champion_and_copies_go_where_the_request_is_not_served(monkeypatch: Patch) -> None:
     ticks = [[request(1, misroute=0.1, mirror=0.0), request(2, misroute=0.2, mirror=0.0)]]
     run = played(monkeypatch, ticks, [{"live": [0.0, 1.0], "mirror": [1.0, 1.0]}], misrouted=np.array([0.0, 0.2]))
-    assert run.seen[0]["requests"] == [1, 1]
-    assert run.seen[0]["mirror.requests"] == [1, 1]
+    assert run.seen[0][Count("requests")] == [1, 1]
+    assert run.seen[0][Count("requests", mirrored=True)] == [1, 1]
 
 
 def test_a_copy_goes_to_arms_that_do_not_serve_below_their_fraction(monkeypatch: Patch) -> None:
@@ -52,8 +53,8 @@ def test_a_copy_goes_to_arms_that_do_not_serve_below_their_fraction(monkeypatch:
         ]
     ]
     run = played(monkeypatch, ticks, [{"live": [0.5, 0.5], "mirror": [1.0, 0.5]}])
-    assert run.seen[0]["requests"] == [2, 1]
-    assert run.seen[0]["mirror.requests"] == [1, 1]
+    assert run.seen[0][Count("requests")] == [2, 1]
+    assert run.seen[0][Count("requests", mirrored=True)] == [1, 1]
     assert run.engine.ledger.served.tolist() == [[2, 1]]
     assert run.engine.ledger.mirrored.tolist() == [[1, 1]]
 
@@ -62,12 +63,12 @@ def test_latency_is_above_a_limit_only_beyond_it_and_errors_are_answers_without_
     ticks = [[request(1, 50, value=3), request(2, 51, value=5), request(3, 60, value=7, error=True)]]
     run = played(monkeypatch, ticks)
     (seen,) = run.seen
-    assert seen["responses"] == [3, 0]
-    assert seen["latency.above.50ns"] == [2, 0]
-    assert seen["errors"] == [1, 0]
-    assert seen["conversion.count"] == [2, 0]
-    assert seen["conversion.sum"] == [8, 0]
-    assert seen["conversion.square"] == [34, 0]
+    assert seen[Count("responses")] == [3, 0]
+    assert seen[Above(5e-08)] == [2, 0]
+    assert seen[Count("errors")] == [1, 0]
+    assert seen[Moment("conversion", "count")] == [2, 0]
+    assert seen[Moment("conversion", "sum")] == [8, 0]
+    assert seen[Moment("conversion", "square")] == [34, 0]
     # An errored call violates the objective once, slow or not.
     assert run.engine.ledger.errors.tolist() == [1]
     assert run.engine.ledger.slo_violations.tolist() == [2]
@@ -75,7 +76,7 @@ def test_latency_is_above_a_limit_only_beyond_it_and_errors_are_answers_without_
 
 def test_latency_is_what_the_client_waits(monkeypatch: Patch) -> None:
     run = played(monkeypatch, [[request(0, 40), request(0, 11), request(0, 5)]], pools=(BOTH,))
-    assert run.seen[0]["latency.above.50ns"] == [2, 0]
+    assert run.seen[0][Above(5e-08)] == [2, 0]
     assert run.engine.ledger.slo_violations.tolist() == [2]
 
 
@@ -91,55 +92,55 @@ def test_agreement_is_counted_when_a_copy_ends_without_error(monkeypatch: Patch)
         [],
     ]
     run = played(monkeypatch, ticks, [{"mirror": [0.0, 1.0]}, {}])
-    assert [each["mirror.responses"] for each in run.seen] == [[0, 4], [0, 1]]
-    assert [each["mirror.errors"] for each in run.seen] == [[0, 1], [0, 0]]
-    assert [each["mirror.agreement.count"] for each in run.seen] == [[0, 3], [0, 1]]
-    assert [each["mirror.agreement.sum"] for each in run.seen] == [[0, 2], [0, 1]]
+    assert [each[Count("responses", mirrored=True)] for each in run.seen] == [[0, 4], [0, 1]]
+    assert [each[Count("errors", mirrored=True)] for each in run.seen] == [[0, 1], [0, 0]]
+    assert [each[Agreement("count", mirrored=True)] for each in run.seen] == [[0, 3], [0, 1]]
+    assert [each[Agreement("sum", mirrored=True)] for each in run.seen] == [[0, 2], [0, 1]]
     # A copy's error hurts no user.
     assert run.engine.ledger.errors.tolist() == [1]
 
 
 def test_a_call_may_outlast_many_ticks(monkeypatch: Patch) -> None:
     seen = played(monkeypatch, [[request(5, 3 * TICK, error=True)]], [{}] * 4).seen
-    assert [each["responses"][0] for each in seen] == [0, 0, 0, 1]
-    assert seen[3]["errors"] == [1, 0]
+    assert [each[Count("responses")][0] for each in seen] == [0, 0, 0, 1]
+    assert seen[3][Count("errors")] == [1, 0]
 
 
 def test_calls_of_an_earlier_stage_are_not_shown_and_their_errors_count(monkeypatch: Patch) -> None:
     ticks = [[request(5, TICK, mirror=0.0, error=True)], [request(107)]]
     run = played(monkeypatch, ticks, [{"mirror": [0.0, 1.0]}, {"cohort": 1}])
-    assert run.seen[1]["responses"] == [1, 0]
-    assert run.seen[1]["errors"] == [0, 0]
-    assert run.seen[1]["mirror.responses"] == [0, 0]
+    assert run.seen[1][Count("responses")] == [1, 0]
+    assert run.seen[1][Count("errors")] == [0, 0]
+    assert run.seen[1][Count("responses", mirrored=True)] == [0, 0]
     assert run.engine.ledger.errors.tolist() == [1]
 
 
 def test_feedback_comes_after_its_delay_to_the_stage_that_asked(monkeypatch: Patch) -> None:
     ticks = [[request(0, 10, delay=89), request(0, 10, delay=90, value=1), request(0, 10, delay=190, value=2)]]
     seen = played(monkeypatch, ticks, [{}, {}, {}]).seen
-    assert [each["conversion.count"][0] for each in seen] == [1, 1, 1]
-    assert [each["conversion.sum"][0] for each in seen] == [0, 1, 2]
-    assert [each["responses"][0] for each in seen] == [3, 0, 0]
+    assert [each[Moment("conversion", "count")][0] for each in seen] == [1, 1, 1]
+    assert [each[Moment("conversion", "sum")][0] for each in seen] == [0, 1, 2]
+    assert [each[Count("responses")][0] for each in seen] == [3, 0, 0]
     seen = played(monkeypatch, ticks, [{}, {"cohort": 1}, {"cohort": 1}]).seen
-    assert [each["conversion.count"][0] for each in seen] == [1, 0, 0]
+    assert [each[Moment("conversion", "count")][0] for each in seen] == [1, 0, 0]
 
 
 def test_a_retry_belongs_to_the_stage_in_which_it_arrives(monkeypatch: Patch) -> None:
     ticks = [[request(50, 30, error=FIRST, backoff=40)]]
     seen = played(monkeypatch, ticks, [{}, {"cohort": 1}], retry=retrying(2)).seen
-    assert [each["errors"][0] for each in seen] == [1, 0]
-    assert [each["requests"][0] for each in seen] == [1, 1]
-    assert [each["retries"][0] for each in seen] == [0, 1]
-    assert [each["conversion.count"][0] for each in seen] == [0, 1]
+    assert [each[Count("errors")][0] for each in seen] == [1, 0]
+    assert [each[Count("requests")][0] for each in seen] == [1, 1]
+    assert [each[Count("retries")][0] for each in seen] == [0, 1]
+    assert [each[Moment("conversion", "count")][0] for each in seen] == [0, 1]
 
 
 def test_what_monitoring_loses_it_sees_nothing_of_and_the_ledger_all(monkeypatch: Patch) -> None:
     ticks = [[request(0, 60, lost=True, error=True), request(1, lost=(True, False), mirror=0.0, value=1)]]
     run = played(monkeypatch, ticks, [{"mirror": [0.0, 1.0]}])
-    live = [name for name in run.seen[0] if not name.startswith("mirror.")]
+    live = [column for column in run.seen[0] if not column.mirrored]
     assert all(run.seen[0][name] == [0, 0] for name in live)
-    assert run.seen[0]["mirror.requests"] == [0, 1]
-    assert run.seen[0]["mirror.agreement.count"] == [0, 1]
+    assert run.seen[0][Count("requests", mirrored=True)] == [0, 1]
+    assert run.seen[0][Agreement("count", mirrored=True)] == [0, 1]
     assert run.engine.ledger.served.tolist() == [[2, 0]]
     assert run.engine.ledger.errors.tolist() == [1]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sim.policy.columns import Count, Moment
 from sim.world.capacity import Pool
 from tests.engine.by_hand import BOTH, changing, played, request, retrying, scaling
 
@@ -48,8 +49,8 @@ def test_a_call_is_rejected_where_no_server_is_idle_and_the_queue_is_full(monkey
     assert run.fates() == [
         (0, 0, 0, 10, "finish"), (1, 0, 10, 20, "finish"), (2, 0, None, 2, "reject"), (3, 0, 20, 30, "finish"),
     ]  # fmt: skip
-    assert run.seen[0]["rejections"] == run.seen[0]["errors"] == [1, 0]
-    assert run.seen[0]["responses"] == [4, 0]
+    assert run.seen[0][Count("rejections")] == run.seen[0][Count("errors")] == [1, 0]
+    assert run.seen[0][Count("responses")] == [4, 0]
     assert run.engine.ledger.errors.tolist() == [1]
     assert run.engine.ledger.lost.tolist() == [[1, 0]]
 
@@ -70,8 +71,8 @@ def test_finishing_exactly_at_the_deadline_succeeds_and_the_server_works_on_for_
     requests = [request(0, 5), request(10, 8), request(11, 3)]
     run = played(monkeypatch, [requests], pools=(pool(timeout=5),))
     assert run.fates() == [(0, 0, 0, 5, "finish"), (1, 0, 10, 15, "timeout"), (2, 0, None, 16, "timeout")]
-    assert run.seen[0]["timeouts"] == run.seen[0]["errors"] == [2, 0]
-    assert run.seen[0]["conversion.count"] == [1, 0]
+    assert run.seen[0][Count("timeouts")] == run.seen[0][Count("errors")] == [2, 0]
+    assert run.seen[0][Moment("conversion", "count")] == [1, 0]
     assert run.engine.ledger.lost.tolist() == [[2, 0]]
     # The server that works on for the second is free at 18 only.
     assert fates(monkeypatch, [*requests, request(16, 1)], pools=(pool(timeout=5),))[-1] == (3, 0, 18, 19, "finish")
@@ -104,7 +105,7 @@ def test_live_and_mirrored_calls_share_a_pool_and_the_live_one_arrives_first(mon
         (0, 0, 10, -1), (2, -1, 0, -1), (0, 15, 25, -1), (2, -1, 15, -1),
     ]  # fmt: skip
     assert run.engine.ledger.lost.tolist() == [[0, 0]]
-    assert run.seen[0]["mirror.errors"] == [0, 2]
+    assert run.seen[0][Count("errors", mirrored=True)] == [0, 2]
 
 
 def test_pools_of_their_own_do_not_disturb_each_other(monkeypatch: Patch) -> None:
@@ -131,9 +132,9 @@ def test_after_the_last_attempt_a_client_gives_up_for_good(monkeypatch: Patch) -
     assert run.fates() == [(0, 0, 0, 5, "error"), (0, 1, 15, 20, "error"), (0, 2, 40, 45, "error")]
     assert run.engine.ledger.errors.tolist() == [1]
     assert run.engine.ledger.retries.tolist() == [2]
-    assert run.seen[0]["requests"] == [3, 0]
-    assert run.seen[0]["retries"] == [2, 0]
-    assert run.seen[0]["errors"] == [3, 0]
+    assert run.seen[0][Count("requests")] == [3, 0]
+    assert run.seen[0][Count("retries")] == [2, 0]
+    assert run.seen[0][Count("errors")] == [3, 0]
 
 
 def test_a_request_that_succeeds_at_last_is_no_error_but_slow_from_its_first_arrival(monkeypatch: Patch) -> None:
@@ -171,7 +172,7 @@ def test_a_retry_at_an_edge_belongs_to_the_next_tick_and_comes_before_its_reques
     ticks = [[request(0, 5, error=((True, False),) * 2, backoff=95)], [request(100, 5)]]
     run = played(monkeypatch, ticks, [{"live": [1.0, 0.0]}, {"live": [0.0, 1.0]}], pools=(pool(),), retry=retrying(2))
     assert run.fates()[1:] == [(0, 1, 100, 105, "finish"), (1, 0, 105, 110, "finish")]
-    assert [each["retries"] for each in run.seen] == [[0, 0], [0, 1]]
+    assert [each[Count("retries")] for each in run.seen] == [[0, 0], [0, 1]]
 
 
 # Capacity that changes.

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Ints
+from sim.policy.columns import (
+    CappedMoment,
+    Column,
+    Product,
+    SegmentMoment,
+    covariate_moments,
+    joint_user_moments,
+    moments_of,
+    user_moments,
+)  # fmt: skip
 from tests.policy.paths import MEAN, SD, gaussian_ticks
-from tests.policy.scripted import SEGMENTS
+from tests.policy.scripted import METRICS, SEGMENTS
 
 Floats = NDArray[np.float64]
-Ticks = list[dict[str, Ints]]
+Ticks = list[dict[Column, Ints]]
 
 CORRELATION = 0.6
 PER_USER, ALIKE = 5, 0.5
@@ -19,8 +31,12 @@ APART = 1.0
 """How many standard deviations the segments are apart."""
 
 
-def _whole(**columns: Floats) -> dict[str, Ints]:
-    return {name.replace("__", "."): np.rint(values).astype(np.int64) for name, values in columns.items()}
+REVENUE, COST = (moments_of(METRICS[name]) for name in ("revenue", "cost"))
+"""Number, sum and sum of squares of their outcomes."""
+
+
+def _whole(columns: Iterable[Column], values: Iterable[Floats]) -> dict[Column, Ints]:
+    return {column: np.rint(each).astype(np.int64) for column, each in zip(columns, values, strict=True)}
 
 
 def pairs(
@@ -44,10 +60,7 @@ def covariate_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], 
     ticks = []
     for count in outcomes:
         y, x, yy, xx, xy = pairs(rng, count, mean, CORRELATION, rows)
-        ticks.append(_whole(
-            revenue__count=np.full(y.shape, count), revenue__sum=y, revenue__square=yy, revenue__covariate__sum=x,
-            revenue__covariate__square=xx, revenue__covariate__cross=xy,
-        ))  # fmt: skip
+        ticks.append(_whole((*REVENUE, *covariate_moments("revenue")), (np.full(y.shape, count), y, yy, x, xx, xy)))
     return ticks
 
 
@@ -58,10 +71,7 @@ def ratio_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed
     for count in outcomes:
         y, x, yy, xx, xy = pairs(rng, count, mean, 0.0, rows)
         known = np.full(y.shape, count)
-        ticks.append(_whole(
-            revenue__count=known, revenue__sum=y, revenue__square=yy, cost__count=known, cost__sum=x, cost__square=xx,
-            revenue__with__cost=xy,
-        ))  # fmt: skip
+        ticks.append(_whole((*REVENUE, *COST, Product("revenue", "cost")), (known, y, yy, known, x, xx, xy)))
     return ticks
 
 
@@ -76,12 +86,10 @@ def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed:
         total = rng.normal(users * PER_USER * mean, deviation * np.sqrt(users), shape)
         square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
         nobody = np.zeros(shape)
-        ticks.append(_whole(
-            revenue__count=nobody + users * PER_USER, revenue__sum=total, revenue__user__count=nobody + users,
-            revenue__user__square=square, revenue__user__cross=PER_USER * total,
-            revenue__user__sizes=nobody + users * PER_USER**2, revenue__user__joint__square=nobody,
-            revenue__user__joint__cross=nobody, revenue__user__joint__counter=nobody, revenue__user__joint__sizes=nobody,
-        ))  # fmt: skip
+        plain = (nobody + users * PER_USER, total)
+        own = (nobody + users, square, PER_USER * total, nobody + users * PER_USER**2)
+        columns = (*REVENUE[:2], *user_moments("revenue"), *joint_user_moments("revenue"))
+        ticks.append(_whole(columns, (*plain, *own, *[nobody] * 4)))
     return ticks
 
 
@@ -94,19 +102,21 @@ def segment_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], se
     ticks = []
     for count in outcomes:
         mobile = rng.binomial(count, share, shape)
-        found = {"revenue.count": np.full(shape, count), "revenue.sum": np.zeros(shape, np.int64)}
+        known_of, sum_of, _ = REVENUE
+        found: dict[Column, Ints] = {known_of: np.full(shape, count), sum_of: np.zeros(shape, np.int64)}
         for name, known in {"mobile": mobile, "desktop": count - mobile}.items():
             total = np.rint(rng.normal(known * (level[name] + shift), SD * np.sqrt(known)))
             around = SD**2 * np.where(known > 1, rng.chisquare(np.maximum(known - 1, 1)), 0)
-            moments = {"count": known, "sum": total, "square": np.rint(total**2 / np.maximum(known, 1) + around)}
-            found |= {f"revenue.segment.{name}.{moment}": values.astype(np.int64) for moment, values in moments.items()}
-            found["revenue.sum"] = found["revenue.sum"] + total.astype(np.int64)
+            moments = (known, total, np.rint(total**2 / np.maximum(known, 1) + around))
+            found |= _whole((SegmentMoment("revenue", name, each.moment) for each in REVENUE), moments)
+            found[sum_of] = found[sum_of] + total.astype(np.int64)
         ticks.append(found)
     return ticks
 
 
-def capped_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], cap: str) -> Ticks:
+def capped_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], cap: float) -> Ticks:
     """Outcomes of which none reaches the cap."""
     ticks = gaussian_ticks(rows, outcomes, effects)
-    moments = ("sum", "square")
-    return [tick | {f"revenue.capped.{cap}.{moment}": tick[f"revenue.{moment}"] for moment in moments} for tick in ticks]
+    _, sum_of, square_of = REVENUE
+    capped = {CappedMoment("revenue", cap, "sum"): sum_of, CappedMoment("revenue", cap, "square"): square_of}
+    return [tick | {column: tick[whole] for column, whole in capped.items()} for tick in ticks]

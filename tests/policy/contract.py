@@ -14,6 +14,7 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
+from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment
 from tests.policy.paths import first_findings, gaussian_ticks, standard_error
 from tests.policy.scripted import fresh_memory, make_setting
 
@@ -29,7 +30,9 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
     if outcome == "none":
         known[:] = 0
     requests = known + rng.integers(0, 20, shape)
-    by_name = {"requests": requests, "responses": requests, "errors": rng.binomial(requests, 0.02)}
+    known_of: dict[Column, Ints] = {
+        Count("requests"): requests, Count("responses"): requests, Count("errors"): rng.binomial(requests, 0.02),
+    }  # fmt: skip
     for metric in setting.metrics.values():
         chance = rng.uniform(0.15, 0.25, shape)
         if metric.binary:
@@ -41,21 +44,25 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
             total = np.rint(each * known + noise).astype(np.int64)
             spread = 500**2 * known if outcome == "varied" else 0 * known
             square = np.rint(spread + total / np.maximum(known, 1) * total).astype(np.int64)
-        by_name |= {f"{metric.name}.count": known, f"{metric.name}.sum": total, f"{metric.name}.square": square}
-    names = part.needs(setting)
+        known_of |= {
+            Moment(metric.name, "count"): known, Moment(metric.name, "sum"): total, Moment(metric.name, "square"): square,
+        }  # fmt: skip
+    needs = part.needs(setting)
     # No user is in two arms.
-    by_name |= {name: 0 * known for name in names if ".joint." in name}
-    for place, segment in enumerate(setting.segments):
-        # Like the whole of another replication: its count, sum and sum of squares belong together.
-        whole = {name: name.replace(f".segment.{segment}.", ".") for name in names if f".segment.{segment}." in name}
-        by_name |= {name: np.roll(by_name[whole[name]], 1 + place, axis=0) for name in whole}
-    columns = [by_name.get(name, rng.binomial(requests, 0.01)) for name in names]
+    known_of |= {column: 0 * known for column in needs if isinstance(column, JointUserMoment)}
+    segments = list(setting.segments)
+    for column in needs:
+        if isinstance(column, SegmentMoment):
+            # Like the whole of another replication: its count, sum and sum of squares belong together.
+            whole = known_of[Moment(column.metric, column.moment)]
+            known_of[column] = np.roll(whole, 1 + segments.index(column.segment), axis=0)
+    columns = [known_of.get(column, rng.binomial(requests, 0.01)) for column in needs]
     return np.stack(columns, axis=2) if columns else np.zeros((*shape, 0), np.int64)
 
 
 def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age: int = 5) -> View:
     """A view of totals, as if all of it had been seen in the last tick."""
-    columns = {name: at for at, name in enumerate(part.needs(setting))}
+    columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = len(total)
     memory = fresh_memory(part, setting, rows)
     return View(setting, age, np.full(rows, age), arms_in, total.copy(), total.copy(), columns, False, memory)
@@ -162,7 +169,7 @@ class EvidenceContract:
     def part(self) -> Evidence:
         raise NotImplementedError
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         """Telemetry of the ticks of a stage, for the champion and one challenger an effect."""
         return gaussian_ticks(rows, [125] * 16, effects)
 
@@ -206,7 +213,7 @@ class EvidenceContract:
             pytest.skip("it declares nothing")
         order = [0, 3, 1, 2]
         ticks = self.paths(200, (self.effect, self.null, self.effect / 2))
-        moved = [{name: counts[:, order] for name, counts in tick.items()} for tick in ticks]
+        moved = [{column: counts[:, order] for column, counts in tick.items()} for tick in ticks]
         found, at = first_findings(part, ticks, self.primary)
         other, other_at = first_findings(part, moved, self.primary)
         places = np.array(order[1:]) - 1
@@ -215,8 +222,8 @@ class EvidenceContract:
         if self.symmetric:
             swapped = np.arange(len(Finding), dtype=np.int8)
             swapped[[Finding.PASS, Finding.FAIL]] = Finding.FAIL, Finding.PASS
-            two = [{name: counts[:, :2] for name, counts in tick.items()} for tick in ticks]
-            turned = [{name: counts[:, ::-1] for name, counts in tick.items()} for tick in two]
+            two = [{column: counts[:, :2] for column, counts in tick.items()} for tick in ticks]
+            turned = [{column: counts[:, ::-1] for column, counts in tick.items()} for tick in two]
             assert (first_findings(part, turned, self.primary)[0] == swapped[first_findings(part, two, self.primary)[0]]).all()
 
     def test_it_says_what_it_controls(self, part: Evidence) -> None:
@@ -272,6 +279,6 @@ class EvidenceContract:
 
     def test_what_it_needs_is_named_once(self, part: Evidence) -> None:
         for setting, _ in worlds(part):
-            names = part.needs(setting)
-            assert len(set(names)) == len(names)
-            assert not part.reads_reward or any(name.startswith(setting.primary) for name in names)
+            needs = part.needs(setting)
+            assert len(set(needs)) == len(needs)
+            assert not part.reads_reward or any(setting.primary in column.metrics for column in needs)

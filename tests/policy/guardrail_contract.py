@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Finding, Guardrail
+from sim.policy.columns import Column
 from tests.policy.contract import ROWS, counts_of, some_removed, view_of, worlds
 from tests.policy.paths import standard_error
 from tests.policy.scripted import look_at, make_setting
 
 PATHS = 4000
-Ticks = list[Mapping[str, Any]]
+Ticks = list[Mapping[Column, Any]]
 
 
 def ever(part: Guardrail, ticks: Ticks, arms: int = 2, finding: Finding = Finding.FAIL) -> float:
@@ -99,6 +100,6 @@ class GuardrailContract:
 
     def test_what_it_needs_is_named_once(self, part: Guardrail) -> None:
         for setting, _ in worlds(part):
-            names = part.needs(setting)
-            assert names
-            assert len(set(names)) == len(names)
+            needs = part.needs(setting)
+            assert needs
+            assert len(set(needs)) == len(needs)

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
-from tests.policy.scripted import look_at, make_setting
+from sim.policy.columns import Column, Moment
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 
 # Of the metric `revenue`, in units of its grid.
 MEAN, SD = 1000, 500
@@ -15,7 +16,7 @@ MEAN, SD = 1000, 500
 
 def gaussian_ticks(
     rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), seed: int = 11
-) -> list[dict[str, Ints]]:
+) -> list[dict[Column, Ints]]:
     """Telemetry of `outcomes[i]` outcomes an arm in tick i, for the champion and one challenger an effect (in sd)."""
     rng = np.random.default_rng(seed)
     arms = 1 + len(effects)
@@ -27,9 +28,9 @@ def gaussian_ticks(
         square = np.rint(total * total / max(count, 1) + within)
         ticks.append(
             {
-                "revenue.count": np.full((rows, arms), count),
-                "revenue.sum": total.astype(np.int64),
-                "revenue.square": square.astype(np.int64),
+                Moment("revenue", "count"): np.full((rows, arms), count),
+                Moment("revenue", "sum"): total.astype(np.int64),
+                Moment("revenue", "square"): square.astype(np.int64),
             }
         )
     return ticks
@@ -37,17 +38,15 @@ def gaussian_ticks(
 
 def binary_ticks(
     rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), rate: float = 0.2, seed: int = 11
-) -> list[dict[str, Ints]]:
+) -> list[dict[Column, Ints]]:
     """The same of `conversion`, for a champion that converts at `rate` and challengers at `rate + effect`."""
     rng = np.random.default_rng(seed)
     shape = (rows, 1 + len(effects))
     rates = rate + np.array([0.0, *effects])
-    return [
-        {"conversion.count": np.full(shape, count), "conversion.sum": rng.binomial(count, rates, shape)} for count in outcomes
-    ]
+    return [{KNOWN: np.full(shape, count), CONVERTED: rng.binomial(count, rates, shape)} for count in outcomes]
 
 
-def first_findings(part: Evidence, ticks: list[dict[str, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
+def first_findings(part: Evidence, ticks: list[dict[Column, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
     """(r, K - 1) each: what is first found of every challenger, and the number of the tick, from 1 (0 for never)."""
     arms = next(iter(ticks[0].values())).shape[1]
     setting = make_setting(arms, primary=primary)

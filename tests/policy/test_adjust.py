@@ -10,6 +10,7 @@ import pytest
 from sim.arrays import Ints
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.base import Evidence, Finding, Metric, Setting
+from sim.policy.columns import Column
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
 from tests.policy import adjusted_paths as paths
 from tests.policy.contract import EvidenceContract
@@ -29,7 +30,7 @@ class AdjustedContract(EvidenceContract):
     def part(self) -> Evidence:
         return FixedHorizon(mde="10%", adjust=self.adjust)
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         return BY_KIND[self.adjust["kind"]](rows, TICKS, effects)
 
 
@@ -52,8 +53,8 @@ class TestRatio(AdjustedContract):
 class TestWinsorise(AdjustedContract):
     adjust: ClassVar[dict[str, Any]] = {"kind": "winsorise", "limit": 1e6}
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
-        return paths.capped_ticks(rows, TICKS, effects, "1000000")
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
+        return paths.capped_ticks(rows, TICKS, effects, 1e6)
 
 
 class TestGroupSequential(AdjustedContract):

@@ -33,14 +33,14 @@ def world_of(primary: dict[str, Any], **said: Any) -> World:
 def compared(world: World, *adjustments: Any) -> list[tuple[Floats, Floats]]:
     """(ROWS,) effect and standard error at the end of the horizon, by each adjustment; None for none."""
     setting = world.setting(ROWS)
-    needs = tuple(dict.fromkeys(name for adjust in adjustments for name in outcome_needs(setting, adjust)))
+    needs = tuple(dict.fromkeys(column for adjust in adjustments for column in outcome_needs(setting, adjust)))
     engine = make("compiled")(world.realise(np.arange(ROWS)), needs, False)
     total: Any = 0
     for _ in range(world.ticks):
         live = np.full((ROWS, 2), 0.5)
         total = total + engine.step(Routing(np.arange(ROWS), live, np.zeros_like(live), np.zeros(ROWS, np.int64))).counts
     everyone = np.ones(ROWS, bool)
-    columns = {name: place for place, name in enumerate(needs)}
+    columns = {column: place for place, column in enumerate(needs)}
     view = View(setting, world.ticks, np.full(ROWS, world.ticks), np.ones((ROWS, 2), bool), total, total, columns, False)
     tests = [compare(view, "auto", everyone, adjust=adjust) for adjust in adjustments]
     return [(test.effect[:, 0], test.standard_error[:, 0]) for test in tests]

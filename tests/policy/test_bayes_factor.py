@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Evidence, Finding
+from sim.policy.columns import Moment
 from sim.policy.evidence import BayesFactor, MixtureSprt
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
@@ -64,9 +65,9 @@ def test_accepted_factors_are_right_as_often_as_they_say(prior: Literal["normal"
         square = total**2 / count + 500**2 * rng.chisquare(count - 1, (rows, 2))
         ticks.append(
             {
-                "revenue.count": np.full((rows, 2), count),
-                "revenue.sum": np.rint(total).astype(np.int64),
-                "revenue.square": np.rint(square).astype(np.int64),
+                Moment("revenue", "count"): np.full((rows, 2), count),
+                Moment("revenue", "sum"): np.rint(total).astype(np.int64),
+                Moment("revenue", "square"): np.rint(square).astype(np.int64),
             }
         )
     found = first_findings(BayesFactor(expected_effect="10%", prior=prior), ticks)[0][:, 0]

@@ -10,6 +10,7 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
+from sim.policy.columns import Column
 from sim.policy.evidence import BestArm
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import binary_ticks, declared, first_findings, standard_error
@@ -24,7 +25,7 @@ class Names(EvidenceContract):
     effect: ClassVar[float] = 0.08
     error: ClassVar[tuple[float, float]] = (0.0, 0.05)
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         return binary_ticks(rows, [125] * 16, effects)
 
 

@@ -10,6 +10,7 @@ import pytest
 from sim.arrays import Ints
 from sim.errors import InputError
 from sim.policy.base import Evidence, Finding
+from sim.policy.columns import Column, Moment
 from sim.policy.evidence import Betting
 from tests.policy.contract import EvidenceContract
 from tests.policy.paths import binary_ticks, declared, first_findings, gaussian_ticks
@@ -20,7 +21,7 @@ class Bets(EvidenceContract):
     primary: ClassVar[str] = "conversion"
     effect: ClassVar[float] = 0.06
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         return binary_ticks(rows, [125] * 20, effects)
 
 
@@ -49,7 +50,7 @@ class TestBounded(EvidenceContract):
     def part(self, request: pytest.FixtureRequest) -> Evidence:
         return Betting(method=request.param, lowest=-100, highest=120)
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         return gaussian_ticks(rows, [1500] * 20, effects)
 
 
@@ -71,9 +72,9 @@ def test_error_from_the_first_outcomes_on(rate: float) -> None:
 
 def test_outcomes_beyond_the_bounds_are_refused_by_name() -> None:
     tick = {
-        "revenue.count": np.array([10, 10]),
-        "revenue.sum": np.array([10_000, 60_000]),
-        "revenue.square": np.array([10_000_000, 360_000_000]),
+        Moment("revenue", "count"): np.array([10, 10]),
+        Moment("revenue", "sum"): np.array([10_000, 60_000]),
+        Moment("revenue", "square"): np.array([10_000_000, 360_000_000]),
     }
     part = Betting(highest=20)
     with pytest.raises(InputError, match=r"highest: of betting must bound revenue, .* got 0 to 20"):

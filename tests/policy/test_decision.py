@@ -11,11 +11,12 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding, Setting
+from sim.policy.columns import Column, Moment
 from sim.policy.evidence import Decision
 from sim.stats.power import sample_size
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import binary_ticks, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 20_000
 PLAN: dict[str, Any] = {
@@ -24,7 +25,7 @@ PLAN: dict[str, Any] = {
 }
 
 
-def both(rows: int, count: int, revenue: float, conversion: float, looks: int = 1) -> list[dict[str, Ints]]:
+def both(rows: int, count: int, revenue: float, conversion: float, looks: int = 1) -> list[dict[Column, Ints]]:
     """Ticks of one challenger: its effect on revenue in standard deviations, on conversion as a difference of rates."""
     pairs = zip(
         gaussian_ticks(rows, [count] * looks, (revenue,)), binary_ticks(rows, [count] * looks, (conversion,)), strict=True
@@ -45,7 +46,7 @@ class TestContract(EvidenceContract):
             {"success": [{"metric": "revenue"}], "guardrails": [{"metric": "conversion", "margin": "20%"}], "sample": 1000}
         )
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         pairs = zip(gaussian_ticks(rows, [125] * 8, effects), binary_ticks(rows, [125] * 8, (0.0,) * len(effects)), strict=True)
         return [first | second for first, second in pairs]
 
@@ -130,11 +131,11 @@ def test_alpha_is_divided_among_the_success_metrics_and_not_among_the_guardrails
 def judge(part: Decision, revenue: tuple[int, int], conversion: tuple[int, int], count: int = 1000) -> int:
     setting = make_setting(primary="revenue")
     columns = {
-        "revenue.count": (count, count),
-        "revenue.sum": [count * each for each in revenue],
-        "revenue.square": [count * (each**2 + 500**2) for each in revenue],
-        "conversion.count": (1000, 1000),
-        "conversion.sum": conversion,
+        Moment("revenue", "count"): (count, count),
+        Moment("revenue", "sum"): [count * each for each in revenue],
+        Moment("revenue", "square"): [count * (each**2 + 500**2) for each in revenue],
+        KNOWN: (1000, 1000),
+        CONVERTED: conversion,
     }
     total = np.array([[columns[name] for name in part.needs(setting)]]).swapaxes(1, 2)
     return int(part.judge(view_of(part, setting, total, np.ones((1, 2), bool)))[0, 1])

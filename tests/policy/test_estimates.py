@@ -9,17 +9,20 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Telemetry, Verdict
+from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.estimates import EffectEstimates
 from sim.policy.evidence import FixedHorizon, GroupSequential
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
 from tests.policy.paths import MEAN, SD, binary_ticks, gaussian_ticks
-from tests.policy.scripted import Guard, make_setting, make_stage
+from tests.policy.scripted import GUARD, METRICS, TOLD, Guard, make_setting, make_stage
 
 ROWS = 20_000
 
 
-def played(stages: list[Stage], ticks: list[dict[str, Ints]], primary: str = "revenue") -> tuple[StagedPolicy, EffectEstimates]:
+def played(
+    stages: list[Stage], ticks: list[dict[Column, Ints]], primary: str = "revenue"
+) -> tuple[StagedPolicy, EffectEstimates]:
     """The policy after telemetry (R, K) a tick, with zeros for the columns that a tick does not have."""
     rows, arms = next(iter(ticks[0].values())).shape
     setting = make_setting(arms, rows, primary=primary)
@@ -29,9 +32,9 @@ def played(stages: list[Stage], ticks: list[dict[str, Ints]], primary: str = "re
         if not routing.rows.size:
             break
         counts = np.zeros((routing.rows.size, arms, len(policy.columns)), np.int64)
-        for name, place in policy.columns.items():
-            if name in tick:
-                counts[..., place] = tick[name][routing.rows]
+        for column, place in policy.columns.items():
+            if column in tick:
+                counts[..., place] = tick[column][routing.rows]
         routing = policy.step(Telemetry(number, counts, policy.columns))
     return policy, policy.estimates()
 
@@ -54,7 +57,7 @@ def test_one_look_reports_the_difference_without_bias_and_its_interval_holds() -
 
 def test_a_decrease_that_is_better_is_positive() -> None:
     ticks = [
-        {name.replace("revenue", "cost"): values for name, values in tick.items()}
+        {Moment("cost", column.moment): values for column, values in tick.items() if isinstance(column, Moment)}
         for tick in gaussian_ticks(50, [400], (-1.0,))
     ]
     _, found = played(one_stage(FixedHorizon(sample=400)), ticks, primary="cost")
@@ -106,7 +109,7 @@ def test_the_shipped_arm_is_reported_and_else_the_best() -> None:
 
 def test_a_guardrail_that_ends_the_stage_leaves_no_adjusted_estimate() -> None:
     ticks = gaussian_ticks(50, [200, 50])
-    ticks[1] = {**ticks[1], "guard": np.full((50, 2), 2)}
+    ticks[1] = {**ticks[1], GUARD: np.full((50, 2), 2)}
     policy, found = played(one_stage(GroupSequential(sample=1000), checks=(Guard(),)), ticks)
     assert (policy.verdicts.verdict == Verdict.KEEP).all()
     assert np.isfinite(found.effect).all()
@@ -114,8 +117,8 @@ def test_a_guardrail_that_ends_the_stage_leaves_no_adjusted_estimate() -> None:
 
 
 def test_only_outcomes_since_the_stage_began_count() -> None:
-    before = {name: values * 5 for name, values in gaussian_ticks(50, [100])[0].items()}
-    ticks = [{**before, "told": np.ones((50, 2), np.int64)}, *gaussian_ticks(50, [400], (0.5,))]
+    before = {column: values * 5 for column, values in gaussian_ticks(50, [100])[0].items()}
+    ticks = [{**before, TOLD: np.ones((50, 2), np.int64)}, *gaussian_ticks(50, [400], (0.5,))]
     stages = [make_stage("first"), make_stage("second", evidence=FixedHorizon(sample=400))]
     _, two = played(stages, ticks)
     _, one = played(one_stage(FixedHorizon(sample=400)), ticks[1:])
@@ -124,10 +127,10 @@ def test_only_outcomes_since_the_stage_began_count() -> None:
 
 def test_no_verdict_and_no_reward_have_no_estimate() -> None:
     _, undecided = played(one_stage(FixedHorizon(sample=4000)), gaussian_ticks(10, [400]))
-    _, told = played([make_stage()], [{**gaussian_ticks(10, [400])[0], "told": np.ones((10, 2), np.int64)}])
+    _, told = played([make_stage()], [{**gaussian_ticks(10, [400])[0], TOLD: np.ones((10, 2), np.int64)}])
     _, constant = played(
         one_stage(FixedHorizon(sample=2)),
-        [{f"revenue.{name}": np.full((10, 2), value) for name, value in (("count", 2), ("sum", 2), ("square", 2))}],
+        [{column: np.full((10, 2), 2) for column in moments_of(METRICS["revenue"])}],
     )
     for found in (undecided, told, constant):
         assert (found.arm == -1).all()

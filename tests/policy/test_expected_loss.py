@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Evidence, Finding
+from sim.policy.columns import Moment
 from sim.policy.evidence import ExpectedLoss
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import first_findings, gaussian_ticks, standard_error
@@ -46,9 +47,9 @@ def test_the_loss_averaged_over_the_prior_stays_below_the_threshold() -> None:
         square = total**2 / count + 500**2 * rng.chisquare(count - 1, (rows, 2))
         ticks.append(
             {
-                "revenue.count": np.full((rows, 2), count),
-                "revenue.sum": np.rint(total).astype(np.int64),
-                "revenue.square": np.rint(square).astype(np.int64),
+                Moment("revenue", "count"): np.full((rows, 2), count),
+                Moment("revenue", "sum"): np.rint(total).astype(np.int64),
+                Moment("revenue", "square"): np.rint(square).astype(np.int64),
             }
         )
     found, _ = first_findings(ExpectedLoss(loss=0.05), ticks)

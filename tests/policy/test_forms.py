@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sim.policy.allocation import Fixed, Mirror, Ramp, Thompson
 from sim.policy.base import Setting, Verdict
+from sim.policy.columns import Column, Count, mean_of
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
 from sim.policy.forms import AnyPolicy, Form, build, declared_problems, expand
 from sim.policy.stages import Stage
@@ -84,16 +85,17 @@ class TestExpansion:
             assert (policy.stages, policy.immediate) == ((), expected)
 
     def test_telemetry_is_only_asked_for_where_something_reads_it(self) -> None:
-        def needs(said: Mapping[str, Any], arms: int = 2) -> set[str]:
+        def needs(said: Mapping[str, Any], arms: int = 2) -> set[Column]:
             setting = make_setting(arms)
             (form,) = read(said).values()
             return set(build(form, {}, setting.arms).needs(setting))
 
-        tallies = {"conversion.count", "conversion.sum"}
+        tallies = set(mean_of("conversion"))
+        errors = {Count("responses"), Count("errors")}
         assert needs(AB) == tallies
-        assert needs(CANARY) == {"responses", "errors"}
-        assert needs(CANARY, arms=3) == {"responses", "errors"} | tallies
-        assert needs(SHADOW) == {"responses", "errors", "mirror.responses", "mirror.errors"}
+        assert needs(CANARY) == errors
+        assert needs(CANARY, arms=3) == errors | tallies
+        assert needs(SHADOW) == errors | {column.as_mirrored() for column in errors}
 
 
 class TestChains:

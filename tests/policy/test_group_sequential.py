@@ -18,7 +18,7 @@ from sim.policy.evidence.group_sequential import _design
 from sim.stats.group_sequential import design
 from tests.policy.contract import EvidenceContract, view_of
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 40_000
 DESIGNS: list[dict[str, Any]] = [
@@ -33,7 +33,7 @@ names = [each["design"] for each in DESIGNS]
 
 def binary(*pairs: tuple[int, int]) -> list[dict[str, np.ndarray]]:
     """Ticks of one replication: conversions of champion and challenger of 100 outcomes each."""
-    return [{"conversion.count": np.array([100, 100]), "conversion.sum": np.array(pair)} for pair in pairs]
+    return [{KNOWN: np.array([100, 100]), CONVERTED: np.array(pair)} for pair in pairs]
 
 
 class TestContract(EvidenceContract):
@@ -81,7 +81,7 @@ def test_a_rare_outcome_at_an_uneven_split_does_not_add_to_the_error(arms: int) 
     setting = make_setting(arms, ROWS)
     conversion = replace(setting.metrics["conversion"], nominal_mean=0.01, nominal_sd=math.sqrt(0.01 * 0.99))
     counts, rng = np.array([2000] + [105] * (arms - 1)), np.random.default_rng(5)
-    ticks = [{"conversion.count": counts, "conversion.sum": rng.binomial(counts, 0.01, (ROWS, arms))} for _ in range(6)]
+    ticks = [{KNOWN: counts, CONVERTED: rng.binomial(counts, 0.01, (ROWS, arms))} for _ in range(6)]
     found = np.stack(look_at(part, replace(setting, metrics={"conversion": conversion}), ticks))
     assert (found == Finding.PASS).any(axis=(0, 2)).mean() < 0.05 + 4 * standard_error(0.05, ROWS)
     assert (found[:, :, 1:] != Finding.UNDECIDED).any(axis=0).all()
@@ -113,12 +113,12 @@ def test_a_look_is_one_look_and_a_tick_that_crosses_several_takes_the_latest() -
     part = GroupSequential(design="obrien_fleming", sample=500, looks=5)
     bounds = design("obrien_fleming", 5).bounds
     assert bounds[1] > 2.9 > bounds[2] > 2.5
-    three = {"conversion.count": np.array([300, 300]), "conversion.sum": np.array([60, 92])}
+    three = {KNOWN: np.array([300, 300]), CONVERTED: np.array([60, 92])}
     (found,) = look_at(part, make_setting(), [three])
     assert found[0, 1] == Finding.PASS
     # Not enough at the third look; overwhelming between looks, when nobody looks; and so at the fourth.
-    weak = three | {"conversion.sum": np.array([60, 60])}
-    half = {"conversion.count": np.array([50, 50]), "conversion.sum": np.array([0, 50])}
+    weak = three | {CONVERTED: np.array([60, 60])}
+    half = {KNOWN: np.array([50, 50]), CONVERTED: np.array([0, 50])}
     found = [each[0, 1] for each in look_at(part, make_setting(), [weak, half, half])]
     assert found == [Finding.UNDECIDED, Finding.UNDECIDED, Finding.PASS]
 

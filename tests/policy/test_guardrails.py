@@ -11,21 +11,22 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from sim.policy.base import Finding, Guardrail
+from sim.policy.columns import Above, Agreement, Moment
 from sim.policy.guardrails import Check
 from sim.policy.stages import Stage
 from sim.stats.reliability import at_least
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import ANSWERS, ERRORS, look_at, make_setting
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 
 
-def errors(*rates: tuple[int, int]) -> list[dict[str, Any]]:
+def errors(*rates: tuple[int, int]) -> Ticks:
     """Ticks of (answers, errors) of the challenger; the champion answers 1,000 without any."""
-    return [{"responses": [1000, count], "errors": [0, bad]} for count, bad in rates]
+    return [{ANSWERS: [1000, count], ERRORS: [0, bad]} for count, bad in rates]
 
 
-def found(check: Check, ticks: list[dict[str, Any]], arms: int = 2) -> list[int]:
+def found(check: Check, ticks: Ticks, arms: int = 2) -> list[int]:
     """What a check finds of the last challenger, tick by tick."""
     return [int(each[0, -1]) for each in look_at(check, make_setting(arms), ticks)]
 
@@ -82,7 +83,7 @@ class TestTrip:
 
     def test_challengers_are_counted_apart(self) -> None:
         check = Check(metric="error_rate", max="2%", trip=2)
-        ticks = [{"responses": [100, 100, 100], "errors": [0, 9, 0]}, {"responses": [100, 100, 100], "errors": [0, 9, 9]}]
+        ticks = [{ANSWERS: [100, 100, 100], ERRORS: [0, 9, 0]}, {ANSWERS: [100, 100, 100], ERRORS: [0, 9, 9]}]
         assert look_at(check, make_setting(3), ticks)[-1][0, 1:].tolist() == [F, P]
 
 
@@ -128,12 +129,12 @@ class TestLimits:
         ],
     )
     def test_the_limit_itself_holds(self, said: dict[str, Any], champion: int, challenger: int, expected: int) -> None:
-        tick = {"responses": [1000, 1000], "errors": [champion, challenger]}
+        tick = {ANSWERS: [1000, 1000], ERRORS: [champion, challenger]}
         assert found(Check(metric="error_rate", **said), [tick]) == [expected]
 
     def test_a_ratio_needs_the_champions_answers_too(self) -> None:
-        few = {"responses": [99, 1000], "errors": [0, 1000]}
-        enough = {"responses": [100, 1000], "errors": [10, 1000]}
+        few = {ANSWERS: [99, 1000], ERRORS: [0, 1000]}
+        enough = {ANSWERS: [100, 1000], ERRORS: [10, 1000]}
         assert found(Check(metric="error_rate", max_ratio=2, min_requests=100), [few, enough]) == [U, F]
         assert found(Check(metric="error_rate", max="50%", min_requests=100), [few]) == [F]
 
@@ -141,13 +142,13 @@ class TestLimits:
     def test_a_quantile_holds_while_that_many_are_fast(self, quantile: str | None, slow: int) -> None:
         check = Check(metric="latency", quantile=quantile, max="250ms")
         for above, expected in ((slow, P), (slow + 1, F)):
-            assert found(check, [{"responses": [1000, 1000], "latency.above.250ms": [0, above]}]) == [expected]
+            assert found(check, [{ANSWERS: [1000, 1000], Above(0.25): [0, above]}]) == [expected]
 
     def test_an_outcome_is_judged_in_its_own_units(self) -> None:
         """Revenue is counted in cents."""
         check = Check(metric="revenue", min=9.5)
         for cents, expected in ((95_000, P), (94_999, F)):
-            assert found(check, [{"revenue.count": [100, 100], "revenue.sum": [0, cents]}]) == [expected]
+            assert found(check, [{Moment("revenue", "count"): [100, 100], Moment("revenue", "sum"): [0, cents]}]) == [expected]
 
     @pytest.mark.parametrize(
         ("said", "expected"),
@@ -156,13 +157,13 @@ class TestLimits:
     def test_a_ratio_of_a_loss_is_taken_of_its_size(self, said: dict[str, Any], expected: tuple[int, ...]) -> None:
         """The champion loses 10 an outcome, and a loss as large is neither better nor worse."""
         for loss, finding in zip((-885, -1000, -1115), expected, strict=True):
-            tick = {"revenue.count": [100, 100], "revenue.sum": [-100 * 1000, 100 * loss]}
+            tick = {Moment("revenue", "count"): [100, 100], Moment("revenue", "sum"): [-100 * 1000, 100 * loss]}
             assert found(Check(metric="revenue", **said), [tick]) == [finding]
 
     def test_agreement(self) -> None:
         check = Check(metric="agreement", min="95%")
         for same, expected in ((95, P), (94, F)):
-            assert found(check, [{"agreement.count": [0, 100], "agreement.sum": [0, same]}]) == [expected]
+            assert found(check, [{Agreement("count"): [0, 100], Agreement("sum"): [0, same]}]) == [expected]
 
 
 class TestReading:
@@ -226,7 +227,7 @@ class TestReading:
             check = Check.model_validate(written)
 
 
-def share_failed(check: Check, ticks: list[dict[str, Any]]) -> tuple[float, int]:
+def share_failed(check: Check, ticks: Ticks) -> tuple[float, int]:
     """Share of replications in which the challenger failed by the last tick, of how many."""
     last = look_at(check, make_setting(), ticks)[-1][:, 1]
     return float((last == F).mean()), len(last)
@@ -238,11 +239,11 @@ def within(seen: tuple[float, int], expected: float) -> bool:
     return abs(share - expected) < 4 * np.sqrt(expected * (1 - expected) / count) + 5e-5
 
 
-def failing_looks(looks: int, rows: int = 20_000, arms: int = 2, share: float = 0.1) -> list[dict[str, Any]]:
+def failing_looks(looks: int, rows: int = 20_000, arms: int = 2, share: float = 0.1) -> Ticks:
     """Looks that each fail with probability `share`, independently."""
     rng = np.random.default_rng(11)
     count = np.ones((rows, arms), np.int64)
-    return [{"responses": count, "errors": rng.binomial(1, share, (rows, arms))} for _ in range(looks)]
+    return [{ANSWERS: count, ERRORS: rng.binomial(1, share, (rows, arms))} for _ in range(looks)]
 
 
 @pytest.mark.parametrize(("limit", "expected"), [(0, 0.7176), (1, 0.3410), (3, 0.0256)])
@@ -265,4 +266,4 @@ def test_a_small_canary_sees_few_errors(limit: str, expected: float) -> None:
     """10 requests/s, 5% canary, 5 min at an error rate of 1%: 150 requests, binomial; more than 3% are 5 errors or more."""
     bad = np.random.default_rng(12).binomial(150, 0.01, (20_000, 2))
     check = Check(metric="error_rate", max=limit)
-    assert within(share_failed(check, [{"responses": np.full((20_000, 2), 150), "errors": bad}]), expected)
+    assert within(share_failed(check, [{ANSWERS: np.full((20_000, 2), 150), ERRORS: bad}]), expected)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from sim.arrays import Floats
 from sim.policy.allocation import Fixed, Mirror, Ramp
 from sim.policy.base import Allocation, Evidence, Finding, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.columns import Column, mean_of
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import ENDS, NEXT, Stage
-from tests.policy.scripted import Guard, Survives, Told, make_setting, make_stage, play
+from tests.policy.scripted import ANSWERS, CONVERTED, GUARD, KNOWN, TOLD, Guard, Survives, Told, make_setting, make_stage, play
 
 
 def ended(policy: StagedPolicy) -> tuple[str, int, int]:
@@ -124,7 +125,7 @@ class TestSignificance:
 
     def test_a_guardrail_declares_nothing(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(), [{"guard": "F"}])
+        play(policy, make_setting(), [{GUARD: "F"}])
         assert policy.verdicts.significant_tick[0] == -1
         assert ended(policy) == ("keep", 0, 1)
 
@@ -132,22 +133,22 @@ class TestSignificance:
 class TestGuardrails:
     def test_its_fail_beats_a_pass_on_the_same_tick(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(), [{"told": "P", "guard": "F"}])
+        play(policy, make_setting(), [{TOLD: "P", GUARD: "F"}])
         assert ended(policy) == ("keep", 0, 1)
 
     def test_it_can_stop_an_arm_that_passed_while_another_is_undecided(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(3), ["P.", {"told": "..", "guard": "FP"}, ".P"])
+        play(policy, make_setting(3), ["P.", {TOLD: "..", GUARD: "FP"}, ".P"])
         assert ended(policy) == ("ship", 2, 3)
 
     def test_a_pass_without_data_is_inconclusive(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(), [{"told": "P", "guard": "."}])
+        play(policy, make_setting(), [{TOLD: "P", GUARD: "."}])
         assert ended(policy) == ("inconclusive", 0, 1)
 
     def test_data_that_came_before_the_pass_is_enough(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(3), [{"told": "P.", "guard": "P."}, {"told": ".P", "guard": ".P"}])
+        play(policy, make_setting(3), [{TOLD: "P.", GUARD: "P."}, {TOLD: ".P", GUARD: ".P"}])
         assert ended(policy) == ("ship", 1, 2)
 
 
@@ -161,7 +162,7 @@ class TestSeveralChallengers:
 
     def test_what_is_found_of_a_removed_arm_is_not_heard(self) -> None:
         policy = StagedPolicy([make_stage(checks=(Guard(),))])
-        play(policy, make_setting(3), ["F.", {"told": "P.", "guard": "FP"}, ".N"])
+        play(policy, make_setting(3), ["F.", {TOLD: "P.", GUARD: "FP"}, ".N"])
         assert ended(policy) == ("keep", 0, 3)
 
     def test_only_survivors_go_on(self) -> None:
@@ -185,16 +186,17 @@ class TestSeveralChallengers:
     def test_the_survivor_with_the_best_observed_mean_ships(self, primary: str, best: int) -> None:
         """The second challenger has the best mean of all, and failed."""
         policy = StagedPolicy([make_stage()])
-        seen = {f"{primary}.count": [100, 50, 10, 20], f"{primary}.sum": [1000, 450, 500, 220]}
+        known, total = mean_of(primary)
+        seen = {known: [100, 50, 10, 20], total: [1000, 450, 500, 220]}
         if primary == "cost":
-            seen[f"{primary}.sum"] = [1000, 450, 1, 220]
-        play(policy, make_setting(4, primary=primary), [{"told": "...", **seen}, "PFP"])
+            seen[total] = [1000, 450, 1, 220]
+        play(policy, make_setting(4, primary=primary), [{TOLD: "...", **seen}, "PFP"])
         assert ended(policy) == ("ship", best, 2)
 
     def test_the_first_listed_ships_where_none_was_observed(self) -> None:
         policy = StagedPolicy([make_stage(allocation=Mirror())])
         setting = make_setting(3)
-        play(policy, setting, [{"mirror.told": "PP"}])
+        play(policy, setting, [{TOLD.as_mirrored(): "PP"}])
         assert ended(policy) == ("ship", 1, 1)
 
 
@@ -222,8 +224,8 @@ class Counting(Evidence):
 
     kind: Literal["counting"] = "counting"
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return ("responses",)
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return (ANSWERS,)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         return {"ticks": np.zeros((), np.int64)}
@@ -231,7 +233,7 @@ class Counting(Evidence):
     def judge(self, view: View) -> NDArray[np.int8]:
         view.memory["ticks"] += 1
         assert (view.memory["ticks"] == view.age).all()
-        assert (view.of_total("responses") == 10 * view.age[:, None]).all()
+        assert (view.of_total(ANSWERS) == 10 * view.age[:, None]).all()
         done = view.memory["ticks"] == 2
         return np.where(done[:, None] & view.arms_in, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
 
@@ -254,7 +256,7 @@ class Turns(Allocation):
 class TestEnteringAStage:
     def test_tallies_age_and_memory_start_again_and_the_cohort_rises(self) -> None:
         policy = StagedPolicy([make_stage(name, evidence=Counting(), allocation=Turns()) for name in ("one", "two")])
-        routings = play(policy, make_setting(), [{"responses": [10, 10]}] * 4)
+        routings = play(policy, make_setting(), [{ANSWERS: [10, 10]}] * 4)
         assert ended(policy) == ("ship", 1, 4)
         assert [routing.cohort.tolist() for routing in routings] == [[0], [0], [1], [1], []]
         assert [routing.live[0].tolist() for routing in routings[:-1]] == [[1, 0], [0, 1], [1, 0], [0, 1]]
@@ -272,8 +274,8 @@ class TestEnteringAStage:
 
     def test_a_survivor_brings_no_tallies_to_the_choice_of_the_best(self) -> None:
         policy = StagedPolicy([make_stage("first"), make_stage("second")])
-        early = {"told": "PP", "conversion.count": [9, 9, 9], "conversion.sum": [0, 9, 0]}
-        late = {"told": "PP", "conversion.count": [9, 9, 9], "conversion.sum": [0, 1, 2]}
+        early = {TOLD: "PP", KNOWN: [9, 9, 9], CONVERTED: [0, 9, 0]}
+        late = {TOLD: "PP", KNOWN: [9, 9, 9], CONVERTED: [0, 1, 2]}
         play(policy, make_setting(3), [early, late])
         assert ended(policy) == ("ship", 2, 2)
 
@@ -286,7 +288,7 @@ def test_all_traffic_goes_to_the_champion_where_the_arms_left_have_no_share() ->
 
 def test_only_arms_still_in_are_mirrored() -> None:
     policy = StagedPolicy([make_stage(allocation=Mirror(fraction="40%"))])
-    routings = play(policy, make_setting(3), [{"mirror.told": ".F"}])
+    routings = play(policy, make_setting(3), [{TOLD.as_mirrored(): ".F"}])
     assert [routing.mirror[0].tolist() for routing in routings] == [[0, 0.4, 0.4], [0, 0.4, 0]]
     assert all(routing.live.tolist() == [[1, 0, 0]] for routing in routings)
 

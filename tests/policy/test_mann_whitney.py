@@ -9,11 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from sim.policy.base import Finding, Guardrail, Verdict
+from sim.policy.columns import Above, Moment
 from sim.policy.guardrails import MannWhitney
 from sim.policy.machine import StagedPolicy
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
 from tests.policy.paths import standard_error
-from tests.policy.scripted import look_at, make_setting, make_stage, play
+from tests.policy.scripted import ANSWERS, ERRORS, TOLD, look_at, make_setting, make_stage, play
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 
@@ -24,7 +25,7 @@ def judge(*metrics: dict[str, Any], **said: Any) -> MannWhitney:
 
 def errors(rates: list[float], ticks: int = 48, rows: int = PATHS, seed: int = 5) -> Ticks:
     rng = np.random.default_rng(seed)
-    return [{"responses": 1000, "errors": rng.binomial(1000, rates, (rows, len(rates)))} for _ in range(ticks)]
+    return [{ANSWERS: 1000, ERRORS: rng.binomial(1000, rates, (rows, len(rates)))} for _ in range(ticks)]
 
 
 class TestOneMetric(GuardrailContract):
@@ -47,7 +48,7 @@ def found(part: MannWhitney, ticks: Ticks) -> list[int]:
 
 
 def tick(champion: int, challenger: int, answers: int = 1000) -> dict[str, list[int]]:
-    return {"responses": [answers, answers], "errors": [champion, challenger]}
+    return {ANSWERS: [answers, answers], ERRORS: [champion, challenger]}
 
 
 def test_it_looks_once_an_interval_and_keeps_what_it_said() -> None:
@@ -84,7 +85,11 @@ def test_the_score_is_the_weight_of_what_passes(weight: float, expected: Finding
     """Errors are worse, revenue is not: 1 of 2 is marginal, 1 of 4 fails, 1 of 1.2 passes."""
     part = judge({"metric": "error_rate", "weight": weight}, {"metric": "revenue"})
     ticks = [
-        {**tick(50 + at % 3, 70 + at % 3), "revenue.count": [100, 100], "revenue.sum": [100_000 + at, 100_001 + at]}
+        {
+            **tick(50 + at % 3, 70 + at % 3),
+            Moment("revenue", "count"): [100, 100],
+            Moment("revenue", "sum"): [100_000 + at, 100_001 + at],
+        }
         for at in range(12)
     ]
     assert found(part, ticks)[-1] == expected
@@ -97,9 +102,9 @@ def test_a_marginal_canary_does_not_ship() -> None:
         policy = StagedPolicy([stage])
         ticks = [
             {
-                "told": "P" if at == 11 else ".",
+                TOLD: "P" if at == 11 else ".",
                 **tick(50 + at % 3, 50 + at % 3),
-                "latency.above.250ms": [10 + at % 3, 10 + at % 3 + slow],
+                Above(0.25): [10 + at % 3, 10 + at % 3 + slow],
             }
             for at in range(12)
         ]

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Finding, Guardrail, Verdict
+from sim.policy.columns import Moment
 from sim.policy.guardrails import NonInferior
 from sim.policy.machine import StagedPolicy
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
 from tests.policy.paths import binary_ticks, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting, make_stage, play
+from tests.policy.scripted import CONVERTED, KNOWN, TOLD, look_at, make_setting, make_stage, play
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 
@@ -61,14 +62,18 @@ def test_a_metric_that_improves_by_falling() -> None:
     """Cost: 10% more is worse than a margin of 5%, 10% less is not."""
     for change, expected in ((1100, F), (900, P)):
         means = np.array([1000, change])
-        tick = {"cost.count": [5000] * 2, "cost.sum": 5000 * means, "cost.square": 5000 * (means**2 + 500**2)}
+        tick = {
+            Moment("cost", "count"): [5000] * 2,
+            Moment("cost", "sum"): 5000 * means,
+            Moment("cost", "square"): 5000 * (means**2 + 500**2),
+        }
         assert look_at(NonInferior(metric="cost", margin="5%"), make_setting(), [tick])[0][0, 1] == expected
 
 
 def test_what_was_shown_stays_shown() -> None:
     part, setting = NonInferior(metric="conversion", margin="10%"), make_setting()
-    good = {"conversion.count": [10_000, 10_000], "conversion.sum": [2000, 2000]}
-    dip = {"conversion.count": [2000, 2000], "conversion.sum": [500, 300]}
+    good = {KNOWN: [10_000, 10_000], CONVERTED: [2000, 2000]}
+    dip = {KNOWN: [2000, 2000], CONVERTED: [500, 300]}
     both = {name: np.add(good[name], dip[name]) for name in good}
     assert look_at(part, setting, [both])[0][0, 1] == U
     assert [int(each[0, 1]) for each in look_at(part, setting, [good, dip])] == [P, P]
@@ -78,13 +83,13 @@ def guarded(**said: Any) -> StagedPolicy:
     return StagedPolicy([make_stage(checks=(NonInferior(metric="conversion", margin="10%"),), **said)])
 
 
-GOOD = {"conversion.count": [1000, 1000], "conversion.sum": [200, 202]}
-BAD = {"conversion.count": [1000, 1000], "conversion.sum": [200, 120]}
+GOOD = {KNOWN: [1000, 1000], CONVERTED: [200, 202]}
+BAD = {KNOWN: [1000, 1000], CONVERTED: [200, 120]}
 
 
 def test_a_pass_waits_until_it_is_shown_and_the_evidence_is_not_asked_again() -> None:
     policy = guarded()
-    routings = play(policy, make_setting(), [{"told": "P", **GOOD}, *[{"told": "F", **GOOD}] * 11])
+    routings = play(policy, make_setting(), [{TOLD: "P", **GOOD}, *[{TOLD: "F", **GOOD}] * 11])
     assert policy.verdicts.verdict[0] == Verdict.SHIP
     assert 2 < policy.verdicts.decided_tick[0] < 12
     assert policy.verdicts.significant_tick[0] == 1
@@ -93,20 +98,20 @@ def test_a_pass_waits_until_it_is_shown_and_the_evidence_is_not_asked_again() ->
 
 def test_a_pass_that_waits_can_still_be_stopped() -> None:
     policy = guarded()
-    play(policy, make_setting(), [{"told": "P", **GOOD}, {"told": ".", **BAD}, {"told": ".", **BAD}])
+    play(policy, make_setting(), [{TOLD: "P", **GOOD}, {TOLD: ".", **BAD}, {TOLD: ".", **BAD}])
     assert policy.verdicts.verdict[0] == Verdict.KEEP
 
 
 def test_a_pass_that_waits_too_long_is_inconclusive() -> None:
     policy = guarded(max_ticks=2)
-    play(policy, make_setting(), [{"told": "P", **GOOD}, {"told": ".", **GOOD}])
+    play(policy, make_setting(), [{TOLD: "P", **GOOD}, {TOLD: ".", **GOOD}])
     assert policy.verdicts.verdict[0] == Verdict.INCONCLUSIVE
     assert policy.verdicts.decided_tick[0] == 2
 
 
 def test_a_null_does_not_wait() -> None:
     policy = guarded()
-    play(policy, make_setting(), [{"told": "N", **GOOD}])
+    play(policy, make_setting(), [{TOLD: "N", **GOOD}])
     assert policy.verdicts.verdict[0] == Verdict.KEEP
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Finding
+from sim.policy.columns import Column
 from sim.policy.evidence import FixedHorizon, Peeking
 from sim.stats.power import sample_size
 from tests.policy.contract import EvidenceContract, view_of
@@ -23,7 +24,7 @@ MARGIN = 0.2
 class OneTick(EvidenceContract):
     """All of the sample in one tick."""
 
-    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[str, Ints]]:
+    def paths(self, rows: int, effects: tuple[float, ...]) -> list[dict[Column, Ints]]:
         return gaussian_ticks(rows, [500], effects)
 
 

@@ -12,7 +12,7 @@ from sim.policy.evidence import Peeking
 from sim.stats.peeking import false_positive_rate
 from tests.policy.contract import EvidenceContract
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 from tests.policy.test_figures import converts, rehearse
 
 ROWS = 40_000
@@ -38,10 +38,10 @@ def test_error_is_that_of_so_many_peeks(looks: int) -> None:
 
 
 def test_the_planned_end_is_a_look_whenever_it_comes() -> None:
-    tick = {"conversion.count": np.array([100, 100]), "conversion.sum": np.array([20, 20])}
+    tick = {KNOWN: np.array([100, 100]), CONVERTED: np.array([20, 20])}
     found = [each[0, 1] for each in look_at(Peeking(every="40m", sample=600), make_setting(), [tick] * 6)]
     assert found == [Finding.UNDECIDED] * 5 + [Finding.NULL]
-    lucky = tick | {"conversion.sum": np.array([20, 60])}
+    lucky = tick | {CONVERTED: np.array([20, 60])}
     found = [each[0, 1] for each in look_at(Peeking(every="20m", sample=600), make_setting(), [lucky] * 2)]
     assert found == [Finding.UNDECIDED, Finding.PASS]
 

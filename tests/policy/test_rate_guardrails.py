@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from sim.policy.base import Finding, Guardrail, Metric
+from sim.policy.columns import Above, Column, Moment
 from sim.policy.guardrails import LatencyQuantile, RateIncrease
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import ANSWERS, ERRORS, look_at, make_setting
 
 U, P, F = Finding.UNDECIDED, Finding.PASS, Finding.FAIL
 
 
-def events(rates: list[float], column: str = "errors", weights: tuple[int, ...] = (500, 50), ticks: int = 100) -> Ticks:
+def events(rates: list[float], column: Column = ERRORS, weights: tuple[int, ...] = (500, 50), ticks: int = 100) -> Ticks:
     """Ticks of answers and the events among them; the level doubles and the challengers' weight is ramped half-way."""
     rng = np.random.default_rng(4)
     found: Ticks = []
@@ -24,7 +25,7 @@ def events(rates: list[float], column: str = "errors", weights: tuple[int, ...] 
         late = tick >= ticks // 2
         answers = np.array([weights[0], *[weights[1] * (5 if late else 1)] * (len(rates) - 1)])
         level = np.array(rates) * (2 if late else 1)
-        found.append({"responses": answers, column: rng.binomial(answers, level, (PATHS, len(rates)))})
+        found.append({ANSWERS: answers, column: rng.binomial(answers, level, (PATHS, len(rates)))})
     return found
 
 
@@ -57,10 +58,10 @@ class TestLatency(TestErrors):
         return LatencyQuantile(limit="250ms", alpha=0.05)
 
     def well(self, arms: int) -> Ticks:
-        return events([0.01] * arms, "latency.above.250ms")
+        return events([0.01] * arms, Above(0.25))
 
     def unwell(self) -> Ticks:
-        return events([0.01, 0.03], "latency.above.250ms")
+        return events([0.01, 0.03], Above(0.25))
 
 
 def test_a_broken_canary_is_stopped_within_a_few_ticks() -> None:
@@ -75,7 +76,7 @@ def test_a_better_arm_is_left_alone() -> None:
 
 
 def test_it_says_nothing_before_there_are_answers_enough() -> None:
-    tick = {"responses": [50, 50], "errors": [0, 20]}
+    tick = {ANSWERS: [50, 50], ERRORS: [0, 20]}
     found = look_at(RateIncrease(min_requests=100), make_setting(), [tick, tick])
     assert [int(each[0, 1]) for each in found] == [U, F]
 
@@ -85,7 +86,9 @@ def test_a_bad_outcome_is_a_rate_too() -> None:
     setting = replace(make_setting(), metrics={"bounce": bounce})
     part = RateIncrease(metric="bounce")
     assert part.problems(setting) == []
-    assert look_at(part, setting, [{"bounce.count": [2000, 2000], "bounce.sum": [600, 900]}])[0][0, 1] == F
+    assert (
+        look_at(part, setting, [{Moment("bounce", "count"): [2000, 2000], Moment("bounce", "sum"): [600, 900]}])[0][0, 1] == F
+    )
 
 
 @pytest.mark.parametrize(

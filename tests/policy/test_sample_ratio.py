@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sim.engine.catalogue import make
 from sim.policy.allocation import Fixed, Thompson
 from sim.policy.base import Finding, Guardrail, Verdict
+from sim.policy.columns import Count
 from sim.policy.evidence import FixedHorizon
 from sim.policy.forms import AB, build, declared_problems
 from sim.policy.guardrails import SampleRatio
@@ -20,7 +21,7 @@ from sim.policy.stages import Stage
 from sim.run import trial
 from tests.policy.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
 from tests.policy.paths import standard_error
-from tests.policy.scripted import look_at, make_setting, make_stage, play
+from tests.policy.scripted import TOLD, look_at, make_setting, make_stage, play
 from tests.worlds import make_scenario, make_world
 
 U, P, I = Finding.UNDECIDED, Finding.PASS, Finding.INCONCLUSIVE  # noqa: E741
@@ -33,7 +34,7 @@ def split(weights: list[float], ticks: int = 100, requests: int = 2000, rows: in
     for _ in range(ticks):
         first = rng.multinomial(requests, weights, rows)
         again = rng.binomial(first, 0.05)
-        found.append({"requests": first + again, "retries": again})
+        found.append({Count("requests"): first + again, Count("retries"): again})
     return found
 
 
@@ -68,7 +69,7 @@ def test_unequal_weights_are_what_is_meant() -> None:
 
 def test_retries_are_no_traffic_of_their_own() -> None:
     """An arm that fails is tried again on the same arm."""
-    tick = {"requests": [10_000, 12_000], "retries": [100, 2100]}
+    tick = {Count("requests"): [10_000, 12_000], Count("retries"): [100, 2100]}
     assert look_at(SampleRatio(), make_setting(), [tick])[0][0, 1] == P
 
 
@@ -96,12 +97,12 @@ def test_users_who_keep_their_arm_leave_none_of_several_challengers() -> None:
 
 
 def test_one_arm_at_fault_makes_all_doubtful() -> None:
-    tick = {"requests": [10_000, 10_000, 9_000], "retries": [0, 0, 0]}
+    tick = {Count("requests"): [10_000, 10_000, 9_000], Count("retries"): [0, 0, 0]}
     assert look_at(SampleRatio(), make_setting(3), [tick])[0][0, 1:].tolist() == [I, I]
 
 
 def test_nothing_passes_before_the_first_look() -> None:
-    tick = {"requests": [1000, 1000], "retries": [0, 0]}
+    tick = {Count("requests"): [1000, 1000], Count("retries"): [0, 0]}
     found = look_at(SampleRatio(looks=("20m", "40m")), make_setting(), [tick] * 5)
     assert [int(each[0, 1]) for each in found] == [U, P, P, P, P]
 
@@ -112,29 +113,31 @@ def chain(check: SampleRatio, weights: tuple[float, float] = (0.5, 0.5), **said:
 
 def test_an_invalid_test_is_inconclusive_whatever_the_evidence_says() -> None:
     policy, setting = chain(SampleRatio()), make_setting()
-    play(policy, setting, [{"told": "P", "requests": [10_000, 9_000]}])
+    play(policy, setting, [{TOLD: "P", Count("requests"): [10_000, 9_000]}])
     assert policy.verdicts.verdict[0] == Verdict.INCONCLUSIVE
     policy = chain(SampleRatio())
-    play(policy, setting, [{"told": "P", "requests": [10_000, 10_000]}])
+    play(policy, setting, [{TOLD: "P", Count("requests"): [10_000, 10_000]}])
     assert policy.verdicts.verdict[0] == Verdict.SHIP
 
 
 def test_the_weights_of_the_stage_are_what_is_meant() -> None:
     policy = chain(SampleRatio(), (0.9, 0.1))
-    play(policy, make_setting(), [{"told": "P", "requests": [9_000, 1_000]}])
+    play(policy, make_setting(), [{TOLD: "P", Count("requests"): [9_000, 1_000]}])
     assert policy.verdicts.verdict[0] == Verdict.SHIP
 
 
 def test_an_arm_that_passed_before_is_taken_back() -> None:
     policy, setting = StagedPolicy([make_stage(checks=(SampleRatio(),))]), make_setting(3)
-    play(policy, setting, [{"told": "P.", "requests": [100] * 3}, {"told": "..", "requests": [10_000, 9_000, 10_000]}])
+    play(
+        policy, setting, [{TOLD: "P.", Count("requests"): [100] * 3}, {TOLD: "..", Count("requests"): [10_000, 9_000, 10_000]}]
+    )
     assert policy.verdicts.verdict[0] == Verdict.INCONCLUSIVE
 
 
 def test_a_pass_waits_for_the_first_look() -> None:
     policy, setting = chain(SampleRatio(looks=("30m",))), make_setting()
-    even = {"requests": [1000, 1000]}
-    routings = play(policy, setting, [{"told": "P", **even}, {"told": "F", **even}, {"told": ".", **even}])
+    even = {Count("requests"): [1000, 1000]}
+    routings = play(policy, setting, [{TOLD: "P", **even}, {TOLD: "F", **even}, {TOLD: ".", **even}])
     assert [routing.rows.size for routing in routings] == [1, 1, 1, 0]
     assert policy.verdicts.verdict[0] == Verdict.SHIP
     assert policy.verdicts.significant_tick[0] == 1

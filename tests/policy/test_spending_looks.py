@@ -12,7 +12,7 @@ from sim.policy.evidence import GroupSequential
 from sim.stats.group_sequential import design
 from tests.policy.contract import EvidenceContract
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 8_000
 SPENDS: dict[str, Any] = {"design": "spending", "spending": "obrien_fleming"}
@@ -113,7 +113,7 @@ def test_an_end_that_comes_early_spends_all_that_is_left() -> None:
 
 
 def test_an_end_with_too_little_to_say_anything() -> None:
-    tick = {"conversion.count": np.array([100, 100]), "conversion.sum": np.array([20, 20])}
+    tick = {KNOWN: np.array([100, 100]), CONVERTED: np.array([20, 20])}
     few = {name: counts // 20 for name, counts in tick.items()}
     part = GroupSequential(sample=500, ends="30m", **SPENDS)
     assert [each[0, 1] for each in look_at(part, make_setting(), [few] * 3)][-1] == Finding.INCONCLUSIVE
@@ -128,12 +128,12 @@ def test_looks_that_come_too_close_wait_for_a_little_more() -> None:
     """A first look at 39.9% of the maximum, and the second is due 0.1% later: it comes at 45%."""
     part = GroupSequential(sample=1000, **SPENDS)
     counts = [399, 2, 10, 40, 100]
-    ticks = [{"conversion.count": np.array([n, n]), "conversion.sum": np.array([n // 5, n // 5])} for n in counts]
+    ticks = [{KNOWN: np.array([n, n]), CONVERTED: np.array([n // 5, n // 5])} for n in counts]
     setting = make_setting()
     memory = part.memory(setting)
     assert memory["null_mass"].shape[0] == 1
     look_at(part, setting, ticks[:1])
-    found = look_at(part, setting, [*ticks[:3], {"conversion.count": np.array([40, 40]), "conversion.sum": np.array([0, 40])}])
+    found = look_at(part, setting, [*ticks[:3], {KNOWN: np.array([40, 40]), CONVERTED: np.array([0, 40])}])
     assert [each[0, 1] for each in found] == [Finding.UNDECIDED] * 3 + [Finding.PASS]
 
 

@@ -13,7 +13,7 @@ from sim.policy.evidence import Sprt
 from sim.stats.sprt import expected_sample_ratio
 from tests.policy.contract import EvidenceContract
 from tests.policy.paths import declared, first_findings, gaussian_ticks, standard_error
-from tests.policy.scripted import look_at, make_setting
+from tests.policy.scripted import CONVERTED, KNOWN, look_at, make_setting
 
 ROWS = 5000
 # The effect that is looked for, in standard deviations of the paths: 10% of a mean of 2.
@@ -67,13 +67,13 @@ def test_it_needs_about_half_of_the_fixed_sample(multiple: float) -> None:
 def test_a_test_that_has_accepted_does_not_come_back() -> None:
     """With two sides, the one against a better challenger accepts first; later outcomes cannot undo it."""
     part = Sprt(mde="50%", min_outcomes=2)
-    low = {"conversion.count": np.array([400, 400]), "conversion.sum": np.array([80, 40])}
-    high = {"conversion.count": np.array([4000, 4000]), "conversion.sum": np.array([800, 1300])}
+    low = {KNOWN: np.array([400, 400]), CONVERTED: np.array([80, 40])}
+    high = {KNOWN: np.array([4000, 4000]), CONVERTED: np.array([800, 1300])}
     (found,) = look_at(part, make_setting(), [high])
     assert found[0, 1] == Finding.PASS
     first, second = (each[0, 1] for each in look_at(part, make_setting(), [low, high]))
     assert first == Finding.FAIL
-    middle = {"conversion.count": np.array([60, 60]), "conversion.sum": np.array([16, 8])}
+    middle = {KNOWN: np.array([60, 60]), CONVERTED: np.array([16, 8])}
     first, second = (each[0, 1] for each in look_at(part, make_setting(), [middle, high]))
     assert (first, second) == (Finding.UNDECIDED, Finding.NULL)
 

@@ -13,7 +13,8 @@ import pytest
 
 from sim.errors import InputError
 from sim.report import html, markdown
-from sim.report.numbers import with_interval
+from sim.report.numbers import value_and_interval
+from sim.stats.intervals import Estimate
 
 MakeRun = Callable[..., Path]
 HOSTILE = '<script>alert("x")</script>'
@@ -161,7 +162,7 @@ def test_one_replication_has_no_interval(make_run: MakeRun) -> None:
 def test_what_was_never_reached_or_never_applied_is_said(make_run: MakeRun) -> None:
     folder = make_run()
     summary = json.loads((folder / "summary.json").read_text())
-    bandit = next(row for row in summary["policies"] if row["policy"] == "bandit")
+    bandit = next(row for row in summary["points"][0]["policies"] if row["policy"] == "bandit")
     bandit["measures"]["time_to_decision_p50"] = {"estimate": None, "lower": None, "upper": None, "n": 1000}
     for outcome in ("ship", "keep", "inconclusive", "decided"):
         for values in bandit["incidence"][outcome].values():
@@ -176,13 +177,14 @@ def test_what_was_never_reached_or_never_applied_is_said(make_run: MakeRun) -> N
 def test_a_run_in_which_nothing_is_ever_decided(make_run: MakeRun) -> None:
     folder = make_run()
     summary = json.loads((folder / "summary.json").read_text())
-    for row in summary["policies"]:
+    for row in summary["points"][0]["policies"]:
         for outcome in ("ship", "keep", "inconclusive", "decided"):
             for values in row["incidence"][outcome].values():
                 values[:] = [0.0] * len(values)
-        row["measures"] = dict.fromkeys(row["measures"])
+        row["measures"] = {}
         row["differences"] = {}
-    summary |= {"frontier": [], "thresholds": []}
+    summary["points"][0]["frontier"] = []
+    summary["thresholds"] = []
     (folder / "summary.json").write_text(json.dumps(summary))
     page = Page(text_of(folder))
     assert len(page.attributes("svg")) == 12
@@ -226,7 +228,7 @@ def test_every_missing_or_broken_file_is_named(make_run: MakeRun) -> None:
 def test_an_outcome_that_no_policy_ever_had_takes_no_column(make_run: MakeRun) -> None:
     folder = make_run()
     summary = json.loads((folder / "summary.json").read_text())
-    for row in summary["policies"]:
+    for row in summary["points"][0]["policies"]:
         row["measures"]["inconclusive"] |= {"estimate": 0.0, "lower": 0.0}
     (folder / "summary.json").write_text(json.dumps(summary))
     header = next(line for line in markdown.write(folder).read_text().splitlines() if line.startswith("| policy"))
@@ -244,5 +246,4 @@ def test_markdown_has_a_row_for_each_policy(typical_run: Path) -> None:
 
 
 def test_a_bound_that_was_not_reached_is_open() -> None:
-    found = {"estimate": 7_200.0, "lower": 5_400.0, "upper": None, "n": 20}
-    assert with_interval(found, "s") == ("2 h", "at least 1.5 h")
+    assert value_and_interval(Estimate(7_200.0, 5_400.0, None, 20), "s") == ("2 h", "at least 1.5 h")

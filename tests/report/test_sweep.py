@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from sim.compare.sweep import compare_sweep
+from sim.compare.comparison import compare
+from sim.compare.summary import write_summary
 from sim.report import html, markdown
+from sim.report.curves import curves
 from sim.report.source import read
-from sim.report.sweep_figures import curves
 from sim.report.terminal import table
 from tests.compare.sweeps import changed, write_sweep
 
@@ -19,14 +20,14 @@ from tests.compare.sweeps import changed, write_sweep
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_sweep(tmp_path_factory.mktemp("sweep"), thresholds={"wrong_ship": "< 5%"}, engine_reason="no <queues>")
-    compare_sweep(folder).write(folder)
+    write_summary(compare(folder), folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_sweep(tmp_path_factory.mktemp("grid"), second=("1", "2"))
-    compare_sweep(folder).write(folder)
+    write_summary(compare(folder), folder)
     return folder
 
 
@@ -75,7 +76,7 @@ def test_markdown_has_a_table_for_each_measure(folder: Path) -> None:
 
 def test_the_terminal_shows_a_row_for_each_policy_and_point(grid: Path) -> None:
     out = io.StringIO()
-    table(compare_sweep(grid), display="plain", file=out)
+    table(compare(grid), display="plain", file=out)
     lines = out.getvalue().splitlines()
     (start,) = (number for number, line in enumerate(lines) if line.startswith("----"))
     rows = lines[start + 1 : start + 1 + 3 * 6]
@@ -87,19 +88,27 @@ def test_the_terminal_shows_a_row_for_each_policy_and_point(grid: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
-def test_a_narrow_terminal_gets_fewer_columns_and_says_so(folder: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_gets_fewer_columns_and_says_so_but_keeps_regret_and_undecided(
+    folder: Path, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     out = io.StringIO()
-    table(compare_sweep(folder), display="rich", file=out)
+    table(compare(folder), display="rich", file=out)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
     assert all(len(line.rstrip()) <= width for line in plain.splitlines())
-    assert "left out for want of width" in " ".join(plain.split())
+    left_out = " ".join(plain.split()).partition("left out for want of width: ")[2]
+    assert "20% by" in left_out
+    assert "regret" not in left_out
+    assert "undecided" not in left_out
+    heading = " ".join(plain.split())
+    assert "regret" in heading
+    assert "decided" in heading
 
 
 def test_an_interrupted_sweep_says_what_is_missing(tmp_path: Path) -> None:
     folder = write_sweep(tmp_path)
-    compare_sweep(folder).write(folder)
+    write_summary(compare(folder), folder)
     sweep = read(folder).run.to_dict()["sweep"]
     sweep["points"][2]["run"]["completed"] = ["hold"]
     changed(folder, status="interrupted", sweep=sweep)
-    assert "2 policies at points are not finished" in html.page(read(folder))
+    assert "Not finished, and not in this report: ab at 1 of 3 points, canary at 1 of 3 points." in html.page(read(folder))

@@ -101,6 +101,32 @@ def test_an_interrupted_run_names_what_is_missing(tmp_path: Path, monkeypatch: p
     assert "nothing to compare" in shown(empty, monkeypatch, 120, "rich")
 
 
+def test_never_is_explained_where_a_time_is_not_reached_whatever_policies_are_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = {name: [decided("keep", 60.0)] * 3 for name in ("never", "ab")}
+    text = shown(compare(write(tmp_path / "soon", frame(soon), dict.fromkeys(soon, "ab"))), monkeypatch, 120)
+    assert "never" in text
+    assert "not by the horizon" not in text
+    late = {"ab": [{}] * 3}
+    text = shown(compare(write(tmp_path / "late", frame(late), {"ab": "ab"})), monkeypatch, 120)
+    assert "never: not by the horizon" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("width", [50, 60, 80])
+def test_regret_and_undecided_give_way_last(comparison: Comparison, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    text = " ".join(shown(comparison, monkeypatch, width).split())
+    left_out = text.partition("left out for want of width: ")[2]
+    assert left_out
+    assert "regret" not in left_out
+    assert "undecided" not in left_out
+
+
+def test_backticks_of_markdown_are_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write(tmp_path, realistic(20), KINDS, question="Is `ranker` safe?")
+    assert "Is 'ranker' safe?" in shown(compare(folder), monkeypatch, 100)
+
+
 def test_untrusted_text_reaches_no_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write(tmp_path, realistic(20), KINDS, question="[bold red]Safe?\x1b[2J\x07[/bold red]")
     for display in ("plain", "rich"):

@@ -34,7 +34,7 @@ def changed(folder: Path, changes: dict[str, Any]) -> None:
 def test_what_is_written_is_read_again(folder: Path) -> None:
     record = read_run(folder)
     assert Record.model_validate_json(json.dumps(record.to_dict())) == record
-    assert [own.sweep for own in record.runs] == [None, None]
+    assert [point.run.sweep for point in record.points] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sim.engine.catalogue import ENGINES, choose
+from sim.engine.catalogue import ENGINES
 from sim.errors import InputError, SimError
 from sim.run.blocks import Task, Work
 from sim.run.execute import execute
 from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
-from sim.run.simulate import Run, simulate
-from tests.worlds import behaves, make_scenario, make_versions, make_world
+from sim.run.simulate import Run, folder_of, simulate
+from tests import worlds
+from tests.worlds import behaves, make_scenario
 
 POLICIES = [
     {"name": "switch", "kind": "switch"},
@@ -34,9 +35,7 @@ POLICIES = [
 
 def make_plan(**changes: Any) -> Plan:
     scenario = make_scenario(**{"policies": POLICIES, "replications": 30, **changes})
-    said = [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})]
-    world = make_world(scenario, said)
-    return Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(scenario.engine, world), "d" * 64)
+    return worlds.make_plan(scenario, [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})])
 
 
 def cut_after(tasks: int, plan: Plan, reports: Path) -> Run:
@@ -125,7 +124,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
     monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=10))
     run = cut_after(5, plan, tmp_path / "cut")
     assert run.interrupted
-    assert run.completed == ("switch",)
+    assert run.completed == ((0, "switch"),)
     assert json.loads((run.folder / "run.json").read_text())["status"] == "interrupted"
     assert pd.read_parquet(run.folder / "trials.parquet")["policy"].unique().tolist() == ["switch"]
     resumed: list[bool] = []
@@ -140,7 +139,7 @@ def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
     plan = make_plan()
     whole = digest(simulate(plan, tmp_path, workers=1).folder)
     cut_after(3, plan, tmp_path)
-    first, second, _third = sorted((tmp_path / f"small-{'d' * 10}" / CHECKPOINTS).glob("*.npz"))
+    first, second, _third = sorted((folder_of(plan, tmp_path) / CHECKPOINTS).glob("*.npz"))
     first.write_bytes(first.read_bytes()[:2000])
     second.write_bytes(b"")
     resumed: list[bool] = []
@@ -178,13 +177,15 @@ def test_of_two_runs_at_once_the_second_is_refused_and_harms_nothing(tmp_path: P
 def test_a_run_whose_checkpoints_are_removed_is_no_shorter_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENGINES, "aggregate", replace(ENGINES["aggregate"], most_rows=10))
 
+    plan = make_plan()
+    folder = folder_of(plan, tmp_path)
+
     def remove(task: Task, again: bool) -> None:
-        if task.name == "ab.0-10":
-            shutil.rmtree(tmp_path / f"small-{'d' * 10}" / CHECKPOINTS)
+        if (task.policy, task.first) == ("ab", 0):
+            shutil.rmtree(folder / CHECKPOINTS)
 
     with pytest.raises(SimError, match=r"checkpoints in .* were removed while it was running; run again"):
-        simulate(make_plan(), tmp_path, workers=1, watch=remove)
-    folder = tmp_path / f"small-{'d' * 10}"
+        simulate(plan, tmp_path, workers=1, watch=remove)
     about = json.loads((folder / "run.json").read_text())
     assert (about["status"], about["completed"]) == ("interrupted", ["switch", "hold"])
     assert pd.read_parquet(folder / "trials.parquet").groupby("policy").size().tolist() == [30, 30]
@@ -194,7 +195,7 @@ def test_closing_stops_the_workers_in_the_middle_of_their_work(tmp_path: Path) -
     plan = make_plan(replications=1001, horizon="10m", tick="1m", traffic={"rate": "40/s"})
     short, long = Task("bandit", 0, 0, 1), Task("bandit", 1, 1, 1001)
     before = {process.pid for process in multiprocessing.active_children()}
-    played = execute([Work(plan.world, plan.forms, "simpy", 20)], [short, long], 2)
+    played = execute([Work(plan.points[0].world, plan.points[0].forms, "simpy", 20)], [short, long], 2)
     assert next(played)[0] == short
     played.close()
     # The long one takes minutes.

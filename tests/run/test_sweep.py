@@ -9,19 +9,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
-from sim.engine.catalogue import ENGINES, choose
+from sim.engine.catalogue import ENGINES
 from sim.run.blocks import Task
 from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
-from sim.run.sweep import SweepPlan
 from sim.scenario.loading import parse_yaml, validate
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
 from tests.run.test_simulate import digest
-from tests.worlds import behaves, make_scenario, make_versions, make_world
+from tests.worlds import behaves, make_scenario, make_swept_plan
 
 POLICIES = [
     {"name": "hold", "kind": "hold"},
@@ -31,18 +29,15 @@ TRUTH = {"challenger": {"conversion": {"relative_effect": "0%"}}}
 EFFECT = "truth.challenger.conversion.relative_effect"
 
 
-def plan_of(scenario: Scenario, digest: str) -> Plan:
-    said = [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})]
-    world = make_world(scenario, said)
-    return Plan(scenario, tuple(make_versions(scenario, said)), None, world, choose(scenario.engine, world), digest)
+def make_sweep(sweep: dict[str, list[Any]], **changes: Any) -> Plan:
+    scenario = make_scenario(**{"policies": POLICIES, "replications": 30, "truth": TRUTH, **changes})
+    return make_swept_plan(scenario, sweep, [behaves(), behaves(outcomes={"conversion": {"bernoulli": 0.055}})])
 
 
-def make_sweep(sweep: dict[str, list[Any]], **changes: Any) -> SweepPlan:
-    base = make_scenario(**{"policies": POLICIES, "replications": 30, "truth": TRUTH, **changes})
-    document = parse_yaml(yaml.safe_dump({**base.dump(), "sweep": sweep}), "a.yaml")
-    scenario = validate(document, Scenario)
-    found = points(scenario, document)
-    return SweepPlan(scenario, found, tuple(plan_of(each.scenario, str(at) * 64) for at, each in enumerate(found)))
+def alone_at(plan: Plan, at: int) -> Plan:
+    """A point as a run of its own."""
+    point = replace(plan.points[at], values=(), numbers=())
+    return Plan(point.scenario, (point,))
 
 
 def trials_of(folder: Path) -> pd.DataFrame:
@@ -55,7 +50,7 @@ def test_a_point_is_what_it_would_be_alone(tmp_path: Path) -> None:
     trials, timeline = trials_of(folder), pd.read_parquet(folder / "timeline.parquet")
     assert trials.columns[:3].tolist() == ["point", f"sweep.{EFFECT}", "policy"]
     for at, effect in enumerate((0.0, 0.1)):
-        alone = simulate(sweep.plans[at], tmp_path / str(at), workers=1).folder
+        alone = simulate(alone_at(sweep, at), tmp_path / str(at), workers=1).folder
         own = trials[trials["point"] == at]
         assert (own[f"sweep.{EFFECT}"] == effect).all()
         pd.testing.assert_frame_equal(own.iloc[:, 2:].reset_index(drop=True), trials_of(alone))
@@ -83,11 +78,16 @@ def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(tmp_path:
 
 
 def test_run_json_says_what_each_point_has_of_its_own(tmp_path: Path) -> None:
-    folder = simulate(make_sweep({"horizon": ["1d", "12h"]}), tmp_path, workers=1).folder
+    sweep = make_sweep({"horizon": ["1d", "12h"]})
+    folder = simulate(sweep, tmp_path, workers=1).folder
     about = json.loads((folder / "run.json").read_text())
     assert (about["horizon_s"], about["completed"], about["sweep"]["paths"]) == (86_400, ["hold", "ab"], ["horizon"])
     first, second = about["sweep"]["points"]
-    assert first == {"values": ["1d"], "numbers": [86_400.0], "run": {"completed": ["hold", "ab"], "digest": "0" * 64}}
+    assert first == {
+        "values": ["1d"],
+        "numbers": [86_400.0],
+        "run": {"completed": ["hold", "ab"], "digest": sweep.points[0].digest},
+    }
     assert second["run"]["horizon_s"] == 43_200
     assert second["run"]["requests_expected"] == about["requests_expected"] / 2
     assert set(second["run"]) == {"completed", "digest", "horizon_s", "requests_expected"}
@@ -104,7 +104,7 @@ def test_the_resolved_scenario_has_the_same_points(tmp_path: Path) -> None:
     folder = simulate(sweep, tmp_path, workers=1).folder
     document = parse_yaml((folder / "scenario.yaml").read_text(), "scenario.yaml")
     again = points(validate(document, Scenario), document)
-    assert [point.texts for point in again] == [point.texts for point in sweep.points]
+    assert [point.texts for point in again] == [point.values for point in sweep.points]
     assert [point.scenario.policies for point in again] == [point.scenario.policies for point in sweep.points]
     assert again[3].scenario.truth == sweep.points[3].scenario.truth
 
@@ -122,7 +122,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     run = simulate(sweep, tmp_path / "cut", workers=1, watch=stop)
     assert run.interrupted
     # Cut while the third was noted: the second of the first point, and none of the second point.
-    assert run.completed == ("hold at point 0", "ab at point 0")
+    assert run.completed == ((0, "hold"), (0, "ab"))
     about = json.loads((run.folder / "run.json").read_text())
     assert [point["run"]["completed"] for point in about["sweep"]["points"]] == [["hold", "ab"], []]
     assert (about["status"], about["completed"]) == ("interrupted", [])

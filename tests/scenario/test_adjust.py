@@ -9,6 +9,7 @@ import pytest
 
 from sim.engine.catalogue import choose
 from sim.errors import InputError
+from sim.policy.columns import CovariateMoment
 from sim.policy.forms import build
 from sim.run.plan import needs_of
 from sim.scenario.reading import read
@@ -130,4 +131,4 @@ def test_a_replayed_model_has_a_past_in_its_data() -> None:
     scenario = make_scenario(metrics=metrics, policies=policies, data={"sklearn": "digits"})
     world = make_replayed_world(scenario, {"revenue": [[1.0, 2.0], [3.0, 3.0], [8.0, 1.0]]}, [[1, 1], [1, 0], [1, 0]])
     agent = build(scenario.policies[0], {}, scenario.arms)
-    assert "revenue.covariate.cross" in agent.needs(world.setting(1))
+    assert CovariateMoment("revenue", "cross") in agent.needs(world.setting(1))

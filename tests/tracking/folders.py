@@ -74,9 +74,19 @@ def write_folder(
     }
     summary = {
         "run": run,
+        "baseline": policies[0],
         "measures": {},
-        "policies": [policy_summary(name, number) for number, name in enumerate(done)],
-        "frontier": [],
+        "points": [
+            {
+                "values": [],
+                "numbers": [],
+                "baseline": policies[0],
+                "policies": [policy_summary(name, number) for number, name in enumerate(done)],
+                "frontier": [],
+                "best": {},
+                "verdict": "canary decides 2 days sooner.",
+            }
+        ],
         "verdict": "canary decides 2 days sooner.",
         "thresholds": [],
     }
@@ -94,13 +104,14 @@ def write_folder(
 def policy_summary(name: str, number: int) -> dict[str, Any]:
     """One policy of summary.json."""
     estimate = {"estimate": 0.25 + number, "lower": 0.2 + number, "upper": 0.3 + number, "n": 1000}
+    curve: dict[str, list[float]] = {"estimate": [], "lower": [], "upper": []}
     never = {"estimate": None, "lower": None, "upper": None, "n": 0}
     return {
         "policy": name,
         "kind": "canary",
-        "measures": {"wrong_ship": estimate, "time_to_decision": never, "missed_win": None},
-        "differences": {"wrong_ship": estimate} if number else {},
-        "incidence": {},
+        "measures": {"wrong_ship": estimate, "time_to_decision": never},
+        "differences": {"wrong_ship": estimate, "time_to_decision": None} if number else {},
+        "incidence": {"time_s": []} | dict.fromkeys(("ship", "keep", "inconclusive", "decided"), curve),
     }
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from sim.compare.sweep import compare_sweep
+from sim.compare.comparison import compare
+from sim.compare.summary import write_summary
 from sim.errors import InputError
 from sim.tracking.entries import nested_entries, scenario_entry
 from sim.tracking.folder import read_folder
@@ -19,7 +20,7 @@ PARAM = "sweep.truth.challenger.conversion.relative_effect"
 
 def swept(path: Path, digest: str = "0123456789", second: tuple[str, ...] = ()) -> Path:
     folder = write_sweep(path, replications=40, second=second, digest=digest)
-    compare_sweep(folder).write(folder)
+    write_summary(compare(folder), folder)
     return folder
 
 

@@ -118,7 +118,7 @@ def test_a_comparison_made_anew_corrects_what_was_logged(tmp_path: Path, uri: st
     folder = write_folder(tmp_path, digest=digest)
     tracked = track(folder, tracking_uri=uri)
     summary = json.loads((folder / "summary.json").read_text())
-    summary["policies"][1]["measures"]["wrong_ship"]["estimate"] = 0.125
+    summary["points"][0]["policies"][1]["measures"]["wrong_ship"]["estimate"] = 0.125
     (folder / "summary.json").write_text(json.dumps(summary))
     for _ in range(2):
         assert track(folder, tracking_uri=uri).run_id == tracked.run_id

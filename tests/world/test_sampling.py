@@ -14,6 +14,7 @@ from scipy import stats
 
 from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
+from sim.policy.columns import Count, mean_of
 from sim.scenario.users import Users
 from sim.world import latency as latencies
 from sim.world import sampling
@@ -166,7 +167,7 @@ def test_similarity_is_the_correlation_of_two_requests_of_a_user_and_shifts_no_m
 
 def arms_of(of: World, share: float) -> dict[int, set[int]]:
     """{user: arms that served one of their requests}, where the challenger has a share of the traffic."""
-    engine = CompiledEngine(of.realise(np.arange(1)), ("requests",), False, record=True)
+    engine = CompiledEngine(of.realise(np.arange(1)), (Count("requests"),), False, record=True)
     for _ in range(of.ticks):
         engine.step(Routing(np.arange(1), np.array([[1 - share, share]]), np.zeros((1, 2)), np.zeros(1, np.int64)))
     found: dict[int, set[int]] = {}
@@ -194,7 +195,7 @@ def false_alarms(assignment: str, replications: int = 600) -> tuple[float, float
     """How often a z-test that takes requests for independent finds two equal arms different at 5%, and its standard error."""
     some = people(200, {"pareto": 1.5}, assignment=assignment, similarity="50%")
     truth = world(2_000, population=some).realise(np.arange(replications))
-    engine = CompiledEngine(truth, ("conversion.count", "conversion.sum"), False)
+    engine = CompiledEngine(truth, mean_of("conversion"), False)
     rows = np.arange(replications)
     live, mirror = np.full((replications, 2), 0.5), np.zeros((replications, 2))
     counts = sum(engine.step(Routing(rows, live, mirror, np.zeros_like(rows))).counts for _ in range(2))

@@ -14,6 +14,7 @@ from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing
+from sim.policy.columns import Moment
 from sim.world.priors import effects
 from sim.world.world import Truth, finest_grid
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
@@ -193,7 +194,7 @@ def squares(**changes: Any) -> int:
     metrics = [{"name": "amount", "role": "primary", **changes.pop("of", {})}]
     said = [behaves(outcomes={"amount": {"normal": {"mean": 100, "sd": 1}}})] * 2
     world = make_world(make_scenario(metrics=metrics, traffic={"rate": "290/s"}, horizon="14d", tick="2h", **changes), said)
-    engine = AggregateEngine(world.realise(np.arange(1)), ("amount.square",), False)
+    engine = AggregateEngine(world.realise(np.arange(1)), (Moment("amount", "square"),), False)
     all_to_one = Routing(np.zeros(1, np.int64), np.array([[0.0, 1.0]]), np.zeros((1, 2)), np.zeros(1, np.int64))
     total = np.int64(0)
     for _ in range(world.ticks):

@@ -2,6 +2,6 @@
 
 from sim.engine.aggregate.ends import mirror_refusals
 from sim.engine.aggregate.engine import AggregateEngine
-from sim.engine.aggregate.refusals import refusals
+from sim.engine.aggregate.refusals import FILLS, refusals
 
-__all__ = ["AggregateEngine", "mirror_refusals", "refusals"]
+__all__ = ["FILLS", "AggregateEngine", "mirror_refusals", "refusals"]

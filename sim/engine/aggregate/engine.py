@@ -22,11 +22,11 @@ import numpy as np
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.ends import Timing
 from sim.engine.aggregate.feedback import Sums, feedback, segment_shares, summed
-from sim.engine.aggregate.refusals import delays_of
-from sim.engine.columns import MOMENTS, Column, column, limits
+from sim.engine.aggregate.refusals import FILLS, NEVER, delays_of
 from sim.engine.ledger import Ledger
-from sim.errors import InputError
+from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import MOMENTS, Above, Agreement, Column, Count, CountKind, Moment
 from sim.world.draws import binomial, multinomial
 from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
@@ -43,27 +43,26 @@ class AggregateEngine:
     ledger: Ledger
     tick: int
 
-    def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool) -> None:
+    def __init__(self, truth: Truth, needs: tuple[Column, ...], mirrors: bool) -> None:
         self.truth = truth
         self.ledger = Ledger.open(truth)
         self.tick = 0
-        self._columns = tuple(column(name) for name in needs)
-        fed = [each.name for each in self._columns if each.per_request]
-        if fed:
-            raise InputError([f"engine aggregate: {fed[0]} takes single requests to tell; use engine: compiled"])
-        self._places = {name: place for place, name in enumerate(needs)}
+        refuse_unfilled("aggregate", FILLS, truth.world, needs)
+        self._places = {column: place for place, column in enumerate(needs)}
+        self._counts = [(place, each) for place, each in of_class(needs, Count) if each.as_live() not in NEVER]
+        self._above, self._moments = of_class(needs, Above), of_class(needs, Moment)
+        self._agreements = of_class(needs, Agreement)
         self._arms = len(truth.world.arms)
         self._planes = 2 if mirrors else 1
         self._lane = np.arange(self._arms * self._planes, dtype=np.uint64)
-        above = [each for each in self._columns if each.kind == "above"]
-        self._limits = limits(self._columns, truth.world.slo_s)
+        self._limits = limits(needs, truth.world.slo_s)
         # Lanes whose latency somebody looks at; the objective is about live calls.
-        self._timed = slice(0, self._arms * (2 if any(each.mirrored for each in above) else 1))
-        self._times_errors = bool(above)
+        self._timed = slice(0, self._arms * (2 if any(each.mirrored for _, each in self._above) else 1))
+        self._times_errors = bool(self._above)
         self._timing = Timing(truth, self._limits, self._planes)
         self._shares = segment_shares(truth)
         self._joint = Joint.of(truth.outcomes)
-        metrics = {(each.metric, each.mirrored) for each in self._columns if each.metric and each.metric != AGREEMENT}
+        metrics = {(each.metric, each.mirrored) for _, each in self._moments}
         replayed_together = set(self._joint.names) if self._joint else set()
         self._feedback = {of: feedback(truth, of[0]) for of in metrics if of[0] not in replayed_together}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
@@ -165,8 +164,8 @@ class AggregateEngine:
         errors, slow, before = bad[0] + self._bad[rows], slowly[0] + self._slowly[rows], self._good[rows]
         self._good[rows], self._bad[rows], self._slowly[rows] = good[1], bad[1], slowly[1]
         known = summed(summed(good[0] + before, 3), 2)
-        ended_ = {"requests": calls, "responses": known + errors, "errors": errors, "count": known}
-        return self._report(rows, ended_, good[0], before, slow, key)
+        counted: dict[CountKind, Ints] = {"requests": calls, "responses": known + errors, "errors": errors}
+        return self._report(rows, counted, known, good[0], before, slow, key)
 
     def _kinds(self, rows: Ints, known: Ints, pattern: Floats, key: Keys, slot: int) -> Ints:
         """(r, lanes, S, P) calls that end well, by segment and by what feedback is late."""
@@ -194,32 +193,46 @@ class AggregateEngine:
             slow += np.cumsum(spread[..., :0:-1], axis=2)[..., ::-1]
         return slow
 
-    def _report(self, rows: Ints, ended: dict[str, Ints], good: Ints, late: Ints, slow: Ints, key: Keys) -> Ints:
-        counts = np.zeros((rows.size, self._arms, len(self._columns)), np.int64)
-        drawn: dict[tuple[str, bool], Sums] = {}
-        for place, each in enumerate(self._columns):
-            lanes = slice(self._arms, None) if each.mirrored else slice(0, self._arms)
-            of = each.metric, each.mirrored
-            if each.kind == "above":
-                counts[..., place] = slow[:, lanes, self._limits.index(each.limit_s)]
-            elif each.metric:
-                if of not in drawn:
-                    keyed = at(key, _OUTCOME + self._lane[lanes])
-                    drawn |= self._earn(each, rows, ended["count"][:, lanes], good[:, lanes], late[:, lanes], keyed)
-                counts[..., place] = drawn[of][MOMENTS.index(each.kind)]
-            elif each.kind in ended:
-                counts[..., place] = ended[each.kind][:, lanes]
+    def _report(
+        self, rows: Ints, counted: dict[CountKind, Ints], known: Ints, good: Ints, late: Ints, slow: Ints, key: Keys
+    ) -> Ints:
+        """(r, K, C) the columns; `NEVER` stay 0."""
+        counts = np.zeros((rows.size, self._arms, len(self._places)), np.int64)
+        for place, count in self._counts:
+            counts[..., place] = counted[count.kind][:, self._lanes(count)]
+        for place, above in self._above:
+            counts[..., place] = slow[:, self._lanes(above), self._limits.index(above.limit_s)]
+        agreed: dict[bool, Sums] = {}
+        for place, agreement in self._agreements:
+            lanes, mirrored = self._lanes(agreement), agreement.mirrored
+            if mirrored not in agreed:
+                agreed[mirrored] = self._agree(known[:, lanes], at(key, _OUTCOME + self._lane[lanes]))
+            counts[..., place] = agreed[mirrored][MOMENTS.index(agreement.moment)]
+        earned: dict[tuple[str, bool], Sums] = {}
+        for place, moment in self._moments:
+            of, lanes = (moment.metric, moment.mirrored), self._lanes(moment)
+            if of not in earned:
+                keyed = at(key, _OUTCOME + self._lane[lanes])
+                earned |= self._earn(*of, rows, known[:, lanes], good[:, lanes], late[:, lanes], keyed)
+            counts[..., place] = earned[of][MOMENTS.index(moment.moment)]
         return counts
 
-    def _earn(self, each: Column, rows: Ints, known: Ints, good: Ints, late: Ints, key: Keys) -> dict[tuple[str, bool], Sums]:
+    def _lanes(self, column: Column) -> slice:
+        return slice(self._arms, None) if column.mirrored else slice(0, self._arms)
+
+    def _agree(self, known: Ints, key: Keys) -> Sums:
+        """(r, K) each: good answers, and twice those of them that agree with the champion."""
+        assert self.truth.world.agreement is not None
+        agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
+        return known, agreed, agreed
+
+    def _earn(
+        self, metric: str, mirrored: bool, rows: Ints, known: Ints, good: Ints, late: Ints, key: Keys
+    ) -> dict[tuple[str, bool], Sums]:
         """{(metric, mirrored): (r, K) each} count, sum and sum of squares of the outcomes that come to be known."""
-        of = each.metric, each.mirrored
-        if each.metric == AGREEMENT:
-            assert self.truth.world.agreement is not None
-            agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
-            return {of: (known, agreed, agreed)}
+        of = metric, mirrored
         if of in self._feedback:
-            return {of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(each.metric)))}
+            return {of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(metric)))}
         assert self._joint is not None
         sums = self._joint.sums(known, at(key, 0))
-        return {(name, each.mirrored): (known, *both) for name, both in sums.items()}
+        return {(name, mirrored): (known, *both) for name, both in sums.items()}

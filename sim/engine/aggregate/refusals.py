@@ -6,12 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sim.engine.needs import Filled
+from sim.policy.columns import Above, Agreement, Count, Moment
 from sim.world.fates import Delay
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.world import OutcomeWorld, World
 
 # A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
 _OUTLAST = 1e-6
+NEVER = Count("timeouts"), Count("rejections"), Count("retries")
+"""Counts that are 0 in every world that is not refused: calls that do not wait for servers end in time, and nobody retries."""
+FILLS: tuple[Filled, ...] = (Count("requests"), Count("responses"), Count("errors"), *NEVER, Above, Moment, Agreement)
+"""The columns that this engine fills."""
+
 # Feedback patterns double with every metric that is delayed.
 _MOST_DELAYED = 4
 

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL, NEVER, ordered
-from sim.engine.columns import COUNTS, MOMENTS, Column, column, limits
 from sim.engine.compiled.kernel import play
 from sim.engine.compiled.memory import allocate
-from sim.engine.compiled.records import ABOVE, DONE, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
+from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
+from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
 from sim.engine.routes import thresholds
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, Moment
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, user_of
-from sim.world.world import AGREEMENT, Truth, World
+from sim.world.world import Truth, World
 
 
 class CompiledEngine:
@@ -32,21 +33,21 @@ class CompiledEngine:
     ledger: Ledger
     tick: int
 
-    def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool, record: bool = False) -> None:
+    def __init__(self, truth: Truth, needs: tuple[Column, ...], mirrors: bool, record: bool = False) -> None:
         self.truth = truth
         self.ledger = Ledger.open(truth)
         self.tick = 0
-        self._columns = tuple(column(name) for name in needs)
-        self._places = {name: place for place, name in enumerate(needs)}
-        metrics, logging = metrics_of(self._columns)
-        agreement = any(each.metric == AGREEMENT for each in self._columns)
+        refuse_unfilled("compiled", FILLED_BY_CALLS, truth.world, needs)
+        self._places = {column: place for place, column in enumerate(needs)}
+        metrics, logging = metrics_of(needs)
+        agreement = bool(of_class(needs, Agreement))
         self._potential = Potential(truth, metrics, mirrors, agreement)
-        self._limits = limits(self._columns, None)
-        self._feedback = FeedbackLog(truth, self._potential, self._columns)
+        self._limits = limits(needs, None)
+        self._feedback = FeedbackLog(truth, self._potential, needs)
         self._arrays = allocate(truth, self._potential, self._limits, agreement, record, logging)
         self._live = np.zeros((truth.rows, len(truth.world.arms)))
         self._live[:, 0] = 1.0
-        self._counted = [(place, each, self._index(each)) for place, each in enumerate(self._columns) if not each.per_request]
+        self._counted = self._slots(needs)
         self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
 
     def step(self, routing: Routing) -> Telemetry:
@@ -57,10 +58,10 @@ class CompiledEngine:
         self._play(self.tick, rows, routing.live, routing.mirror, shown=True)
         seen = self._arrays.seen[rows, self.tick]
         arms = len(self.truth.world.arms)
-        counts = np.empty((rows.size, arms, len(self._columns)), np.int64)
-        for place, each, index in self._counted:
-            counts[..., place] = seen[:, arms:, index] if each.mirrored else seen[:, :arms, index]
-        self._feedback.report(rows, self.tick, self._columns, counts)
+        counts = np.empty((rows.size, arms, len(self._places)), np.int64)
+        for place, mirrored, slot in self._counted:
+            counts[..., place] = seen[:, arms:, slot] if mirrored else seen[:, :arms, slot]
+        self._feedback.report(rows, self.tick, counts)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry
@@ -85,14 +86,19 @@ class CompiledEngine:
         told = self._arrays.record[: self._arrays.run["recorded"][0]]
         return ordered(np.ascontiguousarray(told).view(CALL)[:, 0])
 
-    def _index(self, each: Column) -> int:
-        if each.kind in COUNTS:
-            return COUNTS.index(each.kind)
-        if each.kind == "above":
-            return ABOVE + self._limits.index(each.limit_s)
-        metrics = self._potential.metrics
-        place = len(metrics) if each.metric == AGREEMENT else metrics.index(each.metric)
-        return ABOVE + len(self._limits) + len(MOMENTS) * place + MOMENTS.index(each.kind)
+    def _slots(self, needs: tuple[Column, ...]) -> list[tuple[int, bool, int]]:
+        """The place of every column that the kernel counts, whether it is mirrored, and its slot in `seen`."""
+        metrics, first = self._potential.metrics, ABOVE + len(self._limits)
+
+        def slot(place: int, moment: str) -> int:
+            return first + EACH_METRIC * place + MOMENTS.index(moment)
+
+        return [
+            *((place, each.mirrored, COUNTS.index(each.as_live())) for place, each in of_class(needs, Count)),
+            *((place, each.mirrored, ABOVE + self._limits.index(each.limit_s)) for place, each in of_class(needs, Above)),
+            *((place, each.mirrored, slot(metrics.index(each.metric), each.moment)) for place, each in of_class(needs, Moment)),
+            *((place, each.mirrored, slot(len(metrics), each.moment)) for place, each in of_class(needs, Agreement)),
+        ]
 
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""

@@ -24,10 +24,12 @@ from sim.engine.compiled.records import (
     COHORT,
     COPY,
     DONE,
+    EACH_METRIC,
     ERRORS,
     FIRST,
     FOREVER,
     HEAP_FULL,
+    KNOWN,
     LOG_FULL,
     LOST,
     QUEUE_FULL,
@@ -37,6 +39,8 @@ from sim.engine.compiled.records import (
     REQUESTS,
     RESPONSES,
     RETRIES,
+    SQUARE,
+    SUM,
     TIMEOUTS,
 )
 from sim.engine.compiled.retries import pop, push, tries_again
@@ -368,7 +372,7 @@ def play(
                     if metric.law != NONE:
                         known = (end + delay_of(metric, floats, i)) // tick_ns
                         if known >= run.ticks:
-                            earned += 3
+                            earned += EACH_METRIC
                             continue
                         late = (known - ended) * 2 * arms * columns
                     factor = factors[then, m, k]
@@ -376,10 +380,10 @@ def play(
                         value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].centre * factor)
                     else:
                         value = value_of(rules, row, metric, cells[m, k], floats, ints, factor, k, arms, i, user, segment)
-                    seen[earned + late] += 1
-                    seen[earned + late + 1] += value
-                    seen[earned + late + 2] += value * value
-                    earned += 3
+                    seen[earned + late + KNOWN] += 1
+                    seen[earned + late + SUM] += value
+                    seen[earned + late + SQUARE] += value * value
+                    earned += EACH_METRIC
                     if m < logging:
                         logged = run.logged
                         log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
@@ -387,9 +391,9 @@ def play(
                         run.logged = logged + 1
             if run.agreement:
                 agreed = integer(agrees(rules, row, laws[k], ints, k, arms, i))
-                seen[earned] += 1
-                seen[earned + 1] += agreed
-                seen[earned + 2] += agreed
+                seen[earned + KNOWN] += 1
+                seen[earned + SUM] += agreed
+                seen[earned + SQUARE] += agreed
         place += 1
         j = -1
     return DONE, place, j

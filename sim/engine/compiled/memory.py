@@ -16,6 +16,7 @@ from sim.engine.calls import CALL
 from sim.engine.compiled.records import (
     ABOVE,
     DUTY,
+    EACH_METRIC,
     FOREVER,
     HEAP_FULL,
     LOG_FULL,
@@ -117,7 +118,7 @@ def allocate(
     rows, ticks, arms = truth.rows, truth.world.ticks, len(truth.world.arms)
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
-    columns = ABOVE + len(limits_s) + 3 * (len(potential.metrics) + agreement)
+    columns = ABOVE + len(limits_s) + EACH_METRIC * (len(potential.metrics) + agreement)
     run = np.zeros(1, RUN)
     said = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),

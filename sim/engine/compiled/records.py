@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.engine.needs import CALL_COUNTS
+from sim.policy.columns import COUNTS, MOMENTS
+
 FOREVER = 2**62
 
-# What monitoring counts of a lane in a tick: these, then calls above each limit, then count, sum and sum of squares by metric.
-REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES, ABOVE = range(7)
+# What monitoring counts of a lane in a tick: `COUNTS`, then calls above each limit, then `MOMENTS` of every metric.
+REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES = (COUNTS.index(each) for each in CALL_COUNTS)
+ABOVE = len(COUNTS)
+KNOWN, SUM, SQUARE = (MOMENTS.index(each) for each in ("count", "sum", "square"))
+EACH_METRIC = len(MOMENTS)
 # Why `play` came back: it is done, or an array needs more room.
 DONE, QUEUE_FULL, HEAP_FULL, RECORD_FULL, LOG_FULL = range(5)
 # The fields of a parked call.

@@ -20,18 +20,19 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ordered
-from sim.engine.columns import Column, column
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
+from sim.engine.needs import FILLED_BY_CALLS, of_class, refuse_unfilled
 from sim.engine.reference.clock import Clock, Due
 from sim.engine.reference.monitor import Monitor
 from sim.engine.reference.pool import Call, Servers
 from sim.engine.routes import thresholds
 from sim.policy.base import Routing, Telemetry
+from sim.policy.columns import Agreement, Column
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, Requests
 from sim.world.sampling import nanoseconds
-from sim.world.world import AGREEMENT, Truth, World
+from sim.world.world import Truth, World
 
 Process = Generator[simpy.Event, Any, None]
 
@@ -42,18 +43,16 @@ class SimpyEngine:
     ledger: Ledger
     tick: int
 
-    def __init__(self, truth: Truth, needs: tuple[str, ...], mirrors: bool, record: bool = False) -> None:
+    def __init__(self, truth: Truth, needs: tuple[Column, ...], mirrors: bool, record: bool = False) -> None:
         self.truth = truth
         self.ledger = Ledger.open(truth)
         self.tick = 0
-        columns = tuple(column(name) for name in needs)
-        self._places = {name: place for place, name in enumerate(needs)}
-        agreement = any(each.metric == AGREEMENT for each in columns)
-        self._columns = columns
-        self._potential = Potential(truth, metrics_of(columns)[0], mirrors, agreement)
-        self._feedback = FeedbackLog(truth, self._potential, columns)
+        refuse_unfilled("simpy", FILLED_BY_CALLS, truth.world, needs)
+        self._places = {column: place for place, column in enumerate(needs)}
+        self._potential = Potential(truth, metrics_of(needs)[0], mirrors, bool(of_class(needs, Agreement)))
+        self._feedback = FeedbackLog(truth, self._potential, needs)
         self._cohort = np.zeros(truth.rows, np.int64)
-        self._replications = [Replication(truth.world, columns, record) for _ in range(truth.rows)]
+        self._replications = [Replication(truth.world, needs, record) for _ in range(truth.rows)]
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick of the replications that are still undecided, and report what monitoring saw in it."""
@@ -67,7 +66,7 @@ class SimpyEngine:
             monitor = self._replications[row].monitor
             counts[place] = monitor.shown(self.tick, int(routing.cohort[place]))
             self._feedback.book(monitor.logged(int(row)), self.tick)
-        self._feedback.report(rows, self.tick, self._columns, counts)
+        self._feedback.report(rows, self.tick, counts)
         telemetry = Telemetry(self.tick, counts, self._places)
         self.tick += 1
         return telemetry

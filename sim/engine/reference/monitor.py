@@ -8,36 +8,40 @@ import numpy as np
 
 from sim.arrays import Ints
 from sim.engine.calls import ERROR, FINISH, REJECTION, TIMEOUT
-from sim.engine.columns import Column
 from sim.engine.feedback import FIELDS, asked
+from sim.engine.needs import of_class
 from sim.engine.reference.pool import Call
+from sim.policy.columns import Above, Agreement, Column, Count, Moment, MomentKind
 from sim.world.clock import to_ns
-from sim.world.world import AGREEMENT
 
-# The columns in which an end is counted.
+# What an end counts as.
 _ENDS = {
-    FINISH: ("responses",),
-    ERROR: ("responses", "errors"),
-    TIMEOUT: ("responses", "errors", "timeouts"),
-    REJECTION: ("responses", "errors", "rejections"),
+    FINISH: (Count("responses"),),
+    ERROR: (Count("responses"), Count("errors")),
+    TIMEOUT: (Count("responses"), Count("errors"), Count("timeouts")),
+    REJECTION: (Count("responses"), Count("errors"), Count("rejections")),
 }
-_POWER = {"count": 0, "sum": 1, "square": 2}
+_POWER: dict[MomentKind, int] = {"count": 0, "sum": 1, "square": 2}
 
 
 class Lane:
     """Where on a page live calls, or mirrored ones, are counted."""
 
     def __init__(self, columns: Sequence[Column], mirrored: bool) -> None:
-        here = [(place, each) for place, each in enumerate(columns) if each.mirrored == mirrored]
-        self.requests = [place for place, each in here if each.kind == "requests"]
-        self.retries = [place for place, each in here if each.kind == "retries"]
-        self.ends = {outcome: [place for place, each in here if each.kind in kinds] for outcome, kinds in _ENDS.items()}
-        self.above = [(to_ns(each.limit_s), place) for place, each in here if each.kind == "above"]
+        def places(*counts: Count) -> list[int]:
+            return [place for place, each in enumerate(columns) if each.mirrored == mirrored and each.as_live() in counts]
+
+        self.requests, self.retries = places(Count("requests")), places(Count("retries"))
+        self.ends = {outcome: places(*counts) for outcome, counts in _ENDS.items()}
+        self.above = [(to_ns(each.limit_s), place) for place, each in of_class(columns, Above) if each.mirrored == mirrored]
+        self.agreed = [
+            (place, _POWER[each.moment]) for place, each in of_class(columns, Agreement) if each.mirrored == mirrored
+        ]
         self.earned: dict[str, list[tuple[int, int]]] = {}
         """{metric: [(place, power)]}: its count, sum and sum of squares."""
-        for place, each in here:
-            if each.kind in _POWER:
-                self.earned.setdefault(each.metric, []).append((place, _POWER[each.kind]))
+        for place, each in of_class(columns, Moment):
+            if each.mirrored == mirrored:
+                self.earned.setdefault(each.metric, []).append((place, _POWER[each.moment]))
 
 
 class Monitor:
@@ -77,15 +81,12 @@ class Monitor:
             if latency_ns > limit_ns:
                 counts[place] += 1
         if outcome == FINISH:
+            for place, power in lane.agreed:
+                assert call.requests.agree is not None
+                counts[place] += int(call.requests.agree[call.place, call.arm]) ** power
             for metric, places in lane.earned.items():
-                known_ns = now
-                if metric == AGREEMENT:
-                    assert call.requests.agree is not None
-                    value = int(call.requests.agree[call.place, call.arm])
-                else:
-                    known_ns += int(call.requests.delay_ns[metric][call.place])
-                    value = int(call.requests.values[metric][call.place, call.arm])
-                counts = self._page(known_ns, call.cohort)[call.arm]
+                value = int(call.requests.values[metric][call.place, call.arm])
+                counts = self._page(now + int(call.requests.delay_ns[metric][call.place]), call.cohort)[call.arm]
                 for place, power in places:
                     counts[place] += value**power
 

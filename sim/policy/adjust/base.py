@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.columns import Column, Moment
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
@@ -35,7 +36,7 @@ class Adjust(BaseModel):
     kind: str
     least: ClassVar[int] = 100
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that it reads, beside the count of the primary metric."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it reads")
 
@@ -45,7 +46,7 @@ class Adjust(BaseModel):
 
     def ready(self, view: View) -> Bools:
         """(r, K) whether enough is known of an arm to trust its standard error."""
-        return np.asarray(view.of_total(f"{view.setting.primary}.count") >= self.least)
+        return np.asarray(view.of_total(Moment(view.setting.primary, "count")) >= self.least)
 
     def nominal(self, setting: Setting) -> tuple[float, float]:
         """Mean and standard deviation of what is compared, at the champion's registered values."""
@@ -65,9 +66,9 @@ class Adjust(BaseModel):
         return self.declared_problems(setting) or self.registered_problems(setting)
 
 
-def columns(view: View, rows: Bools, metric: Metric, *names: str) -> list[Floats]:
-    """(rows, K) sums of a metric by the end of their columns' names, in units of telemetry."""
-    return [view.of_total(f"{metric.name}.{name}")[rows].astype(np.float64) for name in names]
+def totals(view: View, rows: Bools, *columns: Column) -> list[Floats]:
+    """(rows, K) each: columns summed since the stage was entered, in units of telemetry."""
+    return [view.of_total(column)[rows].astype(np.float64) for column in columns]
 
 
 def split(values: Floats) -> tuple[Floats, Floats]:

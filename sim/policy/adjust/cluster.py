@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, columns, split
+from sim.policy.adjust.base import Adjust, Pair, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.columns import Column, UserMoment, joint_user_moments, mean_of, user_moments
 
 
 class Cluster(Adjust):
@@ -26,10 +27,8 @@ class Cluster(Adjust):
 
     kind: Literal["cluster"] = "cluster"
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        own = ("count", "square", "cross", "sizes", *(f"joint.{moment}" for moment in ("square", "cross", "counter", "sizes")))
-        plain = (f"{setting.primary}.{moment}" for moment in ("count", "sum"))
-        return (*plain, *(f"{setting.primary}.user.{name}" for name in own))
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return (*mean_of(setting.primary), *user_moments(setting.primary), *joint_user_moments(setting.primary))
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.moments import Moments
@@ -37,18 +36,16 @@ class Cluster(Adjust):
 
         metric = view.setting.metrics[view.setting.primary]
         grid = metric.grid
-        sizes, sums = columns(view, rows, metric, "count", "sum")
-        own = (f"user.{name}" for name in ("count", "square", "cross", "sizes"))
-        users, square, cross, squares = columns(view, rows, metric, *own)
+        sizes, sums = totals(view, rows, *mean_of(metric.name))
+        users, square, cross, squares = totals(view, rows, *user_moments(metric.name))
         moments = (users, sums * grid, sizes, square * grid**2, squares, cross * grid)
         champion, challenger = (Moments(*part) for part in zip(*(split(each) for each in moments), strict=True))
-        both = (f"user.joint.{name}" for name in ("square", "cross", "counter", "sizes"))
-        yy, xy, yx, xx = (split(each)[1] for each in columns(view, rows, metric, *both))
+        yy, xy, yx, xx = (split(each)[1] for each in totals(view, rows, *joint_user_moments(metric.name)))
         covariance = shared_covariance(champion, challenger, yy * grid**2, xy * grid, yx * grid, xx)
         return Pair(ratio(champion), ratio(challenger), covariance)
 
     def ready(self, view: View) -> Bools:
-        users = view.of_total(f"{view.setting.primary}.user.count")
+        users = view.of_total(UserMoment(view.setting.primary, "count"))
         return np.asarray(super().ready(view) & (users >= self.least_users))
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import DeclaredSetting, Setting, View, outcome_columns
+from sim.policy.adjust.base import Adjust, Pair, split, totals
+from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.columns import Column, covariate_moments, moments_of
 
 
 class Cuped(Adjust):
@@ -23,9 +24,8 @@ class Cuped(Adjust):
 
     kind: Literal["cuped"] = "cuped"
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        own = (f"{setting.primary}.covariate.{moment}" for moment in ("sum", "square", "cross"))
-        return (*outcome_columns(setting.metrics[setting.primary]), *own)
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return (*moments_of(setting.metrics[setting.primary]), *covariate_moments(setting.primary))
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.cuped import arms
@@ -33,7 +33,7 @@ class Cuped(Adjust):
 
         metric = view.setting.metrics[view.setting.primary]
         count, total, square = (moment[rows] for moment in view.moments(metric))
-        x, xx, xy = columns(view, rows, metric, "covariate.sum", "covariate.square", "covariate.cross")
+        x, xx, xy = totals(view, rows, *covariate_moments(metric.name))
         sums = (count, total, x * metric.grid, square, xx * metric.grid**2, xy * metric.grid**2)
         champion, challenger = zip(*(split(each) for each in sums), strict=True)
         return Pair(*arms(Moments(*np.broadcast_arrays(*champion)), Moments(*challenger)))

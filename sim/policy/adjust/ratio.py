@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, columns, split
-from sim.policy.base import DeclaredSetting, Setting, View, outcome_columns
+from sim.policy.adjust.base import Adjust, Pair, split, totals
+from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.columns import Column, Product, moments_of
 
 
 class Ratio(Adjust):
@@ -26,9 +27,9 @@ class Ratio(Adjust):
     kind: Literal["ratio"] = "ratio"
     over: str = Field(description="the metric to divide by, of the same requests")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric, below = setting.metrics[setting.primary], setting.metrics[self.over]
-        return (*outcome_columns(metric), *outcome_columns(below), f"{metric.name}.with.{below.name}")
+        return (*moments_of(metric), *moments_of(below), Product(metric.name, below.name))
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.moments import Moments
@@ -36,7 +37,7 @@ class Ratio(Adjust):
 
         metric, below = (view.setting.metrics[name] for name in (view.setting.primary, self.over))
         (count, y, yy), (_, x, xx) = ([moment[rows] for moment in view.moments(each)] for each in (metric, below))
-        (xy,) = columns(view, rows, metric, f"with.{below.name}")
+        (xy,) = totals(view, rows, Product(metric.name, below.name))
         sums = (count, y, x, yy, xx, xy * metric.grid * below.grid)
         champion, challenger = (Moments(*part) for part in zip(*(split(each) for each in sums), strict=True))
         return Pair(ratio(champion), ratio(challenger))

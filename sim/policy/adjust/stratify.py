@@ -7,8 +7,9 @@ from typing import Literal
 import numpy as np
 
 from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, columns
+from sim.policy.adjust.base import Adjust, Pair, totals
 from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.columns import Column, MomentKind, SegmentMoment, mean_of
 
 
 class Stratify(Adjust):
@@ -23,19 +24,19 @@ class Stratify(Adjust):
 
     kind: Literal["stratify"] = "stratify"
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric = setting.metrics[setting.primary]
-        moments = ("count", "sum") if metric.binary else ("count", "sum", "square")
-        own = (f"{metric.name}.segment.{name}.{moment}" for name in setting.segments for moment in moments)
-        return (f"{metric.name}.count", f"{metric.name}.sum", *own)
+        moments: tuple[MomentKind, ...] = ("count", "sum") if metric.binary else ("count", "sum", "square")
+        own = (SegmentMoment(metric.name, segment, moment) for segment in setting.segments for moment in moments)
+        return (*mean_of(metric.name), *own)
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.stratify import arms
 
         metric = view.setting.metrics[view.setting.primary]
-        moments = ("count", "sum", "sum" if metric.binary else "square")
+        moments: tuple[MomentKind, ...] = ("count", "sum", "sum" if metric.binary else "square")
         count, total, square = (
-            np.stack([columns(view, rows, metric, f"segment.{name}.{moment}")[0] for name in view.setting.segments], axis=-1)
+            np.stack(totals(view, rows, *(SegmentMoment(metric.name, each, moment) for each in view.setting.segments)), axis=-1)
             for moment in moments
         )
         total = total * metric.grid

@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, columns, split
+from sim.policy.adjust.base import Adjust, Pair, split, totals
 from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.columns import CappedMoment, Column, Moment, mean_of
 from sim.units import Share
 
 
@@ -42,17 +43,20 @@ class Winsorise(Adjust):
 
         return metric.nominal_mean + metric.nominal_sd * float(ndtri(level))
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric = setting.metrics[setting.primary]
-        capped = f"{metric.name}.capped.{self.cap(metric):.12g}"
-        return (f"{metric.name}.count", f"{metric.name}.sum", f"{capped}.sum", f"{capped}.square")
+        return (*mean_of(metric.name), *self._capped(metric))
+
+    def _capped(self, metric: Metric) -> tuple[Column, Column]:
+        """The sum and the sum of squares of outcomes up to the cap."""
+        cap = self.cap(metric)
+        return CappedMoment(metric.name, cap, "sum"), CappedMoment(metric.name, cap, "square")
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.moments import Estimates, spread
 
         metric = view.setting.metrics[view.setting.primary]
-        capped = f"capped.{self.cap(metric):.12g}"
-        count, total, square = columns(view, rows, metric, "count", f"{capped}.sum", f"{capped}.square")
+        count, total, square = totals(view, rows, Moment(metric.name, "count"), *self._capped(metric))
         safe = np.maximum(count, 1.0)
         mean = total * metric.grid / safe
         variance = spread(count, total, square) * metric.grid**2 / np.maximum(count - 1, 1.0) / safe

@@ -8,12 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, outcome_columns
+from sim.policy.allocation.forgetting import Forgetting
+from sim.policy.base import Setting, View
+from sim.policy.columns import Column, mean_of
 from sim.units import Share
 
 
-class EpsilonGreedy(Allocation):
+class EpsilonGreedy(Forgetting):
     """A share epsilon is spread evenly, the rest goes to the arm with the best observed mean (Sutton & Barto 2018, 2.2).
 
     Arms without a known outcome count as best, so that every arm is tried; ties share evenly.
@@ -21,21 +22,16 @@ class EpsilonGreedy(Allocation):
 
     kind: Literal["epsilon_greedy"] = "epsilon_greedy"
     epsilon: Share = Field(0.1, description="share of traffic that explores, spread evenly over the arms still in")
-    floor: Share = Field(0.0, description="least share of every arm still in")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
+    def read(self, setting: Setting) -> tuple[Column, ...]:
+        return mean_of(setting.primary)
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]
-        count = view.of_total(f"{metric.name}.count")
-        total = view.of_total(f"{metric.name}.sum") * metric.sign
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.inf)
+        count, total = self.remembered(view)
+        mean = np.where(count > 0, metric.sign * total / np.where(count > 0, count, 1), np.inf)
         mean = np.where(view.arms_in, mean, -np.inf)
         best = mean == mean.max(axis=1, keepdims=True)
         greedy = best / best.sum(axis=1, keepdims=True)
         even = view.arms_in / view.arms_in.sum(axis=1, keepdims=True)
-        return floored(self.epsilon * even + (1 - self.epsilon) * greedy, self.floor, view.arms_in)
-
-    def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return floor_problems(self.floor, setting)
+        return self.floored(self.epsilon * even + (1 - self.epsilon) * greedy, view)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from sim.policy.allocation.floor import floor_problems
-from sim.policy.base import Allocation, DeclaredSetting, Setting, outcome_columns
+from sim.policy.base import Allocation, DeclaredSetting, Setting
+from sim.policy.columns import Column, mean_of
 from sim.policy.inference.identification import binary_problems
 from sim.units import Share
 
@@ -16,8 +17,8 @@ class Identifying(Allocation):
     kind: str
     floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return mean_of(setting.primary)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return floor_problems(self.floor, setting)

@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Metric, Setting, View, outcome_columns
+from sim.policy.allocation.forgetting import Forgetting
+from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.columns import Column, mean_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, rescaled
-from sim.units import Share
 
 
 def highest(scores: Floats, arms_in: Bools) -> Floats:
@@ -24,11 +24,10 @@ def highest(scores: Floats, arms_in: Bools) -> Floats:
     return shares
 
 
-class Index(Allocation):
+class Index(Forgetting):
     """All traffic goes to the arm of the highest index, a bound on its mean reward; arms without outcomes come first."""
 
     kind: str
-    floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
     lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
     highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
 
@@ -36,17 +35,18 @@ class Index(Allocation):
         """(r, K) of arms with a mean reward between 0 and 1 in so many outcomes, at least 1, after t (r, 1) outcomes in all."""
         raise NotImplementedError(f"{type(self).__name__} has no index")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])[:2]
+    def read(self, setting: Setting) -> tuple[Column, ...]:
+        return mean_of(setting.primary)
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]
-        count = view.of_total(f"{metric.name}.count").astype(np.float64)
-        known = np.maximum(count, 1.0)
-        mean = self._rewards(metric, count, view.of_total(f"{metric.name}.sum").astype(np.float64)) / known
-        t = np.where(view.arms_in, known, 0.0).sum(axis=1, keepdims=True)
+        count, total = self.remembered(view)
+        # What is forgotten leaves less than an outcome.
+        known = np.where(count > 0, count, 1.0)
+        mean = self._rewards(metric, count, total) / known
+        t = np.maximum(np.where(view.arms_in, known, 0.0).sum(axis=1, keepdims=True), 1.0)
         index = np.where(count > 0, self.index(mean, known, t), np.inf)
-        return floored(highest(index, view.arms_in), self.floor, view.arms_in)
+        return self.floored(highest(index, view.arms_in), view)
 
     def _rewards(self, metric: Metric, count: Floats, total: Floats) -> Floats:
         """(r, K) sums of rewards between 0 and 1, of which more is better."""
@@ -55,7 +55,7 @@ class Index(Allocation):
         return total if metric.sign > 0 else count - total
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return floor_problems(self.floor, setting) + order_problems(self.lowest, self.highest)
+        return super().declared_problems(setting) + order_problems(self.lowest, self.highest)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return bound_problems(self.lowest, self.highest, setting.metrics[setting.primary])

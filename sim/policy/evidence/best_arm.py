@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.columns import Column, moments_of
 from sim.policy.inference.identification import all_outcomes, binary_problems, good_outcomes
 from sim.units import Share
 
@@ -44,8 +45,8 @@ class BestArm(Evidence):
     method: Literal["likelihood_ratio", "kl_bounds"] = Field("likelihood_ratio", description="how arms are told apart")
     bound: Literal["customary", "proven"] = Field("customary", description="what it takes: as in experiments, or as in proofs")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
         count, good = good_outcomes(view)

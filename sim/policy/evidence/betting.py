@@ -11,7 +11,8 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.errors import InputError
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.columns import Column, moments_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
 from sim.units import Share
@@ -41,8 +42,8 @@ class Betting(Evidence):
     lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
     highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Log capitals of betting on better and on worse; or the sums behind every arm's interval."""

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View
+from sim.policy.columns import Column, moments_of
 from sim.policy.inference.comparison import information
 from sim.units import Share
 
@@ -104,8 +105,8 @@ class Decision(Evidence):
             **goal,
         )
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for each in self._metrics() for name in outcome_columns(setting.metrics[each])))
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return tuple(dict.fromkeys(column for each in self._metrics() for column in moments_of(setting.metrics[each])))
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.posteriors import expected_loss
 from sim.units import Share
@@ -52,12 +53,12 @@ class ExpectedLoss(Evidence):
         """The threshold of caring, in the unit of the primary metric."""
         return amount(self.threshold, self.loss, setting)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
-        known = view.of_total(f"{view.setting.primary}.count")
+        known = view.of_total(Moment(view.setting.primary, "count"))
         ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1)
         if not ready.any():
             return findings

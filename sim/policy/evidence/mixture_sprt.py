@@ -11,6 +11,7 @@ from pydantic import Field
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.columns import Column
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
     TEST_RULE,
@@ -59,7 +60,7 @@ class MixtureSprt(Evidence):
         """The mixing standard deviation, in the unit of the primary metric."""
         return amount(self.mde, self.mixing_sd, setting, self.adjust)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
     def judge(self, view: View) -> NDArray[np.int8]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.posteriors import probability_best
 from sim.units import Share
 
@@ -35,13 +36,14 @@ class Posterior(Evidence):
     threshold: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability of being the best arm that decides")
     min_outcomes: int = Field(100, ge=1, description="known outcomes that every arm still in must have before a look")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        known = view.of_total(f"{view.setting.primary}.count")
+        known = view.of_total(Moment(view.setting.primary, "count"))
         ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1, keepdims=True)
-        best = probability_best(view)
+        metric = view.setting.metrics[view.setting.primary]
+        best = probability_best(metric, view.moments(metric), view.arms_in)
         challengers = np.maximum(view.arms_in[:, 1:].sum(axis=1, keepdims=True), 1)
         hopeless = best <= (1 - self.threshold) / challengers
         findings = np.where(hopeless | (best[:, :1] >= self.threshold), Finding.FAIL, Finding.UNDECIDED)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import findings_where_known
 from sim.policy.inference.posteriors import posterior_effect
@@ -49,8 +50,8 @@ class Rope(Evidence):
     mass: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability that decides")
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[setting.primary])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[setting.primary])
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)

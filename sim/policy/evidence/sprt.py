@@ -11,6 +11,7 @@ from pydantic import Field
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
     TEST_RULE,
     TestKind,
@@ -54,7 +55,7 @@ class Sprt(Evidence):
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Tag
 
-from sim.policy.guardrails.check import AGREEMENT, BUILT_IN, ERROR_RATE, LATENCY, Check, latency_column
+from sim.policy.guardrails.check import AGREEMENT, BUILT_IN, ERROR_RATE, LATENCY, Check
 from sim.policy.guardrails.mann_whitney import MannWhitney
 from sim.policy.guardrails.non_inferior import NonInferior
 from sim.policy.guardrails.rate import LatencyQuantile, RateIncrease
@@ -42,5 +42,4 @@ __all__ = [
     "NonInferior",
     "RateIncrease",
     "SampleRatio",
-    "latency_column",
 ]

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.columns import Above, Agreement, Column, Count, mean_of
 from sim.spelling import did_you_mean
 from sim.units import Duration, Share, format_duration, parse_duration, parse_share, shown
 
@@ -30,15 +31,6 @@ def _is_duration(limit: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def latency_column(limit_s: float) -> str:
-    """The telemetry column that counts calls slower than a limit.
-
-    >>> latency_column(0.25)
-    'latency.above.250ms'
-    """
-    return f"latency.above.{format_duration(limit_s)}"
 
 
 def _multiple(ratio: float, value: Floats) -> Floats:
@@ -63,7 +55,7 @@ class Check(Guardrail):
     Source: Argo Rollouts and Flagger, as above; Beyer et al., The Site Reliability Workbook (2018), ch. 16, on canaries.
 
     >>> Check(metric="latency", quantile="99%", max="250ms").columns()
-    ('responses', 'latency.above.250ms')
+    (Count('responses'), Above(0.25))
     """
 
     kind: Literal["threshold"] | None = Field(None, description="a check without a kind is one of these")
@@ -132,14 +124,16 @@ class Check(Guardrail):
     def _write_limit(self, limit: float | None) -> float | str | None:
         return format_duration(limit) if self.metric == LATENCY and limit is not None else limit
 
-    def columns(self) -> tuple[str, str]:
+    def columns(self) -> tuple[Column, Column]:
         """The columns of how many answers there were, and of what is counted or summed over them."""
         if self.metric == ERROR_RATE:
-            return "responses", "errors"
+            return Count("responses"), Count("errors")
         if self.metric == LATENCY:
             assert isinstance(self.max, float)
-            return "responses", latency_column(self.max)
-        return f"{self.metric}.count", f"{self.metric}.sum"
+            return Count("responses"), Above(self.max)
+        if self.metric == AGREEMENT:
+            return Agreement("count"), Agreement("sum")
+        return mean_of(self.metric)
 
     def reads(self) -> tuple[str, ...]:
         return (self.metric,)
@@ -147,7 +141,7 @@ class Check(Guardrail):
     def first_look_s(self) -> float | None:
         return self.every
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return self.columns()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:

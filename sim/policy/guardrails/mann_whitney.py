@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
-from sim.policy.guardrails.check import ERROR_RATE, LATENCY, latency_column
+from sim.policy.columns import Above, Column, Count, mean_of
+from sim.policy.guardrails.check import ERROR_RATE, LATENCY
 from sim.units import Duration, Share, format_duration, format_share
 
 
@@ -36,13 +37,13 @@ class JudgedMetric(BaseModel):
             raise ValueError(f"limit is for latency, which needs one, got {'one' if self.limit else 'none'} for {self.metric}")
         return self
 
-    def columns(self) -> tuple[str, str]:
+    def columns(self) -> tuple[Column, Column]:
         """The columns of how many there were, and of what is counted or summed over them."""
         if self.metric == ERROR_RATE:
-            return "responses", "errors"
+            return Count("responses"), Count("errors")
         if self.limit is not None:
-            return "responses", latency_column(self.limit)
-        return f"{self.metric}.count", f"{self.metric}.sum"
+            return Count("responses"), Above(self.limit)
+        return mean_of(self.metric)
 
     def sign(self, setting: Setting) -> int:
         """+1 where a rise is worse, -1 where a fall is."""
@@ -97,7 +98,7 @@ class MannWhitney(Guardrail):
     def first_look_s(self) -> float | None:
         return self.every
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for each in self.metrics for column in each.columns()))
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:

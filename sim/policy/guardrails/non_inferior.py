@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
+from sim.policy.columns import Column, Moment, moments_of
 from sim.units import Share
 
 
@@ -45,8 +46,8 @@ class NonInferior(Guardrail):
     def reads(self) -> tuple[str, ...]:
         return (self.metric,)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return outcome_columns(setting.metrics[self.metric])
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return moments_of(setting.metrics[self.metric])
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"shown": np.zeros(len(setting.arms), bool)}
@@ -57,7 +58,7 @@ class NonInferior(Guardrail):
 
         metric, shown = view.setting.metrics[self.metric], view.memory["shown"]
         findings = np.where(shown, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
-        known = view.of_total(f"{self.metric}.count")
+        known = view.of_total(Moment(self.metric, "count"))
         enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
-from sim.policy.guardrails.check import ERROR_RATE, LATENCY, latency_column
+from sim.policy.columns import Above, Column, Count, mean_of
+from sim.policy.guardrails.check import ERROR_RATE, LATENCY
 from sim.units import Duration, Share
 
 
@@ -28,11 +29,11 @@ class SequentialRate(Guardrail):
     )
     min_requests: int = Field(1, ge=1, description="answers of champion and challenger, each, before it holds or trips")
 
-    def columns(self) -> tuple[str, str]:
+    def columns(self) -> tuple[Column, Column]:
         """The columns of how many answers there were, and of the events among them."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it counts")
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return self.columns()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.float64]]:
@@ -68,16 +69,16 @@ class RateIncrease(SequentialRate):
     (2022); `sim.stats.rates`.
 
     >>> RateIncrease().columns()
-    ('responses', 'errors')
+    (Count('responses'), Count('errors'))
     """
 
     kind: Literal["rate_increase"] = "rate_increase"
     metric: str = Field(ERROR_RATE, description="error_rate, or a binary outcome metric that improves by falling")
 
-    def columns(self) -> tuple[str, str]:
+    def columns(self) -> tuple[Column, Column]:
         if self.metric == ERROR_RATE:
-            return "responses", "errors"
-        return f"{self.metric}.count", f"{self.metric}.sum"
+            return Count("responses"), Count("errors")
+        return mean_of(self.metric)
 
     def reads(self) -> tuple[str, ...]:
         return (self.metric,)
@@ -111,7 +112,7 @@ class LatencyQuantile(SequentialRate):
     Quantiles with Applications to A/B Testing and Best-Arm Identification, Bernoulli 28 (2022), §5.
 
     >>> LatencyQuantile(limit="250ms").columns()
-    ('responses', 'latency.above.250ms')
+    (Count('responses'), Above(0.25))
     """
 
     metric: ClassVar[str] = LATENCY
@@ -119,8 +120,8 @@ class LatencyQuantile(SequentialRate):
     kind: Literal["latency_quantile"] = "latency_quantile"
     limit: Duration = Field(description="what is slow: the champion's latency at the quantile to guard")
 
-    def columns(self) -> tuple[str, str]:
-        return "responses", latency_column(self.limit)
+    def columns(self) -> tuple[Column, Column]:
+        return Count("responses"), Above(self.limit)
 
     def reads(self) -> tuple[str, ...]:
         return (LATENCY,)

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.columns import Column, Count, UserMoment
 from sim.units import Duration, Share, format_duration
 
 
@@ -65,14 +66,14 @@ class SampleRatio(Guardrail):
     def first_look_s(self) -> float | None:
         return min(self.looks, default=None)
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
-        return (f"{setting.primary}.user.count",) if setting.sticky else ("requests", "retries")
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
+        return (UserMoment(setting.primary, "count"),) if setting.sticky else (Count("requests"), Count("retries"))
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"seen": np.zeros(1, bool)}
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        columns = [view.of_total(name) for name in self.needs(view.setting)]
+        columns = [view.of_total(column) for column in self.needs(view.setting)]
         counts = columns[0] if view.setting.sticky else columns[0] - columns[1]
         pairs = np.stack([np.broadcast_to(counts[:, :1], counts[:, 1:].shape), counts[:, 1:]], axis=2)
         enough = (pairs.sum(axis=2) >= self.min_requests) & view.arms_in[:, 1:]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View, outcome_columns
+from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
+from sim.policy.columns import Column, Moment, moments_of
 
 if TYPE_CHECKING:
     from sim.stats.two_sample import TestResult
@@ -26,9 +27,9 @@ def primary(view: View) -> Metric:
     return view.setting.metrics[view.setting.primary]
 
 
-def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[str, ...]:
+def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[Column, ...]:
     """The columns that a comparison on the primary metric reads."""
-    return outcome_columns(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
+    return moments_of(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
 
 
 def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
@@ -61,7 +62,7 @@ def margin_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[st
 
 def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:
     """(r, K - 1) whether champion and challenger have `least` known outcomes, and what an adjustment needs."""
-    enough = view.of_total(f"{view.setting.primary}.count") >= least
+    enough = view.of_total(Moment(view.setting.primary, "count")) >= least
     if adjust is not None:
         enough = enough & adjust.ready(view)
     return np.asarray(enough[:, :1] & enough[:, 1:])
@@ -90,7 +91,7 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     adjusted comparison it is the registered variance over that of the difference: as many outcomes without adjustment would
     tell as much.
     """
-    known = view.of_total(f"{metric or view.setting.primary}.count")
+    known = view.of_total(Moment(metric or view.setting.primary, "count"))
     if adjust is None:
         pair: Floats = known[:, :1] * (known / np.maximum(known[:, :1] + known, 1))
         return pair

@@ -10,6 +10,7 @@ from pydantic import Field
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Setting, View
+from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
     SCALE_RULE,
     TEST_RULE,
@@ -80,7 +81,7 @@ class PlannedTest(Evidence):
         enough[:, 0] = True
         return np.asarray(enough.all(axis=1))
 
-    def needs(self, setting: Setting) -> tuple[str, ...]:
+    def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -1,18 +1,20 @@
-"""The curves of a sweep: a measure against the swept value, one line a policy."""
+"""Where keys are swept: a measure against the swept value, one line a policy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim.arrays import Floats
+from sim.compare.result import Comparison, PointComparison
 from sim.compare.trials import BASELINES
 from sim.report.figures import HEIGHT, WIDTH, Chart
-from sim.report.numbers import MISSING, in_line
+from sim.report.numbers import in_line
 from sim.report.source import Source
 from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axes, readable_y, shortened, time_y
+from sim.stats.intervals import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,33 +53,38 @@ _LOG = 20.0
 
 
 def curves(source: Source, measures: Sequence[str]) -> list[Chart]:
-    """The charts of some measures: one a measure, or with two keys one a measure and value of the second key."""
-    points = source.summary["points"]
+    """The charts of some measures: one a measure, or with two keys one a measure and value of the second key.
+
+    None where nothing is swept.
+    """
+    comparison = source.comparison
+    if not comparison.paths:
+        return []
     charts = []
     for name in measures:
-        for at, second in enumerate(dict.fromkeys(tuple(point["values"][1:]) for point in points)):
-            shown = [point for point in points if tuple(point["values"][1:]) == second]
-            title = source.summary["measures"][name]["label"]
+        for at, second in enumerate(dict.fromkeys(point.values[1:] for point in comparison.points)):
+            shown = [point for point in comparison.points if point.values[1:] == second]
+            title = comparison.measures[name].label
             if second:
                 title += f" at {second[0]}"
-            charts.append(_chart(source, name, shown, f"sweep-{name.replace('_', '-')}-{at}", title))
+            charts.append(_chart(comparison, name, shown, f"sweep-{name.replace('_', '-')}-{at}", title))
     return [chart for chart in charts if chart is not None]
 
 
-def _chart(source: Source, name: str, points: Sequence[Mapping[str, Any]], key: str, title: str) -> Chart | None:
-    x, log = _positions([point["numbers"][0] for point in points])
+def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison], key: str, title: str) -> Chart | None:
+    x, log = _positions([point.numbers[0] for point in points])
     order = np.argsort(x, kind="stable")
     points, x = [points[at] for at in order], x[order]
-    texts = [point["values"][0] for point in points]
-    unit = source.summary["measures"][name]["unit"]
+    texts = [point.values[0] for point in points]
+    path, measure = comparison.paths[0], comparison.measures[name]
+    unit = measure.unit
     lines = []
-    for place, policy in enumerate(source.run.policies):
+    for place, policy in enumerate(comparison.run.policies):
         if policy.kind in BASELINES and name in _WITHOUT_BASELINES:
             continue
-        found = [
-            next((row["measures"][name] for row in point["policies"] if row["policy"] == policy.name), None) for point in points
-        ]
-        if any(each and each["n"] for each in found):
+        summaries = [point.policy(policy.name) for point in points]
+        found = [None if each is None else each.measures.get(name) for each in summaries]
+        if any(each and each.n for each in found):
             lines.append((policy.name, colour(place), found))
     ends = [(policy, line[np.isfinite(line)], shade) for policy, shade, found in lines for line in [_values(found, "estimate")]]
     if not any(line.size and (unit == "share" or line.any()) for _, line, _ in ends):
@@ -98,17 +105,15 @@ def _chart(source: Source, name: str, points: Sequence[Mapping[str, Any]], key: 
                 min(0.0, *(float(np.nanmin(np.append(_values(found, "lower"), 0.0))) for *_, found in lines)), top * 1.05 or 1
             )
         time_y(axes, top) if unit == "s" else readable_y(axes, unit)
-        name_axes(axes, shortened(source.summary["paths"][0], 46), f"{source.summary['measures'][name]['label']}, 95% bands")
+        name_axes(axes, shortened(path, 46), f"{measure.label}, 95% bands")
         label_ends(axes, [(policy, float(line[-1]), shade) for policy, line, shade in ends if line.size])
         told = "; ".join(
             f"{policy}: {', '.join(f'{in_line(each, unit)} at {text}' for text, each in zip(texts, found, strict=True))}"
             for policy, _, found in lines
         )
-        svg = inline(figure, key, f"{title}, against {source.summary['paths'][0]}", f"{told}.")
-    rows = tuple(
-        (text, *(in_line(found[at], unit) if found[at] else MISSING for *_, found in lines)) for at, text in enumerate(texts)
-    )
-    return Chart(title, svg, (source.summary["paths"][0], *(policy for policy, *_ in lines)), rows)
+        svg = inline(figure, key, f"{title}, against {path}", f"{told}.")
+    rows = tuple((text, *(in_line(found[at], unit) for *_, found in lines)) for at, text in enumerate(texts))
+    return Chart(title, svg, (path, *(policy for policy, *_ in lines)), rows)
 
 
 def _positions(numbers: Sequence[float | None]) -> tuple[Floats, bool]:
@@ -136,5 +141,5 @@ def _x_axis(axes: Axes, x: Floats, texts: Sequence[str], log: bool) -> None:
     axes.set_xticks(x[sorted(kept)], [short[at] for at in sorted(kept)])
 
 
-def _values(found: Sequence[Mapping[str, Any] | None], side: str) -> Floats:
-    return np.array([None if each is None else each[side] for each in found], dtype=np.float64)
+def _values(found: Sequence[Estimate | None], side: str) -> Floats:
+    return np.array([None if each is None else getattr(each, side) for each in found], dtype=np.float64)

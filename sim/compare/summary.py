@@ -1,0 +1,90 @@
+"""`summary.json`: a comparison as it is written beside its trials, and as all who read a run folder take it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from sim.compare.result import Comparison, PointComparison
+from sim.errors import InputError, Problem
+from sim.run.folder import write_text
+from sim.run.record import Record, problems_of
+
+FILE = "summary.json"
+
+
+def to_json(comparison: Comparison) -> str:
+    """The text of `summary.json`: no NaN, no infinity. Policies stand in its `points`; a run without a sweep has one point."""
+    said = {
+        "run": comparison.run.to_dict(),
+        "baseline": comparison.baseline,
+        "measures": {name: asdict(measure) for name, measure in comparison.measures.items()},
+        "points": _points().dump_python(comparison.points),
+        "verdict": comparison.verdict,
+        "thresholds": [asdict(judgement) for judgement in comparison.thresholds],
+    }
+    return json.dumps(said, allow_nan=False, ensure_ascii=False, indent=1)
+
+
+def write_summary(comparison: Comparison, folder: Path) -> Path:
+    """Write `summary.json` into a run folder, whole or not at all. Returns its path."""
+    file = folder / FILE
+    write_text(file, to_json(comparison) + "\n")
+    return file
+
+
+def read_summary(folder: Path, run: Record) -> Comparison:
+    """The comparison that `summary.json` holds; `run` is what run.json says of the run.
+
+    Raises `InputError` for a file that cannot be read, naming everything that is wrong with it, and for one that lacks what the
+    run has.
+
+    >>> read_summary(Path("nowhere"), Record.model_construct())
+    Traceback (most recent call last):
+    sim.errors.InputError: nowhere/summary.json: cannot be read: No such file or directory
+    """
+    file = folder / FILE
+    try:
+        said = from_json(file.read_bytes(), allow_inf_nan=False)
+        # What is in the folder's run.json holds, which says how far the run has come.
+        found: Comparison = _reader().validate_python({**said, "run": run})
+    except OSError as error:
+        raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
+    except ValidationError as error:
+        raise InputError(problems_of(error, file)) from error
+    except (ValueError, TypeError) as error:
+        raise InputError([Problem(f"is corrupt: {error}", file=str(file))]) from error
+    stale = _stale(found, run)
+    if stale:
+        raise InputError([Problem(f"{stale}; compare the run again", file=str(file))])
+    return found
+
+
+@cache
+def _reader() -> TypeAdapter[Any]:
+    return TypeAdapter(Comparison)
+
+
+@cache
+def _points() -> TypeAdapter[Any]:
+    return TypeAdapter(tuple[PointComparison, ...])
+
+
+def _stale(found: Comparison, run: Record) -> str:
+    """What the summary lacks of the run; empty if nothing."""
+    points = run.points
+    if len(found.points) != len(points):
+        return f"must have the {len(points)} points of run.json, got {len(found.points)}"
+    lacking = dict.fromkeys(
+        name
+        for point, own in zip(found.points, points, strict=True)
+        for name in own.run.finished
+        if point.policy(name) is None
+    )  # fmt: skip
+    return f"lacks policies that run.json has: {', '.join(lacking)}" if lacking else ""

@@ -1,0 +1,96 @@
+"""What is asked of an engine: columns by class, their latency limits, and which of them it cannot fill."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from sim.errors import InputError, Problem
+from sim.policy.columns import (
+    Above,
+    Agreement,
+    CappedMoment,
+    Column,
+    Count,
+    CovariateMoment,
+    JointUserMoment,
+    Moment,
+    Product,
+    SegmentMoment,
+    UserMoment,
+)
+from sim.world.world import World
+
+C = TypeVar("C", bound=Column)
+
+Filled = type[Column] | Column
+"""What an engine says that it fills: a class of columns, or a single one, live and mirrored."""
+
+CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
+FILLED_BY_CALLS: tuple[Filled, ...] = (
+    *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, SegmentMoment, CappedMoment, Product,
+)  # fmt: skip
+"""What an engine that knows single calls fills."""
+
+
+def of_class(needs: Sequence[Column], kind: type[C]) -> list[tuple[int, C]]:
+    """The columns of a class, each with its place among all.
+
+    >>> of_class((Count("errors"), Above(0.25)), Above)
+    [(1, Above(0.25))]
+    """
+    return [(place, column) for place, column in enumerate(needs) if isinstance(column, kind)]
+
+
+def limits(needs: Sequence[Column], slo_s: float | None) -> tuple[float, ...]:
+    """The latency limits in seconds that some column or the objective needs, increasing."""
+    found = {column.limit_s for _, column in of_class(needs, Above)}
+    return tuple(sorted(found | ({slo_s} if slo_s is not None else set())))
+
+
+def unfilled(fills: Collection[Filled], world: World, needs: Sequence[Column]) -> Iterator[str]:
+    """Why an engine that fills some columns cannot fill all that is needed in a world: nothing if it can."""
+    foreign = [column for column in needs if column.as_live() not in fills and type(column) not in fills]
+    yield from (f"telemetry has no column {column.name!r}" for column in foreign if not column.per_request)
+    single = [column for column in foreign if column.per_request]
+    if single:
+        yield f"adjust: {single[0].name} takes single requests to tell"
+    yield from (f"telemetry has no column {column.name!r}: {why}" for column, why in _untold(world, needs))
+
+
+def refuse_unfilled(engine: str, fills: Collection[Filled], world: World, needs: Sequence[Column]) -> None:
+    """Raises `InputError` if an engine cannot fill all that is needed in a world."""
+    found = [f"engine {engine}: {why}" for why in unfilled(fills, world, needs)]
+    if found:
+        raise InputError(found)
+
+
+def _untold(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column, str]]:
+    """Columns of what is not in a world, and what that is."""
+    metrics = {outcome.spec.name for outcome in world.outcomes}
+    for column in needs:
+        yield from ((column, f"there is no metric {name!r}") for name in column.metrics if name not in metrics)
+    if world.agreement is None:
+        yield from ((column, "not every model says how often it agrees") for _, column in of_class(needs, Agreement))
+    for _, segment in of_class(needs, SegmentMoment):
+        if world.segments is None or segment.segment not in world.segments.names:
+            yield segment, f"there is no segment {segment.segment!r}"
+    for _, product in of_class(needs, Product):
+        if any(name in world.delays for name in product.metrics):
+            yield product, f"{product.metric} and {product.other} are not known together"
+
+
+def overflows(world: World, needs: Iterable[Column]) -> Iterator[Problem]:
+    """The metrics whose sums over users could overflow 63 bits: a user's requests add up before they are squared."""
+    population = world.population
+    by_user = {name for column in needs if column.by_user for name in column.metrics}
+    if population is None:
+        return
+    requests = float(world.requests.sum())
+    squares = requests + requests**2 * float((population.activity**2).sum())
+    for outcome in world.outcomes:
+        # Sixteen times what is expected is out of reach of chance.
+        largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
+        if outcome.spec.name in by_user and largest >= 2.0**62:
+            rule = f"squares of what users add up to in {requests:.3g} requests could overflow 63 bits: take a coarser grid"
+            yield Problem(f"{rule}, got {outcome.grid:g}", path=f"metrics.{outcome.spec.name}.grid")

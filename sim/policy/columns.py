@@ -1,0 +1,337 @@
+"""Telemetry columns: what monitoring can be asked to count or to sum, each a value.
+
+A part of a stage returns the columns that it needs; an engine fills those that it can, and refuses any other by its name.
+Equal columns are one column, so they serve as keys: `Telemetry.columns` maps each to its place. A name is for people to read:
+nothing is made of it again.
+
+All columns are integers, by replication, arm and tick. Amounts are in units of their metric's grid.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
+
+from sim.errors import InputError
+from sim.units import format_duration
+
+if TYPE_CHECKING:
+    from sim.policy.base import Metric
+
+CountKind = Literal["requests", "responses", "errors", "timeouts", "rejections", "retries"]
+MomentKind = Literal["count", "sum", "square"]
+CovariateKind = Literal["sum", "square", "cross"]
+UserKind = Literal["count", "square", "cross", "sizes"]
+JointKind = Literal["square", "cross", "counter", "sizes"]
+MOMENTS: tuple[MomentKind, ...] = get_args(MomentKind)
+
+
+def _known(what: str, kind: str, kinds: Collection[str]) -> None:
+    if kind not in kinds:
+        close = difflib.get_close_matches(kind, kinds, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}"
+        raise InputError([f"telemetry has no {what} {kind!r}; {hint}"])
+
+
+@dataclass(frozen=True, repr=False)
+class Column:
+    """One integer that monitoring shows of every replication, arm and tick; of live calls, or of mirrored ones."""
+
+    _: KW_ONLY
+    mirrored: bool = False
+
+    per_request: ClassVar[bool] = False
+    """Whether it takes single requests to tell: an engine that draws the counts of a tick cannot fill it."""
+    by_user: ClassVar[bool] = False
+    """Whether it adds up what belongs to one user, of every user."""
+    of_copies: ClassVar[bool] = False
+    """Whether monitoring can only see it of mirrored calls."""
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The outcome metrics that it adds up; none where it counts calls."""
+        return ()
+
+    @property
+    def name(self) -> str:
+        """What people call it, in messages and tables."""
+        return f"mirror.{self._label}" if self.mirrored else self._label
+
+    @property
+    def _label(self) -> str:
+        raise NotImplementedError(f"{type(self).__name__} does not say what it is called")
+
+    def as_mirrored(self) -> Self:
+        """The same of mirrored calls.
+
+        >>> Count("errors").as_mirrored().name
+        'mirror.errors'
+        """
+        return replace(self, mirrored=True)
+
+    def as_live(self) -> Self:
+        """The same of live calls."""
+        return replace(self, mirrored=False) if self.mirrored else self
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        own = [repr(getattr(self, each.name)) for each in fields(self) if each.name != "mirrored"]
+        return f"{type(self).__name__}({', '.join([*own, 'mirrored=True'] if self.mirrored else own)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Count(Column):
+    """A number of calls. Raises `InputError` for a kind that there is not.
+
+    kind: `requests`, attempts that arrive; `retries`, those of them that are not the first of their request; `responses`, ends
+    of calls that clients see; `errors`, those of them that were no good answer; `timeouts` and `rejections`, errors by cause.
+
+    >>> Count("errors"), Count("errors", mirrored=True).name
+    (Count('errors'), 'mirror.errors')
+    >>> Count("erors")
+    Traceback (most recent call last):
+    sim.errors.InputError: telemetry has no count 'erors'; did you mean errors?
+    """
+
+    kind: CountKind
+
+    def __post_init__(self) -> None:
+        _known("count", self.kind, get_args(CountKind))
+
+    @property
+    def _label(self) -> str:
+        return self.kind
+
+
+COUNTS: tuple[Count, ...] = tuple(Count(kind) for kind in get_args(CountKind))
+"""Every count of calls. Engines that keep counts in an array do so in this order."""
+
+
+@dataclass(frozen=True, repr=False)
+class Above(Column):
+    """Responses that took longer than a limit, in seconds.
+
+    >>> Above(0.25).name
+    'latency.above.250ms'
+    """
+
+    limit_s: float
+
+    @property
+    def _label(self) -> str:
+        return f"latency.above.{format_duration(self.limit_s)}"
+
+
+@dataclass(frozen=True, repr=False)
+class Agreement(Column):
+    """Good answers, and those of them that say what the champion says: `count`, and `sum` and `square`, which are the same."""
+
+    of_copies: ClassVar[bool] = True
+
+    moment: MomentKind
+
+    def __post_init__(self) -> None:
+        _known("moment of agreement", self.moment, MOMENTS)
+
+    @property
+    def _label(self) -> str:
+        return f"agreement.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class _OfMetric(Column):
+    """Of the known outcomes of a metric."""
+
+    metric: str
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (self.metric,)
+
+
+@dataclass(frozen=True, repr=False)
+class Moment(_OfMetric):
+    """How many outcomes of a metric are known, their sum, or their sum of squares.
+
+    >>> Moment("conversion", "sum").name
+    'conversion.sum'
+    """
+
+    moment: MomentKind
+
+    def __post_init__(self) -> None:
+        _known("moment", self.moment, MOMENTS)
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class CovariateMoment(_OfMetric):
+    """Of requests whose outcome is known: the sum of the metric's covariate, of its square, or of its product with the outcome.
+
+    >>> CovariateMoment("revenue", "cross").name
+    'revenue.covariate.cross'
+    """
+
+    per_request: ClassVar[bool] = True
+
+    moment: CovariateKind
+
+    def __post_init__(self) -> None:
+        _known("moment of a covariate", self.moment, get_args(CovariateKind))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.covariate.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class UserMoment(_OfMetric):
+    """Sums over users. Of a user, n outcomes are known in an arm, and they add up to s.
+
+    moment: `count`, users with n > 0; `square`, the sum of s²; `cross`, of n s; `sizes`, of n².
+
+    >>> UserMoment("revenue", "count").name
+    'revenue.user.count'
+    """
+
+    per_request: ClassVar[bool] = True
+    by_user: ClassVar[bool] = True
+
+    moment: UserKind
+
+    def __post_init__(self) -> None:
+        _known("moment of users", self.moment, get_args(UserKind))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.user.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class JointUserMoment(_OfMetric):
+    """Sums over users of what they have in an arm (n, s as in `UserMoment`) and with the champion (n₀, s₀).
+
+    moment: `square`, the sum of s₀ s; `cross`, of n₀ s; `counter`, of s₀ n; `sizes`, of n₀ n.
+
+    >>> JointUserMoment("revenue", "sizes").name
+    'revenue.user.joint.sizes'
+    """
+
+    per_request: ClassVar[bool] = True
+    by_user: ClassVar[bool] = True
+
+    moment: JointKind
+
+    def __post_init__(self) -> None:
+        _known("joint moment of users", self.moment, get_args(JointKind))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.user.joint.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class SegmentMoment(_OfMetric):
+    """A `Moment` of the requests of one segment.
+
+    >>> SegmentMoment("revenue", "mobile", "sum").name
+    'revenue.segment.mobile.sum'
+    """
+
+    per_request: ClassVar[bool] = True
+
+    segment: str
+    moment: MomentKind
+
+    def __post_init__(self) -> None:
+        _known("moment of a segment", self.moment, MOMENTS)
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.segment.{self.segment}.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class CappedMoment(_OfMetric):
+    """The sum, or the sum of squares, of outcomes of which none counts for more than a cap, in the metric's own unit.
+
+    >>> CappedMoment("revenue", 2.5, "sum").name
+    'revenue.capped.2.5.sum'
+    """
+
+    per_request: ClassVar[bool] = True
+
+    cap: float
+    moment: Literal["sum", "square"]
+
+    def __post_init__(self) -> None:
+        _known("moment of capped outcomes", self.moment, ("sum", "square"))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.capped.{self.cap:.12g}.{self.moment}"
+
+
+@dataclass(frozen=True, repr=False)
+class Product(_OfMetric):
+    """The sum of the products of two metrics' outcomes of the same request.
+
+    >>> Product("revenue", "clicks").metrics
+    ('revenue', 'clicks')
+    """
+
+    per_request: ClassVar[bool] = True
+
+    other: str
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.metric, self.other
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.with.{self.other}"
+
+
+def mean_of(metric: str) -> tuple[Moment, Moment]:
+    """What the mean of a metric takes: the number and the sum of its known outcomes.
+
+    >>> mean_of("conversion")
+    (Moment('conversion', 'count'), Moment('conversion', 'sum'))
+    """
+    return Moment(metric, "count"), Moment(metric, "sum")
+
+
+def moments_of(metric: Metric) -> tuple[Moment, ...]:
+    """What the mean and the variance of a metric take; a binary outcome is its own square.
+
+    >>> from sim.policy.base import Metric
+    >>> moments_of(Metric("conversion", 1, True, 1.0, 0.05, 0.2))
+    (Moment('conversion', 'count'), Moment('conversion', 'sum'))
+    """
+    return mean_of(metric.name) if metric.binary else (*mean_of(metric.name), Moment(metric.name, "square"))
+
+
+def covariate_moments(metric: str) -> tuple[CovariateMoment, ...]:
+    """All that is told of a metric's covariate: sum, sum of squares, and sum of products with the outcome."""
+    kinds: tuple[CovariateKind, ...] = get_args(CovariateKind)
+    return tuple(CovariateMoment(metric, kind) for kind in kinds)
+
+
+def user_moments(metric: str) -> tuple[UserMoment, ...]:
+    """All that is told of an arm's users, in the order count, square, cross, sizes."""
+    kinds: tuple[UserKind, ...] = get_args(UserKind)
+    return tuple(UserMoment(metric, kind) for kind in kinds)
+
+
+def joint_user_moments(metric: str) -> tuple[JointUserMoment, ...]:
+    """All that is told of users in an arm and with the champion, in the order square, cross, counter, sizes."""
+    kinds: tuple[JointKind, ...] = get_args(JointKind)
+    return tuple(JointUserMoment(metric, kind) for kind in kinds)

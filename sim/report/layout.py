@@ -1,0 +1,234 @@
+"""The comparison as columns of text that fit a width: what is written shorter, and what is left out, where there is no room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from sim.compare.result import Comparison, PointComparison, PolicySummary
+from sim.compare.trials import BASELINES
+from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
+from sim.stats.intervals import Estimate
+
+Write = Callable[[Estimate], str]
+
+GAP = 2
+LONGEST_NAME = 24
+NEVER = "never"
+"""A time that is not reached by the horizon."""
+
+_ASCII = str.maketrans({"±": "+/-", "–": "-", "…": "..."})
+
+
+def in_ascii(text: str) -> str:
+    """The text for a terminal that knows no other characters."""
+    return text.translate(_ASCII)
+
+
+def _bare(write: Callable[[float], str], missing: str = "–") -> Write:
+    return lambda estimate: missing if estimate.estimate is None else write(estimate.estimate)
+
+
+def _share_interval(estimate: Estimate) -> str:
+    return with_interval(estimate, "share") if estimate.n else "–"
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One measure: its heading in two lines, and how it is written, from the widest form to the narrowest.
+
+    `is_time`: whether an estimate may be beyond the horizon.
+    """
+
+    measure: str
+    heading: tuple[str, str]
+    forms: tuple[Write, ...]
+    is_time: bool = False
+
+    def cell(self, form: int, estimate: Estimate) -> str:
+        """The text of an estimate."""
+        return NEVER if self.unreached(estimate) else self.forms[form](estimate)
+
+    def unreached(self, estimate: Estimate) -> bool:
+        """Whether the estimate is of a time that is not reached by the horizon."""
+        return self.is_time and estimate.estimate is None and estimate.n > 0
+
+    @property
+    def called(self) -> str:
+        """The heading in one line."""
+        return " ".join(self.heading).replace("- ", "").strip()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of a table, and what gives way where the width is too small: each time a measure is named it is written in
+    its next shorter form, or at last left out.
+    """
+
+    columns: tuple[TableColumn, ...]
+    shrink: tuple[str, ...]
+
+
+def _time(measure: str, *heading: str) -> TableColumn:
+    first, second = heading
+    return TableColumn(measure, (first, second), (_bare(duration),), is_time=True)
+
+
+_SHARE = _bare(share)
+_UNDECIDED = TableColumn("undecided", ("un-", "decided"), (_SHARE,))
+_REGRET = TableColumn("regret", ("", "regret"), (plus_minus, _bare(quantity)))
+_HALF_BY = _time("time_to_decision_p50", "half", "by")
+ONE_POINT = Columns(
+    (
+        TableColumn("ship", ("", "ship"), (_SHARE,)),
+        TableColumn("keep", ("", "keep"), (_SHARE,)),
+        TableColumn("inconclusive", ("incon-", "clusive"), (_SHARE,)),
+        _UNDECIDED,
+        _HALF_BY,
+        TableColumn("correct", ("", "correct"), (_SHARE,)),
+        TableColumn("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
+        TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
+        _REGRET,
+        TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
+        TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
+    ),
+    (
+        "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct", "keep",
+        "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "regret",
+    ),
+)  # fmt: skip
+"""Policies side by side."""
+ALONG = Columns(
+    (
+        TableColumn("ship", ("", "ship"), (_share_interval, _SHARE)),
+        TableColumn("wrong_ship", ("wrong", "ship"), (_SHARE,)),
+        _UNDECIDED,
+        _time("time_to_decision_p20", "20%", "by"),
+        _HALF_BY,
+        _time("time_to_decision_p80", "80%", "by"),
+        _time("time_to_decision", "mean", "time"),
+        _REGRET,
+    ),
+    (
+        "time_to_decision_p20", "time_to_decision_p80", "ship", "time_to_decision", "regret", "time_to_decision_p50",
+        "wrong_ship", "ship", "undecided", "regret",
+    ),
+)  # fmt: skip
+"""How the policies change along swept values."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The table as text: heading (two lines of cells), rows of (cell, is best), what did not fit, and which rows are quiet.
+
+    `unreached`: whether some cell is a time that is not reached by the horizon.
+    """
+
+    heading: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[tuple[str, bool], ...], ...]
+    left_out: tuple[str, ...]
+    quiet: tuple[bool, ...]
+    unreached: bool
+
+    @property
+    def has_mark(self) -> tuple[bool, ...]:
+        """Of each column, whether a cell of it is marked as best."""
+        return tuple(any(row[at][1] for row in self.rows) for at in range(len(self.heading)))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of each column, a place for the mark included where a cell of it has one."""
+        return tuple(
+            max(*map(len, heading), *(len(row[at][0]) + marked for row in self.rows))
+            for at, (heading, marked) in enumerate(zip(self.heading, self.has_mark, strict=True))
+        )
+
+    @property
+    def width(self) -> int:
+        """Of a row."""
+        return sum(self.widths) + GAP * (len(self.widths) - 1)
+
+    def cells(self, row: tuple[tuple[str, bool], ...]) -> list[str]:
+        """The texts of a row, with their marks."""
+        return [text + ("*" if marked else " " * room) for (text, marked), room in zip(row, self.has_mark, strict=True)]
+
+    def in_ascii(self) -> Layout:
+        """The same, for a terminal that knows no other characters."""
+        return replace(self, rows=tuple(tuple((in_ascii(text), marked) for text, marked in row) for row in self.rows))
+
+
+def fitted(comparison: Comparison, width: int) -> Layout:
+    """The layout of a comparison in a number of characters: policy by policy, a row a point."""
+    chosen = ALONG if comparison.paths else ONE_POINT
+    columns = {column.measure: column for column in chosen.columns}
+    forms = dict.fromkeys(columns, 0)
+    if not any(_ever(comparison, "inconclusive")):
+        forms.pop("inconclusive", None)
+    left_out: list[str] = []
+    layout = _layout(comparison, columns, forms, (), width)
+    for measure in chosen.shrink:
+        if layout.width <= width:
+            break
+        if measure not in forms:
+            continue
+        forms[measure] += 1
+        if forms[measure] == len(columns[measure].forms):
+            del forms[measure]
+            left_out.append(columns[measure].called)
+        layout = _layout(comparison, columns, forms, tuple(left_out), width)
+    return layout
+
+
+def _ever(comparison: Comparison, measure: str) -> list[float | None]:
+    return [policy.measures[measure].estimate for point in comparison.points for policy in point.policies]
+
+
+def _layout(
+    comparison: Comparison, columns: Mapping[str, TableColumn], forms: Mapping[str, int], left_out: tuple[str, ...], width: int
+) -> Layout:
+    """A row a policy and point. Of several points, the name of a policy stands in the first of its rows only."""
+    paths = comparison.paths
+    longest_name = min(LONGEST_NAME, max(width // (4 if paths else 3), 8))
+    longest_value = min(LONGEST_NAME, max(width // 4, 8))
+    rows, quiet = [], []
+    unreached = False
+    for each in comparison.run.policies:
+        name = shortened(each.name, longest_name)
+        for point in comparison.points:
+            policy = point.policy(each.name)
+            if policy is None:
+                continue
+            row = [(name, False), *((shortened(printable(value), longest_value), False) for value in point.values)]
+            for measure, form in forms.items():
+                column, estimate = columns[measure], policy.measures[measure]
+                unreached |= column.unreached(estimate)
+                row.append((column.cell(form, estimate), _is_best(comparison, point, policy, measure)))
+            rows.append(tuple(row))
+            quiet.append(each.kind in BASELINES)
+            name = ""
+    keys = [("", shortened(path.rpartition(".")[2], longest_value)) for path in paths]
+    heading = (("", "policy"), *keys, *(columns[measure].heading for measure in forms))
+    return Layout(heading, tuple(rows), left_out, tuple(quiet), unreached)
+
+
+def _is_best(comparison: Comparison, point: PointComparison, policy: PolicySummary, measure: str) -> bool:
+    """Whether a cell is marked: side by side, where the best are not all that there are to choose from."""
+    if comparison.paths:
+        return False
+    best = point.best.get(measure, ())
+    return policy.policy in best and len(best) < sum(each.kind not in BASELINES for each in point.policies)
+
+
+def shortened(name: str, most: int) -> str:
+    """Both ends of a name that is too long, for that is where names differ.
+
+    >>> shortened("relative_effect", 10), shortened("rate", 10)
+    ('relati…ect', 'rate')
+    """
+    tail = (most - 1) // 3
+    return name if len(name) <= most else f"{name[: most - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def printable(text: str) -> str:
+    """Without characters that would steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)

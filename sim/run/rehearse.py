@@ -1,0 +1,47 @@
+"""Play a plan in memory: no folder, no checkpoints."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sim.run import frames
+from sim.run.about import about
+from sim.run.blocks import Task, Watch, by_policy, tasks_of, works_of
+from sim.run.execute import execute, workers_for
+from sim.run.plan import Plan
+from sim.run.record import Record
+from sim.run.trial import Play
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a run folder holds of a run: `run.json`, `trials.parquet`, `timeline.parquet`."""
+
+    record: Record
+    trials: pd.DataFrame
+    timeline: pd.DataFrame
+
+
+def rehearse(plan: Plan, *, workers: int | None = None, watch: Watch | None = None, samples: int | None = None) -> Rehearsal:
+    """Play every policy at every point. The tables are those that `simulate` would leave in a folder.
+
+    `watch` is called with every finished task. `samples` limits the ticks of the timeline, at least 2.
+    """
+    started = datetime.now(UTC)
+    todo = tasks_of(plan)
+    works = works_of(plan, samples)
+    plays: dict[Task, Play] = {}
+    with closing(execute(works, todo, workers_for(works, todo, workers))) as played:
+        for task, play in played:
+            plays[task] = play
+            if watch:
+                watch(task, False)
+    parts = by_policy(todo)
+    tables = [frames.tables(plan, which, [plays[task] for task in tasks]) for which, tasks in parts.items()]
+    return Rehearsal(Record.model_validate(about(plan, parts, started)), *frames.joined(tables))
