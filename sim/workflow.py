@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.registry.store import Client
     from sim.run.blocks import Watch
     from sim.run.plan import Plan, PlannedPoint, Resolver
+    from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
@@ -46,7 +47,7 @@ class Outcome:
 
 
 def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
-    """Read and check a scenario, as far as that goes without the registry: a file, its text or a mapping.
+    """Read and check a scenario: a file, its text or a mapping. Neither the registry nor the files that it names are read.
 
     `parts` are Python files whose parts the scenario may use (docs/extending.md); their code is run.
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
@@ -55,7 +56,31 @@ def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario
     from sim.scenario.reading import read
 
     with using(parts):
-        return read(path, _later_problems)[0]
+        return read(path, lambda scenario, folder: _later_problems(scenario))[0]
+
+
+def check_scenario(
+    path: Source,
+    *,
+    resolve: bool = False,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    parts: Sequence[str | Path] = (),
+) -> tuple[Scenario, Seen]:
+    """Read and check a scenario and the files that it names; with `resolve`, its models too: all but playing it.
+
+    No model's code is run, so that what real versions predict is not seen; that of `parts` is. Raises `InputError` with every
+    problem, each at its line, and `TrackingError` where the registry cannot be read.
+    """
+    from sim.policy.catalogue import using
+    from sim.run.unplayed import Seen, look
+    from sim.scenario.reading import read
+
+    with using(parts):
+        scenario, document = read(path, _with_files())
+        if not resolve:
+            return scenario, Seen()
+        return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document))
 
 
 @dataclass(frozen=True)
@@ -93,7 +118,7 @@ def plan_scenario(
     from sim.scenario.reading import read
 
     with using(parts):
-        asked, document = read(scenario, _later_problems)
+        asked, document = read(scenario, _with_files())
         return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
 
 
@@ -201,7 +226,7 @@ def trace_scenario(
 
     file = None if out is None else Path(out)
     with using(parts):
-        scenario, document = read(path, _later_problems)
+        scenario, document = read(path, _with_files())
         found = problems(scenario, policy, replication, engine, file)
         if found:
             raise InputError(found)
@@ -227,6 +252,19 @@ def _later_problems(scenario: Scenario) -> list[Problem]:
 
         found += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
     return found
+
+
+def _with_files() -> Callable[[Scenario, Path], list[Problem]]:
+    """What finds what is wrong by the rules of later layers, or with the files that a scenario names, each read once."""
+    from sim.run.unplayed import Files
+
+    folders: dict[Path, Files] = {}
+
+    def problems(scenario: Scenario, folder: Path) -> list[Problem]:
+        files = folders.setdefault(folder, Files(folder))
+        return [*_later_problems(scenario), *files.problems(scenario)]
+
+    return problems
 
 
 def _resolver(

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays"),
+    ("errors", "version", "arrays", "spelling"),
     ("units", "stats"),
     ("distributions",),
     ("policy",),

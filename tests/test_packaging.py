@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PINS = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-SCRIPTS = ("scripts/setup", "scripts/quickstart", "scripts/test", ".ci/run")
+SCRIPTS = ("scripts/setup", "scripts/quickstart", "scripts/test", "scripts/newest", ".ci/run")
 
 
 def distribution(requirement: str) -> str:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 import io
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from sim.cli import bench, check, models, report, run, schema, trace, track, verify
+from sim.cli import bench, check, init, models, report, run, schema, trace, track, verify
+from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
+from sim.cli.parser import Parser
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError, plain
 from sim.version import VERSION
 
-VERBS = (run, check, report, trace, bench, verify, track, models, schema)
+VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
 """One file each, in the order of `sim --help`."""
 
 
@@ -24,53 +23,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A ρ or an arrow that the terminal's encoding lacks must not end a program whose work is done.
         sys.stdout.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
-    try:
-        with _ended_like_an_interrupt():
+    with Interrupts() as interrupts:
+        try:
+            options = _parser().parse_args(arguments, argparse.Namespace(interrupts=interrupts))
             code: int = options.verb(options)
-    except InputError as error:
+        except BaseException as error:
+            if interrupts.heard or isinstance(error, KeyboardInterrupt):
+                # Whatever became of it on the way up: this is why the command ends.
+                return _interrupted()
+            if not isinstance(error, SimError | BrokenPipeError):
+                raise
+            return _failed(error)
+        # A verb that saved what it had has said so itself.
+        return _interrupted() if interrupts.heard and code != EXIT_INTERRUPTED else code
+
+
+def _interrupted() -> int:
+    print("sim: interrupted", file=sys.stderr)
+    return EXIT_INTERRUPTED
+
+
+def _failed(error: SimError | BrokenPipeError) -> int:
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has gone, as `head` does.
+        sys.stderr.close()
+        return EXIT_OK
+    if isinstance(error, InputError):
         for problem in error.problems:
             print(plain(str(problem)), file=sys.stderr)
         count = len(error.problems)
         print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; nothing was changed", file=sys.stderr)
-        return error.exit_code
-    except SimError as error:
+    else:
         print(f"sim: {plain(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("sim: interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as `head` does.
-        sys.stderr.close()
-        return EXIT_OK
-    return code
-
-
-@contextmanager
-def _ended_like_an_interrupt() -> Iterator[None]:
-    """A batch system that ends this process (SIGTERM) leaves as much as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return error.exit_code
 
 
 _EPILOGUE = """\
 examples:
+  sim init --list                          the examples that come with sim, each with its question
   sim models demo                          train and register real demo models
-  sim models register scenarios/models/checkout.yaml
-  sim check scenarios/*.yaml               every problem at its line
-  sim run scenarios/quickstart.yaml        simulate, compare, report, log
-  sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m
-  sim report reports/quickstart-0123456789 --baseline ab
+  sim models register checkout             register behaviour models: an example's, or a file's
+  sim check quickstart small-lift          every problem at its line
+  sim run quickstart                       simulate, compare, report, log
+  sim trace quickstart --policy ab --replication 3 --until 10m
+  sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
+  sim report reports/quickstart-* --baseline ab
+  sim track reports/quickstart-* --tracking-uri sqlite:///team.db
   sim bench --quick                        how fast the engines are here
   sim verify --quick                       published numbers, and ours
-  sim track reports/quickstart-0123456789 --tracking-uri http://localhost:5000
+
+A word such as quickstart is a file in this folder, with or without .yaml, or else an example that comes with sim.
 
 exit codes: 0 done; 2 wrong input; 3 a threshold is breached; 4 saved, but the tracking server could not be reached;
 130 interrupted, and resumable by the same command.
@@ -78,7 +80,7 @@ exit codes: 0 done; 2 wrong input; 3 a threshold is breached; 4 saved, but the t
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "sim", description="Rehearse how a new model version meets real traffic.", epilog=_EPILOGUE, formatter_class=PLAIN
     )
     parser.add_argument("--version", action="version", version=f"sim {VERSION}")

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli.options import Verbs, add_stores, positive
-from sim.errors import EXIT_OK
+from sim.cli.options import Verbs, add_stores, models_file, positive
+from sim.errors import EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from sim.registry.publish import Registered
@@ -25,7 +25,9 @@ def add(verbs: Verbs) -> None:
     register = models.add_parser(
         "register", help="register behaviour models from YAML files; the same text registers nothing new"
     )
-    register.add_argument("files", type=Path, nargs="+", help="models files")
+    register.add_argument(
+        "files", metavar="FILE", nargs="+", help="models files (YAML), or names of examples: checkout, offers, search"
+    )
     add_stores(register, experiment=False)
     register.set_defaults(verb=_register)
     measure = models.add_parser(
@@ -49,13 +51,27 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _register(options: argparse.Namespace) -> int:
     from sim.registry.behaviour import ModelsFile
+    from sim.registry.publish import name_problems
     from sim.registry.register import register
-    from sim.scenario.loading import load
+    from sim.scenario.loading import read_yaml, validate
 
-    files = [load(file, ModelsFile) for file in options.files]
+    documents = [read_yaml(models_file(word)) for word in options.files]
+    files = [validate(document, ModelsFile) for document in documents]
+    uri = _tracking_uri(options)
+    named = [
+        (document, problem)
+        for document, file in zip(documents, files, strict=True)
+        for problem in name_problems(file.model, uri)
+    ]
+    if named:
+        raise InputError(document.place(problem) for document, problem in named)
     store = _client(options)
-    for file in files:
-        _registered(register(file, store), store)
+    for document, file in zip(documents, files, strict=True):
+        try:
+            rows = register(file, store)
+        except InputError as error:
+            raise InputError(document.place(problem) for problem in error.problems) from error
+        _registered(rows, store)
     return EXIT_OK
 
 
@@ -87,6 +103,13 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _client(options: argparse.Namespace) -> Any:
-    from sim.registry.store import client, default_uri
+    from sim.registry.store import client
 
-    return client(options.registry_uri or options.tracking_uri or default_uri(), options.registry_uri)
+    return client(_tracking_uri(options), options.registry_uri)
+
+
+def _tracking_uri(options: argparse.Namespace) -> str:
+    from sim.registry.store import default_uri
+
+    named: str | None = options.registry_uri or options.tracking_uri
+    return named or default_uri()

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from sim.scenario.examples import Found
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where each verb adds its parser."""
 PLAIN = argparse.RawDescriptionHelpFormatter
 """Keeps the lines of descriptions and examples as they are written."""
+
+
+def scenario_file(word: str) -> Path:
+    """The scenario file that a word names: a path, or an example by its name, which is said on stderr."""
+    from sim.scenario import examples
+
+    return _said(examples.find(word, examples.scenarios()))
+
+
+def models_file(word: str) -> Path:
+    """The models file that a word names, likewise."""
+    from sim.scenario import examples
+
+    return _said(examples.find(word, examples.models()))
+
+
+def _said(found: Found) -> Path:
+    if found.note:
+        print(f"sim: {found.note}", file=sys.stderr)
+    return found.file
 
 
 def add_display(parser: argparse.ArgumentParser) -> None:
@@ -27,11 +51,12 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def add_stores(parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True) -> None:
-    """Where MLflow is."""
-    parser.add_argument(
-        "--tracking-uri", help="MLflow server or store (default: MLFLOW_TRACKING_URI, else mlflow.db in this folder)"
-    )
+def add_stores(
+    parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True, only_if_named: bool = False
+) -> None:
+    """Where MLflow is; with `only_if_named`, it is only asked where one of the options is given."""
+    default = "none, and models are not resolved" if only_if_named else "MLFLOW_TRACKING_URI, else mlflow.db in this folder"
+    parser.add_argument("--tracking-uri", help=f"MLflow server or store (default: {default})")
     if registry:
         parser.add_argument("--registry-uri", help="where model versions are (default: the tracking server)")
     if experiment:

@@ -13,7 +13,7 @@ from sim.errors import EXIT_OK
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("report", help="compare and report a run folder again", formatter_class=PLAIN,
-                              epilog="example: sim report reports/quickstart-0123456789 --baseline ab")  # fmt: skip
+                              epilog="example: sim report reports/quickstart-* --baseline ab")  # fmt: skip
     parser.add_argument("folder", type=Path, help="run folder")
     parser.add_argument("--baseline", help="the policy that others are paired with")
     add_display(parser)

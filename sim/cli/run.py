@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_display, add_parts, add_stores, positive
+from sim.cli.options import PLAIN, Verbs, add_display, add_parts, add_stores, positive, scenario_file
 from sim.errors import plain
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "run", help="simulate a scenario, compare its policies, write the report, log to MLflow", formatter_class=PLAIN,
+        reads_scenario=True,
         description="Simulate a scenario file. Loading a registered real model runs its code: name a registry you trust.",
-        epilog="example: sim run scenarios/quickstart.yaml --workers 2 --tracking-uri sqlite:///mlflow.db",
+        epilog="example: sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db",
     )  # fmt: skip
-    parser.add_argument("file", type=Path, help="scenario file (YAML)")
+    parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     parser.add_argument(
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
@@ -41,6 +42,7 @@ def _run(options: argparse.Namespace) -> int:
     with Bar(quiet=options.quiet) as bar:
 
         def planned(plan: Plan) -> Watch | None:
+            options.interrupts.check()
             for line in lines(plan):
                 bar.say(line)
             for warning in plan.warnings:
@@ -50,10 +52,11 @@ def _run(options: argparse.Namespace) -> int:
                 from sim.engine.compiled import warm_up
 
                 warm_up(compiled.world, bar.say)
+                options.interrupts.check()
             return bar.start(plan)
 
         outcome = workflow.run_scenario(
-            options.file,
+            scenario_file(options.file),
             reports=options.reports,
             tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri,

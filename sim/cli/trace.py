@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_parts, add_stores, duration, positive, whole
+from sim.cli.options import PLAIN, Verbs, add_parts, add_stores, duration, positive, scenario_file, whole
 from sim.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
-        "trace", help="print or write one replication's event log", formatter_class=PLAIN,
+        "trace", help="print or write one replication's event log", formatter_class=PLAIN, reads_scenario=True,
         description="Play one replication of one policy request by request, and tell every event: arrive, start, finish,\n"
         "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.",
-        epilog="examples:\n  sim trace scenarios/quickstart.yaml --policy ab --replication 3 --until 10m\n"
-        "  sim trace scenarios/quickstart.yaml --policy canary --replication 0 --until 6h --out canary.parquet",
+        epilog="examples:\n  sim trace quickstart --policy ab --replication 3 --until 10m\n"
+        "  sim trace quickstart --policy canary --replication 0 --until 6h --out canary.parquet",
     )  # fmt: skip
-    parser.add_argument("file", type=Path, help="scenario file (YAML)")
+    parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     parser.add_argument("--policy", required=True, help="the policy's name in the file")
     parser.add_argument("--replication", type=whole, required=True, help="which replication, from 0")
     parser.add_argument("--engine", help="simpy or compiled (default: the run's own where it has events, else simpy)")
@@ -45,7 +45,8 @@ def _trace(options: argparse.Namespace) -> int:
             print(f"sim: {played}; this is the same world request by request, with draws of its own", file=sys.stderr)
 
     log = workflow.trace_scenario(
-        options.file, options.policy, options.replication, engine=options.engine, until_s=options.until, out=options.out,
+        scenario_file(options.file), options.policy, options.replication,
+        engine=options.engine, until_s=options.until, out=options.out,
         reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri,
         parts=options.parts, planned=planned,
     )  # fmt: skip

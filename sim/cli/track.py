@@ -12,7 +12,7 @@ from sim.errors import EXIT_OK
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("track", help="log a run folder to MLflow, once", formatter_class=PLAIN,
-                             epilog="example: sim track reports/quickstart-0123456789")  # fmt: skip
+                             epilog="example: sim track reports/quickstart-*")  # fmt: skip
     parser.add_argument("folder", type=Path, help="run folder")
     add_stores(parser, registry=False)
     parser.set_defaults(verb=_track)

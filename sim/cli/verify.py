@@ -15,7 +15,7 @@ def add(verbs: Verbs) -> None:
         description="Work out published numbers twice: by formula or integration, to within a stated tolerance, and by\n"
         "playing scenarios on the engines, to within 4 standard errors. Exits with 3 if a number is off.",
         epilog="examples:\n  sim verify --quick\n  sim verify --only sequential --only queues.play\n"
-        "  sim verify --write docs/validation.md --json verify.json",
+        "  sim verify --write validation.md --json verify.json",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="a tenth of the trials, and not the slowest figures")
     parser.add_argument(

@@ -55,7 +55,9 @@ def event_log(truth: Truth, calls: NDArray[np.void], steering: Steering, ticks: 
         column[control] = pd.NA
     # A tick has no arm: -1 takes the last of these.
     arm = np.array([*truth.world.arms, None], object)[events["arm"]]
-    columns = (events["time_ns"] / NS, events["event"], request, user, arm, mirrored, events["detail"])
+    # Objects: from pandas 3 on, text alone would become a type of its own, in which what is missing is NaN and not None.
+    event, arm, detail = (pd.Series(text, dtype=object) for text in (events["event"], arm, events["detail"]))
+    columns = (events["time_ns"] / NS, event, request, user, arm, mirrored, detail)
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
 
 

@@ -68,9 +68,20 @@ def digest_frame(frame: pd.DataFrame) -> str:
     """
     import pandas as pd
 
-    digest = hashlib.sha256(repr([(str(name), str(frame[name].dtype)) for name in frame.columns]).encode())
+    digest = hashlib.sha256(repr([(str(name), type_name(frame[name])) for name in frame.columns]).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def type_name(column: pd.Series) -> str:
+    """The type of a column's values. Text is "object", as before pandas 3, which has a type of its own for it.
+
+    >>> import pandas as pd
+    >>> type_name(pd.Series(["a", "b"])), type_name(pd.Series([1, 2]))
+    ('object', 'int64')
+    """
+    name = str(column.dtype)
+    return "object" if name in ("str", "string") else name
 
 
 def _frame(spec: DataSpec, base_dir: Path | None) -> tuple[pd.DataFrame, str]:

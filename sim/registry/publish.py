@@ -6,12 +6,13 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.registry.store import experiment, quiet, reaching
+from sim.errors import InputError, Problem
+from sim.registry.store import experiment, quiet, reaching, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,7 @@ EXPERIMENT = "registered-models"
 KIND = "sim.kind"
 DIGEST = "sim.digest"
 BEHAVIOUR = "sim.behaviour"
+_OWN_STORES = ("sqlite", "postgresql", "mysql", "mssql", "file:", "/", ".")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
     """Register a new version and return its number.
 
     The version, with all its tags, is created last and at once: whoever is interrupted before leaves a
-    run and no half-made version. Raises `TrackingError` where the store cannot be reached.
+    run and no half-made version. Raises `InputError` where the store refuses the name, and `TrackingError` where it cannot be
+    reached.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
@@ -89,7 +92,8 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
                 client.log_param(run_id, key, value)
             for key, number in (publication.metrics or {}).items():
                 client.log_metric(run_id, key, number, timestamp=int(time.time() * 1000))
-            logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+            with _refusing(client, name):
+                logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
             with tempfile.TemporaryDirectory() as folder:
                 path = str(Path(folder) / "model")
                 with quiet():
@@ -98,7 +102,8 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
             client.finalize_logged_model(logged.model_id, "READY")
             client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
             try:
-                client.create_registered_model(name)
+                with _refusing(client, name):
+                    client.create_registered_model(name)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
@@ -111,14 +116,47 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
                 description=publication.description or None,
                 model_id=logged.model_id,
             ).version
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(Exception):
                 client.set_terminated(run_id, "FAILED")
+                if isinstance(error, InputError):
+                    client.delete_run(run_id)
             raise
         link = [{"name": name, "version": str(version)}]
         client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(link)})
         client.set_terminated(run_id)
     return str(version)
+
+
+def name_problems(name: str, tracking_uri: str) -> list[Problem]:
+    """Why the store of a tracking URI takes no model of this name, as far as that is known without asking it.
+
+    The stores that come with MLflow refuse a dot, which Unity Catalog asks for (catalog.schema.model). A server is asked: its
+    rule is its own, and `publish` hands on what it says.
+
+    >>> print(*name_problems("shop.ranker", "sqlite:///m.db"))
+    model: the store sqlite:///m.db takes no dot in a model's name (MLflow's rule; other registries may); got 'shop.ranker'
+    >>> name_problems("shop.ranker", "https://mlflow.example.org")
+    []
+    """
+    if "." not in name or not tracking_uri.startswith(_OWN_STORES):
+        return []
+    whose = "(MLflow's rule; other registries may)"
+    return [Problem(f"the store {shown(tracking_uri)} takes no dot in a model's name {whose}; got {name!r}", path="model")]
+
+
+@contextlib.contextmanager
+def _refusing(client: MlflowClient, name: str) -> Iterator[None]:
+    """A name that the store refuses is wrong in the file; the store can be used."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        said = str(error).strip().split("\n")[0][:300]
+        if error.error_code != "INVALID_PARAMETER_VALUE" or "name" not in said.lower():
+            raise
+        raise InputError([Problem(f"{shown(client.tracking_uri)} refuses {name!r}: {said}", path="model")]) from error
 
 
 def point(client: MlflowClient, name: str, alias: str | None, version: str) -> None:

@@ -21,8 +21,8 @@ def register(file: ModelsFile, client: MlflowClient) -> list[Registered]:
 
     A version is known by the digest of its behaviour, so that comments, spelling (5% or 0.05),
     descriptions and aliases make no new version. Two equal versions in one file are two versions in the
-    registry. Safe to run again after an interruption. Raises `TrackingError` where the store cannot be
-    reached.
+    registry. Safe to run again after an interruption. Raises `InputError` where the store refuses the model's name, and
+    `TrackingError` where it cannot be reached.
     """
     known = published(client, file.model)
     done = []

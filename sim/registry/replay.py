@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.errors import InputError, Problem
 from sim.registry.behaviour import digest_of
-from sim.registry.data import Data, digest_frame
+from sim.registry.data import Data, digest_frame, type_name
 from sim.registry.scoring import load, model_inputs, predict
 from sim.registry.versions import Version
 from sim.scenario.schema import Payoff
@@ -66,17 +66,10 @@ def replay(
     """
     import numpy as np
 
-    problems = [
-        Problem(
-            f"{version.pinned} is a behaviour model: with `data`, every arm must be a real model",
-            path=f"models[{index}].uri",
-        )
-        for index, version in enumerate(versions)
-        if version.kind != "replay"
-    ]
+    problems = mixed_problems(versions)
     if problems:
         raise InputError(problems)
-    names = {rule.payoff: _payoff_columns(metric, rule, data) for metric, rule in rewards.items() if rule != "correct"}
+    names = {rule.payoff: payoff_columns(metric, rule, data) for metric, rule in rewards.items() if rule != "correct"}
     used = {name for columns in names.values() for name in columns}
     answers = [_answers(version, data, client, used, cache_dir) for version in versions]
     agreement = np.stack([_equal(answer, answers[0]) for answer in answers], axis=1)
@@ -95,8 +88,35 @@ def replay(
     return ReplayTable(data.rows, arms, earned, agreement, digest)
 
 
-def _payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
-    """The columns that a pay-off rule can pick from."""
+def mixed_problems(versions: Sequence[Version]) -> list[Problem]:
+    """The behaviour models among versions that are to be replayed."""
+    return [
+        Problem(
+            f"{version.pinned} is a behaviour model: with `data`, every arm must be a real model",
+            path=f"models[{index}].uri",
+        )
+        for index, version in enumerate(versions)
+        if version.kind != "replay"
+    ]
+
+
+def payoff_problems(rewards: Mapping[str, RewardRule], data: Data) -> list[Problem]:
+    """What is wrong with the pay-off columns, as far as that shows before anything is predicted."""
+    found: list[Problem] = []
+    for metric, rule in rewards.items():
+        if rule == "correct":
+            continue
+        try:
+            payoff_columns(metric, rule, data)
+            if PREDICTION not in rule.payoff:
+                _amounts(metric, rule.payoff, data)
+        except InputError as error:
+            found += error.problems
+    return found
+
+
+def payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
+    """The columns that a pay-off rule can pick from. Raises `InputError` where there is none."""
     before, marker, after = rule.payoff.partition(PREDICTION)
     pattern = re.escape(before) + ".+" + re.escape(after) if marker else re.escape(before)
     names = [name for name in data.features.columns if re.fullmatch(pattern, name)]
@@ -112,7 +132,7 @@ def _amounts(metric: str, name: str, data: Data) -> NDArray[np.float64]:
 
     column = data.frame[name]
     if column.dtype.kind not in "iufb":
-        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {column.dtype}")
+        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {type_name(column)}")
     amounts = column.to_numpy(dtype=np.float64, na_value=np.nan)
     bad = np.flatnonzero(~np.isfinite(amounts))
     if bad.size:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from sim.registry.store import Client
 
 
+NEEDS_DATA = "is required: real model versions are replayed on a data set"
+
+
 @dataclass(frozen=True)
 class Resolved:
     """The version that each arm is; and, where real versions are replayed, the data set and their answers on it."""
@@ -156,7 +159,7 @@ def prepare(scenario: Scenario, document: Document, resolver: Resolver) -> Plan:
         try:
             made = plan_point(point.scenario, resolver(point.scenario, base), base)
         except InputError as error:
-            placed = [point.document.place(_in_file(problem, point.scenario)) for problem in error.problems]
+            placed = [point.document.place(in_file(problem, point.scenario)) for problem in error.problems]
             found.append((point.label, placed))
         else:
             warnings = tuple(point.document.place(warning) for warning in made.warnings)
@@ -197,7 +200,7 @@ def from_registry(client: Client, cache: Path | None) -> Resolver:
         from sim.registry.replay import replay
 
         if scenario.data is None:
-            raise InputError([Problem("is required: real model versions are replayed on a data set", path="data")])
+            raise InputError([Problem(NEEDS_DATA, path="data")])
         data = load_data(scenario.data, base)
         rewards = {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}
         return Resolved(versions, data, replay(versions, data, rewards, client, cache))
@@ -224,7 +227,7 @@ def needs_of(scenario: Scenario, world: World) -> tuple[Column, ...]:
     return tuple(dict.fromkeys(needs))
 
 
-def _in_file(problem: Problem, scenario: Scenario) -> Problem:
+def in_file(problem: Problem, scenario: Scenario) -> Problem:
     """A problem of a metric by its name, at the metric's place in the file."""
     for index, metric in enumerate(scenario.metrics):
         if problem.path.startswith(f"metrics.{metric.name}."):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from sim.errors import Place
 from sim.policy.catalogue import FAMILY
+from sim.spelling import closest, did_you_mean
 from sim.units import shown
 
 Error = tuple[Place, Mapping[str, Any]]  # the rest of pydantic's location, and its details
@@ -79,7 +79,7 @@ class Explainer:
     ) -> tuple[Schema, list[Error], Place, Any]:
         kind = schema.get("type")
         if kind == "tagged-union":
-            return schema["choices"].get(part, {}), errors, place, value
+            return self._choice(schema, part), errors, place, value
         known = part in value if isinstance(value, dict) else isinstance(part, int) and isinstance(value, list)
         missing = any(details["type"] == "missing" and not rest for rest, details in errors)
         if not known and not missing:
@@ -94,6 +94,16 @@ class Explainer:
         else:
             child = _fields(schema).get(part, {})
         return child, errors, (*place, part), value[part] if known else None
+
+    def _choice(self, schema: Schema, tag: str | int) -> Schema:
+        """The schema of a tag. What is taken where `kind` is absent, as a stage written out is, knows that key too."""
+        choice = self._unwrap(schema["choices"].get(tag, {}))
+        kinds = [
+            fields["kind"] for each in schema["choices"].values() if "kind" in (fields := self._unwrap(each).get("fields", {}))
+        ]
+        if kinds and "fields" in choice and "kind" not in choice["fields"]:
+            return {**choice, "fields": {"kind": kinds[0], **choice["fields"]}}
+        return choice
 
     def _union(self, schema: Schema, errors: list[Error], place: Place, value: Any) -> Iterator[Finding]:
         groups = _by_first_part(errors)
@@ -122,15 +132,21 @@ class Explainer:
             return self._tag_finding(schema, place, value)
         if kind in ("value_error", "assertion_error"):
             rule, _, got = str(context["error"]).partition("; got ")
+            first, _, rest = rule.partition(" ")
+            if isinstance(value, dict) and first in value and first in _fields(schema):
+                # A rule between keys that says which of them is wrong.
+                return Finding((*place, first), rest, got)
             scalar = not isinstance(value, dict | list) and shown(value) not in rule
             return Finding(place, rule, got or (shown(value) if scalar else ""))
         if kind in ("literal_error", "enum"):
             names = [str(getattr(name, "value", name)) for name in schema.get("expected") or schema.get("members", ())]
-            return Finding(place, _one_of(names), shown(value), _closest(value, names))
+            return Finding(place, _one_of(names), shown(value), did_you_mean(value, names))
+        if kind in ("too_short", "too_long"):
+            return Finding(place, f"must have {_count(schema, details)}", str(len(value)))
         if kind not in _RULES:
             return Finding(place, str(details["msg"]).replace("Input should", "must", 1), shown(value))
         unquoted = kind == "string_type" and not isinstance(value, dict | list | None)
-        got = str(len(value)) if kind in ("too_short", "too_long") else shown(value)
+        got = shown(value)
         bounds = {name: str(bound).removesuffix(".0") for name, bound in context.items()}
         return Finding(place, _RULES[kind].format_map(bounds), got, "put it in quotes" if unquoted else "")
 
@@ -139,21 +155,21 @@ class Explainer:
         tags = [str(getattr(tag, "value", tag)) for tag in choices]
         if isinstance(key, str) and isinstance(value, dict):
             if key not in value:
+                if slips := [given for given in value if closest(given, [key])]:
+                    return Finding(
+                        (*place, slips[0]), f"unknown key {shown(slips[0])}", hint=f"did you mean {key!r}?", at_key=True
+                    )
                 return Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
-            return Finding((*place, key), _one_of(tags), shown(value[key]), _closest(value[key], tags))
+            return Finding((*place, key), _one_of(tags), shown(value[key]), did_you_mean(value[key], tags))
         if isinstance(value, dict) and "kind" in value:
-            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), _closest(value["kind"], tags))
+            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), did_you_mean(value["kind"], tags))
         if not isinstance(value, dict):
-            return Finding(place, _one_of(tags), shown(value), _closest(value, tags))
+            return Finding(place, _one_of(tags), shown(value), did_you_mean(value, tags))
         keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags
-        if len(value) == 1:
-            (only,) = value
-            return Finding(
-                (*place, only),
-                f"unknown key {shown(only)}",
-                hint=_suggest(only, keys, present={}),
-                at_key=True,
-            )
+        slips = [given for given in value if closest(given, keys)] if not value.keys() & set(keys) else []
+        if len(value) == 1 or slips:
+            given = (slips or list(value))[0]
+            return Finding((*place, given), f"unknown key {shown(given)}", hint=_suggest(given, keys, present={}), at_key=True)
         got = f"the keys {', '.join(value)}" if value else "none"
         return Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)
 
@@ -171,8 +187,6 @@ _RULES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
-    "too_short": "must have {min_length} or more items",
-    "too_long": "must have {max_length} or fewer items",
     "multiple_of": "must be a multiple of {multiple_of}",
     "string_too_short": "must have {min_length} or more characters",
     "string_too_long": "must have {max_length} or fewer characters",
@@ -202,14 +216,27 @@ def _one_of(names: list[str]) -> str:
     return f"must be one of {listed}" if len(names) > 1 else f"must be {listed}"
 
 
-def _closest(value: object, names: list[str]) -> str:
-    close = get_close_matches(str(value)[:60].lower(), names, n=1)
-    return f"did you mean {close[0]!r}?" if close else ""
-
-
 def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
-    allowed = _one_of(names).removeprefix("must be ").removeprefix("one of ")
-    return _closest(key, [name for name in names if name not in present]) or f"allowed: {allowed or 'none'}"
+    near = closest(key, names)
+    if len(near) == 1 and near[0] in present:
+        # Another key would be a guess: this one was meant, and is given.
+        return f"{near[0]!r} is given already"
+    absent = [name for name in names if name not in present]
+    hint = did_you_mean(key, [name for name in near if name in absent] or absent)
+    return hint or f"allowed: {_one_of(absent).removeprefix('must be ').removeprefix('one of ') if absent else 'none'}"
+
+
+def _count(schema: Schema, details: Mapping[str, Any]) -> str:
+    """How many items, or keys, there must be: all of the rule, whichever end of it is broken."""
+    context = details["ctx"]
+    least = schema.get("min_length", context.get("min_length") or 0)
+    most = schema.get("max_length", context.get("max_length"))
+    what = "key" if schema.get("type") == "dict" or context.get("field_type") == "Dictionary" else "item"
+    if most is None:
+        return f"{least} or more {what}s"
+    if least == most:
+        return f"exactly {least} {what}{'' if least == 1 else 's'}"
+    return f"{least} to {most} {what}s" if least else f"{most} or fewer {what}s"
 
 
 def _miscounted(details: Mapping[str, Any], value: Any) -> bool:

@@ -406,6 +406,8 @@ def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
         "second occurrence": f"this anchor is already defined{opened}",
         "another document": "must be a single YAML document; remove '---' and what follows",
         "holds more than": problem,
+        # libyaml's own limit, 1000 from 0.2.6 on, is met before ours.
+        "maximum nesting depth": f"holds more than {MAX_DEPTH} levels",
     }
     for part, message in plain.items():
         if part in problem:

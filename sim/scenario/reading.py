@@ -16,16 +16,25 @@ Source = str | Path | Mapping[str, Any]
 """A scenario: the path of its file, its text (of several lines), or what it says."""
 
 
-def read(source: Source, more: Callable[[Scenario], Iterable[Problem]] | None = None) -> tuple[Scenario, Document]:
-    """The scenario, and the document that knows its lines. `more` finds problems that this layer cannot.
+More = Callable[[Scenario, Path], Iterable[Problem]]
+
+
+def read(source: Source, more: More | None = None) -> tuple[Scenario, Document]:
+    """The scenario, and the document that knows its lines. `more` finds problems that this layer cannot, of a scenario whose
+    files are relative to a folder.
 
     Raises `InputError` with every problem, each at its line.
     """
     document = document_of(source, "scenario")
     scenario = validate(document, Scenario)
-    problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *(more(scenario) if more else ()))]
+    folder = Path(document.path).resolve().parent
+
+    def later(point: Scenario) -> Iterable[Problem]:
+        return more(point, folder) if more else ()
+
+    problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *later(scenario))]
     try:
-        points(scenario, document, more)
+        points(scenario, document, later)
     except InputError as error:
         # A sweep has the problems of its scenario at every point.
         problems += [problem for problem in error.problems if problem not in problems]

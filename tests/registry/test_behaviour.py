@@ -184,7 +184,7 @@ def test_every_mistake_in_a_models_file_is_reported_at_its_place(tmp_path: Path)
         ("versions[0].outcomes.latency", 4),
         ("versions[0].latency", 5),
         ("versions[0].error_rate", 6),
-        ("versions[1].outcomes.sale.lognormal", 7),
+        ("versions[1].outcomes.sale.lognormal.p99", 7),
     }
 
 

@@ -81,7 +81,7 @@ def test_without_a_sweep_there_are_no_points(tmp_path: Path) -> None:
             "in the sweep at fast",
         ),
         ("sweep: {traffic.dayly: [1/s, 2/s]}", "12:25 traffic.dayly: unknown key 'dayly'; did you mean 'daily'?"),
-        ("sweep: {traffic.rate: [1/s]}", "12:23 sweep[\"traffic.rate\"]: must have 2 or more items; got 1"),
+        ("sweep: {traffic.rate: [1/s]}", "12:23 sweep[\"traffic.rate\"]: must have 2 to 50 items; got 1"),
         ("sweep: {traffic.rate: [1/s, 1/s]}", '12:29 sweep["traffic.rate"][1]: 1/s is listed twice'),
         ("sweep: {traffic.rate.x: [1, 2]}",
          "12:9 sweep[\"traffic.rate.x\"]: there is no traffic.rate.x: traffic.rate is '2/s'"),
@@ -107,7 +107,7 @@ def test_without_a_sweep_there_are_no_points(tmp_path: Path) -> None:
             "sweep: {'models[1].arm': [challenger, other]}",
             "5:1 models: must keep its arms at every point of a sweep; in the sweep at other",
         ),
-        (f"sweep: {{seed: {list(range(51))}}}", "12:15 sweep.seed: must have 50 or fewer items; got 51"),
+        (f"sweep: {{seed: {list(range(51))}}}", "12:15 sweep.seed: must have 2 to 50 items; got 51"),
         (
             f"sweep: {{seed: {list(range(50))}, tick: [1h, 30m, 15m]}}",
             "12:8 sweep: must make at most 100 points, got 150",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +13,24 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Agreement, Column, Count, mean_of
-from sim.units import Duration, Share, format_duration, parse_share, read_duration, shown
+from sim.spelling import did_you_mean
+from sim.units import Duration, Share, format_duration, parse_duration, parse_share, read_duration, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
+
+
+_AMOUNT = "must be a number, or a share such as 5%"
+_QUANTILE_NAME = re.compile(r"(?i)^p[0-9]{2,3}(?![0-9a-z])|latenc|response.?time|duration")
+_LATENCY_HINT = "a quantile of the time to answer is `metric: latency` with `quantile`, such as 99%"
+
+
+def _is_duration(limit: Any) -> bool:
+    try:
+        parse_duration(limit)
+    except ValueError:
+        return False
+    return True
 
 
 def _multiple(ratio: float, value: Floats) -> Floats:
@@ -69,7 +84,7 @@ class Check(Guardrail):
 
     @field_validator("max", "min", mode="before")
     @classmethod
-    def _read_limit(cls, limit: Any, info: ValidationInfo) -> float | None:
+    def _read_limit(cls, limit: Any, info: ValidationInfo) -> float | str | None:
         metric = info.data.get("metric")
         if limit is None:
             return None
@@ -81,8 +96,11 @@ class Check(Guardrail):
             amount = math.nan if isinstance(limit, bool) else float(limit)
         except (TypeError, ValueError):
             amount = math.nan
+        if not math.isfinite(amount) and _is_duration(limit):
+            # Whether `metric` is wrong or this is shows only once the scenario's metrics are known: `problems` says it.
+            return str(limit)
         if not math.isfinite(amount):
-            raise ValueError(f"must be a number, or a share such as 5%, got {shown(limit)}")
+            raise ValueError(f"{_AMOUNT}, got {shown(limit)}")
         return amount
 
     @model_validator(mode="after")
@@ -96,7 +114,7 @@ class Check(Guardrail):
             raise ValueError(f"quantile is for latency, got it for {self.metric}")
         for low, high in (("min", "max"), ("min_ratio", "max_ratio")):
             least, most = getattr(self, low), getattr(self, high)
-            if least is not None and most is not None and least > most:
+            if isinstance(least, float) and isinstance(most, float) and least > most:
                 raise ValueError(f"{low} must not exceed {high}, got {least:g} and {most:g}")
         if self.metric == AGREEMENT and {"max_ratio", "min_ratio"} & set(limits):
             raise ValueError("agreement is with the champion, which has none of its own to take a ratio to; use min")
@@ -175,6 +193,10 @@ class Check(Guardrail):
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         found = whole_ticks("every", self.every, setting) if self.every else []
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
-            known = ", ".join([*BUILT_IN, *setting.metrics])
-            found.append(("metric", f"no metric {self.metric!r}; there are {known}"))
+            known = [*BUILT_IN, *setting.metrics]
+            hint = _LATENCY_HINT if _QUANTILE_NAME.search(self.metric) else did_you_mean(self.metric, known)
+            found.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
+        elif self.metric != LATENCY:
+            limits = {"max": self.max, "min": self.min}
+            found += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]
         return found

@@ -1,0 +1,129 @@
+"""The examples that come with the program: found by name, and copied to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.errors import InputError, Problem
+from sim.scenario.loading import read_yaml
+from sim.spelling import did_you_mean
+
+_SCHEMA_LINE = "# yaml-language-server:"
+
+
+def folder() -> Path:
+    """Where the examples are: `sim/examples` of an installed package, and `scenarios` beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "examples"
+    return installed if installed.is_dir() else package.parent / "scenarios"
+
+
+def scenarios() -> dict[str, Path]:
+    """Name → file of every example scenario, by name.
+
+    >>> "quickstart" in scenarios()
+    True
+    """
+    return {file.stem: file for file in sorted(folder().glob("*.yaml"))}
+
+
+def models() -> dict[str, Path]:
+    """Name → file of every example models file, by name.
+
+    >>> list(models())
+    ['checkout', 'offers', 'search']
+    """
+    return {file.stem: file for file in sorted((folder() / "models").glob("*.yaml"))}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The file that a word on the command line means. `note` says which it is where the word alone does not."""
+
+    file: Path
+    note: str = ""
+
+
+def find(word: str, examples: Mapping[str, Path]) -> Found:
+    """A file by its path, or an example by its name. A file of that name in the current folder, with or without .yaml, wins.
+
+    Raises `InputError` where a bare name is neither. A path that does not exist is left to those who read it, unless it would
+    be an example without its ending.
+    """
+    path = Path(word)
+    if path.is_file():
+        return Found(path, f"{word} is a file in this folder, and taken instead of the example" if word in examples else "")
+    if path.name != word or path.is_dir():
+        return Found(path)
+    if path.suffix:
+        if path.suffix in (".yaml", ".yml") and path.stem in examples:
+            raise InputError([Problem(f"no such file; there is an example of that name: {path.stem}", file=word)])
+        return Found(path)
+    beside = Path(f"{word}.yaml")
+    if beside.is_file():
+        instead = ", and taken instead of the example" if word in examples else ""
+        return Found(beside, f"{word} is {beside}, a file in this folder{instead}")
+    if word in examples:
+        return Found(examples[word], f"{word} is an example that comes with sim: {examples[word]}")
+    others = models() if examples.keys() == scenarios().keys() else scenarios()
+    hint = did_you_mean(word, examples)
+    if word in others:
+        hint = f"{word} is an example of a {'models file' if word in models() else 'scenario'}"
+    raise InputError(
+        [Problem(f"no such file, and no example of that name; {hint or 'there are ' + ', '.join(examples)}", file=word)]
+    )
+
+
+def listing() -> Iterator[tuple[str, str]]:
+    """(name, question) of every example scenario."""
+    for name, file in scenarios().items():
+        yield name, str(read_yaml(file).data.get("question", ""))
+
+
+@dataclass(frozen=True)
+class Start:
+    """What was written to start from: files, and the commands that come next."""
+
+    files: tuple[Path, ...]
+    commands: tuple[str, ...]
+
+
+def write(name: str, into: Path) -> Start:
+    """Write an example scenario, and the models file that it needs, into a folder, which is made where there is none.
+
+    Raises `InputError` for a name that is no example, and where one of the files is there already: nothing is written then.
+    """
+    known = scenarios()
+    if name not in known:
+        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+        raise InputError([Problem(f"no example {name!r}; {hint}", path="--example")])
+    document = read_yaml(known[name])
+    needed = {str(model.get("uri", "")).removeprefix("models:/").partition("@")[0] for model in document.data["models"]}
+    described = {stem: file for stem, file in models().items() if read_yaml(file).data.get("model") in needed}
+    text = document.text
+    contents: dict[Path, str] = {}
+    for stem, file in described.items():
+        target = into / "models" / file.name
+        text = text.replace(f"sim models register {stem}", f"sim models register models/{file.name}")
+        contents[target] = file.read_text(encoding="utf-8")
+    # The address of the schema holds only where the example came from.
+    lines = [line for line in text.splitlines() if not line.startswith(_SCHEMA_LINE)]
+    scenario = into / f"{name}.yaml"
+    contents = {scenario: "\n".join(lines) + "\n", **contents}
+    there = [Problem("is there already, and is not overwritten", file=str(file)) for file in contents if file.exists()]
+    if there:
+        raise InputError(there)
+    try:
+        for file, content in contents.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # "x": a file that has come since is not overwritten either.
+            with file.open("x", encoding="utf-8") as opened:
+                opened.write(content)
+    except OSError as error:
+        raise InputError(
+            [Problem(f"cannot be written: {error.strerror or error}", file=str(error.filename or into))]
+        ) from error
+    registering = [f"sim models register {into / 'models' / file.name}" for file in described.values()]
+    return Start(tuple(contents), (*(registering or ["sim models demo"]), f"sim run {scenario}"))

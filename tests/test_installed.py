@@ -1,0 +1,123 @@
+"""The program as it is installed: a wheel in an environment of its own, used from an empty folder as `--help` says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from sim.cli import VERBS, _parser
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("sim", "scenarios", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt")
+# Played elsewhere, for a minute and more.
+LONG = ("bench", "verify")
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(each) for each in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A wheel and an sdist of a copy of the project, and a wheel that was made of the sdist."""
+    folder = tmp_path_factory.mktemp("built")
+    source = folder / "source"
+    source.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.nb[ci]"))
+        else:
+            shutil.copy2(ROOT / name, source / name)
+    making = "from setuptools import build_meta; print(build_meta.build_{}('..'))"
+    wheel = folder / run(sys.executable, "-c", making.format("wheel"), cwd=source).split()[-1]
+    sdist = folder / run(sys.executable, "-c", making.format("sdist"), cwd=source).split()[-1]
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder / "unpacked", filter="data")
+    (unpacked,) = (folder / "unpacked").iterdir()
+    (unpacked.parent / "wheel").mkdir()
+    again = run(sys.executable, "-c", making.format("wheel").replace("'..'", "'../wheel'"), cwd=unpacked).split()[-1]
+    return {"wheel": wheel, "of sdist": unpacked.parent / "wheel" / again}
+
+
+def test_a_wheel_holds_the_examples_as_they_are(built: dict[str, Path]) -> None:
+    expected = {
+        f"sim/examples/{file.relative_to(ROOT / 'scenarios').as_posix()}": file.read_bytes()
+        for file in (ROOT / "scenarios").rglob("*.yaml")
+    }
+    for wheel in built.values():
+        with zipfile.ZipFile(wheel) as archive:
+            names = archive.namelist()
+            assert {name: archive.read(name) for name in names if name.startswith("sim/examples/")} == expected
+            assert "sim/scenario/scenario.schema.json" in names
+            assert not [name for name in names if name.startswith(("scenarios", "tests", "setup"))]
+
+
+@pytest.fixture(scope="module")
+def installed(built: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The commands of an environment in which the wheel is installed; what it depends on is that of these tests."""
+    place = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", place, cwd=place.parent)
+    python = place / "bin" / "python"
+    install = ("-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check", "--no-deps", built["wheel"])
+    run(sys.executable, *install, cwd=place.parent)
+    # A path in a .pth file brings no .pth files of its own: not the editable install of these tests.
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place.parent).strip())
+    (packages / "beside.pth").write_text(f"{sysconfig.get_path('purelib')}\n{sysconfig.get_path('platlib')}\n")
+    assert str(place) in run(python, "-c", "import sim; print(sim.__file__)", cwd=place.parent)
+    return place / "bin"
+
+
+def examples_of(text: str) -> list[str]:
+    """The commands after `examples:` or `example:`, without what is said of them."""
+    shown = re.search(r"^examples?:(.*)", text, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^ +(sim .+)$", shown[1], re.MULTILINE) if shown else []
+    return [re.split(r"  +", line)[0] for line in lines]
+
+
+def shown() -> list[str]:
+    """Every example of every --help, in the order of `sim --help`, whose own come first."""
+    parser = _parser()
+    texts = [parser.format_help()]
+    for verb in VERBS:
+        name = verb.__name__.rpartition(".")[2]
+        texts.append(parser._verbs.choices[name].format_help())  # type: ignore[union-attr]
+    return list(dict.fromkeys(example for text in texts for example in examples_of(text)))
+
+
+def test_every_verb_that_takes_a_file_shows_an_example() -> None:
+    verbs = {line.split()[1] for line in shown()}
+    assert {"init", "models", "check", "run", "trace", "report", "track", "bench", "verify"} <= verbs
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="examples are for a POSIX shell")
+def test_every_example_of_help_works_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    """In their order, as a user would paste them. Only parsed is what takes long, and another example of the same job."""
+    done_before: set[tuple[str, ...]] = set()
+    for command in shown():
+        for line in command.split(" && "):
+            _, verb, *rest = line.split()
+            job = (verb, rest[0])
+            if verb in LONG or (job in done_before and verb != "init"):
+                _parser().parse_args([verb, *rest])
+                continue
+            done_before.add(job)
+            for file in tmp_path.glob("my-rollout/*.yaml"):
+                file.write_text(file.read_text().replace("replications: 1000", "replications: 20"))
+            done = subprocess.run(
+                ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False,
+                env={"PATH": f"{installed}:/usr/bin:/bin", "HOME": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"},
+            )  # fmt: skip
+            assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+    assert (tmp_path / "team.db").exists()
+    assert len(list(tmp_path.glob("reports/*/report.html"))) >= 2
