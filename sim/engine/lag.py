@@ -23,7 +23,10 @@ def lagged(make: Maker) -> Maker:
 
 
 class Lagged:
-    """An engine whose counts are shown `lag` ticks later: first nothing, then what was, unless the stage has changed since."""
+    """Delays telemetry by `lag` ticks.
+
+    It shows zeros until then. Afterwards it shows that of tick t - lag, or zeros if the replication has changed stage since.
+    """
 
     def __init__(self, engine: Engine, rows: int, lag: int) -> None:
         self.ledger: Ledger = engine.ledger

@@ -16,9 +16,8 @@ class Change:
 
     failing (T, K) the chance that a call fails which would not have; slowness (T, K) what latencies are multiplied by;
     factors {metric: (T, K)} what means are multiplied by; out (T, P) how many replicas of each pool are down.
-    lasting {metric: (K,)} what remains in the long run, at the end of the horizon and without what passes (novelty, incidents):
-    a verdict is judged by it. Of a metric's mean and of "latency" it is a factor, of "error_rate" the chance that a call fails
-    which would not have.
+    lasting {metric: (K,)} what verdicts are judged by: values at the horizon without transients (novelty, incidents). It is a
+    factor of a metric's mean and of "latency"; of "error_rate" it is the chance that a call fails which would not have.
     """
 
     failing: Floats

@@ -1,4 +1,4 @@
-"""Amounts of the primary metric that a rule is told as a share of the champion's registered mean, or in the metric's unit."""
+"""A setting relative to the champion's registered mean (`region: 1%`), or in the metric's unit (`width: 0.3`)."""
 
 from __future__ import annotations
 

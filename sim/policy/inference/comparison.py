@@ -71,10 +71,10 @@ def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:
 def findings_where_known(
     view: View, least: int, adjust: AnyAdjust | None, look: Callable[[View, Bools, Bools], NDArray[np.int8]]
 ) -> NDArray[np.int8]:
-    """(r, K) what `look` finds of every challenger, of which as much is known as `enough_known` asks; else UNDECIDED.
+    """(r, K) findings. Calls `look` only where champion and challenger both have `least` outcomes; all else is UNDECIDED.
 
-    `look` gets the view, the replications (r,) in which that is so of any challenger, and of which, (rows, K - 1); it returns
-    the latter's shape.
+    `look(view, rows, enough)` returns findings (rows, K - 1). `rows` (r,) marks the replications in which any challenger has
+    enough; `enough` (rows, K - 1) says which.
     """
     findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
     enough = enough_known(view, least, adjust)
@@ -85,11 +85,10 @@ def findings_where_known(
 
 
 def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None) -> Floats:
-    """(r, K) outcomes known of each pair of champion and arm, as 1 / (1/n0 + 1/nk): half an arm's outcomes at an even split.
+    """(r, K) effective sample size of champion and arm, n0 nk / (n0 + nk): n / 2 at n outcomes an arm.
 
-    Of the primary metric, unless another is named. 0 while either has none; the champion's own column means nothing. Of an
-    adjusted comparison it is the registered variance over that of the difference: as many outcomes without adjustment would
-    tell as much.
+    It counts known outcomes of the primary metric, or of `metric`, and is 0 while either has none. The champion's own column has no meaning. With `adjust` it is
+    the unadjusted size that has the same standard error: the registered variance over that of the difference.
     """
     known = view.of_total(Moment(metric or view.setting.primary, "count"))
     if adjust is None:
