@@ -146,6 +146,27 @@ def test_nothing_imports_what_mlflow_runs() -> None:
     assert imported.isdisjoint(RUN_BY_MLFLOW)
 
 
+# `sim.testing` is for other projects: its face lists classes.
+FACES = [file.parent for file in FILES if file.name == "__init__.py" and file.parents[1].name == "sim"]
+FOLDERS = sorted(folder for folder in FACES if folder.name != "testing")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_folder_says_what_it_answers_and_which_modules_others_use(folder: Path) -> None:
+    package = f"sim.{folder.name}"
+    tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree), f"{package} does not say what it answers"
+    used = {
+        resolved(name).split(".")[2]
+        for file in FILES
+        if not is_under(module_of(file), package)
+        for _, name in all_imports(file)
+        if is_under(name, package) and len(resolved(name).split(".")) > 2
+    }
+    listed = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    assert set(ast.literal_eval(listed[0]) if listed else ()) == used, f"{package}.__all__ lists what others use"
+
+
 def test_stats_knows_only_errors_and_arrays() -> None:
     ours = {
         resolved(name)

@@ -16,5 +16,6 @@ __all__ = [
     "streams",
     "tables",
     "trace",
+    "traffic",
     "world",
 ]
