@@ -88,7 +88,8 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     """(r, K) effective sample size of champion and arm, n0 nk / (n0 + nk): n / 2 at n outcomes an arm.
 
     It counts known outcomes of the primary metric, or of `metric`, and is 0 while either has none. The champion's own column
-    has no meaning. With `adjust` it is the unadjusted size that has the same standard error: the registered variance over that of the difference.
+    has no meaning. With `adjust` it is the unadjusted size that has the same standard error: the registered variance over that
+    of the difference.
     """
     known = view.of_total(Moment(metric or view.setting.primary, "count"))
     if adjust is None:
