@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import Discriminator, Field, Tag, WrapValidator, model_validator
 
-from sim.distributions.outcomes import (
+from sim.distributions.base import (
     Frozen,
     Positive,
     check_bounded,
     check_ordered,
+    check_quantiles,
     lognormal_of_mean,
     lognormal_of_median,
     single_key,
@@ -187,26 +187,6 @@ class Constant(Frozen):
         return self.constant
 
 
-def _check_quantiles(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[float, float]:
-    quantiles: dict[float, float] = handler(value)
-    if len(quantiles) < len(value):
-        raise ValueError("the same level is given twice")
-    levels, durations_s = list(quantiles), list(quantiles.values())
-    if len(levels) < 2 or levels[0] != 0 or levels[-1] != 1:
-        ends = f"from {format_share(levels[0])} to {format_share(levels[-1])}" if levels else "nothing"
-        raise ValueError(f"levels must start at 0% and end at 100%; got {ends}")
-    for low, high in pairwise(levels):
-        if not low < high:
-            raise ValueError(f"levels must increase; got {format_share(low)} before {format_share(high)}")
-    for (level, low), high in zip(quantiles.items(), durations_s[1:], strict=False):
-        if low > high:
-            raise ValueError(
-                f"durations must not decrease; got {format_duration(low)} at {format_share(level)} "
-                f"before {format_duration(high)}"
-            )
-    return quantiles
-
-
 class Quantiles(Frozen):
     """An empirical latency: its inverse distribution function, linear between the levels given.
 
@@ -217,7 +197,7 @@ class Quantiles(Frozen):
     ((0.0, 0.5, 1.0), (0.01, 0.045, 1.0))
     """
 
-    quantiles: Annotated[dict[Share, Duration], WrapValidator(_check_quantiles)]
+    quantiles: Annotated[dict[Share, Duration], WrapValidator(check_quantiles("durations", format_duration))]
 
     @classmethod
     def of(cls, levels: Sequence[float], values_s: Sequence[float]) -> Quantiles:
