@@ -179,7 +179,9 @@ class PowerLaw(Frozen):
         if self.maximum is None and self.tail <= 1:
             raise ValueError(f"a tail up to 1 has no mean: give a maximum; got tail {self.tail:g}")
         if self.maximum is not None and not self.maximum >= 1.01 * self.minimum:
-            raise ValueError(f"maximum must be at least 1% above minimum; got minimum {self.minimum:g} and maximum {self.maximum:g}")
+            raise ValueError(
+                f"maximum must be at least 1% above minimum; got minimum {self.minimum:g} and maximum {self.maximum:g}"
+            )
         return self
 
 
@@ -232,7 +234,9 @@ class Pareto(OutcomeKind):
             return -np.expm1(rest), np.exp(rest)
         kept = -math.expm1(-tail * reach)
         # The logarithms of x / minimum, and of maximum / x.
-        low = np.where(below < 0.5, -np.log1p(-below * kept), tail * reach - np.logaddexp(0, np.log(above * kept) + tail * reach))
+        low = np.where(
+            below < 0.5, -np.log1p(-below * kept), tail * reach - np.logaddexp(0, np.log(above * kept) + tail * reach)
+        )
         high = np.logaddexp(0, np.log(above * kept) + tail * reach) / tail
         low = low / tail
         grows = 1 - tail
@@ -305,7 +309,7 @@ class AmountQuantiles(OutcomeKind):
         place = np.repeat(np.arange(parts.size), parts)
         middle = (np.arange(place.size) - (np.cumsum(parts) - parts)[place] + 0.5) / parts[place]
         values, of = np.unique(low[place] + (high - low)[place] * middle, return_inverse=True)
-        return values, np.bincount(of, (chance / parts)[place])
+        return values, np.bincount(of, (chance / parts)[place]).astype(np.float64)
 
     def __hash__(self) -> int:
         return hash(tuple(self.quantiles.items()))

@@ -57,7 +57,9 @@ def check_bounded(value: M, mean: float, sd: float) -> M:
     return value
 
 
-def check_quantiles(what: str, show: Callable[[float], str]) -> Callable[[Any, ValidatorFunctionWrapHandler], dict[float, float]]:
+def check_quantiles(
+    what: str, show: Callable[[float], str]
+) -> Callable[[Any, ValidatorFunctionWrapHandler], dict[float, float]]:
     """A pydantic validator of {level: value}: levels increase from 0 to 1, and values do not decrease.
 
     `what` names the values in messages, in the plural, and `show` writes one.
@@ -76,9 +78,7 @@ def check_quantiles(what: str, show: Callable[[float], str]) -> Callable[[Any, V
                 raise ValueError(f"levels must increase; got {format_share(low)} before {format_share(high)}")
         for (level, low), high in zip(quantiles.items(), values[1:], strict=False):
             if low > high:
-                raise ValueError(
-                    f"{what} must not decrease; got {show(low)} at {format_share(level)} before {show(high)}"
-                )
+                raise ValueError(f"{what} must not decrease; got {show(low)} at {format_share(level)} before {show(high)}")
         return quantiles
 
     return check

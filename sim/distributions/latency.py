@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, WrapValidator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WrapValidator, model_validator
 
 from sim.distributions.base import (
     Frozen,
@@ -222,6 +222,89 @@ class Quantiles(Frozen):
         return hash(tuple(self.quantiles.items()))
 
 
+class Component(Frozen):
+    """Some of the calls of a mixture."""
+
+    share: Share | None = Field(None, gt=0, description="of all calls; even shares where every component leaves it out")
+
+
+class LogNormalComponent(LatencyLogNormal, Component):
+    """A share of the calls, log-normal."""
+
+
+class ExponentialComponent(Exponential, Component):
+    """A share of the calls, exponential."""
+
+
+class GammaComponent(LatencyGamma, Component):
+    """A share of the calls, gamma."""
+
+
+class WeibullComponent(LatencyWeibull, Component):
+    """A share of the calls, Weibull."""
+
+
+class ParetoComponent(LatencyPareto, Component):
+    """A share of the calls, Pareto."""
+
+
+class ConstantComponent(Constant, Component):
+    """A share of the calls, all of one duration."""
+
+
+class QuantilesComponent(Quantiles, Component):
+    """A share of the calls, as measured."""
+
+
+_KINDS = ("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles")
+
+
+def _has_a_kind(value: Any) -> Any:
+    if isinstance(value, Mapping) and list(value) == ["share"]:
+        raise ValueError("needs a distribution beside its share, such as constant: 1ms")
+    return value
+
+
+AnyComponent = Annotated[
+    Annotated[LogNormalComponent, Tag("lognormal")]
+    | Annotated[ExponentialComponent, Tag("exponential")]
+    | Annotated[GammaComponent, Tag("gamma")]
+    | Annotated[WeibullComponent, Tag("weibull")]
+    | Annotated[ParetoComponent, Tag("pareto")]
+    | Annotated[ConstantComponent, Tag("constant")]
+    | Annotated[QuantilesComponent, Tag("quantiles")],
+    Discriminator(single_key(_KINDS)),
+    BeforeValidator(_has_a_kind),
+]
+
+
+class Mixture(Frozen):
+    """Several distributions, each of a share of the calls: hits and misses of a cache, cold starts.
+
+    ``{mixture: [{share: 90%, constant: 2ms}, {share: 10%, lognormal: {median: 80ms, p99: 400ms}}]}``
+
+    >>> latency = Mixture.model_validate({"mixture": [{"constant": "1ms"}, {"constant": "1s"}]})
+    >>> latency.shares
+    (0.5, 0.5)
+    """
+
+    mixture: Annotated[tuple[AnyComponent, ...], Field(min_length=2, max_length=100)]
+
+    @model_validator(mode="after")
+    def _sums(self) -> Self:
+        said = [component.share for component in self.mixture if component.share is not None]
+        if said and len(said) < len(self.mixture):
+            raise ValueError(f"shares must be given for all components or for none; got {len(said)} of {len(self.mixture)}")
+        if said and abs(math.fsum(said) - 1) > 1e-9:
+            raise ValueError(f"shares must sum to 100%; got {format_share(round(math.fsum(said), 12))}")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each component, even where none is given."""
+        return tuple(1 / len(self.mixture) if each.share is None else each.share for each in self.mixture)
+
+
 Latency = Annotated[
     Annotated[LatencyLogNormal, Tag("lognormal")]
     | Annotated[Exponential, Tag("exponential")]
@@ -229,6 +312,7 @@ Latency = Annotated[
     | Annotated[LatencyWeibull, Tag("weibull")]
     | Annotated[LatencyPareto, Tag("pareto")]
     | Annotated[Constant, Tag("constant")]
-    | Annotated[Quantiles, Tag("quantiles")],
-    Discriminator(single_key(("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles"))),
+    | Annotated[Quantiles, Tag("quantiles")]
+    | Annotated[Mixture, Tag("mixture")],
+    Discriminator(single_key((*_KINDS, "mixture"))),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Discriminator, Tag
 
-from sim.distributions.amounts import Gamma, LogNormal, Normal, Pareto, AmountQuantiles, ZeroInflated
+from sim.distributions.amounts import AmountQuantiles, Gamma, LogNormal, Normal, Pareto, ZeroInflated
 from sim.distributions.base import single_key
 from sim.distributions.counts import NegativeBinomial, Poisson
 from sim.distributions.scores import Bernoulli, Beta, Categorical

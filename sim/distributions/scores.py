@@ -173,7 +173,7 @@ class Beta(OutcomeKind):
         else:
             values, chance = _strata(self.a, self.b)
         values, place = np.unique(values, return_inverse=True)
-        return _possible(values, np.bincount(place, chance))
+        return _possible(values, np.bincount(place, chance).astype(np.float64))
 
 
 def _strata(a: float, b: float) -> tuple[Floats, Floats]:

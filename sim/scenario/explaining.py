@@ -140,9 +140,12 @@ class Explainer:
             return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), _closest(value["kind"], tags))
         if not isinstance(value, dict):
             return Finding(place, _one_of(tags), shown(value), _closest(value, tags))
-        keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags
-        if len(value) == 1:
-            (only,) = value
+        fields = {tag: _fields(self._unwrap(choice)) for tag, choice in choices.items()}
+        keys = [str(tag) for tag, found in fields.items() if tag in found] or tags
+        # What any choice may have besides, such as a share, tells none from the others.
+        telling = [key for key in value if not all(key in found for found in fields.values())]
+        if len(telling) == 1:
+            (only,) = telling
             return Finding(
                 (*place, only),
                 f"unknown key {shown(only)}",

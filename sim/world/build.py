@@ -195,11 +195,13 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if spec.reward is not None:
         raise InputError([Problem("is for replayed models; these are behaviour models", path=f"{path}.reward")])
     said = [version.behaviour.outcomes[spec.name] for version in versions]
-    reasons = [(version.arm, each.incomparable()) for version, each in zip(versions, said, strict=True)]
-    if any(reason for _, reason in reasons):
-        raise InputError([
-            Problem(f"{spec.name} of {arm} cannot be compared: {reason}", path=f"{path}.name") for arm, reason in reasons if reason
-        ])  # fmt: skip
+    found = [
+        Problem(f"{spec.name} of {version.arm} cannot be compared: {reason}", path=f"{path}.name")
+        for version, each in zip(versions, said, strict=True)
+        if (reason := each.incomparable())
+    ]
+    if found:
+        raise InputError(found)
     empty = np.zeros((len(said), 0))
     mean, sd = np.array([each.mean for each in said]), np.array([each.sd for each in said])
     families = {each.family for each in said}

@@ -28,9 +28,7 @@ def tilted(spec: MetricSpec, laws: Sequence[OutcomeKind], least: float = 1.0, mo
     chance = np.exp(log_chance)
     mean = (chance * atoms).sum(axis=1)
     sd = np.sqrt((chance * (atoms - mean[:, None]) ** 2).sum(axis=1))
-    return OutcomeWorld(
-        spec, "tilted", 1.0, mean, sd, atoms, chance, None, log_chance=log_chance, laws=tuple(laws)
-    )
+    return OutcomeWorld(spec, "tilted", 1.0, mean, sd, atoms, chance, None, log_chance=log_chance, laws=tuple(laws))
 
 
 def on_grid(values: Floats, grid: float) -> bool:

@@ -104,8 +104,8 @@ _KEPT = 16
 class Tilted:
     """Counts and scores: values that stay whatever the mean is, and chances that are tilted to it (`sim.world.tilt`).
 
-    mean (R, K); atoms (K, G) integers on the grid, increasing; log_chance (R, K, G) logarithms of their chances. Where no effect
-    varies them, log_chance is (1, K, G): the same in every replication.
+    mean (R, K); atoms (K, G) integers on the grid, increasing; log_chance (R, K, G) the logarithms of their chances. Where no
+    effect varies them, log_chance is (1, K, G): the same in every replication.
     """
 
     mean: Floats

@@ -205,4 +205,4 @@ def _met(world: World, name: str, arm: int) -> Floats:
     by_segment = world.segments.factors.get(name) if world.segments else None
     ticks = np.ones(1) if by_tick is None else np.append(1.0, by_tick[:, arm])
     met = np.unique(np.multiply.outer(ticks, np.ones(1) if by_segment is None else by_segment))
-    return met[met != 1.0]
+    return np.asarray(met[met != 1.0], np.float64)

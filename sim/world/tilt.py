@@ -1,8 +1,8 @@
 """Exponential tilting: of all distributions on the same values with another mean, the one nearest to the first.
 
-Nearest by Kullback and Leibler's divergence (Csiszár 1975, "I-divergence geometry of probability distributions and minimization
-problems", Ann. Probab. 3). The chance of a value v becomes proportional to chance * exp(theta v). A Poisson count stays Poisson, a
-negative binomial one keeps its dispersion, and a share of 0 and 1 stays one.
+Nearest by Kullback and Leibler's divergence (Csiszár 1975, "I-divergence geometry of probability distributions and
+minimization problems", Ann. Probab. 3). The chance of a value v becomes proportional to chance * exp(theta v). So a Poisson
+count stays Poisson, and a negative binomial one keeps its dispersion.
 """
 
 from __future__ import annotations

@@ -275,7 +275,11 @@ class World:
             margin = MARGIN * (high - low) if math.isfinite(high) else 0.0
             changing = "timeline" if self.change and name in self.change.factors else "segments"
             alone = f"truth.{self.arms[arm]}.{name}"
-            for factor, path in ((1.0, alone), (self.least_factor(name)[arm], changing), (self.most_factor(name)[arm], changing)):
+            for factor, path in (
+                (1.0, alone),
+                (self.least_factor(name)[arm], changing),
+                (self.most_factor(name)[arm], changing),
+            ):
                 mean = outcome.mean[of] * (1 + effect) * factor
                 bad = np.flatnonzero(((1 + effect) * factor != 1) & ~((low + margin < mean) & (mean < high - margin)))
                 if bad.size:
