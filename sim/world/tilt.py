@@ -48,12 +48,11 @@ def _solved(place: Floats, log_chance: Floats, target: Floats) -> Floats:
     for _ in range(_MOST_STEPS):
         if not open_.size:
             return theta
-        aim = target[open_]
-        # Newton's step for log(m / (1 - m)), whose slope is variance / (m (1 - m)).
-        over = np.log(now / aim) - np.log((1 - now) / (1 - aim))
-        at = theta[open_]
-        low[open_], high[open_] = np.where(over < 0, at, low[open_]), np.where(over > 0, at, high[open_])
+        aim, at = target[open_], theta[open_]
         with np.errstate(divide="ignore", invalid="ignore"):
+            # Newton's step for log(m / (1 - m)), whose slope is variance / (m (1 - m)); too far out, m is 0 or 1.
+            over = np.log(now / aim) - np.log((1 - now) / (1 - aim))
+            low[open_], high[open_] = np.where(over < 0, at, low[open_]), np.where(over > 0, at, high[open_])
             step = at - over * now * (1 - now) / spread
             middle = (low[open_] + high[open_]) / 2
         inside = (step > low[open_]) & (step < high[open_])

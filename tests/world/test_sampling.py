@@ -102,6 +102,15 @@ def test_quantiles_are_a_line_between_the_levels_with_jumps_where_values_are_equ
     assert sample.max() < 5.0
 
 
+def test_a_call_of_a_mixture_is_of_one_component_and_independent_of_which() -> None:
+    parts = (latencies.Constant(0.5), latencies.Gamma(0.5, 2.0), latencies.Quantiles((0.0, 1.0), (10.0, 11.0)))
+    sample = times(latencies.Mixture((0.3, 0.5, 0.2), parts))
+    kinds = [sample == 0.5, (sample != 0.5) & (sample < 10), sample >= 10]
+    assert stats.chisquare([kind.sum() for kind in kinds], N * np.array([0.3, 0.5, 0.2])).pvalue > 1e-4
+    assert alike(sample[kinds[1]], stats.gamma(0.5, scale=2.0).cdf)
+    assert alike(sample[kinds[2]], stats.uniform(10, 1).cdf)
+
+
 def test_what_is_constant_is_and_no_time_is_none() -> None:
     assert set(times(latencies.Constant(0.25))) == {0.25}
     assert set(times(None)) == {0.0}
