@@ -171,7 +171,7 @@ class PowerLaw(Frozen):
     minimum: Positive
     tail: Annotated[Positive, Field(le=1000, description="P(X > x) falls as x^-tail")]
     maximum: Positive | None = Field(
-        None, description="no amount is above; needed for a tail up to 1, and for any metric that is compared, about up to 2.5"
+        None, description="no amount is above it; needed up to tail 1, and up to about tail 2.5 for a metric of a scenario"
     )
 
     @model_validator(mode="after")
@@ -189,7 +189,8 @@ class Pareto(OutcomeKind):
     """A power law: ``{pareto: {minimum: 5, tail: 3}}`` or ``{pareto: {minimum: 5, tail: 1.5, maximum: 10000}}``.
 
     P(X > x) = (minimum / x)^tail, given X <= maximum if there is one (Johnson, Kotz & Balakrishnan 1994, ch. 20; Aban,
-    Meerschaert & Panorska 2006). Without a maximum there is no variance up to tail 2.
+    Meerschaert & Panorska 2006). Without a maximum there is no variance up to tail 2, and a scenario refuses the metric. An
+    effect multiplies every amount, and so the maximum.
 
     >>> amount = Pareto.model_validate({"pareto": {"minimum": 5, "tail": 3}})
     >>> round(amount.mean, 9), round(amount.sd, 9)
@@ -269,7 +270,7 @@ class Pareto(OutcomeKind):
 class AmountQuantiles(OutcomeKind):
     """A measured amount: its inverse distribution function, linear between the levels given.
 
-    ``{quantiles: {0%: 0, 60%: 0, 90%: 20, 100%: 900}}``: six requests in ten earn nothing.
+    ``{quantiles: {0%: 0, 60%: 0, 90%: 20, 100%: 900}}``: six requests in ten earn nothing. An effect multiplies every value.
 
     >>> amount = AmountQuantiles.model_validate({"quantiles": {"0%": 0, "50%": 3, "100%": 9}})
     >>> amount.mean
@@ -278,7 +279,7 @@ class AmountQuantiles(OutcomeKind):
 
     family: ClassVar[Family] = "scaled"
     quantiles: Annotated[
-        dict[Share, Number], WrapValidator(check_quantiles("values", "{:g}".format)), Field(max_length=_MOST_LEVELS)
+        dict[Share, Number], Field(max_length=_MOST_LEVELS), WrapValidator(check_quantiles("values", "{:g}".format))
     ]
 
     @property

@@ -117,6 +117,8 @@ class _Count(OutcomeKind):
 class Poisson(_Count):
     """A count of events that come independently of each other, by its mean: ``{poisson: 1.3}``.
 
+    An effect moves the mean, and the count stays Poisson.
+
     >>> items = Poisson(poisson=1.3)
     >>> values, log_chances = items.levels()
     >>> values[:3].tolist(), np.exp(log_chances[:3]).round(4).tolist(), len(values)
@@ -145,7 +147,7 @@ class NegativeBinomial(_Count):
     """A count that varies more than a Poisson one: ``{negative_binomial: {mean: 2, dispersion: 1.5}}``.
 
     Its variance is mean + dispersion mean² ("NB2", Cameron & Trivedi 2013, §3.3): a Poisson count whose rate differs from
-    request to request as a gamma of shape 1 / dispersion does.
+    request to request as a gamma of shape 1 / dispersion does. An effect moves the mean, and the dispersion stays.
 
     >>> rounds = NegativeBinomial.model_validate({"negative_binomial": {"mean": 2, "dispersion": 1.5}})
     >>> round(rounds.sd**2, 9)

@@ -85,6 +85,8 @@ Category = Annotated[
 class Categorical(OutcomeKind):
     """One of a few values, each with its share: ``{categorical: {1: 10%, 3: 20%, 5: 70%}}``, stars.
 
+    An effect on the mean changes the shares, and not the values: see docs/world.md.
+
     >>> stars = Categorical(categorical={1: "10%", 3: "20%", 5: "70%"})
     >>> round(stars.mean, 9), round(stars.sd, 4)
     (4.2, 1.3266)
@@ -134,6 +136,8 @@ class MeanSdShare(Frozen):
 
 class Beta(OutcomeKind):
     """A score from 0 to 1: ``{beta: {mean: 0.4, sd: 0.1}}`` (Johnson, Kotz & Balakrishnan 1995, ch. 25).
+
+    An effect on the mean keeps it between 0 and 1: see docs/world.md.
 
     >>> score = Beta.model_validate({"beta": {"mean": 0.4, "sd": 0.2}})
     >>> round(score.a, 9), round(score.b, 9)

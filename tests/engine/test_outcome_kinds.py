@@ -144,7 +144,7 @@ def test_an_effect_that_no_chances_of_the_values_have_is_refused_at_its_key() ->
     assert "truth.challenger.score: takes score of challenger to 1.2 in replication 0; its mean must stay between 0.0" in found
     assert "items" not in found
     drift = [{"kind": "drift", "arm": "challenger", "metric": "stars", "at": "0s", "to": "-80%"}]
-    assert "timeline: takes stars of challenger to 0.6" in refused(truth={}, timeline=drift)
+    assert "timeline: takes stars of challenger to 0.6" in refused(truth={}, timeline=drift, segments=[])
     segments = [{"name": "all", "share": "99%", "relative": {"stars": "-75%"}}, {"name": "few", "share": "1%"}]
     assert "segments: takes stars of champion to" in refused(truth={}, timeline=[], segments=segments)
     assert "more than 10,000 different values" in refused(truth={"challenger": {"rounds": {"relative_effect": 300.0}}})

@@ -30,11 +30,12 @@ Floats = NDArray[np.float64]
 N = 20_000
 KEYS = at(keys(7, [0], "sampling"), np.arange(N, dtype=np.uint64))
 
-METRICS = [{"name": "conversion", "role": "primary"}, {"name": "score"}, {"name": "revenue"}]
+METRICS = [{"name": "conversion", "role": "primary"}, {"name": "score"}, {"name": "revenue"}, {"name": "items"}]
 OUTCOMES = {
     "conversion": {"bernoulli": 0.3},
     "score": {"normal": {"mean": 5.0, "sd": 2.0}},
     "revenue": {"zero_inflated": {"rate": 0.5, "amount": {"gamma": {"mean": 30.0, "sd": 10.0}}}},
+    "items": {"poisson": 1.3},
 }
 
 
