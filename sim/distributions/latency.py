@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WrapValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WrapValidator, model_validator
 
 from sim.distributions.base import (
     Frozen,
@@ -278,6 +278,15 @@ AnyComponent = Annotated[
 ]
 
 
+def _check_shares(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    said = [component.share for component in components if component.share is not None]
+    if said and len(said) < len(components):
+        raise ValueError(f"shares must be given for all components or for none; got {len(said)} of {len(components)}")
+    if said and abs(math.fsum(said) - 1) > 1e-9:
+        raise ValueError(f"shares must sum to 100%; got {format_share(round(math.fsum(said), 12))}")
+    return components
+
+
 class Mixture(Frozen):
     """Several distributions, each of a share of the calls: hits and misses of a cache, cold starts.
 
@@ -288,16 +297,7 @@ class Mixture(Frozen):
     (0.5, 0.5)
     """
 
-    mixture: Annotated[tuple[AnyComponent, ...], Field(min_length=2, max_length=100)]
-
-    @model_validator(mode="after")
-    def _sums(self) -> Self:
-        said = [component.share for component in self.mixture if component.share is not None]
-        if said and len(said) < len(self.mixture):
-            raise ValueError(f"shares must be given for all components or for none; got {len(said)} of {len(self.mixture)}")
-        if said and abs(math.fsum(said) - 1) > 1e-9:
-            raise ValueError(f"shares must sum to 100%; got {format_share(round(math.fsum(said), 12))}")
-        return self
+    mixture: Annotated[tuple[AnyComponent, ...], Field(min_length=2, max_length=100), AfterValidator(_check_shares)]
 
     @property
     def shares(self) -> tuple[float, ...]:

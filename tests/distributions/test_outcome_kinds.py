@@ -206,6 +206,7 @@ def test_a_power_law_without_a_variance_that_strata_can_tell_is_not_compared(sai
         ({"pareto": {"minimum": 5, "tail": 3, "maximum": 5}}, "at least 1% above minimum"),
         ({"quantiles": {"0%": 0, "50%": 3}}, "end at 100%"),
         ({"quantiles": {"0%": 5, "50%": 3, "100%": 9}}, "values must not decrease; got 5 at 0% before 3"),
+        ({"quantiles": {f"{level / 20}%": level for level in range(2001)}}, "at most 1000 items"),
         ({"poison": 1.3}, "poison"),
     ],
 )

@@ -15,6 +15,7 @@ from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
+from sim.policy.columns import MOMENTS, Column, Moment
 from sim.world.world import World
 from tests.engine.side_by_side import apart, spread_apart
 from tests.worlds import behaves, make_scenario, make_world
@@ -31,7 +32,7 @@ KINDS: dict[str, Any] = {
     "spent": {"quantiles": {"0%": 0, "60%": 0, "90%": 20, "100%": 900}},
 }
 EFFECT, DRIFT = 0.1, -0.2
-NEEDS = tuple(f"{name}.{moment}" for name in KINDS for moment in ("count", "sum", "square"))
+NEEDS = tuple(Moment(name, moment) for name in KINDS for moment in MOMENTS)
 
 
 def world(effect: Any = EFFECT, **changes: Any) -> World:
@@ -49,7 +50,7 @@ def world(effect: Any = EFFECT, **changes: Any) -> World:
     return make_world(make_scenario(**{**said, **changes}), [behaviour] * 2)
 
 
-def played(make: Maker, of: World, replications: Ints, needs: tuple[str, ...] = NEEDS) -> Ints:
+def played(make: Maker, of: World, replications: Ints, needs: tuple[Column, ...] = NEEDS) -> Ints:
     """(R, T, 2, C) telemetry where either arm has half of the traffic."""
     rows = np.arange(replications.size)
     engine = make(of.realise(replications), needs, False)
@@ -79,7 +80,7 @@ def test_the_simpy_engine_draws_the_same_values(compiled: Ints) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_means_are_those_that_are_registered_times_every_factor(name: str, engine: str, request: Any) -> None:
     shown, of = request.getfixturevalue(engine), world()
-    place, outcome = NEEDS.index(f"{name}.count"), next(each for each in of.outcomes if each.spec.name == name)
+    place, outcome = NEEDS.index(Moment(name, "count")), next(each for each in of.outcomes if each.spec.name == name)
     for tick, factor in ((0, 1 + EFFECT), (2, (1 + EFFECT) * (1 + DRIFT))):
         for arm, by in ((0, 1.0), (1, factor)):
             count, total = shown[:, tick, arm, place].astype(float), shown[:, tick, arm, place + 1] * outcome.grid
@@ -100,8 +101,8 @@ def test_the_aggregate_engine_agrees_in_means_variances_and_covariances(compiled
 
 @pytest.mark.parametrize("name", KINDS)
 def test_sums_of_a_tick_have_the_same_distribution(name: str, compiled: Ints, aggregate: Ints) -> None:
-    for moment in ("sum", "square"):
-        place = NEEDS.index(f"{name}.{moment}")
+    for moment in MOMENTS[1:]:
+        place = NEEDS.index(Moment(name, moment))
         for arm in (0, 1):
             assert scipy.stats.ks_2samp(compiled[:, 2, arm, place], aggregate[:, 2, arm, place]).pvalue > 2e-4
 
@@ -110,7 +111,7 @@ def test_single_requests_take_the_registered_values_whatever_the_effect_is() -> 
     of = world(traffic={"rate": "0.02/s"}, horizon="1m")
     shown = played(CompiledEngine, of, np.arange(2000))
     for name, values in (("items", range(40)), ("stars", (1, 3, 5))):
-        place, outcome = NEEDS.index(f"{name}.count"), next(each for each in of.outcomes if each.spec.name == name)
+        place, outcome = NEEDS.index(Moment(name, "count")), next(each for each in of.outcomes if each.spec.name == name)
         alone = shown[shown[..., place] == 1]
         seen = set((alone[:, place + 1] * outcome.grid).tolist())
         assert seen <= set(values)
@@ -127,7 +128,7 @@ def test_a_poisson_count_is_one_in_every_segment_and_under_every_factor() -> Non
         law = scipy.stats.poisson(1.3 * (1 + EFFECT) * (1 + DRIFT) * factor)
         expected += share * np.append(law.pmf(np.arange(8)), law.sf(7))
     for make, first in ((CompiledEngine, 0), (AggregateEngine, 50_000)):
-        shown = played(make, of, np.arange(first, first + 20_000), ("items.count", "items.sum"))[:, 2:, 1]
+        shown = played(make, of, np.arange(first, first + 20_000), (Moment("items", "count"), Moment("items", "sum")))[:, 2:, 1]
         values = np.minimum(shown[shown[..., 0] == 1][:, 1], 8)
         counted = np.bincount(values, minlength=9)
         assert scipy.stats.chisquare(counted, expected * counted.sum()).pvalue > 1e-4
@@ -192,5 +193,5 @@ def test_a_mixture_delay_is_refused_by_aggregate_and_played_by_the_others() -> N
     from sim.engine.aggregate import refusals
 
     assert list(refusals(of)) == ["metrics.items.delay: what is left of a mixture delay depends on its age"]
-    few, needs = np.arange(10), ("items.count", "items.sum")
+    few, needs = np.arange(10), (Moment("items", "count"), Moment("items", "sum"))
     assert np.array_equal(played(SimpyEngine, of, few, needs), played(CompiledEngine, of, few, needs))
