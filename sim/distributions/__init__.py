@@ -1,3 +1,3 @@
 """Which distributions a file may write: of latencies and delays, and of what requests earn."""
 
-__all__ = ["latency", "outcomes"]
+__all__ = ["base", "latency", "outcome", "outcomes"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import Discriminator, Field, Tag, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WrapValidator, model_validator
 
-from sim.distributions.outcomes import (
+from sim.distributions.base import (
     Frozen,
     Positive,
     check_bounded,
     check_ordered,
+    check_quantiles,
     lognormal_of_mean,
     lognormal_of_median,
     single_key,
@@ -187,26 +187,6 @@ class Constant(Frozen):
         return self.constant
 
 
-def _check_quantiles(value: Any, handler: ValidatorFunctionWrapHandler) -> dict[float, float]:
-    quantiles: dict[float, float] = handler(value)
-    if len(quantiles) < len(value):
-        raise ValueError("the same level is given twice")
-    levels, durations_s = list(quantiles), list(quantiles.values())
-    if len(levels) < 2 or levels[0] != 0 or levels[-1] != 1:
-        ends = f"from {format_share(levels[0])} to {format_share(levels[-1])}" if levels else "nothing"
-        raise ValueError(f"levels must start at 0% and end at 100%; got {ends}")
-    for low, high in pairwise(levels):
-        if not low < high:
-            raise ValueError(f"levels must increase; got {format_share(low)} before {format_share(high)}")
-    for (level, low), high in zip(quantiles.items(), durations_s[1:], strict=False):
-        if low > high:
-            raise ValueError(
-                f"durations must not decrease; got {format_duration(low)} at {format_share(level)} "
-                f"before {format_duration(high)}"
-            )
-    return quantiles
-
-
 class Quantiles(Frozen):
     """An empirical latency: its inverse distribution function, linear between the levels given.
 
@@ -217,7 +197,7 @@ class Quantiles(Frozen):
     ((0.0, 0.5, 1.0), (0.01, 0.045, 1.0))
     """
 
-    quantiles: Annotated[dict[Share, Duration], WrapValidator(_check_quantiles)]
+    quantiles: Annotated[dict[Share, Duration], WrapValidator(check_quantiles("durations", format_duration))]
 
     @classmethod
     def of(cls, levels: Sequence[float], values_s: Sequence[float]) -> Quantiles:
@@ -242,6 +222,89 @@ class Quantiles(Frozen):
         return hash(tuple(self.quantiles.items()))
 
 
+class Component(Frozen):
+    """Some of the calls of a mixture."""
+
+    share: Share | None = Field(None, gt=0, description="of all calls; even shares where every component leaves it out")
+
+
+class LogNormalComponent(LatencyLogNormal, Component):
+    """A share of the calls, log-normal."""
+
+
+class ExponentialComponent(Exponential, Component):
+    """A share of the calls, exponential."""
+
+
+class GammaComponent(LatencyGamma, Component):
+    """A share of the calls, gamma."""
+
+
+class WeibullComponent(LatencyWeibull, Component):
+    """A share of the calls, Weibull."""
+
+
+class ParetoComponent(LatencyPareto, Component):
+    """A share of the calls, Pareto."""
+
+
+class ConstantComponent(Constant, Component):
+    """A share of the calls, all of one duration."""
+
+
+class QuantilesComponent(Quantiles, Component):
+    """A share of the calls, as measured."""
+
+
+_KINDS = ("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles")
+
+
+def _has_a_kind(value: Any) -> Any:
+    if isinstance(value, Mapping) and list(value) == ["share"]:
+        raise ValueError("needs a distribution beside its share, such as constant: 1ms")
+    return value
+
+
+AnyComponent = Annotated[
+    Annotated[LogNormalComponent, Tag("lognormal")]
+    | Annotated[ExponentialComponent, Tag("exponential")]
+    | Annotated[GammaComponent, Tag("gamma")]
+    | Annotated[WeibullComponent, Tag("weibull")]
+    | Annotated[ParetoComponent, Tag("pareto")]
+    | Annotated[ConstantComponent, Tag("constant")]
+    | Annotated[QuantilesComponent, Tag("quantiles")],
+    Discriminator(single_key(_KINDS)),
+    BeforeValidator(_has_a_kind),
+]
+
+
+def _check_shares(components: tuple[Component, ...]) -> tuple[Component, ...]:
+    said = [component.share for component in components if component.share is not None]
+    if said and len(said) < len(components):
+        raise ValueError(f"shares must be given for all components or for none; got {len(said)} of {len(components)}")
+    if said and abs(math.fsum(said) - 1) > 1e-9:
+        raise ValueError(f"shares must sum to 100%; got {format_share(round(math.fsum(said), 12))}")
+    return components
+
+
+class Mixture(Frozen):
+    """Several distributions, each of a share of the calls: hits and misses of a cache, cold starts.
+
+    ``{mixture: [{share: 90%, constant: 2ms}, {share: 10%, lognormal: {median: 80ms, p99: 400ms}}]}``
+
+    >>> latency = Mixture.model_validate({"mixture": [{"constant": "1ms"}, {"constant": "1s"}]})
+    >>> latency.shares
+    (0.5, 0.5)
+    """
+
+    mixture: Annotated[tuple[AnyComponent, ...], Field(min_length=2, max_length=100), AfterValidator(_check_shares)]
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of each component, even where none is given."""
+        return tuple(1 / len(self.mixture) if each.share is None else each.share for each in self.mixture)
+
+
 Latency = Annotated[
     Annotated[LatencyLogNormal, Tag("lognormal")]
     | Annotated[Exponential, Tag("exponential")]
@@ -249,6 +312,7 @@ Latency = Annotated[
     | Annotated[LatencyWeibull, Tag("weibull")]
     | Annotated[LatencyPareto, Tag("pareto")]
     | Annotated[Constant, Tag("constant")]
-    | Annotated[Quantiles, Tag("quantiles")],
-    Discriminator(single_key(("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles"))),
+    | Annotated[Quantiles, Tag("quantiles")]
+    | Annotated[Mixture, Tag("mixture")],
+    Discriminator(single_key((*_KINDS, "mixture"))),
 ]

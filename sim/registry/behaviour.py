@@ -10,36 +10,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from sim.distributions.latency import (
-    Constant,
-    Exponential,
-    Latency,
-    LatencyGamma,
-    LatencyLogNormal,
-    Quantiles,
-)
-from sim.distributions.outcomes import Bernoulli, Frozen, Gamma, LogNormal, Normal, Outcome, ZeroInflated
+from sim.distributions.base import Frozen
+from sim.distributions.latency import Latency
+from sim.distributions.outcomes import Outcome
 from sim.units import Share
 
-__all__ = [
-    "RESERVED",
-    "Behaviour",
-    "Bernoulli",
-    "Constant",
-    "Exponential",
-    "Gamma",
-    "Latency",
-    "LatencyGamma",
-    "LatencyLogNormal",
-    "LogNormal",
-    "ModelsFile",
-    "Normal",
-    "Outcome",
-    "Quantiles",
-    "VersionSpec",
-    "ZeroInflated",
-    "digest_of",
-]
+__all__ = ["RESERVED", "Behaviour", "Latency", "ModelsFile", "Outcome", "VersionSpec", "digest_of"]
 
 RESERVED = ("error_rate", "latency", "agreement")
 """Metrics that every model version has, so that no outcome may take their names."""

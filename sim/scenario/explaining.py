@@ -165,10 +165,13 @@ class Explainer:
             return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), did_you_mean(value["kind"], tags))
         if not isinstance(value, dict):
             return Finding(place, _one_of(tags), shown(value), did_you_mean(value, tags))
-        keys = [str(tag) for tag, choice in choices.items() if tag in _fields(self._unwrap(choice))] or tags
-        slips = [given for given in value if closest(given, keys)] if not value.keys() & set(keys) else []
-        if len(value) == 1 or slips:
-            given = (slips or list(value))[0]
+        fields = {tag: _fields(self._unwrap(choice)) for tag, choice in choices.items()}
+        keys = [str(tag) for tag, known in fields.items() if tag in known] or tags
+        # What any choice may have besides, such as a share, tells none from the others.
+        telling = [key for key in value if not all(key in known for known in fields.values())]
+        slips = [given for given in telling if closest(given, keys)] if not value.keys() & set(keys) else []
+        if len(telling) == 1 or slips:
+            given = (slips or telling)[0]
             return Finding((*place, given), f"unknown key {shown(given)}", hint=_suggest(given, keys, present={}), at_key=True)
         got = f"the keys {', '.join(value)}" if value else "none"
         return Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.arrays import Floats
-from sim.distributions import outcomes as written
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version
 from sim.scenario.check import check, registered_policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
-from sim.world.outcomes import atoms
+from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
 from sim.world.timeline import change
 from sim.world.trace import Trace
@@ -106,6 +105,7 @@ def _within_reach(scenario: Scenario, world: World) -> World:
     """
     drawn = world.draw(np.arange(scenario.replications))
     most = {key: 1 + float(effect.max()) for key, effect in drawn.items()}
+    least = {key: 1 + float(effect.min()) for key, effect in drawn.items()}
     bursts = world.arrivals.bursts
     requests = float(world.requests.sum()) * (1.0 if bursts is None else bursts.calm * bursts.factor)
     found: list[Problem] = []
@@ -114,10 +114,15 @@ def _within_reach(scenario: Scenario, world: World) -> World:
         name = outcome.spec.name
         with np.errstate(over="ignore", invalid="ignore"):
             factors = world.most_factor(name) * [most.get((arm, name), 1.0) for arm in range(len(world.arms))]
+            lowest = world.least_factor(name) * [least.get((arm, name), 1.0) for arm in range(len(world.arms))]
         try:
+            if outcome.kind == "tilted":
+                outcome = tilted(outcome.spec, outcome.laws, float(lowest.min()), float(factors.max()))
             grid = 1.0 if outcome.kind == "binary" else _grid(scenario, outcome, most, factors, requests)
         except InputError as error:
             found += error.problems
+        except ValueError as error:
+            found.append(Problem(str(error), path=f"metrics[{scenario.metrics.index(outcome.spec)}].name"))
         else:
             outcomes.append(replace(outcome, grid=grid, reach=float(factors.max())))
     if found:
@@ -134,14 +139,18 @@ def _grid(
     path = f"metrics[{scenario.metrics.index(spec)}]"
     # An arm with an effect takes what the champion registered.
     base = [0 if (arm, spec.name) in varied else arm for arm in range(factors.size)]
-    values = outcome.atoms if outcome.kind == "discrete" else outcome.mean[:, None]
-    reached = np.abs(values[base]).max(axis=1) * factors
+    values = outcome.mean[:, None] if outcome.kind == "normal" else outcome.atoms
+    # Values of counts and scores stay what they are.
+    reached = np.abs(values[base]).max(axis=1) * (1.0 if outcome.kind == "tilted" else factors)
     if outcome.kind == "normal":
         reached = reached + 12 * outcome.sd[base]
     largest = float(reached.max())
     # Normal amounts are rounded one by one, or as a sum: on a grid up to their sd, that is the same but for one in 10^8.
     spread = float(outcome.sd[base].min() if outcome.kind == "normal" else outcome.sd.max())
+    exact = exact_grid(values) if outcome.kind == "tilted" else None
     if spec.grid is None:
+        if exact is not None and largest / exact * math.sqrt(requests) < 2.0**31:
+            return exact
         grid = finest_grid(spread, largest, requests)
         if grid is None:
             raise InputError([Problem(
@@ -154,9 +163,13 @@ def _grid(
             f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests would overflow 63 "
             f"bits, got a grid of {spec.grid:g}", path=f"{path}.grid",
         )])  # fmt: skip
-    if outcome.kind == "normal" and spec.grid > spread:
+    if (outcome.kind == "normal" or (outcome.kind == "tilted" and exact is None)) and spec.grid > spread:
         rule = f"must not exceed the least sd of {spec.name} ({spread:g}), got {spec.grid:g}"
         raise InputError([Problem(rule, path=f"{path}.grid")])
+    if exact is not None and not on_grid(values, spec.grid):
+        raise InputError([Problem(
+            f"must divide every value of {spec.name}, as {exact:g} does, got {spec.grid:g}", path=f"{path}.grid"
+        )])  # fmt: skip
     return spec.grid
 
 
@@ -182,16 +195,29 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if spec.reward is not None:
         raise InputError([Problem("is for replayed models; these are behaviour models", path=f"{path}.reward")])
     said = [version.behaviour.outcomes[spec.name] for version in versions]
+    found = [
+        Problem(f"{spec.name} of {version.arm} cannot be compared: {reason}", path=f"{path}.name")
+        for version, each in zip(versions, said, strict=True)
+        if (reason := each.incomparable())
+    ]
+    if found:
+        raise InputError(found)
     empty = np.zeros((len(said), 0))
     mean, sd = np.array([each.mean for each in said]), np.array([each.sd for each in said])
-    if all(isinstance(each, written.Bernoulli) for each in said):
+    families = {each.family for each in said}
+    if families == {"binary"}:
         return OutcomeWorld(spec, "binary", 1.0, mean, sd, empty, empty, None)
-    if all(isinstance(each, written.Normal) for each in said):
+    if families == {"normal"}:
         return OutcomeWorld(spec, "normal", 1.0, mean, sd, empty, empty, None)
-    if any(isinstance(each, written.Normal) for each in said):
-        kinds = ", ".join(type(each).__name__ for each in said)
+    kinds = ", ".join(next(iter(type(each).model_fields)) for each in said)
+    if "normal" in families:
         raise InputError([Problem(f"normal outcomes cannot be mixed with others, got {kinds}", path=f"{path}.name")])
-    return _discrete(spec, [atoms(each) for each in said], None)
+    if families >= {"scaled", "tilted"}:
+        rule = "amounts, whose values a factor multiplies, cannot be mixed with counts and scores, whose values stay"
+        raise InputError([Problem(f"{rule}, got {kinds}", path=f"{path}.name")])
+    if "tilted" in families:
+        return tilted(spec, said)
+    return _discrete(spec, [each.atoms() for each in said], None)
 
 
 def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:

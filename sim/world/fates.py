@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.world.clock import NS, to_ns
-from sim.world.latency import Constant, Exponential, Latency, Pareto, Quantiles
+from sim.world.latency import Constant, Exponential, Latency, Mixture, Pareto, Quantiles
 from sim.world.traffic import Pieces
 
 Delay = Exponential | Constant
@@ -204,4 +204,6 @@ def _breaks(latency: Latency) -> tuple[float, ...]:
             return latency.values_s
         case Pareto():
             return (latency.minimum_s,)
+        case Mixture():
+            return tuple(at for part in latency.parts for at in _breaks(part))
     return ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -171,6 +172,27 @@ class Quantiles:
         return mean
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """Shares, which sum to 1, of several distributions, none of which is a mixture."""
+
+    shares: tuple[float, ...]
+    parts: tuple[Latency, ...]
+
+    @property
+    def mean_s(self) -> float:
+        return sum(share * part.mean_s for share, part in self._each())
+
+    def above(self, limit_s: Array) -> Floats:
+        return np.asarray(sum(share * part.above(limit_s) for share, part in self._each()))
+
+    def limited_mean(self, limit_s: Array) -> Floats:
+        return np.asarray(sum(share * part.limited_mean(limit_s) for share, part in self._each()))
+
+    def _each(self) -> Iterator[tuple[float, Latency]]:
+        return zip(self.shares, self.parts, strict=True)
+
+
 def of(spec: written.Latency) -> Latency:
     """The numbers of a latency as it stands in a models file."""
     match spec:
@@ -188,3 +210,6 @@ def of(spec: written.Latency) -> Latency:
             return Constant(spec.value_s)
         case written.Quantiles():
             return Quantiles(spec.levels, spec.values_s)
+        case written.Mixture():
+            total = sum(spec.shares)
+            return Mixture(tuple(share / total for share in spec.shares), tuple(map(of, spec.mixture)))

@@ -7,16 +7,15 @@ request from, for the event engines. Both are the same distribution.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr, ndtri
 
 from sim.arrays import Floats, Ints
-from sim.distributions import outcomes as written
 from sim.world.draws import binomial, gamma, multinomial, normal
 from sim.world.streams import Keys, at
+from sim.world.tilt import tilt
 
 Factor = Floats | float
 
@@ -97,6 +96,73 @@ class Discrete:
         return (counts * atoms).sum(axis=-1), (counts * atoms * atoms).sum(axis=-1)
 
 
+# Of so many factors the chances are kept: the segments of one tick, and more.
+_KEPT = 16
+
+
+@dataclass(frozen=True)
+class Tilted:
+    """Counts and scores: values that stay whatever the mean is, and chances that are tilted to it (`sim.world.tilt`).
+
+    mean (R, K); atoms (K, G) integers on the grid, increasing; log_chance (R, K, G) the logarithms of their chances. Where no
+    effect varies them, log_chance is (1, K, G): the same in every replication.
+    """
+
+    mean: Floats
+    atoms: Ints
+    log_chance: Floats
+    binary: bool = False
+    _chances: dict[bytes, Floats] = field(default_factory=dict, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, atoms: Ints, log_chance: Floats, grid: float, factors: Mapping[int, Floats], rows: int) -> Tilted:
+        """Of `rows` replications: atoms, log_chance (K, G) as registered; of some arms, factors (R,) of the champion's mean."""
+        atoms = atoms.copy()
+        base = (np.exp(log_chance) * atoms).sum(axis=-1) * grid
+        mean = np.repeat(base[None], rows, axis=0)
+        alike = all((factor == factor[0]).all() for factor in factors.values())
+        found = np.repeat(log_chance[None], 1 if alike else rows, axis=0)
+        for arm, factor in factors.items():
+            atoms[arm], mean[:, arm], found[:, arm] = atoms[0], base[0] * factor, log_chance[0]
+            champion = cls(mean[:1, :1], atoms[:1], log_chance[None, :1])
+            own = factor[: len(found)]
+            theta, log_sum = np.moveaxis(champion.tilts(0, own)[0], -1, 0)[..., None]
+            varied = (own != 1.0)[:, None]
+            found[:, arm] = np.where(varied, log_chance[0] + theta * atoms[0] - log_sum, log_chance[0])
+        return cls(mean, atoms, found)
+
+    def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
+        chance = self.chance(factor)
+        counts = multinomial(n, chance[0] if len(chance) == 1 else chance[rows], key)
+        return (counts * self.atoms).sum(axis=-1), (counts * self.atoms * self.atoms).sum(axis=-1)
+
+    def chance(self, factor: Factor = 1.0) -> Floats:
+        """(R or 1, K, G) chances where means are multiplied by a factor, one for all arms or (K,)."""
+        by_arm = np.broadcast_to(np.asarray(factor, np.float64), self.atoms.shape[:1])
+        kept = self._chances
+        asked = by_arm.tobytes()
+        if asked not in kept:
+            while len(kept) >= _KEPT:
+                del kept[next(iter(kept))]
+            kept[asked] = np.stack([self._tilted(arm, float(by)) for arm, by in enumerate(by_arm)], axis=1)
+        return kept[asked]
+
+    def tilts(self, arm: int, factors: Floats) -> Floats:
+        """(R or 1, L, 2) the tilts of an arm under factors (L,) on its mean: see `sim.world.tilt.tilt`."""
+        log_chance, atoms = self.log_chance[:, arm], self.atoms[arm].astype(np.float64)
+        there = (log_chance > -np.inf).any(axis=0)
+        mean = (np.exp(log_chance) * atoms).sum(axis=-1)
+        return tilt(atoms[there], log_chance[:, None, there], mean[:, None] * factors)
+
+    def _tilted(self, arm: int, factor: float) -> Floats:
+        """(R or 1, G) the chances of an arm under a factor on its mean."""
+        log_chance = self.log_chance[:, arm]
+        if factor == 1.0:
+            return np.exp(log_chance)
+        theta, log_sum = np.moveaxis(self.tilts(arm, np.array([factor]))[:, 0], -1, 0)
+        return np.asarray(np.exp(log_chance + theta[:, None] * self.atoms[arm] - log_sum[:, None]))
+
+
 @dataclass(frozen=True)
 class Replayed:
     """What a row of the data earns: reward (rows, K) integers on the grid, the same row for every arm of a request.
@@ -154,44 +220,3 @@ class Joint:
         counts = multinomial(n, self.chance, key)[..., None]
         total, square = (counts * self.atoms).sum(axis=2), (counts * self.atoms**2).sum(axis=2)
         return {name: (total[..., place], square[..., place]) for place, name in enumerate(self.names)}
-
-
-# The strata of a continuous amount: 40 of equal chance below the 95% point, then each next one holds half of what is left.
-_BODY, _BODY_SHARE, _TAIL = 40, 0.95, 24
-
-
-def strata(amount: written.LogNormal | written.Gamma) -> tuple[Floats, Floats]:
-    """(values (G,), chances (G,)) of a positive amount: G strata, each represented by its conditional mean.
-
-    The mean is exact. Of the variance, what lies within strata is lost: less than 1% up to a coefficient of
-    variation of 3. An amount of this program *is* this discrete distribution, in every engine.
-    """
-    tail = (1 - _BODY_SHARE) * 0.5 ** np.arange(1, _TAIL)
-    below = np.concatenate([np.linspace(0, _BODY_SHARE, _BODY + 1), 1 - tail])
-    above = 1 - below
-    above[_BODY + 1 :] = tail
-    # The share of the mean that lies below and above each limit; E[X; X > x] / E[X] is a tail of the same family.
-    if isinstance(amount, written.LogNormal):
-        z = -ndtri(above)
-        under, over = ndtr(z - amount.sigma), ndtr(amount.sigma - z)
-    else:
-        x = np.where(below < 0.5, gammaincinv(amount.shape, below), gammainccinv(amount.shape, above))
-        under, over = np.asarray(gammainc(amount.shape + 1, x)), np.asarray(gammaincc(amount.shape + 1, x))
-    chance = -np.diff(above, append=0.0)
-    # Each difference is taken between the smaller numbers, where no digits cancel.
-    share: Floats = np.where(under < 0.5, np.diff(under, append=1.0), -np.diff(over, append=0.0))
-    return amount.mean * share / chance, chance
-
-
-def atoms(outcome: written.Outcome) -> tuple[Floats, Floats]:
-    """(values (G,), chances (G,)) of any amount that is not normal."""
-    match outcome:
-        case written.Bernoulli():
-            return np.array([0.0, 1.0]), np.array([1 - outcome.rate, outcome.rate])
-        case written.ZeroInflated():
-            values, chance = strata(outcome.amount)
-            return np.append(0.0, values), np.append(1 - outcome.rate, outcome.rate * chance)
-        case written.LogNormal() | written.Gamma():
-            return strata(outcome)
-        case _:
-            raise TypeError(f"{type(outcome).__name__} has no strata")

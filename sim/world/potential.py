@@ -7,6 +7,7 @@ compiled engine draws what it reveals and nothing else, and the SimPy engine get
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
 from sim.world.sampling import NONE, SLOTS, at, nanoseconds, normal, seconds, spread, unit
-from sim.world.tables import BINARY, NORMAL, REPLAYED, Tables, tables
+from sim.world.tables import BINARY, NORMAL, REPLAYED, TILTED, Tables, tables
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
 
@@ -79,6 +80,8 @@ def drawn(metric: Any, cell: Any, floats: Any, ints: Any, factor: Any, key: Any)
     if metric.kind == NORMAL:
         return integer(np.rint((cell.centre * factor + cell.sd * normal(key)) / metric.grid))
     u = unit(key)
+    if metric.kind == TILTED and factor != 1.0:
+        return ints[cell.atoms + tilted(cell, floats, ints, factor, u)]
     low, high = 0, cell.groups - 1
     while low < high:
         middle = (low + high) // 2
@@ -87,7 +90,29 @@ def drawn(metric: Any, cell: Any, floats: Any, ints: Any, factor: Any, key: Any)
         else:
             low = middle + 1
     atom = ints[cell.atoms + low]
-    return atom if factor == 1.0 else integer(np.rint(atom * factor))
+    return atom if factor == 1.0 or metric.kind == TILTED else integer(np.rint(atom * factor))
+
+
+@compiled
+def tilted(cell: Any, floats: Any, ints: Any, factor: Any, u: Any) -> Any:
+    """The place of the value that a uniform says, with chances tilted to a factor on the mean."""
+    low, high = 0, cell.met - 1
+    while low < high:
+        middle = (low + high) // 2
+        if floats[cell.factors + middle] < factor:
+            low = middle + 1
+        else:
+            high = middle
+    theta, log_sum = floats[cell.tilts + 2 * low], floats[cell.tilts + 2 * low + 1]
+    up_to, last = 0.0, 0
+    for place in range(cell.groups):
+        chance = math.exp(floats[cell.log_chance + place] + theta * ints[cell.atoms + place] - log_sum)
+        if chance > 0.0:
+            up_to += chance
+            last = place
+            if u < up_to:
+                break
+    return last
 
 
 @compiled

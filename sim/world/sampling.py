@@ -79,10 +79,15 @@ def gamma(shape: Any, key: Any) -> Any:
         attempt += 2
 
 
-# A distribution of times is a kind, two parameters, and for quantiles a table in `floats`: `count` levels from `first` on, then
-# as many values.
-NONE, LOGNORMAL, EXPONENTIAL, GAMMA, CONSTANT, QUANTILES, WEIBULL, PARETO = range(8)
+# A distribution of times is a kind, two parameters, and for some kinds a table in `floats` that begins at `first`. That of
+# quantiles has `count` levels, then as many values; that of a mixture `count` cumulated shares, then the laws of its parts.
+NONE, LOGNORMAL, EXPONENTIAL, GAMMA, CONSTANT, WEIBULL, PARETO, QUANTILES, MIXTURE = range(9)
+TABLED = QUANTILES
+"""The kinds from here on have a table."""
 LAW = [("law", np.int64), ("a", np.float64), ("b", np.float64), ("first", np.int64), ("count", np.int64)]
+FIELDS = len(LAW)
+# The key of a component's own draw, apart from that which picks the component.
+_COMPONENT = 2**32
 
 
 class Heap:
@@ -126,6 +131,10 @@ def law(distribution: latencies.Latency | None, floats: Heap) -> tuple[int, floa
             return WEIBULL, distribution.shape, distribution.scale_s, first, 0
         case latencies.Pareto():
             return PARETO, distribution.tail, distribution.minimum_s, first, 0
+        case latencies.Mixture():
+            laws = [law(part, floats) for part in distribution.parts]
+            up_to = [*np.cumsum(distribution.shares)[:-1], 1.0]
+            return MIXTURE, 0.0, 0.0, floats.add([*up_to, *(number for each in laws for number in each)]), len(laws)
     raise TypeError(f"{type(distribution).__name__} cannot be drawn request by request")
 
 
@@ -150,6 +159,15 @@ def parametric(kind: Any, a: Any, b: Any, key: Any) -> Any:
 @compiled
 def seconds(kind: Any, a: Any, b: Any, first: Any, size: Any, floats: Any, key: Any) -> Any:
     """A time in seconds from any distribution."""
+    if kind == MIXTURE:
+        u = unit(key)
+        part = 0
+        while part < size - 1 and u >= floats[first + part]:
+            part += 1
+        of = first + size + part * FIELDS
+        kind, a, b = integer(floats[of]), floats[of + 1], floats[of + 2]
+        first, size = integer(floats[of + 3]), integer(floats[of + 4])
+        key = at(key, _COMPONENT)
     if kind != QUANTILES:
         return parametric(kind, a, b, key)
     u = unit(key)
@@ -160,8 +178,8 @@ def seconds(kind: Any, a: Any, b: Any, first: Any, size: Any, floats: Any, key: 
             low = middle
         else:
             high = middle
-    part = (u - floats[low]) / (floats[high] - floats[low])
-    return floats[low + size] + part * (floats[high + size] - floats[low + size])
+    part_ = (u - floats[low]) / (floats[high] - floats[low])
+    return floats[low + size] + part_ * (floats[high + size] - floats[low + size])
 
 
 @compiled

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.world.jit import missing
-from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed
+from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
 from sim.world.sampling import LAW, Heap, law
 from sim.world.streams import keys
-from sim.world.world import Truth
+from sim.world.world import Truth, World
 
 Records = NDArray[Any]
 
@@ -59,9 +59,13 @@ CELL = np.dtype(
         ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K)
         ("up_to", np.int64),  # where their cumulated chances are, in floats
         ("groups", np.int64),
+        ("log_chance", np.int64),  # where logarithms of chances are, in floats; of what is tilted only
+        ("factors", np.int64),  # where the factors that it may meet are, in floats, increasing
+        ("met", np.int64),  # how many
+        ("tilts", np.int64),  # where the tilt of each of them is, in floats: theta and the logarithm of a sum
     ]
 )
-BINARY, NORMAL, DISCRETE, REPLAYED = range(4)
+BINARY, NORMAL, DISCRETE, REPLAYED, TILTED = range(5)
 
 
 class Tables(NamedTuple):
@@ -139,7 +143,7 @@ def _arms(truth: Truth, floats: Heap) -> Records:
 def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     world = truth.world
     grids = {each.spec.name: each.grid for each in world.outcomes}
-    kinds = {Binary: BINARY, NormalAmount: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED}
+    kinds = {Binary: BINARY, NormalAmount: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED, Tilted: TILTED}
     metrics = np.zeros((truth.rows, len(names)), METRIC)
     for m, name in enumerate(names):
         _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
@@ -174,4 +178,31 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
                     cell["groups"] = last + 1
                     cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
                     cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(len(outcome.atoms))
+                case Tilted():
+                    _tilted(cell, outcome, k, _met(truth.world, name, k), floats, ints)
     return cells
+
+
+def _tilted(cell: Records, outcome: Tilted, k: int, met: Floats, floats: Heap, ints: Heap) -> None:
+    """A count or a score of arm k, which may meet some factors (L,)."""
+    groups = outcome.atoms.shape[1]
+    row = np.arange(len(outcome.log_chance))
+    chance = outcome.chance()[:, k]
+    # As for `Discrete`: the last value with a chance takes what rounding leaves.
+    last = groups - 1 - np.argmax(chance[:, ::-1] > 0, axis=1)
+    up_to = np.where(np.arange(groups) >= last[:, None], 1.0, np.cumsum(chance, axis=1))
+    cell["groups"], cell["met"] = groups, met.size
+    cell["atoms"], cell["factors"] = ints.add(outcome.atoms[k]), floats.add(met)
+    cell["up_to"] = floats.add(up_to) + groups * row
+    if met.size:
+        cell["log_chance"] = floats.add(outcome.log_chance[:, k]) + groups * row
+        cell["tilts"] = floats.add(outcome.tilts(k, met)) + 2 * met.size * row
+
+
+def _met(world: World, name: str, arm: int) -> Floats:
+    """(L,) every factor but 1 that may be on the mean of a metric: of the timeline, times that of the segment."""
+    by_tick = world.change.factors.get(name) if world.change else None
+    by_segment = world.segments.factors.get(name) if world.segments else None
+    ticks = np.ones(1) if by_tick is None else np.append(1.0, by_tick[:, arm])
+    met = np.unique(np.multiply.outer(ticks, np.ones(1) if by_segment is None else by_segment))
+    return np.asarray(met[met != 1.0], np.float64)

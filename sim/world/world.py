@@ -10,15 +10,17 @@ from functools import cached_property
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
+from sim.distributions.outcome import OutcomeKind
 from sim.errors import InputError, Problem
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
-from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed
+from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
+from sim.world.tilt import MARGIN
 from sim.world.traffic import Arrivals, Pieces, Schedule
 
 AGREEMENT = "agreement"
@@ -28,7 +30,8 @@ AGREEMENT = "agreement"
 class OutcomeWorld:
     """One metric before any replication: what every arm registered, in the metric's own units.
 
-    `kind` is binary, normal or discrete. mean, sd (K,); atoms, chance (K, G) for discrete; reward (rows, K) for replayed.
+    `kind` is binary, normal, discrete or tilted. mean, sd (K,); atoms, chance (K, G) for discrete and tilted; reward (rows, K)
+    for replayed; log_chance (K, G), and `laws`, the arms' distributions as registered, for tilted.
     """
 
     spec: MetricSpec
@@ -41,6 +44,8 @@ class OutcomeWorld:
     reward: Floats | None
     reach: float = 1.0
     """The largest factor that effects, segments and the timeline put on an arm's mean, in any replication."""
+    log_chance: Floats | None = None
+    laws: tuple[OutcomeKind, ...] = ()
 
     @property
     def sign(self) -> int:
@@ -49,7 +54,7 @@ class OutcomeWorld:
 
     def metric(self) -> Metric:
         """What a policy may know of it: the champion's registered values."""
-        spec, there = self.spec, self.chance[0] > 0 if self.kind == "discrete" else np.zeros(0, bool)
+        spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
         return Metric(
             spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
@@ -199,6 +204,9 @@ class World:
             for arm in factors:
                 sd[:, arm] = outcome.sd[0]
             return NormalAmount(mean, sd, outcome.grid)
+        if outcome.log_chance is not None:
+            on_grid = np.rint(outcome.atoms / outcome.grid).astype(np.int64)
+            return Tilted.of(on_grid, outcome.log_chance, outcome.grid, factors, rows)
         atoms = np.repeat(outcome.atoms[None], rows if factors else 1, axis=0)
         chance = outcome.chance.copy()
         for arm, factor in factors.items():
@@ -217,6 +225,13 @@ class World:
         by_segment = self.segments.factors.get(name) if self.segments else None
         most: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.max(axis=0)
         return most if by_segment is None else most * by_segment.max()
+
+    def least_factor(self, name: str) -> Floats:
+        """(K,) the smallest factor on a metric's mean, in any tick and segment."""
+        by_tick = self.change.factors.get(name) if self.change else None
+        by_segment = self.segments.factors.get(name) if self.segments else None
+        least: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.min(axis=0)
+        return least if by_segment is None else least * by_segment.min()
 
     def _impossible(self, drawn: Mapping[tuple[int, str], Floats], replications: Ints) -> Iterator[Problem]:
         """Effects at or below -100%, and shares that leave 0 to 1, by themselves or where change takes them highest."""
@@ -246,6 +261,32 @@ class World:
                         f"takes {name} of {self.arms[arm]} to {found}; a share must stay within 0 to 1",
                         path="timeline" if self.change and name in self.change.factors else "segments",
                     )
+            yield from self._unreachable(outcome, drawn, replications)
+
+    def _unreachable(
+        self, outcome: OutcomeWorld, drawn: Mapping[tuple[int, str], Floats], replications: Ints
+    ) -> Iterator[Problem]:
+        """Means of a count or a score that no chances of its values have."""
+        name = outcome.spec.name
+        for arm in range(len(outcome.laws)):
+            effect = drawn.get((arm, name), np.zeros(1))
+            of = 0 if (arm, name) in drawn else arm
+            low, high = outcome.laws[of].bounds
+            margin = MARGIN * (high - low) if math.isfinite(high) else 0.0
+            changing = "timeline" if self.change and name in self.change.factors else "segments"
+            alone = f"truth.{self.arms[arm]}.{name}"
+            for factor, path in (
+                (1.0, alone),
+                (self.least_factor(name)[arm], changing),
+                (self.most_factor(name)[arm], changing),
+            ):
+                mean = outcome.mean[of] * (1 + effect) * factor
+                bad = np.flatnonzero(((1 + effect) * factor != 1) & ~((low + margin < mean) & (mean < high - margin)))
+                if bad.size:
+                    found = f"{mean[bad[0]]:.4g} in replication {replications[bad[0]]}"
+                    rule = f"its mean must stay between {low:g} and {high:g}, the least and the largest of its values"
+                    yield Problem(f"takes {name} of {self.arms[arm]} to {found}; {rule}", path=path)
+                    break
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "kinds"
 MODELS = sorted(FOLDER.rglob("*models.yaml"))
 SCENARIOS = sorted(set(FOLDER.rglob("*.yaml")) - set(MODELS))
+CASE = ROOT.parent / "shared" / "cases" / "32-outcome-kinds" / "models.yaml"
 EXAMPLES = sorted((ROOT / "scenarios").glob("*.yaml"))
 # They take a model that was trained on each of them; `digits` stands for the others.
 NOT_PLAYED = {("Data", "sklearn", name) for name in ("breast_cancer", "iris", "wine")}
@@ -155,3 +156,8 @@ def test_every_key_and_every_choice_of_the_schema_stands_in_a_file_that_is_playe
         played |= set(written(load(file, ModelsFile)))
     missing = advertised() - played - NOT_PLAYED
     assert not missing, f"write these into a scenario of tests/kinds: {sorted(missing)}"
+
+
+@pytest.mark.skipif(not CASE.exists(), reason="the cases are kept beside the repository, not in it")
+def test_the_case_that_asked_for_outcome_kinds_registers(tmp_path: Path) -> None:
+    assert main(["models", "register", str(CASE), "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]) == 0

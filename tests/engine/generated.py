@@ -21,7 +21,7 @@ from sim.policy.columns import COUNTS, MOMENTS, Above, Column
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
-from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull
+from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
 from sim.world.population import Population, Segments
 from sim.world.trace import Trace, of_counts, of_times
 from sim.world.traffic import Arrivals
@@ -61,12 +61,31 @@ SHARES = st.sampled_from((0.0, 0.5, 0.2, 1.0))
 SMALL = st.integers(0, 4)
 
 
+# What requests earn, by arm. Segments and changes multiply means by 0.2 to 2.25, within what scores can reach.
+REVENUES = ("zero_inflated", "poisson", "negative_binomial", "pareto", "quantiles")
+SCORES = ("normal", "categorical", "beta")
+
+
+def _earns(kind: str, arm: int) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "zero_inflated": {"rate": 0.4, "amount": {"gamma": {"mean": 30.0 - 5 * arm, "sd": 10.0}}},
+        "poisson": 1.3 + arm, "negative_binomial": {"mean": 2.0, "dispersion": 0.5 + arm},
+        "pareto": {"minimum": 5.0, "tail": 1.5 + arm, "maximum": 5000.0},
+        "quantiles": {"0%": 0.0, "50%": 3.0 + arm, "100%": 90.0}, "normal": {"mean": 5.0 + arm, "sd": 2.0},
+        "categorical": {"0": 0.5, "1.5": 0.2, "3": 0.2 - 0.1 * arm, "4": 0.1 + 0.1 * arm},
+        "beta": {"mean": 0.2 + 0.05 * arm, "sd": 0.1},
+    }  # fmt: skip
+    return {kind: said[kind]}
+
+
 def times(least: int = 1) -> st.SearchStrategy[Any]:
     """A distribution of times, most of a few units."""
     scale = st.integers(max(least, 1), 8)
     return st.one_of(
         st.tuples(st.just("constant"), st.integers(least, 8)),
-        st.tuples(st.sampled_from(("exponential", "steps", "quantiles", "gamma", "lognormal", "weibull", "pareto")), scale),
+        st.tuples(
+            st.sampled_from(("exponential", "steps", "quantiles", "gamma", "lognormal", "weibull", "pareto", "mixture")), scale
+        ),
     )
 
 
@@ -145,7 +164,8 @@ def scaled(
         "arms": [{"latency": ("constant", latency), "error_rate": 0.0, "pool": 0}] * 2, "pools": [pool] * 2,
         "ticks": [{**plain, "mean": mean, "out": (out or {}).get(number, 0)} for number, mean in enumerate(means)],
         "arrivals": "poisson", "recorded": [0, 1], "retry": None, "users": None, "segments": None, "changes": True,
-        "replayed": False, "loss": 0.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None, "needs": columns(1),
+        "replayed": False, "revenue": "zero_inflated",
+        "score": "normal", "loss": 0.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None, "needs": columns(1),
         "decided": [-1], "arm": [0],
     }  # fmt: skip
 
@@ -168,6 +188,7 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
             ),
             "segments": st.none() | st.sampled_from((0.5, 1.0, 1.2)),
             "changes": st.sampled_from((True, True, False)), "replayed": st.booleans(),
+            "revenue": st.sampled_from(REVENUES), "score": st.sampled_from(SCORES),
             "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
             "delays": st.dictionaries(st.sampled_from(METRICS), times(0), max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
             "slo": st.none() | st.integers(1, 6),
@@ -218,7 +239,7 @@ def world(said: Said) -> World:
     """The world of a game."""
     unit_ns, arms = said["unit_ns"], said["arms"]
     unit_s, names = unit_ns / 1e9, NAMES[: len(said["arms"])]
-    made = _replayed(names) if said["replayed"] else _behaving(names)
+    made = _replayed(names) if said["replayed"] else _behaving(names, said["revenue"], said["score"])
     pools = tuple(_pool(said, number, unit_ns) for number in range(2) if any(arm["pool"] == number for arm in arms))
     slo = said["slo"]
     return replace(
@@ -259,6 +280,7 @@ def _segments(said: Said) -> Segments | None:
 
 def _time(said: tuple[str, int], unit_s: float) -> Latency:
     kind, n = said
+    halves = Quantiles((0.0, 0.5, 1.0), (unit_s, 2 * unit_s, (n + 1) * unit_s))
     made: dict[str, Latency] = {
         "constant": Constant(n * unit_s), "exponential": Exponential(n * unit_s), "gamma": Gamma(0.5, 2 * n * unit_s),
         "lognormal": LogNormal(float(np.log(max(n, 1) * unit_s)), 1.0), "weibull": Weibull(0.8, n * unit_s),
@@ -266,6 +288,7 @@ def _time(said: tuple[str, int], unit_s: float) -> Latency:
         # A few values only, but for a thousandth of the draws.
         "steps": Quantiles((0.0, 0.5, 0.501, 1.0), tuple(step * unit_s for step in (1, 1, n + 1, n + 1))),
         "quantiles": Quantiles((0.0, 0.5, 0.9, 1.0), tuple(step * unit_s for step in (0, n, 2 * n, 5 * n))),
+        "mixture": Mixture((0.5, 0.25, 0.25), (Constant(unit_s), Gamma(0.5, n * unit_s), halves)),
     }  # fmt: skip
     return made[kind]
 
@@ -336,13 +359,13 @@ def _metrics() -> list[dict[str, Any]]:
     return [{"name": "conversion", "role": "primary"}, {"name": "revenue"}, {"name": "score"}]
 
 
-def _behaving(names: tuple[str, ...]) -> World:
+def _behaving(names: tuple[str, ...], revenue: str, score: str) -> World:
     said = [
         behaves(
             outcomes={
                 "conversion": {"bernoulli": 0.1 + 0.08 * arm},
-                "revenue": {"zero_inflated": {"rate": 0.4, "amount": {"gamma": {"mean": 30.0 - 5 * arm, "sd": 10.0}}}},
-                "score": {"normal": {"mean": 5.0 + arm, "sd": 2.0}},
+                "revenue": _earns(revenue, arm),
+                "score": _earns(score, arm),
             },
             agreement=0.8 - 0.2 * arm,
         )

@@ -39,11 +39,16 @@ def moments(values: st.SearchStrategy[float]) -> st.SearchStrategy[dict[str, flo
 positive = st.one_of(
     st.fixed_dictionaries({"lognormal": tail(amounts) | moments(amounts)}),
     st.fixed_dictionaries({"gamma": moments(amounts)}),
+    st.fixed_dictionaries({"pareto": st.fixed_dictionaries({"minimum": amounts, "tail": st.floats(1.001, 1000)})}),
 )
 outcomes = st.one_of(
     positive,
     st.fixed_dictionaries({"bernoulli": shares}),
     st.fixed_dictionaries({"normal": st.fixed_dictionaries({"mean": st.floats(-1e6, 1e6), "sd": amounts})}),
+    st.fixed_dictionaries({"poisson": st.floats(1e-3, 1e4)}),
+    st.fixed_dictionaries({"categorical": st.floats(0, 1).map(lambda share: {"0": share, "2.5": 1 - share})}),
+    st.fixed_dictionaries({"beta": st.fixed_dictionaries({"mean": st.floats(0.1, 0.9), "sd": st.floats(0.01, 0.2)})}),
+    st.fixed_dictionaries({"quantiles": st.tuples(amounts, amounts).map(lambda v: {"0%": min(v), "100%": max(v)})}),
     st.fixed_dictionaries({"zero_inflated": st.fixed_dictionaries({"rate": shares, "amount": positive})}),
 )
 
@@ -68,6 +73,7 @@ latencies = st.one_of(
     st.fixed_dictionaries({"pareto": st.fixed_dictionaries({"minimum": durations, "tail": st.floats(1.001, 1000)})}),
     st.fixed_dictionaries({"constant": durations}),
     st.fixed_dictionaries({"quantiles": quantiles()}),
+    st.fixed_dictionaries({"mixture": st.lists(st.fixed_dictionaries({"constant": durations}), min_size=2, max_size=4)}),
 )
 versions = st.fixed_dictionaries(
     {
@@ -186,6 +192,55 @@ def test_every_mistake_in_a_models_file_is_reported_at_its_place(tmp_path: Path)
         ("versions[0].error_rate", 6),
         ("versions[1].outcomes.sale.lognormal.p99", 7),
     }
+
+
+def test_mistakes_in_kinds_of_outcome_and_mixtures_are_reported_where_they_stand(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        "model: a\n"
+        "versions:\n"
+        "  - outcomes:\n"
+        "      a: {poison: 1.3}\n"
+        "      b: {poisson: -1}\n"
+        "      c: {categorical: {one: 50%, 2: 50%}}\n"
+        "      d: {categorical: {1: 50%, 2: 40%}}\n"
+        "      e: {beta: {mean: 0.4, sd: 0.6}}\n"
+        "      f: {pareto: {minimum: 5, tail: 0.9}}\n"
+        "      g: {quantiles: {0%: 0, 50%: low, 100%: 9}}\n"
+        "      h: {negative_binomial: {mean: 2, dispersion: 0}}\n"
+        "      i: {negative_binomial: {mean: 2, disperson: 1}}\n"
+        "    latency:\n"
+        "      mixture:\n"
+        "        - {share: 50%, constnt: 1ms}\n"
+        "        - {share: 50%}\n"
+        "  - outcomes: {a: {poisson: 1}}\n"
+        "    latency: {mixture: [{share: 50%, constant: 1ms}, {share: 60%, constant: 1s}]}\n"
+        "  - outcomes: {a: {poisson: 1}}\n"
+        "    latency: {mixture: [{share: 50%, constant: 1ms}, {constant: 1s}]}\n"
+    )
+    with pytest.raises(InputError) as caught:
+        load(file, ModelsFile)
+    said = {(problem.path, problem.line): problem.message for problem in caught.value.problems}
+    at = "versions[0].outcomes"
+    expected = {
+        (f"{at}.a.poison", 4): "did you mean 'poisson'?",
+        (f"{at}.b.poisson", 5): "must be above 0; got -1",
+        (f"{at}.c.categorical.one", 6): "a category must be a number from -1e12 to 1e12, such as 1 or 4.5; got 'one'",
+        (f"{at}.d.categorical", 7): "shares must sum to 100%; got 90%",
+        (f"{at}.e.beta", 8): "sd must be from 0.001 to 0.9 times the square root of mean (1 - mean), which is 0.4899",
+        (f"{at}.f.pareto", 9): "a tail up to 1 has no mean: give a maximum; got tail 0.9",
+        (f"{at}.g.quantiles.50%", 10): "must be a number; got 'low'",
+        (f"{at}.h.negative_binomial.dispersion", 11): "must be above 0; got 0",
+        (f"{at}.i.negative_binomial.dispersion", 12): "is required",
+        (f"{at}.i.negative_binomial.disperson", 12): "did you mean 'dispersion'?",
+        ("versions[0].latency.mixture[0].constnt", 15): "did you mean 'constant'?",
+        ("versions[0].latency.mixture[1]", 16): "needs a distribution beside its share, such as constant: 1ms",
+        ("versions[1].latency.mixture", 18): "shares must sum to 100%; got 110%",
+        ("versions[2].latency.mixture", 20): "shares must be given for all components or for none; got 1 of 2",
+    }
+    assert said.keys() == expected.keys()
+    for where, rule in expected.items():
+        assert rule in said[where]
 
 
 @pytest.mark.parametrize(

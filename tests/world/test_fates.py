@@ -12,7 +12,7 @@ from scipy import integrate
 
 from sim.world.clock import NS
 from sim.world.fates import Positions, fates, reach, rest_s
-from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull
+from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
 from sim.world.traffic import Pieces
 from tests.world.drawing import services_s
 
@@ -26,6 +26,7 @@ LAWS: dict[str, Latency] = {
     "pareto": Pareto(0.2, 6.0),
     "constant": Constant(0.8),
     "quantiles": Quantiles((0.0, 0.4, 0.6, 0.9, 1.0), (0.1, 0.5, 0.5, 1.0, 3.0)),
+    "mixture": Mixture((0.5, 0.3, 0.2), (Constant(0.8), Gamma(2.5, 0.3), Quantiles((0.0, 0.5, 1.0), (0.5, 0.5, 2.0)))),
 }
 law = pytest.mark.parametrize("latency", LAWS.values(), ids=LAWS.keys())
 DELAYS: dict[str, Any] = {

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from scipy import integrate, stats
 
 from sim.distributions import latency as written
-from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Pareto, Quantiles, Weibull, of
+from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull, of
 from tests.world.drawing import services_s
 
 N = 200_000
@@ -22,6 +22,7 @@ LAWS: dict[str, Latency] = {
     "pareto": Pareto(0.2, 2.5),
     "constant": Constant(0.8),
     "quantiles": Quantiles((0.0, 0.4, 0.6, 0.9, 1.0), (0.1, 0.5, 0.5, 1.0, 3.0)),
+    "mixture": Mixture((0.5, 0.3, 0.2), (Constant(0.1), Gamma(2.5, 0.3), Quantiles((0.0, 0.5, 1.0), (0.5, 0.8, 2.0)))),
 }
 law = pytest.mark.parametrize("latency", LAWS.values(), ids=LAWS.keys())
 

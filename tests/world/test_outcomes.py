@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from sim.distributions import outcomes as written
-from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, atoms, strata
+from sim.distributions.strata import strata
+from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.streams import keys
 from tests.world.drawing import values
 
@@ -19,10 +23,20 @@ REVENUE = written.ZeroInflated.model_validate({"zero_inflated": {"rate": 0.3, "a
 
 
 def revenue() -> Discrete:
-    value, chance = atoms(REVENUE)
+    value, chance = REVENUE.atoms()
     on_grid = np.rint(value / 0.01).astype(np.int64)
     both = np.stack([on_grid, on_grid])
     return Discrete((both * chance).sum(axis=1)[None] * 0.01, both[None], np.stack([chance, chance]))
+
+
+def tilted(*said: dict[str, Any], grid: float = 1.0) -> Tilted:
+    """A count or a score of two arms, whose means may be halved or doubled."""
+    levels = [TypeAdapter(written.Outcome).validate_python(each).levels(0.5, 2.0) for each in said]
+    atoms = np.zeros((2, max(len(logs) for _, logs in levels)), np.int64)
+    log_chance = np.full(atoms.shape, -np.inf)
+    for arm, (value, logs) in enumerate(levels):
+        atoms[arm, : value.size], log_chance[arm, : value.size] = np.rint(value / grid), logs
+    return Tilted.of(atoms, log_chance, grid, {}, 1)
 
 
 def replayed() -> Replayed:
@@ -35,8 +49,13 @@ FAMILIES: dict[str, Outcomes] = {
     "normal": NormalAmount(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.01),
     "coarse normal": NormalAmount(np.array([[3.0, -1.0]]), np.array([[1.0, 4.0]]), 0.5),
     "revenue": revenue(),
+    "counts": tilted({"poisson": 1.3}, {"negative_binomial": {"mean": 2, "dispersion": 1.5}}),
+    "scores": tilted({"categorical": {1: "10%", 3: "20%", 5: "70%"}}, {"beta": {"mean": 0.4, "sd": 0.2}}, grid=1e-4),
     "replayed": replayed(),
 }
+
+
+GRIDS = {"revenue": 0.01, "scores": 1e-4}
 
 
 @pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
@@ -57,11 +76,46 @@ def test_sums_have_the_moments_of_summed_values(outcome: Outcomes) -> None:
             assert abs(apart) < 4.5 / np.sqrt(N)
 
 
-@pytest.mark.parametrize("outcome", FAMILIES.values(), ids=FAMILIES.keys())
-def test_the_mean_is_that_of_the_values(outcome: Outcomes) -> None:
-    grid = getattr(outcome, "grid", 0.01 if isinstance(outcome, Discrete) else 1.0)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_mean_is_that_of_the_values(name: str) -> None:
+    outcome = FAMILIES[name]
+    grid = getattr(outcome, "grid", GRIDS.get(name, 1.0))
     value = values(outcome, N * EACH, seed=4) * grid
     assert (np.abs(value.mean(axis=0) - outcome.mean[0]) < 4 * value.std(axis=0) / np.sqrt(N * EACH)).all()
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 1.1])
+def test_sums_of_counts_and_scores_follow_a_factor_and_values_stay(factor: float) -> None:
+    n, rows = np.full((8 * N, 2), EACH), np.zeros(8 * N, np.int64)
+    for name in ("counts", "scores"):
+        outcome = FAMILIES[name]
+        assert isinstance(outcome, Tilted)
+        total, square = outcome.sums(n, rows, keys(6, np.arange(8 * N), name)[:, None], factor)
+        chance, atoms = outcome.chance(factor)[0], outcome.atoms
+        for found, power in ((total, 1), (square, 2)):
+            expected = EACH * (chance * atoms.astype(float) ** power).sum(axis=1)
+            assert (np.abs(found.mean(axis=0) - expected) < 4 * found.std(axis=0) / np.sqrt(8 * N)).all()
+        grid = GRIDS.get(name, 1.0)
+        assert (chance * atoms).sum(axis=1) * grid == pytest.approx(outcome.mean[0] * factor, rel=1e-12)
+        one, other = outcome.sums(np.ones((8 * N, 2), np.int64), rows, keys(7, np.arange(8 * N), name)[:, None], factor)
+        assert np.array_equal(other, one**2)
+        assert all(np.isin(one[:, arm], atoms[arm]).all() for arm in (0, 1))
+
+
+def test_an_arm_with_an_effect_has_the_values_of_the_champion_and_another_mean() -> None:
+    champion = FAMILIES["counts"]
+    assert isinstance(champion, Tilted)
+    effects = np.array([1.0, 1.2, 0.5])
+    varied = Tilted.of(champion.atoms, champion.log_chance[0], 1.0, {1: effects}, 3)
+    assert varied.mean.tolist() == pytest.approx(np.stack([np.full(3, 1.3), 1.3 * effects], axis=1))
+    there = champion.log_chance[0, 0] > -np.inf
+    for row, effect in enumerate(effects):
+        law = scipy.stats.poisson(1.3 * effect)
+        assert np.abs(varied.chance()[row, 1, there] - law.pmf(varied.atoms[1, there])).max() < 1e-11
+        assert not varied.chance()[row, 1, ~there].any()
+    assert np.array_equal(varied.log_chance[0, 1], champion.log_chance[0, 0])
+    # Effects that are alike in all replications take no more room than none.
+    assert len(Tilted.of(champion.atoms, champion.log_chance[0], 1.0, {1: np.full(3, 1.2)}, 3).log_chance) == 1
 
 
 def test_nobody_earns_nothing_and_one_normal_value_is_its_own_square() -> None:

@@ -30,11 +30,12 @@ Floats = NDArray[np.float64]
 N = 20_000
 KEYS = at(keys(7, [0], "sampling"), np.arange(N, dtype=np.uint64))
 
-METRICS = [{"name": "conversion", "role": "primary"}, {"name": "score"}, {"name": "revenue"}]
+METRICS = [{"name": "conversion", "role": "primary"}, {"name": "score"}, {"name": "revenue"}, {"name": "items"}]
 OUTCOMES = {
     "conversion": {"bernoulli": 0.3},
     "score": {"normal": {"mean": 5.0, "sd": 2.0}},
     "revenue": {"zero_inflated": {"rate": 0.5, "amount": {"gamma": {"mean": 30.0, "sd": 10.0}}}},
+    "items": {"poisson": 1.3},
 }
 
 
@@ -100,6 +101,15 @@ def test_quantiles_are_a_line_between_the_levels_with_jumps_where_values_are_equ
         above = float(written.above(limit))
         assert abs((sample > limit).mean() - above) <= 4 * np.sqrt(above * (1 - above) / N)
     assert sample.max() < 5.0
+
+
+def test_a_call_of_a_mixture_is_of_one_component_and_independent_of_which() -> None:
+    parts = (latencies.Constant(0.5), latencies.Gamma(0.5, 2.0), latencies.Quantiles((0.0, 1.0), (10.0, 11.0)))
+    sample = times(latencies.Mixture((0.3, 0.5, 0.2), parts))
+    kinds = [sample == 0.5, (sample != 0.5) & (sample < 10), sample >= 10]
+    assert stats.chisquare([kind.sum() for kind in kinds], N * np.array([0.3, 0.5, 0.2])).pvalue > 1e-4
+    assert alike(sample[kinds[1]], stats.gamma(0.5, scale=2.0).cdf)
+    assert alike(sample[kinds[2]], stats.uniform(10, 1).cdf)
 
 
 def test_what_is_constant_is_and_no_time_is_none() -> None:

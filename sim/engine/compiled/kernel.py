@@ -57,7 +57,7 @@ from sim.world.potential import (
     user_of,
     value_of,
 )
-from sim.world.sampling import EXPONENTIAL, NONE, QUANTILES, SLOTS, at, exponential, nanoseconds, parametric, spread, unit
+from sim.world.sampling import EXPONENTIAL, NONE, SLOTS, TABLED, at, exponential, nanoseconds, parametric, spread, unit
 from sim.world.tables import BINARY
 
 
@@ -120,7 +120,7 @@ def _send(
         key = at(keys[k], (first + j) * SLOTS)
         if kinds[k] == EXPONENTIAL:
             seconds = means[k] * exponential(key)
-        elif kinds[k] == QUANTILES:
+        elif kinds[k] >= TABLED:
             seconds = service_of(laws[k], floats, first + j, 0)
         else:
             seconds = parametric(kinds[k], laws[k].a, laws[k].b, key)
@@ -285,7 +285,7 @@ def play(
                         seen[counted + RETRIES] += 1
                 if copy == 0 and attempt == 0:
                     service = work[j - 1]
-                elif law.law == QUANTILES:
+                elif law.law >= TABLED:
                     service = nanoseconds(service_of(law, floats, i, attempt) * duty.scale, 1)
                 else:
                     key = at(law.service, i * SLOTS + attempt)
