@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from sim.compare.result import Comparison, PointComparison
 from sim.errors import InputError, Problem
@@ -51,19 +50,23 @@ def read_summary(folder: Path, run: Record) -> Comparison:
     """
     file = folder / FILE
     try:
-        said = from_json(file.read_bytes(), allow_inf_nan=False)
+        said = json.loads(file.read_bytes(), parse_constant=_refused)
         # What is in the folder's run.json holds, which says how far the run has come.
         found: Comparison = _reader().validate_python({**said, "run": run})
     except OSError as error:
         raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
     except ValidationError as error:
         raise InputError(problems_of(error, file)) from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError([Problem(f"is corrupt: {error}", file=str(file))]) from error
     stale = _stale(found, run)
     if stale:
         raise InputError([Problem(f"{stale}; compare the run again", file=str(file))])
     return found
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 @cache
