@@ -14,7 +14,7 @@ from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
 from sim.engine.reference import engine as simpy_engine
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
-from sim.policy.columns import COUNTS, MOMENTS, Above
+from sim.policy.columns import COUNTS, MOMENTS, Above, Column
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
 from sim.world.potential import Requests
@@ -72,7 +72,7 @@ def scaling(least: int, most: int, target: float = 0.5, cold_start: int = 0, coo
 class Played:
     """What monitoring saw by tick, {column: [champion, challenger]}; the engine; and the calls, as dictionaries by field."""
 
-    seen: list[dict[str, list[int]]]
+    seen: list[dict[Column, list[int]]]
     engine: Any
     calls: list[dict[str, Any]]
 
@@ -89,7 +89,7 @@ def world_of(**changes: Any) -> World:
     """Two arms, six ticks, an objective of 50 ns; `changes` are fields of the world."""
     metrics = [{"name": "conversion", "role": "primary"}, {"name": "latency", "role": "guardrail", "max": f"{SLO}ns"}]
     scenario = make_scenario(tick="10s", horizon="1m", metrics=metrics)
-    world = make_world(scenario, [behaves(error_rate=0.0)] * 2)
+    world = make_world(scenario, [behaves(error_rate=0.0, agreement=0.9)] * 2)
     return replace(world, tick_s=TICK / 1e9, **changes)
 
 

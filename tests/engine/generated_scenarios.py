@@ -118,6 +118,10 @@ def built(said: Said) -> tuple[Scenario, World]:
         if said["outage"]:
             down = {**OUTAGE, "pool": "main" if shared else "challenger", "replicas": min(2, most)}
             more["timeline"] = [*more.get("timeline", ()), down]
+    servers = said["servers"] and said["servers"][1]
+    if "retries" in more and "timeout" in more["retries"].get("on", ()) and (servers is None or "timeout" not in servers):
+        # Without a timeout nobody can try again after one, and the check says so.
+        del more["retries"]
     metrics = [dict(metric) for metric in METRICS]
     if said["delay"] is not None:
         metrics[0]["delay"] = said["delay"]

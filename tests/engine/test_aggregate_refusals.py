@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.aggregate.engine import AggregateEngine, refusals
+from sim.engine.aggregate.engine import AggregateEngine
+from sim.engine.aggregate.refusals import refusals
 from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing

@@ -13,7 +13,6 @@ from sim.stats import (
     bandits,
     bayes_factor,
     betting,
-    capital,
     contrast,
     exaggeration,
     expected_loss,
@@ -32,6 +31,7 @@ from sim.stats import (
     srm,
     stratify,
     survival,
+    two_sample_betting,
     winsor,
 )
 from sim.stats.moments import Estimates
@@ -77,7 +77,7 @@ CALLS: list[tuple[Callable[[], object], str]] = [
     (lambda: betting.bernstein_step(10, 20, 20, 100, 10, 10), "seen_total: must not exceed seen_n .10.0., .* got 20"),
     (lambda: betting.wealth_step(10, 5, 1, 100, 10, 10, mean=0.5), "seen_square: must lie between seen_total²/seen_n"),
     (lambda: betting.bernstein_step([1] * 2, 0, 0, [1] * 3, [1] * 2, 1), r"total: must broadcast with \(3,\), the shape of n"),
-    (lambda: capital.capital_step([1] * 2, [1] * 3, 0, 0, 0, 0, 0, 0), "seen_total0: must broadcast with"),
+    (lambda: two_sample_betting.capital_step([1] * 2, [1] * 3, 0, 0, 0, 0, 0, 0), "seen_total0: must broadcast with"),
     (lambda: posterior.probability_best_normal([0.0, 1.0], [1.0, 1.0]), r"mean: must be \(r, K\), got shape \(2,\)"),
     (lambda: posterior.probability_best_normal([[0.0, 1.0]], [[1.0]]), r"sd: must be \(r, K\), like \(1, 2\), got \(1, 1\)"),
     (lambda: posterior.probability_exceeds_normal([0.0] * 2, 1, [0.0] * 3, 1), "mean1: must broadcast with"),
