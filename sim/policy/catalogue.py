@@ -181,17 +181,17 @@ def using(files: Iterable[str | Path] = (), *, installed: bool = True) -> Iterat
     With `installed` False, parts of installed packages are not known. Raises `InputError` with everything that is wrong: a file
     that cannot be read or run, or has no part; a part without what its role asks for; a kind that is there already.
     """
-    scope, found = _scope.get(), list[Problem]()
+    scope, problems = _scope.get(), list[Problem]()
     kinds = list(scope.kinds)
     for path in files:
         try:
             kinds += [kind for kind in _of_file(PartsFile.read(Path(path))) if kind not in kinds]
         except InputError as error:
-            found += error.problems
-    if kinds and not found:
-        found += _clashes([*_installed()[0], *kinds] if installed else kinds)
-    if found:
-        raise InputError(found)
+            problems += error.problems
+    if kinds and not problems:
+        problems += _clashes([*_installed()[0], *kinds] if installed else kinds)
+    if problems:
+        raise InputError(problems)
     token = _scope.set(_Scope(tuple(kinds), installed and scope.installed))
     try:
         yield
@@ -204,10 +204,10 @@ def installed() -> tuple[Kind, ...]:
 
     Raises `InputError` naming each entry point that cannot be loaded, is no part, or has a kind that is there already.
     """
-    kinds, problems = _installed()
-    found = [*problems, *_clashes(kinds)]
-    if found:
-        raise InputError(found)
+    kinds, faults = _installed()
+    problems = [*faults, *_clashes(kinds)]
+    if problems:
+        raise InputError(problems)
     return kinds
 
 
@@ -257,11 +257,11 @@ def _parts_in(module: ModuleType) -> list[type[BaseModel]]:
     """The parts that a module defines; a class without a kind that others derive from is what these share."""
     bases = tuple(family.base for family in families())
     own = [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, bases) and each.__module__ == module.__name__
+        part
+        for part in vars(module).values()
+        if isinstance(part, type) and issubclass(part, bases) and part.__module__ == module.__name__
     ]
-    return [each for each in dict.fromkeys(own) if kind_of(each) or not any(each in other.__mro__[1:] for other in own)]
+    return [part for part in dict.fromkeys(own) if kind_of(part) or not any(part in other.__mro__[1:] for other in own)]
 
 
 def _faults(part: Any) -> list[str]:
@@ -292,16 +292,16 @@ def family_of(part: type) -> Family[Any] | None:
 
 def outside(parts: Iterable[type[BaseModel]]) -> tuple[Outside, ...]:
     """What does not ship among some parts, in the order of families and kinds. Raises `InputError` for one without a source."""
-    found = []
+    entries = []
     for part in set(parts):
         family = family_of(part)
         if family is None or any(kind.part is part for kind in family.shipped):
             continue
         file = file_of(part)
         origin = file.path if file else next((kind.origin for kind in _installed()[0] if kind.part is part), part.__module__)
-        found.append(Outside(family.name, kind_of(part) or "", origin, file.digest if file else _package_digest(part)))
+        entries.append(Outside(family.name, kind_of(part) or "", origin, file.digest if file else _package_digest(part)))
     order = [family.name for family in families()]
-    return tuple(sorted(found, key=lambda each: (order.index(each.family), each.kind, each.digest)))
+    return tuple(sorted(entries, key=lambda entry: (order.index(entry.family), entry.kind, entry.digest)))
 
 
 def parts_in(value: Any) -> Iterator[type[BaseModel]]:
@@ -320,8 +320,8 @@ def parts_in(value: Any) -> Iterator[type[BaseModel]]:
         value = value.values()
     elif isinstance(value, str) or not isinstance(value, Iterable):
         return
-    for each in value:
-        yield from parts_in(each)
+    for item in value:
+        yield from parts_in(item)
 
 
 def _package_digest(part: type) -> str:

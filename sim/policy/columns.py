@@ -79,7 +79,7 @@ class Column:
         return self.name
 
     def __repr__(self) -> str:
-        own = [repr(getattr(self, each.name)) for each in fields(self) if each.name != "mirrored"]
+        own = [repr(getattr(self, field.name)) for field in fields(self) if field.name != "mirrored"]
         return f"{type(self).__name__}({', '.join([*own, 'mirrored=True'] if self.mirrored else own)})"
 
 

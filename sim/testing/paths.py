@@ -51,16 +51,16 @@ def first_findings(part: Evidence, ticks: list[dict[Column, Ints]], primary: str
     arms = next(iter(ticks[0].values())).shape[1]
     setting = make_setting(arms, primary=primary)
     needed = part.needs(setting)
-    found = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
-    decided = found != Finding.UNDECIDED
+    findings = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
+    decided = findings != Finding.UNDECIDED
     at = decided.argmax(axis=0)
-    first = np.take_along_axis(found, at[None], axis=0)[0]
+    first = np.take_along_axis(findings, at[None], axis=0)[0]
     return first, np.where(decided.any(axis=0), at + 1, 0)
 
 
-def declared(found: NDArray[np.int8]) -> float:
+def declared(findings: NDArray[np.int8]) -> float:
     """Share of replications in which some challenger was declared better or worse."""
-    return float(((found == Finding.PASS) | (found == Finding.FAIL)).any(axis=1).mean())
+    return float(((findings == Finding.PASS) | (findings == Finding.FAIL)).any(axis=1).mean())
 
 
 def standard_error(share: float, count: int) -> float:

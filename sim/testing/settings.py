@@ -38,12 +38,12 @@ def look_at(part: Evidence | Guardrail, setting: Setting, ticks: Sequence[Mappin
     rows = max(np.atleast_2d(values).shape[0] for tick in ticks for values in tick.values())
     total = np.zeros((rows, len(setting.arms), len(columns)), np.int64)
     memory = fresh_memory(part, setting, rows)
-    found = []
+    findings = []
     for age, tick in enumerate(ticks, start=1):
         last = np.zeros_like(total)
         for column, values in tick.items():
             last[..., columns[column]] = values
         total = total + last
         view = View(setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory)
-        found.append(part.judge(view))
-    return found
+        findings.append(part.judge(view))
+    return findings

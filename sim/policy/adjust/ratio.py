@@ -54,8 +54,8 @@ class Ratio(Adjust):
         if self.over == setting.primary:
             return [("over", f"must be another metric than the primary one, got {self.over!r}")]
         if self.over not in setting.metrics:
-            there = ", ".join(name for name in setting.metrics if name != setting.primary) or "none"
-            return [("over", f"no metric {self.over!r} to divide by; there are {there}")]
+            others = ", ".join(name for name in setting.metrics if name != setting.primary) or "none"
+            return [("over", f"no metric {self.over!r} to divide by; there are {others}")]
         for name in (setting.primary, self.over):
             if name in setting.metrics and setting.metrics[name].delayed:
                 return [("over", f"must be known together with {setting.primary}: the feedback of {name} has a delay")]

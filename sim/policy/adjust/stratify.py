@@ -41,8 +41,11 @@ class Stratify(Adjust):
         )
         total = total * metric.grid
         square = total if metric.binary else square * metric.grid**2
-        before, after = ((each[:, :1] for each in (count, total, square)), (each[:, 1:] for each in (count, total, square)))
-        (n0, sum0, square0), (n1, sum1, square1) = before, after
+        champion, challengers = (
+            (each[:, :1] for each in (count, total, square)),
+            (each[:, 1:] for each in (count, total, square)),
+        )
+        (n0, sum0, square0), (n1, sum1, square1) = champion, challengers
         return Pair(*arms(n0, sum0, square0, n1, sum1, square1, list(view.setting.segments.values())))
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

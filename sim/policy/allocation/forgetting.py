@@ -76,14 +76,14 @@ class Forgetting(Allocation):
         return floored(shares, self.floor, view.arms_in)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        wrong = floor_problems(self.floor, setting)
+        problems = floor_problems(self.floor, setting)
         if self.window is None:
-            return wrong
-        wrong += whole_ticks("window", self.window, setting)
+            return problems
+        problems += whole_ticks("window", self.window, setting)
         if self.discount is not None:
             given = f"got {self.discount:g} and {format_duration(self.window)}"
-            wrong.append(("window", f"and discount are two ways to forget: give one, {given}"))
+            problems.append(("window", f"and discount are two ways to forget: give one, {given}"))
         elif setting.ticks_of(self.window) > MOST_TICKS:
             ticks = f"{format_duration(self.window)}, {setting.ticks_of(self.window):,} ticks"
-            wrong.append(("window", f"must be at most {MOST_TICKS:,} ticks, got {ticks}: take a discount or a longer tick"))
-        return wrong
+            problems.append(("window", f"must be at most {MOST_TICKS:,} ticks, got {ticks}: take a discount or a longer tick"))
+        return problems

@@ -191,12 +191,12 @@ class Check(Guardrail):
         return breached
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = whole_ticks("every", self.every, setting) if self.every else []
+        problems = whole_ticks("every", self.every, setting) if self.every else []
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
             known = [*BUILT_IN, *setting.metrics]
             hint = _LATENCY_HINT if _QUANTILE_NAME.search(self.metric) else did_you_mean(self.metric, known)
-            found.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
+            problems.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
         elif self.metric != LATENCY:
             limits = {"max": self.max, "min": self.min}
-            found += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]
-        return found
+            problems += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]
+        return problems

@@ -42,10 +42,10 @@ def adjust_problems(setting: DeclaredSetting, adjust: AnyAdjust | None, test: Te
     """What is wrong with an adjustment beside a test, by the file alone: (key, message) pairs."""
     if adjust is None:
         return []
-    wrong = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
+    problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
-        wrong.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
-    return wrong
+        problems.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
+    return problems
 
 
 def adjusted_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
@@ -96,13 +96,13 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
         return pair
     enough = adjust.ready(view)
     enough = enough & enough[:, :1]
-    found = np.zeros(known.shape)
+    sizes = np.zeros(known.shape)
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
         error = compare(view, "auto", rows, adjust=adjust).standard_error
         sure = enough[rows, 1:] & (error > 0)
-        found[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
-    return found
+        sizes[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
+    return sizes
 
 
 def compare(

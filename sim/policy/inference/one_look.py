@@ -86,21 +86,23 @@ class OneLook(PlannedTest):
     def test_problems(self) -> list[tuple[str, str]]:
         from sim.stats.dunnett import LEAST_ALPHA
 
-        found = []
+        problems = []
         if self.correction == "dunnett" and self.alpha < LEAST_ALPHA:
-            found.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
+            problems.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
         if self.hypothesis == "superiority":
             given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
-            return [*found, *super().test_problems(), *given]
+            return [*problems, *super().test_problems(), *given]
         if self.margin is None:
-            found.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
+            problems.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
         if self.mde is not None:
-            found.append(("mde", f"is for superiority only, got {self.mde:g}: {self.hypothesis} is sized for its margin"))
+            problems.append(("mde", f"is for superiority only, got {self.mde:g}: {self.hypothesis} is sized for its margin"))
         if self.test == "z_pooled":
-            found.append(("test", f"must have unpooled variances (z_unpooled or welch) for {self.hypothesis}, got z_pooled"))
+            problems.append(("test", f"must have unpooled variances (z_unpooled or welch) for {self.hypothesis}, got z_pooled"))
         if self.correction == "dunnett" and self.hypothesis == "equivalence":
-            found.append(("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett"))
-        return found
+            problems.append(
+                ("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett")
+            )
+        return problems
 
     def size_problems(self) -> list[tuple[str, str]]:
         if self.hypothesis == "superiority":
