@@ -1,4 +1,4 @@
-"""Ratio metrics: what the primary metric comes to for each unit of another."""
+"""Ratio metrics: the total of the primary metric over the total of another."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ratio(Adjust):
         if below.nominal_mean == 0:
             return 0.0, 0.0
         ratio = metric.nominal_mean / below.nominal_mean
-        # As if the two metrics did not depend on each other: a unit of information, no more (see `information`).
+        # Takes the two metrics as independent: it only sets the unit of `information`.
         return ratio, math.hypot(metric.nominal_sd, ratio * below.nominal_sd) / abs(below.nominal_mean)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Post-stratification: segments count by their share, so that a chance imbalance between the arms adds no noise."""
+"""Post-stratification: means are weighted by the segments' shares, so that a chance imbalance of segments adds no variance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one look at a planned sample tests and declares, shared by the rules that look once and those that should have."""
+"""The test of one look at a planned sample. `fixed_horizon` takes it once; `peeking` repeats it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OneLook(PlannedTest):
         return {"hypothesis": self.hypothesis, "margin": (self.margin or 0.0) * self.unit(setting)} | correction
 
     def decide(self, view: View, rows: Bools) -> NDArray[np.int8]:
-        """(rows, K - 1) what the test says of every challenger now; NULL where it declares nothing."""
+        """(rows, K - 1) findings of the test for every challenger now; NULL where it declares nothing."""
         from sim.stats.hypotheses import against, equivalence, non_inferiority
 
         sign, superiority = primary(view).sign, self.hypothesis == "superiority"
@@ -62,7 +62,7 @@ class OneLook(PlannedTest):
                 broken = against(result, -sign * margin, "less" if sign > 0 else "greater")
             else:
                 holds = equivalence(result, margin)
-                # An arm between the margins has two chances to look as if it were beyond one.
+                # An arm between the margins can be found beyond either one by chance: two tests.
                 nearer = np.minimum(against(result, -margin, "less"), against(result, margin, "greater"))
                 broken = np.minimum(2 * nearer, 1.0)
             passed, failed = (self._declared(p_value, result, tested, sides=1) for p_value in (holds, broken))
@@ -76,7 +76,7 @@ class OneLook(PlannedTest):
 
         p_value = np.where(tested, p_value, np.nan)
         if self.correction == "dunnett" and p_value.shape[1] > 1:
-            # Statistics are taken through their p-values to normal scores: Welch's have degrees of freedom of their own.
+            # P-values are turned into normal scores, because each of Welch's statistics has its own degrees of freedom.
             alternative: Literal["two-sided", "greater"] = "two-sided" if sides == 2 else "greater"
             adjusted = dunnett_adjust(-ndtri(p_value / sides), result.champion_share, alternative=alternative)
         else:
