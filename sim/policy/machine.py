@@ -36,7 +36,7 @@ class StagedPolicy:
     """A policy: a list of stages, or none of them and an immediate verdict.
 
     The machine owns stage, age, arms, tallies, memory and verdict as full-size arrays; parts are frozen settings. It alone
-    removes arms and renormalises what an allocation answers.
+    removes arms and renormalises the shares of an allocation.
     """
 
     def __init__(self, stages: Sequence[Stage], immediate: tuple[Verdict, str] | None = None) -> None:
@@ -88,7 +88,7 @@ class StagedPolicy:
         self._age[rows] += 1
         self._total[rows] += last
         done = telemetry.tick + 1
-        # As it was in the tick: a stage that is entered now has seen nothing of it.
+        # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
         for number, stage in enumerate(self._chain):
             at_stage = in_stage == number
@@ -98,7 +98,7 @@ class StagedPolicy:
         return self._route(done, last[undecided])
 
     def estimates(self) -> EffectEstimates:
-        """What can be said of the effect at each verdict; to be asked when all is over."""
+        """Estimates of the effect at each verdict. Call it after the last tick."""
         estimates = EffectEstimates.none(self.setting.replications)
         metric = self.setting.metrics.get(self.setting.primary)
         decided = self.verdicts.decided_tick > 0
@@ -138,7 +138,7 @@ class StagedPolicy:
             seen = check_findings != Finding.UNDECIDED
             held, shown = (held, shown & seen) if check.waits else (held & seen, shown)
         findings = np.where((findings == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, findings)
-        # What the evidence said stands, and is not asked again; the stage goes on until every guardrail has said something.
+        # The finding of the evidence stands. The stage goes on until every guardrail that `waits` has a finding.
         waiting = (findings == Finding.PASS) & ~shown & self._arms_in[rows]
         if stage.max_duration is not None:
             over = self._age[rows] >= self.setting.ticks_of(stage.max_duration)
@@ -197,7 +197,7 @@ class StagedPolicy:
         self.verdicts.decided_tick[rows] = tick
 
     def _best(self, rows: Ints, carried: Bools) -> Ints:
-        """(r,) the survivor with the best observed mean of the primary metric; the first listed where none was observed."""
+        """(r,) the survivor with the best observed mean of the primary metric; the first listed where no mean was observed."""
         challengers = carried.copy()
         challengers[:, 0] = False
         metric = self.setting.metrics.get(self.setting.primary)

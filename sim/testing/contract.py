@@ -26,7 +26,7 @@ PATHS = 4000
 
 
 def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: str = "varied") -> Ints:
-    """(ROWS, K, C) plausible totals: a few replications without any, `outcome` varied, none, all zero or all alike."""
+    """(ROWS, K, C) plausible totals. A few replications have no outcomes; `outcome`: varied, none, all zero or all alike."""
     shape = (ROWS, len(setting.arms))
     known = np.where(rng.random(shape) < 0.1, rng.integers(0, 3, shape), rng.integers(50, 4000, shape))
     known[:3] = 0
@@ -51,12 +51,12 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
             Moment(metric.name, "count"): known, Moment(metric.name, "sum"): total, Moment(metric.name, "square"): square,
         }  # fmt: skip
     needs = part.needs(setting)
-    # No user is in two arms.
+    # Every user is in one arm only.
     known_of |= {column: 0 * known for column in needs if isinstance(column, JointUserMoment)}
     segments = list(setting.segments)
     for column in needs:
         if isinstance(column, SegmentMoment):
-            # Like the whole of another replication: its count, sum and sum of squares belong together.
+            # The totals of another replication: its count, sum and sum of squares belong together.
             whole = known_of[Moment(column.metric, column.moment)]
             known_of[column] = np.roll(whole, 1 + segments.index(column.segment), axis=0)
     columns = [known_of.get(column, rng.binomial(requests, 0.01)) for column in needs]
@@ -64,7 +64,7 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
 
 
 def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age: int = 5) -> View:
-    """A view of totals, as if all of it had been seen in the last tick."""
+    """A view of totals, all of them seen in the last tick."""
     columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = len(total)
     memory = fresh_memory(part, setting, rows)
@@ -72,7 +72,7 @@ def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age:
 
 
 def worlds(part: Part) -> Iterator[tuple[Setting, np.random.Generator]]:
-    """Settings of two and of four arms, of a metric of each kind; those that suit the part."""
+    """Settings that suit the part, of two and of four arms, with a primary metric of each kind."""
     for seed, (arms, primary) in enumerate(product((2, 4), ("conversion", "revenue", "cost"))):
         setting = make_setting(arms, ROWS, primary=primary)
         if not part.problems(setting):
@@ -88,7 +88,7 @@ def some_removed(setting: Setting, rng: np.random.Generator) -> np.ndarray:
 
 
 class PartContract:
-    """What every part must keep. `part` is the one that is tested."""
+    """The contract of every part. `part` is the part that is tested."""
 
     @pytest.fixture
     def part(self) -> Part:
@@ -104,7 +104,7 @@ class PartContract:
         assert type(part).model_validate(written, context=AS_WRITTEN) == part
 
     def test_some_setting_suits_it(self, part: Part) -> None:
-        """What is tested in settings that suit it would hold if there were none."""
+        """Other tests run only in settings that suit the part, and would pass if there were none."""
         assert any(True for _ in worlds(part)), part.problems(make_setting(2, ROWS))
 
 
@@ -190,7 +190,7 @@ class EvidenceContract(PartContract):
         return gaussian_ticks(rows, [125] * 16, effects)
 
     def findings(self, part: Evidence, effects: tuple[float, ...]) -> np.ndarray:
-        """(PATHS, K - 1) what is first found of every challenger."""
+        """(PATHS, K - 1) the first finding for every challenger."""
         return first_findings(part, self.paths(PATHS, effects), self.primary)[0]
 
     @pytest.mark.parametrize("challengers", [1, 3])
@@ -285,7 +285,7 @@ class EvidenceContract(PartContract):
                 assert (part.judge(view_of(part, setting, total[one], arms_in[one])) == findings[one]).all()
 
     def test_it_decides_sometimes(self, part: Evidence) -> None:
-        """The contract would hold for evidence that never says anything."""
+        """The other tests would pass for evidence that never decides."""
         assert (part.declares and self.findings(part, (self.effect,)).any()) or any(
             (
                 part.judge(view_of(part, setting, counts_of(part, setting, rng), np.ones((ROWS, len(setting.arms)), bool))) > 0

@@ -29,9 +29,9 @@ def ever(part: Guardrail, ticks: Ticks, arms: int = 2, finding: Finding = Findin
 class GuardrailContract(PartContract):
     """`part` must treat challengers alike, and trip no more often than it says where all is well.
 
-    trips: what it says when it trips. error: the least and the most often that it ever does where all is well, as promised, or,
-    of a rule that promises nothing, as measured. power: how often at least it does where all is not. Tolerances are 4 standard
-    errors.
+    trips: the finding of `part` when it trips. error: the least and the most often that it ever trips where all is well, as
+    promised, or, of a rule that promises nothing, as measured. power: how often at least it trips where all is not.
+    Tolerances are 4 standard errors.
     """
 
     trips: ClassVar[Finding] = Finding.FAIL

@@ -1,4 +1,4 @@
-"""Synthetic paths of a Gaussian metric, to hold a rule of evidence against theory without an engine."""
+"""Synthetic paths of a metric, to compare a rule of evidence with theory without an engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gaussian_ticks(
 def binary_ticks(
     rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), rate: float = 0.2, seed: int = 11
 ) -> list[dict[Column, Ints]]:
-    """The same of `conversion`, for a champion that converts at `rate` and challengers at `rate + effect`."""
+    """As `gaussian_ticks`, of `conversion`: the champion converts at `rate`, challengers at `rate + effect`."""
     rng = np.random.default_rng(seed)
     shape = (rows, 1 + len(effects))
     rates = rate + np.array([0.0, *effects])
@@ -47,7 +47,7 @@ def binary_ticks(
 
 
 def first_findings(part: Evidence, ticks: list[dict[Column, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
-    """(r, K - 1) each: what is first found of every challenger, and the number of the tick, from 1 (0 for never)."""
+    """(r, K - 1) each: the first finding for every challenger, and the number of its tick, from 1 (0 for never)."""
     arms = next(iter(ticks[0].values())).shape[1]
     setting = make_setting(arms, primary=primary)
     needed = part.needs(setting)

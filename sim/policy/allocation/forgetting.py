@@ -39,7 +39,7 @@ class Forgetting(Allocation):
     )
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
-        """The columns whose sums it remembers."""
+        """The columns whose sums this allocation remembers."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it remembers")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
@@ -56,7 +56,7 @@ class Forgetting(Allocation):
         return {}
 
     def remembered(self, view: View) -> Sequence[Floats]:
-        """(r, K) each: the sums of the columns that it reads, as far as they are not forgotten. To be asked once a tick."""
+        """(r, K) each: the sums of the columns of `read`, without what is forgotten. Call it once a tick: it updates memory."""
         columns = self.read(view.setting)
         if not view.memory:
             return [view.of_total(column).astype(np.float64) for column in columns]

@@ -56,7 +56,7 @@ class Thompson(Forgetting):
         return self.floored(probability_best(metric, moments, view.arms_in), view)
 
     def _with_prior(self, setting: Setting, metric: Metric, seen: Moments) -> Moments:
-        """The moments with those of the outcomes that the prior stands for."""
+        """The moments `seen`, plus those of the outcomes that the prior stands for."""
         if not self.prior:
             return seen
         count, total, square = (moment.copy() for moment in seen)
@@ -68,7 +68,7 @@ class Thompson(Forgetting):
                 square[:, arm] += (known.outcomes - 1) * known.sd**2 + known.outcomes * known.mean**2
             else:
                 good, bad = known
-                # Beta(1, 1) is what stands for no outcomes.
+                # Beta(1, 1) stands for no outcomes.
                 count[:, arm] += good + bad - 2
                 total[:, arm] += (good if metric.sign > 0 else bad) - 1
         return count, total, square

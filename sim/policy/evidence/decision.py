@@ -134,7 +134,7 @@ class Decision(Evidence):
         return np.asarray(enough.all(axis=1))
 
     def _tail(self, view: View, name: str, rows: Bools, margin: float = 0.0) -> Floats:
-        """(rows, K - 1) one-sided p-values of the hypothesis that a challenger is no better than the champion less the margin."""
+        """(rows, K - 1) one-sided p-values of the hypothesis: no better than the champion less the margin."""
         from scipy.special import ndtr
 
         from sim.stats.margin import above_margin

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.stats.running_bounds import Plan
 
 Families = Literal["obrien_fleming", "pocock", "power", "kim_demets", "hwang_shih_decani"]
-# Whose a key is: given for this alone, and, where True, required there.
+# By key: the setting that the key belongs to, the values of the setting that use the key, and whether they require it.
 OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "shape": ("design", ("wang_tsiatis",), True),
     "interim": ("design", ("haybittle_peto",), False),
@@ -33,7 +33,7 @@ OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "futility_rho": ("futility", ("kim_demets", "power"), True),
     "futility_gamma": ("futility", ("hwang_shih_decani",), True),
 }
-# Known outcomes before the first look, and how many of them a rare one must be expected to be.
+# Known outcomes before the first look, and how many of the rarer outcome must be expected among them.
 LEAST, RARE = 100, 20
 DESIGN_KEYS = ("shape", "interim", "spending", "rho", "gamma", "futility", "futility_rho", "futility_gamma", "binding")
 
@@ -134,7 +134,7 @@ class GroupSequential(PlannedTest):
         return max(LEAST, math.ceil(RARE / rarer)) if rarer > 0 else LEAST
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread.
+        """The last look of each arm; of a test that spends, also the distribution of the scores of tests that go on.
 
         Of any other, what an estimate needs: the information at each look that was taken; of the last one the score, and the
         relative effect with its standard error.
@@ -217,7 +217,7 @@ class GroupSequential(PlannedTest):
                 # The looks that were taken, at the information that had arrived, which hardly differs between replications.
                 times = arrived[rows][:, taken].mean(axis=0)
                 stopped = median_unbiased(times, lower[taken], upper[taken], np.full(rows.size, times.size), z[rows])
-                # The last look that was taken is the last that counts: there, the drift is the mean of the score.
+                # At the last look that was taken, the drift is the mean of the score.
                 means = np.stack([stopped.estimate, stopped.lower, stopped.upper])
                 estimates[:, rows] = effect[rows] + (means - z[rows]) * error[rows]
         return estimates[0], estimates[1], estimates[2]

@@ -38,7 +38,7 @@ class JudgedMetric(BaseModel):
         return self
 
     def columns(self) -> tuple[Column, Column]:
-        """The columns of how many there were, and of what is counted or summed over them."""
+        """The column of the number of values, and the column of the count or the sum over them."""
         if self.metric == ERROR_RATE:
             return Count("responses"), Count("errors")
         if self.limit is not None:
@@ -133,7 +133,7 @@ class MannWhitney(Guardrail):
         return np.where(known > 0, findings, Finding.UNDECIDED).astype(np.int8)
 
     def _differs(self, values: Floats, judged: JudgedMetric, setting: Setting) -> tuple[Bools, Bools]:
-        """(r, K) whether the arm differs from the champion by more than it may, and whether there were values enough to say."""
+        """(r, K) each: whether the arm differs from the champion by more than it may, and whether it has `min_ticks` values."""
         from sim.stats.rank import mann_whitney
 
         champion = np.broadcast_to(values[:, :1], values.shape)

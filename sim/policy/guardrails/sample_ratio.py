@@ -1,4 +1,4 @@
-"""Sample-ratio mismatch: arms that do not get the traffic they were meant to get make every other number doubtful."""
+"""Sample-ratio mismatch: arms whose traffic does not follow their weights, so that comparisons may be biased."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SampleRatio(Guardrail):
     )
 
     def shares(self, setting: Setting) -> Floats:
-        """(K - 1, 2) what champion and challenger are meant to get of the traffic of the two."""
+        """(K - 1, 2) planned shares of champion and challenger in the traffic of the two."""
         split = np.full(len(setting.arms), 1.0) if self.split is None else np.asarray(self.split)
         pairs = np.stack([np.broadcast_to(split[0], split[1:].shape), split[1:]], axis=1)
         return np.asarray(pairs / pairs.sum(axis=1, keepdims=True))

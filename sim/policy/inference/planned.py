@@ -113,7 +113,7 @@ class PlannedTest(Evidence):
         return [] if self.mde is None else self.sizing_problems(setting, "mde", self.mde)
 
     def sizing_problems(self, setting: Setting, key: str, change: float) -> list[tuple[str, str]]:
-        """Reasons why the registered metric cannot size a test for a relative `change`, the value of `key`: (key, message) pairs."""
+        """Reasons why the registered metric cannot size a test for a relative `change`, which the file calls `key`."""
         metric = setting.metrics[setting.primary]
         mean, sd = nominal(setting, self.adjust)
         if mean == 0:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Moments = tuple[Floats, Floats, Floats]
 
-# `sim.stats` is imported where it is used: its SciPy takes a third of a second to import, and reading a scenario does not need it.
+# `sim.stats` is imported where it is used: it imports SciPy, which takes a third of a second and which reading a scenario does
+# not need.
 
 
 def probability_best(metric: Metric, moments: Moments, arms_in: Bools) -> Floats:
