@@ -24,7 +24,7 @@ from sim.units import format_duration
 
 
 class Finding(IntEnum):
-    """What a part says of one arm. NULL is *finished, nothing declared*: it is not a FAIL."""
+    """The finding of a part for one arm. NULL is *finished, nothing declared*: it is not a FAIL."""
 
     UNDECIDED = 0
     PASS = 1
@@ -47,7 +47,7 @@ class DeclaredMetric:
     """A metric as a scenario file declares it, before anybody knows what the models registered.
 
     `sign` is +1 where an increase is better, -1 where a decrease is. `covariate` is the correlation of an outcome with a value
-    known before, None without one; `delayed` says that feedback takes time.
+    known before the test, None without one; `delayed` says that feedback takes time.
     """
 
     name: str
@@ -77,7 +77,7 @@ class DeclaredSetting:
     """What a scenario file says of the setting of its policies, before its models are looked up.
 
     `replications` is R; `tick_s` is in seconds; `ticks` is the horizon. `users` says that requests come from users who return,
-    `sticky` that these keep their arm; segments {name: share}.
+    `sticky` that users keep their arm; segments {name: share}.
     """
 
     arms: tuple[str, ...]
@@ -196,23 +196,23 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        """The telemetry columns that this part reads. Telemetry is only produced where a part declares it."""
+        """The telemetry columns that this part reads. Engines produce only the columns that some part names here."""
         return ()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        """Arrays, of any shape, that one replication starts a stage with; the policy keeps one for each replication."""
+        """Arrays, of any shape, with which one replication starts a stage. The policy keeps a copy for each replication."""
         return {}
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        """What is wrong with this part by the scenario file alone: (key, message) pairs."""
+        """Problems of this part that show in the scenario file alone: (key, message) pairs."""
         return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong given what the models registered. Only asked where nothing is wrong by the file alone."""
+        """Problems that show only with what the models registered. Called only where `declared_problems` is empty."""
         return []
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong with this part in this setting: (key, message) pairs."""
+        """Problems of this part in this setting: (key, message) pairs."""
         return self.declared_problems(setting) or self.registered_problems(setting)
 
 
@@ -232,7 +232,7 @@ class Allocation(Part):
         return np.zeros(view.arms_in.shape)
 
     def length_s(self, setting: DeclaredSetting) -> float | None:
-        """How long the allocation's own schedule takes, in seconds; None if it has none."""
+        """The length of the allocation's own schedule, in seconds; None without a schedule."""
         return None
 
     def constant_weights(self, setting: DeclaredSetting) -> Floats | None:
@@ -297,11 +297,11 @@ class Guardrail(Part):
         return self
 
     def reads(self) -> tuple[tuple[str, str], ...]:
-        """The metrics that it reads, built-in ones among them: (key that names the metric, metric) pairs."""
+        """The metrics that this guardrail reads, with built-in ones: (key that names the metric, metric) pairs."""
         return ()
 
     def first_look(self) -> tuple[str, float] | None:
-        """When it looks first, in seconds from the start of the stage, after the key that says so; None for every tick."""
+        """The key that sets the first look, and its time in seconds from the start of the stage; None for every tick."""
         return None
 
     def judge(self, view: View) -> NDArray[np.int8]:

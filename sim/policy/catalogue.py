@@ -1,4 +1,4 @@
-"""What a `kind` in a file stands for: parts that ship, parts of installed packages, and parts of files that a user names.
+"""The parts that a `kind` in a file can name: parts that ship, parts of installed packages, and parts of files of the user.
 
 Each role has a `Family`: allocations, evidence, guardrails, adjustments. Parts that ship stand in its list. Installed packages
 name theirs by entry points of the group `rollout_sim.parts`; these are loaded when a kind is asked for that does not ship, and
@@ -48,7 +48,7 @@ P = TypeVar("P", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Kind:
-    """What a file can name: the name, the class, and in words where that comes from."""
+    """A kind that a file can name: its name, its class, and in words where the class comes from."""
 
     name: str
     part: type[BaseModel]
@@ -83,7 +83,7 @@ class Family(Generic[P]):
         self._reader = lru_cache(maxsize=16)(self._make_reader)
 
     def kinds(self, name: str | None = None) -> tuple[Kind, ...]:
-        """All kinds, those that ship first. Where `name` is found without the installed packages, these are left out."""
+        """All kinds, those that ship first. Leaves out installed packages where `name` is known without them."""
         scope = _scope.get()
         known = (*self.shipped, *self._own(scope.kinds))
         if not scope.installed or any(kind.name == name for kind in known):
@@ -91,11 +91,11 @@ class Family(Generic[P]):
         return (*self.shipped, *self._own(installed()), *self._own(scope.kinds))
 
     def reader(self, value: object = None) -> TypeAdapter[P]:
-        """What validates `value` as a part of this role, or describes all of them."""
+        """The adapter that validates `value` as a part of this role, or describes all parts of the role."""
         return self._reader(self.kinds(self._kind_in(value)))
 
     def faults(self, part: type[BaseModel]) -> Iterator[str]:
-        """What keeps a class from being a part of this role."""
+        """The reasons why a class cannot be a part of this role."""
         kind, name = kind_of(part), part.__name__
         if kind is None or (part.model_fields["kind"].default != kind and kind != self.default):
             yield f'{name} has no kind, a field such as kind: Literal["{name.lower()}"] = "{name.lower()}"'
@@ -139,7 +139,7 @@ class Family(Generic[P]):
 
 
 def kind_of(part: type[BaseModel]) -> str | None:
-    """What a file calls a part: the one text that its field `kind` may be; None if that is no single text."""
+    """The kind of a part: the only text that its field `kind` allows; None if it allows several or none."""
     field = part.model_fields.get("kind")
     names = list(_literals(field.annotation)) if field else []
     return names[0] if len(names) == 1 else None
@@ -154,7 +154,7 @@ def _literals(annotation: Any) -> Iterator[str]:
 
 
 def families() -> tuple[Family[Any], ...]:
-    """One for each role of a part."""
+    """The families: one for each role of a part."""
     from sim.policy.adjust import ADJUSTMENTS
     from sim.policy.allocation import ALLOCATIONS
     from sim.policy.evidence import EVIDENCE
@@ -165,7 +165,7 @@ def families() -> tuple[Family[Any], ...]:
 
 @dataclass(frozen=True)
 class _Scope:
-    """What is known beside the parts that ship: kinds of files, and whether those of installed packages are."""
+    """The kinds known beside those that ship: the kinds of files, and whether installed packages count."""
 
     kinds: tuple[Kind, ...] = ()
     installed: bool = True
@@ -181,17 +181,17 @@ def using(files: Iterable[str | Path] = (), *, installed: bool = True) -> Iterat
     With `installed` False, parts of installed packages are not known. Raises `InputError` with everything that is wrong: a file
     that cannot be read or run, or has no part; a part without what its role asks for; a kind that is there already.
     """
-    scope, found = _scope.get(), list[Problem]()
+    scope, problems = _scope.get(), list[Problem]()
     kinds = list(scope.kinds)
     for path in files:
         try:
             kinds += [kind for kind in _of_file(PartsFile.read(Path(path))) if kind not in kinds]
         except InputError as error:
-            found += error.problems
-    if kinds and not found:
-        found += _clashes([*_installed()[0], *kinds] if installed else kinds)
-    if found:
-        raise InputError(found)
+            problems += error.problems
+    if kinds and not problems:
+        problems += _clashes([*_installed()[0], *kinds] if installed else kinds)
+    if problems:
+        raise InputError(problems)
     token = _scope.set(_Scope(tuple(kinds), installed and scope.installed))
     try:
         yield
@@ -204,10 +204,10 @@ def installed() -> tuple[Kind, ...]:
 
     Raises `InputError` naming each entry point that cannot be loaded, is no part, or has a kind that is there already.
     """
-    kinds, problems = _installed()
-    found = [*problems, *_clashes(kinds)]
-    if found:
-        raise InputError(found)
+    kinds, faults = _installed()
+    problems = [*faults, *_clashes(kinds)]
+    if problems:
+        raise InputError(problems)
     return kinds
 
 
@@ -257,11 +257,11 @@ def _parts_in(module: ModuleType) -> list[type[BaseModel]]:
     """The parts that a module defines; a class without a kind that others derive from is what these share."""
     bases = tuple(family.base for family in families())
     own = [
-        each
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, bases) and each.__module__ == module.__name__
+        part
+        for part in vars(module).values()
+        if isinstance(part, type) and issubclass(part, bases) and part.__module__ == module.__name__
     ]
-    return [each for each in dict.fromkeys(own) if kind_of(each) or not any(each in other.__mro__[1:] for other in own)]
+    return [part for part in dict.fromkeys(own) if kind_of(part) or not any(part in other.__mro__[1:] for other in own)]
 
 
 def _faults(part: Any) -> list[str]:
@@ -272,7 +272,7 @@ def _faults(part: Any) -> list[str]:
 
 
 def _clashes(kinds: Iterable[Kind]) -> Iterator[Problem]:
-    """Each kind that means something already, at its class where it stands in a file."""
+    """A problem for each kind that another part has already, with the line of its class where a file defines it."""
     first = {(family.name, kind.name): kind for family in families() for kind in family.shipped}
     for kind in kinds:
         family = family_of(kind.part)
@@ -286,26 +286,26 @@ def _clashes(kinds: Iterable[Kind]) -> Iterator[Problem]:
 
 
 def family_of(part: type) -> Family[Any] | None:
-    """The role of a part."""
+    """The family of a part, or None."""
     return next((family for family in families() if issubclass(part, family.base)), None)
 
 
 def outside(parts: Iterable[type[BaseModel]]) -> tuple[Outside, ...]:
-    """What does not ship among some parts, in the order of families and kinds. Raises `InputError` for one without a source."""
-    found = []
+    """The parts that do not ship, in the order of families and kinds. Raises `InputError` for a part without a source."""
+    entries = []
     for part in set(parts):
         family = family_of(part)
         if family is None or any(kind.part is part for kind in family.shipped):
             continue
         file = file_of(part)
         origin = file.path if file else next((kind.origin for kind in _installed()[0] if kind.part is part), part.__module__)
-        found.append(Outside(family.name, kind_of(part) or "", origin, file.digest if file else _package_digest(part)))
+        entries.append(Outside(family.name, kind_of(part) or "", origin, file.digest if file else _package_digest(part)))
     order = [family.name for family in families()]
-    return tuple(sorted(found, key=lambda each: (order.index(each.family), each.kind, each.digest)))
+    return tuple(sorted(entries, key=lambda entry: (order.index(entry.family), entry.kind, entry.digest)))
 
 
 def parts_in(value: Any) -> Iterator[type[BaseModel]]:
-    """The classes of all parts that a model, or a collection of models, is made of.
+    """The classes of all parts in a model, or in a collection of models.
 
     >>> from sim.policy.forms import AB
     >>> test = AB(name="ab", evidence={"kind": "fixed_horizon", "sample": 1000, "adjust": {"kind": "cuped"}})
@@ -320,12 +320,12 @@ def parts_in(value: Any) -> Iterator[type[BaseModel]]:
         value = value.values()
     elif isinstance(value, str) or not isinstance(value, Iterable):
         return
-    for each in value:
-        yield from parts_in(each)
+    for item in value:
+        yield from parts_in(item)
 
 
 def _package_digest(part: type) -> str:
-    """Of all Python files of the outermost package that a class is in, or of its module alone."""
+    """SHA-256 of all Python files of the outermost package of a class, or of its module if it is in no package."""
     import hashlib
 
     names = part.__module__.split(".")

@@ -43,20 +43,20 @@ class Column:
     mirrored: bool = False
 
     per_request: ClassVar[bool] = False
-    """Whether it takes single requests to tell: an engine that draws the counts of a tick cannot fill it."""
+    """Whether it needs the outcome of each request. An engine that only draws counts per tick cannot fill such a column."""
     by_user: ClassVar[bool] = False
-    """Whether it adds up what belongs to one user, of every user."""
+    """Whether it sums over users, which needs the totals of each user."""
     of_copies: ClassVar[bool] = False
-    """Whether monitoring can only see it of mirrored calls."""
+    """Whether monitoring sees it only of mirrored calls."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The outcome metrics that it adds up; none where it counts calls."""
+        """The outcome metrics that this column sums; none where it counts calls."""
         return ()
 
     @property
     def name(self) -> str:
-        """What people call it, in messages and tables."""
+        """The name of this column in messages and tables."""
         return f"mirror.{self._label}" if self.mirrored else self._label
 
     @property
@@ -64,7 +64,7 @@ class Column:
         raise NotImplementedError(f"{type(self).__name__} does not say what it is called")
 
     def as_mirrored(self) -> Self:
-        """The same of mirrored calls.
+        """The same column of mirrored calls.
 
         >>> Count("errors").as_mirrored().name
         'mirror.errors'
@@ -72,14 +72,14 @@ class Column:
         return replace(self, mirrored=True)
 
     def as_live(self) -> Self:
-        """The same of live calls."""
+        """The same column of live calls."""
         return replace(self, mirrored=False) if self.mirrored else self
 
     def __str__(self) -> str:
         return self.name
 
     def __repr__(self) -> str:
-        own = [repr(getattr(self, each.name)) for each in fields(self) if each.name != "mirrored"]
+        own = [repr(getattr(self, field.name)) for field in fields(self) if field.name != "mirrored"]
         return f"{type(self).__name__}({', '.join([*own, 'mirrored=True'] if self.mirrored else own)})"
 
 
@@ -144,7 +144,7 @@ class Agreement(Column):
 
 @dataclass(frozen=True, repr=False)
 class _OfMetric(Column):
-    """Of the known outcomes of a metric."""
+    """A column of the known outcomes of a metric."""
 
     metric: str
 
@@ -301,7 +301,7 @@ class Product(_OfMetric):
 
 
 def mean_of(metric: str) -> tuple[Moment, Moment]:
-    """What the mean of a metric takes: the number and the sum of its known outcomes.
+    """The columns for the mean of a metric: the number and the sum of its known outcomes.
 
     >>> mean_of("conversion")
     (Moment('conversion', 'count'), Moment('conversion', 'sum'))
@@ -310,7 +310,7 @@ def mean_of(metric: str) -> tuple[Moment, Moment]:
 
 
 def moments_of(metric: Metric) -> tuple[Moment, ...]:
-    """What the mean and the variance of a metric take; a binary outcome is its own square.
+    """The columns for the mean and the variance of a metric. A binary outcome is its own square.
 
     >>> from sim.policy.base import Metric
     >>> moments_of(Metric("conversion", 1, True, 1.0, 0.05, 0.2))
@@ -320,18 +320,18 @@ def moments_of(metric: Metric) -> tuple[Moment, ...]:
 
 
 def covariate_moments(metric: str) -> tuple[CovariateMoment, ...]:
-    """All that is told of a metric's covariate: sum, sum of squares, and sum of products with the outcome."""
+    """All columns of a metric's covariate: sum, sum of squares, and sum of products with the outcome."""
     kinds: tuple[CovariateKind, ...] = get_args(CovariateKind)
     return tuple(CovariateMoment(metric, kind) for kind in kinds)
 
 
 def user_moments(metric: str) -> tuple[UserMoment, ...]:
-    """All that is told of an arm's users, in the order count, square, cross, sizes."""
+    """All columns of an arm's users, in the order count, square, cross, sizes."""
     kinds: tuple[UserKind, ...] = get_args(UserKind)
     return tuple(UserMoment(metric, kind) for kind in kinds)
 
 
 def joint_user_moments(metric: str) -> tuple[JointUserMoment, ...]:
-    """All that is told of users in an arm and with the champion, in the order square, cross, counter, sizes."""
+    """All columns of users in an arm and with the champion, in the order square, cross, counter, sizes."""
     kinds: tuple[JointKind, ...] = get_args(JointKind)
     return tuple(JointUserMoment(metric, kind) for kind in kinds)

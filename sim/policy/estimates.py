@@ -1,4 +1,4 @@
-"""What a policy would report of the effect at its verdict, from nothing but what it saw."""
+"""Estimates of the effect at the verdict, from the telemetry that the policy saw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sim.policy.base import Metric, View
 
 @dataclass(frozen=True)
 class EffectEstimates:
-    """The effect on the primary metric as it looked at the verdict, of the shipped arm or else of the best one in the stage.
+    """Estimates at the verdict of the effect on the primary metric, of the shipped arm or else of the best one in the stage.
 
     All arrays are (R,). arm is -1, and the others NaN, where there is no verdict, or the stage that gave it read no reward.
     Effects are relative to the champion's mean, positive where the challenger is better. effect, error: the difference of the
@@ -29,7 +29,7 @@ class EffectEstimates:
 
     @classmethod
     def none(cls, rows: int) -> EffectEstimates:
-        """Of R replications without any."""
+        """R replications without an estimate: arm is -1, and all else is NaN."""
         return cls(np.full(rows, -1, np.int64), *(np.full(rows, np.nan) for _ in range(5)))
 
 
@@ -42,11 +42,11 @@ def naive(view: View, metric: Metric, arm: Ints) -> tuple[Floats, Floats]:
     """
     from sim.stats.two_sample import two_sample
 
-    each = np.arange(arm.size)
+    rows = np.arange(arm.size)
     n, total, square = view.moments(metric)
-    found = two_sample(
+    result = two_sample(
         "z_unpooled" if metric.binary else "welch", n[:, 0], total[:, 0], square[:, 0],
-        n[each, arm], total[each, arm], square[each, arm], scale="relative",
+        n[rows, arm], total[rows, arm], square[rows, arm], scale="relative",
     )  # fmt: skip
-    known = np.isfinite(found.standard_error) & (found.standard_error > 0)
-    return np.where(known, metric.sign * found.effect, np.nan), np.where(known, found.standard_error, np.nan)
+    known = np.isfinite(result.standard_error) & (result.standard_error > 0)
+    return np.where(known, metric.sign * result.effect, np.nan), np.where(known, result.standard_error, np.nan)

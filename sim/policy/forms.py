@@ -1,4 +1,4 @@
-"""What a scenario's `policies` may say: short forms that expand to stages, and chains of them."""
+"""The models of a scenario's `policies`: short forms that expand to stages, and chains of stages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,11 @@ def _on() -> On:
 
 @dataclass(frozen=True)
 class Placed:
-    """A stage of a policy: its path in the policy, whether it is written there or named, and the form that it is written in."""
+    """A stage of a policy, and where the scenario file writes it.
+
+    path: of the stage, or of the name that stands for it, in the policy. here: False where the policy only names the policy
+    that defines the stage. form: the short form that the stage is written in, None where it is written out.
+    """
 
     stage: Stage
     path: str
@@ -33,7 +37,7 @@ class Placed:
     form: Form | None
 
     def place(self, key: str) -> str:
-        """The path of a key of the stage; where another policy's stage is named, the path of the name."""
+        """The path of a key of the stage. Where the stage belongs to another policy, the path of the name of that policy."""
         if not self.here:
             return self.path
         return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
@@ -53,34 +57,35 @@ class Form(BaseModel):
     kind: str
 
     def own_stages(self) -> tuple[Stage, ...]:
-        """The stages that are written in this form itself."""
+        """The stages that this form defines itself, without those of other policies."""
         return ()
 
-    def placed(self, others: Mapping[str, Form], there: set[str]) -> list[Placed]:
-        """Its stages in order, with those of the policies that it names.
+    def placed(self, others: Mapping[str, Form], taken: set[str]) -> list[Placed]:
+        """All stages of the policy in order, with those of the policies that it names.
 
-        A name that is `there` already is not written in again: it is refused, and chains of it double at every step.
+        Skips a named policy that is already in `taken`, and adds the others to it. `own_problems` refuses repeated names;
+        expanding them would double the number of stages at every level of a chain.
         """
         return [Placed(stage, "", True, self) for stage in self.own_stages()]
 
     def names(self) -> tuple[str, ...]:
-        """The other policies that it takes stages from, in order."""
+        """The names of the other policies whose stages this policy takes, in order."""
         return ()
 
     def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str] | None:
-        """The verdict of a policy without stages, and the arm that serves users from then on."""
+        """The verdict of a policy without stages, and the arm that serves users from then on. None for a policy with stages."""
         return None
 
     def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
-        """What is wrong with the form beside its stages: (key, message) pairs."""
+        """Problems of the form itself, without those of its stages: (key, message) pairs."""
         return []
 
     def build(self, others: Mapping[str, Form], arms: tuple[str, ...]) -> StagedPolicy:
-        """The agent that runs this policy."""
+        """The `StagedPolicy` that runs this policy."""
         return StagedPolicy(expand(self, others), self.verdict_at_once(arms))
 
     def place(self, key: str) -> str:
-        """The key of this form for a key of its stage, such as `split` for `allocation.weights`."""
+        """The key of this form that sets a key of its stage, such as `split` for `allocation.weights`."""
         for of_stage, of_form in self.places.items():
             if key.startswith(of_stage):
                 return of_form + key[len(of_stage) :]
@@ -212,33 +217,33 @@ class Chain(Form):
     kind: Literal["stages"] = "stages"
     stages: tuple[Link, ...] = Field(min_length=1, description="names of policies, short forms, or whole stages, in order")
 
-    def placed(self, others: Mapping[str, Form], there: set[str]) -> list[Placed]:
-        found: list[Placed] = []
+    def placed(self, others: Mapping[str, Form], taken: set[str]) -> list[Placed]:
+        stages: list[Placed] = []
         for index, link in enumerate(self.stages):
             path = f"stages[{index}]"
             if isinstance(link, Stage):
                 stage = link.model_copy(update={"name": link.name or f"{self.name}-{index + 1}"})
-                found.append(Placed(stage, path, True, None))
+                stages.append(Placed(stage, path, True, None))
             elif not isinstance(link, str):
-                found += [Placed(stage, path, True, link) for stage in link.own_stages()]
-            elif link in others and link not in there:
-                there.add(link)
-                found += [Placed(each.stage, path, False, None) for each in others[link].placed(others, there)]
-        return found
+                stages += [Placed(stage, path, True, link) for stage in link.own_stages()]
+            elif link in others and link not in taken:
+                taken.add(link)
+                stages += [Placed(inner.stage, path, False, None) for inner in others[link].placed(others, taken)]
+        return stages
 
     def names(self) -> tuple[str, ...]:
         return tuple(link for link in self.stages if isinstance(link, str))
 
     def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found: list[tuple[str, str]] = []
-        before: dict[str, None] = {}
+        problems: list[tuple[str, str]] = []
+        earlier: dict[str, None] = {}
         for index, link in enumerate(self.stages):
             if isinstance(link, str):
-                found += [(f"stages[{index}]", message) for message in self._link_problems(link, others, before)]
-                before |= _reached(link, others, {})
-        return found
+                problems += [(f"stages[{index}]", message) for message in self._link_problems(link, others, earlier)]
+                earlier |= _reached(link, others, {})
+        return problems
 
-    def _link_problems(self, link: str, others: Mapping[str, Form], before: Mapping[str, None]) -> list[str]:
+    def _link_problems(self, link: str, others: Mapping[str, Form], earlier: Mapping[str, None]) -> list[str]:
         if link not in others:
             known = ", ".join(name for name in others if name != self.name) or "none"
             return [f"no policy {link!r} to take stages from; there are {known}"]
@@ -247,7 +252,7 @@ class Chain(Form):
         reached = _reached(link, others, {})
         if self.name in reached:
             return [f"{link!r} leads back to {self.name!r}"]
-        again = [name for name in reached if name in before and name in others and others[name].has_stages]
+        again = [name for name in reached if name in earlier and name in others and others[name].has_stages]
         return [f"the stages of {again[0]!r} are there already, and two cannot be called alike"] if again else []
 
 
@@ -255,7 +260,7 @@ AnyPolicy = Annotated[Switch | Hold | AB | Bandit | Canary | Shadow | Chain, Fie
 
 
 def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
-    """The stages of a policy, with those that a chain names written in.
+    """The stages of a policy, with the stages of the policies that a chain names.
 
     >>> canary = Canary(name="canary", steps=[{"weight": "5%", "bake": "1h"}], checks=[{"metric": "error_rate", "max": "1%"}])
     >>> ab = AB(name="ab", evidence={"kind": "fixed_horizon", "sample": 1000})
@@ -263,32 +268,36 @@ def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
     >>> [(stage.name, stage.evidence.kind) for stage in expand(chain, {"canary": canary, "ab": ab})]
     [('canary', 'survive'), ('ab', 'fixed_horizon')]
     """
-    return tuple(each.stage for each in policy.placed(others, {policy.name}))
+    return tuple(placed.stage for placed in policy.placed(others, {policy.name}))
 
 
 def registered_problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
-    """What is wrong with a policy given what the models registered, if nothing is by the file alone; as `declared_problems`."""
+    """Problems that show only with what the models registered: pairs as of `declared_problems`, which must be empty first."""
     stages = policy.placed(others, {policy.name})
-    found = [(each, key, message) for each in stages if each.here for key, message in each.stage.registered_problems(setting)]
-    return [(each.place(key), message) for each, key, message in found]
+    return [
+        (placed.place(key), message)
+        for placed in stages
+        if placed.here
+        for key, message in placed.stage.registered_problems(setting)
+    ]
 
 
 def declared_problems(policy: Form, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
-    """What is wrong with a policy by the scenario file alone: (path within the policy, message) pairs."""
-    found = policy.own_problems(others, setting)
+    """Problems of a policy that show in the scenario file alone: (path within the policy, message) pairs."""
+    problems = policy.own_problems(others, setting)
     stages = policy.placed(others, {policy.name})
-    # What is wrong with a policy that is named here is said where it stands; a name used twice is wrong here.
-    for each in stages:
-        if each.here:
-            found += [(each.place(key), message) for key, message in each.stage.declared_problems(setting)]
-    for index, key, message in chain_problems(tuple(each.stage for each in stages)):
+    # Problems of a named policy are reported at that policy. A stage name used twice is reported here.
+    for placed in stages:
+        if placed.here:
+            problems += [(placed.place(key), message) for key, message in placed.stage.declared_problems(setting)]
+    for index, key, message in chain_problems(tuple(placed.stage for placed in stages)):
         if stages[index].here or key == "name":
-            found.append((stages[index].place(key), message))
-    return found
+            problems.append((stages[index].place(key), message))
+    return problems
 
 
 def _reached(name: str, others: Mapping[str, Form], seen: dict[str, None]) -> dict[str, None]:
-    """A name and those that it leads to, in order."""
+    """The name, and all names that it leads to directly or through others, in order."""
     if name not in seen:
         seen[name] = None
         for link in others[name].names() if name in others else ():

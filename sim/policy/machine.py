@@ -36,7 +36,7 @@ class StagedPolicy:
     """A policy: a list of stages, or none of them and an immediate verdict.
 
     The machine owns stage, age, arms, tallies, memory and verdict as full-size arrays; parts are frozen settings. It alone
-    removes arms and renormalises what an allocation answers.
+    removes arms and renormalises the shares of an allocation.
     """
 
     def __init__(self, stages: Sequence[Stage], immediate: tuple[Verdict, str] | None = None) -> None:
@@ -70,7 +70,7 @@ class StagedPolicy:
         self._age = np.zeros(rows, np.int64)
         self._cohort = np.zeros(rows, np.int64)
         self._arms_in: Bools = np.ones((rows, arms), bool)
-        self._found = np.zeros((rows, arms), np.int8)
+        self._findings = np.zeros((rows, arms), np.int8)
         self._total = np.zeros((rows, arms, len(self.columns)), np.int64)
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
@@ -88,18 +88,18 @@ class StagedPolicy:
         self._age[rows] += 1
         self._total[rows] += last
         done = telemetry.tick + 1
-        # As it was in the tick: a stage that is entered now has seen nothing of it.
+        # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
         for number, stage in enumerate(self._chain):
-            here = in_stage == number
-            if here.any():
-                self._judge(number, stage, rows[here], last[here], done)
-        still = self.verdicts.verdict[rows] == Verdict.UNDECIDED
-        return self._route(done, last[still])
+            at_stage = in_stage == number
+            if at_stage.any():
+                self._judge(number, stage, rows[at_stage], last[at_stage], done)
+        undecided = self.verdicts.verdict[rows] == Verdict.UNDECIDED
+        return self._route(done, last[undecided])
 
     def estimates(self) -> EffectEstimates:
-        """What can be said of the effect at each verdict; to be asked when all is over."""
-        found = EffectEstimates.none(self.setting.replications)
+        """Estimates of the effect at each verdict. Call it after the last tick."""
+        estimates = EffectEstimates.none(self.setting.replications)
         metric = self.setting.metrics.get(self.setting.primary)
         decided = self.verdicts.decided_tick > 0
         for number, stage in enumerate(self._chain):
@@ -111,53 +111,55 @@ class StagedPolicy:
             shipped = self.verdicts.verdict[rows] == Verdict.SHIP
             arm = np.where(shipped, self.verdicts.arm[rows], self._best(rows, self._arms_in[rows]))
             view = self._view(number, 0, rows, self._total[rows], self.setting.ticks)
-            found.effect[rows], found.error[rows] = naive(view, metric, arm)
-            found.arm[rows] = np.where(np.isfinite(found.effect[rows]), arm, -1)
+            estimates.effect[rows], estimates.error[rows] = naive(view, metric, arm)
+            estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
             unbiased = stage.evidence.unbiased(view, arm)
             if unbiased is not None:
-                found.unbiased[rows], found.lower[rows], found.upper[rows] = unbiased
-        return found
+                estimates.unbiased[rows], estimates.lower[rows], estimates.upper[rows] = unbiased
+        return estimates
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
-        found = self._found[rows]
+        findings = self._findings[rows]
         evidence = self._ask(number, 0, stage.evidence, rows, last, done)
-        fresh = (found == Finding.UNDECIDED) & self._arms_in[rows]
+        fresh = (findings == Finding.UNDECIDED) & self._arms_in[rows]
         fresh[:, 0] = False
-        found = np.where(fresh, evidence, found)
+        findings = np.where(fresh, evidence, findings)
         if stage.evidence.declares:
             declared = (fresh & ((evidence == Finding.PASS) | (evidence == Finding.FAIL))).any(axis=1)
             first = rows[declared & (self.verdicts.significant_tick[rows] < 0)]
             self.verdicts.significant_tick[first] = done
-        held, shown = np.ones(found.shape, bool), np.ones(found.shape, bool)
+        held, shown = np.ones(findings.shape, bool), np.ones(findings.shape, bool)
         for place, check in enumerate(stage.checks, start=1):
-            says = self._ask(number, place, check, rows, last, done)
-            found = np.where(says == Finding.FAIL, Finding.FAIL, found)
-            found = np.where((says == Finding.INCONCLUSIVE) & (found != Finding.FAIL), Finding.INCONCLUSIVE, found)
-            seen = says != Finding.UNDECIDED
+            check_findings = self._ask(number, place, check, rows, last, done)
+            findings = np.where(check_findings == Finding.FAIL, Finding.FAIL, findings)
+            findings = np.where(
+                (check_findings == Finding.INCONCLUSIVE) & (findings != Finding.FAIL), Finding.INCONCLUSIVE, findings
+            )
+            seen = check_findings != Finding.UNDECIDED
             held, shown = (held, shown & seen) if check.waits else (held & seen, shown)
-        found = np.where((found == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, found)
-        # What the evidence said stands, and is not asked again; the stage goes on until every guardrail has said something.
-        waiting = (found == Finding.PASS) & ~shown & self._arms_in[rows]
+        findings = np.where((findings == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, findings)
+        # The finding of the evidence stands. The stage goes on until every guardrail that `waits` has a finding.
+        waiting = (findings == Finding.PASS) & ~shown & self._arms_in[rows]
         if stage.max_duration is not None:
             over = self._age[rows] >= self.setting.ticks_of(stage.max_duration)
-            found = np.where(over[:, None] & ((found == Finding.UNDECIDED) | waiting), Finding.INCONCLUSIVE, found)
+            findings = np.where(over[:, None] & ((findings == Finding.UNDECIDED) | waiting), Finding.INCONCLUSIVE, findings)
         in_stage = self._arms_in[rows]
-        found = np.where(in_stage, found, Finding.NULL).astype(np.int8)
-        found[:, 0] = Finding.NULL
-        self._found[rows] = found
-        undecided = ((found == Finding.UNDECIDED) | (waiting & (found == Finding.PASS))).any(axis=1)
+        findings = np.where(in_stage, findings, Finding.NULL).astype(np.int8)
+        findings[:, 0] = Finding.NULL
+        self._findings[rows] = findings
+        undecided = ((findings == Finding.UNDECIDED) | (waiting & (findings == Finding.PASS))).any(axis=1)
         going = rows[undecided]
-        self._arms_in[going] &= found[undecided] != Finding.FAIL
+        self._arms_in[going] &= findings[undecided] != Finding.FAIL
         self._arms_in[going, 0] = True
         over = ~undecided
         if over.any():
-            self._follow(number, stage, rows[over], found[over], in_stage[over], done)
+            self._follow(number, stage, rows[over], findings[over], in_stage[over], done)
 
-    def _follow(self, number: int, stage: Stage, rows: Ints, found: NDArray[np.int8], arms_in: Bools, done: int) -> None:
-        passed = (found == Finding.PASS).any(axis=1)
-        doubtful = ~passed & (found == Finding.INCONCLUSIVE).any(axis=1)
+    def _follow(self, number: int, stage: Stage, rows: Ints, findings: NDArray[np.int8], arms_in: Bools, done: int) -> None:
+        passed = (findings == Finding.PASS).any(axis=1)
+        doubtful = ~passed & (findings == Finding.INCONCLUSIVE).any(axis=1)
         failed = ~passed & ~doubtful
-        carried = np.where(passed[:, None], found == Finding.PASS, arms_in & (found != Finding.FAIL))
+        carried = np.where(passed[:, None], findings == Finding.PASS, arms_in & (findings != Finding.FAIL))
         carried[:, 0] = True
         for which, target in ((passed, stage.on.passed), (doubtful, stage.on.inconclusive), (failed, stage.on.fail)):
             if which.any():
@@ -183,7 +185,7 @@ class StagedPolicy:
         self._age[rows] = 0
         self._cohort[rows] += 1
         self._arms_in[rows] = arms_in
-        self._found[rows] = Finding.UNDECIDED
+        self._findings[rows] = Finding.UNDECIDED
         self._total[rows] = 0
         for part, memory in zip(self._chain[number].parts(), self._memory[number], strict=True):
             for key, fresh in part.memory(self.setting).items():
@@ -195,7 +197,7 @@ class StagedPolicy:
         self.verdicts.decided_tick[rows] = tick
 
     def _best(self, rows: Ints, carried: Bools) -> Ints:
-        """(r,) the survivor with the best observed mean of the primary metric; the first listed where none was observed."""
+        """(r,) the survivor with the best observed mean of the primary metric; the first listed where no mean was observed."""
         challengers = carried.copy()
         challengers[:, 0] = False
         metric = self.setting.metrics.get(self.setting.primary)
@@ -237,20 +239,20 @@ class StagedPolicy:
         mirror = np.zeros(live.shape)
         last = np.where(self._age[rows][:, None, None] > 0, last, 0)
         for number, stage in enumerate(self._chain):
-            here = self._stage[rows] == number
-            if here.any():
+            at_stage = self._stage[rows] == number
+            if at_stage.any():
                 place = len(self._memory[number]) - 1
-                view = self._view(number, place, rows[here], last[here], tick)
-                live[here] = _masked(stage.allocation.live(view), view.arms_in)
+                view = self._view(number, place, rows[at_stage], last[at_stage], tick)
+                live[at_stage] = _masked(stage.allocation.live(view), view.arms_in)
                 if stage.allocation.mirrors:
-                    mirror[here] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
-                self._remember(number, place, rows[here], view)
+                    mirror[at_stage] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+                self._remember(number, place, rows[at_stage], view)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
 
 
-def _masked(answered: Floats, arms_in: Bools) -> Floats:
+def _masked(proposed: Floats, arms_in: Bools) -> Floats:
     """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
-    live = np.where(arms_in, answered, 0.0)
+    live = np.where(arms_in, proposed, 0.0)
     live[:, 0] = np.where(live.any(axis=1), live[:, 0], 1.0)
     shares: Floats = live / live.sum(axis=1, keepdims=True)
     return shares

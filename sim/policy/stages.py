@@ -40,94 +40,98 @@ class Stage(BaseModel):
     on: On = Field(default_factory=lambda: On.model_validate({}), description="what follows each outcome")
 
     def completed(self, setting: DeclaredSetting) -> Stage:
-        """The stage with what follows from its allocation written out."""
+        """This stage, with settings that were left out taken from its allocation."""
         evidence = self.evidence.completed(self.allocation, setting)
         checks = tuple(check.completed(self.allocation, setting) for check in self.checks)
         return self.model_copy(update={"evidence": evidence, "checks": checks})
 
     def parts(self) -> tuple[Part, ...]:
-        """The evidence, the checks, the allocation: the order in which memory is kept."""
+        """The evidence, the checks and the allocation, in the order in which the policy keeps their memory."""
         return (self.evidence, *self.checks, self.allocation)
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong with this stage in this setting: (key, message) pairs."""
+        """Problems of this stage in this setting: (key, message) pairs."""
         return self.declared_problems(setting) or self.registered_problems(setting)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong given what the models registered, of a stage with which nothing is wrong by the file alone."""
+        """Problems that show only with what the models registered. Call it only where `declared_problems` is empty."""
         completed = self.completed(setting)
         named: list[tuple[str, Part]] = [("allocation", completed.allocation), ("evidence", completed.evidence)]
         named += [(f"checks[{index}]", check) for index, check in enumerate(completed.checks)]
         return [(f"{place}.{key}", message) for place, part in named for key, message in part.registered_problems(setting)]
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        """What is wrong with this stage by the scenario file alone: (key, message) pairs."""
-        found = [(f"allocation.{key}", message) for key, message in self.allocation.declared_problems(setting)]
-        # What follows from an allocation is not judged where that is wrong itself.
-        sound, completed = not found, self.completed(setting)
+        """Problems of this stage that show in the scenario file alone: (key, message) pairs."""
+        problems = [(f"allocation.{key}", message) for key, message in self.allocation.declared_problems(setting)]
+        # Settings taken from an allocation that is wrong are not judged.
+        sound, completed = not problems, self.completed(setting)
         evidence = completed.evidence
         if evidence is self.evidence or sound:
-            found += [(f"evidence.{key}", message) for key, message in evidence.declared_problems(setting)]
+            problems += [(f"evidence.{key}", message) for key, message in evidence.declared_problems(setting)]
         length = evidence.length_s() or self.max_duration
         for index, check in enumerate(completed.checks if sound else self.checks):
-            found += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
+            problems += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
         if self.allocation.mirrors and self.evidence.reads_reward:
-            found.append(("evidence.kind", f"{self.evidence.kind} reads users' reactions, which a mirrored arm does not have"))
+            message = f"{self.evidence.kind} reads users' reactions, which a mirrored arm does not have"
+            problems.append(("evidence.kind", message))
         if self.on.fail not in (KEEP, INCONCLUSIVE) and not self.evidence.can_be_null:
             left = f"no challenger is left to {'ship' if self.on.fail == SHIP else f'go on to {self.on.fail!r}'}"
-            found.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
-        return found
+            problems.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
+        return problems
 
     def _check_problems(self, check: AnyGuardrail, length: float | None, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = check.declared_problems(setting)
+        problems = check.declared_problems(setting)
         first = check.first_look()
         if first and length and first[1] > length:
             key, first_s = first
-            said = f"{format_duration(first_s)} is longer than the stage, {format_duration(length)}"
-            found.append((key, f"{said}: it would never look"))
+            reason = f"{format_duration(first_s)} is longer than the stage, {format_duration(length)}"
+            problems.append((key, f"{reason}: it would never look"))
         for key, metric in check.reads():
             if metric == AGREEMENT and not self.allocation.mirrors:
-                found.append((key, "agreement is only seen where calls are mirrored"))
+                problems.append((key, "agreement is only seen where calls are mirrored"))
             if metric in setting.metrics and self.allocation.mirrors:
-                found.append((key, f"a shadow cannot see users' {metric}: its answers reach no user"))
+                problems.append((key, f"a shadow cannot see users' {metric}: its answers reach no user"))
         if check.compares_traffic and self.allocation.constant_weights(setting) is None:
-            found.append(
+            problems.append(
                 ("kind", f"needs weights that stay as they are, and live traffic: allocation fixed, got {self.allocation.kind}")
             )
-        return found
+        return problems
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        """The telemetry columns of this stage, those of mirrored calls beside the live ones where it mirrors."""
+        """The telemetry columns of this stage. A stage that mirrors has those of mirrored calls beside those of live calls."""
         columns = [column for part in self.parts() for column in part.needs(setting)]
         if not self.allocation.mirrors:
-            # The best of several survivors is shipped by its observed mean.
+            # Of several challengers that pass, the one with the best observed mean ships.
             return (*columns, *(mean_of(setting.primary) if len(setting.arms) > 2 else ()))
         live = [column for column in columns if not column.of_copies]
         return (*live, *(column.as_mirrored() for column in columns))
 
 
 def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
-    """Names used twice or taken, and stages that `on` names and that are not there: (index of the stage, key, message).
+    """Problems of the names in a chain: (index of the stage, key, message) for each.
+
+    A stage must not have the name of another stage or of an ending. `on` must name an ending or a stage of the chain. A stage
+    that compares traffic with its weights must not ship on an inconclusive outcome.
 
     >>> canary = Stage(name="canary", evidence={"kind": "survive", "duration": "1h"}, on={"pass": "ab"})
     >>> chain_problems((canary,))
     [(0, 'on.pass', "no stage 'ab'; there are ship, keep, inconclusive, next, canary")]
     """
     names = [stage.name for stage in stages]
-    there = (*ENDS, NEXT, *names)
-    found = []
+    targets = (*ENDS, NEXT, *names)
+    problems = []
     for index, stage in enumerate(stages):
         if stage.name in names[:index]:
-            found.append((index, "name", f"two stages are called {stage.name!r}"))
+            problems.append((index, "name", f"two stages are called {stage.name!r}"))
         if stage.name in (*ENDS, NEXT):
-            found.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
+            problems.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
         last = index == len(stages) - 1
         if any(check.compares_traffic for check in stage.checks) and stage.on.inconclusive in (
             (SHIP, NEXT) if last else (SHIP,)
         ):
             rule = "a stage whose traffic did not follow its weights must not ship"
-            found.append((index, "on.inconclusive", f"{rule}: must not be {stage.on.inconclusive!r} with a check of it"))
+            problems.append((index, "on.inconclusive", f"{rule}: must not be {stage.on.inconclusive!r} with a check of it"))
         for key, target in (("pass", stage.on.passed), ("fail", stage.on.fail), ("inconclusive", stage.on.inconclusive)):
-            if target not in there:
-                found.append((index, f"on.{key}", f"no stage {target!r}; there are {', '.join(there)}"))
-    return found
+            if target not in targets:
+                problems.append((index, f"on.{key}", f"no stage {target!r}; there are {', '.join(targets)}"))
+    return problems

@@ -1,7 +1,7 @@
 """Contracts that parts of policies must keep, as test classes: inherit one and supply the fixture `part`.
 
-`AllocationContract`, `EvidenceContract` and `GuardrailContract` hold the parts that ship and parts from outside alike. They
-need pytest, which the extra `testing` installs. docs/extending.md has an example.
+`AllocationContract`, `EvidenceContract` and `GuardrailContract` test the parts that ship and parts from outside
+in the same way. They need pytest, which the extra `testing` installs. docs/extending.md has an example.
 """
 # ruff: noqa: E402 (pytest is told to rewrite assertions before what holds them is imported)
 

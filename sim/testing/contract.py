@@ -26,7 +26,7 @@ PATHS = 4000
 
 
 def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: str = "varied") -> Ints:
-    """(ROWS, K, C) plausible totals: a few replications without any, `outcome` varied, none, all zero or all alike."""
+    """(ROWS, K, C) plausible totals. A few replications have no outcomes; `outcome`: varied, none, all zero or all alike."""
     shape = (ROWS, len(setting.arms))
     known = np.where(rng.random(shape) < 0.1, rng.integers(0, 3, shape), rng.integers(50, 4000, shape))
     known[:3] = 0
@@ -42,21 +42,21 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
             total = {"zero": 0 * known, "alike": known}.get(outcome, rng.binomial(known, chance))
             square = total
         else:
-            each = {"zero": 0, "alike": 1000}.get(outcome, 1000)
+            value = {"zero": 0, "alike": 1000}.get(outcome, 1000)
             noise = rng.normal(0, 500 * np.sqrt(known)) if outcome == "varied" else 0 * known
-            total = np.rint(each * known + noise).astype(np.int64)
+            total = np.rint(value * known + noise).astype(np.int64)
             spread = 500**2 * known if outcome == "varied" else 0 * known
             square = np.rint(spread + total / np.maximum(known, 1) * total).astype(np.int64)
         known_of |= {
             Moment(metric.name, "count"): known, Moment(metric.name, "sum"): total, Moment(metric.name, "square"): square,
         }  # fmt: skip
     needs = part.needs(setting)
-    # No user is in two arms.
+    # Every user is in one arm only.
     known_of |= {column: 0 * known for column in needs if isinstance(column, JointUserMoment)}
     segments = list(setting.segments)
     for column in needs:
         if isinstance(column, SegmentMoment):
-            # Like the whole of another replication: its count, sum and sum of squares belong together.
+            # The totals of another replication: its count, sum and sum of squares belong together.
             whole = known_of[Moment(column.metric, column.moment)]
             known_of[column] = np.roll(whole, 1 + segments.index(column.segment), axis=0)
     columns = [known_of.get(column, rng.binomial(requests, 0.01)) for column in needs]
@@ -64,7 +64,7 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
 
 
 def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age: int = 5) -> View:
-    """A view of totals, as if all of it had been seen in the last tick."""
+    """A view of totals, all of them seen in the last tick."""
     columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = len(total)
     memory = fresh_memory(part, setting, rows)
@@ -72,7 +72,7 @@ def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age:
 
 
 def worlds(part: Part) -> Iterator[tuple[Setting, np.random.Generator]]:
-    """Settings of two and of four arms, of a metric of each kind; those that suit the part."""
+    """Settings that suit the part, of two and of four arms, with a primary metric of each kind."""
     for seed, (arms, primary) in enumerate(product((2, 4), ("conversion", "revenue", "cost"))):
         setting = make_setting(arms, ROWS, primary=primary)
         if not part.problems(setting):
@@ -88,7 +88,7 @@ def some_removed(setting: Setting, rng: np.random.Generator) -> np.ndarray:
 
 
 class PartContract:
-    """What every part must keep. `part` is the one that is tested."""
+    """The contract of every part. `part` is the part that is tested."""
 
     @pytest.fixture
     def part(self) -> Part:
@@ -104,7 +104,7 @@ class PartContract:
         assert type(part).model_validate(written, context=AS_WRITTEN) == part
 
     def test_some_setting_suits_it(self, part: Part) -> None:
-        """What is tested in settings that suit it would hold if there were none."""
+        """Other tests run only in settings that suit the part, and would pass if there were none."""
         assert any(True for _ in worlds(part)), part.problems(make_setting(2, ROWS))
 
 
@@ -189,16 +189,16 @@ class EvidenceContract(PartContract):
         """Telemetry of the ticks of a stage, for the champion and one challenger an effect."""
         return gaussian_ticks(rows, [125] * 16, effects)
 
-    def found(self, part: Evidence, effects: tuple[float, ...]) -> np.ndarray:
-        """(PATHS, K - 1) what is first found of every challenger."""
+    def findings(self, part: Evidence, effects: tuple[float, ...]) -> np.ndarray:
+        """(PATHS, K - 1) the first finding for every challenger."""
         return first_findings(part, self.paths(PATHS, effects), self.primary)[0]
 
     @pytest.mark.parametrize("challengers", [1, 3])
     def test_error_is_what_it_says(self, part: Evidence, challengers: int) -> None:
         if not part.declares:
             pytest.skip("it declares nothing")
-        found = self.found(part, (self.null,) * challengers)
-        wrong = float(np.isin(found, self.wrong).any(axis=1).mean())
+        findings = self.findings(part, (self.null,) * challengers)
+        wrong = float(np.isin(findings, self.wrong).any(axis=1).mean())
         # A family may be judged more strictly than one challenger; without a promise also less so.
         least, most = self.error if challengers == 1 else (0.0, self.family_error or self.error[1])
         assert wrong > least - 4 * standard_error(least, PATHS) - 1e-9
@@ -207,7 +207,7 @@ class EvidenceContract(PartContract):
     def test_power_is_as_designed(self, part: Evidence) -> None:
         if not part.declares:
             pytest.skip("it declares nothing")
-        passed = float((self.found(part, (self.effect,)) == Finding.PASS).mean())
+        passed = float((self.findings(part, (self.effect,)) == Finding.PASS).mean())
         least, most = self.power
         assert least - 4 * standard_error(least, PATHS) < passed < most + 4 * standard_error(most, PATHS) + 1e-9
 
@@ -220,9 +220,9 @@ class EvidenceContract(PartContract):
             total = counts_of(part, setting, rng)[:, :2]
             two = replace(setting, arms=setting.arms[:2])
             everyone = np.ones(total.shape[:2], bool)
-            found = part.judge(view_of(part, two, total, everyone))[:, 1]
+            findings = part.judge(view_of(part, two, total, everyone))[:, 1]
             other = part.judge(view_of(part, two, total[:, ::-1], everyone))[:, 1]
-            assert (other == swapped[found]).all()
+            assert (other == swapped[findings]).all()
 
     def test_relabelling_the_arms_relabels_what_is_found_of_a_stage(self, part: Evidence) -> None:
         if not part.declares:
@@ -230,10 +230,10 @@ class EvidenceContract(PartContract):
         order = [0, 3, 1, 2]
         ticks = self.paths(200, (self.effect, self.null, self.effect / 2))
         moved = [{column: counts[:, order] for column, counts in tick.items()} for tick in ticks]
-        found, at = first_findings(part, ticks, self.primary)
+        findings, at = first_findings(part, ticks, self.primary)
         other, other_at = first_findings(part, moved, self.primary)
         places = np.array(order[1:]) - 1
-        assert (other == found[:, places]).all()
+        assert (other == findings[:, places]).all()
         assert (other_at == at[:, places]).all()
         if self.symmetric:
             swapped = np.arange(len(Finding), dtype=np.int8)
@@ -243,11 +243,11 @@ class EvidenceContract(PartContract):
             assert (first_findings(part, turned, self.primary)[0] == swapped[first_findings(part, two, self.primary)[0]]).all()
 
     def test_it_says_what_it_controls(self, part: Evidence) -> None:
-        said = type(part).__doc__ or ""
-        assert re.search(r"[Cc]ontrol", said), "what it controls, or that it controls nothing"
+        docstring = type(part).__doc__ or ""
+        assert re.search(r"[Cc]ontrol", docstring), "what it controls, or that it controls nothing"
         if part.declares:
-            assert re.search(r"[Aa]ssum", said), "what it assumes"
-            assert re.search(r"(19|20)\d\d", said), "its source"
+            assert re.search(r"[Aa]ssum", docstring), "what it assumes"
+            assert re.search(r"(19|20)\d\d", docstring), "its source"
 
     def test_nothing_is_decided_on_no_data(self, part: Evidence) -> None:
         for setting, rng in worlds(part):
@@ -261,32 +261,32 @@ class EvidenceContract(PartContract):
             total, arms_in = counts_of(part, setting, rng, outcome), some_removed(setting, rng)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                found = part.judge(view_of(part, setting, total, arms_in))
-            assert found.shape == arms_in.shape
-            assert found.dtype == np.int8
-            assert set(np.unique(found)) <= set(Finding)
-            null = (found[:, 1:] == Finding.NULL) & arms_in[:, 1:]
+                findings = part.judge(view_of(part, setting, total, arms_in))
+            assert findings.shape == arms_in.shape
+            assert findings.dtype == np.int8
+            assert set(np.unique(findings)) <= set(Finding)
+            null = (findings[:, 1:] == Finding.NULL) & arms_in[:, 1:]
             assert part.can_be_null or not null.any()
 
     def test_the_order_of_challengers_does_not_matter(self, part: Evidence) -> None:
         for setting, rng in worlds(part):
             total, arms_in = counts_of(part, setting, rng), some_removed(setting, rng)
             order = np.concatenate([[0], 1 + rng.permutation(len(setting.arms) - 1)])
-            found = np.where(arms_in, part.judge(view_of(part, setting, total, arms_in)), 0)
+            findings = np.where(arms_in, part.judge(view_of(part, setting, total, arms_in)), 0)
             other = part.judge(view_of(part, setting, total[:, order], arms_in[:, order]))
-            assert (np.where(arms_in[:, order], other, 0)[:, 1:] == found[:, order][:, 1:]).all()
+            assert (np.where(arms_in[:, order], other, 0)[:, 1:] == findings[:, order][:, 1:]).all()
 
     def test_a_replication_is_judged_alone_as_in_a_block(self, part: Evidence) -> None:
         for setting, rng in worlds(part):
             total, arms_in = counts_of(part, setting, rng), some_removed(setting, rng)
-            found = part.judge(view_of(part, setting, total, arms_in))
+            findings = part.judge(view_of(part, setting, total, arms_in))
             for row in range(0, ROWS, 7):
                 one = slice(row, row + 1)
-                assert (part.judge(view_of(part, setting, total[one], arms_in[one])) == found[one]).all()
+                assert (part.judge(view_of(part, setting, total[one], arms_in[one])) == findings[one]).all()
 
     def test_it_decides_sometimes(self, part: Evidence) -> None:
-        """The contract would hold for evidence that never says anything."""
-        assert (part.declares and self.found(part, (self.effect,)).any()) or any(
+        """The other tests would pass for evidence that never decides."""
+        assert (part.declares and self.findings(part, (self.effect,)).any()) or any(
             (
                 part.judge(view_of(part, setting, counts_of(part, setting, rng), np.ones((ROWS, len(setting.arms)), bool))) > 0
             ).any()

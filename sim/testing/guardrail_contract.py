@@ -22,16 +22,16 @@ Ticks = list[Mapping[Column, Any]]
 
 def ever(part: Guardrail, ticks: Ticks, arms: int = 2, finding: Finding = Finding.FAIL) -> float:
     """Share of replications in which some challenger ever gets a finding."""
-    found = np.stack(look_at(part, make_setting(arms), ticks))[:, :, 1:]
-    return float((found == finding).any(axis=(0, 2)).mean())
+    findings = np.stack(look_at(part, make_setting(arms), ticks))[:, :, 1:]
+    return float((findings == finding).any(axis=(0, 2)).mean())
 
 
 class GuardrailContract(PartContract):
     """`part` must treat challengers alike, and trip no more often than it says where all is well.
 
-    trips: what it says when it trips. error: the least and the most often that it ever does where all is well, as promised, or,
-    of a rule that promises nothing, as measured. power: how often at least it does where all is not. Tolerances are 4 standard
-    errors.
+    trips: the finding of `part` when it trips. error: the least and the most often that it ever trips where all is well, as
+    promised, or, of a rule that promises nothing, as measured. power: how often at least it trips where all is not.
+    Tolerances are 4 standard errors.
     """
 
     trips: ClassVar[Finding] = Finding.FAIL
@@ -55,16 +55,16 @@ class GuardrailContract(PartContract):
         assert ever(part, self.unwell(), 2, self.trips) > self.power
 
     def test_it_says_what_it_controls(self, part: Guardrail) -> None:
-        said = type(part).__doc__ or ""
-        assert re.search(r"[Cc]ontrol", said)
-        assert re.search(r"[Aa]ssum", said)
-        assert re.search(r"(19|20)\d\d", said)
+        docstring = type(part).__doc__ or ""
+        assert re.search(r"[Cc]ontrol", docstring)
+        assert re.search(r"[Aa]ssum", docstring)
+        assert re.search(r"(19|20)\d\d", docstring)
 
     def test_nothing_is_said_on_no_data(self, part: Guardrail) -> None:
         for setting, rng in worlds(part):
             total = counts_of(part, setting, rng, "none") * 0
-            found = part.judge(view_of(part, setting, total, np.ones(total.shape[:2], bool), age=6))
-            assert (found[:, 1:] == Finding.UNDECIDED).all()
+            findings = part.judge(view_of(part, setting, total, np.ones(total.shape[:2], bool), age=6))
+            assert (findings[:, 1:] == Finding.UNDECIDED).all()
 
     @pytest.mark.parametrize("outcome", ["varied", "none", "zero", "alike"])
     def test_findings_are_findings_and_no_arithmetic_fails(self, part: Guardrail, outcome: str) -> None:
@@ -72,27 +72,27 @@ class GuardrailContract(PartContract):
             total, arms_in = counts_of(part, setting, rng, outcome), some_removed(setting, rng)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                found = part.judge(view_of(part, setting, total, arms_in, age=6))
-            assert found.shape == arms_in.shape
-            assert found.dtype == np.int8
-            assert set(np.unique(found)) <= {*Finding} - {Finding.NULL}
+                findings = part.judge(view_of(part, setting, total, arms_in, age=6))
+            assert findings.shape == arms_in.shape
+            assert findings.dtype == np.int8
+            assert set(np.unique(findings)) <= {*Finding} - {Finding.NULL}
 
     def test_the_order_of_challengers_does_not_matter(self, part: Guardrail) -> None:
         for setting, rng in worlds(part):
             total, arms_in = counts_of(part, setting, rng), some_removed(setting, rng)
             order = np.concatenate([[0], 1 + rng.permutation(len(setting.arms) - 1)])
-            found = part.judge(view_of(part, setting, total, arms_in, age=6))
+            findings = part.judge(view_of(part, setting, total, arms_in, age=6))
             other = part.judge(view_of(part, setting, total[:, order], arms_in[:, order], age=6))
-            same = (other == found[:, order]) | ~arms_in[:, order]
+            same = (other == findings[:, order]) | ~arms_in[:, order]
             assert same[:, 1:].all()
 
     def test_a_replication_is_judged_alone_as_in_a_block(self, part: Guardrail) -> None:
         for setting, rng in worlds(part):
             total, arms_in = counts_of(part, setting, rng), some_removed(setting, rng)
-            found = part.judge(view_of(part, setting, total, arms_in, age=6))
+            findings = part.judge(view_of(part, setting, total, arms_in, age=6))
             for row in range(0, ROWS, 7):
                 one = slice(row, row + 1)
-                assert (part.judge(view_of(part, setting, total[one], arms_in[one], age=6)) == found[one]).all()
+                assert (part.judge(view_of(part, setting, total[one], arms_in[one], age=6)) == findings[one]).all()
 
     def test_what_it_needs_is_named_once(self, part: Guardrail) -> None:
         for setting, _ in worlds(part):

@@ -1,4 +1,4 @@
-"""Synthetic paths of a Gaussian metric, to hold a rule of evidence against theory without an engine."""
+"""Synthetic paths of a metric, to compare a rule of evidence with theory without an engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def gaussian_ticks(
 def binary_ticks(
     rows: int, outcomes: list[int], effects: tuple[float, ...] = (0.0,), rate: float = 0.2, seed: int = 11
 ) -> list[dict[Column, Ints]]:
-    """The same of `conversion`, for a champion that converts at `rate` and challengers at `rate + effect`."""
+    """As `gaussian_ticks`, of `conversion`: the champion converts at `rate`, challengers at `rate + effect`."""
     rng = np.random.default_rng(seed)
     shape = (rows, 1 + len(effects))
     rates = rate + np.array([0.0, *effects])
@@ -47,20 +47,20 @@ def binary_ticks(
 
 
 def first_findings(part: Evidence, ticks: list[dict[Column, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
-    """(r, K - 1) each: what is first found of every challenger, and the number of the tick, from 1 (0 for never)."""
+    """(r, K - 1) each: the first finding for every challenger, and the number of its tick, from 1 (0 for never)."""
     arms = next(iter(ticks[0].values())).shape[1]
     setting = make_setting(arms, primary=primary)
     needed = part.needs(setting)
-    found = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
-    decided = found != Finding.UNDECIDED
+    findings = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
+    decided = findings != Finding.UNDECIDED
     at = decided.argmax(axis=0)
-    first = np.take_along_axis(found, at[None], axis=0)[0]
+    first = np.take_along_axis(findings, at[None], axis=0)[0]
     return first, np.where(decided.any(axis=0), at + 1, 0)
 
 
-def declared(found: NDArray[np.int8]) -> float:
+def declared(findings: NDArray[np.int8]) -> float:
     """Share of replications in which some challenger was declared better or worse."""
-    return float(((found == Finding.PASS) | (found == Finding.FAIL)).any(axis=1).mean())
+    return float(((findings == Finding.PASS) | (findings == Finding.FAIL)).any(axis=1).mean())
 
 
 def standard_error(share: float, count: int) -> float:

@@ -1,4 +1,4 @@
-"""Settings to try a part in, and telemetry to show it, without an engine."""
+"""Settings and telemetry to test a part without an engine."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def fresh_memory(part: Part, setting: Setting, rows: int) -> dict[str, NDArray[A
 
 
 def look_at(part: Evidence | Guardrail, setting: Setting, ticks: Sequence[Mapping[Column, Any]]) -> list[NDArray[np.int8]]:
-    """What a part finds tick by tick. A tick maps columns to their counts, (r, K) or (K,)."""
+    """The findings (r, K) of a part, tick by tick. A tick maps columns to their counts, (r, K) or (K,)."""
     columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = max(np.atleast_2d(values).shape[0] for tick in ticks for values in tick.values())
     total = np.zeros((rows, len(setting.arms), len(columns)), np.int64)
     memory = fresh_memory(part, setting, rows)
-    found = []
+    findings = []
     for age, tick in enumerate(ticks, start=1):
         last = np.zeros_like(total)
         for column, values in tick.items():
             last[..., columns[column]] = values
         total = total + last
         view = View(setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory)
-        found.append(part.judge(view))
-    return found
+        findings.append(part.judge(view))
+    return findings

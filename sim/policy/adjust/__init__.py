@@ -1,4 +1,4 @@
-"""Adjustments of a comparison: less variance, or an honest one. A new one is a file with a class, listed here."""
+"""Adjustments of a comparison. To add one, write a file with one class and list the class here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an adjustment is: another estimate of the same comparison, with a standard error that is smaller, or honest."""
+"""The protocol of an adjustment: another estimate of a comparison, whose standard error is smaller or more accurate."""
 
 from __future__ import annotations
 
@@ -37,32 +37,32 @@ class Adjust(BaseModel):
     least: ClassVar[int] = 100
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        """The telemetry columns that it reads, beside the count of the primary metric."""
+        """The telemetry columns that this adjustment reads, beside the count of the primary metric."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it reads")
 
     def estimates(self, view: View, rows: Bools) -> Pair:
-        """What is known of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""
+        """Estimates of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it estimates")
 
     def ready(self, view: View) -> Bools:
-        """(r, K) whether enough is known of an arm to trust its standard error."""
+        """(r, K) whether an arm has enough outcomes to trust its standard error."""
         return np.asarray(view.of_total(Moment(view.setting.primary, "count")) >= self.least)
 
     def nominal(self, setting: Setting) -> tuple[float, float]:
-        """Mean and standard deviation of what is compared, at the champion's registered values."""
+        """Mean and standard deviation of the compared quantity, at the champion's registered values."""
         metric = setting.metrics[setting.primary]
         return metric.nominal_mean, metric.nominal_sd
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        """What is wrong with this adjustment by the scenario file alone: (key, message) pairs."""
+        """Problems of this adjustment that show in the scenario file alone: (key, message) pairs."""
         return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong given what the models registered. Only asked where nothing is wrong by the file alone."""
+        """Problems that show only with what the models registered. Called only where `declared_problems` is empty."""
         return []
 
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """What is wrong with this adjustment in this setting: (key, message) pairs."""
+        """Problems of this adjustment in this setting: (key, message) pairs."""
         return self.declared_problems(setting) or self.registered_problems(setting)
 
 

@@ -1,4 +1,4 @@
-"""Standard errors by user: honest where the requests of a user are alike."""
+"""Standard errors by user, which stay valid where the requests of a user are correlated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CUPED: less noise, by what was known of a request before the test."""
+"""CUPED: less variance, by a covariate that was known of each request before the test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ratio metrics: what the primary metric comes to for each unit of another."""
+"""Ratio metrics: the total of the primary metric over the total of another."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class Ratio(Adjust):
         if below.nominal_mean == 0:
             return 0.0, 0.0
         ratio = metric.nominal_mean / below.nominal_mean
-        # As if the two metrics did not depend on each other: a unit of information, no more (see `information`).
+        # Takes the two metrics as independent: it only sets the unit of `information`.
         return ratio, math.hypot(metric.nominal_sd, ratio * below.nominal_sd) / abs(below.nominal_mean)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.over == setting.primary:
             return [("over", f"must be another metric than the primary one, got {self.over!r}")]
         if self.over not in setting.metrics:
-            there = ", ".join(name for name in setting.metrics if name != setting.primary) or "none"
-            return [("over", f"no metric {self.over!r} to divide by; there are {there}")]
+            others = ", ".join(name for name in setting.metrics if name != setting.primary) or "none"
+            return [("over", f"no metric {self.over!r} to divide by; there are {others}")]
         for name in (setting.primary, self.over):
             if name in setting.metrics and setting.metrics[name].delayed:
                 return [("over", f"must be known together with {setting.primary}: the feedback of {name} has a delay")]

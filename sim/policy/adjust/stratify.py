@@ -1,4 +1,4 @@
-"""Post-stratification: segments count by their share, so that a chance imbalance between the arms adds no noise."""
+"""Post-stratification: means are weighted by the segments' shares, so that a chance imbalance of segments adds no variance."""
 
 from __future__ import annotations
 
@@ -41,8 +41,11 @@ class Stratify(Adjust):
         )
         total = total * metric.grid
         square = total if metric.binary else square * metric.grid**2
-        before, after = ((each[:, :1] for each in (count, total, square)), (each[:, 1:] for each in (count, total, square)))
-        (n0, sum0, square0), (n1, sum1, square1) = before, after
+        champion, challengers = (
+            (each[:, :1] for each in (count, total, square)),
+            (each[:, 1:] for each in (count, total, square)),
+        )
+        (n0, sum0, square0), (n1, sum1, square1) = champion, challengers
         return Pair(*arms(n0, sum0, square0, n1, sum1, square1, list(view.setting.segments.values())))
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Winsorising: extreme outcomes are pulled in to a cap, so that a few of them do not drown the rest."""
+"""Winsorising: outcomes above a cap count as the cap, so that a few extreme ones do not dominate the mean."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Winsorise(Adjust):
         return (*mean_of(metric.name), *self._capped(metric))
 
     def _capped(self, metric: Metric) -> tuple[Column, Column]:
-        """The sum and the sum of squares of outcomes up to the cap."""
+        """The columns of the sum and the sum of squares of capped outcomes."""
         cap = self.cap(metric)
         return CappedMoment(metric.name, cap, "sum"), CappedMoment(metric.name, cap, "square")
 

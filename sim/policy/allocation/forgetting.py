@@ -39,7 +39,7 @@ class Forgetting(Allocation):
     )
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
-        """The columns whose sums it remembers."""
+        """The columns whose sums this allocation remembers."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it remembers")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
@@ -56,7 +56,7 @@ class Forgetting(Allocation):
         return {}
 
     def remembered(self, view: View) -> Sequence[Floats]:
-        """(r, K) each: the sums of the columns that it reads, as far as they are not forgotten. To be asked once a tick."""
+        """(r, K) each: the sums of the columns of `read`, without what is forgotten. Call it once a tick: it updates memory."""
         columns = self.read(view.setting)
         if not view.memory:
             return [view.of_total(column).astype(np.float64) for column in columns]
@@ -76,14 +76,14 @@ class Forgetting(Allocation):
         return floored(shares, self.floor, view.arms_in)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        wrong = floor_problems(self.floor, setting)
+        problems = floor_problems(self.floor, setting)
         if self.window is None:
-            return wrong
-        wrong += whole_ticks("window", self.window, setting)
+            return problems
+        problems += whole_ticks("window", self.window, setting)
         if self.discount is not None:
             given = f"got {self.discount:g} and {format_duration(self.window)}"
-            wrong.append(("window", f"and discount are two ways to forget: give one, {given}"))
+            problems.append(("window", f"and discount are two ways to forget: give one, {given}"))
         elif setting.ticks_of(self.window) > MOST_TICKS:
             ticks = f"{format_duration(self.window)}, {setting.ticks_of(self.window):,} ticks"
-            wrong.append(("window", f"must be at most {MOST_TICKS:,} ticks, got {ticks}: take a discount or a longer tick"))
-        return wrong
+            problems.append(("window", f"must be at most {MOST_TICKS:,} ticks, got {ticks}: take a discount or a longer tick"))
+        return problems

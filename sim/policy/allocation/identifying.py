@@ -1,4 +1,4 @@
-"""What allocations share that identify the best arm of a binary metric."""
+"""The base of allocations that identify the best arm of a binary metric."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bandits that follow an index share: rewards between 0 and 1, and all traffic to the highest."""
+"""Bandits that follow an index: rewards between 0 and 1, and all traffic to the arm of the highest index."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Index(Forgetting):
     highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def index(self, mean: Floats, count: Floats, t: Floats) -> Floats:
-        """(r, K) of arms with a mean reward between 0 and 1 in so many outcomes, at least 1, after t (r, 1) outcomes in all."""
+        """(r, K) index of arms with a `mean` reward between 0 and 1 in `count` >= 1 outcomes, after `t` (r, 1) in all."""
         raise NotImplementedError(f"{type(self).__name__} has no index")
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
@@ -41,7 +41,7 @@ class Index(Forgetting):
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]
         count, total = self.remembered(view)
-        # What is forgotten leaves less than an outcome.
+        # With a discount, a count can be between 0 and 1: `t` is at least 1.
         known = np.where(count > 0, count, 1.0)
         mean = self._rewards(metric, count, total) / known
         t = np.maximum(np.where(view.arms_in, known, 0.0).sum(axis=1, keepdims=True), 1.0)

@@ -43,7 +43,7 @@ class KlLucb(Identifying):
         rate = customary_threshold(all_outcomes(count, arms_in), self.alpha)
         upper = kl_upper(good / known, rate / known)
         leader = highest(good / known, arms_in)
-        # Of several that look best, each is the leader as often.
+        # Several arms that look best are the leader equally often.
         contender = np.zeros(leader.shape)
         for arm in range(leader.shape[1]):
             others = arms_in.copy()

@@ -56,7 +56,7 @@ class Thompson(Forgetting):
         return self.floored(probability_best(metric, moments, view.arms_in), view)
 
     def _with_prior(self, setting: Setting, metric: Metric, seen: Moments) -> Moments:
-        """The moments with those of the outcomes that the prior stands for."""
+        """The moments `seen`, plus those of the outcomes that the prior stands for."""
         if not self.prior:
             return seen
         count, total, square = (moment.copy() for moment in seen)
@@ -68,23 +68,24 @@ class Thompson(Forgetting):
                 square[:, arm] += (known.outcomes - 1) * known.sd**2 + known.outcomes * known.mean**2
             else:
                 good, bad = known
-                # Beta(1, 1) is what stands for no outcomes.
+                # Beta(1, 1) stands for no outcomes.
                 count[:, arm] += good + bad - 2
                 total[:, arm] += (good if metric.sign > 0 else bad) - 1
         return count, total, square
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        there = ", ".join(setting.arms)
-        unknown = [(f"prior.{name}", f"no arm {name!r}; there are {there}") for name in self.prior if name not in setting.arms]
+        arms = ", ".join(setting.arms)
+        unknown = [(f"prior.{name}", f"no arm {name!r}; there are {arms}") for name in self.prior if name not in setting.arms]
         return super().declared_problems(setting) + unknown
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         metric = setting.metrics[setting.primary]
-        wrong = []
+        problems = []
         for name, known in self.prior.items():
             if isinstance(known, KnownBefore) and metric.binary:
-                wrong.append((f"prior.{name}", f"must be [good, bad], as {metric.name} is 0 or 1; got mean, sd and outcomes"))
+                rule = f"must be [good, bad], as {metric.name} is 0 or 1"
+                problems.append((f"prior.{name}", f"{rule}; got mean, sd and outcomes"))
             elif not isinstance(known, KnownBefore) and not metric.binary:
                 rule = f"must have mean, sd and outcomes, as {metric.name} is an amount"
-                wrong.append((f"prior.{name}", f"{rule}; got [{known[0]:g}, {known[1]:g}]"))
-        return wrong
+                problems.append((f"prior.{name}", f"{rule}; got [{known[0]:g}, {known[1]:g}]"))
+        return problems

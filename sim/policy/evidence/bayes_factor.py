@@ -66,9 +66,9 @@ class BayesFactor(Evidence):
         scale = amount(self.expected_effect, self.scale, view.setting)
         log_factor = log_bayes_factor(result.effect, result.standard_error, scale=scale, prior=self.prior)
         better = result.effect * primary(view).sign > 0
-        said = np.where(log_factor <= -math.log(self.factor), Finding.NULL, Finding.UNDECIDED)
-        said = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), said)
-        return said.astype(np.int8)
+        findings = np.where(log_factor <= -math.log(self.factor), Finding.NULL, Finding.UNDECIDED)
+        findings = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), findings)
+        return findings.astype(np.int8)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)

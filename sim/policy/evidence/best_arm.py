@@ -52,9 +52,9 @@ class BestArm(Evidence):
         count, good = good_outcomes(view)
         mean = np.where(view.arms_in, good / np.maximum(count, 1.0), -np.inf)
         best = np.arange(mean.shape[1]) == mean.argmax(axis=1)[:, None]
-        told = (self._by_ratio if self.method == "likelihood_ratio" else self._by_bounds)(view, count, good, best)
+        decided = (self._by_ratio if self.method == "likelihood_ratio" else self._by_bounds)(view, count, good, best)
         named = np.where(best[:, :1], Finding.FAIL, np.where(best, Finding.PASS, Finding.NULL))
-        return np.where(told[:, None], named, Finding.UNDECIDED).astype(np.int8)
+        return np.where(decided[:, None], named, Finding.UNDECIDED).astype(np.int8)
 
     def _by_ratio(self, view: View, count: Floats, good: Floats, best: Bools) -> Bools:
         from sim.stats.identification import customary_threshold, likelihood_ratio, proven_threshold

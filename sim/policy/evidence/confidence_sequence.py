@@ -53,7 +53,7 @@ class ConfidenceSequence(PlannedTest):
         interval = asymptotic_confidence_sequence(
             sign * result.effect,
             result.standard_error,
-            # Outcomes of both arms of an even split that would know as much.
+            # Outcomes of both arms of an even split with the same information.
             4 * information(view, adjust=self.adjust)[rows, 1:],
             planned_n=2 * self.planned_sample(setting),
             alpha=self.alpha / (len(setting.arms) - 1),

@@ -106,7 +106,7 @@ class Decision(Evidence):
         )
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return tuple(dict.fromkeys(column for each in self._metrics() for column in moments_of(setting.metrics[each])))
+        return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
@@ -134,7 +134,7 @@ class Decision(Evidence):
         return np.asarray(enough.all(axis=1))
 
     def _tail(self, view: View, name: str, rows: Bools, margin: float = 0.0) -> Floats:
-        """(rows, K - 1) one-sided p-values of being no better than the champion less the margin."""
+        """(rows, K - 1) one-sided p-values of the hypothesis: no better than the champion less the margin."""
         from scipy.special import ndtr
 
         from sim.stats.margin import above_margin
@@ -142,30 +142,33 @@ class Decision(Evidence):
         metric = view.setting.metrics[name]
         count, total, square = (moment[rows] for moment in view.moments(metric))
         champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
-        found = above_margin(*champion, *others, margin=margin, sign=metric.sign)
-        known = found.standard_error > 0
-        return np.where(known, ndtr(-found.estimate / np.where(known, found.standard_error, 1.0)), 0.5)
+        gap = above_margin(*champion, *others, margin=margin, sign=metric.sign)
+        known = gap.standard_error > 0
+        return np.where(known, ndtr(-gap.estimate / np.where(known, gap.standard_error, 1.0)), 0.5)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = []
-        said = {"success": [each.metric for each in self.success], "guardrails": [each.metric for each in self.guardrails]}
-        for key, names in said.items():
+        problems = []
+        metrics = {
+            "success": [entry.metric for entry in self.success],
+            "guardrails": [entry.metric for entry in self.guardrails],
+        }
+        for key, names in metrics.items():
             for index, name in enumerate(names):
                 if name not in setting.metrics:
-                    found.append((f"{key}[{index}].metric", f"no metric {name!r}; there are {', '.join(setting.metrics)}"))
+                    problems.append((f"{key}[{index}].metric", f"no metric {name!r}; there are {', '.join(setting.metrics)}"))
                 elif name in names[:index]:
-                    found.append((f"{key}[{index}].metric", f"{name!r} stands there twice"))
-        for index, each in enumerate(self.success):
-            if self.sample is None and each.mde is None:
-                found.append(
+                    problems.append((f"{key}[{index}].metric", f"{name!r} stands there twice"))
+        for index, success in enumerate(self.success):
+            if self.sample is None and success.mde is None:
+                problems.append(
                     (f"success[{index}].mde", "is required: the relative effect to size the test for (or give `sample`)")
                 )
-            if self.sample is not None and each.mde is not None:
+            if self.sample is not None and success.mde is not None:
                 rule = "and sample are two ways to size one test: give one"
-                found.append((f"success[{index}].mde", f"{rule}, got {each.mde:g} and {self.sample}"))
-        if setting.primary in setting.metrics and setting.primary not in said["success"]:
-            found.append(("success", f"must name the primary metric {setting.primary!r}, by which the decision is judged"))
-        return found or self._power_problems()
+                problems.append((f"success[{index}].mde", f"{rule}, got {success.mde:g} and {self.sample}"))
+        if setting.primary in setting.metrics and setting.primary not in metrics["success"]:
+            problems.append(("success", f"must name the primary metric {setting.primary!r}, by which the decision is judged"))
+        return problems or self._power_problems()
 
     def _power_problems(self) -> list[tuple[str, str]]:
         if self.sample is not None:
@@ -177,22 +180,24 @@ class Decision(Evidence):
         return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        found = []
+        problems = []
         for index, each in enumerate(self.guardrails):
             if setting.metrics[each.metric].nominal_mean == 0:
                 rule = f"is relative, and the champion's registered mean of {each.metric} is 0"
-                found.append((f"guardrails[{index}].margin", rule))
-        if found or self.sample is not None:
-            return found
+                problems.append((f"guardrails[{index}].margin", rule))
+        if problems or self.sample is not None:
+            return problems
         sized = [(f"success[{i}].mde", each.metric, each.mde or 0.0) for i, each in enumerate(self.success)]
         sized += [(f"guardrails[{i}].margin", each.metric, 0.0) for i, each in enumerate(self.guardrails)]
         for key, name, improvement in sized:
             metric = setting.metrics[name]
             reached = metric.nominal_mean * (1 + metric.sign * improvement)
             if metric.nominal_mean == 0:
-                found.append((key, f"is relative, and the champion's registered mean of {name} is 0: give `sample` instead"))
+                problems.append((key, f"is relative, and the champion's registered mean of {name} is 0: give `sample` instead"))
             elif metric.nominal_sd == 0:
-                found.append((key, f"cannot size a test: the champion's registered {name} never varies; give `sample` instead"))
+                problems.append(
+                    (key, f"cannot size a test: the champion's registered {name} never varies; give `sample` instead")
+                )
             elif metric.binary and not 0 < reached < 1:
-                found.append((key, f"takes {name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)"))
-        return found
+                problems.append((key, f"takes {name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)"))
+        return problems

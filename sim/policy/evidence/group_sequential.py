@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sim.stats.running_bounds import Plan
 
 Families = Literal["obrien_fleming", "pocock", "power", "kim_demets", "hwang_shih_decani"]
-# Whose a key is: given for this alone, and, where True, required there.
+# By key: the setting that the key belongs to, the values of the setting that use the key, and whether they require it.
 OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "shape": ("design", ("wang_tsiatis",), True),
     "interim": ("design", ("haybittle_peto",), False),
@@ -33,7 +33,7 @@ OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "futility_rho": ("futility", ("kim_demets", "power"), True),
     "futility_gamma": ("futility", ("hwang_shih_decani",), True),
 }
-# Known outcomes before the first look, and how many of them a rare one must be expected to be.
+# Known outcomes before the first look, and how many of the rarer outcome must be expected among them.
 LEAST, RARE = 100, 20
 DESIGN_KEYS = ("shape", "interim", "spending", "rho", "gamma", "futility", "futility_rho", "futility_gamma", "binding")
 
@@ -134,7 +134,7 @@ class GroupSequential(PlannedTest):
         return max(LEAST, math.ceil(RARE / rarer)) if rarer > 0 else LEAST
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
-        """The look of each arm that was last; of a test that spends, also how the scores of those that go on are spread.
+        """The last look of each arm; of a test that spends, also the distribution of the scores of tests that go on.
 
         Of any other, what an estimate needs: the information at each look that was taken; of the last one the score, and the
         relative effect with its standard error.
@@ -200,12 +200,12 @@ class GroupSequential(PlannedTest):
     def unbiased(self, view: View, arm: Ints) -> tuple[Floats, Floats, Floats]:
         from sim.stats.stopping import median_unbiased
 
-        found = np.full((3, arm.size), np.nan)
+        estimates = np.full((3, arm.size), np.nan)
         if self.design == "spending":
-            return found[0], found[1], found[2]
-        each, size = np.arange(arm.size), self.fractions().size
-        look, z, effect, error = (view.memory[key][each, arm] for key in ("look", "score", "effect", "error"))
-        arrived = view.memory["arrived"][each, arm]
+            return estimates[0], estimates[1], estimates[2]
+        replications, size = np.arange(arm.size), self.fractions().size
+        look, z, effect, error = (view.memory[key][replications, arm] for key in ("look", "score", "effect", "error"))
+        arrived = view.memory["arrived"][replications, arm]
         upper, lower = self._planned_bounds(view.setting, np.arange(1, size + 1))
         at = np.maximum(look, 1) - 1
         # A guardrail, or the horizon, may end a stage where the test would have gone on.
@@ -217,10 +217,10 @@ class GroupSequential(PlannedTest):
                 # The looks that were taken, at the information that had arrived, which hardly differs between replications.
                 times = arrived[rows][:, taken].mean(axis=0)
                 stopped = median_unbiased(times, lower[taken], upper[taken], np.full(rows.size, times.size), z[rows])
-                # The last look that was taken is the last that counts: there, the drift is the mean of the score.
+                # At the last look that was taken, the drift is the mean of the score.
                 means = np.stack([stopped.estimate, stopped.lower, stopped.upper])
-                found[:, rows] = effect[rows] + (means - z[rows]) * error[rows]
-        return found[0], found[1], found[2]
+                estimates[:, rows] = effect[rows] + (means - z[rows]) * error[rows]
+        return estimates[0], estimates[1], estimates[2]
 
     def _planned_bounds(self, setting: Setting, look: Ints) -> tuple[Floats, Floats]:
         plan, at = self.plan(setting), look - 1
@@ -278,19 +278,19 @@ class GroupSequential(PlannedTest):
         return Plan(alpha, self.sides, beta, self.binding, design.drift)
 
     def test_problems(self) -> list[tuple[str, str]]:
-        found = super().test_problems()
+        problems = super().test_problems()
         for key, (by, owners, required) in OWNERS.items():
             value, owned = getattr(self, key), getattr(self, by) in owners
             if owned and required and value is None:
-                found.append((key, f"is required for {by} {getattr(self, by)}"))
+                problems.append((key, f"is required for {by} {getattr(self, by)}"))
             elif value is not None and not owned:
                 shown = format_duration(value) if key == "ends" else value if isinstance(value, str) else f"{value:g}"
-                found.append((key, f"is for {by} {' or '.join(owners)} only, got {shown}"))
+                problems.append((key, f"is for {by} {' or '.join(owners)} only, got {shown}"))
         if self.futility is not None and self.sides != 1:
-            found.append(("sides", f"must be 1 with futility, got {self.sides}"))
+            problems.append(("sides", f"must be 1 with futility, got {self.sides}"))
         if self.binding and (self.futility is None or self.design != "spending"):
-            found.append(("binding", f"is for design spending with futility only, got design {self.design}"))
-        return found + self._information_problems()
+            problems.append(("binding", f"is for design spending with futility only, got design {self.design}"))
+        return problems + self._information_problems()
 
     def _information_problems(self) -> list[tuple[str, str]]:
         if self.information is None:
@@ -305,12 +305,12 @@ class GroupSequential(PlannedTest):
         return []
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = super().declared_problems(setting)
+        problems = super().declared_problems(setting)
         if self.futility is not None and self.sample is not None and self.power <= self.alpha:
-            found.append(("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}"))
+            problems.append(("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}"))
         if self.ends is not None:
-            found += whole_ticks("ends", self.ends, setting)
-        return found or self._interim_problems(setting)
+            problems += whole_ticks("ends", self.ends, setting)
+        return problems or self._interim_problems(setting)
 
     def _interim_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         alpha, interim = self.alpha / (len(setting.arms) - 1), 3.0 if self.interim is None else self.interim

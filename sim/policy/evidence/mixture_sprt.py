@@ -80,5 +80,5 @@ class MixtureSprt(Evidence):
         return adjust_problems(setting, self.adjust, self.test) + sized
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        wrong = adjusted_problems(setting, self.adjust)
-        return wrong or share_problems(("mde", "mixing_sd"), self.mde, setting, self.adjust)
+        problems = adjusted_problems(setting, self.adjust)
+        return problems or share_problems(("mde", "mixing_sd"), self.mde, setting, self.adjust)

@@ -37,9 +37,9 @@ class Peeking(OneLook):
         look = complete | ((view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0))
         if not look.any():
             return findings
-        found = self.decide(view, look)
-        early = ~complete[look][:, None] & (found == Finding.NULL)
-        findings[look, 1:] = np.where(early, Finding.UNDECIDED, found)
+        tested = self.decide(view, look)
+        early = ~complete[look][:, None] & (tested == Finding.NULL)
+        findings[look, 1:] = np.where(early, Finding.UNDECIDED, tested)
         return findings
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -60,11 +60,11 @@ class Rope(Evidence):
         from sim.stats.rope import masses
 
         effect = posterior_effect(view, rows)
-        found = masses(effect.estimate, effect.standard_error, width=amount(self.region, self.width, view.setting))
-        said = np.where(found.inside >= self.mass, Finding.NULL, Finding.UNDECIDED)
-        said = np.where(found.above >= self.mass, Finding.PASS, said)
-        said = np.where(found.below >= self.mass, Finding.FAIL, said)
-        return said.astype(np.int8)
+        posterior = masses(effect.estimate, effect.standard_error, width=amount(self.region, self.width, view.setting))
+        findings = np.where(posterior.inside >= self.mass, Finding.NULL, Finding.UNDECIDED)
+        findings = np.where(posterior.above >= self.mass, Finding.PASS, findings)
+        findings = np.where(posterior.below >= self.mass, Finding.FAIL, findings)
+        return findings.astype(np.int8)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return amount_problems(("region", "width"), self.region, self.width)

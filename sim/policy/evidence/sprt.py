@@ -81,9 +81,9 @@ class Sprt(Evidence):
         accepted = np.stack([for_better <= bounds.lower, for_worse <= bounds.lower], axis=-1)
         none |= accepted & enough[..., None]
         view.memory["none"][rows] = none
-        over = none[..., : self.sides].all(axis=-1)
-        said = np.select([better, worse, over], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
-        return said.astype(np.int8)
+        finished = none[..., : self.sides].all(axis=-1)
+        findings = np.select([better, worse, finished], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
+        return findings.astype(np.int8)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.power <= self.alpha:
@@ -91,7 +91,7 @@ class Sprt(Evidence):
         return adjust_problems(setting, self.adjust, self.test)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        wrong = adjusted_problems(setting, self.adjust)
-        if not wrong and nominal(setting, self.adjust)[0] == 0:
-            wrong.append(("mde", f"is relative, and the champion's registered mean of {setting.primary} is 0"))
-        return wrong
+        problems = adjusted_problems(setting, self.adjust)
+        if not problems and nominal(setting, self.adjust)[0] == 0:
+            problems.append(("mde", f"is relative, and the champion's registered mean of {setting.primary} is 0"))
+        return problems

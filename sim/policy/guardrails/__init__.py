@@ -17,7 +17,7 @@ GUARDRAILS = Family(
     Guardrail,
     methods=("judge",),
     shipped=(Check, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio),
-    # A threshold needs no kind: it came first, and is the usual one.
+    # A check without a kind is a threshold, the usual check.
     default="threshold",
 )
 AnyGuardrail = Annotated[Guardrail, GUARDRAILS]

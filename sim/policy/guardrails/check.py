@@ -34,7 +34,7 @@ def _is_duration(limit: Any) -> bool:
 
 
 def _multiple(ratio: float, value: Floats) -> Floats:
-    """A value moved by ratio - 1 of its size, upwards from 1 on: 0.9 times -10 is -11, a tenth worse."""
+    """The value moved by (ratio - 1) times its absolute size, so that 0.9 times -10 is -11: a tenth of its size below."""
     return np.where(value < 0, 2 - ratio, ratio) * value
 
 
@@ -97,7 +97,7 @@ class Check(Guardrail):
         except (TypeError, ValueError):
             amount = math.nan
         if not math.isfinite(amount) and _is_duration(limit):
-            # Whether `metric` is wrong or this is shows only once the scenario's metrics are known: `problems` says it.
+            # Either `metric` or this limit is wrong. `declared_problems` reports it, where the scenario's metrics are known.
             return str(limit)
         if not math.isfinite(amount):
             raise ValueError(f"{_AMOUNT}, got {shown(limit)}")
@@ -125,7 +125,7 @@ class Check(Guardrail):
         return format_duration(limit) if self.metric == LATENCY and limit is not None else limit
 
     def columns(self) -> tuple[Column, Column]:
-        """The columns of how many answers there were, and of what is counted or summed over them."""
+        """The column of the number of answers, and the column of the count or the sum over them."""
         if self.metric == ERROR_RATE:
             return Count("responses"), Count("errors")
         if self.metric == LATENCY:
@@ -178,7 +178,7 @@ class Check(Guardrail):
         value: Floats = total * scale / np.maximum(count, 1)
         breached = np.zeros(value.shape, bool)
         if self.metric == LATENCY:
-            # 1 - 0.9 is a little less than 0.1.
+            # In floating point, 1 - 0.9 is a little less than 0.1.
             return value > 1 - (self.quantile or 0.99) + 1e-12
         if self.max is not None:
             breached |= value > float(self.max)
@@ -191,12 +191,12 @@ class Check(Guardrail):
         return breached
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = whole_ticks("every", self.every, setting) if self.every else []
+        problems = whole_ticks("every", self.every, setting) if self.every else []
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
             known = [*BUILT_IN, *setting.metrics]
             hint = _LATENCY_HINT if _QUANTILE_NAME.search(self.metric) else did_you_mean(self.metric, known)
-            found.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
+            problems.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
         elif self.metric != LATENCY:
             limits = {"max": self.max, "min": self.min}
-            found += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]
-        return found
+            problems += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]
+        return problems

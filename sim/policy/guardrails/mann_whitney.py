@@ -38,7 +38,7 @@ class JudgedMetric(BaseModel):
         return self
 
     def columns(self) -> tuple[Column, Column]:
-        """The columns of how many there were, and of what is counted or summed over them."""
+        """The column of the number of values, and the column of the count or the sum over them."""
         if self.metric == ERROR_RATE:
             return Count("responses"), Count("errors")
         if self.limit is not None:
@@ -91,49 +91,49 @@ class MannWhitney(Guardrail):
         return self
 
     def reads(self) -> tuple[tuple[str, str], ...]:
-        return tuple((f"metrics[{index}].metric", each.metric) for index, each in enumerate(self.metrics))
+        return tuple((f"metrics[{index}].metric", judged.metric) for index, judged in enumerate(self.metrics))
 
     def first_look(self) -> tuple[str, float]:
         return "every", self.every
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return tuple(dict.fromkeys(column for each in self.metrics for column in each.columns()))
+        return tuple(dict.fromkeys(column for judged in self.metrics for column in judged.columns()))
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         arms = len(setting.arms)
         return {
             # The values of the window, the oldest overwritten; NaN where a tick had none.
             "values": np.full((len(self.metrics), arms, setting.ticks_of(self.window or self.every)), np.nan, np.float32),
-            "said": np.full(arms, Finding.UNDECIDED, np.int8),
+            "findings": np.full(arms, Finding.UNDECIDED, np.int8),
         }
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        values, said = view.memory["values"], view.memory["said"]
+        values, findings = view.memory["values"], view.memory["findings"]
         place = (view.age - 1) % values.shape[-1]
-        for number, each in enumerate(self.metrics):
-            count, total = (view.of_last(column) for column in each.columns())
-            seen = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-            values[np.arange(len(seen)), number, :, place] = seen
+        for number, judged in enumerate(self.metrics):
+            count, total = (view.of_last(column) for column in judged.columns())
+            means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            values[np.arange(len(means)), number, :, place] = means
         look = (view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0)
         if look.any():
-            said[look] = self._look(values[look].astype(np.float64), view.setting)
-        return said.copy()
+            findings[look] = self._look(values[look].astype(np.float64), view.setting)
+        return findings.copy()
 
     def _look(self, values: Floats, setting: Setting) -> NDArray[np.int8]:
         """(r, K) findings from the values of the window, (r, M, K, W)."""
-        weight = np.array([each.weight for each in self.metrics])
+        weight = np.array([judged.weight for judged in self.metrics])
         passed, known = np.zeros((2, values.shape[0], values.shape[2]))
-        for number, each in enumerate(self.metrics):
-            bad, enough = self._differs(values[:, number], each, setting)
+        for number, judged in enumerate(self.metrics):
+            bad, enough = self._differs(values[:, number], judged, setting)
             passed += weight[number] * ~bad
             known += enough
         score = passed / weight.sum()
-        found = np.where(score >= self.pass_score - 1e-12, Finding.PASS, Finding.UNDECIDED)
-        found = np.where(score < self.marginal - 1e-12, Finding.FAIL, found)
-        return np.where(known > 0, found, Finding.UNDECIDED).astype(np.int8)
+        findings = np.where(score >= self.pass_score - 1e-12, Finding.PASS, Finding.UNDECIDED)
+        findings = np.where(score < self.marginal - 1e-12, Finding.FAIL, findings)
+        return np.where(known > 0, findings, Finding.UNDECIDED).astype(np.int8)
 
-    def _differs(self, values: Floats, each: JudgedMetric, setting: Setting) -> tuple[Bools, Bools]:
-        """(r, K) whether the arm differs from the champion by more than it may, and whether there were values enough to say."""
+    def _differs(self, values: Floats, judged: JudgedMetric, setting: Setting) -> tuple[Bools, Bools]:
+        """(r, K) each: whether the arm differs from the champion by more than it may, and whether it has `min_ticks` values."""
         from sim.stats.rank import mann_whitney
 
         champion = np.broadcast_to(values[:, :1], values.shape)
@@ -143,25 +143,25 @@ class MannWhitney(Guardrail):
         enough = ticks >= self.min_ticks
         mean, base = (np.where(missing, 0.0, kept).sum(axis=2) / np.maximum(ticks, 1) for kept in (values, champion))
         bad = np.zeros(enough.shape, bool)
-        signs = (each.sign(setting),) if each.direction == "worse" else (1, -1)
+        signs = (judged.sign(setting),) if judged.direction == "worse" else (1, -1)
         for sign in signs:
-            apart = sign * (mean - base) > each.tolerance * np.abs(base)
-            found = mann_whitney(ours, theirs, "greater" if sign > 0 else "less")
-            bad |= enough & apart & (found.p_value <= self.alpha)
+            apart = sign * (mean - base) > judged.tolerance * np.abs(base)
+            result = mann_whitney(ours, theirs, "greater" if sign > 0 else "less")
+            bad |= enough & apart & (result.p_value <= self.alpha)
         return bad, enough
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = whole_ticks("every", self.every, setting)
+        problems = whole_ticks("every", self.every, setting)
         if self.window is not None:
-            found += whole_ticks("window", self.window, setting)
+            problems += whole_ticks("window", self.window, setting)
         ticks = setting.ticks_of(self.window or self.every)
         if ticks < self.min_ticks:
             length = format_duration(self.window or self.every)
-            found.append(
+            problems.append(
                 ("window" if self.window else "every", f"{length} holds {ticks} ticks, fewer than min_ticks, {self.min_ticks}")
             )
-        for index, each in enumerate(self.metrics):
-            if each.metric not in (ERROR_RATE, LATENCY) and each.metric not in setting.metrics:
+        for index, judged in enumerate(self.metrics):
+            if judged.metric not in (ERROR_RATE, LATENCY) and judged.metric not in setting.metrics:
                 known = ", ".join([ERROR_RATE, LATENCY, *setting.metrics])
-                found.append((f"metrics[{index}].metric", f"no metric {each.metric!r}; there are {known}"))
-        return found
+                problems.append((f"metrics[{index}].metric", f"no metric {judged.metric!r}; there are {known}"))
+        return problems

@@ -1,4 +1,4 @@
-"""Sequential tests that something bad happens more often than with the champion."""
+"""Sequential tests of whether bad events are more frequent than with the champion."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SequentialRate(Guardrail):
     min_requests: int = Field(1, ge=1, description="answers of champion and challenger, each, before it holds or trips")
 
     def columns(self) -> tuple[Column, Column]:
-        """The columns of how many answers there were, and of the events among them."""
+        """The column of the number of answers, and the column of the events among them."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it counts")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:

@@ -1,4 +1,4 @@
-"""Sample-ratio mismatch: arms that do not get the traffic they were meant to get make every other number doubtful."""
+"""Sample-ratio mismatch: arms whose traffic does not follow their weights, so that comparisons may be biased."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class SampleRatio(Guardrail):
     )
 
     def shares(self, setting: Setting) -> Floats:
-        """(K - 1, 2) what champion and challenger are meant to get of the traffic of the two."""
+        """(K - 1, 2) planned shares of champion and challenger in the traffic of the two."""
         split = np.full(len(setting.arms), 1.0) if self.split is None else np.asarray(self.split)
         pairs = np.stack([np.broadcast_to(split[0], split[1:].shape), split[1:]], axis=1)
         return np.asarray(pairs / pairs.sum(axis=1, keepdims=True))
@@ -86,12 +86,12 @@ class SampleRatio(Guardrail):
             enough &= np.isin(view.age, [view.setting.ticks_of(look) for look in self.looks])[:, None]
         seen = view.memory["seen"]
         seen |= enough.any(axis=1, keepdims=True)
-        found = np.where(seen, Finding.PASS, Finding.UNDECIDED)
+        findings = np.where(seen, Finding.PASS, Finding.UNDECIDED)
         if enough.any():
             p_value = self._p_value(pairs, self.shares(view.setting))
             alpha = self.alpha / (len(view.setting.arms) - 1) / max(len(self.looks), 1)
-            found = np.where((enough & (p_value <= alpha)).any(axis=1, keepdims=True), Finding.INCONCLUSIVE, found)
-        return np.broadcast_to(found, view.arms_in.shape).astype(np.int8)
+            findings = np.where((enough & (p_value <= alpha)).any(axis=1, keepdims=True), Finding.INCONCLUSIVE, findings)
+        return np.broadcast_to(findings, view.arms_in.shape).astype(np.int8)
 
     def _p_value(self, pairs: Ints, shares: Floats) -> Floats:
         from sim.stats import srm
@@ -101,21 +101,21 @@ class SampleRatio(Guardrail):
         return srm.sequential_test(pairs, shares, concentration=self.concentration).p_value
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        found = []
+        problems = []
         if setting.sticky and len(setting.arms) > 2:
             rule = "compares users who keep their arm (users.assignment: sticky), and those of an arm that is removed do not"
-            found.append(("kind", f"sample_ratio {rule}: needs a single challenger there, got {len(setting.arms) - 1}"))
+            problems.append(("kind", f"sample_ratio {rule}: needs a single challenger there, got {len(setting.arms) - 1}"))
         for index, look in enumerate(self.looks):
-            found += [(f"looks[{index}]", message) for _, message in whole_ticks("", look, setting)]
+            problems += [(f"looks[{index}]", message) for _, message in whole_ticks("", look, setting)]
             if look in self.looks[:index]:
-                found.append((f"looks[{index}]", f"{format_duration(look)} stands there twice"))
+                problems.append((f"looks[{index}]", f"{format_duration(look)} stands there twice"))
         if self.split is None:
-            return found
+            return problems
         if len(self.split) != len(setting.arms):
-            found.append(("split", f"must have one share for each of the {len(setting.arms)} arms, got {len(self.split)}"))
+            problems.append(("split", f"must have one share for each of the {len(setting.arms)} arms, got {len(self.split)}"))
         elif abs(sum(self.split) - 1) > 1e-9:
-            found.append(("split", f"shares must sum to 100%, got {sum(self.split):.6g}"))
+            problems.append(("split", f"shares must sum to 100%, got {sum(self.split):.6g}"))
         elif not all(self.split):
             arm = setting.arms[self.split.index(0)]
-            found.append(("split", f"must give every arm some traffic to compare, got 0 for {arm}"))
-        return found
+            problems.append(("split", f"must give every arm some traffic to compare, got 0 for {arm}"))
+        return problems

@@ -1,1 +1,1 @@
-"""What allocations and rules of evidence share: arms compared, planned samples, posteriors, bounds. No rule stands here."""
+"""Shared by allocations and rules of evidence: comparisons of arms, planned samples, posteriors, bounds. It defines no rule."""

@@ -8,7 +8,7 @@ from sim.policy.inference.comparison import nominal
 
 
 def amount(share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None) -> float:
-    """The amount in the unit of the primary metric, or of what an adjustment makes of it.
+    """The amount in the unit of the primary metric, or of the quantity that an adjustment compares.
 
     >>> from sim.policy.base import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
@@ -21,7 +21,7 @@ def amount(share: float | None, absolute: float | None, setting: Setting, adjust
 
 
 def amount_problems(keys: tuple[str, str], share: float | None, absolute: float | None) -> list[tuple[str, str]]:
-    """The rule that exactly one is given: (key, message) pairs, none or one.
+    """The rule that exactly one of share and amount is given: (key, message) pairs, none or one.
 
     `keys` are those of the share and of the amount in the metric's unit.
 

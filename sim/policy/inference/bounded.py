@@ -1,4 +1,4 @@
-"""What allocations and evidence share that need outcomes between two bounds."""
+"""Bounds of outcomes, for the allocations and the evidence that need outcomes between two bounds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bound_problems(lowest: float | None, highest: float | None, metric: Metric) 
 def rescaled(
     kind: str, metric: Metric, count: Floats, total: Floats, lowest: float | None, highest: float | None
 ) -> tuple[Floats, float, float]:
-    """Sums of outcomes, of the same shape, rescaled to lie between 0 and `count`; and the bounds.
+    """Sums of outcomes, rescaled to lie between 0 and `count` and of the same shape, and the two bounds.
 
     Raises `InputError` where outcomes were seen outside the bounds, for the part that the file calls `kind`.
     """
@@ -55,6 +55,6 @@ def rescaled(
 
 
 def outside(kind: str, metric: Metric, low: float, high: float) -> Problem:
-    """That the bounds do not hold."""
+    """The problem that outcomes were seen outside the bounds."""
     rule = f"of {kind} must bound {metric.name}, and outcomes were seen outside lowest to highest"
     return Problem(f"{rule}, got {low:g} to {high:g}", path="highest")

@@ -39,17 +39,17 @@ def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
 
 
 def adjust_problems(setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto") -> list[tuple[str, str]]:
-    """What is wrong with an adjustment beside a test, by the file alone: (key, message) pairs."""
+    """Problems of an adjustment beside a test that show in the scenario file alone: (key, message) pairs."""
     if adjust is None:
         return []
-    wrong = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
+    problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
-        wrong.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
-    return wrong
+        problems.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
+    return problems
 
 
 def adjusted_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
-    """What is wrong with an adjustment given what the models registered: (key, message) pairs."""
+    """Problems of an adjustment that show only with what the models registered: (key, message) pairs."""
     return [] if adjust is None else [(f"adjust.{key}", message) for key, message in adjust.registered_problems(setting)]
 
 
@@ -61,7 +61,7 @@ def margin_problems(setting: Setting, adjust: AnyAdjust | None) -> list[tuple[st
 
 
 def enough_known(view: View, least: int, adjust: AnyAdjust | None) -> Bools:
-    """(r, K - 1) whether champion and challenger have `least` known outcomes, and what an adjustment needs."""
+    """(r, K - 1) whether champion and challenger both have `least` known outcomes, and enough for the adjustment."""
     enough = view.of_total(Moment(view.setting.primary, "count")) >= least
     if adjust is not None:
         enough = enough & adjust.ready(view)
@@ -87,9 +87,9 @@ def findings_where_known(
 def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None) -> Floats:
     """(r, K) effective sample size of champion and arm, n0 nk / (n0 + nk): n / 2 at n outcomes an arm.
 
-    It counts known outcomes of the primary metric, or of `metric`, and is 0 while either has none. The champion's own column
-    has no meaning. With `adjust` it is the unadjusted size that has the same standard error: the registered variance over that
-    of the difference.
+    It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none. The champion's own
+    column has no meaning. With `adjust` it is the unadjusted size that has the same standard error: the registered variance
+    over that of the difference.
     """
     known = view.of_total(Moment(metric or view.setting.primary, "count"))
     if adjust is None:
@@ -97,13 +97,13 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
         return pair
     enough = adjust.ready(view)
     enough = enough & enough[:, :1]
-    found = np.zeros(known.shape)
+    sizes = np.zeros(known.shape)
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
         error = compare(view, "auto", rows, adjust=adjust).standard_error
         sure = enough[rows, 1:] & (error > 0)
-        found[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
-    return found
+        sizes[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
+    return sizes
 
 
 def compare(
@@ -117,7 +117,7 @@ def compare(
     """Two-sided tests of the challengers against the champion, (rows, K - 1), in the replications that `rows` (r,) marks.
 
     `auto` takes the pooled variance of a binary metric only where `pooled`, and never on the relative scale. With `adjust` it
-    is a z test of what that estimates.
+    is a z test of the adjusted estimates.
     """
     if adjust is not None:
         from sim.stats.contrast import z_test

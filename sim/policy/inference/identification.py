@@ -1,4 +1,4 @@
-"""What allocations and evidence that identify the best arm share. The best arm is that of the most good outcomes."""
+"""Outcomes, for the allocations and the evidence that identify the best arm: the one with the highest rate of good outcomes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def good_outcomes(view: View) -> tuple[Floats, Floats]:
 
 
 def all_outcomes(count: Floats, arms_in: Bools) -> Floats:
-    """(r, 1) known outcomes of all arms still in: the time of the literature."""
+    """(r, 1) known outcomes of all arms still in: the time t of the literature."""
     t: Floats = np.where(arms_in, count, 0.0).sum(axis=1, keepdims=True)
     return t
 
 
 def binary_problems(kind: str, setting: Setting) -> list[tuple[str, str]]:
-    """The rule that the primary metric is binary."""
+    """The rule that the primary metric is binary: (key, message) pairs, none or one."""
     metric = setting.metrics[setting.primary]
     if metric.binary:
         return []

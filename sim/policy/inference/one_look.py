@@ -1,4 +1,4 @@
-"""What one look at a planned sample tests and declares, shared by the rules that look once and those that should have."""
+"""The test of one look at a planned sample. `fixed_horizon` takes it once; `peeking` repeats it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class OneLook(PlannedTest):
         return {"hypothesis": self.hypothesis, "margin": (self.margin or 0.0) * self.unit(setting)} | correction
 
     def decide(self, view: View, rows: Bools) -> NDArray[np.int8]:
-        """(rows, K - 1) what the test says of every challenger now; NULL where it declares nothing."""
+        """(rows, K - 1) findings of the test for every challenger now; NULL where it declares nothing."""
         from sim.stats.hypotheses import against, equivalence, non_inferiority
 
         sign, superiority = primary(view).sign, self.hypothesis == "superiority"
@@ -62,7 +62,7 @@ class OneLook(PlannedTest):
                 broken = against(result, -sign * margin, "less" if sign > 0 else "greater")
             else:
                 holds = equivalence(result, margin)
-                # An arm between the margins has two chances to look as if it were beyond one.
+                # An arm between the margins can be found beyond either one by chance: two tests.
                 nearer = np.minimum(against(result, -margin, "less"), against(result, margin, "greater"))
                 broken = np.minimum(2 * nearer, 1.0)
             passed, failed = (self._declared(p_value, result, tested, sides=1) for p_value in (holds, broken))
@@ -76,7 +76,7 @@ class OneLook(PlannedTest):
 
         p_value = np.where(tested, p_value, np.nan)
         if self.correction == "dunnett" and p_value.shape[1] > 1:
-            # Statistics are taken through their p-values to normal scores: Welch's have degrees of freedom of their own.
+            # P-values are turned into normal scores, because each of Welch's statistics has its own degrees of freedom.
             alternative: Literal["two-sided", "greater"] = "two-sided" if sides == 2 else "greater"
             adjusted = dunnett_adjust(-ndtri(p_value / sides), result.champion_share, alternative=alternative)
         else:
@@ -86,21 +86,23 @@ class OneLook(PlannedTest):
     def test_problems(self) -> list[tuple[str, str]]:
         from sim.stats.dunnett import LEAST_ALPHA
 
-        found = []
+        problems = []
         if self.correction == "dunnett" and self.alpha < LEAST_ALPHA:
-            found.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
+            problems.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
         if self.hypothesis == "superiority":
             given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
-            return [*found, *super().test_problems(), *given]
+            return [*problems, *super().test_problems(), *given]
         if self.margin is None:
-            found.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
+            problems.append(("margin", f"is required for {self.hypothesis}: the relative difference that does not matter"))
         if self.mde is not None:
-            found.append(("mde", f"is for superiority only, got {self.mde:g}: {self.hypothesis} is sized for its margin"))
+            problems.append(("mde", f"is for superiority only, got {self.mde:g}: {self.hypothesis} is sized for its margin"))
         if self.test == "z_pooled":
-            found.append(("test", f"must have unpooled variances (z_unpooled or welch) for {self.hypothesis}, got z_pooled"))
+            problems.append(("test", f"must have unpooled variances (z_unpooled or welch) for {self.hypothesis}, got z_pooled"))
         if self.correction == "dunnett" and self.hypothesis == "equivalence":
-            found.append(("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett"))
-        return found
+            problems.append(
+                ("correction", "must be holm or bonferroni for equivalence, which is two tests in one; got dunnett")
+            )
+        return problems
 
     def size_problems(self) -> list[tuple[str, str]]:
         if self.hypothesis == "superiority":

@@ -47,7 +47,7 @@ class PlannedTest(Evidence):
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
 
     def planned_sample(self, setting: Setting) -> int:
-        """Outcomes an arm of an even split, when the test ends."""
+        """Outcomes an arm of an even split at which the test ends."""
         return self.sample if self.sample is not None else int(np.ceil(self.one_look_sample(setting)))
 
     def one_look_sample(self, setting: Setting) -> float:
@@ -68,11 +68,11 @@ class PlannedTest(Evidence):
         )
 
     def goal(self, setting: Setting) -> dict[str, Any]:
-        """What the sample is sized for, as further arguments of `sim.stats.power.sample_size`."""
+        """The effect or the margin that the sample is sized for, as arguments of `sim.stats.power.sample_size`."""
         return {"effect": setting.metrics[setting.primary].sign * (self.mde or 0.0) * self.unit(setting)}
 
     def unit(self, setting: Setting) -> float:
-        """What a relative effect is multiplied with to be one on the scale of the test."""
+        """The factor that turns a relative effect into an effect on the scale of the test."""
         return abs(nominal(setting, self.adjust)[0]) if self.effect == "absolute" else 1.0
 
     def complete(self, view: View) -> Bools:
@@ -91,13 +91,13 @@ class PlannedTest(Evidence):
         return adjusted_problems(setting, self.adjust) or self.nominal_problems(setting)
 
     def test_problems(self) -> list[tuple[str, str]]:
-        """What is wrong with the choice of the test."""
+        """Problems of the choice of the test: (key, message) pairs."""
         if self.effect == "relative" and self.test == "z_pooled":
             return [("test", "must have unpooled variances (z_unpooled or welch) for a relative effect, got z_pooled")]
         return []
 
     def size_problems(self) -> list[tuple[str, str]]:
-        """What leaves the test without a sample."""
+        """Problems of the settings that size the test: (key, message) pairs."""
         if self.sample is not None and self.mde is not None:
             return [("sample", f"and mde are two ways to size one test: give one, got {self.sample} and {self.mde:g}")]
         if self.sample is not None:
@@ -109,11 +109,11 @@ class PlannedTest(Evidence):
         return []
 
     def nominal_problems(self, setting: Setting) -> list[tuple[str, str]]:
-        """Why the registered metric cannot size the test."""
+        """Reasons why the registered metric cannot size the test: (key, message) pairs."""
         return [] if self.mde is None else self.sizing_problems(setting, "mde", self.mde)
 
     def sizing_problems(self, setting: Setting, key: str, change: float) -> list[tuple[str, str]]:
-        """Why the registered metric cannot size a test for a relative `change`, which the file calls `key`."""
+        """Reasons why the registered metric cannot size a test for a relative `change`, which the file calls `key`."""
         metric = setting.metrics[setting.primary]
         mean, sd = nominal(setting, self.adjust)
         if mean == 0:

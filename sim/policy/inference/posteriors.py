@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 Moments = tuple[Floats, Floats, Floats]
 
-# SciPy behind `sim.stats` takes a third of a second to import, which reading a scenario need not wait for: so it is imported
-# where it is used.
+# `sim.stats` is imported where it is used: it imports SciPy, which takes a third of a second and which reading a scenario does
+# not need.
 
 
 def probability_best(metric: Metric, moments: Moments, arms_in: Bools) -> Floats:
     """(r, K) posterior probability that an arm is the best of those still in, on a metric; 0 for removed arms.
 
     While an arm still in has not shown any variation of a metric that is not binary, the arms still in are equally likely to be
-    best: without a sale, nothing is known of how far apart sales may be. Of an arm that never varies that is so for ever.
+    best: without a sale, nothing is known of how far apart sales may be. This never ends if an arm never varies.
     """
     from sim.stats.posterior import probability_best_beta, probability_best_normal
 
@@ -39,10 +39,10 @@ def probability_best(metric: Metric, moments: Moments, arms_in: Bools) -> Floats
 
 
 def expected_loss(view: View, rows: Bools) -> Floats:
-    """(rows, K) how much better the best arm still in is than this one, on average over the posterior; infinite if removed.
+    """(rows, K) expected loss of an arm: how much better the best arm still in is, on average over the posterior.
 
-    In the unit of the primary metric, for the replications that `rows` (r,) marks. While an arm still in has not shown any
-    variation of a metric that is not binary, nothing is known, and every loss is infinite.
+    In the unit of the primary metric, for the replications that `rows` (r,) marks. The loss of a removed arm is infinite. While
+    an arm still in has not shown any variation of a metric that is not binary, every loss is infinite.
     """
     from sim.stats.expected_loss import expected_loss_beta, expected_loss_normal
 
@@ -59,7 +59,7 @@ def posterior_effect(view: View, rows: Bools) -> Estimates:
     """(rows, K - 1) posterior mean and standard deviation of how much better each challenger is than the champion.
 
     In the unit of the primary metric, for the replications that `rows` (r,) marks. The standard deviation is infinite while
-    either has not shown any variation of a metric that is not binary.
+    either arm has not shown any variation of a metric that is not binary.
     """
     from sim.stats.moments import Estimates
 
@@ -76,14 +76,17 @@ def posterior_effect(view: View, rows: Bools) -> Estimates:
 
 
 def _beta(metric: Metric, moments: Moments) -> tuple[Floats, Floats]:
-    """(r, K) each: the parameters of the posterior of a good outcome."""
+    """(r, K) each: the parameters of the Beta posterior of the chance of a good outcome."""
     count, total, _ = moments
     better = total if metric.sign > 0 else count - total
     return 1 + better, 1 + count - better
 
 
 def _normal(metric: Metric, moments: Moments) -> tuple[Floats, Floats]:
-    """(r, K) each: mean and standard deviation of the posterior, more being better; 0 where no variation has been seen."""
+    """(r, K) each: mean and standard deviation of the normal posterior.
+
+    The mean has the sign of the metric, so that more is better. The standard deviation is 0 where outcomes have not varied.
+    """
     from sim.stats.moments import spread
 
     count, total, square = moments
