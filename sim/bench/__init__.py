@@ -1,3 +1,3 @@
-"""How fast the engines are here, beside other simulators."""
+"""Benchmarks: the speed of the engines on this machine, next to other simulators."""
 
 __all__ = ["run"]

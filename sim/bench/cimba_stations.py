@@ -1,4 +1,4 @@
-"""The benchmark's system as a model of Cimba, which compiles it, and which reads its annotations as objects, not as text."""
+"""The benchmark's system as a Cimba model. Cimba reads annotations as objects, so they must not be strings here."""
 
 from functools import cache
 from typing import Any
@@ -8,7 +8,7 @@ from sim.bench.worlds import LIMIT_S, RATE_PER_S, SERVERS, SERVICE_S
 
 @cache
 def stations() -> Any:
-    """The class of the model. It is made once, because Cimba compiles each class that it meets."""
+    """The class of the model. It is cached, because Cimba compiles each new class."""
     import cimba as cb
 
     class Stations(cb.Model):

@@ -1,4 +1,4 @@
-"""What compilation costs: the first call of the compiled engine in a fresh process, with and without machine code on disk."""
+"""The cost of compilation: the first call of the compiled engine in a fresh process, with and without machine code on disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.errors import SimError
 
 @dataclass(frozen=True)
 class Compiling:
-    """Seconds of the first call, processor time and wall: with nothing compiled, and with the machine code on disk."""
+    """Seconds of the first call, as processor time and wall time: without (cold) and with machine code on disk (cached)."""
 
     cold_cpu_s: float
     cold_wall_s: float
@@ -23,7 +23,7 @@ class Compiling:
 
 
 def compiling() -> Compiling:
-    """Two fresh processes, one after the other, share a folder for machine code that is empty at first."""
+    """Measure two fresh processes, one after the other. They share a folder for machine code, which is empty at first."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "NUMBA_CACHE_DIR": folder}
         times: list[float] = []

@@ -1,4 +1,4 @@
-"""Who takes part: the draws alone, the peers that are installed, and this program's engines."""
+"""The contenders: the random draws alone, the installed peers, and the engines of this program."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sim.bench.worlds import EVERYTHING, everything, play, stations, unlimited
 from sim.engine.catalogue import no_compiler
 
 SIMPY, CIMBA = "simpy_plain", "cimba"
-"""The rows that others are compared with."""
+"""The rows with which the others are compared."""
 REPLICATIONS = 10
 AGGREGATE_REPLICATIONS = 1000
 MIRRORED = 0.2
@@ -19,14 +19,14 @@ _INSTALL = 'pip install "rollout-sim[bench]"'
 
 
 def contenders(requests: int) -> tuple[list[Contender], list[Missing]]:
-    """All rows of the table, where the compiled engine plays about that many requests a round, and slow ones fewer.
+    """All rows of the table. The compiled engine plays about `requests` requests per round; slow contenders play fewer.
 
-    >>> found, missing = contenders(10_000)
-    >>> [each.key for each in found if each.key in ("bare_draws", "simpy_plain", "simpy", "aggregate")]
+    >>> rows, missing = contenders(10_000)
+    >>> [row.key for row in rows if row.key in ("bare_draws", "simpy_plain", "simpy", "aggregate")]
     ['bare_draws', 'simpy_plain', 'simpy', 'aggregate']
     """
     few = max(requests // 100, 1000)
-    found = [
+    rows = [
         Contender("bare_draws", "bare draws (2 exponentials, 1 uniform), NumPy", partial(peers.bare_draws, requests)),
         Contender(SIMPY, "idiomatic SimPy, a process per request, no telemetry", partial(peers.plain_simpy, few)),
     ]
@@ -38,12 +38,12 @@ def contenders(requests: int) -> tuple[list[Contender], list[Missing]]:
         if find_spec(key) is None:
             missing.append(Missing(key, f"is not installed: {_INSTALL}"))
         else:
-            found.append(Contender(key, what, run, peer=True))
-    found.append(Contender("simpy", "engine simpy, all telemetry", partial(play, stations(few), "simpy")))
+            rows.append(Contender(key, what, run, peer=True))
+    rows.append(Contender("simpy", "engine simpy, all telemetry", partial(play, stations(few), "simpy")))
     why_not = no_compiler()
     if why_not is None:
         plain, full = stations(requests, REPLICATIONS), everything(requests / 2, REPLICATIONS)
-        found += [
+        rows += [
             Contender("compiled", "engine compiled, all telemetry", partial(play, plain, "compiled", REPLICATIONS)),
             Contender(
                 "compiled_everything", "engine compiled: shared pool, scaling, timeouts, retries, mirrors",
@@ -54,5 +54,5 @@ def contenders(requests: int) -> tuple[list[Contender], list[Missing]]:
         missing.append(Missing("engine compiled", f"has no working compiler here: {why_not}"))
     world = unlimited(1000 * requests, AGGREGATE_REPLICATIONS)
     run_aggregate = partial(play, world, "aggregate", AGGREGATE_REPLICATIONS)
-    found.append(Contender("aggregate", "engine aggregate, no limit on capacity; requests it stands for", run_aggregate))
-    return found, missing
+    rows.append(Contender("aggregate", "engine aggregate, no limit on capacity; requests it stands for", run_aggregate))
+    return rows, missing

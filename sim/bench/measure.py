@@ -1,4 +1,4 @@
-"""Measuring side by side: what is compared takes turns, so that a machine that slows down slows all of them."""
+"""Measuring side by side: contenders take turns, so that a slower machine slows down all of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from functools import partial
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that plays requests: `play()` is one turn, and answers with how many requests it stood for."""
+    """A program or engine that plays requests. `play()` is one turn; it returns the number of requests that it represents."""
 
     key: str
     what: str
     play: Callable[[], float]
     peer: bool = False
-    """Another program: it plays in a process of its own, so that it cannot disturb us, and is left out if it fails."""
+    """Whether it is another program. A peer plays in its own process, for isolation, and is left out if it fails."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A row that is left out, and why."""
+    """A row that is left out, and the reason."""
 
     what: str
     reason: str
@@ -33,7 +33,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a contender: by round (n,) the requests it played, its processor time and the time on the wall."""
+    """The result of a contender, by round (n,): the requests it played, its processor time and its wall time."""
 
     key: str
     what: str
@@ -43,7 +43,7 @@ class Row:
 
     @property
     def speeds(self) -> tuple[float, ...]:
-        """(n,) requests per second of processor time, so per second of one core."""
+        """(n,) requests per second of processor time, which is per second of one core."""
         return tuple(count / seconds for count, seconds in zip(self.requests, self.cpu_s, strict=True))
 
     @property
@@ -62,7 +62,7 @@ class Row:
 
 
 def measure(contenders: Sequence[Contender], rounds: int, say: Callable[[str], None]) -> tuple[list[Row], list[Missing]]:
-    """Play every contender once to warm up, which is not counted, and then `rounds` times, in turns.
+    """Play every contender once to warm up, without counting it, and then `rounds` times, in turns.
 
     >>> rows, missing = measure([Contender("nine", "nine", lambda: 9.0)], 2, lambda text: None)
     >>> rows[0].requests, missing
@@ -77,7 +77,7 @@ def measure(contenders: Sequence[Contender], rounds: int, say: Callable[[str], N
             try:
                 turn()
             except Exception as error:
-                # Whatever another program's next version brings, the other rows are still worth having.
+                # A failure in a new version of a peer must not stop the other rows.
                 if not contender.peer:
                     raise
                 missing.append(Missing(contender.key, f"failed: {type(error).__name__}: {error}"))
@@ -97,13 +97,13 @@ def measure(contenders: Sequence[Contender], rounds: int, say: Callable[[str], N
 
 
 def timed(play: Callable[[], float]) -> tuple[float, float, float]:
-    """(what it answered, seconds of processor time, seconds on the wall); neither time is ever zero."""
+    """(result, seconds of processor time, seconds of wall time); both times are above zero."""
     wall, cpu = time.perf_counter(), time.process_time()
     count = play()
     return count, max(time.process_time() - cpu, 1e-9), max(time.perf_counter() - wall, 1e-9)
 
 
 def _apart(play: Callable[[], float], processes: ExitStack) -> Callable[[], tuple[float, float, float]]:
-    """A turn in one fresh process, the same for all turns, which takes its own time."""
+    """A turn in a fresh process, which measures its own time. All turns of a contender use the same process."""
     process = processes.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
     return lambda: process.submit(timed, play).result()

@@ -1,7 +1,7 @@
-"""Other simulators on the same system, each as its own documentation writes such a model; and the draws alone.
+"""Other simulators on the same system, each in the style of its own documentation; and the random draws alone.
 
-Each function plays about so many requests and answers with how many it was. They draw what the system needs (when a request
-comes, where it goes, how long it takes) and no more; what else a peer counts is said where it does.
+Each function plays about `requests` requests and returns their exact number. Each function draws only what the system needs:
+the arrival, the route and the service time of a request. Docstrings say what else a peer counts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sim.bench.worlds import RATE_PER_S, SERVERS, SERVICE_S
 
 
 def bare_draws(requests: int) -> float:
-    """Two exponentials and a uniform for every request, by NumPy, in buffers that stay in the cache: nobody can do with less.
+    """NumPy draws of two exponentials and a uniform per request, in buffers that stay in the cache: the least possible work.
 
     >>> bare_draws(1000)
     1000.0
@@ -32,7 +32,7 @@ def bare_draws(requests: int) -> float:
 
 
 def plain_simpy(requests: int) -> float:
-    """Idiomatic SimPy: two `Resource`s, a process for every request, and nothing counted.
+    """Idiomatic SimPy: two `Resource`s, a process for every request, and no counts.
 
     >>> 900 < plain_simpy(1000) < 1100
     True
@@ -60,7 +60,7 @@ def plain_simpy(requests: int) -> float:
 
 
 def ciw(requests: int) -> float:
-    """Ciw: two nodes of four servers, each with half of the Poisson stream, which is what the router would send it."""
+    """Ciw: two nodes of four servers, each with half of the Poisson stream, as a 50/50 router would send it."""
     import ciw
 
     ciw.seed(7)
@@ -72,12 +72,12 @@ def ciw(requests: int) -> float:
     )
     simulation = ciw.Simulation(network)
     simulation.simulate_until_max_time(requests / RATE_PER_S)
-    # The first node is where individuals come from, the last where they go.
+    # The first node is the source of individuals, the last node their exit.
     return float(sum(node.number_of_individuals for node in simulation.nodes[1:]))
 
 
 def cimba(requests: int) -> float:
-    """Cimba's C engine: a process that sends times of arrival to two `Store`s, and four server processes at each.
+    """Cimba's C engine: a process that sends times of arrival to two `Store`s, and four server processes at each `Store`.
 
     It counts the requests and those slower than the limit, and sums their time in the system.
     """

@@ -1,4 +1,4 @@
-"""What `sim bench` found: as a table for the eyes, and as JSON to keep."""
+"""The result of `sim bench`, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from sim.bench.measure import Missing, Row
 from sim.bench.scale import Size
 
 _PACKAGES = ("rollout-sim", "numpy", "numba", "simpy", "cimba", "ciw")
-# A run that waited this much longer than it worked was disturbed by others.
+# If wall time over processor time is above this, other programs disturbed the run.
 _BUSY = 1.3
 
 
 def environment() -> dict[str, Any]:
-    """Versions and the number of cores: what explains figures, and nothing that names a machine.
+    """Versions and the number of cores, which explain the figures; nothing that identifies the machine.
 
     >>> sorted(environment())
     ['cores', 'packages', 'processor', 'python', 'system']
     """
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
+            versions[name] = None
     return {
         "python": platform.python_version(), "system": platform.system(), "processor": platform.machine(),
-        "cores": os.cpu_count(), "packages": found,
+        "cores": os.cpu_count(), "packages": versions,
     }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Everything that one run of the benchmark measured; `compiling` and `sizes` are left out without a compiler."""
+    """All results of one run of the benchmark. Without a compiler, `compiling` is None and `sizes` is empty."""
 
     environment: dict[str, Any]
     rounds: int
@@ -49,11 +49,11 @@ class Bench:
     sizes: list[Size]
 
     def row(self, key: str) -> Row | None:
-        """A row by its key, if it took part."""
+        """The row with this key, or None."""
         return next((row for row in self.rows if row.key == key), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures, as JSON takes them."""
+        """All figures, as a dictionary for JSON."""
         return {
             "environment": self.environment,
             "rounds": self.rounds,
@@ -64,13 +64,13 @@ class Bench:
                 }
                 for row in self.rows
             ],
-            "left_out": [asdict(each) for each in self.missing],
+            "left_out": [asdict(missing) for missing in self.missing],
             "first_call": None if self.compiling is None else asdict(self.compiling),
             "sizes": [{**asdict(size), "requests_per_s": size.per_s} for size in self.sizes],
         }  # fmt: skip
 
     def lines(self) -> Iterator[str]:
-        """The tables."""
+        """The lines of the tables."""
         yield f"two M/M/4 stations at rho = 0.8 behind a 50/50 router; one core; median of {self.rounds} rounds in turns"
         yield ""
         yield f"{'':<66} {'requests/s':>11} {'x SimPy':>9} {'x cimba':>9}"
@@ -79,8 +79,8 @@ class Bench:
             ratios = [row.times(other) if (other := self.row(key)) else None for key in (SIMPY, CIMBA)]
             yield f"{row.what:<66} {quantity(row.per_s):>11} " + " ".join(f"{_ratio(ratio):>9}" for ratio in ratios)
         yield ""
-        for each in self.missing:
-            yield f"left out: {each.what} {each.reason}"
+        for missing in self.missing:
+            yield f"left out: {missing.what} {missing.reason}"
         busy = max(wall / cpu for row in self.rows for wall, cpu in zip(row.wall_s, row.cpu_s, strict=True))
         if busy > _BUSY:
             yield f"the machine was busy: a turn took up to {busy:.1f} times its processor time, which is what is counted"
@@ -102,7 +102,7 @@ class Bench:
 
 
 def quantity(number: float) -> str:
-    """Three digits and a letter.
+    """A number with three digits and a letter.
 
     >>> [quantity(number) for number in (94_300, 21.4e6, 3.59e10)]
     ['94.3 k', '21.4 M', '35.9 G']

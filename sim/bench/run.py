@@ -1,4 +1,4 @@
-"""`sim bench`, from options to a kept file."""
+"""The command `sim bench`: measure, and write the figures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Say = Callable[[str], None]
 def bench(
     *, quick: bool = False, rounds: int | None = None, requests: int | None = None, say: Say = lambda text: None
 ) -> Bench:
-    """Measure everything. `requests` is what the compiled engine plays in a round; `say` is told what is going on."""
+    """Measure all contenders. The compiled engine plays `requests` requests per round. `say` gets progress messages."""
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
-    found, missing = contenders(requests or (QUICK_REQUESTS if quick else REQUESTS))
-    rows, failed = measure(found, rounds, say)
+    playing, missing = contenders(requests or (QUICK_REQUESTS if quick else REQUESTS))
+    rows, failed = measure(playing, rounds, say)
     compiles = no_compiler() is None
     if compiles:
         say("the first call in a fresh process")
@@ -33,6 +33,6 @@ def bench(
     return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes)
 
 
-def keep(found: Bench, file: Path) -> None:
+def keep(result: Bench, file: Path) -> None:
     """Write the figures as JSON."""
-    write_json(file, found.to_dict())
+    write_json(file, result.to_dict())

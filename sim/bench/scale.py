@@ -1,4 +1,4 @@
-"""Whether the compiled engine stays as quick, and as small, from a thousand requests to a hundred million."""
+"""Speed and memory of the compiled engine, from a thousand requests to a hundred million."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEAST = 1_000_000
 
 @dataclass(frozen=True)
 class Size:
-    """A run of one size: medians over `rounds` runs, set-up included, and the most memory that one held at once."""
+    """A run of one size: median times over `rounds` runs, including set-up, and the peak memory of a run."""
 
     requests: float
     cpu_s: float
@@ -32,9 +32,9 @@ class Size:
 
 
 def scale(sizes: tuple[int, ...], rounds: int, say: Callable[[str], None]) -> list[Size]:
-    """Play one replication of about every size, small ones often enough to be timed.
+    """Play one replication of about each size; small sizes are repeated until their time can be measured.
 
-    Memory is what Python and NumPy ask for (tracemalloc), in a run of its own, which is not timed.
+    Memory is what Python and NumPy allocate (tracemalloc), in a separate run that is not timed.
     """
     rows = []
     for size in sizes:
@@ -49,6 +49,6 @@ def scale(sizes: tuple[int, ...], rounds: int, say: Callable[[str], None]) -> li
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        count, cpu_s, wall_s = (statistics.median(each) for each in zip(*runs, strict=True))
+        count, cpu_s, wall_s = (statistics.median(values) for values in zip(*runs, strict=True))
         rows.append(Size(count, cpu_s, wall_s, times, peak))
     return rows

@@ -1,4 +1,4 @@
-"""What the benchmark plays: two M/M/4 stations at rho = 0.8 behind a 50/50 router, and how an engine is driven over it."""
+"""The worlds of the benchmark: two M/M/4 stations at rho = 0.8 behind a 50/50 router; and a loop that plays them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LIMIT_S = 0.05
 LONGEST_TICK_S = 600.0
 
 PLAIN = (Count("requests"), Count("responses"), Count("errors"), Above(LIMIT_S), *mean_of("conversion"))
-"""Telemetry columns of every row of ours."""
+"""The telemetry columns of every row of our engines."""
 EVERYTHING = (*PLAIN, Count("timeouts"), Count("rejections"), Count("retries"), Count("requests", mirrored=True))
-"""Those of the row with everything on."""
+"""The telemetry columns of the row with all features."""
 
 
 def stations(requests: float, replications: int = 1) -> World:
-    """About that many requests in all, to two M/M/4 stations at rho = 0.8; nothing else happens.
+    """About `requests` requests in all replications together, to two M/M/4 stations at rho = 0.8, without other features.
 
     >>> world = stations(1e6, 10)
     >>> [pool.servers for pool in world.pools], round(float(world.requests.sum()))
@@ -40,7 +40,7 @@ def stations(requests: float, replications: int = 1) -> World:
 
 
 def everything(requests: float, replications: int = 1) -> World:
-    """The same load, on one pool that both arms share and that scales, with a finite queue, timeouts, errors and retries."""
+    """The same load on one shared pool that scales, with a finite queue, timeouts, errors and retries."""
     tick_s, _ = _ticks(requests / replications)
     pool = {
         "replicas": SERVERS, "concurrency": 2, "queue": 50, "timeout": format_duration(10 * SERVICE_S), "arms": ARMS,
@@ -54,14 +54,14 @@ def everything(requests: float, replications: int = 1) -> World:
 
 
 def unlimited(requests: float, replications: int = 1) -> World:
-    """The same load where requests do not compete, as the aggregate engine takes it."""
+    """The same load where requests do not compete, as the aggregate engine requires."""
     return _world(requests, replications)
 
 
 def play(
     world: World, engine: str | Maker, replications: int = 1, needs: tuple[Column, ...] = PLAIN, mirror: float = 0.0
 ) -> float:
-    """Play a world to its horizon at 50/50, with a share of it mirrored; answers with the requests that arrived.
+    """Play a world to its horizon at 50/50, with a share mirrored. Returns the number of requests that arrived.
 
     >>> play(unlimited(1000), "aggregate") > 800
     True
@@ -77,7 +77,7 @@ def play(
 
 
 def _ticks(requests: float) -> tuple[float, int]:
-    """Seconds of a tick, in whole milliseconds, and how many of them it takes to meet so many requests."""
+    """Seconds of a tick, in whole milliseconds, and the number of ticks until about `requests` requests have arrived."""
     horizon_s = requests / RATE_PER_S
     ticks = math.ceil(horizon_s / LONGEST_TICK_S)
     return max(round(horizon_s / ticks, 3), 0.001), ticks

@@ -1,3 +1,3 @@
-"""How a scenario plays out: telemetry for a routing, and a ledger of what is true."""
+"""Engines: they play a routing, report telemetry, and keep a ledger of the true outcome."""
 
 __all__ = ["base", "calls", "catalogue", "compiled", "events", "lag", "ledger"]

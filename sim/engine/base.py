@@ -1,4 +1,4 @@
-"""What every engine is: telemetry for a routing, and a ledger that no policy sees."""
+"""The protocol of every engine: it returns telemetry for a routing, and keeps a ledger that no policy sees."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Engine(Protocol):
     """Ticks played."""
 
     def step(self, routing: Routing) -> Telemetry:
-        """Play one tick under a routing, and report what monitoring saw in it."""
+        """Play one tick under a routing. Returns the telemetry of that tick."""
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        """What each verdict costs until the horizon. arm, decided_tick (R,); -1 where nothing was decided."""
+        """Book the cost of each verdict until the horizon. arm, decided_tick (R,); -1 where nothing was decided."""
 
 
 Maker = Callable[[Truth, tuple[Column, ...], bool], Engine]

@@ -1,4 +1,4 @@
-"""The fate of every call, as an event engine records it: what `sim trace` shows, and what must be the same in both engines.
+"""The record of every call in an event engine: `sim trace` shows it, and both event engines must give the same record.
 
 A call is one attempt of a request at one arm, live or mirrored.
 """
@@ -25,13 +25,13 @@ CALL = np.dtype(
         ("retry_ns", np.int64),
     ]
 )
-"""request and user count from 0; copy 0 is live, 1 + arm is mirrored; attempt counts from 0. start_ns is NEVER for a call that
-no server took; end_ns (what the client sees) and outcome for one that still waits when everything is over; retry_ns for one
-that is not tried again."""
+"""The fields of a call. request, user and attempt count from 0. copy is 0 for a live call, 1 + arm for a mirrored one.
+end_ns is the end that the client sees. start_ns is NEVER for a call that no server took; end_ns and outcome are NEVER for a
+call that still waits when the simulation ends; retry_ns is NEVER for a call that is not tried again."""
 
 
 def ordered(calls: NDArray[np.void]) -> NDArray[np.void]:
-    """In the order of events: by arrival, request, copy and attempt.
+    """Calls in the order of events: by arrival, request, copy and attempt.
 
     >>> calls = np.zeros(2, CALL)
     >>> calls["arrive_ns"] = [5, 3]

@@ -1,4 +1,4 @@
-"""The engines there are, all that is said of each, and which one plays a world."""
+"""The table of engines, their properties, and the choice of an engine for a world."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.errors import InputError, Problem
 from sim.policy.columns import Column
 from sim.world.world import World
 
-# So many payoffs are drawn in no time, however few requests there are.
+# Drawing up to this many payoffs takes negligible time.
 _MANY = 1000
 
 
@@ -23,13 +23,13 @@ def _no_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """What there is to say of an engine.
+    """The properties of an engine.
 
-    load: its maker; only then are Numba and SimPy imported. fills: which columns it can fill. refusals: why it cannot play a
-    world, with these columns.
-    tells_calls: whether it knows single calls, which a trace shows. compiles: whether it needs a compiler. most_rows, cells:
-    replications of a block, at most so many, and at most so many replications times ticks. tick_s, request_s: what a tick of a
-    replication and a request cost, in seconds, roughly. common: what policies have in common, for readers of a comparison.
+    load: returns its maker; Numba and SimPy are imported only then. fills: the columns it can fill. refusals: the reasons why
+    it cannot play a world with these columns. tells_calls: whether it records single calls, which a trace shows. compiles:
+    whether it needs a compiler. most_rows: the most replications of a block. cells: the most replications times ticks of a
+    block. tick_s, request_s: the approximate cost of a tick of a replication and of a request, in seconds. common: what
+    policies have in common, for readers of a comparison.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Entry:
     refusals: Callable[[World, Sequence[Column]], Iterator[str]] = _no_refusals
 
     def cost_s(self, ticks: int, requests: float) -> float:
-        """About how many seconds a replication takes."""
+        """The approximate time of a replication, in seconds."""
         return ticks * self.tick_s + requests * self.request_s
 
     def refused(self, world: World, needs: Sequence[Column]) -> list[str]:
-        """Why it cannot play a world, or fill the columns that are needed of it; empty if it can."""
+        """The reasons why it cannot play a world or fill the columns that are needed; empty if it can."""
         return [*self.refusals(world, needs), *unfilled(self.fills, world, needs)]
 
 
@@ -99,12 +99,12 @@ ENGINES = {
 """Every engine by its name, the cheapest first."""
 CHEAPEST, FASTEST_OF_CALLS, REFERENCE = ENGINES
 TRACERS = tuple(name for name, entry in ENGINES.items() if entry.tells_calls)
-"""The engines that know single calls."""
+"""The engines that record single calls."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine's name, and why it was taken. `warning` says what a user should know about it."""
+    """The name of the chosen engine and the reason. `warning` is a message for the user, or None."""
 
     name: str
     reason: str
@@ -112,24 +112,24 @@ class Choice:
 
     @property
     def entry(self) -> Entry:
-        """All that is said of it."""
+        """The properties of the engine."""
         return ENGINES[self.name]
 
 
 def make(name: str) -> Maker:
-    """What makes an engine for (truth, needs, mirrors); telemetry is as late as the truth's world says."""
+    """The maker of an engine: (truth, needs, mirrors) to engine. Its telemetry is delayed by the lag of the truth's world."""
     return lagged(ENGINES[name].load())
 
 
 def no_compiler() -> str | None:
-    """Why nothing can be compiled here, or None if it can."""
+    """Why nothing can be compiled on this machine, or None if the compiler works."""
     from sim.world import jit
 
     return jit.missing
 
 
 def _many_payoffs(world: World) -> str | None:
-    """Why event by event is quicker, or None: aggregate draws how often each payoff comes, also of those that nobody gets."""
+    """Why an event engine is faster, or None. `aggregate` draws a count for every payoff, even one that no request gets."""
     requests = float(world.requests.mean())
     for outcome in world.outcomes:
         payoffs = outcome.atoms.shape[1]
@@ -139,11 +139,12 @@ def _many_payoffs(world: World) -> str | None:
 
 
 def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
-    """The engine asked for, or the cheapest exact one, for policies with these needs.
+    """The engine asked for, or with `auto` the cheapest exact engine, for policies with these needs.
 
-    Raises `InputError` if the one asked for cannot play the world, or no engine can count what is needed.
+    Raises `InputError` if the engine asked for cannot play the world, or no engine can count what is needed.
 
-    Without a compiler, SimPy plays what the compiled engine would have: the same bits, a hundred times slower, and a warning.
+    Without a compiler, SimPy replaces the compiled engine: the results are the same bits, a hundred times slower, with a
+    warning.
     """
     uncountable = list(overflows(world, needs))
     if uncountable:
@@ -152,7 +153,7 @@ def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     if asked == "auto":
         refused = ENGINES[CHEAPEST].refused(world, needs)
         many = _many_payoffs(world)
-        # What is only slower is no reason to play without a compiler.
+        # Without a compiler, an exact aggregate engine is taken even if it is slow.
         if not refused and (many is None or no_compiler()):
             return Choice(CHEAPEST, "exact here: requests do not compete, and no call outlasts a tick")
         name = FASTEST_OF_CALLS

@@ -1,4 +1,4 @@
-"""The event log of one replication, derived from the record of every call: what happened, when, to whom, and why."""
+"""The event log of one replication, derived from the record of every call."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 COLUMNS = ("time_s", "event", "request", "user", "arm", "mirrored", "detail")
 ENDS = {FINISH: "finish", ERROR: "error", TIMEOUT: "timeout", REJECTION: "reject"}
 
-# What comes first at equal times. A server that a completion frees takes who waits at once: those starts come after all
-# completions of that time, as a call does not say whom it followed. Feedback without delay belongs to its completion.
+# The order of events at equal times. A server that a completion frees takes the next waiting call at once. These starts come
+# after all completions of that time, because a call does not record which completion freed its server. Feedback without delay
+# has the rank of its completion.
 _VERDICT, _TICK, _COMPLETION, _ADMISSION, _GIVE_UP, _ARRIVAL, _FEEDBACK = range(7)
 
 
 @dataclass(frozen=True)
 class Steering:
-    """What the policy did: live and mirror (T', K) shares of each tick up to its verdict, None where there is none yet."""
+    """What the policy did: live and mirror (T', K) shares of each tick up to its verdict; verdict is None if there is none."""
 
     live: Floats
     mirror: Floats
@@ -39,13 +40,13 @@ def event_log(truth: Truth, calls: NDArray[np.void], steering: Steering, ticks: 
     """The events of a block of one replication, in order, as a frame with `COLUMNS`; request and user are missing for a tick.
 
     `calls` are all calls of its first `ticks` ticks. `arrive` is a first attempt or a mirrored copy, `retry` a later attempt;
-    `start` is a server's taking the call; a call ends in `finish`, `error`, `timeout` or `reject`, as its client sees it;
-    `feedback` is a metric of a good answer, when it is known; `tick` is the routing from an edge on.
+    `start` is when a server takes the call; a call ends in `finish`, `error`, `timeout` or `reject`, as its client sees it;
+    `feedback` is a metric of a good answer, when it becomes known; `tick` is the routing from the edge of a tick on.
     """
     import pandas as pd
 
-    found = [_controlled(truth, steering), *_called(truth, calls), *_fed_back(truth, calls, ticks)]
-    events = {key: np.concatenate([each[key] for each in found]) for key in found[0]}
+    parts = [_controlled(truth, steering), *_called(truth, calls), *_fed_back(truth, calls, ticks)]
+    events = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     order = np.lexsort([events[key] for key in ("step", "attempt", "copy", "request", "rank", "time_ns")])
     events = {key: column[order] for key, column in events.items()}
     control = events["request"] < 0
@@ -53,9 +54,9 @@ def event_log(truth: Truth, calls: NDArray[np.void], steering: Steering, ticks: 
     mirrored = pd.array(events["copy"] > 0, dtype="boolean")
     for column in (request, user, mirrored):
         column[control] = pd.NA
-    # A tick has no arm: -1 takes the last of these.
+    # A tick has no arm. Its index -1 selects the last entry, None.
     arm = np.array([*truth.world.arms, None], object)[events["arm"]]
-    # Objects: from pandas 3 on, text alone would become a type of its own, in which what is missing is NaN and not None.
+    # Object columns: from pandas 3 on, text would become a string type, in which a missing value is NaN instead of None.
     event, arm, detail = (pd.Series(text, dtype=object) for text in (events["event"], arm, events["detail"]))
     columns = (events["time_ns"] / NS, event, request, user, arm, mirrored, detail)
     return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
@@ -67,7 +68,7 @@ Events = dict[str, NDArray[Any]]
 def _events(
     event: Any, rank: int, time_ns: Ints, detail: Sequence[str] | str, calls: NDArray[np.void] | None, step: int
 ) -> Events:
-    """Events of calls (n,), or of none; `step` orders what one call does in one event of the clock."""
+    """Events (n,) of calls (n,), or without calls if None; `step` orders the events of one call at one time of the clock."""
     size = time_ns.size
     own = {key: np.full(size, -1) if calls is None else calls[key] for key in ("request", "user", "copy", "attempt", "arm")}
     return {
@@ -80,8 +81,8 @@ def _events(
 def _controlled(truth: Truth, steering: Steering) -> Events:
     tick_ns = to_ns(truth.world.tick_s)
     edges = np.arange(len(steering.live)) * tick_ns
-    said = [_routing(truth.world.arms, *shares) for shares in zip(steering.live, steering.mirror, strict=True)]
-    ticks = _events("tick", _TICK, edges, said, None, 0)
+    routings = [_routing(truth.world.arms, *shares) for shares in zip(steering.live, steering.mirror, strict=True)]
+    ticks = _events("tick", _TICK, edges, routings, None, 0)
     if steering.verdict is None:
         return ticks
     verdict = _events("verdict", _VERDICT, np.array([len(edges) * tick_ns]), [steering.verdict], None, 0)
@@ -89,7 +90,7 @@ def _controlled(truth: Truth, steering: Steering) -> Events:
 
 
 def _routing(arms: Sequence[str], live: Floats, mirror: Floats) -> str:
-    """What is in force in a tick.
+    """The routing of a tick as text.
 
     >>> _routing(("champion", "a"), np.array([1.0, 0.0]), np.array([0.0, 0.5]))
     'champion 100%; mirror a 50%'
@@ -100,17 +101,17 @@ def _routing(arms: Sequence[str], live: Floats, mirror: Floats) -> str:
 
 
 def _called(truth: Truth, calls: NDArray[np.void]) -> list[Events]:
-    """Arrivals, starts and ends."""
+    """The events of arrivals, starts and ends."""
     retry = calls["attempt"] > 0
     first = np.where(retry, "retry", "arrive").astype(object)
     attempt = [f"attempt {number + 1}" if number else "" for number in calls["attempt"].tolist()]
-    found = [_events(first, _ARRIVAL, calls["arrive_ns"], attempt, calls, 0)]
+    events = [_events(first, _ARRIVAL, calls["arrive_ns"], attempt, calls, 0)]
     taken = calls["start_ns"] != NEVER
     at_once = calls["start_ns"] == calls["arrive_ns"]
-    found.append(_events("start", _ARRIVAL, calls["arrive_ns"][at_once], "", calls[at_once], 1))
+    events.append(_events("start", _ARRIVAL, calls["arrive_ns"][at_once], "", calls[at_once], 1))
     later = calls[taken & ~at_once]
     waited = [f"waited {wait / NS:.6g} s" for wait in (later["start_ns"] - later["arrive_ns"]).tolist()]
-    found.append(_events("start", _ADMISSION, later["start_ns"], waited, later, 0))
+    events.append(_events("start", _ADMISSION, later["start_ns"], waited, later, 0))
     for outcome, rank in ((FINISH, _COMPLETION), (ERROR, _COMPLETION), (TIMEOUT, _GIVE_UP), (REJECTION, _ARRIVAL)):
         some = calls[calls["outcome"] == outcome]
         again = some["retry_ns"]
@@ -118,17 +119,17 @@ def _called(truth: Truth, calls: NDArray[np.void]) -> list[Events]:
             f"after {(end - arrive) / NS:.6g} s" + (f", again in {(retry - end) / NS:.6g} s" if retry != NEVER else "")
             for arrive, end, retry in zip(some["arrive_ns"].tolist(), some["end_ns"].tolist(), again.tolist(), strict=True)
         ]
-        found.append(_events(ENDS[outcome], rank, some["end_ns"], after, some, 1))
-    return found
+        events.append(_events(ENDS[outcome], rank, some["end_ns"], after, some, 1))
+    return events
 
 
 def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]:
-    """What became known of good answers: the metrics of live ones, and whether a copy agreed with the champion."""
+    """The feedback events of good answers: the metrics of live calls, and whether a copy agreed with the champion."""
     world = truth.world
     potential = Potential(truth, list(truth.outcomes), True, world.agreement is not None)
     metrics = world.setting(1).metrics
     good = calls[calls["outcome"] == FINISH]
-    found = []
+    feedback = []
     for tick in range(ticks):
         here = good[(good["request"] >= potential.first[0, tick]) & (good["request"] < potential.first[0, tick + 1])]
         if not here.size:
@@ -140,12 +141,12 @@ def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]
             place = some["request"] - requests.first
             metric, delay_ns = metrics[name], requests.delay_ns[name][place]
             values = requests.values[name][place, some["arm"]] * (1 if metric.binary else metric.grid)
-            said = [f"{name}={value:.6g}" for value in values.tolist()]
-            events = _events("feedback", _COMPLETION, some["end_ns"] + delay_ns, said, some, step)
-            found.append({**events, "rank": np.where(delay_ns > 0, _FEEDBACK, _COMPLETION)})
+            detail = [f"{name}={value:.6g}" for value in values.tolist()]
+            events = _events("feedback", _COMPLETION, some["end_ns"] + delay_ns, detail, some, step)
+            feedback.append({**events, "rank": np.where(delay_ns > 0, _FEEDBACK, _COMPLETION)})
         if requests.agree is not None and not live.all():
             some = here[~live]
             agreed = requests.agree[some["request"] - requests.first, some["arm"]]
-            said = [f"{AGREEMENT}={int(value)}" for value in agreed.tolist()]
-            found.append(_events("feedback", _COMPLETION, some["end_ns"], said, some, 2))
-    return found
+            detail = [f"{AGREEMENT}={int(value)}" for value in agreed.tolist()]
+            feedback.append(_events("feedback", _COMPLETION, some["end_ns"], detail, some, 2))
+    return feedback

@@ -1,10 +1,11 @@
-"""Telemetry that takes single requests to tell: covariates, users, segments, caps and products of outcomes.
+"""Telemetry that needs single requests: covariates, users, segments, caps and products of outcomes.
 
-Both event engines log the feedback of each good answer; this turns the log into sums, all integers, so that nothing depends on
-its order. Sums over users telescope: what a tick adds is what they have grown by, so that the totals of a stage are those of
-its users. What belongs to an earlier cohort is dropped.
+Both event engines log the feedback of each good answer. This module turns the log into integer sums, so that the order of the
+log does not matter. Sums over users telescope: a tick adds the growth of these sums, so that the totals of a stage are the
+sums over its users. Feedback of an earlier cohort is dropped.
 
-Memory is that of the ticks still to come, of one (count, sum) for each user and lane, and of users' feedback under way.
+Memory holds the sums of the ticks still to come, one (count, sum) for each user and lane, and the feedback of users that is not
+known yet.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ from sim.world.potential import Potential, segment_of, user_of
 from sim.world.tables import readable
 from sim.world.world import Truth
 
-# The fields of a logged feedback: an arm's lane is its own for live calls, and K further for mirrored ones.
+# The fields of a logged feedback. The lane is the arm for live calls, and arm + K for mirrored calls.
 ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
 
 
 def own_columns(metric: str) -> tuple[Column, ...]:
-    """The columns that have a slot for every logged metric, in this order; those of segments, caps and products follow."""
+    """The columns that have a slot for every logged metric, in this order. Segments, caps and products follow them."""
     return (*covariate_moments(metric), *user_moments(metric), *joint_user_moments(metric))
 
 
@@ -66,36 +67,38 @@ EACH_SEGMENT = len(MOMENTS)
 PLAN = np.dtype(
     [(name, np.int64) for name in ("first", "covariate", "user", "segments", "caps", "caps_end", "products", "products_end")]
 )
-"""(M,) of a metric: its first slot; whether covariates, users and segments are asked for; and which caps (cap, slot) and
-products (other metric, slot) are its own. A product belongs to that of its metrics which is logged later."""
+"""(M,) the plan of a metric: its first slot; whether covariates, users and segments are asked for; and the ranges of its caps
+(cap, slot) and products (other metric, slot). A product belongs to the metric that is logged later."""
 
 
 def asked(columns: Sequence[Column]) -> list[str]:
     """The metrics whose feedback must be logged."""
-    return sorted({name for each in columns if each.per_request for name in each.metrics})
+    return sorted({name for column in columns if column.per_request for name in column.metrics})
 
 
 def metrics_of(columns: Sequence[Column]) -> tuple[list[str], int]:
-    """The metrics that an engine needs values of, those to log first, and how many these are."""
+    """The metrics whose values an engine needs, logged metrics first, and the number of logged metrics."""
     logged = asked(columns)
-    others = sorted({name for each in columns for name in each.metrics if name not in logged})
+    others = sorted({name for column in columns for name in column.metrics if name not in logged})
     return [*logged, *others], len(logged)
 
 
 class FeedbackLog:
-    """The log of a block of R replications, summed by tick. `potential` says what its metrics are worth and to whom."""
+    """The feedback log of a block of R replications, summed by tick. `potential` gives the metrics' values and the users."""
 
     def __init__(self, truth: Truth, potential: Potential, columns: Sequence[Column]) -> None:
         self.metrics = asked(columns)
         self._truth, self._potential = truth, potential
         arms = len(truth.world.arms)
-        self._plan, self._caps, self._products, slots = self._planned([each for each in columns if each.per_request])
-        # Of every column: its place, whether it is mirrored, and its slot.
-        self._told = [(at, each.mirrored, slots[each.as_live()]) for at, each in enumerate(columns) if each.per_request]
+        self._plan, self._caps, self._products, slots = self._planned([column for column in columns if column.per_request])
+        # For every column: its place, whether it is mirrored, and its slot.
+        self._columns = [
+            (place, column.mirrored, slots[column.as_live()]) for place, column in enumerate(columns) if column.per_request
+        ]
         self._past = pasts(truth, potential.metrics)
-        mirrored = any(mirrored for _, mirrored, _ in self._told)
+        mirrored = any(mirrored for _, mirrored, _ in self._columns)
         self._lanes = arms * (2 if mirrored else 1)
-        # Sums of the ticks from the one at play on, as a ring.
+        # The sums of the current tick and the next ones, as a ring.
         self._ahead = 1
         self._sums = np.zeros(
             (truth.rows, self._ahead, 2 * arms if self.metrics else 0, 1 + max(slots.values(), default=0)), np.int64
@@ -103,14 +106,14 @@ class FeedbackLog:
         self._by_user = self._plan["user"] > 0
         population = truth.world.population
         self._place = np.cumsum(self._by_user) - 1
-        # (R, M, users, lanes, 2): number and sum of each user's outcomes; of nobody where nothing asks for users.
+        # (R, M, users, lanes, 2): count and sum of each user's outcomes; empty if no column needs users.
         kept = 0 if population is None else int(self._by_user.sum())
         users = 0 if population is None or kept == 0 else population.users
         self._tally = np.zeros((truth.rows, kept, users, self._lanes, 2), np.int64)
         self._later: dict[int, list[Ints]] = {}
 
     def enter(self, rows: Ints) -> None:
-        """Rows (r,) of a new cohort, which counts from nothing."""
+        """Start a new cohort in rows (r,): its sums start at 0."""
         if not self.metrics or not rows.size:
             return
         self._sums[rows] = 0
@@ -119,9 +122,9 @@ class FeedbackLog:
             self._later[known] = [log[~np.isin(log[:, ROW], rows)] for log in logs]
 
     def book(self, log: Ints, tick: int) -> None:
-        """Take in a log (n, FIELDS) of a tick or a part of it."""
-        told = (log[:, KNOWN] < self._truth.world.ticks) & (log[:, LANE] < self._lanes)
-        log = log if told.all() else log[told]
+        """Add a log (n, FIELDS) of a tick, or of a part of it, to the sums."""
+        relevant = (log[:, KNOWN] < self._truth.world.ticks) & (log[:, LANE] < self._lanes)
+        log = log if relevant.all() else log[relevant]
         if not len(log):
             return
         self._reach(tick, int(log[:, KNOWN].max()))
@@ -136,13 +139,13 @@ class FeedbackLog:
             self._later.setdefault(int(known), []).append(log[later & (log[:, KNOWN] == known)])
 
     def report(self, rows: Ints, tick: int, counts: Ints) -> None:
-        """Write what became known in a tick into counts (r, K, C), in the columns that are told by single requests."""
+        """Write what became known in a tick into counts (r, K, C), in the columns that need single requests."""
         if not self.metrics:
             return
         for log in self._later.pop(tick, ()):
             self._count(log)
         arms, slot = counts.shape[1], tick % self._ahead
-        for place, mirrored, of in self._told:
+        for place, mirrored, of in self._columns:
             lanes = slice(arms, None) if mirrored else slice(arms)
             counts[..., place] = self._sums[rows, slot, lanes, of]
         self._sums[:, slot] = 0
@@ -153,7 +156,7 @@ class FeedbackLog:
             _count_users(*self._potential.tables, log, self._plan, self._place, self._sums, self._tally, arms)
 
     def _reach(self, tick: int, latest: int) -> None:
-        """Room for the ticks from this one up to the latest."""
+        """Make room for the ticks from this one up to the latest."""
         if latest - tick < self._ahead:
             return
         ahead = 1 << (latest - tick).bit_length()
@@ -163,7 +166,7 @@ class FeedbackLog:
         self._ahead, self._sums = ahead, grown
 
     def _planned(self, needs: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[Column, int]]:
-        """The plan of every metric, the tables of caps and products, and the slots of columns, by the live ones."""
+        """The plan of every metric, the tables of caps and products, and the slots of columns, keyed by the live columns."""
         metrics, segments = self._potential.metrics, self._truth.world.segments
         plan = np.zeros(max(len(metrics), 1), PLAN)
         slots: dict[Column, int] = {}
@@ -171,34 +174,34 @@ class FeedbackLog:
         products: list[tuple[int, int]] = []
 
         def take(*columns: Column) -> int:
-            """Slots for some columns; the first of them."""
+            """Reserve slots for some columns. Returns the first slot."""
             first = len(slots)
             slots.update({column: first + place for place, column in enumerate(columns)})
             return first
 
         for m, name in enumerate(metrics[: len(self.metrics)]):
-            mine = [each for each in needs if each.metrics[0] == name]
+            mine = [column for column in needs if column.metrics[0] == name]
             plan["first"][m] = take(*own_columns(name))
             plan["covariate"][m] = bool(of_class(mine, CovariateMoment))
-            plan["user"][m] = any(each.by_user for each in mine)
+            plan["user"][m] = any(column.by_user for column in mine)
             plan["segments"][m] = bool(of_class(mine, SegmentMoment))
             if plan["segments"][m] and segments is not None:
                 take(*(SegmentMoment(name, segment, moment) for segment in segments.names for moment in MOMENTS))
             plan["caps"][m] = len(caps)
-            for cap in dict.fromkeys(each.cap for _, each in of_class(mine, CappedMoment)):
+            for cap in dict.fromkeys(column.cap for _, column in of_class(mine, CappedMoment)):
                 first = take(CappedMoment(name, cap, "sum"), CappedMoment(name, cap, "square"))
                 caps.append((round(cap / self._grid(name)), first))
             plan["caps_end"][m] = len(caps)
             plan["products"][m] = len(products)
-            for product in dict.fromkeys(each.as_live() for _, each in of_class(needs, Product)):
-                pair = [metrics.index(each) for each in product.metrics]
+            for product in dict.fromkeys(column.as_live() for _, column in of_class(needs, Product)):
+                pair = [metrics.index(metric) for metric in product.metrics]
                 if max(pair) == m:
                     products.append((min(pair), take(product)))
             plan["products_end"][m] = len(products)
         return readable(plan), _table(caps), _table(products), slots
 
     def _grid(self, name: str) -> float:
-        return next(each.grid for each in self._truth.world.outcomes if each.spec.name == name)
+        return next(outcome.grid for outcome in self._truth.world.outcomes if outcome.spec.name == name)
 
 
 def _table(pairs: Sequence[tuple[int, int]]) -> Ints:
@@ -210,7 +213,7 @@ def _add(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, past: Any, log: Any, plan: Any,
     caps: Any, products: Any, sums: Any,
 ) -> None:  # fmt: skip
-    """Add what does not depend on a user's other requests."""
+    """Add to the sums that do not depend on a user's other requests."""
     rules, count, ahead = rules_1[0], arms.shape[1], sums.shape[1]
     for j in range(log.shape[0]):
         r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
@@ -239,7 +242,7 @@ def _add(
             sums[r, tick, lane, caps[c, 1]] += capped
             sums[r, tick, lane, caps[c, 1] + 1] += capped * capped
         for c in range(of.products, of.products_end):
-            # The feedback of a call is logged together.
+            # The entries of one call are adjacent in the log.
             other = j
             while log[other, 3] != products[c, 0]:
                 other -= 1
@@ -251,7 +254,7 @@ def _count_users(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, log: Any, plan: Any, where: Any,
     sums: Any, tally: Any, count: Any,
 ) -> None:  # fmt: skip
-    """Add by how much sums over users grow: of s^2, n s and n^2 of a user, in a lane and together with the champion's lane."""
+    """Add the growth of the sums over users of s^2, n s and n^2, in a lane and together with the champion's lane."""
     rules, ahead = rules_1[0], sums.shape[1]
     for j in range(log.shape[0]):
         r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
@@ -265,7 +268,7 @@ def _count_users(
             of[lane, 0] += 1
             of[lane, 1] += value
             for other in range(base, base + count):
-                # Of the champion's own lane, both are the same.
+                # In the champion's own lane both sums are the same.
                 if lane == base and other != base:
                     sums[r, tick, other, first + JOINT_SQUARE] += value * of[other, 1]
                     sums[r, tick, other, first + JOINT_CROSS] += of[other, 1]

@@ -1,4 +1,4 @@
-"""Monitoring that is behind: a delay line around any engine."""
+"""Delayed monitoring: a delay line around any engine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.world.world import Truth
 
 
 def lagged(make: Maker) -> Maker:
-    """What makes the same engines, with telemetry as late as their world says."""
+    """A maker of the same engines, with telemetry delayed by the lag of their world."""
 
     def made(truth: Truth, needs: tuple[Column, ...], mirrors: bool) -> Engine:
         engine = make(truth, needs, mirrors)
@@ -25,7 +25,8 @@ def lagged(make: Maker) -> Maker:
 class Lagged:
     """Delays telemetry by `lag` ticks.
 
-    It shows zeros until then. Afterwards it shows that of tick t - lag, or zeros if the replication has changed stage since.
+    The first `lag` ticks show zeros. After that, tick t shows the telemetry of tick t - lag, or zeros if the replication has
+    changed stage since.
     """
 
     def __init__(self, engine: Engine, rows: int, lag: int) -> None:
@@ -37,7 +38,7 @@ class Lagged:
         self._line: list[tuple[Ints, Ints]] = []
 
     def step(self, routing: Routing) -> Telemetry:
-        """Play a tick, and report what monitoring saw `lag` ticks ago."""
+        """Play a tick. Returns the telemetry of `lag` ticks ago."""
         fresh = self._engine.step(routing)
         self.tick = self._engine.tick
         cohort = np.full(self._rows, -1)
@@ -52,5 +53,5 @@ class Lagged:
         return Telemetry(fresh.tick, np.where(same[:, None, None], seen[routing.rows], 0), fresh.columns)
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        """What each verdict costs until the horizon."""
+        """Book the cost of each verdict until the horizon."""
         self._engine.settle(arm, decided_tick)

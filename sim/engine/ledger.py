@@ -19,13 +19,14 @@ from sim.world.world import Truth
 class Ledger:
     """The true account of every trial of a block. No policy ever sees it.
 
-    served (R, K) live requests by the arm of their first attempt; calls (R, K) attempts, live, by arm; mirrored (R, K) mirrored
+    served (R, K) live requests by the arm of their first attempt; calls (R, K) live attempts by arm; mirrored (R, K) mirrored
     calls; lost (R, K) requests that ended in a timeout or a rejection, by the arm of their last attempt; retries (R,) attempts
-    beyond the first; errors (R,) requests whose last attempt failed, and slo_violations (R,) those and requests that took
-    longer than the objective, complete once the engine has settled; peak_exposure (R,) the largest share of live traffic that
-    challengers had in a tick before the verdict, 1 where one was shipped without a tick.
+    beyond the first; errors (R,) requests whose last attempt failed; slo_violations (R,) these errors and the requests that
+    took longer than the objective. errors and slo_violations are complete once the engine has settled. peak_exposure (R,) the
+    largest share of live traffic that challengers had in a tick before the verdict, 1 where a challenger was shipped without a
+    tick.
 
-    Regret and cost are those of the tick in which a request arrives or a call is made. `regret_path` (R, P): cumulative regret
+    Regret and cost are booked in the tick in which a request arrives or a call is made. `regret_path` (R, P): cumulative regret
     after `ticks[p]` (P,) completed ticks, where `watch` has asked for it.
     """
 
@@ -46,7 +47,7 @@ class Ledger:
 
     @classmethod
     def open(cls, truth: Truth) -> Ledger:
-        """An account with nothing on it."""
+        """An empty account."""
         rows, arms = truth.rows, len(truth.world.arms)
         served, calls, mirrored, lost = np.zeros((4, rows, arms), np.int64)
         retries, errors, violations = np.zeros((3, rows), np.int64)
@@ -57,20 +58,20 @@ class Ledger:
         )  # fmt: skip
 
     def watch(self, ticks: Ints) -> None:
-        """Keep the cumulative regret after these completed ticks, increasing."""
+        """Keep the cumulative regret after these numbers of completed ticks, in increasing order."""
         self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
 
     def gap(self, tick: int = 0) -> Floats:
-        """(R, K) what a request to an arm forgoes of the primary metric in a tick: the best acceptable arm's mean less its own.
+        """(R, K) regret of a request to an arm in a tick, in the primary metric: the best acceptable arm's mean less its own.
 
-        0 where an arm is worth more: the best arm is the one that is best in the long run.
+        It is 0 where an arm is worth more in this tick: the best arm is the best in the long run.
         """
         value = self.truth.value_at(tick)
         best = np.take_along_axis(value, self.truth.best[:, None], axis=1)
         return np.maximum(best - value, 0.0)
 
     def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
-        """Note what came in a tick, (r, K) each: requests by the arm of their first attempt, live calls, and mirrored ones."""
+        """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls."""
         self._note(rows, tick)
         self.served[rows] += requests
         self.calls[rows] += calls
@@ -88,7 +89,7 @@ class Ledger:
 
     @property
     def regret(self) -> Floats:
-        """(R,) the gap, summed over live requests, and what those that were lost would have been worth."""
+        """(R,) cumulative regret: the gaps of all live requests, plus the value of the requests that were lost."""
         forgone = (self.served * self.gap()).sum(axis=1) if self.truth.world.change is None else self._forgone
         total: Floats = forgone + (self.lost * np.maximum(self.truth.value, 0.0)).sum(axis=1)
         return total
@@ -108,17 +109,17 @@ class Ledger:
         return total
 
     def expose(self, rows: Ints, live: Floats) -> None:
-        """Note the shares (r, K) of a tick."""
+        """Book the exposure of a tick with live shares (r, K)."""
         self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], 1 - live[:, 0])
 
     def expose_verdicts(self, arm: Ints, decided_tick: Ints) -> None:
-        """A challenger that is shipped without a tick has all traffic at once. arm, decided_tick (R,)."""
+        """Set full exposure where a challenger is shipped before the first tick. arm, decided_tick (R,)."""
         self.peak_exposure[(arm > 0) & (decided_tick == 0)] = 1.0
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        """From a verdict to the horizon all traffic goes to one arm. arm, decided_tick (R,); -1 where nothing was decided.
+        """Book all traffic from a verdict to the horizon to one arm. arm, decided_tick (R,); -1 where nothing was decided.
 
-        For worlds in which requests do not compete; where they do, an engine plays on.
+        Only for worlds in which requests do not compete. Where they compete, the engine plays on to the horizon.
         """
         rows = np.flatnonzero(decided_tick >= 0)
         to, since = arm[rows], decided_tick[rows]
@@ -133,7 +134,7 @@ class Ledger:
             self._follow(rows, np.zeros_like(to), since, strayed, after)
 
     def _strayed(self, rows: Ints, arm: Ints) -> Ints | None:
-        """(r, T + 1) how many of the requests for an arm (r,) the router has sent to the champion by each edge, drawn."""
+        """(r, T + 1) number of requests for an arm (r,) that the router sent to the champion up to each edge, drawn."""
         misrouted = self.truth.world.misrouted
         if misrouted is None:
             return None
@@ -143,9 +144,9 @@ class Ledger:
         return np.pad(np.cumsum(drawn, axis=1), ((0, 0), (1, 0)))
 
     def _follow(self, rows: Ints, arm: Ints, since: Ints, edges: Ints, after: Bools) -> None:
-        """What follows a verdict with one arm (r,), for requests of which edges (r, T + 1) have come by each edge."""
-        each, horizon = np.arange(rows.size), np.array([self.truth.world.ticks])
-        rest = edges[:, -1] - edges[each, since]
+        """Book the requests after a verdict to one arm (r,). edges (r, T + 1): requests that arrived up to each edge."""
+        index, horizon = np.arange(rows.size), np.array([self.truth.world.ticks])
+        rest = edges[:, -1] - edges[index, since]
         self.served[rows, arm] += rest
         self.calls[rows, arm] += rest
         forgone = self._from(self.gap, rows, arm, since, edges, np.append(self.ticks, horizon))
@@ -155,18 +156,21 @@ class Ledger:
         self._fail(rows, arm, since, edges)
 
     def _from(self, amount: Callable[[int], Floats], rows: Ints, arm: Ints, start: Ints, edges: Ints, ends: Ints) -> Floats:
-        """(r, P) what an amount (R, K) a request in a tick comes to from one edge (r,) to others (P,), with one arm (r,)."""
-        each = np.arange(rows.size)
+        """(r, P) sum of an amount over the requests from one edge (r,) to other edges (P,), with one arm (r,).
+
+        `amount` gives the amount per request in a tick, (R, K).
+        """
+        index = np.arange(rows.size)
         if self.truth.world.change is None:
-            between: Floats = (edges[:, ends] - edges[each, start][:, None]) * amount(0)[rows, arm][:, None]
+            between: Floats = (edges[:, ends] - edges[index, start][:, None]) * amount(0)[rows, arm][:, None]
             return between
         by_tick = np.stack([amount(tick)[rows, arm] for tick in range(self.truth.world.ticks)], axis=1)
         summed = np.zeros(edges.shape)
         np.cumsum(np.diff(edges, axis=1) * by_tick, axis=1, out=summed[:, 1:])
-        return summed[:, ends] - summed[each, start][:, None]
+        return summed[:, ends] - summed[index, start][:, None]
 
     def _fail(self, rows: Ints, arm: Ints, start: Ints, edges: Ints) -> None:
-        """Errors and slow answers of the tail, drawn: one binomial for every run of ticks that are alike."""
+        """Draw and book errors and slow answers after a verdict: one binomial for every run of ticks with equal conditions."""
         key = at(keys(self.truth.world.seed, self.truth.replications[rows], "tail"), arm.astype(np.uint64))
         for number, (first, end) in enumerate(pairwise(self._runs())):
             left = np.flatnonzero(start < end)
@@ -179,7 +183,7 @@ class Ledger:
                 self.book(row, errors, slow)
 
     def _runs(self) -> list[int]:
-        """Edges between which error rates and latencies stay as they are: 0, …, T."""
+        """Edges 0, …, T between which error rates and latencies are constant."""
         change, ticks = self.truth.world.change, self.truth.world.ticks
         if change is None:
             return [0, ticks]
@@ -187,12 +191,12 @@ class Ledger:
         return [0, *(np.flatnonzero(~alike.all(axis=1)) + 1).tolist(), ticks]
 
     def book(self, rows: Ints, errors: Ints, slow: Ints) -> None:
-        """Note live requests (r,) that failed, and those that succeeded above the objective's latency."""
+        """Book live requests (r,) that failed, and requests that succeeded above the objective's latency."""
         self.errors[rows] += errors
         self.slo_violations[rows] += errors + slow
 
     def _slow_share(self, tick: int) -> Floats:
-        """(R, K) share of calls above the objective's latency; 0 without one."""
+        """(R, K) share of calls above the objective's latency; 0 without an objective."""
         slo_s = self.truth.world.slo_s
         return np.zeros(self.served.shape) if slo_s is None else self.truth.latency_above(slo_s, tick)
 

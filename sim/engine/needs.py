@@ -1,4 +1,4 @@
-"""What is asked of an engine: columns by class, their latency limits, and which of them it cannot fill."""
+"""The columns that are asked of an engine: by class, their latency limits, and the columns it cannot fill."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from sim.world.world import World
 C = TypeVar("C", bound=Column)
 
 Filled = type[Column] | Column
-"""What an engine says that it fills: a class of columns, or a single one, live and mirrored."""
+"""What an engine can fill: a class of columns, or a single column, live and mirrored."""
 
 CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
 FILLED_BY_CALLS: tuple[Filled, ...] = (
     *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, SegmentMoment, CappedMoment, Product,
 )  # fmt: skip
-"""What an engine that knows single calls fills."""
+"""The columns that an engine which records single calls fills."""
 
 
 def of_class(needs: Sequence[Column], kind: type[C]) -> list[tuple[int, C]]:
-    """The columns of a class, each with its place among all.
+    """The columns of a class, each with its place among all columns.
 
     >>> of_class((Count("errors"), Above(0.25)), Above)
     [(1, Above(0.25))]
@@ -44,29 +44,29 @@ def of_class(needs: Sequence[Column], kind: type[C]) -> list[tuple[int, C]]:
 
 def limits(needs: Sequence[Column], slo_s: float | None) -> tuple[float, ...]:
     """The latency limits in seconds that some column or the objective needs, increasing."""
-    found = {column.limit_s for _, column in of_class(needs, Above)}
-    return tuple(sorted(found | ({slo_s} if slo_s is not None else set())))
+    limits_s = {column.limit_s for _, column in of_class(needs, Above)}
+    return tuple(sorted(limits_s | ({slo_s} if slo_s is not None else set())))
 
 
 def unfilled(fills: Collection[Filled], world: World, needs: Sequence[Column]) -> Iterator[str]:
-    """Why an engine that fills some columns cannot fill all that is needed in a world: nothing if it can."""
+    """The reasons why an engine with these `fills` cannot fill all columns that are needed in a world; none if it can."""
     foreign = [column for column in needs if column.as_live() not in fills and type(column) not in fills]
     yield from (f"telemetry has no column {column.name!r}" for column in foreign if not column.per_request)
     single = [column for column in foreign if column.per_request]
     if single:
         yield f"adjust: {single[0].name} takes single requests to tell"
-    yield from (f"telemetry has no column {column.name!r}: {why}" for column, why in _untold(world, needs))
+    yield from (f"telemetry has no column {column.name!r}: {why}" for column, why in _unavailable(world, needs))
 
 
 def refuse_unfilled(engine: str, fills: Collection[Filled], world: World, needs: Sequence[Column]) -> None:
-    """Raises `InputError` if an engine cannot fill all that is needed in a world."""
-    found = [f"engine {engine}: {why}" for why in unfilled(fills, world, needs)]
-    if found:
-        raise InputError(found)
+    """Raises `InputError` if an engine cannot fill all columns that are needed in a world."""
+    problems = [f"engine {engine}: {why}" for why in unfilled(fills, world, needs)]
+    if problems:
+        raise InputError(problems)
 
 
-def _untold(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column, str]]:
-    """Columns of what is not in a world, and what that is."""
+def _unavailable(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column, str]]:
+    """Columns that a world cannot provide, each with the reason."""
     metrics = {outcome.spec.name for outcome in world.outcomes}
     for column in needs:
         yield from ((column, f"there is no metric {name!r}") for name in column.metrics if name not in metrics)
@@ -81,7 +81,7 @@ def _untold(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column, str
 
 
 def overflows(world: World, needs: Iterable[Column]) -> Iterator[Problem]:
-    """The metrics whose sums over users could overflow 63 bits: a user's requests add up before they are squared."""
+    """A problem for each metric whose sums over users could overflow 63 bits: sums over a user's requests are squared."""
     population = world.population
     by_user = {name for column in needs if column.by_user for name in column.metrics}
     if population is None:
@@ -89,7 +89,7 @@ def overflows(world: World, needs: Iterable[Column]) -> Iterator[Problem]:
     requests = float(world.requests.sum())
     squares = requests + requests**2 * float((population.activity**2).sum())
     for outcome in world.outcomes:
-        # Sixteen times what is expected is out of reach of chance.
+        # A sum of sixteen times its expectation does not happen by chance.
         largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
         if outcome.spec.name in by_user and largest >= 2.0**62:
             rule = f"squares of what users add up to in {requests:.3g} requests could overflow 63 bits: take a coarser grid"

@@ -7,7 +7,7 @@ from typing import Any
 
 from sim.world.jit import compiled, integer
 
-# Kubernetes leaves the number alone while the load is within a tenth of the target.
+# Kubernetes does not change the number of replicas while the load is within a tenth of the target.
 TOLERANCE = 0.1
 
 
@@ -15,10 +15,10 @@ TOLERANCE = 0.1
 def wanted_replicas(
     wanted: Any, busy_ns: Any, servers_ns: Any, target: Any, least: Any, most: Any, since_change: Any, cool_down: Any
 ) -> Any:
-    """How many replicas a pool wants after a tick in which its servers were there for servers_ns in all, and busy for busy_ns.
+    """The number of replicas that a pool wants after a tick in which its servers offered servers_ns and were busy for busy_ns.
 
-    ceil(wanted * busy / target), as Kubernetes' horizontal pod autoscaler has it: nothing changes within a tenth of the target,
-    nor downwards until `cool_down` ticks after the last change. A pool without a server at all keeps what it wants.
+    It is ceil(wanted * busy / target), as in Kubernetes' horizontal pod autoscaler. The number stays within a tenth of the
+    target, and does not fall until `cool_down` ticks after the last change. A pool without servers keeps its number.
 
     >>> int(wanted_replicas(4, 95, 100, 0.7, 2, 10, 9, 3)), int(wanted_replicas(4, 20, 100, 0.7, 2, 10, 1, 3))
     (6, 4)

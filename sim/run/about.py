@@ -1,4 +1,4 @@
-"""What `run.json` says of a plan that was played."""
+"""The content of `run.json` for a plan that was played."""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from sim.run.blocks import Which
 from sim.run.plan import Plan, PlannedPoint
 from sim.version import VERSION
 
-# What all points have in common, whatever it is.
+# Keys that belong to the run as a whole, not to its points.
 _OF_ALL = ("started_at", "finished_at", "status")
 
 
 def about(plan: Plan, completed: Collection[Which], started: datetime, *, interrupted: bool = False) -> dict[str, Any]:
-    """The content of `run.json`: the run as of its first point, and where keys are swept what each point has of its own.
+    """The content of `run.json`: the values of the first point and, with a sweep, those values of each point that differ.
 
-    `completed` are the policies that ran to their end, by the number of their point.
+    `completed` are the policies that ran to their end, each with the number of its point.
     """
-    each = [
-        _about(point, [name for name in point.forms if (at, name) in completed], started, interrupted)
-        for at, point in enumerate(plan.points)
+    records = [
+        _about(point, [name for name in point.forms if (number, name) in completed], started, interrupted)
+        for number, point in enumerate(plan.points)
     ]
     if not plan.paths:
-        return each[0]
-    everywhere = [name for name in plan.points[0].forms if all(name in said["completed"] for said in each)]
-    shared = {**each[0], "digest": plan.digest, "completed": everywhere}
+        return records[0]
+    everywhere = [name for name in plan.points[0].forms if all(name in record["completed"] for record in records)]
+    shared = {**records[0], "digest": plan.digest, "completed": everywhere}
     points = [
         {
             "values": list(point.values),
             "numbers": list(point.numbers),
-            "run": {key: said[key] for key in said if key == "completed" or (key not in _OF_ALL and said[key] != shared[key])},
+            "run": {
+                key: value
+                for key, value in record.items()
+                if key == "completed" or (key not in _OF_ALL and value != shared[key])
+            },
         }
-        for point, said in zip(plan.points, each, strict=True)
+        for point, record in zip(plan.points, records, strict=True)
     ]
     return {**shared, "sweep": {"paths": list(plan.paths), "points": points}}
 

@@ -1,4 +1,4 @@
-"""Blocks: a fixed number of replications run together, the unit of work and of checkpoint."""
+"""Blocks: a fixed number of replications that are run together, as the unit of work and of checkpoints."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sim.run.plan import Plan, PlannedPoint
 from sim.run.trial import Play, play
 from sim.world.world import Truth, World
 
-# Sums of users in every arm that a block keeps, at 16 bytes each.
+# The most sums of users (one for each user and arm) that a block keeps, at 16 bytes each.
 _MOST_TALLIES = 20_000_000
-# Ticks at which a trajectory is sampled, and samples times replications of a policy that are held at once.
+# The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 
 Which = tuple[int, str]
-"""The number of a point, and a policy that is played there."""
+"""The number of a point, and the name of a policy."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One policy at one point of a run, in one block of replications: from `first` up to but without `end`."""
+    """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`."""
 
     policy: str
     block: int
@@ -34,22 +34,22 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What its checkpoint is called."""
+        """The name of its checkpoint."""
         return f"{self.point}.{self.policy}.{self.first}-{self.end}"
 
     @property
     def which(self) -> Which:
-        """The point and policy that it is a part of."""
+        """The point and the policy of the task."""
         return self.point, self.policy
 
 
 Watch = Callable[[Task, bool], None]
-"""Is called with a finished task, and whether a checkpoint of an interrupted run already had it."""
+"""A function that is called with a finished task, and whether it was loaded from a checkpoint of an interrupted run."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every worker needs to play any task of one point of a run."""
+    """All that a worker needs to play any task of one point of a run."""
 
     world: World
     forms: Mapping[str, Form]
@@ -58,7 +58,7 @@ class Work:
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
-    """What there is to know of each point. Trajectories are sampled at up to `samples` ticks (default: as memory allows)."""
+    """The work of each point. Trajectories are sampled at up to `samples` ticks (default: as memory allows)."""
     scenario = plan.scenario
     if samples is None:
         samples = max(20, min(_SAMPLES, _MOST_SAMPLED // (scenario.replications * len(scenario.arms))))
@@ -66,24 +66,24 @@ def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
 
 
 def tasks_of(plan: Plan) -> list[Task]:
-    """What there is to play, point by point and policy by policy, so that an interrupt leaves finished policies."""
-    found: list[Task] = []
-    for at, point in enumerate(plan.points):
+    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies."""
+    todo: list[Task] = []
+    for number, point in enumerate(plan.points):
         replications, ticks = point.scenario.replications, point.world.ticks
-        found += tasks([*point.forms], replications, ticks, point.engine.name, at, _tallies(point))
-    return found
+        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _tallies(point))
+    return todo
 
 
 def by_policy(todo: Iterable[Task]) -> dict[Which, list[Task]]:
     """The tasks of each policy at each point, in order."""
-    found: dict[Which, list[Task]] = {}
+    groups: dict[Which, list[Task]] = {}
     for task in todo:
-        found.setdefault(task.which, []).append(task)
-    return found
+        groups.setdefault(task.which, []).append(task)
+    return groups
 
 
 def _tallies(point: PlannedPoint) -> int:
-    """How many sums of users a replication keeps, where some policy needs them."""
+    """The number of sums of users that a replication keeps; 0 if no policy needs them."""
     population = point.world.population
     if population is None or not any(column.by_user for column in point.needs()):
         return 0
@@ -99,7 +99,7 @@ def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, p
     ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
     """
     entry = ENGINES[engine]
-    # What a block's arrivals take in memory is 16 bytes of each of its replications times ticks.
+    # The arrivals of a block take 16 bytes for each replication and tick.
     rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_TALLIES // max(tallies, 1)))
     firsts = range(0, replications, rows)
     return [
@@ -110,14 +110,14 @@ def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, p
 
 
 class Player:
-    """Plays tasks, one after another. A block's truth is the same for every policy, so the last one is kept."""
+    """Plays tasks, one after another. The truth of a block is the same for every policy, so the last truth is cached."""
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
         self._kept: tuple[tuple[int, int, int], Truth] | None = None
 
     def play(self, task: Task) -> Play:
-        """The same bits wherever and whenever it is played."""
+        """Play a task. The result has the same bits on every machine and in every order of tasks."""
         work = self.works[task.point]
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:

@@ -1,4 +1,4 @@
-"""Playing all tasks, on one process or several, with checkpoints."""
+"""Playing all tasks, on one process or several."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sim.run.trial import Play
 
 Progress = Callable[[Task], None]
 
-# Below this much work, in seconds, a second process costs more to start than it saves.
+# Below this many seconds of work, starting a second process takes more time than it saves.
 _WORTH_A_PROCESS_S = 3.0
 
 
 def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
-    """How many processes to use: as asked, or the machine's, but no more than the work is worth."""
+    """The number of processes: `asked`, or the available processors; 1 if there is little work."""
     if asked is not None:
         return max(1, min(asked, len(tasks)))
     work_s = sum(_work_s(works[task.point], task) for task in tasks)
@@ -38,16 +38,16 @@ def _work_s(work: Work, task: Task) -> float:
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:
-    """Every task with what came of it, in the order in which they finish. Closing the iterator stops the workers."""
+    """Each task with its result, in the order in which tasks finish. Closing the generator stops the workers."""
     if workers == 1:
         player = Player(works)
         for task in tasks:
             yield task, player.play(task)
         return
-    # A fresh interpreter a worker: forking a process that holds a database connection or a thread is not safe.
+    # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    # A worker must know the classes before it takes apart what is made of them.
+    # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
     try:
@@ -68,13 +68,14 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers now, whatever they are at."""
-    # Shutting down forgets both.
+    """End the workers now, even if they are working."""
+    # Read both first: `shutdown` removes them from the pool.
     workers, results = list((pool._processes or {}).values()), cast(Any, pool._result_queue)
     pool.shutdown(wait=False, cancel_futures=True)
     for worker in workers:
         worker.terminate()
-    # Who reads half a result from a worker that is gone waits for ever, unless nobody else could write the rest.
+    # A terminated worker may leave half a result in the pipe. Its reader would wait for ever for the rest; closing our end of
+    # the pipe gives the reader an end of file.
     results._writer.close()
 
 
@@ -89,7 +90,7 @@ _player: Player | None = None
 
 def _start(files: Sequence[PartsFile], works: bytes) -> None:
     global _player
-    # An interrupt is the parent's to handle: it stops the workers.
+    # The parent process handles interrupts, and stops the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for file in files:
         file.load()

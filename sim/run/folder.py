@@ -1,4 +1,4 @@
-"""The run folder: what a run leaves behind, written whole or not at all."""
+"""The files of a run folder. Each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CHECKPOINTS = ".checkpoint"
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A temporary file beside `file`, which takes its place at the end; nothing half-written is ever seen."""
+    """A temporary file beside `file`, which replaces it at the end. So `file` is never seen half-written."""
     handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        # Else a name may outlast the text when the power fails.
+        # Without this, a power failure may leave the new name with an empty file.
         with temporary.open("ab") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
@@ -43,13 +43,13 @@ def replacing(file: Path) -> Iterator[Path]:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, completely or not at all."""
     with replacing(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(file: Path, value: Any) -> None:
-    """Write a JSON file; NaN and infinity are refused."""
+    """Write a JSON file. Raises `ValueError` for NaN and infinity."""
     write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
@@ -60,7 +60,7 @@ def write_parquet(file: Path, frame: pd.DataFrame) -> None:
 
 
 def writable(file: Path, option: str) -> None:
-    """Make the folder of a file that will be written. Raises `InputError` if it cannot be, before any work is done."""
+    """Create the folder of an output file. Raises `InputError` if the file cannot be written, before any work is done."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         new = not file.exists()
@@ -72,13 +72,13 @@ def writable(file: Path, option: str) -> None:
 
 
 class Checkpoints:
-    """Finished tasks of a run that is not finished. A run of the same digest, by the same sources, takes up where they end."""
+    """Finished tasks of an unfinished run. A run with the same digest and the same program sources continues from them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / CHECKPOINTS
 
     def save(self, task: Task, play: Play) -> None:
-        """Keep what came of a task."""
+        """Save the result of a task."""
         self._folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {f"column.{name}": values for name, values in play.columns.items()}
         arrays |= {name: getattr(play, name) for name in _TRAJECTORY} | {"sources": np.array(sources(*_PLAYED_BY))}
@@ -86,7 +86,7 @@ class Checkpoints:
             np.savez(out, allow_pickle=False, **arrays)
 
     def load(self, task: Task) -> Play | None:
-        """What came of a task, if it was kept, by this program, and can be read."""
+        """The result of a task, or None unless this version of the program saved it and it can be read."""
         try:
             with np.load(self._file(task), allow_pickle=False) as kept:
                 if str(kept["sources"]) != sources(*_PLAYED_BY):
@@ -97,13 +97,13 @@ class Checkpoints:
             return None
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Delete all checkpoints."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _file(self, task: Task) -> Path:
         return self._folder / f"{task.name}.npz"
 
 
-# A table has trials of one program: what decides their bits.
+# All trials of a table come from the same sources. These packages decide the bits of a trial.
 _PLAYED_BY = ("engine", "policy", "registry", "run", "stats", "world")
 _TRAJECTORY = ("ticks", "regret", "live", "mirror", "decided", "verdict")

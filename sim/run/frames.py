@@ -1,4 +1,4 @@
-"""From plays to the tables of a run folder."""
+"""The tables of a run folder, made from plays."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Labels = Mapping[str, Any]
-"""What stands in every row of a table before the policy: the point and its values, or nothing where nothing is swept."""
+"""The columns before the policy in every row of a table: the point and its values; empty without a sweep."""
 
 Tables = tuple["pd.DataFrame", "pd.DataFrame"]
-"""Trials and timeline."""
+"""The trials and the timeline."""
 
 _VERDICTS = np.array([verdict.name.lower() for verdict in Verdict])
 
 
 def tables(plan: Plan, which: Which, plays: Sequence[Play]) -> Tables:
-    """The trials and the timeline of a policy at a point; plays in the order of their replications."""
+    """The trials and the timeline of a policy at a point; `plays` must be in the order of replications."""
     point, policy = which
     scenario, labels = plan.points[point].scenario, plan.labels(point)
     return trials(policy, plays, scenario.arms, labels), timeline(policy, plays, scenario.arms, scenario.tick, labels)
 
 
-def joined(found: Iterable[Tables]) -> Tables:
+def joined(tables: Iterable[Tables]) -> Tables:
     """The tables of several policies, one below the other."""
     import pandas as pd
 
-    all_trials, timelines = zip(*found, strict=True)
+    all_trials, timelines = zip(*tables, strict=True)
     return pd.concat(all_trials, ignore_index=True), pd.concat(timelines, ignore_index=True)
 
 
 def trials(policy: str, plays: Sequence[Play], arms: Sequence[str], labels: Labels) -> pd.DataFrame:
-    """One row a replication of one policy; plays in the order of their replications."""
+    """The trials of one policy, one row per replication; `plays` must be in the order of replications."""
     import pandas as pd
 
     columns: dict[str, Any] = {name: np.concatenate([play.columns[name] for play in plays]) for name in plays[0].columns}
@@ -52,7 +52,7 @@ def trials(policy: str, plays: Sequence[Play], arms: Sequence[str], labels: Labe
 
 
 def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: float, labels: Labels) -> pd.DataFrame:
-    """One row a sampled tick of one policy: quantiles over its replications."""
+    """The timeline of one policy, one row per sampled tick: means and quantiles over its replications."""
     import pandas as pd
 
     ticks = plays[0].ticks

@@ -1,4 +1,4 @@
-"""One writer of a run folder at a time."""
+"""A lock, so that a run folder has one writer at a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FILE = ".lock"
 
 @contextmanager
 def writing(folder: Path, *, new: bool = False) -> Iterator[None]:
-    """Keep every other process, and thread, from writing to a run folder; the system ends that with the process.
+    """Lock a run folder against every other process and thread; the operating system unlocks it when the process ends.
 
-    A `new` folder gets the file that is locked. One that has none, takes none, or whose file system has no locks, is left open
-    to all. Raises `InputError` where another holds the folder, at once.
+    With `new`, the lock file is created. A folder without a lock file, where none can be created, or on a file system without
+    locks, is not locked. Raises `InputError` at once if another process or thread holds the lock.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder, writing(Path(folder), new=True), writing(Path(folder)):
@@ -27,7 +27,7 @@ def writing(folder: Path, *, new: bool = False) -> Iterator[None]:
     sim.errors.InputError: ...: another run is writing to this folder: let it end, or stop it
     """
     try:
-        # Left where it is: another process may wait to open it, and would then hold a file that nobody else sees.
+        # The file is never deleted: a process that has just opened it would then lock a file that others cannot find.
         handle = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT if new else 0), 0o644)
     except OSError:
         yield
@@ -41,7 +41,7 @@ def writing(folder: Path, *, new: bool = False) -> Iterator[None]:
 
 
 def _locked(handle: int) -> bool:
-    """Whether nobody else has the lock; then it is ours until the file is closed."""
+    """Take the lock until the file is closed. Returns whether nobody else holds it."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -57,6 +57,6 @@ def _locked(handle: int) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        # Some network file systems have none.
+        # Some network file systems have no locks.
         return True
     return True

@@ -1,4 +1,4 @@
-"""From a scenario to everything that a run needs, at each of its points: versions, data, world, engine."""
+"""The plan of a run, made from a scenario: versions, data, world and engine at each point."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NEEDS_DATA = "is required: real model versions are replayed on a data set"
 
 @dataclass(frozen=True)
 class Resolved:
-    """The version that each arm is; and, where real versions are replayed, the data set and their answers on it."""
+    """The version of each arm and, if real versions are replayed, the data set and their predictions on it."""
 
     versions: tuple[Version, ...]
     data: Data | None = None
@@ -45,16 +45,17 @@ class Resolved:
 
 
 Resolver = Callable[[Scenario, Path], Resolved]
-"""Answers with the versions of a scenario whose files are relative to a folder. Raises `InputError`."""
+"""(scenario, folder) to resolved versions; files in the scenario are relative to the folder. Raises `InputError`."""
 
 
 @dataclass(frozen=True)
 class PlannedPoint:
-    """One point of a run: what is asked there, what is true, who plays.
+    """One point of a run: its scenario, versions, data, world and engine.
 
-    `digest` names the resolved scenario with its versions, data, and the texts of `parts`, which are those that do not ship.
-    Files in the scenario are relative to the folder `base`. `warnings` say what can be played but may not be meant. `values`
-    are those of the swept keys, as in the file; `numbers` are the same as numbers, None for what is none.
+    `digest` identifies the resolved scenario with its versions, its data and the text of `parts`. `parts` are the policy parts
+    from outside this package. Files in the scenario are relative to the folder `base`. `warnings` describe settings that can be
+    played but may be mistakes. `values` are the values of the swept keys as in the file; `numbers` are the same values as
+    numbers, None if a value is not a number.
     """
 
     scenario: Scenario
@@ -76,11 +77,11 @@ class PlannedPoint:
 
     @property
     def forms(self) -> Mapping[str, Form]:
-        """The policies by name."""
+        """The policy forms by name."""
         return {policy.name: policy for policy in self.scenario.policies}
 
     def policy(self, name: str) -> StagedPolicy:
-        """A fresh agent of one policy."""
+        """A new agent for one policy."""
         return self.forms[name].build(self.forms, self.scenario.arms)
 
     def needs(self) -> tuple[Column, ...]:
@@ -88,7 +89,7 @@ class PlannedPoint:
         return needs_of(self.scenario, self.world)
 
     def resolved(self) -> dict[str, Any]:
-        """The scenario with aliases resolved to versions, files to absolute paths, and defaults written out."""
+        """The scenario as a dictionary, with aliases resolved to versions, absolute paths of files, and all defaults."""
         dumped = _located(self.scenario, self.base).dump()
         for model, version in zip(dumped["models"], self.versions, strict=True):
             model["uri"] = version.pinned
@@ -97,9 +98,9 @@ class PlannedPoint:
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: a scenario at one point, or at several where it sweeps keys. `scenario` is as in the file.
+    """One run: a scenario at one point, or at several points if it sweeps keys. `scenario` is as in the file.
 
-    Points that share a seed share their draws: the same arrivals, and outcomes as alike as their rates are.
+    Points with the same seed use common random numbers: the same arrivals, and similar outcomes where rates are similar.
     """
 
     scenario: Scenario
@@ -107,12 +108,12 @@ class Plan:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The keys that are swept; none in a run of one point without a sweep."""
+        """The swept keys; empty without a sweep."""
         return tuple(self.scenario.sweep or ())
 
     @property
     def digest(self) -> str:
-        """Of the only point; with a sweep, of what is swept and the points' digests."""
+        """The digest of the only point; with a sweep, a digest of the swept keys and the points' digests."""
         if not self.paths:
             return self.points[0].digest
         text = json.dumps([VERSION, list(self.paths), [point.digest for point in self.points]])
@@ -120,61 +121,61 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Of all points, each once."""
+        """The warnings of all points, each once."""
         return tuple(dict.fromkeys(str(warning) for point in self.points for warning in point.warnings))
 
     def labels(self, point: int) -> dict[str, Any]:
-        """The columns that tell a point in the tables: its number, and its values, as numbers where all points have one.
+        """The columns that identify a point in the tables: its number and its values, as numbers if all points have numbers.
 
-        None where nothing is swept.
+        Empty without a sweep.
         """
         if not self.paths:
             return {}
         columns: dict[str, Any] = {"point": point}
         for place, path in enumerate(self.paths):
-            numeric = all(each.numbers[place] is not None for each in self.points)
-            here = self.points[point]
-            columns[f"sweep.{path}"] = here.numbers[place] if numeric else here.values[place]
+            numeric = all(planned.numbers[place] is not None for planned in self.points)
+            labelled = self.points[point]
+            columns[f"sweep.{path}"] = labelled.numbers[place] if numeric else labelled.values[place]
         return columns
 
     def resolved(self) -> dict[str, Any]:
-        """The scenario at its first point with aliases resolved and defaults written out, and the sweep's aliases likewise."""
+        """The resolved scenario of the first point, with the sweep; aliases in the sweep are resolved too."""
         sweep = {}
         for place, (path, values) in enumerate((self.scenario.sweep or {}).items()):
-            at = {point.values[place]: point for point in self.points}
-            sweep[path] = [_resolved_value(at[text_of(value)], path, value) for value in values]
+            by_value = {point.values[place]: point for point in self.points}
+            sweep[path] = [_resolved_value(by_value[text_of(value)], path, value) for value in values]
         return {**self.points[0].resolved(), **({"sweep": sweep} if sweep else {})}
 
 
 def prepare(scenario: Scenario, document: Document, resolver: Resolver) -> Plan:
     """Resolve the versions of every point, build its world and choose its engine.
 
-    `scenario` has passed its checks; `document` is what it was read from, and knows its lines. Raises `InputError` with every
-    problem, each at its line and naming the points that have it.
+    `scenario` has passed its checks. `document` is its text, with line numbers. Raises `InputError` with every problem, each
+    with its line and the points that have it.
     """
     base = Path(document.path).resolve().parent
     planned: list[PlannedPoint] = []
-    found: list[tuple[str, Sequence[Problem]]] = []
+    by_point: list[tuple[str, Sequence[Problem]]] = []
     for point in points(scenario, document):
         try:
-            made = plan_point(point.scenario, resolver(point.scenario, base), base)
+            plan = plan_point(point.scenario, resolver(point.scenario, base), base)
         except InputError as error:
             placed = [point.document.place(in_file(problem, point.scenario)) for problem in error.problems]
-            found.append((point.label, placed))
+            by_point.append((point.label, placed))
         else:
-            warnings = tuple(point.document.place(warning) for warning in made.warnings)
-            planned.append(replace(made, warnings=warnings, values=point.texts, numbers=point.numbers))
-            found.append((point.label, ()))
-    problems = gathered(found)
+            warnings = tuple(point.document.place(warning) for warning in plan.warnings)
+            planned.append(replace(plan, warnings=warnings, values=point.texts, numbers=point.numbers))
+            by_point.append((point.label, ()))
+    problems = gathered(by_point)
     if problems:
         raise InputError(problems)
     return Plan(scenario, tuple(planned))
 
 
 def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoint:
-    """A scenario without a sweep, with its versions, as the only point of a run. Files are relative to the folder `base`.
+    """Plan a scenario without a sweep, as the only point of a run. Files are relative to the folder `base`.
 
-    Raises `InputError` for a world that cannot be built, and an engine that cannot play it.
+    Raises `InputError` if the world cannot be built or the engine cannot play it.
     """
     traced = scenario.traffic.trace
     trace = None if traced is None else read_trace(traced, base)
@@ -187,7 +188,7 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
 
 
 def from_registry(client: Client, cache: Path | None) -> Resolver:
-    """Resolves the versions of a registry. Real ones are loaded, which runs their code, and scored on the scenario's data.
+    """A resolver for versions in a registry. Real models are loaded, which runs their code, and scored on the scenario's data.
 
     `cache` is a folder for their predictions.
     """
@@ -209,7 +210,7 @@ def from_registry(client: Client, cache: Path | None) -> Resolver:
 
 
 def in_memory(models: Models) -> Resolver:
-    """Resolves behaviours that a program gives."""
+    """A resolver for behaviour models that a program defines in memory."""
 
     def resolved(scenario: Scenario, base: Path) -> Resolved:
         from sim.registry import memory
@@ -228,7 +229,7 @@ def needs_of(scenario: Scenario, world: World) -> tuple[Column, ...]:
 
 
 def in_file(problem: Problem, scenario: Scenario) -> Problem:
-    """A problem of a metric by its name, at the metric's place in the file."""
+    """A problem with its path as in the file: metrics are listed by index there, not by name."""
     for index, metric in enumerate(scenario.metrics):
         if problem.path.startswith(f"metrics.{metric.name}."):
             return replace(problem, path=f"metrics[{index}]." + problem.path.removeprefix(f"metrics.{metric.name}."))
@@ -236,28 +237,28 @@ def in_file(problem: Problem, scenario: Scenario) -> Problem:
 
 
 def _located(scenario: Scenario, base: Path) -> Scenario:
-    """The scenario with the absolute paths of its files."""
+    """The scenario with absolute paths of its files."""
     data, trace = scenario.data, scenario.traffic.trace
     if data is not None and data.file is not None:
-        there = data.model_copy(update={"file": str((base / data.file).resolve())})
-        scenario = scenario.model_copy(update={"data": there})
+        located = data.model_copy(update={"file": str((base / data.file).resolve())})
+        scenario = scenario.model_copy(update={"data": located})
     if trace is not None:
-        found = trace.model_copy(update={"file": str((base / Path(trace.file).expanduser()).resolve())})
-        scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"trace": found})})
+        recorded = trace.model_copy(update={"file": str((base / Path(trace.file).expanduser()).resolve())})
+        scenario = scenario.model_copy(update={"traffic": scenario.traffic.model_copy(update={"trace": recorded})})
     return scenario
 
 
 def _resolved_value(point: PlannedPoint, path: str, written: Any) -> Any:
-    """A swept value as it is written, unless it holds what is resolved: an alias, or the path of a file."""
+    """A swept value as written, or resolved if it contains an alias or the path of a file."""
     try:
-        said: Any = point.scenario.dump()
+        original: Any = point.scenario.dump()
         resolved: Any = point.resolved()
         for part in parse_path(path):
-            said, resolved = said[part], resolved[part]
+            original, resolved = original[part], resolved[part]
     except (LookupError, TypeError):
-        # A short form may keep a key elsewhere.
+        # A short form may store a key under another path.
         return written
-    return written if said == resolved else resolved
+    return written if original == resolved else resolved
 
 
 def _digest(
@@ -268,16 +269,16 @@ def _digest(
     engine: Choice,
     parts: Sequence[Outside],
 ) -> str:
-    said = scenario.dump()
+    content = scenario.dump()
     if data is not None:
-        # The data's content counts, not the path it lies at.
-        said["data"] = {**said["data"], "file": None, "digest": data.digest}
+        # The digest depends on the content of the data, not on its path.
+        content["data"] = {**content["data"], "file": None, "digest": data.digest}
     if trace is not None:
-        said["traffic"]["trace"] = {**said["traffic"]["trace"], "file": None, "digest": trace.digest}
-    said["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
-    played: list[Any] = [VERSION, engine.name, said]
+        content["traffic"]["trace"] = {**content["traffic"]["trace"], "file": None, "digest": trace.digest}
+    content["models"] = [[version.arm, version.name, version.version, version.digest] for version in versions]
+    played: list[Any] = [VERSION, engine.name, content]
     if parts:
-        # What a part is made of counts, not where that lies.
+        # The digest depends on the content of a part, not on its path.
         played.append([[part.family, part.kind, part.digest] for part in parts])
     text = json.dumps(played, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

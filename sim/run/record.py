@@ -1,4 +1,4 @@
-"""`run.json`: what a run was, as it is written beside its trials and as all who read a run folder take it."""
+"""The schema of `run.json`, which describes a run; every reader of a run folder uses it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ NotNegative = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class Stored(BaseModel):
-    """A part of a file of a run folder: frozen, and open to keys of later versions."""
+    """A part of a file in a run folder. It is frozen, and ignores unknown keys, which later versions may add."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class PolicyName(Stored):
-    """A policy that was run, and its kind."""
+    """The name and the kind of a policy that was run."""
 
     name: str
     kind: str
 
 
 class VersionRecord(Stored):
-    """The model version that an arm was."""
+    """The model version of an arm."""
 
     arm: str
     uri: str
@@ -47,7 +47,7 @@ class VersionRecord(Stored):
 
 
 class DataRecord(Stored):
-    """The data set that real versions were replayed on."""
+    """The data set on which real versions were replayed."""
 
     name: str
     digest: str
@@ -55,7 +55,7 @@ class DataRecord(Stored):
 
 
 class PartRecord(Stored):
-    """A part of a policy that does not ship: its role, its kind, where it came from, and a digest of its text."""
+    """A policy part from outside this package: its role, its kind, its origin, and a digest of its text."""
 
     family: str
     kind: str
@@ -72,7 +72,7 @@ class Primary(Stored):
 
 
 class PointRecord(Stored):
-    """A point of a sweep: its values, as in the file and as numbers, and what differs there from the run as a whole."""
+    """A point of a sweep: its values as in the file and as numbers, and the keys of `run` that differ from the whole run."""
 
     values: tuple[str, ...]
     numbers: tuple[FiniteFloat | None, ...]
@@ -80,7 +80,7 @@ class PointRecord(Stored):
 
 
 class SweepRecord(Stored):
-    """What was swept, and the points."""
+    """The swept keys and the points of a sweep."""
 
     paths: Annotated[tuple[str, ...], Field(min_length=1)]
     points: Annotated[tuple[PointRecord, ...], Field(min_length=1)]
@@ -95,7 +95,7 @@ class SweepRecord(Stored):
 
 @dataclass(frozen=True)
 class RunPoint:
-    """A point of a run as a run of its own, and its values of the swept keys: as in the file, and as numbers."""
+    """A point as a run of its own, with its values of the swept keys: as in the file, and as numbers."""
 
     values: tuple[str, ...]
     numbers: tuple[float | None, ...]
@@ -108,7 +108,7 @@ class RunPoint:
 
 
 class Record(Stored):
-    """A run. Lengths in seconds, times with a time zone."""
+    """A run. Durations are in seconds; times have a time zone."""
 
     name: str
     digest: Annotated[str, Field(pattern=r"^[\w.:-]{1,200}$")]
@@ -154,23 +154,23 @@ class Record(Stored):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The keys that were swept; none in a run of one point without a sweep."""
+        """The swept keys; empty without a sweep."""
         return self.sweep.paths if self.sweep else ()
 
     @property
     def points(self) -> tuple[RunPoint, ...]:
-        """The points, each as a run of its own; without a sweep one, which is this run."""
+        """The points, each as a run of its own; without a sweep, this run is the only point."""
         if self.sweep is None:
             return (RunPoint((), (), self),)
         shared = self.model_dump(exclude={"sweep"})
-        found = []
+        points = []
         for number, point in enumerate(self.sweep.points):
             try:
-                found.append(RunPoint(point.values, point.numbers, Record.model_validate({**shared, **point.run})))
+                points.append(RunPoint(point.values, point.numbers, Record.model_validate({**shared, **point.run})))
             except ValidationError as error:
-                said = "; ".join(f"{format_path(each['loc'])}: {each['msg']}" for each in error.errors())
-                raise ValueError(f"sweep.points[{number}].run: {said}") from None
-        return tuple(found)
+                message = "; ".join(f"{format_path(detail['loc'])}: {detail['msg']}" for detail in error.errors())
+                raise ValueError(f"sweep.points[{number}].run: {message}") from None
+        return tuple(points)
 
     @property
     def all_versions(self) -> tuple[VersionRecord, ...]:
@@ -179,31 +179,31 @@ class Record(Stored):
 
     @property
     def finished(self) -> tuple[str, ...]:
-        """The policies that ran to their end; of a sweep, at every point."""
-        return tuple(each.name for each in self.policies if self.status == "finished" or each.name in self.completed)
+        """The policies that ran to their end; with a sweep, at every point."""
+        return tuple(policy.name for policy in self.policies if self.status == "finished" or policy.name in self.completed)
 
     @property
     def key(self) -> str:
-        """What tells this run from every other: the scenario's digest and when it started."""
+        """A unique key of the run: the scenario's digest and the start time."""
         return f"{self.digest} {self.started_at.astimezone(UTC).isoformat()}"
 
     @property
     def start_ms(self) -> int:
-        """When it started, in milliseconds since 1970."""
+        """The start time, in milliseconds since 1970."""
         return round(self.started_at.timestamp() * 1000)
 
     @property
     def end_ms(self) -> int:
-        """When it ended, in milliseconds since 1970."""
+        """The end time, in milliseconds since 1970."""
         return round((self.finished_at or self.started_at).timestamp() * 1000)
 
     def to_dict(self) -> dict[str, Any]:
-        """As in `run.json`."""
+        """The run as a dictionary, as in `run.json`."""
         return self.model_dump(mode="json", exclude=None if self.sweep else {"sweep"})
 
 
 def read_run(folder: Path) -> Record:
-    """The `run.json` of a run folder. Raises `InputError` where there is none, or naming everything that is wrong with it.
+    """The `run.json` of a run folder. Raises `InputError` if there is none, or with every problem in it.
 
     >>> read_run(Path("nowhere"))
     Traceback (most recent call last):
@@ -220,7 +220,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_json(file: Path, model: type[M]) -> M:
-    """A JSON file of a run folder as a model. Raises `InputError` naming everything that is wrong with it."""
+    """A JSON file of a run folder, parsed as a model. Raises `InputError` with every problem in it."""
     try:
         return model.model_validate_json(file.read_bytes())
     except ValidationError as error:
@@ -230,6 +230,7 @@ def read_json(file: Path, model: type[M]) -> M:
 
 
 def problems_of(error: ValidationError, file: Path) -> Iterator[Problem]:
-    """Everything that is wrong with a file of a run folder."""
-    for each in error.errors():
-        yield Problem(f"is corrupt: {each['msg'].removeprefix('Value error, ')}", path=format_path(each["loc"]), file=str(file))
+    """Every problem in a file of a run folder."""
+    for detail in error.errors():
+        message = detail["msg"].removeprefix("Value error, ")
+        yield Problem(f"is corrupt: {message}", path=format_path(detail["loc"]), file=str(file))

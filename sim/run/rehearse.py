@@ -1,4 +1,4 @@
-"""Play a plan in memory: no folder, no checkpoints."""
+"""Playing a plan in memory, without a folder and without checkpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What a run folder holds of a run: `run.json`, `trials.parquet`, `timeline.parquet`."""
+    """The same content as a run folder, in memory: `run.json`, `trials.parquet`, `timeline.parquet`."""
 
     record: Record
     trials: pd.DataFrame
@@ -29,9 +29,9 @@ class Rehearsal:
 
 
 def rehearse(plan: Plan, *, workers: int | None = None, watch: Watch | None = None, samples: int | None = None) -> Rehearsal:
-    """Play every policy at every point. The tables are those that `simulate` would leave in a folder.
+    """Play every policy at every point. The tables are the same as those that `simulate` writes to a folder.
 
-    `watch` is called with every finished task. `samples` limits the ticks of the timeline, at least 2.
+    `watch` is called with every finished task. `samples` is the most ticks of the timeline, at least 2.
     """
     started = datetime.now(UTC)
     todo = tasks_of(plan)

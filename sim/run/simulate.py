@@ -1,4 +1,4 @@
-"""One run: play every policy of a plan and leave a folder behind."""
+"""One run: play every policy of a plan and write a run folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sim.run.trial import Play
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder, whether an interrupt ended it early, and which policies ran to their end, by the number of their point."""
+    """The folder of a run, whether it was interrupted, and the policies that ran to their end, each with its point."""
 
     folder: Path
     interrupted: bool
@@ -29,16 +29,16 @@ class Run:
 
 
 def folder_of(plan: Plan, reports: Path) -> Path:
-    """Where a run of this plan is kept: the scenario's name and a digest of its resolved text."""
+    """The folder of a run of this plan: the scenario's name and a digest of its resolved text."""
     return reports / f"{plan.scenario.name}-{plan.digest[:10]}"
 
 
 def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Watch | None = None) -> Run:
     """Play every policy at every point, and write the folder.
 
-    `watch` is called with every finished task, and whether a checkpoint of an interrupted run already had it. An interrupt
-    (Ctrl-C), or an error, leaves the finished policies and the checkpoints; running again takes up from there.
-    Raises `InputError` where the folder cannot be made, or another run is writing to it.
+    `watch` is called with every finished task, and whether it was loaded from a checkpoint of an interrupted run. After an
+    interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints; the next run continues from them.
+    Raises `InputError` if the folder cannot be made, or another run is writing to it.
     """
     folder = folder_of(plan, reports)
     try:
@@ -93,7 +93,7 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
 
 
 def _in_order(tables: Mapping[Which, frames.Tables], order: Iterable[Which]) -> dict[Which, frames.Tables]:
-    """Tables as the plan has its points and policies, however they came to an end."""
+    """Tables in the order of points and policies in the plan, not in the order in which they finished."""
     return {which: tables[which] for which in order if which in tables}
 
 
@@ -105,18 +105,18 @@ def _again(checkpoints: Checkpoints, task: Task, folder: Path) -> Play:
 
 
 def _write(plan: Plan, folder: Path, tables: Mapping[Which, frames.Tables], started: datetime, interrupted: bool) -> None:
-    """Write the finished policies; nothing if none is."""
+    """Write the finished policies. Writes nothing if no policy is finished."""
     if not tables:
         return
     import yaml
 
-    said = about(plan, tables, started, interrupted=interrupted)
+    record = about(plan, tables, started, interrupted=interrupted)
     trials, timeline = frames.joined(tables.values())
-    # What an earlier run of the same scenario left is replaced as a whole: no report of other trials stays beside these.
+    # Delete the reports of an earlier run of the same scenario: they describe other trials.
     for name in ("summary.json", "report.html", "report.md", "tracking.json"):
         (folder / name).unlink(missing_ok=True)
     text = yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True, width=100)
     write_text(folder / "scenario.yaml", text)
     write_parquet(folder / "trials.parquet", trials)
     write_parquet(folder / "timeline.parquet", timeline)
-    write_json(folder / "run.json", said)
+    write_json(folder / "run.json", record)

@@ -1,4 +1,4 @@
-"""One replication of one policy, event by event: anyone can see why."""
+"""The event log of one replication of one policy, which shows why the policy decided."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from sim.units import format_duration
 if TYPE_CHECKING:
     import pandas as pd
 
-# A log of so many requests is a file of some hundred megabytes.
+# The log of this many requests is a file of some hundred megabytes.
 MOST_REQUESTS = 2_000_000
 
 
 def problems(scenario: Scenario, policy: str, replication: int, engine: str | None, out: Path | None) -> list[Problem]:
-    """What is wrong with a question for a trace, as far as that can be said without the registry."""
-    found = []
-    names = [each.name for each in scenario.policies]
+    """The problems of a request for a trace, as far as they can be detected without the registry."""
+    wrong = []
+    names = [form.name for form in scenario.policies]
     if policy not in names:
         close = difflib.get_close_matches(policy, names, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        found.append(Problem(f"no policy {policy!r}; there are {', '.join(names)}{hint}", path="--policy"))
+        wrong.append(Problem(f"no policy {policy!r}; there are {', '.join(names)}{hint}", path="--policy"))
     if not 0 <= replication < scenario.replications:
         rule = f"must be one of the replications 0 to {scenario.replications - 1}"
-        found.append(Problem(f"{rule}, got {replication}", path="--replication"))
+        wrong.append(Problem(f"{rule}, got {replication}", path="--replication"))
     if engine is not None and engine not in TRACERS:
         why = "it draws the counts of a tick, so that no request has a time" if engine in ENGINES else "it is no engine"
-        found.append(Problem(f"{engine} has no events: {why}; use {' or '.join(reversed(TRACERS))}", path="--engine"))
+        wrong.append(Problem(f"{engine} has no events: {why}; use {' or '.join(reversed(TRACERS))}", path="--engine"))
     if out is not None and out.suffix not in (".parquet", ".csv"):
-        found.append(Problem(f"must end in .parquet or .csv, got {str(out)!r}", path="--out"))
-    return found
+        wrong.append(Problem(f"must end in .parquet or .csv, got {str(out)!r}", path="--out"))
+    return wrong
 
 
 def trace(
@@ -50,15 +50,15 @@ def trace(
 ) -> pd.DataFrame:
     """The event log of a policy in a replication at a point of a run, with the columns of `sim.engine.events`.
 
-    `engine` is simpy or compiled; both tell the same. It goes up to `until_s`, and by default up to the
-    horizon and the last end of what arrived before; but not beyond the verdict where requests do not compete, as a run draws
-    what follows in one step. Raises `InputError` for a question that cannot be answered.
+    `engine` is simpy or compiled; both give the same log. The log ends at `until_s`. By default it ends when the last call that
+    arrived before the horizon has ended. Where requests do not compete, it ends at the verdict, as a run draws the rest in one
+    step. Raises `InputError` for a trace that cannot be made.
     """
     from sim.engine.events import Steering, event_log
 
-    found = problems(point.scenario, policy, replication, engine, None)
-    if found:
-        raise InputError(found)
+    wrong = problems(point.scenario, policy, replication, engine, None)
+    if wrong:
+        raise InputError(wrong)
     world = point.world
     ticks = world.ticks if until_s is None else min(world.ticks, int(np.ceil(round(until_s / world.tick_s, 9))))
     requests = float(world.requests[:ticks].sum())
@@ -84,13 +84,13 @@ def trace(
     recording.settle(np.zeros(1, np.int64), np.full(1, -1))
     verdict, end_s = Verdict(int(verdicts.verdict[0])), np.inf if until_s is None else until_s
     over = end_s >= world.ticks * world.tick_s
-    said = _said(world.arms, verdict, int(verdicts.arm[0])) if over or verdict != Verdict.UNDECIDED else None
+    decision = _verdict_text(world.arms, verdict, int(verdicts.arm[0])) if over or verdict != Verdict.UNDECIDED else None
     shape = (-1, len(world.arms))
-    steering = Steering(np.array(live).reshape(shape), np.array(mirror).reshape(shape), said)
+    steering = Steering(np.array(live).reshape(shape), np.array(mirror).reshape(shape), decision)
     log = event_log(truth, recording.calls, steering, recording.tick)
     if over:
         return log
-    # What was under way then would go on under a routing that nobody knows yet.
+    # Later events depend on the routing after `end_s`, which the policy has not decided yet.
     before = (log["time_s"] < end_s) | ((log["event"] == "verdict") & (log["time_s"] == end_s))
     return log[before].reset_index(drop=True)
 
@@ -100,18 +100,18 @@ def _default(point: PlannedPoint) -> str:
 
 
 def _recorder(engine: str) -> Any:
-    # Engines that tell calls take `record`, which the protocol of all engines does not have.
+    # Engines that record calls take the argument `record`, which is not part of the protocol of all engines.
     return ENGINES[engine].load()
 
 
-def _said(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:
+def _verdict_text(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:
     if verdict == Verdict.SHIP:
         return f"ship {arms[arm]}"
     return verdict.name.lower()
 
 
 def write(log: pd.DataFrame, out: Path) -> None:
-    """A Parquet or CSV file, by its suffix, whole or not at all."""
+    """Write a log as Parquet or CSV, by the suffix of the file, completely or not at all."""
     try:
         with replacing(out) as temporary:
             if out.suffix == ".csv":
@@ -123,7 +123,7 @@ def write(log: pd.DataFrame, out: Path) -> None:
 
 
 def lines(log: pd.DataFrame, limit: int) -> Iterator[str]:
-    """The log as a table: all of it, or its first and last events, `limit` in all, with how many were left out."""
+    """The lines of the log as a table: all events, or the first and last, `limit` in all, and the number left out."""
     left_out = len(log) - limit
     head = len(log) if left_out <= 0 else (limit + 1) // 2
     tail = len(log) if left_out <= 0 else len(log) - (limit - head)
@@ -140,13 +140,13 @@ def lines(log: pd.DataFrame, limit: int) -> Iterator[str]:
 
 
 def _cells(row: Any) -> tuple[str, ...]:
-    """How a row is shown.
+    """The texts of a row.
 
     >>> from types import SimpleNamespace
     >>> _cells(SimpleNamespace(time_s=1.5, event="start", request=3, user=4, arm="a", mirrored=True, detail="waited 1 s"))
     ('1.500000000', 'start', '3', '4', 'a', 'mirrored', 'waited 1 s')
     """
-    request, user = (str(each) if isinstance(each, int | np.integer) else "" for each in (row.request, row.user))
+    request, user = (str(number) if isinstance(number, int | np.integer) else "" for number in (row.request, row.user))
     return f"{row.time_s:.9f}", row.event, request, user, row.arm or "", "mirrored" if row.mirrored is True else "", row.detail
 
 

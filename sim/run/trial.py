@@ -1,4 +1,4 @@
-"""The loop: one policy in a block of replications, from start to horizon."""
+"""The main loop: it plays one policy in a block of replications, from start to horizon."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sim.world.world import Truth
 
 @dataclass(frozen=True)
 class Play:
-    """What came of a policy in a block: a row a replication, and its trajectory.
+    """The result of a policy in a block: one row per replication, and its trajectory.
 
-    columns {name: (R,)} as in trials.parquet; regret (R, P), live and mirror (R, P, K) at `ticks` (P,) completed ticks; decided
-    (R,) the tick of the verdict or -1; verdict (R,).
+    columns {name: (R,)} as in trials.parquet; regret (R, P), live and mirror (R, P, K) after `ticks` (P,) completed ticks;
+    decided (R,) the tick of the verdict or -1; verdict (R,).
     """
 
     columns: dict[str, NDArray[Any]]
@@ -36,7 +36,7 @@ class Play:
 
 
 def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -> Play:
-    """Play a policy until every replication is decided or the horizon is reached, then settle what each verdict costs."""
+    """Play a policy until every replication is decided or at the horizon, then book the cost of each verdict."""
     world = truth.world
     setting = world.setting(truth.rows)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
@@ -54,9 +54,9 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
 
 
 def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
-    """The whole simulation: a routing, before it is played, and each that answers what monitoring saw of the one before.
+    """The loop of a simulation. It yields each routing before it is played: the first, then one for the telemetry of each tick.
 
-    It ends when no replication is undecided, or after so many ticks; the last routing is not played.
+    It ends when no replication is undecided, or after `ticks` ticks. The last routing is not played.
     """
     routing = policy.start(setting)
     yield routing
@@ -67,7 +67,7 @@ def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -
 
 
 def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
-    """Completed ticks at which a trajectory is sampled: 0, the horizon, and at most `samples` in all.
+    """Numbers of completed ticks at which a trajectory is sampled: 0, the horizon, and at most `samples` in all.
 
     >>> sample_ticks(10, 6).tolist()
     [0, 2, 4, 6, 8, 10]
@@ -76,7 +76,7 @@ def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
 
 
 class Trajectory:
-    """Samples of routing while a block is played."""
+    """Samples of the routing while a block is played."""
 
     def __init__(self, truth: Truth, ticks: NDArray[np.int64]) -> None:
         self.ticks = ticks
@@ -92,7 +92,7 @@ class Trajectory:
             self._next += 1
 
     def filled(self, verdicts: Verdicts) -> Floats:
-        """Live shares with what follows a verdict: all traffic to one arm, and no copies."""
+        """Live shares, after a verdict all to one arm. Also sets the mirror shares after a verdict to 0."""
         decided = verdicts.decided_tick
         after = (decided[:, None] >= 0) & (self.ticks >= decided[:, None])
         only = verdicts.arm[:, None] == np.arange(self.live.shape[2])
@@ -151,18 +151,20 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
     }
 
 
-def _estimates(truth: Truth, found: EffectEstimates) -> dict[str, NDArray[Any]]:
-    """What the policy would report of the effect, and what is true of the arm that it is about, by what lasts."""
+def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[Any]]:
+    """The effect that the policy would report, and the true relative effect of the same arm, without transients."""
     world = truth.world
-    mean = truth.outcomes[world.primary].mean * next(each.sign for each in world.outcomes if each.spec.name == world.primary)
-    rows, arm = np.arange(truth.rows), np.maximum(found.arm, 0)
+    mean = truth.outcomes[world.primary].mean * next(
+        outcome.sign for outcome in world.outcomes if outcome.spec.name == world.primary
+    )
+    rows, arm = np.arange(truth.rows), np.maximum(estimates.arm, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         true = (mean[rows, arm] - mean[:, 0]) / np.abs(mean[:, 0])
     return {
-        "effect_estimate": found.effect,
-        "effect_se": found.error,
-        "effect_unbiased": found.unbiased,
-        "effect_lower": found.lower,
-        "effect_upper": found.upper,
-        "effect_true": np.where((found.arm >= 0) & np.isfinite(true), true, np.nan),
+        "effect_estimate": estimates.effect,
+        "effect_se": estimates.error,
+        "effect_unbiased": estimates.unbiased,
+        "effect_lower": estimates.lower,
+        "effect_upper": estimates.upper,
+        "effect_true": np.where((estimates.arm >= 0) & np.isfinite(true), true, np.nan),
     }

@@ -1,4 +1,4 @@
-"""What a run would refuse before it plays anything: the files that a scenario names, and the versions of its models."""
+"""The checks that a run makes before it plays: the files of a scenario, and the versions of its models."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a scenario that can be run: `warnings`, each at its line; `unscored` where real versions are to be."""
+    """The result for a scenario that can be run: `warnings`, each with its line; `unscored` if it has real versions."""
 
     warnings: tuple[str, ...] = ()
     unscored: bool = False
 
 
 class Files:
-    """The data sets and the recorded traffic that the points of one scenario name, relative to `base`; each is read once."""
+    """The data sets and traffic traces of the points of one scenario, relative to `base`. Each file is read once."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -45,24 +45,24 @@ class Files:
         self._traces: dict[TraceSpec, Trace | InputError] = {}
 
     def data(self, spec: DataSpec) -> Data:
-        """As `load_data`."""
+        """The data set, as from `load_data`."""
         from sim.registry.data import load_data
 
         return _once(self._data, spec, lambda: load_data(spec, self.base))
 
     def trace(self, spec: TraceSpec) -> Trace:
-        """As `read_trace`."""
+        """The trace, as from `read_trace`."""
         return _once(self._traces, spec, lambda: read_trace(spec, self.base))
 
     def problems(self, scenario: Scenario) -> list[Problem]:
-        """What is wrong with the files that a scenario names, and with the traffic that they make."""
+        """The problems of the files of a scenario, and of the traffic that they describe."""
         return [in_file(problem, scenario) for problem in (*self._traffic_problems(scenario), *self._data_problems(scenario))]
 
     def _traffic_problems(self, scenario: Scenario) -> Iterable[Problem]:
         traced = scenario.traffic.trace
         try:
             trace = None if traced is None else self.trace(traced)
-            # Of a horizon that is wrong itself nothing is made.
+            # Arrivals need a valid scenario, for example a valid horizon.
             if not check(scenario):
                 arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
         except InputError as error:
@@ -87,40 +87,40 @@ def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
             known[key] = make()
         except InputError as error:
             known[key] = error
-    found = known[key]
-    if isinstance(found, InputError):
-        raise found
-    return found
+    value = known[key]
+    if isinstance(value, InputError):
+        raise value
+    return value
 
 
 def look(scenario: Scenario, document: Document, client: Client) -> Seen:
-    """Resolve the models of a checked scenario, at every point of its sweep, and all else that is before a run's first draw.
+    """Check everything that a run does before its first draw, at every point of a scenario that has passed `check`.
 
-    No model's code is run: behaviour models are read, and their world is built as for a run; of real versions it is seen that
-    they are there and measured, and that the data has what their signatures ask for. What they predict is not seen. Raises
-    `InputError` with every problem, each at its line and naming the points that have it; `TrackingError` where the registry
-    cannot be reached.
+    No model code is run. Behaviour models are read, and their world is built as for a run. Real versions must exist and be
+    measured, and the data must have the columns that their signatures need; their predictions are not checked. Raises
+    `InputError` with every problem, each with its line and the points that have it; `TrackingError` if the registry cannot be
+    reached.
     """
     files = Files(Path(document.path).resolve().parent)
-    found: list[tuple[str, list[Problem]]] = []
+    by_point: list[tuple[str, list[Problem]]] = []
     seen: list[Seen] = []
     for point in points(scenario, document):
         place = point.document.place
         try:
             warnings, unscored = _resolved(point.scenario, client, files)
             seen.append(Seen(tuple(str(place(warning)) for warning in warnings), unscored))
-            found.append((point.label, []))
+            by_point.append((point.label, []))
         except InputError as error:
-            found.append((point.label, [place(in_file(problem, point.scenario)) for problem in error.problems]))
-    wrong = gathered(found)
-    if wrong:
-        raise InputError(wrong)
-    said = tuple(dict.fromkeys(warning for each in seen for warning in each.warnings))
-    return Seen(said, any(each.unscored for each in seen))
+            by_point.append((point.label, [place(in_file(problem, point.scenario)) for problem in error.problems]))
+    problems = gathered(by_point)
+    if problems:
+        raise InputError(problems)
+    all_warnings = tuple(dict.fromkeys(warning for result in seen for warning in result.warnings))
+    return Seen(all_warnings, any(result.unscored for result in seen))
 
 
 def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[Problem, ...], bool]:
-    """Warnings, and whether real versions are left to be scored."""
+    """The warnings of a scenario, and whether it has real versions, which are not scored here."""
     versions = tuple(resolve([(model.arm, model.uri) for model in scenario.models], client))
     if not any(version.kind == "replay" for version in versions):
         return plan_point(scenario, Resolved(versions), files.base).warnings, False

@@ -1,31 +1,31 @@
-"""Pure functions of statistics: arrays in, arrays out. Nothing here knows of scenarios, policies or engines.
+"""Pure functions of statistics: arrays in, arrays out. Nothing here imports scenarios, policies or engines.
 
-By question:
+The modules by question:
 
 Is there a difference, at one look?
     `two_sample` (means and shares), `hypotheses` (not worse, or equal, by a margin), `margin` (a margin relative to a mean),
     `contrast` (of adjusted estimates), `rank` (Mann-Whitney), `multiplicity` and `dunnett` (several challengers)
-How many outcomes does that take, and what is it worth?
+How many outcomes does a test need, and what is its result worth?
     `power`, `exaggeration` (wrong signs and sizes at low power)
-Is there a difference, looked at several times?
-    `group_sequential`, `spending`, `running_bounds`, `stopping_probability`; `sprt`; what looking costs a test of one look:
-    `peeking`; estimates afterwards: `stopping`
-Is there a difference, looked at as often as you like?
+Is there a difference, at several looks?
+    `group_sequential`, `spending`, `running_bounds`, `stopping_probability`; `sprt`; `peeking` (several looks with a test for
+    one); `stopping` (estimates after several looks)
+Is there a difference, at any number of looks?
     `sequential` (mixtures, confidence sequences), `two_sample_betting`, `betting` (bounded outcomes), `rates` (of events),
     `bayes_factor`
-What do Bayesian rules read?
+Which quantities do Bayesian rules use?
     `posterior` and `log_odds` (probability to be best), `expected_loss`, `rope`
-Which arm is best, and what does it cost to find out?
+Which arm is best, and how many samples does that take?
     `identification`, `bandits`
-With less noise, or an honest standard error?
+How to reduce the variance, or get a correct standard error?
     `cuped`, `stratify`, `winsor`, `ratio`
-Did the traffic follow its weights?
+Did the traffic follow the weights?
     `srm`
-How often do checks fail, and queues fill, by theory?
+How often do checks fail, and how long do calls wait, by theory?
     `reliability`, `queues`
-What do many replications say?
+What is the result of many replications?
     `intervals`, `survival` (time to a decision), `risk` (the tail)
-What all of them are made of
+What do all of them share?
     `moments` (counts, sums, squares), `validation` (of arguments)
 """
 

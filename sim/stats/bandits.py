@@ -1,4 +1,4 @@
-"""What bandits of Bernoulli arms are held against and go by: lower bounds on regret and on samples, and confidence bounds."""
+"""Bandits of Bernoulli arms: the lower bound on regret, the Kullback–Leibler divergence, and confidence bounds from it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 from sim.arrays import Floats
 from sim.stats.validation import broadcast, require
 
-# Stands in for 0 where that would be divided by, or logged.
+# Replaces 0 in divisions and logarithms.
 LEAST = 1e-300
-# Newton's method is at rest after 10 steps on means and levels of every kind, usually after 5.
+# Newton's method converges within 10 steps for all means and levels, usually within 5.
 STEPS = 10
 
 
@@ -31,9 +31,9 @@ def kl_bernoulli(p: ArrayLike, q: ArrayLike) -> Floats:
 
 
 def kl_of_shift(p: Floats, shift: Floats) -> Floats:
-    """The same divergence of Bernoulli(p + shift), unchecked, for shifts that stay inside (0, 1) unless they are 0.
+    """The divergence d(p, p + shift) of `kl_bernoulli`, without checks, for p + shift inside (0, 1) or a shift of 0.
 
-    It loses no digits where the shift is small, and takes no SciPy.
+    It keeps its precision where the shift is small, and needs no SciPy.
 
     >>> kl_of_shift(np.array([0.8, 0.0, 1.0]), np.array([0.1, 0.5, -0.5])).round(4)
     array([0.0444, 0.6931, 0.6931])
@@ -43,10 +43,10 @@ def kl_of_shift(p: Floats, shift: Floats) -> Floats:
 
 
 def kl_upper(mean: ArrayLike, level: ArrayLike) -> Floats:
-    """The highest q with d(mean, q) ≤ level, d being the Bernoulli divergence: the upper confidence bound of KL-UCB.
+    """The highest q with d(mean, q) ≤ level, where d is `kl_bernoulli`: the upper confidence bound of KL-UCB.
 
-    `mean` in [0, 1] and `level`, not negative, broadcast together. By Newton's method, which cannot overshoot from above,
-    started at the lower of two bounds: Pinsker's, and one that is tight where q is close to 1. Absolute error below 1e-12.
+    `mean` in [0, 1] and `level`, not negative, broadcast together. Newton's method starts at the lower of two upper bounds:
+    Pinsker's, and one that is tight where q is close to 1. From above it does not overshoot. Absolute error below 1e-12.
 
     Source: Garivier & Cappé, COLT (2011), eq. 5.
 
@@ -76,9 +76,10 @@ def kl_lower(mean: ArrayLike, level: ArrayLike) -> Floats:
 
 
 def lai_robbins(means: ArrayLike) -> float:
-    """The constant C of the least regret that a consistent bandit can have, C ln T as T grows, for arms with these means (K,).
+    """The constant C of the lower bound C ln T on the regret of a consistent bandit, for arms with these means (K,).
 
-    The sum over arms that are not best of gap / kl(mean, best mean). It is asymptotic: at any finite T regret may be lower.
+    It is the sum of gap / kl(mean, best mean) over arms that are not best. The bound is asymptotic: at finite T, regret may be
+    lower.
 
     Raises `InputError` for fewer than two arms and for means outside [0, 1).
 
@@ -95,7 +96,7 @@ def lai_robbins(means: ArrayLike) -> float:
 
 
 def arms_of(means: ArrayLike) -> Floats:
-    """(K,) the means of two Bernoulli arms or more. Raises `InputError` if they are not."""
+    """(K,) the means of at least two Bernoulli arms, checked. Raises `InputError` if they are invalid."""
     arms = _shares("means", means)
     require(arms.ndim == 1 and arms.size >= 2, "means", "must be those of two arms or more", f"shape {arms.shape}")
     return arms

@@ -15,9 +15,10 @@ from sim.stats.validation import broadcast, require, require_positive
 
 Prior = Literal["normal", "cauchy"]
 
-# A Cauchy variable is a normal one over a half-normal z; the trapezoid rule in log z is exact to 1e-5 with these (measured).
+# A Cauchy variable is a normal variable divided by a half-normal z. With this step and range, the trapezoid rule in log z
+# errs by less than 1e-5 (measured).
 STEP = 0.32
-# Squares of more standard errors than this would overflow.
+# Numbers of standard errors above this would overflow when squared.
 FARTHEST = 1e140
 LOG_Z = np.arange(-10.0, 1.9, STEP)
 WEIGHT = STEP * math.sqrt(2 / math.pi) * np.exp(LOG_Z - 0.5 * np.exp(2 * LOG_Z))
@@ -27,9 +28,10 @@ def log_bayes_factor(estimate: ArrayLike, standard_error: ArrayLike, *, scale: f
     """log BF₁₀, the shape of the inputs broadcast together: effect ~ `prior` of this `scale`, around 0, against effect = 0.
 
     `scale` is the standard deviation of the normal prior, or the quartile of the Cauchy prior, in the unit of the estimate.
-    The estimate is taken as normal with a known standard error; 0 where that is 0 or infinite: no information.
+    The estimate is assumed to be normal with a known standard error. The result is 0, no information, where the standard
+    error is 0 or infinite.
 
-    Under no effect the factor is a martingale of mean 1, so that it *ever* reaches k with probability at most 1/k (Ville 1939).
+    Under no effect the factor is a martingale with mean 1, so it *ever* reaches k with probability at most 1/k (Ville 1939).
 
     Raises `InputError` for an estimate that is not finite, a negative standard error, a scale that is not positive, or an
     unknown prior.
@@ -51,7 +53,8 @@ def log_bayes_factor(estimate: ArrayLike, standard_error: ArrayLike, *, scale: f
     )
     informed = (error > 0) & np.isfinite(error)
     safe = np.where(informed, error, 1.0)
-    # Of every normal prior in the mixture, the sampling variance over that and the prior's; the first prior is the widest.
+    # For every normal prior in the mixture: sampling variance / (sampling variance + prior variance). The first prior is the
+    # widest.
     with np.errstate(over="ignore"):
         wider, z = np.minimum(scale / safe, FARTHEST), np.minimum(np.abs(centre / safe), FARTHEST)
     left = 1 / (1 + wider**2 * np.exp(-2 * LOG_Z).reshape(-1, *[1] * safe.ndim))

@@ -1,8 +1,8 @@
-"""Bounds for the mean of outcomes in [0, 1] that hold at every look and every size, from sums over batches.
+"""Bounds for the mean of outcomes in [0, 1] that hold at every look and every sample size, from sums over batches.
 
-A batch is what arrives between two looks. All its outcomes get the same wager, fixed by the batches before it
-and by its size; sizes must not depend on the outcomes. Arrays have batches on the last axis, (..., T), so that
-all replications are bounded at once. Rescale outcomes with other known bounds to [0, 1] first.
+A batch is the outcomes that arrive between two looks. All its outcomes get the same bet, which depends on the earlier
+batches and on the batch's size. Sizes must not depend on the outcomes. Arrays have batches on the last axis, (..., T), so
+that all replications are computed at once. Rescale outcomes with other known bounds to [0, 1] first.
 
 For a difference between two arms, bound each arm at α/2 and subtract opposite bounds.
 """
@@ -26,9 +26,9 @@ HALVINGS = 60
 def empirical_bernstein(n: ArrayLike, total: ArrayLike, square: ArrayLike, *, alpha: float = 0.05) -> Interval:
     """Predictable plug-in empirical-Bernstein confidence sequence of the mean after each batch, (..., T).
 
-    `n`, `total` and `square` are the count, sum and sum of squares of each batch. Covers at all looks at once with
-    probability at least 1 − α, for any distribution on [0, 1]. Not cut to [0, 1], not intersected over looks
-    (`sequential.running_interval`), unbounded before the first outcome. Cost grows as T.
+    `n`, `total` and `square` are the count, sum and sum of squares of each batch. The sequence covers the mean at all looks
+    at once with probability at least 1 − α, for any distribution on [0, 1]. Intervals are not cut to [0, 1], not intersected
+    over looks (see `sequential.running_interval`), and unbounded before the first outcome. The cost grows as T.
 
     Raises `InputError` for sums that outcomes in [0, 1] cannot have and for an `alpha` outside (0, 1).
 
@@ -54,7 +54,7 @@ def bernstein_step(
     *,
     alpha: float = 0.05,
 ) -> tuple[Floats, Floats, Floats]:
-    """What one batch adds to the three sums that `bernstein_bounds` needs; for monitoring without a history.
+    """The increments by one batch of the three sums that `bernstein_bounds` needs; for monitoring without a history.
 
     The first three arguments are the sums over all earlier batches, the next three those of this batch; all
     broadcast together. Errors and source are those of `empirical_bernstein`.
@@ -74,9 +74,9 @@ def bernstein_step(
 
 
 def bernstein_bounds(weight: ArrayLike, weighted: ArrayLike, penalty: ArrayLike, *, alpha: float = 0.05) -> Interval:
-    """The empirical-Bernstein interval from the sums so far of the three results of `bernstein_step`.
+    """The empirical-Bernstein interval from the cumulative sums of the three results of `bernstein_step`.
 
-    `alpha` must be that of the steps. Raises `InputError` for sums that are negative. Source: `empirical_bernstein`.
+    `alpha` must be the same as in the steps. Raises `InputError` for negative sums. Source: `empirical_bernstein`.
 
     >>> bernstein_bounds(0, 0, 0)
     Interval(lower=array(-inf), upper=array(inf))
@@ -95,14 +95,14 @@ def bernstein_bounds(weight: ArrayLike, weighted: ArrayLike, penalty: ArrayLike,
 def log_wealth(
     n: ArrayLike, total: ArrayLike, square: ArrayLike, *, mean: ArrayLike, alpha: float = 0.05
 ) -> tuple[Floats, Floats]:
-    """Logarithm of the capital after each batch of betting that the mean is above, and below, `mean`, (..., T).
+    """Log capital after each batch, (..., T), of bets that the mean is above `mean`, and of bets that it is below.
 
     The first tests mean ≤ `mean`, the second mean ≥ `mean`: min(1, 1/capital) is a p-value valid at any look, and
     capital of 1/α rejects. Two-sided, the larger of the two must reach 2/α. `mean` broadcasts against the batches
     and lies strictly between 0 and 1; `alpha` tunes the bets and does not affect validity.
 
-    Exact for binary outcomes; otherwise the smallest capital that outcomes in [0, 1] with these sums can have won,
-    which is valid and conservative.
+    The capital is exact for binary outcomes. For other outcomes it is the smallest capital that outcomes in [0, 1] with these
+    sums can win, which is valid and conservative.
 
     Raises `InputError` as `empirical_bernstein`, and for a `mean` outside (0, 1).
 
@@ -128,7 +128,7 @@ def wealth_step(
     mean: ArrayLike,
     alpha: float = 0.05,
 ) -> tuple[Floats, Floats]:
-    """What one batch adds to either result of `log_wealth`; for monitoring without a history.
+    """The increments by one batch of both results of `log_wealth`; for monitoring without a history.
 
     The first three arguments are the sums over all earlier batches, the next three those of this batch; all
     broadcast together. Errors and source are those of `log_wealth`.
@@ -148,11 +148,10 @@ def wealth_step(
 
 
 def betting_interval(n: ArrayLike, total: ArrayLike, square: ArrayLike, *, alpha: float = 0.05) -> Interval:
-    """Hedged-capital confidence interval of the mean after the last batch, (...), valid whenever that is.
+    """Hedged-capital confidence interval of the mean after the last batch, (...), valid at any stopping time.
 
-    The means that `log_wealth` does not reject two-sided; narrower than `empirical_bernstein` for binary
-    outcomes, wider for outcomes of little spread (see `log_wealth`). Found by bisection, at the cost of 120 passes
-    over the batches.
+    It has the means that `log_wealth` does not reject two-sided. It is narrower than `empirical_bernstein` for binary
+    outcomes, and wider for outcomes with little spread (see `log_wealth`). Bisection takes 120 passes over the batches.
 
     Raises `InputError` as `empirical_bernstein`.
 
@@ -172,7 +171,7 @@ def betting_interval(n: ArrayLike, total: ArrayLike, square: ArrayLike, *, alpha
 
 
 def _stake(seen: Floats, total: Floats, square: Floats, count: Floats, alpha: float) -> Floats:
-    """Predictable plug-in bets, before they are capped."""
+    """Predictable plug-in bets, before the cap."""
     deviations = np.maximum(square - total * total / np.maximum(seen, 1.0), 0.0)
     variance = (0.25 + deviations) / (seen + 1)
     size = np.maximum(seen + count, 1.0)
@@ -180,13 +179,13 @@ def _stake(seen: Floats, total: Floats, square: Floats, count: Floats, alpha: fl
 
 
 def _won(count: Floats, sums: Floats, stake: Floats, level: Floats) -> Floats:
-    """Log capital won in each batch by bets that the mean exceeds `level`, all outcomes being 0 or 1."""
+    """Log capital won in each batch by bets that the mean exceeds `level`, if all outcomes are 0 or 1."""
     bet = np.minimum(stake, CAP / np.where(level > 0, level, 1e-300))
     return np.asarray(sums * np.log1p(bet * (1 - level)) + (count - sums) * np.log1p(-bet * level))
 
 
 def _lower(count: Floats, sums: Floats, stake: Floats, threshold: float) -> Floats:
-    """The largest mean that is rejected as too low, to the last but a few bits."""
+    """The largest mean that is rejected as too low, by bisection."""
     rejected, kept = np.zeros(count.shape[:-1]), np.ones(count.shape[:-1])
     for _ in range(HALVINGS):
         middle = (rejected + kept) / 2

@@ -1,4 +1,4 @@
-"""A z test of two estimates, one an arm: what every adjusted comparison comes down to."""
+"""The z test of two estimates, one per arm, which every adjusted comparison uses."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def z_test(
 ) -> TestResult:
     """Test whether two estimates differ, from their standard errors and their covariance, all broadcast together.
 
-    On the relative scale the effect is (challenger - champion)/|champion|, by the delta method, good where the champion's
-    estimate is many standard errors from 0. Nothing is tested where a standard error is infinite, where neither estimate
-    varies, and on the relative scale where the champion's estimate is 0: statistic 0, p-value 1.
+    On the relative scale the effect is (challenger - champion)/|champion|. Its standard error is by the delta method, which
+    needs a champion's estimate that is many standard errors from 0. The statistic is 0 and the p-value 1 where a standard error
+    is infinite, where the variance of the difference is 0, and on the relative scale where the champion's estimate is 0.
 
     Raises `InputError` for an unknown scale or alternative, negative standard errors, and values that are NaN.
 
     Source: Deng, Knoblich & Lu, KDD (2018), §3.1.
 
-    >>> found = z_test(Estimates(np.array(2.0), np.array(0.3)), Estimates(np.array(3.0), np.array(0.4)))
-    >>> found.effect, found.standard_error, found.p_value.round(4)
+    >>> result = z_test(Estimates(np.array(2.0), np.array(0.3)), Estimates(np.array(3.0), np.array(0.4)))
+    >>> result.effect, result.standard_error, result.p_value.round(4)
     (array(1.), array(0.5), np.float64(0.0455))
     """
     require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)

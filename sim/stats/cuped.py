@@ -16,7 +16,7 @@ from sim.stats.validation import require
 class AdjustedDifference(Estimates):
     """Challenger − champion after adjustment; all fields share one shape.
 
-    `theta` is the slope that was used, `variance_ratio` the residual variance of an outcome over the raw one.
+    `theta` is the slope of the adjustment. `variance_ratio` is the residual variance of an outcome over its raw variance.
     """
 
     theta: Floats
@@ -24,11 +24,10 @@ class AdjustedDifference(Estimates):
 
 
 def adjust(y: ArrayLike, x: ArrayLike) -> Floats:
-    """Outcomes `y` less what the covariate `x` explains, y − θ(x − mean x), both (..., n), along the last axis.
+    """Adjusted outcomes y − θ(x − mean x), from outcomes `y` and covariate `x`, both (..., n), along the last axis.
 
-    The mean does not change and the variance is multiplied by 1 − ρ². Give the units of both arms together, so
-    that they share θ and the mean of x. `x` must not be affected by the arm: measure it before. Where x or y is
-    constant, θ is 0.
+    The mean does not change and the variance is multiplied by 1 − ρ². Pass the units of both arms together, so that they
+    share θ and the mean of x. The arm must not affect `x`: measure it before the experiment. Where x or y is constant, θ is 0.
 
     Raises `InputError` for values that are not finite, fewer than two units or lengths that differ.
 
@@ -51,9 +50,10 @@ def adjust(y: ArrayLike, x: ArrayLike) -> Floats:
 def arms(champion: Moments, challenger: Moments) -> tuple[Estimates, Estimates]:
     """Adjusted means of the two arms with their standard errors, from the moments of outcome y and covariate x per arm.
 
-    One θ, from the variation within the arms, and one mean of x, of both arms together, serve both. With a constant covariate
-    these are the plain means (divisor n − 1). A mean is 0 where an arm is empty, its standard error infinite where it has fewer
-    than two units. That the mean of x is estimated is left out: it cancels in the difference.
+    Both arms use the same θ, from the variation within the arms, and the same mean of x, over both arms together. With a
+    constant covariate these are the plain means (divisor n − 1). A mean is 0 where an arm is empty. Its standard error is
+    infinite where the arm has fewer than two units. The standard errors ignore that the mean of x is estimated, as this error
+    cancels in the difference.
 
     Source: Deng, Xu, Kohavi & Walker (2013), §3.
 
@@ -63,19 +63,19 @@ def arms(champion: Moments, challenger: Moments) -> tuple[Estimates, Estimates]:
     """
     theta, _ = _slope(champion, challenger)
     centre = (champion.x + challenger.x) / np.maximum(champion.n + challenger.n, 1.0)
-    found = []
+    adjusted = []
     for arm in (champion, challenger):
         residual = np.maximum(arm.spread_y - 2 * theta * arm.spread_xy + theta**2 * arm.spread_x, 0.0)
         variance = residual / np.maximum(arm.n - 1, 1.0) / np.maximum(arm.n, 1.0)
         mean = np.where(arm.n > 0, (arm.y - theta * arm.x) / np.maximum(arm.n, 1.0) + theta * centre, 0.0)
-        found.append(Estimates(mean, np.where(arm.n >= 2, np.sqrt(variance), np.inf)))
-    return found[0], found[1]
+        adjusted.append(Estimates(mean, np.where(arm.n >= 2, np.sqrt(variance), np.inf)))
+    return adjusted[0], adjusted[1]
 
 
 def difference(champion: Moments, challenger: Moments) -> AdjustedDifference:
-    """Adjusted difference in means, challenger − champion: that of `arms`.
+    """Adjusted difference in means, challenger − champion, from the adjusted means of `arms`.
 
-    The estimate is 0 where an arm is empty, the standard error infinite where an arm has fewer than two units.
+    The estimate is 0 where an arm is empty; the standard error is infinite where an arm has fewer than two units.
 
     Source: Deng, Xu, Kohavi & Walker (2013), §3.
 
@@ -93,7 +93,7 @@ def difference(champion: Moments, challenger: Moments) -> AdjustedDifference:
 
 
 def _slope(champion: Moments, challenger: Moments) -> tuple[Floats, Floats]:
-    """θ, and the share of the variance within arms that it leaves."""
+    """θ, and the share of the variance within arms that remains after adjustment."""
     both = (champion, challenger)
     spread_x, spread_y, spread_xy = (
         np.asarray(sum(getattr(arm, name) for arm in both)) for name in ("spread_x", "spread_y", "spread_xy")
@@ -104,7 +104,7 @@ def _slope(champion: Moments, challenger: Moments) -> tuple[Floats, Floats]:
 
 
 def variance_ratio(correlation: ArrayLike) -> Floats:
-    """Share of the variance that is left after adjustment by a covariate with this correlation: 1 − ρ².
+    """Share of the variance that remains after adjustment by a covariate with this correlation: 1 − ρ².
 
     Raises `InputError` for a correlation outside [−1, 1].
 

@@ -1,9 +1,9 @@
 """Dunnett's comparison of several challengers with one champion: exact, by integration, for any allocation.
 
-Every comparison has the champion's estimate in it, so that two of them have correlation √(aᵢ aⱼ), where aᵢ is the
-share of the variance of comparison i that is the champion's: nᵢ / (n₀ + nᵢ) where all arms vary alike, ½ at an even
-split. Given the champion's estimate they are independent, which leaves one integral over it (and one over the
-estimated variance, where that has few degrees of freedom).
+Every comparison uses the champion's estimate. So two comparisons have correlation √(aᵢ aⱼ), where aᵢ is the champion's
+share of the variance of comparison i: nᵢ / (n₀ + nᵢ) if all arms have the same variance, ½ at an even split. Given the
+champion's estimate, the comparisons are independent. This leaves one integral over the champion's estimate, and one over
+the estimated variance if it has few degrees of freedom.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sim.stats.validation import broadcast, require
 REACH = 8.5
 # Gauss–Legendre nodes for each standard deviation of a challenger's own estimate.
 DENSITY = 2.0
-# Weight of the estimated variance that is left out at each end.
+# Probability of the estimated variance that is ignored at each end.
 TAIL = 1e-13
 SPREADS = 96
-# Higher shares cost nodes without end; to count less of what two tests have in common is to be stricter.
+# Higher shares need ever more nodes. A lower share means a lower correlation, which gives stricter bounds.
 MOST_IN_COMMON = 0.999
-# The weight that is left out must stay small beside it.
+# Alpha must be much larger than the ignored probability.
 LEAST_ALPHA = 1e-12
 
 
@@ -40,8 +40,8 @@ def dunnett_adjust(
 ) -> Floats:
     """Dunnett's adjusted p-values, (..., K): the least family-wise error at which each is declared. NaN stays NaN.
 
-    `statistics` (..., K) are z, or t of one pooled variance with `degrees_of_freedom`; NaN marks an arm that is not
-    tested and does not count. `champion_share` broadcasts with them; above 0.999 it counts as that, which is stricter.
+    `statistics` (..., K) are z, or t with one pooled variance and `degrees_of_freedom`. NaN marks an arm that is not tested
+    and does not count. `champion_share` broadcasts with them; shares above 0.999 are set to 0.999, which is stricter.
     Precise to 1e-8.
 
     Raises `InputError` for shares outside [0, 1], degrees of freedom below 1 and an unknown alternative.
@@ -63,7 +63,7 @@ def dunnett_adjust(
 def dunnett_critical(
     champion_share: ArrayLike, alpha: float = 0.05, *, sides: int = 2, degrees_of_freedom: float = math.inf
 ) -> float:
-    """The bound of |t|, or of t with one side, that K comparisons of no effect all keep with probability 1 − `alpha`.
+    """The bound of |t|, or of t with one side, that no comparison of K without effect exceeds with probability 1 − `alpha`.
 
     `champion_share` (K,) is ½ for each challenger of an even split. `alpha` must be at least 1e-12. Errors and source as
     `dunnett_adjust`.
@@ -79,7 +79,7 @@ def dunnett_critical(
     return _critical(tuple(share.tolist()), float(alpha), int(sides), float(degrees_of_freedom))
 
 
-# Plans ask for the same bound at every tick.
+# Cached, because plans need the same bound at every tick.
 @lru_cache(maxsize=256)
 def _critical(shares: tuple[float, ...], alpha: float, sides: int, degrees_of_freedom: float) -> float:
     from scipy.optimize import brentq
@@ -90,7 +90,7 @@ def _critical(shares: tuple[float, ...], alpha: float, sides: int, degrees_of_fr
     def excess(bound: float) -> float:
         return alpha - float(_beyond(np.full(share.shape, bound), share, tested, sides == 2, degrees_of_freedom)[0])
 
-    # Bonferroni's normal bound, further out where the variance is estimated.
+    # Start above Bonferroni's normal bound. An estimated variance may need a higher end.
     low, high = -REACH, -float(ndtri(alpha / sides / share.size)) + 1
     while excess(high) < 0:
         high *= 2
@@ -98,13 +98,13 @@ def _critical(shares: tuple[float, ...], alpha: float, sides: int, degrees_of_fr
 
 
 def _beyond(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool, degrees: float) -> Floats:
-    """(..., K) probability that some tested statistic is further out than each of `reached`."""
+    """(..., K) probability that any tested statistic is beyond each of `reached`."""
     if math.isinf(degrees):
         return _normal(reached, share, tested, two_sided)
     from scipy.special import chdtri
     from scipy.stats import chi2
 
-    # Over its logarithm: with few degrees of freedom the smallest variances decide the far tail.
+    # Integrate over the logarithm of the spread: with few degrees of freedom, the smallest variances dominate the far tail.
     low, high = (0.5 * math.log(float(chdtri(degrees, tail)) / degrees) for tail in (1 - TAIL, TAIL))
     points, weights = _legendre(SPREADS, low, high)
     spreads = np.exp(points)
@@ -120,7 +120,7 @@ def _normal(reached: Floats, share: Floats, tested: np.ndarray, two_sided: bool)
     points, weights = _legendre(count, -REACH, REACH)
     weights = weights * np.exp(-0.5 * points**2) / math.sqrt(2 * math.pi)
     centre = np.sqrt(share)[..., None] * points
-    # Summed from small probabilities, not taken from 1, so that a small one keeps its digits.
+    # A sum of small probabilities, not 1 minus a product, so that a small result keeps its precision.
     beyond = np.zeros((*reached.shape, count))
     for other in range(reached.shape[-1]):
         at = reached[..., :, None]

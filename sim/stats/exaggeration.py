@@ -1,4 +1,4 @@
-"""What a significant result is worth when power is low: wrong signs (type S) and exaggeration (type M)."""
+"""Errors of significant results at low power: wrong signs (type S) and exaggeration (type M)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from sim.stats.validation import broadcast, require, require_share
 
 @dataclass(frozen=True)
 class Exaggeration:
-    """Of a two-sided normal test; all fields share the shape of the inputs.
+    """Power and errors of a two-sided normal test; all fields share the shape of the inputs.
 
     `power` is the probability of significance in either direction, `type_s` the probability that a significant
-    estimate has the wrong sign, `type_m` its expected absolute value over that of the true effect.
+    estimate has the wrong sign, `type_m` the expected absolute value of a significant estimate over that of the true
+    effect.
     """
 
     power: Floats

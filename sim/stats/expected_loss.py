@@ -1,8 +1,7 @@
 """Expected loss of choosing an arm, under independent posteriors.
 
-The loss of choosing arm k is how much better the best arm is: E[max_j θ_j − θ_k] = ∫ F_k (1 − Π_{j≠k} F_j) dθ, an integral of
-what is nowhere negative, so that a small loss keeps its digits. It is taken over the panels of `posterior`, where there is no
-closed form.
+The expected loss of choosing arm k is E[max_j θ_j − θ_k] = ∫ F_k (1 − Π_{j≠k} F_j) dθ. The integrand is never negative, so a
+small loss keeps its precision. Where there is no closed form, the integral is taken over the panels of `posterior`.
 """
 
 from __future__ import annotations
@@ -30,15 +29,16 @@ from sim.stats.posterior import (
     weighted,
 )
 
-# Parameters from which on the series of `log_odds` leave a small loss, the difference of two products, its digits.
+# From these parameters on, the series of `log_odds` are precise enough for a small loss, a difference of two products.
 SERIES_FROM = 100
 
 
 def expected_loss_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | None = None) -> Floats:
     """Expected loss of choosing each arm, (r, K), under independent normal posteriors, in the unit of `mean`.
 
-    `mean` and `sd` are (r, K). `among` (r, K) says which arms compete (default: all); the others have an infinite loss. Closed
-    form for two arms; for more within 0.2% where it exceeds a thousandth of the largest sd (measured).
+    `mean` and `sd` are (r, K). `among` (r, K) says which arms compete (default: all); the others have an infinite loss. The
+    result is a closed form for two arms. For more arms its error is below 0.2% where the loss exceeds a thousandth of the
+    largest sd (measured).
 
     Raises `InputError` for a negative or undefined sd, or shapes other than (r, K).
 
@@ -64,8 +64,8 @@ def expected_loss_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | Non
     """Expected loss of choosing each arm, (r, K), under independent Beta posteriors, as a difference of rates.
 
     `alpha` and `beta` are (r, K), prior plus counts: from 0.01 to 1e12. `among` (r, K) says which arms compete (default: all);
-    the others have an infinite loss. Within 0.2% where it exceeds a thousandth of the largest sd and all parameters are at
-    least 1 (measured).
+    the others have an infinite loss. The error is below 0.2% where the loss exceeds a thousandth of the largest sd and all
+    parameters are at least 1 (measured).
 
     Raises `InputError` for parameters outside those limits or shapes other than (r, K).
 
@@ -86,7 +86,7 @@ def expected_loss_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | Non
 
 
 def _closed(best: NDArray[np.intp], a: Floats, b: Floats) -> Floats:
-    """(n,) the loss of the better of two arms, 0: m₁ P(θ₁' > θ₀) − m₀ P(θ₁ > θ₀'), a prime for one success more."""
+    """(n,) loss of arm 0, the better of two arms: m₁ P(θ₁' > θ₀) − m₀ P(θ₁ > θ₀'), where ' means one success more."""
     order = np.where(best == 0, [[0], [1]], [[1], [0]]).T
     (a0, a1), (b0, b1) = (np.take_along_axis(parameter, order, axis=1).T for parameter in (a, b))
     loss = a1 / (a1 + b1) * exceeds(a0, b0, a1 + 1, b1) - a0 / (a0 + b0) * exceeds(a0 + 1, b0, a1, b1)
@@ -103,7 +103,7 @@ def _beta_loss(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Float
 
 
 def _loss(mass: Floats, step: Floats, among: Bools) -> Floats:
-    """(r, K) the integral; `step` (N, panels, r) is what a node stands for in the unit of the loss, but for its weight."""
+    """(r, K) the integral; `step` (N, panels, r) is the width of a node in the unit of the loss, without its weight."""
     below, _ = distribution(mass)
     beaten = below if among.all() else np.where(among.T[:, None], below, 1.0)
     loss = np.empty(among.shape)
@@ -112,15 +112,16 @@ def _loss(mass: Floats, step: Floats, among: Bools) -> Floats:
         for other in range(among.shape[1]):
             if other != arm:
                 others = others * beaten[:, other]
-        # A sum over panels in order: the bits must not depend on how many rows there are.
+        # `cumsum` adds the panels in order, so that the bits do not depend on the number of rows.
         loss[:, arm] = np.cumsum(weighted(WEIGHTS, step * below[:, arm] * (1 - others)), axis=0)[-1]
     return np.maximum(loss, 0.0)
 
 
 def _from_best(loss: Floats, means: Floats, among: Bools) -> Floats:
-    """The loss of the arm with the best mean, and of the others that and how far they are behind.
+    """(r, K) the loss of the arm with the best mean plus the distance of each arm's mean from the best mean.
 
-    Arms far apart leave a wide gap between their panels, in which the integral of the best arm is 0, and that of others is not.
+    Panels of arms that are far apart leave a wide gap between them. In the gap the integrand of the best arm is 0, but that of
+    the other arms is not.
     """
     best = np.where(among, means, -np.inf).argmax(axis=1)[:, None]
     least, most = (np.take_along_axis(values, best, axis=1) for values in (loss, means))

@@ -19,7 +19,7 @@ from sim.stats.validation import is_whole, require
 
 Kind = Literal["pocock", "obrien_fleming", "wang_tsiatis", "haybittle_peto", "spending"]
 
-# Looks closer than this share of the last look's information say nothing new and cost a fine grid.
+# Looks closer than this share of the last look's information add nothing and need a fine grid.
 CLOSEST = 1e-4
 
 
@@ -28,11 +28,11 @@ class Design:
     """A test of θ = 0 with K looks; make one with `design`.
 
     At look k, declare an effect if Z ≥ `bounds[k]` (or, with two sides, Z ≤ −`bounds[k]`), where Z is the
-    estimate over its standard error. Give up if Z ≤ `futility[k]`, where there is futility.
+    estimate over its standard error. Stop for futility if Z ≤ `futility[k]`, unless `futility` is None.
 
-    `information`, `bounds` and `futility` are (K,). Information is 1 / the squared standard error of the
-    estimate, here as fractions of the planned maximum. `drift` is the mean of the last look's Z at the
-    effect of the design, None without `power`. Effects are *multiples* of the effect of the design.
+    `information`, `bounds` and `futility` are (K,). Information is 1 / squared standard error of the estimate,
+    here as fractions of the planned maximum. `drift` is the mean of the last look's Z at the effect of the
+    design, None without `power`. Effects are *multiples* of the effect of the design.
     """
 
     kind: Kind
@@ -46,18 +46,18 @@ class Design:
 
     @property
     def nominal_p(self) -> Floats:
-        """The p-value, (K,), below which a look declares; two-sided with two sides."""
+        """The p-value, (K,), below which a look declares an effect; two-sided with two sides."""
         return self.sides * ndtr(-self.bounds)
 
     @property
     def maximum_information(self) -> float:
-        """Information of the last look, as a ratio to that of the fixed design with this alpha and power."""
+        """Information of the last look, over that of the fixed design with the same alpha and power."""
         drift = self._drift()
         assert self.power is not None
         return (drift / _fixed_drift(self.alpha, self.sides, self.power)) ** 2
 
     def expected_information(self, multiple: float = 1.0) -> float:
-        """Mean information at the end, as a ratio to the fixed design with this alpha and power."""
+        """Mean information at the end, over that of the fixed design with the same alpha and power."""
         fractions = self.information / self.information[-1]
         return float(self.stop_probabilities(multiple) @ fractions) * self.maximum_information
 
@@ -70,16 +70,16 @@ class Design:
         return float(self.exits(multiple * self._drift()).upper.sum())
 
     def stop_probabilities(self, multiple: float = 1.0) -> Floats:
-        """Probability to end at each look, (K,), for whatever reason; they sum to 1."""
-        found = self.exits(multiple * self._drift())
-        ends = found.upper + found.lower
+        """Probability to end at each look, (K,), for any reason; they sum to 1."""
+        crossings = self.exits(multiple * self._drift())
+        ends = crossings.upper + crossings.lower
         ends[-1] = 1 - ends[:-1].sum()
         return ends
 
     def exits(self, drift: float) -> Exits:
         """Probability to cross the upper and the lower bound first at each look, for a mean `drift` of the last Z.
 
-        Needs no power. Where a test was planned with one set of fractions and run with another, its true
+        It does not need `power`. If a test was planned with one set of fractions and run with another, its true
         power is `actual.exits(planned.drift * math.sqrt(actual.information[-1])).upper.sum()`.
 
         >>> float(design("pocock", 2).exits(0.0).upper.sum().round(4))
@@ -128,22 +128,21 @@ def design(
     | `spending` | spends alpha as it goes | `spending`, and its `rho` or `gamma` | Lan & DeMets (1983) |
 
     With two `sides` the bounds are symmetric and each has half of alpha. `information`, (K,), are the looks'
-    fractions of the planned maximum, equally spaced if not given. When the looks did not happen as planned,
-    pass the actual fractions: a `spending` design spends at them what its function allows, and at the last
-    look all that is left, whether that look is early (under-running) or past 1 (over-running). The bounds
+    fractions of the planned maximum, equally spaced if not given. If the looks did not happen as planned,
+    pass the actual fractions: a `spending` design spends there what its function allows, and all the rest at
+    the last look, whether that look is early (under-running) or past 1 (over-running). The bounds
     of earlier looks do not depend on later ones. Bounds that would spend less than about 1e-307 are
     `FARTHEST`, 37.5.
 
     `futility` names the family that spends the type II error, with its own `futility_rho` or
     `futility_gamma`; it needs one side and `power`. With `binding`, which needs kind `spending`, the bounds
-    rely on stopping for futility; else alpha holds even if those stops are ignored, and is not fully used
-    where they are obeyed.
+    rely on stopping for futility; else alpha holds even if stops for futility are ignored, and is not fully
+    used if they are followed.
 
     Raises `InputError`, naming every argument that breaks its rule.
 
     Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7, 19; Pampallona, Tsiatis & Kim
-    (2001), Drug Information Journal 35, for futility. Probabilities err by less than 1e-8, where Z is
-    normal.
+    (2001), Drug Information Journal 35, for futility. Errors of probabilities are below 1e-8 if Z is normal.
 
     >>> design("obrien_fleming", 3).bounds.round(3).tolist()
     [3.471, 2.454, 2.004]
@@ -196,7 +195,7 @@ def _fixed_drift(alpha: float, sides: int, power: float) -> float:
 
 
 def _probit(share: float) -> float:
-    """Probabilities of bounds and powers of drifts are nearly straight lines on this scale; always finite."""
+    """The probit of a share, always finite. Probabilities and powers are nearly linear in bounds and drifts on this scale."""
     return float(ndtri(min(max(share, 1e-300), 1 - 1e-15)))
 
 
@@ -210,7 +209,7 @@ def _wang_tsiatis(times: Floats, alpha: float, sides: int, exponent: float) -> F
         crossed = exits(times, lower, scale * weights)
         return _probit(float((crossed.upper + crossed.lower).sum())) - _probit(alpha)
 
-    # The last look alone has error alpha at the lower end; Bonferroni has no more than alpha at the upper.
+    # At the lower end, the last look alone has error alpha. At the upper end, Bonferroni gives at most alpha.
     one, all_looks = -float(ndtri(alpha / sides)), -float(ndtri(alpha / sides / len(times)))
     scale = brentq(excess, one - 1e-6, max(all_looks, all_looks / weights.min()) + 1e-6, xtol=1e-10)
     return float(scale) * weights
@@ -228,7 +227,7 @@ def _haybittle_peto(times: Floats, alpha: float, sides: int, interim: float) -> 
 
 
 def _increments(family: Family, fractions: Floats, error: float, rho: float | None, gamma: float | None) -> Floats:
-    """What each look spends, (K,): the last look all that is left."""
+    """The error that each look spends, (K,); the last look spends all the rest."""
     cumulative = spent(family, np.append(fractions[:-1], 1.0), error, rho=rho, gamma=gamma)
     return np.diff(cumulative, prepend=0.0)
 
@@ -246,9 +245,9 @@ def _spending_bounds(times: Floats, spends: Floats, sides: int) -> Floats:
 def _beta_spending(
     times: Floats, beta_spends: Floats, drift: float, bounds: Floats, alpha_spends: Floats | None
 ) -> tuple[Floats, Floats, float]:
-    """Upper bounds, lower bounds and power where `drift` is true; the last look has one bound for both.
+    """Upper bounds, lower bounds and power if `drift` is true. At the last look both bounds are equal.
 
-    With `alpha_spends` the upper bounds are found anew, relying on the lower ones.
+    With `alpha_spends` the upper bounds are computed again, with stops for futility taken into account.
     """
     upper, lower, power = bounds.copy(), np.empty(len(times)), 0.0
     null, effective = start(), start(drift)
@@ -271,7 +270,7 @@ def _solve_drift(power_at: Callable[[float], float], fixed: float, power: float)
     def excess(drift: float) -> float:
         return _probit(power_at(drift)) - _probit(power)
 
-    # No test of this alpha beats the fixed one (Neyman & Pearson).
+    # No test with this alpha has more power than the fixed test (Neyman & Pearson).
     ceiling = 1.25 * fixed
     while excess(ceiling) <= 0:
         ceiling *= 2
@@ -331,8 +330,8 @@ def _fractions(looks: int, information: ArrayLike | None) -> tuple[Floats, list[
 
 def _spending_problems(kind: object, spending: object, rho: float | None, gamma: float | None) -> list[Problem]:
     if kind == "spending":
-        found = family_problems(spending, rho, gamma)
-        return [Problem(problem.message, path="spending") if problem.path == "family" else problem for problem in found]
+        problems = family_problems(spending, rho, gamma)
+        return [Problem(problem.message, path="spending") if problem.path == "family" else problem for problem in problems]
     given = {"spending": spending, "rho": rho, "gamma": gamma}
     rule = "must be given for kind spending only"
     return [Problem(f"{rule}, got {value}", path=name) for name, value in given.items() if value is not None]

@@ -1,4 +1,4 @@
-"""Tests against a margin: not worse by more than that, or equal to within it."""
+"""Tests with a margin: non-inferiority and equivalence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ Direction = Literal["increase", "decrease"]
 def against(result: TestResult, null: float, alternative: Alternative = "two-sided") -> Floats:
     """P-values of effect = `null`, for every test of a `two_sample` result with unpooled variances.
 
-    A pooled variance is that of equal means: do not take it to a null other than 0. 1 where nothing is known.
+    A pooled variance assumes equal means, so do not use it with a null other than 0. The p-value is 1 where the standard error
+    is 0 or infinite.
 
     Raises `InputError` for a null that is not finite and an unknown alternative.
 
@@ -32,9 +33,9 @@ def against(result: TestResult, null: float, alternative: Alternative = "two-sid
 
 
 def non_inferiority(result: TestResult, margin: float, direction: Direction = "increase") -> Floats:
-    """P-values of *worse by `margin` or more*; small ones show that arm 1 is not inferior.
+    """P-values of *worse by `margin` or more*; a small one shows that arm 1 is not inferior.
 
-    `margin` is positive, in the unit of the effect; `direction` is that in which the metric improves.
+    `margin` is positive, in the unit of the effect. The metric improves in `direction`.
 
     Raises `InputError` for a margin that is not positive and an unknown direction.
 
@@ -52,7 +53,7 @@ def non_inferiority(result: TestResult, margin: float, direction: Direction = "i
 def equivalence(result: TestResult, margin: float) -> Floats:
     """P-values of *different by `margin` or more*, by two one-sided tests (TOST); the larger of the two.
 
-    At level α this is to find the 1 − 2α confidence interval within the margins.
+    At level α the test rejects if the 1 − 2α confidence interval lies within the margins.
 
     Raises `InputError` for a margin that is not positive.
 

@@ -1,6 +1,6 @@
 """Identifying the best of several Bernoulli arms with fixed confidence: how many samples, of which arms, and when to stop.
 
-What policies use is for many replications at once, which come first: (r, K).
+The functions for policies compute many replications at once, on the first axis: (r, K).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from sim.arrays import Bools, Floats
 from sim.stats.bandits import arms_of, kl_of_shift
 from sim.stats.validation import require
 
-# Newton's method is at rest after 5 steps on random arms of every kind.
+# Newton's method converged within 5 steps on all random arms that were tried.
 STEPS = 7
-# Below it, a weight is next to none.
+# The smallest weight.
 LEAST = 1e-12
 
 
 @dataclass(frozen=True)
 class Identification:
-    """What finding the best arm takes at least: E[samples] ≥ `characteristic_time` kl(δ, 1 − δ) at error δ.
+    """The lower bound on samples to find the best arm: E[samples] ≥ `characteristic_time` kl(δ, 1 − δ) at error δ.
 
-    `weights` (K,) are the shares of the samples with which that is reached, in the order of the arms.
+    `weights` (K,) are the shares of the samples that reach the bound, in the order of the arms.
     """
 
     characteristic_time: float
@@ -38,8 +38,8 @@ def best_arm_identification(means: ArrayLike) -> Identification:
 
     Source: Garivier & Kaufmann, COLT (2016), Theorem 1, Lemma 3 and Theorem 5.
 
-    >>> found = best_arm_identification([0.5, 0.45, 0.43, 0.4])
-    >>> round(found.characteristic_time, 1), found.weights.round(3)
+    >>> bound = best_arm_identification([0.5, 0.45, 0.43, 0.4])
+    >>> round(bound.characteristic_time, 1), bound.weights.round(3)
     (989.8, array([0.417, 0.39 , 0.136, 0.057]))
     """
     arms = arms_of(means)
@@ -47,15 +47,15 @@ def best_arm_identification(means: ArrayLike) -> Identification:
     require(int((arms == arms.max()).sum()) == 1, "means", "must have one best arm only", arms.tolist())
     everyone = np.ones((1, arms.size), bool)
     weights = optimal_weights(arms[None], everyone)
-    # A sample tells this much, on average, against the nearest alternative.
-    told = likelihood_ratio(weights, weights * arms, everyone)
-    return Identification(float(1 / told[0]), weights[0])
+    # The mean log likelihood ratio of a sample against the nearest alternative.
+    per_sample = likelihood_ratio(weights, weights * arms, everyone)
+    return Identification(float(1 / per_sample[0]), weights[0])
 
 
 def customary_threshold(t: ArrayLike, delta: float) -> Floats:
-    """log((log t + 1) / δ), the threshold at t outcomes of published experiments, and of Table 1 there.
+    """log((log t + 1) / δ): the threshold at t outcomes in published experiments, and in Table 1 of the source.
 
-    It is not proven to keep the error below δ. Experiments find it far below.
+    There is no proof that it keeps the error below δ. In experiments the error is far below δ.
 
     Source: Garivier & Kaufmann, COLT (2016), section 6.
 
@@ -66,7 +66,7 @@ def customary_threshold(t: ArrayLike, delta: float) -> Floats:
 
 
 def proven_threshold(t: ArrayLike, delta: float, arms: int) -> Floats:
-    """log(2 t (K − 1) / δ): with it, the likelihood ratio names a wrong arm with a chance of δ at most, under any sampling.
+    """log(2 t (K − 1) / δ): with this threshold, the likelihood ratio errs with probability at most δ, under any sampling.
 
     Source: Garivier & Kaufmann, COLT (2016), Theorem 10.
 
@@ -77,7 +77,7 @@ def proven_threshold(t: ArrayLike, delta: float, arms: int) -> Floats:
 
 
 def proven_rate(t: ArrayLike, delta: float, arms: int) -> Floats:
-    """v + log v, v = log(405.5 K t^1.1 / δ): with it, all bounds of KL-LUCB hold at all times, with a chance of 1 − δ at least.
+    """v + log v, v = log(405.5 K t^1.1 / δ): with this rate, all bounds of KL-LUCB hold at all times with probability ≥ 1 − δ.
 
     Source: Kaufmann & Kalyanakrishnan, COLT (2013), Theorem 1, with α = 1.1 as in section 5.
 
@@ -91,9 +91,10 @@ def proven_rate(t: ArrayLike, delta: float, arms: int) -> Floats:
 def likelihood_ratio(count: Floats, total: Floats, arms_in: Bools) -> Floats:
     """(r,) log of the generalised likelihood ratio against the nearest alternative in which another arm is best.
 
-    The least over the other arms of n d(p, m) + n' d(p', m), with d the divergence of Bernoulli distributions, (n, p) the
-    outcomes and mean of the arm that looks best, (n', p') those of the other, and m the mean of both together. 0 while an arm
-    still in has no outcomes, and where two are best; infinite if there is no other arm. `arms_in` (r, K) marks those still in.
+    It is the minimum over the other arms of n d(p, m) + n' d(p', m). Here d is the Bernoulli divergence, (n, p) the outcomes
+    and mean of the empirically best arm, (n', p') those of the other arm, and m the mean of both together. `arms_in` (r, K)
+    marks the arms that are not eliminated. The result is 0 if one of them has no outcomes or two are best, and infinite if
+    there is no other arm.
 
     Source: Garivier & Kaufmann, COLT (2016), section 3.2, eq. 6.
 
@@ -111,14 +112,14 @@ def likelihood_ratio(count: Floats, total: Floats, arms_in: Bools) -> Floats:
 
 
 def optimal_weights(means: ArrayLike, arms_in: Bools) -> Floats:
-    """(r, K) the shares of samples with which the best arm is found soonest, for arms with these means (r, K) in [0, 1].
+    """(r, K) the shares of samples that find the best arm with the fewest samples, for arms with these means (r, K) in [0, 1].
 
-    Arms that are not in get 0, and where several are best, these share evenly, as in the paper's experiments. One arm alone
-    gets everything. Raises `InputError` for means of arms still in that are not in [0, 1].
+    Arms outside `arms_in` get 0. Several best arms share evenly, as in the paper's experiments. A single arm gets weight 1.
+    Raises `InputError` for means of arms in `arms_in` that are not in [0, 1].
 
-    With the best arm's weight as the unit, an arm of weight x is told from it at the rate g(x) = d(p, m) + x d(p', m), where
-    m = (p + x p') / (1 + x). The weights make g the same for all of them, while the ratios d(p, m) / d(p', m) sum to 1. That is
-    solved for all x at once by Newton's method, which needs no second divergence, since g' = d(p', m).
+    Let the best arm have weight 1. An arm of weight x is distinguished from it at the rate g(x) = d(p, m) + x d(p', m), where
+    m = (p + x p') / (1 + x). The optimal weights make g equal for all other arms, and the ratios d(p, m) / d(p', m) sum to 1.
+    Newton's method solves for all x at once. It needs no further divergence, since g' = d(p', m).
 
     Source: Garivier & Kaufmann, COLT (2016), Lemma 3 and Theorem 5.
 
@@ -133,16 +134,16 @@ def optimal_weights(means: ArrayLike, arms_in: Bools) -> Floats:
     top = mean == mean.max(axis=1, keepdims=True)
     weights: Floats = top / top.sum(axis=1, keepdims=True)
     others = arms_in & ~top
-    told = (top.sum(axis=1) == 1) & others.any(axis=1)
-    if told.any():
-        weights[told] = _weights(mean[told], top[told], others[told])
+    unique = (top.sum(axis=1) == 1) & others.any(axis=1)
+    if unique.any():
+        weights[unique] = _weights(mean[unique], top[unique], others[unique])
     return weights
 
 
 def _weights(mean: Floats, top: Bools, others: Bools) -> Floats:
     best = mean[top][:, None]
     mean = np.where(others, mean, 0.0)
-    # What is not compared gets a gap that is as good as any, and no say in the sums.
+    # Arms that are not compared get an arbitrary gap, and no weight in the sums.
     gap = np.where(others, best - mean, best)
     start = np.maximum((np.where(others, gap, np.inf).min(axis=1, keepdims=True) / gap) ** 2, LEAST)
     ratio = start / np.sqrt((start**2 * others).sum(axis=1, keepdims=True))
@@ -156,7 +157,7 @@ def _weights(mean: Floats, top: Bools, others: Bools) -> Floats:
         per_rate = others * slope / near
         level = 1 + (per_rate * rate - others * far / near).sum(axis=1, keepdims=True)
         level /= per_rate.sum(axis=1, keepdims=True)
-        # A step that goes too far is cut; near the solution none is.
+        # Limit large steps; steps near the solution are never limited.
         ratio = np.clip(ratio + (level - rate) / near, np.maximum(ratio / 8, LEAST), ratio * 8)
     ratio = np.where(others, ratio, 0.0) + top
     return np.asarray(ratio / ratio.sum(axis=1, keepdims=True))

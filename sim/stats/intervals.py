@@ -15,7 +15,7 @@ from sim.stats.validation import require, require_share, sample
 class Estimate:
     """An estimate from `n` replications and its two-sided interval, in the unit of the measure.
 
-    `None`, never NaN, where there is no answer: no estimate from nothing, no bound from too few.
+    `None`, never NaN, where a value does not exist: the estimate without values, a bound with too few values.
     """
 
     estimate: float | None
@@ -27,8 +27,8 @@ class Estimate:
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     """Mean of `values` (n,) with Student's interval.
 
-    Raises `InputError` for a value that is not finite: the mean over only those that have a value flatters
-    slow policies, so the caller must say what the others count for.
+    Raises `InputError` for a value that is not finite. The mean of the finite values alone would favour slow policies,
+    so the caller must replace missing values.
 
     Source: Student, Biometrika 6 (1908); Law, Simulation Modeling and Analysis (2015), §4.5.
 
@@ -60,7 +60,7 @@ def student_interval(mean: float, standard_error: float, n: int, confidence: flo
     require(n >= 2, "n", "must be at least 2", n)
     require(math.isfinite(mean), "mean", "must be finite", mean)
     require(0 <= standard_error < math.inf, "standard_error", "must be finite and not negative", standard_error)
-    # Imported where it is used, here and below: SciPy takes a third of a second, which reading a scenario need not wait for.
+    # Import SciPy only where it is used, here and below: it takes a third of a second, and reading a scenario does not need it.
     from scipy.special import stdtrit
 
     half = float(stdtrit(n - 1, (1 + confidence) / 2)) * standard_error
@@ -68,7 +68,7 @@ def student_interval(mean: float, standard_error: float, n: int, confidence: flo
 
 
 def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> Estimate:
-    """Proportion `successes` / `n` with Wilson's interval, which has a width also at 0 and at n successes.
+    """Proportion `successes` / `n` with Wilson's interval, which has a width even at 0 and at n successes.
 
     Raises `InputError` unless 0 ≤ successes ≤ n.
 
@@ -97,9 +97,8 @@ def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> E
 def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> Estimate:
     """The q-quantile of `values` (n,), with a distribution-free interval between two order statistics.
 
-    The quantile is the smallest value that at least a share q does not exceed. Each bound errs with
-    probability at most (1 − confidence)/2 whatever the distribution; it is None where n is too small for
-    that.
+    The quantile is the smallest value that at least a share q of the values does not exceed. Each bound errs
+    with probability at most (1 − confidence)/2 for any distribution. A bound is None if n is too small for that.
 
     Raises `InputError` for a value that is not finite (use `sim.stats.survival` for censored times).
 
@@ -147,8 +146,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> E
 def paired_proportion_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
     """Difference of two paired proportions, a − b, from 0/1 or boolean `a`, `b` (n,), paired by replication.
 
-    Wald's interval after half an observation is added to each cell of the 2 × 2 table, which keeps a width
-    where no replication differs. Raises `InputError` for values other than 0 and 1, or unequal lengths.
+    The interval is Wald's, after half an observation is added to each cell of the 2 × 2 table. So it has a
+    width even if no replication differs. Raises `InputError` for values other than 0 and 1, or unequal lengths.
 
     Source: Agresti & Min, Statistics in Medicine 24 (2005), "Wald+2".
 

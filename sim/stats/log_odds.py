@@ -1,8 +1,8 @@
-"""Which of two Beta variables is larger, by the cumulants of the difference of their log-odds.
+"""The probability that one Beta variable exceeds another, from the cumulants of the difference of their log-odds.
 
-The log-odds of a Beta(a, b) variable are the difference of the logarithms of two gamma variables, so that their cumulants are
-polygamma functions: κₙ = ψ⁽ⁿ⁻¹⁾(a) + (−1)ⁿ ψ⁽ⁿ⁻¹⁾(b). Those of a difference add up, and an Edgeworth series turns them into a
-probability: no integral, and twenty times faster than one.
+The log-odds of a Beta(a, b) variable are the difference of the logarithms of two gamma variables. So their cumulants are
+polygamma functions: κₙ = ψ⁽ⁿ⁻¹⁾(a) + (−1)ⁿ ψ⁽ⁿ⁻¹⁾(b). The cumulants of independent variables add up, and an Edgeworth series
+turns them into a probability. The series is twenty times faster than an integral.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from scipy.special import ndtr
 
 from sim.arrays import Floats
 
-# Parameters from which on the series are as good as the integrals of `posterior`.
+# From these parameters on, the series is as precise as the integrals of `posterior`.
 SERIES_FROM = 20
 
-# Asymptotic series of the polygamma functions 0 to 5, by powers of 1/x (Abramowitz & Stegun 1964, 6.3.18, 6.4.11 to 6.4.14), of
-# the first without its logarithm. At 20 the first term left out is below 1e-9 of the function.
+# Asymptotic series of the polygamma functions 0 to 5, by powers of 1/x (Abramowitz & Stegun 1964, 6.3.18, 6.4.11 to 6.4.14).
+# Function 0 is without its logarithm. At 20 the first omitted term is below 1e-9 of the function.
 POLYGAMMA = (
     (0.0, -1 / 2, -1 / 12, 0.0, 1 / 120, 0.0, -1 / 252),
     (0.0, 1.0, 1 / 2, 1 / 6, 0.0, -1 / 30, 0.0, 1 / 42),
@@ -40,9 +40,9 @@ def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
     array([0.9263])
     """
     inverse = 1 / np.stack([a0, b1, a1, b0])
-    found = [_polynomial(coefficients, inverse) for coefficients in POLYGAMMA]
-    # κₙ of arm 1 less arm 0: those of a1 and b0, and with (−1)ⁿ those of b1 and a0.
-    cumulants = [each[2] + each[3] + sign * (each[0] + each[1]) for each, sign in zip(found, (-1, 1) * 3, strict=True)]
+    polygammas = [_polynomial(coefficients, inverse) for coefficients in POLYGAMMA]
+    # κₙ of the log-odds of arm 1 less those of arm 0: the polygammas of a1 and b0, and (−1)ⁿ times those of b1 and a0.
+    cumulants = [psi[2] + psi[3] + sign * (psi[0] + psi[1]) for psi, sign in zip(polygammas, (-1, 1) * 3, strict=True)]
     scale = np.sqrt(cumulants[1])
     x = -(np.log((a1 / b1) / (a0 / b0)) + cumulants[0]) / scale
     third, fourth, fifth, sixth = (cumulant / scale**order for order, cumulant in enumerate(cumulants[2:], 3))

@@ -1,4 +1,4 @@
-"""A difference in means beside a margin that is relative to the champion's mean."""
+"""The distance of a difference in means from a margin that is relative to the champion's mean."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def above_margin(
 ) -> Estimates:
     """How far arm 1 stays above the margin: sign · (mean₁ − mean₀) + margin · |mean₀|, and its standard error.
 
-    Above 0 arm 1 is not inferior, below 0 it is worse than the margin allows; with a margin of 0 it is the difference, positive
-    where arm 1 is better. `sign` is +1 where more is better, −1 where less is. The combination is linear in both means, so that
-    no ratio of estimates is taken. Inputs broadcast together: outcomes per arm, their sum and their sum of squares. The
-    standard error is infinite where an arm has no outcome.
+    Above 0, arm 1 is not inferior; below 0, it is worse than the margin allows. With a margin of 0 it is the difference,
+    positive where arm 1 is better. `sign` is +1 if more is better, −1 if less is better. The combination is linear in both
+    means, so it needs no ratio of estimates. Inputs broadcast together: outcomes per arm, their sum and their sum of squares.
+    The standard error is infinite where an arm has no outcome.
 
     Raises `InputError` for sums that no outcomes have, a negative margin, or a sign other than 1 and −1.
 
     Source: Sasabuchi, Biometrika 67 (1980); Laster & Johnson, Statistics in Medicine 22 (2003): the statistic (mean₁ − r·mean₀)
     / √(v₁/n₁ + r²·v₀/n₀) of a ratio r.
 
-    >>> found = above_margin([1000], [100], [100], [1000], [95], [95], margin=0.1)
-    >>> found.estimate.round(4), found.standard_error.round(4)
+    >>> distance = above_margin([1000], [100], [100], [1000], [95], [95], margin=0.1)
+    >>> distance.estimate.round(4), distance.standard_error.round(4)
     (array([0.005]), array([0.0126]))
     """
     require(sign in (1, -1), "sign", "must be 1 or -1", sign)

@@ -1,4 +1,4 @@
-"""Counts, sums and sums of squares and products: what the estimates of this package are computed from."""
+"""Counts, sums, and sums of squares and products, from which this package computes its estimates."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from sim.arrays import Floats
 from sim.stats.validation import broadcast, require
 
-# A spread this small, relative to the sum of squares, is the rounding of a constant column.
+# A spread below this, relative to the sum of squares, is the rounding error of a constant column.
 ROUNDING = 64 * np.finfo(np.float64).eps
-# Sums that were rounded, as to single precision, may miss what is possible by this much.
+# Rounded sums, for example in single precision, may violate the inequality of Cauchy and Schwarz by this relative amount.
 SLACK = 1e-6
 
 
@@ -21,7 +21,7 @@ SLACK = 1e-6
 class Estimates:
     """One estimate per replication and its standard error, same shape, in the unit of the metric.
 
-    The standard error is infinite, and never NaN, where there are too few outcomes to have one.
+    The standard error is infinite, never NaN, where there are too few outcomes to estimate it.
     """
 
     estimate: Floats
@@ -32,8 +32,8 @@ class Estimates:
 class Moments:
     """Sums over the `n` units of an arm of a pair (y, x) per unit; the fields broadcast together.
 
-    `y` and `x` are sums, `yy` and `xx` sums of squares, `xy` the sum of products. The unit is what was
-    randomised, mostly the user. Moments add up over ticks.
+    `y` and `x` are sums, `yy` and `xx` sums of squares, `xy` the sum of products. The unit is the unit of
+    randomisation, mostly the user. Moments add up over ticks.
 
     Raises `InputError` for values that are not finite and for a negative `n`, `yy` or `xx`.
 
@@ -83,7 +83,7 @@ class Moments:
 
 
 def spread(n: Floats, total: Floats, square: Floats) -> Floats:
-    """Sum of squared deviations from the mean; exactly 0 where it is only the rounding of a constant column.
+    """Sum of squared deviations from the mean; exactly 0 where it is only the rounding error of a constant column.
 
     >>> spread(np.array([4.0, 0.0]), np.array([10.0, 0.0]), np.array([30.0, 0.0]))
     array([5., 0.])
@@ -149,7 +149,7 @@ def positive(name: str, values: ArrayLike) -> Floats:
 
 
 def standard_errors(name: str, values: ArrayLike) -> Floats:
-    """Standard errors of any shape: not negative, and infinite where there is no information.
+    """Standard errors of any shape: not negative; infinite means no information.
 
     >>> standard_errors("standard_error", [0.5, float("inf")])
     array([0.5, inf])

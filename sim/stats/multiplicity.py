@@ -26,7 +26,7 @@ def holm(p_values: ArrayLike, alpha: float) -> NDArray[np.bool_]:
 
 
 def holm_adjust(p_values: ArrayLike) -> Floats:
-    """Holm's adjusted p-values, (..., K): the least error at which each is rejected. NaN stays NaN.
+    """Holm's adjusted p-values, (..., K): the least family-wise error at which each is rejected. NaN stays NaN.
 
     Source: Wright, Biometrics 48 (1992), §2.
 
@@ -43,7 +43,7 @@ def holm_adjust(p_values: ArrayLike) -> Floats:
 
 
 def bonferroni_adjust(p_values: ArrayLike) -> Floats:
-    """Bonferroni's adjusted p-values, (..., K): times the number of arms tested, at most 1. NaN stays NaN.
+    """Bonferroni's adjusted p-values, (..., K): the p-values times the number of tested arms, at most 1. NaN stays NaN.
 
     Source: Dunn, Journal of the American Statistical Association 56 (1961).
 

@@ -1,4 +1,4 @@
-"""What looking early does to a test that was designed for one look."""
+"""The false positive rate of several looks with a test that was designed for one look."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MOST_LOOKS = 1000
 
 
 def false_positive_rate(looks: int, alpha: float = 0.05, sides: int = 2) -> float:
-    """Probability that one of several equally spaced looks finds p < alpha though there is no effect.
+    """Probability that at least one of several equally spaced looks has p < alpha although there is no effect.
 
-    Each look is a z test at the nominal level `alpha`, one- or two-sided, of all outcomes so far; whoever peeks
-    stops at the first that is significant. Up to 1,000 looks.
+    Each look is a z test at the nominal level `alpha`, one- or two-sided, of all outcomes so far. The test stops at the first
+    significant look. Up to 1,000 looks.
 
     Raises `InputError`, naming every argument that breaks its rule.
 
@@ -40,5 +40,5 @@ def false_positive_rate(looks: int, alpha: float = 0.05, sides: int = 2) -> floa
         raise InputError(problems)
     critical = np.full(looks, -ndtri(alpha / sides))
     lower = -critical if sides == 2 else np.full(looks, -np.inf)
-    found = exits(np.arange(1, looks + 1) / looks, lower, critical)
-    return float((found.upper + found.lower).sum())
+    crossings = exits(np.arange(1, looks + 1) / looks, lower, critical)
+    return float((crossings.upper + crossings.lower).sum())

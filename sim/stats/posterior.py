@@ -1,10 +1,10 @@
 """Probability that an arm is best, under independent posteriors.
 
-Arm k is best with probability P_k = ∫ f_k Π_{j≠k} F_j. Gauss–Hermite rules and shared grids fail when the
-arms' widths differ, so the axis is cut at each arm's own centre and tails. Between two cuts every density is
-smooth; Gauss–Legendre nodes integrate there both the densities, which gives F_j at the nodes, and the
-product. The error does not depend on how unequal the widths are, no distribution function is evaluated, and
-Beta posteriors need no normal approximation. For two Beta posteriors with enough counts a series is as good, and faster.
+Arm k is best with probability P_k = ∫ f_k Π_{j≠k} F_j. Gauss–Hermite rules and shared grids fail when the arms' widths
+differ. So the axis is cut into panels at each arm's centre and tails. Within a panel every density is smooth. Gauss–Legendre
+nodes integrate the densities, which gives F_j at the nodes, and then the product. The error does not depend on the ratio of
+widths, no distribution function is evaluated, and Beta posteriors need no normal approximation. For two Beta posteriors with
+enough counts, a series is as precise, and faster.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Reduce = Callable[[Floats, Floats, Floats, Bools], Floats]
 
 BETA_LIMITS = (0.01, 1e12)
 INNER, OUTER, BETA_TAIL = 1.5, 4.5, 8.0
-# Elements of the largest arrays at a time: twice as fast as all rows at once, which leave the cache.
+# The most elements of an array. Chunks of this size fit into the cache, and are twice as fast as all rows at once.
 CHUNK = 20_000
 
 
@@ -43,9 +43,9 @@ NODES, WEIGHTS, INTEGRAL = _collocation(6)
 
 
 def probability_exceeds_normal(mean0: ArrayLike, sd0: ArrayLike, mean1: ArrayLike, sd1: ArrayLike) -> Floats:
-    """P(arm 1 > arm 0) under independent normal posteriors, closed form; inputs broadcast, sd may be 0.
+    """P(arm 1 > arm 0) under independent normal posteriors, in closed form; inputs broadcast, sd may be 0.
 
-    Equal arms without any spread share: 0.5. Raises `InputError` for a negative or undefined sd.
+    The result is 0.5 for equal means with sd 0. Raises `InputError` for a negative or undefined sd.
 
     Source: the difference of independent normals is normal.
 
@@ -63,12 +63,12 @@ def probability_best_normal(mean: ArrayLike, sd: ArrayLike, among: ArrayLike | N
     """Probability that each arm has the largest mean, (r, K), under independent normal posteriors.
 
     `mean` and `sd` are (r, K), in the metric's unit. `among` (r, K) says which arms compete (default: all);
-    the others have probability 0, and a row without any is 0. Exact for two arms; absolute error below 1e-5
-    for more (measured, widths up to 1 : 1,000). Arms that tie without any spread share.
+    the others have probability 0, and a row without competing arms is 0. The result is exact for two arms; for
+    more arms its absolute error is below 1e-5 (measured, widths up to 1 : 1,000). Equal arms with sd 0 share.
 
     Raises `InputError` for a negative or undefined sd, or shapes other than (r, K).
 
-    Source: see the module; the problem is Chapelle & Li, NeurIPS 24 (2011), §2.
+    Source: see the module; the problem is from Chapelle & Li, NeurIPS 24 (2011), §2.
 
     >>> probability_best_normal([[0.0, 0.0, 1.0]], [[1.0, 1.0, 1e-3]]).round(3)
     array([[0.146, 0.146, 0.708]])
@@ -101,14 +101,14 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
     """Probability that each arm has the largest rate, (r, K), under independent Beta posteriors.
 
     `alpha` and `beta` are (r, K), prior plus counts: from 0.01 to 1e12. `among` (r, K) says which arms
-    compete (default: all); the others have probability 0, and a row without any is 0. Absolute error below
-    1e-4 where all parameters are at least 0.1, below 1e-3 otherwise, at any ratio of widths (measured). A row
-    gets the same bits whatever the other rows.
+    compete (default: all); the others have probability 0, and a row without competing arms is 0. The absolute
+    error is below 1e-4 where all parameters are at least 0.1, and below 1e-3 otherwise, at any ratio of widths
+    (measured). The bits of a row do not depend on the other rows.
 
     Raises `InputError` for parameters outside those limits or shapes other than (r, K).
 
-    Source: see the module; integrated over the log-odds, where a Beta density is smooth and its tails are
-    exponential; the problem is Chapelle & Li, NeurIPS 24 (2011), §2. Two arms with all parameters from 20 on: `log_odds`.
+    Source: see the module. The integral is over the log-odds, where a Beta density is smooth with exponential
+    tails. The problem is from Chapelle & Li, NeurIPS 24 (2011), §2. Two arms with all parameters from 20 on use `log_odds`.
 
     >>> probability_best_beta([[1, 1, 1], [10, 20, 30]], [[1, 1, 1], [90, 80, 70]]).round(3)
     array([[0.333, 0.333, 0.333],
@@ -127,12 +127,12 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
 
 
 def pairs_of_at_least(least: float, a: Floats, b: Floats) -> Bools:
-    """(r,) whether two arms are all there are, and all their parameters (r, K) are large enough for a series."""
+    """(r,) whether there are exactly two arms, and all their parameters (r, K) are at least `least`."""
     return np.asarray(np.minimum(a, b).min(axis=1) >= least if a.shape[1] == 2 else np.zeros(len(a), np.bool_))
 
 
 def normal_panels(means: Floats, spread: Floats) -> tuple[Floats, Density]:
-    """Where to cut the axis, less each row's mean of `means`, and the densities there, for normal posteriors, (r, K)."""
+    """The cuts of the axis, relative to each row's mean of `means`, and the densities, for normal posteriors (r, K)."""
     centred = means - means.mean(axis=1, keepdims=True)
     extent = np.maximum(np.abs(centred), spread).max(axis=1, keepdims=True)
     width = np.maximum(spread, np.where(extent > 0, 1e-9 * extent, 1.0))
@@ -146,12 +146,12 @@ def normal_panels(means: Floats, spread: Floats) -> tuple[Floats, Density]:
 
 
 def beta_panels(a: Floats, b: Floats) -> tuple[Floats, Density]:
-    """Where to cut the axis of log-odds, and the densities there, for Beta posteriors, (r, K)."""
+    """The cuts of the axis of log-odds, and the densities, for Beta posteriors (r, K)."""
     count, mode, width = a + b, np.log(a) - np.log(b), np.sqrt(1 / a + 1 / b)
     modes, counts, wins, losses = (_by_arm(array) for array in (mode, count, a / count, b / count))
 
     def density(x: Floats, rows: slice) -> Floats:
-        # Relative to the mode: a·x − (a + b)·log(1 + eˣ) would lose its digits at large counts.
+        # Relative to the mode: a·x − (a + b)·log(1 + eˣ) would lose precision at large counts.
         away = np.clip(x[:, None] - modes[:, :, rows], -600.0, 600.0)
         win, loss = wins[:, :, rows], losses[:, :, rows]
         return np.asarray(np.exp(counts[:, :, rows] * (win * away - np.log(loss + win * np.exp(away)))))
@@ -161,21 +161,21 @@ def beta_panels(a: Floats, b: Floats) -> tuple[Floats, Density]:
 
 
 def over_panels(cuts: Floats, density: Density, among: Bools, reduce: Reduce) -> Floats:
-    """(r, K) what `reduce` makes of the masses, (N, K, C − 1, r), at the nodes between the cuts, (r, C).
+    """(r, K) the result of `reduce` on the masses, (N, K, C − 1, r), at the nodes between the cuts, (r, C).
 
-    A mass is a density, not normalised, times half the panel's width. `reduce` gets (mass, nodes, half, among) of some rows,
-    nodes (N, C − 1, r) and half (C − 1, r).
+    A mass is a density, not normalised, times half the panel's width. `reduce` is called with (mass, nodes, half, among) of a
+    chunk of rows; nodes are (N, C − 1, r) and half (C − 1, r).
     """
     ordered = np.sort(cuts, axis=1).T
     count = max(1, CHUNK // (NODES.size * ordered.shape[0] * among.shape[1]))
-    found = np.empty(among.shape)
-    for start in range(0, len(found), count):
+    result = np.empty(among.shape)
+    for start in range(0, len(result), count):
         rows = slice(start, start + count)
         edges = np.ascontiguousarray(ordered[:, rows])
         half = np.diff(edges, axis=0) / 2
         nodes = edges[:-1] + half + half * NODES[:, None, None]
-        found[rows] = reduce(density(nodes, rows) * half, nodes, half, among[rows])
-    return found
+        result[rows] = reduce(density(nodes, rows) * half, nodes, half, among[rows])
+    return result
 
 
 def _integrate(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Floats:
@@ -194,7 +194,7 @@ def _integrate(mass: Floats, nodes: Floats, half: Floats, among: Bools) -> Float
 
 
 def distribution(mass: Floats) -> tuple[Floats, Floats]:
-    """The distribution functions at the nodes, as `mass`, (N, K, panels, r), and what the masses add up to, (K, 1, r)."""
+    """The distribution functions at the nodes, (N, K, panels, r) like `mass`, and the sums of the masses, (K, 1, r)."""
     panel = weighted(WEIGHTS, mass)
     through = np.cumsum(panel, axis=1)
     before, total = through - panel, through[:, -1:]
@@ -202,7 +202,7 @@ def distribution(mass: Floats) -> tuple[Floats, Floats]:
 
 
 def weighted(weights: Floats, values: Floats) -> Floats:
-    """Sum over the first axis. Not BLAS or `sum`, whose last bit may depend on how many rows there are."""
+    """Weighted sum over the first axis. The last bit of BLAS or `sum` may depend on the number of rows; this one does not."""
     total = weights[0] * values[0]
     for weight, value in zip(weights[1:], values[1:], strict=True):
         total += weight * value
@@ -210,12 +210,12 @@ def weighted(weights: Floats, values: Floats) -> Floats:
 
 
 def _by_arm(array: Floats) -> Floats:
-    """(r, K) as (K, 1, r), to broadcast with panels; long inner loops are what makes NumPy fast."""
+    """(r, K) as (K, 1, r), to broadcast with panels; NumPy is fast with a long last axis."""
     return np.ascontiguousarray(array.T)[:, None, :]
 
 
 def _alone(best: Floats, among: Bools) -> Floats:
-    """Normalised over the arms that compete; one that competes alone is best."""
+    """Probabilities normalised over the competing arms; a single competing arm is best."""
     best = np.where(among, np.maximum(best, 0.0), 0.0)
     best = np.where(among.sum(axis=1, keepdims=True) == 1, among, best)
     total = best.sum(axis=1, keepdims=True)

@@ -37,9 +37,9 @@ def sample_size(
     margin: float | None = None,
     direction: Direction = "increase",
 ) -> float:
-    """Outcomes that the champion needs, not rounded; each challenger needs `ratio` times as many.
+    """The number of outcomes that the champion needs, not rounded; each challenger needs `ratio` times as many.
 
-    `effect` is the true difference, challenger − champion, over |champion's mean| on the relative `scale`.
+    `effect` is the true difference, challenger − champion; on the relative `scale`, over |champion's mean|.
     Proportions need `baseline`, the champion's proportion; means need `sd`, the standard deviation of an outcome
     in either arm, and `baseline`, the champion's mean, on the relative scale. `alpha` is the type I error of the
     whole family, shared among `comparisons` challengers by Bonferroni (which Holm needs too) or Dunnett.
@@ -50,9 +50,9 @@ def sample_size(
     | `non_inferiority` | not worse by `margin`, where `direction` is better | 1 |
     | `equivalence` | not different by `margin`, by two one-sided tests | 1 |
 
-    With two `sides` each bound has half of alpha. A two-sided test that declares the wrong direction (a type S
-    error: below 1e-5 of the time where power is above 0.65 at alpha 5%) is not counted as a success. `margin` is
-    positive, in the unit of `effect`; `effect` must be better than it, and is mostly 0, the default.
+    With two `sides` each bound has half of alpha. A two-sided test that declares the wrong direction (a type S error) is not a
+    success; its probability is below 1e-5 if power is above 0.65 at alpha 5%. `margin` is positive, in the unit of `effect`.
+    `effect` must be better than the margin; it is mostly 0, the default.
 
     Raises `InputError`, naming every argument that breaks its rule.
 
@@ -101,9 +101,9 @@ def power(
     margin: float | None = None,
     direction: Direction = "increase",
 ) -> float:
-    """Probability to declare what the hypothesis says of one challenger, with `n` outcomes of the champion.
+    """Probability to declare the hypothesis for one challenger, with `n` outcomes of the champion.
 
-    Arguments, errors and source are those of `sample_size`, of which this is the inverse.
+    It is the inverse of `sample_size`, which describes arguments, errors and source.
 
     >>> round(power(31231, "proportions", baseline=0.05, effect=0.005), 4)
     0.8
@@ -132,11 +132,11 @@ def minimum_detectable_effect(
     comparisons: int = 1,
     direction: Direction = "increase",
 ) -> float:
-    """Smallest absolute effect found with probability `power` with `n` outcomes of the champion.
+    """Smallest absolute effect that is declared with probability `power`, with `n` outcomes of the champion.
 
-    Negative for a decrease. For proportions the variance of the challenger depends on the effect, and the
-    root of the quadratic is taken. Other arguments and the source are those of `sample_size`, of which this
-    is the inverse. Raises `InputError` also where `n` is too small to find any proportion between 0 and 1.
+    Negative for a decrease. For proportions the variance of the challenger depends on the effect, and the effect is the root
+    of a quadratic. It is the inverse of `sample_size`, which describes other arguments and the source. Raises `InputError`
+    also where `n` is too small to detect any proportion between 0 and 1.
 
     >>> round(minimum_detectable_effect(15.698, "means", sd=1), 3)
     1.0
@@ -175,7 +175,7 @@ def _critical(alpha: float, sides: int, comparisons: int, correction: Correction
 
 
 def _distance(effect: float, hypothesis: Hypothesis, margin: float | None, direction: Direction) -> float:
-    """From the effect to what must be ruled out."""
+    """The distance from the effect to the null value that must be rejected."""
     if hypothesis == "superiority":
         return abs(effect)
     return (margin or 0.0) + (effect if direction == "increase" else -effect)
@@ -190,7 +190,7 @@ def _equivalence_precision(critical: float, power: float, effect: float, margin:
     from scipy.optimize import brentq
 
     nearer = margin - abs(effect)
-    # One bound misses at least its share of the misses, and at most all of them.
+    # The nearer bound has between half and all of the misses.
     least, most = ((critical + float(ndtri(share))) / nearer for share in (power, (1 + power) / 2))
 
     def excess(precision: float) -> float:
@@ -202,7 +202,7 @@ def _equivalence_precision(critical: float, power: float, effect: float, margin:
 def _variance(
     kind: Kind, baseline: float | None, sd: float | None, effect: float, ratio: float, scale: Scale = "absolute"
 ) -> float:
-    """n times the variance of the estimated effect."""
+    """The variance of the estimated effect times n."""
     relative = scale == "relative"
     change = effect * abs(baseline or 0.0) if relative else effect
     if kind == "means":

@@ -1,4 +1,4 @@
-"""Closed forms of queueing theory. `load` is arrivals per mean service time; waits are in mean service times unless said."""
+"""Closed forms of queueing theory. `load` is arrivals per mean service time. Waits are mostly in mean service times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sim.stats.validation import require, require_positive, require_share
 
 
 def erlang_b(servers: int, load: float) -> float:
-    """Share of the calls that find all servers busy and are lost, in M/G/c/c.
+    """Share of calls that are lost because all servers are busy, in M/G/c/c.
 
     Raises `InputError` for less than one server or a load that is not positive.
 
@@ -34,12 +34,12 @@ def offered_load(servers: int, lost: float) -> float:
     from scipy.optimize import brentq
 
     require_share("lost", lost)
-    # All servers busy take c of the load, so that no less than load − c is lost.
+    # c servers carry at most a load of c, so at least load − c is lost.
     return float(brentq(lambda load: erlang_b(servers, load) - lost, 1e-12, servers / (1 - lost) + 1, xtol=1e-12))
 
 
 def erlang_c(servers: int, load: float) -> float:
-    """P(wait) in M/M/c.
+    """Probability that a call waits in M/M/c.
 
     Raises `InputError` as `erlang_b`, and for a load that is not below the number of servers.
 

@@ -16,9 +16,9 @@ from sim.stats.validation import require
 
 @dataclass(frozen=True)
 class RankTest:
-    """Mann–Whitney's U of the first sample, the p-value of it, and the sizes of both samples; one per replication.
+    """Mann–Whitney's U of the first sample, its p-value, and the sizes of both samples; one per replication.
 
-    U / (n₁ n₂) estimates the probability that a value of the first sample exceeds one of the second, ties counted half.
+    U / (n₁ n₂) estimates the probability that a value of the first sample exceeds one of the second; ties count half.
     """
 
     u: Floats
@@ -28,10 +28,10 @@ class RankTest:
 
 
 def mann_whitney(x: ArrayLike, y: ArrayLike, alternative: Alternative = "two-sided") -> RankTest:
-    """Whether values of `x`, (..., n), tend to be larger (`greater`) or smaller (`less`) than those of `y`, (..., m).
+    """Test whether values of `x`, (..., n), tend to be larger (`greater`) or smaller (`less`) than values of `y`, (..., m).
 
-    Values that are NaN are missing. By the normal limit with mid-ranks for ties and a continuity correction, which is good from
-    about eight values a sample. p-value 1 where a sample is empty or all values are alike.
+    NaN marks a missing value. The test uses the normal limit with mid-ranks for ties and a continuity correction, which is
+    accurate from about eight values per sample. The p-value is 1 where a sample is empty or all values are equal.
 
     Raises `InputError` for an unknown alternative, infinite values, or axes before the last that do not fit.
 
@@ -67,7 +67,7 @@ def mann_whitney(x: ArrayLike, y: ArrayLike, alternative: Alternative = "two-sid
 
 
 def _mid_ranks(values: Floats) -> tuple[Floats, Floats]:
-    """(..., n) ranks from 1, equal values sharing theirs, NaN last; and (...) the sum of t³ − t over groups of equals."""
+    """(..., n) ranks from 1, with the mean rank for ties and NaN last; and (...) the sum of t³ − t over groups of ties."""
     order = np.argsort(values, axis=-1)
     ordered = np.take_along_axis(values, order, axis=-1)
     place = np.broadcast_to(np.arange(values.shape[-1]), values.shape)

@@ -9,7 +9,7 @@ from sim.arrays import Floats
 from sim.stats.moments import non_negative, positive
 from sim.stats.validation import broadcast, require, require_positive
 
-# Alternatives that the test is spread over: from a rise that takes long to be seen to one that is seen at once.
+# The alternatives of the mixture: from a small rise, which takes long to detect, to a large rise.
 MULTIPLES = np.geomspace(1.1, 32.0, 16)
 
 
@@ -24,14 +24,14 @@ def log_ratios(
 ) -> Floats:
     """Log likelihood ratios (..., G) of a batch of events: arm 1's rate is `null` · multiples[g] times arm 0's, against `null`.
 
-    Given that an event happened, it is arm 1's with probability p·ρ / (1 + p·(ρ − 1)), where ρ is the ratio of the rates and p
-    arm 1's share of the units. So a batch with e₁ of e events in arm 1 has the log ratio e₁·log(m) − e·log((1 + p·(m·ρ₀ − 1)) /
-    (1 + p·(ρ₀ − 1))). Inputs are counts and broadcast together; 0 where there is no event or an arm has no units. Log ratios of
-    batches add up, whatever the shares and the level of the rates in each.
+    An event belongs to arm 1 with probability p·ρ / (1 + p·(ρ − 1)), where ρ is the ratio of the rates and p is arm 1's share
+    of the units. So a batch with e₁ of e events in arm 1 has the log ratio e₁·log(m) − e·log((1 + p·(m·ρ₀ − 1)) /
+    (1 + p·(ρ₀ − 1))). Inputs are counts and broadcast together. The log ratio is 0 where there is no event or an arm has no
+    units. Log ratios of batches add up, for any shares and levels of the rates in the batches.
 
-    Each ratio is a supermartingale of mean at most 1 where arm 1's rate is no more than `null` times arm 0's: exactly 1 for
-    Poisson events at the boundary, and less for binomial ones, since E[aˣ] = (1 + q(a − 1))ⁿ ≤ exp(nq(a − 1)). So is their
-    average, whose logarithm `log_mixture` gives.
+    Each ratio is a supermartingale with mean at most 1 if arm 1's rate is at most `null` times arm 0's. At the boundary the
+    mean is exactly 1 for Poisson events, and less for binomial events, since E[aˣ] = (1 + q(a − 1))ⁿ ≤ exp(nq(a − 1)). The
+    average of the ratios is a supermartingale too; `log_mixture` gives its logarithm.
 
     Raises `InputError` for negative counts, multiples that do not exceed 1, or a null that is not positive.
 
@@ -61,7 +61,7 @@ def log_ratios(
 def log_mixture(log_ratio: Floats) -> Floats:
     """Logarithm of the average of ratios over the last axis: the evidence that the rate rose.
 
-    Where it did not, it *ever* reaches log(1/α) with probability at most α.
+    If the rate did not rise, the logarithm *ever* reaches log(1/α) with probability at most α.
 
     >>> log_mixture(np.log([[1.0, 3.0], [1.0, 1.0]])).round(3)
     array([0.693, 0.   ])

@@ -12,9 +12,9 @@ from sim.stats.moments import Estimates, Moments, finite
 def ratio(moments: Moments) -> Estimates:
     """Σy/Σx and its standard error by the delta method, from the `moments` of y and x per randomised unit.
 
-    With x the number of a user's requests and y their sum this is the mean per request with a standard error
-    that is robust to the correlation within users (cluster-robust, CR1). Estimate 0 and infinite standard error
-    where Σx is 0; infinite standard error with fewer than two units.
+    If x is the number of a user's requests and y the sum of their outcomes, it is the mean per request with a standard error
+    that is robust to the correlation within users (cluster-robust, CR1). Where Σx is 0, the estimate is 0 and the standard
+    error infinite. With fewer than two units the standard error is infinite.
 
     Source: Deng, Knoblich & Lu, KDD (2018), eq. 4; Liang & Zeger, Biometrika 73 (1986).
 
@@ -34,11 +34,11 @@ def ratio(moments: Moments) -> Estimates:
 def shared_covariance(
     champion: Moments, challenger: Moments, yy: ArrayLike, xy: ArrayLike, yx: ArrayLike, xx: ArrayLike
 ) -> Floats:
-    """Covariance of the two arms' ratios where some units are in both arms; 0 where none is.
+    """Covariance of the two arms' ratios if some units are in both arms; 0 if no unit is.
 
-    Sums over units of products across the arms: `yy` of both y, `xy` of the champion's x and the challenger's y, `yx` of the
-    champion's y and the challenger's x, `xx` of both x. With it the variance of the difference is that of a regression on the
-    arm with standard errors clustered by unit (CR1).
+    The arguments are sums over units of products across the arms: `yy` of both y, `xy` of the champion's x and the challenger's
+    y, `yx` of the champion's y and the challenger's x, `xx` of both x. With this covariance, the variance of the difference is
+    that of a regression on the arm with standard errors clustered by unit (CR1).
 
     Source: Liang & Zeger, Biometrika 73 (1986).
 

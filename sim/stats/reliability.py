@@ -1,4 +1,4 @@
-"""Error budgets, and how often checks fail by chance."""
+"""Error budgets, and the probabilities that checks fail by chance."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from sim.stats.validation import require, require_positive
 
 
 def budget_spent(burn_rate: float, window: float, period: float) -> float:
-    """Share of the error budget of a `period` that a burn rate held for a `window` consumes; both in one unit of time.
+    """Share of the error budget of a `period` that a burn rate spends in a `window`; both in the same unit of time.
 
-    A burn rate of 1 spends the budget in just the period. Raises `InputError` for times that are not positive and a negative
+    A burn rate of 1 spends the budget in exactly one period. Raises `InputError` for times that are not positive and a negative
     burn rate.
 
     Source: Beyer et al., The Site Reliability Workbook (2018), ch. 5, Table 5-2.
@@ -25,7 +25,7 @@ def budget_spent(burn_rate: float, window: float, period: float) -> float:
 
 
 def at_least(count: int, trials: int, share: float) -> float:
-    """P(at least `count` of so many independent trials happen), each with probability `share`.
+    """Probability of at least `count` successes in `trials` independent trials, each with probability `share`.
 
     Raises `InputError` for negative counts and for a share outside [0, 1].
 
@@ -41,9 +41,9 @@ def at_least(count: int, trials: int, share: float) -> float:
 
 
 def aborts(failures: int, checks: int, share: float) -> float:
-    """P(abort) of a rollout of so many checks that ends once more than `failures` have failed, each with probability `share`.
+    """Probability to abort a rollout of `checks` checks when more than `failures` have failed, each with probability `share`.
 
-    What Argo Rollouts calls `failureLimit`. Failed checks add up; a good one does not set them back. Errors as `at_least`.
+    Argo Rollouts calls the limit `failureLimit`. Failed checks add up; a good check does not reset them. Errors as `at_least`.
 
     >>> [round(aborts(limit, 12, 0.1), 4) for limit in (0, 1, 3)]
     [0.7176, 0.341, 0.0256]
@@ -54,9 +54,9 @@ def aborts(failures: int, checks: int, share: float) -> float:
 
 
 def rolls_back(threshold: int, advances: int, share: float) -> float:
-    """P(roll back) of a rollout that needs so many good checks and gives up at the `threshold`-th failed one.
+    """Probability to roll back a rollout that needs `advances` good checks and stops at the `threshold`-th failed check.
 
-    What Flagger calls `threshold`: a failed check holds the rollout where it is. It is the chance of `threshold` failures among
+    Flagger calls the limit `threshold`; a failed check delays the rollout. It is the probability of `threshold` failures among
     the first `advances` + `threshold` − 1 checks. Raises `InputError` as `at_least`, and for a threshold or advances below 1.
 
     Source: the negative binomial distribution.

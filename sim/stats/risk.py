@@ -16,10 +16,10 @@ LEAST_TAIL = 10
 def cvar(values: ArrayLike, level: float = 0.95, confidence: float = 0.95) -> Estimate:
     """Conditional value at risk: the mean of the worst (largest) 1 − level of the losses `values` (n,).
 
-    Where n(1 − level) is not whole, the loss at the edge counts with its fraction. The interval is
-    Student's on the influence function VaR + (x − VaR)⁺/(1 − level), whose mean is the estimate. It needs
-    at least 10 losses in the tail and is None below; measured coverage of the 95% interval, normal and
-    exponential losses: .89–.90 with 10 in the tail, .94 with 50.
+    Where n(1 − level) is not whole, the loss at the edge counts with its fraction. The interval is Student's
+    on the influence function VaR + (x − VaR)⁺/(1 − level), whose mean is the estimate. With fewer than 10
+    losses in the tail, its bounds are None. The measured coverage of the 95% interval for normal and
+    exponential losses is .89–.90 with 10 losses in the tail, and .94 with 50.
 
     Raises `InputError` for a level or confidence outside (0, 1) or a loss that is not finite.
 
@@ -37,14 +37,14 @@ def cvar(values: ArrayLike, level: float = 0.95, confidence: float = 0.95) -> Es
     if losses.size == 0:
         return Estimate(None, None, None, 0)
     at_risk = np.quantile(losses, level, method="inverted_cdf")
-    found = mean_interval(at_risk + np.maximum(losses - at_risk, 0) / (1 - level), confidence)
+    interval = mean_interval(at_risk + np.maximum(losses - at_risk, 0) / (1 - level), confidence)
     if math.floor(losses.size * (1 - level) + 1e-9) < LEAST_TAIL:
-        return Estimate(found.estimate, None, None, found.n)
-    return found
+        return Estimate(interval.estimate, None, None, interval.n)
+    return interval
 
 
 def value_at_risk(values: ArrayLike, level: float = 0.95, confidence: float = 0.95) -> Estimate:
-    """Value at risk: the loss that is not exceeded with probability `level`; `values` (n,), larger is worse.
+    """Value at risk: the loss that is not exceeded with probability `level`; in `values` (n,), larger is worse.
 
     The interval is the distribution-free one of `sim.stats.intervals.quantile_interval`.
 

@@ -1,4 +1,4 @@
-"""How much of a posterior lies below, inside and above a region of practical equivalence."""
+"""Probabilities of a posterior below, inside and above a region of practical equivalence."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Masses:
 def masses(estimate: ArrayLike, standard_error: ArrayLike, *, width: float) -> Masses:
     """Masses of a normal posterior of an effect around the region from −`width` to `width`; inputs broadcast together.
 
-    `width` is in the unit of the estimate. With an infinite standard error nothing is known and nothing lies inside: a half is
-    on either side. Without any spread all mass is where the estimate is, and a bound belongs to the region.
+    `width` is in the unit of the estimate. With an infinite standard error, half of the mass is below and half above the
+    region. With a standard error of 0, all mass is at the estimate. The bounds belong to the region.
 
     Raises `InputError` for an estimate that is not finite, a negative standard error, or a width that is not positive.
 
     Source: Kruschke, Advances in Methods and Practices in Psychological Science 1 (2018); the mass in the region of the whole
     posterior as in Makowski, Ben-Shachar, Chen & Lüdecke, Frontiers in Psychology 10 (2019).
 
-    >>> found = masses([0.0, 0.3], [0.1, 0.1], width=0.2)
-    >>> found.below.round(3), found.inside.round(3), found.above.round(3)
+    >>> posterior = masses([0.0, 0.3], [0.1, 0.1], width=0.2)
+    >>> posterior.below.round(3), posterior.inside.round(3), posterior.above.round(3)
     (array([0.023, 0.   ]), array([0.954, 0.159]), array([0.023, 0.841]))
     """
     require_positive("width", width)

@@ -1,7 +1,7 @@
-"""Error spending at the information that really arrived: the bounds of a look, for many tests at once.
+"""Error spending at the observed information: the bounds of a look, for many tests at once.
 
-The recursion of `sim.stats.stopping_probability` with one row for each test, because tests that run look at different times. A
-test keeps the sub-density of its score among those that crossed no bound, on a fixed number of Gauss–Legendre nodes.
+The recursion is that of `sim.stats.stopping_probability`, with one row for each test, because running tests look at different
+times. A test keeps the sub-density of its score among paths that crossed no bound, on a fixed number of Gauss–Legendre nodes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sim.stats.spending import Family, spent
 from sim.stats.stopping_probability import DENSITY, FARTHEST, REACH, REACH_TO_BOUND, gauss_legendre
 from sim.stats.validation import require
 
-# Looks come no closer than this share of a planned step: the nodes are made for that.
+# The least distance of looks, as a share of a planned step. The number of nodes depends on it.
 CLOSEST = 0.25
 LEAST = 1e-300
 ROWS_AT_ONCE = 250
@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 250
 
 @dataclass(frozen=True)
 class Spending:
-    """How much of `error`, that of one bound, is spent by when."""
+    """The spending function of `error`, the error of one bound."""
 
     family: Family
     error: float
@@ -33,16 +33,16 @@ class Spending:
     gamma: float | None = None
 
     def between(self, before: Floats, now: Floats, last: Bools) -> Floats:
-        """What a look at fraction `now` may spend after one at `before`; the `last` look all that is left."""
+        """The error that a look at fraction `now` may spend after a look at `before`; the `last` look spends all the rest."""
         done, due = (spent(self.family, at, self.error, rho=self.rho, gamma=self.gamma) for at in (before, now))
         return np.asarray(np.where(last, self.error, due) - done)
 
 
 @dataclass(frozen=True)
 class Running:
-    """Tests under way. low, high, time (r,): where the scores of those that crossed no bound lie, at which fraction.
+    """Running tests. low, high (r,): the range of scores of paths that crossed no bound, at the fraction time (r,).
 
-    mass (r, n): their weights on the Gauss–Legendre nodes between; `drift` is the mean of the score at fraction 1.
+    mass (r, n): the weights of these paths on the Gauss–Legendre nodes of the range. `drift` is the mean score at fraction 1.
     """
 
     low: Floats
@@ -53,13 +53,13 @@ class Running:
 
     @classmethod
     def start(cls, rows: int, nodes: int, drift: float = 0.0) -> Running:
-        """Everyone, before the first look: a score of 0 at information 0."""
+        """Tests before the first look: a score of 0 at information 0."""
         nothing = np.zeros(rows)
         return cls(nothing, nothing, nothing, np.full((rows, nodes), 1 / nodes), drift)
 
     @property
     def nodes(self) -> Floats:
-        """(r, n) scores."""
+        """(r, n) scores at the nodes."""
         points, _ = gauss_legendre(self.mass.shape[1])
         return np.asarray(self.low[:, None] + (self.high - self.low)[:, None] / 2 * (1 + points))
 
@@ -72,7 +72,7 @@ class Running:
     def upper_bound(self, probability: Floats, time: Floats) -> Floats:
         """(r,) the z that is exceeded at `time` with this probability; at most `FARTHEST` from the mean.
 
-        Newton's steps on the logarithm, which is concave (Prékopa 1973): from above they never overshoot.
+        Newton's method runs on the logarithm, which is concave (Prékopa 1973), so it never overshoots from above.
         """
         increment, root = (time - self.time)[:, None], np.sqrt(time)
         centre, nodes = self.drift * root, self.nodes
@@ -89,12 +89,12 @@ class Running:
         return np.where(probability <= LEAST, centre + FARTHEST, z)
 
     def lower_bound(self, probability: Floats, time: Floats) -> Floats:
-        """(r,) the z that `time` falls short of with this probability."""
+        """(r,) the z such that Z < z at `time` has this probability."""
         mirrored = Running(-self.high, -self.low, self.time, self.mass[:, ::-1], -self.drift)
         return -mirrored.upper_bound(probability, time)
 
     def step(self, lower: Floats, upper: Floats, time: Floats) -> Running:
-        """Those with lower < Z < upper at the fraction `time`, (r,) each; bounds may be infinite."""
+        """The tests after a look: paths with lower < Z < upper at the fraction `time`, (r,) each; bounds may be infinite."""
         root = np.sqrt(time)
         centre = self.drift * root
         reach = (np.where(np.isfinite(bound), REACH_TO_BOUND, REACH) for bound in (lower, upper))
@@ -118,7 +118,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a test with error spending goes on. `drift` is the mean of Z at fraction 1 for the effect of the design."""
+    """The plan of a test with error spending. `drift` is the mean of Z at fraction 1 for the effect of the design."""
 
     alpha: Spending
     sides: int
@@ -131,10 +131,10 @@ class Plan:
     ) -> tuple[Floats, Floats, Running, Running | None]:
         """The bounds of a look at the fractions `time`, (r,) each, and the tests after it.
 
-        Upper bounds; lower bounds, which are those of harm with two sides and those of futility with one (−∞ without).
-        `time` may exceed 1. `last` marks the tests that end at this look, wherever it is.
+        Returns (upper bounds, lower bounds, null, effective). Lower bounds are for harm with two sides, and for futility with
+        one side; −∞ without futility. `time` may exceed 1. `last` marks the tests that end at this look, at any fraction.
 
-        Raises `InputError` where information does not rise.
+        Raises `InputError` if information does not rise.
 
         Source: Lan & DeMets, Biometrika 70 (1983); Jennison & Turnbull (2000), ch. 7; Pampallona, Tsiatis & Kim (2001).
 
@@ -160,7 +160,7 @@ class Plan:
 
 
 def node_count(planned: Floats, bounds: Floats, sides: int) -> int:
-    """Nodes that looks at about the `planned` fractions need, no two closer than `CLOSEST` of a planned step.
+    """The number of nodes for looks near the `planned` fractions, at least `CLOSEST` of a planned step apart.
 
     >>> node_count(np.arange(1, 6) / 5, np.array([4.877, 3.357, 2.68, 2.29, 2.031]), 2)
     40

@@ -1,13 +1,11 @@
-"""Tests and intervals that hold at every look: the mixture sequential probability ratio test and its dual.
+"""Tests and intervals that hold at every look: the mixture sequential probability ratio test and its confidence sequence.
 
-Everything here starts from an estimate and its standard error, so that a difference of means, a ratio metric,
-a covariate-adjusted or a stratified effect are all monitored in the same way. An estimate with a standard
-error of 0 (no variation seen) or infinity (too few outcomes) carries no information: likelihood ratio 1,
-p-value 1, unbounded interval.
+All functions take an estimate and its standard error. So a difference of means, a ratio metric, a covariate-adjusted or a
+stratified effect are monitored in the same way. An estimate with a standard error of 0 (no variation yet) or infinity (too
+few outcomes) has no information: likelihood ratio 1, p-value 1, unbounded interval.
 
-The guarantees are exact for normal outcomes of known variance and hold asymptotically otherwise, so start
-monitoring only when each arm has a few dozen outcomes of either kind. For bounded outcomes `betting` has
-intervals that hold at any size.
+The guarantees are exact for normal outcomes with known variance, and asymptotic otherwise. So start monitoring only when
+each arm has a few dozen outcomes of either kind. For bounded outcomes, `betting` has intervals that hold at any sample size.
 """
 
 from __future__ import annotations
@@ -32,8 +30,8 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 class MixtureTest:
     """A mixture test at one look of each replication; both fields share the shape of the inputs.
 
-    `log_likelihood_ratio` is that of the mixture against the null. `p_value` is valid at this look whatever
-    the rule that chose it; over several looks take `running_p_value`.
+    `log_likelihood_ratio` is that of the mixture against the null. `p_value` is valid at this look, for any rule
+    that chose the look. Over several looks use `running_p_value`.
     """
 
     log_likelihood_ratio: Floats
@@ -41,14 +39,14 @@ class MixtureTest:
 
     @property
     def likelihood_ratio(self) -> Floats:
-        """Infinite where it exceeds the largest float."""
+        """The likelihood ratio; infinite where it exceeds the largest float."""
         with np.errstate(over="ignore"):
             return np.asarray(np.exp(self.log_likelihood_ratio))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Lower and upper bounds, one per replication, infinite where nothing is known."""
+    """Lower and upper bounds, one per replication; infinite where there is no information."""
 
     lower: Floats
     upper: Floats
@@ -65,10 +63,10 @@ def mixture_sprt(
     """Mixture sequential probability ratio test of effect = `null`, at any look, for each replication at once.
 
     The alternative's effect is null + Normal(0, `mixing_sd`²), in the metric's unit; `greater` and `less` mix
-    over the half-normal on their side, and test effect ≤ `null` and effect ≥ `null`. `mixing_sd` must be fixed
-    before the data; `best_mixing_sd` finds one. Inputs broadcast together.
+    over the half-normal on their side; their nulls are effect ≤ `null` and effect ≥ `null`. `mixing_sd` must be
+    chosen before the data; `best_mixing_sd` gives one. Inputs broadcast together.
 
-    Rejecting when the p-value is at most α, at any time, errs with probability at most α.
+    A test that rejects when the p-value is at most α, at any time, errs with probability at most α.
 
     Raises `InputError` for an estimate that is not finite, a negative standard error, a mixing standard
     deviation that is not positive or an unknown alternative.
@@ -109,10 +107,10 @@ def confidence_sequence(
     alpha: float = 0.05,
     alternative: Alternative = "two-sided",
 ) -> Interval:
-    """Normal-mixture confidence sequence: covers the effect at every look at once with probability 1 − α.
+    """Normal-mixture confidence sequence: it covers the effect at all looks at once with probability 1 − α.
 
-    The set of nulls that `mixture_sprt`, with the same arguments, does not reject. `greater` gives a lower
-    bound only, `less` an upper one.
+    It is the set of nulls that `mixture_sprt`, with the same arguments, does not reject. `greater` gives only a
+    lower bound, `less` only an upper bound.
 
     Raises `InputError` as `mixture_sprt`, and for an `alpha` outside (0, 1).
 
@@ -142,11 +140,11 @@ def asymptotic_confidence_sequence(
     alpha: float = 0.05,
     alternative: Alternative = "two-sided",
 ) -> Interval:
-    """Confidence sequence that needs no scale: the mixing follows the estimated variance, narrowest at `planned_n`.
+    """Confidence sequence without a scale parameter: the mixing sd follows the estimated variance.
 
-    `n` is the number of outcomes behind each estimate (of both arms, for a difference) and `planned_n` the one
-    at which the interval shall be narrowest. Covers at all looks at once with probability that tends to 1 − α as
-    the first look moves out; no interval where n is 0.
+    `n` is the number of outcomes of each estimate (of both arms, for a difference). The interval is narrowest at
+    `planned_n` outcomes. The probability to cover the effect at all looks at once tends to 1 − α as the first look
+    gets later. The interval is unbounded where n is 0.
 
     Raises `InputError` as `confidence_sequence`, and for a negative `n` or a `planned_n` that is not positive.
 
@@ -171,9 +169,9 @@ def asymptotic_confidence_sequence(
 
 
 def best_mixing_sd(standard_error: float, alpha: float = 0.05, alternative: Alternative = "two-sided") -> float:
-    """The mixing standard deviation whose confidence sequence is narrowest when the standard error is this.
+    """The mixing standard deviation whose confidence sequence is narrowest at this standard error.
 
-    For one-sided sequences the two-sided optimum at 2α, which is within 0.01% of the narrowest for α ≤ 10%.
+    For one-sided sequences it is the two-sided optimum at 2α, which is within 0.01% of the narrowest for α ≤ 10%.
 
     Raises `InputError` for a standard error that is not positive, for α outside (0, 1) and, one-sided, outside (0, ½).
 
@@ -192,7 +190,7 @@ def best_mixing_sd(standard_error: float, alpha: float = 0.05, alternative: Alte
 
 
 def running_p_value(p_values: ArrayLike, axis: int = -1) -> Floats:
-    """Always-valid p-values: the smallest so far along the axis of looks.
+    """Always-valid p-values: the running minimum along the axis of looks.
 
     Raises `InputError` for a p-value outside [0, 1].
 
@@ -207,9 +205,9 @@ def running_p_value(p_values: ArrayLike, axis: int = -1) -> Floats:
 
 
 def running_interval(interval: Interval, axis: int = -1) -> Interval:
-    """Intersection of a confidence sequence so far along the axis of looks; it covers just as well.
+    """Running intersection of a confidence sequence along the axis of looks; it has the same coverage.
 
-    Where a sequence has failed the bounds may cross: that is evidence that its assumptions do not hold (drift).
+    The bounds may cross. This is evidence that the assumptions of the sequence do not hold, for example because of drift.
 
     >>> running_interval(Interval(np.array([0.0, -1.0]), np.array([3.0, 2.0])))
     Interval(lower=array([0., 0.]), upper=array([3., 2.]))
@@ -237,7 +235,7 @@ def _interval(centre: Floats, error: Floats, mixing: Floats, alpha: float, alter
 def _one_sided(growth: Floats, alpha: float) -> Floats:
     """The u at which 2 exp(u²/2) Φ(u) = exp(growth)/α.
 
-    The left side is convex and rises in logarithms, so that Newton's steps from above never overshoot.
+    The logarithm of the left side is convex and increasing, so Newton's method never overshoots from above.
     """
     target = growth - math.log(2 * alpha)
     u = np.sqrt(2 * np.logaddexp(0.0, target))

@@ -1,4 +1,4 @@
-"""Error spending functions: how much of an error may be used up by a share of the information."""
+"""Error spending functions: the error that may be spent up to a fraction of the information."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def spent(
     rho: float | None = None,
     gamma: float | None = None,
 ) -> NDArray[np.float64]:
-    """Error that may have been spent at each information fraction in `time`, of the same shape.
+    """Error that may be spent up to each information fraction in `time`, in the same shape.
 
     All of `error` is spent at fraction 1 and later.
 
@@ -33,8 +33,8 @@ def spent(
     | `power` or `kim_demets` | e t^ρ, `rho` > 0 | Kim & DeMets (1987), Biometrika 74 |
     | `hwang_shih_decani` | e (1 − exp(−γt)) / (1 − exp(−γ)), `gamma` | Hwang, Shih & De Cani (1990), Stat. Med. 9 |
 
-    The error e is that of one bound. The first two imitate the bounds of the same name without their equal
-    spacing; ρ = 3 and γ = −4 lie near O'Brien–Fleming, ρ = 1 and γ = 1 near Pocock.
+    The error e is that of one bound. The first two imitate the bounds of the same name, without equally spaced
+    looks. ρ = 3 and γ = −4 are similar to O'Brien–Fleming, ρ = 1 and γ = 1 to Pocock.
 
     Raises `InputError`, naming every argument that breaks its rule.
 
@@ -61,7 +61,7 @@ def spent(
     elif rho is not None:
         share = error * fraction**rho
     elif gamma:
-        # The same with decaying exponentials only: a very negative gamma would overflow.
+        # The same formula with decaying exponentials only, because a very negative gamma would overflow.
         delay = np.exp(gamma * (1 - fraction)) if gamma < 0 else 1.0
         share = error * delay * np.expm1(-abs(gamma) * fraction) / math.expm1(-abs(gamma))
     else:
@@ -70,7 +70,7 @@ def spent(
 
 
 def family_problems(family: object, rho: float | None, gamma: float | None, prefix: str = "") -> list[Problem]:
-    """What is wrong with a family and its parameter; `prefix` goes before the names of the parameters."""
+    """The problems of a family and its parameter; `prefix` goes before the names of the parameters."""
     if family not in get_args(Family):
         return [Problem(f"must be one of {', '.join(get_args(Family))}, got {family}", path=prefix.rstrip("_") or "family")]
     problems = []

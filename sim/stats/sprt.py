@@ -25,7 +25,7 @@ class Boundaries:
 def boundaries(alpha: float = 0.05, beta: float = 0.2) -> Boundaries:
     """Wald's bounds for type I error `alpha` and type II error `beta`.
 
-    The true errors satisfy α' ≤ α/(1−β), β' ≤ β/(1−α) and α' + β' ≤ α + β, and are smaller where steps overshoot.
+    The true errors satisfy α' ≤ α/(1−β), β' ≤ β/(1−α) and α' + β' ≤ α + β. They are smaller if steps overshoot the bounds.
 
     Raises `InputError` for an error rate outside (0, 1) or a sum of 1 or more.
 
@@ -43,7 +43,7 @@ def boundaries(alpha: float = 0.05, beta: float = 0.2) -> Boundaries:
 def log_ratio_normal(estimate: ArrayLike, standard_error: ArrayLike, *, effect: float, null: float = 0.0) -> Floats:
     """Log likelihood ratio of `effect` against `null` for a normal estimate; inputs broadcast together.
 
-    0 where the standard error is 0 or infinite: no information. Raises `InputError` for an estimate that is
+    It is 0 where the standard error is 0 or infinite (no information). Raises `InputError` for an estimate that is
     not finite, a negative standard error, or an `effect` equal to `null`.
 
     Source: Wald, Sequential Analysis (1947), ch. 7: (θ₁ − θ₀)(θ̂ − (θ₀ + θ₁)/2)/V.
@@ -82,9 +82,9 @@ def log_ratio_bernoulli(n: ArrayLike, successes: ArrayLike, *, proportion: float
 
 
 def acceptance_probability(multiple: ArrayLike, *, alpha: float = 0.05, beta: float = 0.2) -> Floats:
-    """Probability to accept the null where the true effect is `multiple` times the alternative's, without overshoot.
+    """Probability to accept the null if the true effect is `multiple` times the alternative's, without overshoot.
 
-    1 − α at 0 and β at 1. For a normal mean of known variance. Raises `InputError` as `boundaries`.
+    It is 1 − α at 0 and β at 1. It holds for a normal mean with known variance. Raises `InputError` as `boundaries`.
 
     Source: Wald, Sequential Analysis (1947), ch. 3, with h = 1 − 2·multiple.
 
@@ -95,17 +95,17 @@ def acceptance_probability(multiple: ArrayLike, *, alpha: float = 0.05, beta: fl
     h = 1 - 2 * finite("multiple", multiple)
     width, s = bounds.upper - bounds.lower, np.abs(h)
     near = np.where(h > 0, bounds.upper, -bounds.lower)
-    # Scaled by its largest power, so that nothing overflows far from the alternative.
+    # Scaled by the largest power, so that it does not overflow far from the alternative.
     hit = np.expm1(-s * near) / np.where(s > 0, np.expm1(-s * width), 1.0)
     hit = np.where(s > 0, hit, near / width)
     return np.where(h > 0, hit, 1 - hit)
 
 
 def expected_sample_ratio(multiple: ArrayLike, *, alpha: float = 0.05, beta: float = 0.2) -> Floats:
-    """Expected sample size over that of the one-sided fixed test of the same errors, without overshoot.
+    """Expected sample size over that of the one-sided fixed test with the same errors, without overshoot.
 
-    `multiple` is the true effect in units of the alternative's. For a normal mean of known variance. Real tests,
-    whose steps overshoot the bounds, take a little longer. Raises `InputError` as `boundaries`.
+    `multiple` is the true effect in units of the alternative's. It holds for a normal mean with known variance. Real
+    tests overshoot the bounds, so they take a little longer. Raises `InputError` as `boundaries`.
 
     Source: Wald, Sequential Analysis (1947), ch. 3 and 7.
 

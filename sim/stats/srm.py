@@ -1,4 +1,4 @@
-"""Sample-ratio mismatch: do the arms get the shares of traffic that they were meant to get?"""
+"""Tests for sample-ratio mismatch: whether the arms get their intended shares of traffic."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sim.arrays import Floats
 from sim.stats.moments import non_negative, positive
 from sim.stats.validation import broadcast, require
 
-# Log-gammas of more cancel to noise that looks like a mismatch: it is about c ln c times the precision of a float, .006 here.
+# At larger concentrations c, rounding errors of log-gammas look like a mismatch: about c ln c times the float precision, .006
+# here.
 MOST_CONCENTRATED = 1e12
 
 
@@ -26,7 +27,7 @@ class MismatchTest:
 
 @dataclass(frozen=True)
 class SequentialMismatchTest:
-    """Logarithm of the Bayes factor against the intended shares, and the p-value valid at this look whenever it is."""
+    """Logarithm of the Bayes factor against the intended shares, and a p-value that is valid at any look."""
 
     log_bayes_factor: Floats
     p_value: Floats
@@ -35,8 +36,8 @@ class SequentialMismatchTest:
 def test(counts: ArrayLike, shares: ArrayLike | None = None) -> MismatchTest:  # noqa: PT028
     """Chi-square test that `counts`, (..., K) units per arm, follow the intended `shares`, (K,) or (..., K).
 
-    Without `shares` all arms are meant to get the same. For one look at a planned time: looking repeatedly, use
-    `sequential_test`. Needs about five expected units an arm. No units: statistic 0, p-value 1.
+    Without `shares` all arms have equal shares. The test is for one look at a planned time; for repeated looks use
+    `sequential_test`. It needs about five expected units per arm. Without units the statistic is 0 and the p-value 1.
 
     Raises `InputError` for negative counts, fewer than two arms, shares that are not positive or do not sum to 1.
 
@@ -59,11 +60,11 @@ test.__test__ = False  # type: ignore[attr-defined]
 def sequential_test(
     counts: ArrayLike, shares: ArrayLike | None = None, *, concentration: float = 100.0
 ) -> SequentialMismatchTest:
-    """Multinomial test of `counts` so far, (..., K), against `shares`, that may be looked at after every unit.
+    """Multinomial test of the cumulative `counts`, (..., K), against `shares`; it allows a look after every unit.
 
-    The Bayes factor of shares drawn from Dirichlet(`concentration` · `shares`) against the intended ones. Under the
-    intended shares the p-value falls to α, ever, with probability at most α. A larger concentration finds smaller
-    mismatches, later. The shares must not have changed since the first unit: start anew when they do.
+    It uses the Bayes factor of shares drawn from Dirichlet(`concentration` · `shares`) against the intended shares.
+    Under the intended shares the p-value *ever* falls to α with probability at most α. A larger concentration detects
+    smaller mismatches, but later. The intended shares must be constant: start a new test when they change.
 
     Raises `InputError` as `test`, and for a concentration that is not positive or above 1e12.
 

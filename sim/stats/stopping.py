@@ -1,4 +1,4 @@
-"""Estimates after a test with several looks: median-unbiased, with intervals that hold although the test could stop early."""
+"""Median-unbiased estimates and intervals after a test with several looks, which may stop early."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sim.stats.moments import finite
 from sim.stats.stopping_probability import Survivors, start
 from sim.stats.validation import require, require_share
 
-# Drifts at which the probabilities are integrated, in standard errors of the last look. On the probit scale they lie nearly on
-# straight lines: the cubics between err by about .001 at most (measured).
+# The distance of the drifts at which probabilities are integrated, in standard errors of the last look. On the probit scale the
+# probabilities are nearly linear in the drift: cubic interpolation errs by at most about .001 (measured).
 _STEP = 0.25
 _FEWEST = 41
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """What is known of the drift, the mean of the last look's Z, after the test; all fields are (n,).
+    """Estimates of the drift, the mean of the last look's Z, after the test; all fields are (n,).
 
-    `estimate` exceeds the truth as often as not. `lower` and `upper` bound an interval with equal tails.
+    `estimate` exceeds the true drift with probability one half. `lower` and `upper` bound an interval with equal tails.
     """
 
     estimate: Floats
@@ -37,26 +37,26 @@ def median_unbiased(
 ) -> Stopped:
     """Estimates of the drift for n tests that stopped at `look` (n,), counted from 1, with the statistic `z` (n,).
 
-    `information` (K,) are the rising fractions of the last look's information, `lower` and `upper` (K,) the bounds that end the
-    test; they may be infinite. A test may stop at a look only beyond a bound, or at the last one. The effect is drift ×
-    standard error × √(information), with the standard error and the fraction of the look that was last.
+    `information` (K,) are the rising fractions of the last look's information. `lower` and `upper` (K,) are the bounds that end
+    the test; they may be infinite. A test may stop at a look only beyond a bound, or at the last look. The effect is drift ×
+    standard error × √(information), with the standard error and the fraction of the look at which the test stopped.
 
-    Outcomes are ordered by stages: one that crosses the upper bound early is more extreme than one that does so late, whatever
-    the statistic. The estimate is the drift under which an outcome as extreme or more has probability one half; its bounds are
-    those under which it has (1 ∓ confidence) / 2. They do not depend on looks that did not take place.
+    Results are ordered by stages: crossing the upper bound earlier is more extreme than crossing it later, for any value of the
+    statistic. The estimate is the drift under which a result at least as extreme has probability one half. Under the bounds of
+    the interval, this probability is (1 ∓ confidence) / 2. The estimates do not depend on looks that did not take place.
 
-    Raises `InputError` for information that does not rise, bounds that cross, a look that is none, a test that goes on, and
-    values that are not finite.
+    Raises `InputError` for information that does not rise, bounds that cross, a look outside 1 to K, a test that has not
+    stopped, and values that are not finite.
 
     Source: Jennison & Turnbull, Group Sequential Methods (2000), §8.2, §8.4 and §8.5; Tsiatis, Rosner & Mehta, Biometrics 40
     (1984); Siegmund, Biometrika 65 (1978).
 
-    >>> found = median_unbiased([0.5, 1.0], [-2.178, -2.178], [2.178, 2.178], [1, 2], [3.0, 3.0])
-    >>> found.estimate.round(3)
+    >>> stopped = median_unbiased([0.5, 1.0], [-2.178, -2.178], [2.178, 2.178], [1, 2], [3.0, 3.0])
+    >>> stopped.estimate.round(3)
     array([4.243, 2.678])
     """
     times, score = finite("information", information), finite("z", z)
-    low, high = (np.asarray(each, np.float64) for each in (lower, upper))
+    low, high = (np.asarray(bounds, np.float64) for bounds in (lower, upper))
     at = np.asarray(look, np.int64)
     require_share("confidence", confidence)
     require(times.ndim == 1, "information", "must have one axis", f"shape {times.shape}")
@@ -71,19 +71,19 @@ def median_unbiased(
     require(bool(beyond.all()), "z", "must lie beyond a bound of its look, unless that is the last", z)
     fractions = times / times[-1]
     tails = np.array([0.5, (1 - confidence) / 2, (1 + confidence) / 2])
-    found = np.full((at.size, tails.size), np.nan)
+    drifts = np.full((at.size, tails.size), np.nan)
     for stop in np.unique(at):
-        here = at == stop
-        # An outcome below the lower bound is one above the upper bound of the mirrored test.
+        stopped_here = at == stop
+        # A result below the lower bound is above the upper bound of the mirrored test.
         below = score <= low[stop - 1]
-        for sign, rows, bounds in ((1.0, here & ~below, (low, high)), (-1.0, here & below, (-high, -low))):
+        for sign, rows, bounds in ((1.0, stopped_here & ~below, (low, high)), (-1.0, stopped_here & below, (-high, -low))):
             if rows.any():
-                found[rows] = sign * _inverted(fractions[:stop], *bounds, sign * score[rows], tails)
-    return Stopped(found[:, 0], np.minimum(found[:, 1], found[:, 2]), np.maximum(found[:, 1], found[:, 2]))
+                drifts[rows] = sign * _inverted(fractions[:stop], *bounds, sign * score[rows], tails)
+    return Stopped(drifts[:, 0], np.minimum(drifts[:, 1], drifts[:, 2]), np.maximum(drifts[:, 1], drifts[:, 2]))
 
 
 def _inverted(fractions: Floats, lower: Floats, upper: Floats, z: Floats, tails: Floats) -> Floats:
-    """(n, T) the drifts under which an outcome at least as extreme as z (n,) at the last fraction has the chances (T,)."""
+    """(n, T) drifts under which a result at least as extreme as z (n,) at the last fraction has the probabilities (T,)."""
     roots = np.sqrt(fractions)
     low, high = _range(roots, lower, upper, z, tails)
     nodes = np.linspace(low, high, max(_FEWEST, math.ceil((high - low) * roots[-1] / _STEP)))
@@ -98,18 +98,18 @@ def _inverted(fractions: Floats, lower: Floats, upper: Floats, z: Floats, tails:
 
 
 def _range(roots: Floats, lower: Floats, upper: Floats, z: Floats, tails: Floats) -> tuple[float, float]:
-    """Drifts between which all that are sought lie, by the union bound over the looks that end at an extreme outcome or not."""
+    """A range that contains all required drifts, by the union bound over looks."""
     reach = -float(ndtri(tails.min() / roots.size)) + 2 * _STEP
     earlier = len(roots) - 1
     low = (np.append(upper[:earlier], z.min()) - reach) / roots
-    # An outcome is extreme where Z exceeds the bound of one look and falls below that of none before.
+    # A result is extreme if Z exceeds the upper bound at one look, and is below no lower bound before.
     high = (np.append(upper[:earlier], z.max()) + reach) / roots
     going = np.append(-np.inf, (lower[:earlier] + reach) / roots[:earlier])
     return float(low.min()), float(np.maximum(high, np.maximum.accumulate(going)).min())
 
 
 def _lagrange(x: Floats, y: Floats, at: Floats) -> Floats:
-    """(n, T) the cubics through four points each, x and y (n, T, 4), at (T,)."""
+    """(n, T) values of the cubics through four points each, x and y (n, T, 4), at (T,)."""
     value = np.zeros(x.shape[:2])
     for one in range(4):
         weight = np.ones(x.shape[:2])
@@ -121,7 +121,7 @@ def _lagrange(x: Floats, y: Floats, at: Floats) -> Floats:
 
 
 def _extreme(fractions: Floats, lower: Floats, upper: Floats, z: Floats, drift: float) -> Floats:
-    """(n,) chance under a drift to cross the upper bound before the last of `fractions`, or to exceed z (n,) there."""
+    """(n,) probability under a drift to cross the upper bound before the last fraction, or to exceed z (n,) there."""
     survivors, crossed = start(drift), 0.0
     for place, time in enumerate(fractions[:-1]):
         crossed += survivors.above(float(upper[place]), float(time))
@@ -130,7 +130,7 @@ def _extreme(fractions: Floats, lower: Floats, upper: Floats, z: Floats, drift: 
 
 
 def _above(survivors: Survivors, z: Floats, time: float) -> Floats:
-    """(n,) as `Survivors.above`, of many z."""
+    """(n,) `Survivors.above` for many z."""
     increment = time - survivors.time
     mean = survivors.nodes + survivors.drift * increment
     chance: Floats = survivors.mass @ ndtr((mean[:, None] - z * np.sqrt(time)) / np.sqrt(increment))

@@ -11,19 +11,19 @@ from scipy.special import ndtr, ndtri
 
 from sim.arrays import Floats
 
-# Beyond this z the normal tail is no longer a normal double: a bound there cannot be told from never.
+# Beyond this z the normal tail is not a normal double any more: a bound there is the same as no bound.
 FARTHEST = 37.5
-# Survivors further than this from their mean are left out: where there is no bound 4e-11 of them, where there
-# is one 4e-33, because a small alpha lives there.
+# Survivors further than this from their mean are ignored: 4e-11 of them where there is no bound, but only 4e-33
+# where there is a bound, so that a small alpha is precise.
 REACH = 6.5
 REACH_TO_BOUND = 12.0
-# Gauss–Legendre nodes for each standard deviation of the smaller increment: errs by 2e-9 at 1,000 looks, less at fewer.
+# Gauss–Legendre nodes per standard deviation of the smaller increment. The error is 2e-9 at 1,000 looks, less at fewer.
 DENSITY = 1.5
 
 
 @dataclass(frozen=True)
 class Survivors:
-    """Those who have crossed no bound so far: the sub-density of their score at one information time.
+    """The paths that have crossed no bound so far: the sub-density of their score at one information time.
 
     The score S = Z√t is a Brownian motion with `drift` in information time t, so that Z = S/√t has unit
     variance and mean drift·√t. `nodes` and `mass`, both (n,), are a quadrature rule: the sum of
@@ -55,7 +55,7 @@ class Survivors:
     def upper_bound(self, probability: float, time: float) -> float:
         """The z that is exceeded at `time` with this probability; at most `FARTHEST` from the mean.
 
-        Precise in relative terms, however small the probability.
+        The relative error is small for any probability.
         """
         from scipy.optimize import brentq
 
@@ -69,18 +69,18 @@ class Survivors:
         def excess(z: float) -> float:
             return math.log(max(self.above(z, time), tiny)) - target
 
-        # All paths exceed a bound more often than the survivors among them.
+        # The probability over all paths is at least that over the survivors.
         ceiling = min(centre - float(ndtri(probability)) + 1e-6, centre + FARTHEST)
         return float(brentq(excess, centre - FARTHEST, ceiling, xtol=1e-10))
 
     def lower_bound(self, probability: float, time: float) -> float:
-        """The z that `time` falls short of with this probability; the mirror image of `upper_bound`."""
+        """The z such that Z < z at `time` has this probability; the mirror image of `upper_bound`."""
         return -self._mirrored().upper_bound(probability, time)
 
     def step(self, lower: float, upper: float, time: float, following: float, reach: float = REACH_TO_BOUND) -> Survivors:
-        """Those of the survivors with lower < Z < upper at information `time`; the next look is at `following`.
+        """The survivors with lower < Z < upper at information `time`; the next look is at `following`.
 
-        Finite bounds more than `reach` from the mean of Z are taken to lie there.
+        Finite bounds further than `reach` from the mean of Z are moved to that distance.
         """
         increment, root = time - self.time, math.sqrt(time)
         centre = self.drift * root
@@ -101,7 +101,7 @@ class Survivors:
 
 
 def start(drift: float = 0.0) -> Survivors:
-    """Everyone, before the first look: a score of 0 at information 0."""
+    """All paths before the first look: a score of 0 at information 0."""
     return Survivors(np.zeros(1), np.ones(1), 0.0, drift)
 
 
@@ -114,13 +114,13 @@ class Exits:
 
 
 def exits(information: Floats, lower: Floats, upper: Floats, drift: float = 0.0) -> Exits:
-    """Where a sequence of z statistics first leaves the bounds; all arrays are (K,).
+    """Probabilities of where a sequence of z statistics first leaves the bounds; all arrays are (K,).
 
-    `information` are the rising fractions of the information at the last look, `drift` is the mean of the last
-    z. Bounds may be infinite.
+    `information` are the rising fractions of the information at the last look. `drift` is the mean of the last z.
+    Bounds may be infinite.
 
-    >>> found = exits(np.array([0.5, 1.0]), np.full(2, -2.178), np.full(2, 2.178))
-    >>> [round(float(share), 4) for share in found.upper + found.lower]
+    >>> crossings = exits(np.array([0.5, 1.0]), np.full(2, -2.178), np.full(2, 2.178))
+    >>> [round(float(share), 4) for share in crossings.upper + crossings.lower]
     [0.0294, 0.0206]
     """
     survivors = start(drift)
@@ -135,12 +135,12 @@ def exits(information: Floats, lower: Floats, upper: Floats, drift: float = 0.0)
 
 @lru_cache(maxsize=256)
 def gauss_legendre(count: int) -> tuple[Floats, Floats]:
-    """Nodes and weights, (count,) each, of the rule on [-1, 1].
+    """Nodes and weights, (count,) each, of the Gauss–Legendre rule on [-1, 1].
 
     >>> [round(float(weight), 3) for weight in gauss_legendre(3)[1]]
     [0.556, 0.889, 0.556]
     """
-    # NumPy's own takes a second for 256 nodes, this one a millisecond.
+    # NumPy's function takes a second for 256 nodes, SciPy's a millisecond.
     from scipy.special import roots_legendre
 
     points, weights = roots_legendre(count)

@@ -1,4 +1,4 @@
-"""Post-stratification: weighing segments by their known size, so that chance imbalance does not add noise."""
+"""Post-stratification: segments are weighted by their known shares, so that chance imbalance adds no noise."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def difference(
 ) -> Estimates:
     """Post-stratified difference in means, arm 1 − arm 0, from counts, sums and sums of squares per segment, (..., S).
 
-    `shares` (S,) or (..., S) are the population's. Without them the shares of both arms together are used, and the
-    variance takes in that they are estimated where effects differ between segments. Segments must be known before
-    the arm acts. Estimate 0 and infinite standard error where a segment with a share has no outcome in an arm;
-    infinite standard error where it has one: merge such segments.
+    `shares` (S,) or (..., S) are the population's. Without them, the shares of both arms together are used. The variance
+    then includes the error of these shares, which matters if effects differ between segments. Segments must be known
+    before the arm acts. Where a segment with a share has no outcome in an arm, the estimate is 0 and the standard error
+    infinite; with only one outcome, the standard error is infinite. Merge such segments.
 
     Raises `InputError` for sums that no outcomes have, shares that are negative or do not sum to 1.
 
@@ -60,9 +60,9 @@ def arms(
     square1: ArrayLike,
     shares: ArrayLike,
 ) -> tuple[Estimates, Estimates]:
-    """Post-stratified means of arm 0 and arm 1, as `difference` has it, with the population's `shares`.
+    """Post-stratified means of arm 0 and arm 1, as in `difference`, with the population's `shares`.
 
-    The standard error of an arm is infinite where a segment with a share has fewer than two outcomes in it.
+    The standard error of an arm is infinite where a segment with a share has fewer than two outcomes in the arm.
 
     >>> before, after = arms([60, 40], [6, 20], [6, 20], [40, 60], [6, 33], [6, 33], shares=[0.5, 0.5])
     >>> before.estimate.round(3), after.estimate.round(3)

@@ -12,7 +12,7 @@ from sim.arrays import Floats
 from sim.stats.intervals import Estimate, student_interval
 from sim.stats.validation import require, require_positive, require_share
 
-# Incidences are sums of n rounded terms; half of 1,000 trials must count as 50%.
+# The rounding error of incidences, which are sums of n rounded terms: half of 1,000 trials must count as 50%.
 ROUNDING = 1e-12
 
 
@@ -26,7 +26,7 @@ class Curve:
     upper: Floats
 
     def at(self, grid: Floats) -> Curve:
-        """The curve at the times `grid` (G,). Raises `InputError` for one before the first of its own."""
+        """The curve at the times `grid` (G,). Raises `InputError` for a time before the start of the curve."""
         inside = grid >= self.time[0]
         if not inside.all():
             require(False, "grid", f"must not begin before the curve ({self.time[0]:g})", grid[~inside][0])
@@ -38,7 +38,7 @@ class Curve:
 class CumulativeIncidence:
     """Share of trials that ended by each time, by cause and for any cause (`overall`).
 
-    `curves` and `overall` are sampled on the grid that was asked for; `steps` holds every step, under None
+    `curves` and `overall` are sampled on the requested grid. `steps` has every step of each curve; its key None is
     for any cause.
     """
 
@@ -51,10 +51,10 @@ class CumulativeIncidence:
     def quantile(self, q: float, cause: str | None = None) -> float | None:
         """First time at which at least a share `q` of all trials has ended by `cause` (None: by any).
 
-        None where that is not reached by the horizon. Raises `InputError` for an unknown cause.
+        None if this share is not reached by the horizon. Raises `InputError` for an unknown cause.
 
-        >>> found = cumulative_incidence([1, 2, 3, np.nan], ["ship", "keep", "ship", ""], horizon=5)
-        >>> found.quantile(0.5), found.quantile(0.5, "ship"), found.quantile(0.5, "keep")
+        >>> incidence = cumulative_incidence([1, 2, 3, np.nan], ["ship", "keep", "ship", ""], horizon=5)
+        >>> incidence.quantile(0.5), incidence.quantile(0.5, "ship"), incidence.quantile(0.5, "keep")
         (2.0, 3.0, None)
         """
         curve = self._steps(q, cause)
@@ -63,7 +63,7 @@ class CumulativeIncidence:
     def quantile_interval(self, q: float, cause: str | None = None) -> Estimate:
         """`quantile` with the interval of times at which the pointwise bounds contain `q`.
 
-        A bound is None where it is beyond the horizon.
+        A bound is None if it is beyond the horizon.
 
         Source: Brookmeyer & Crowley, Biometrics 38 (1982).
 
@@ -93,15 +93,13 @@ def cumulative_incidence(
 ) -> CumulativeIncidence:
     """Aalen–Johansen estimate of the cumulative incidence of competing causes until `horizon`.
 
-    `times` (n,) in any unit, NaN or beyond the horizon meaning censored at the horizon; `causes` (n,), the
-    labels of what ended each trial. A finite time with the label `censored` is censored there, after any
-    event at the same time. `grid` (G,) are the times at which to give the curves (default: 0, every event,
-    the horizon). `expected` names causes that get a curve even if none happened. Times follow the unit of
-    the input.
+    `times` (n,) are in any unit, which the result keeps. NaN, or a time beyond the horizon, means censored at the
+    horizon. `causes` (n,) are the labels of what ended each trial. A finite time with the label `censored` is
+    censored at that time, after any event at the same time. `grid` (G,) are the times of the curves (default: 0,
+    every event, the horizon). `expected` names causes that get a curve even without events.
 
-    The interval is Wilson's at the effective sample size F(1 − F)/V, with V the delta-method variance.
-    Without censoring before t, V is F(1 − F)/n, so it is `sim.stats.intervals.proportion_interval`, also at
-    0 and 1.
+    The interval is Wilson's at the effective sample size F(1 − F)/V, where V is the delta-method variance. Without
+    censoring before t, V is F(1 − F)/n, so the interval is `sim.stats.intervals.proportion_interval`, even at 0 and 1.
 
     Raises `InputError` for no trials, unequal lengths, a negative time, or a grid that is not ascending in
     [0, horizon].
@@ -111,8 +109,8 @@ def cumulative_incidence(
     (1987).
 
     >>> times, causes = [1, 2, 3, np.nan], ["ship", "keep", "ship", ""]
-    >>> found = cumulative_incidence(times, causes, horizon=5, grid=[0, 2, 5])
-    >>> found.curves["ship"].incidence, found.overall.incidence
+    >>> incidence = cumulative_incidence(times, causes, horizon=5, grid=[0, 2, 5])
+    >>> incidence.curves["ship"].incidence, incidence.overall.incidence
     (array([0.  , 0.25, 0.5 ]), array([0.  , 0.5 , 0.75]))
     """
     require_positive("horizon", horizon)
@@ -134,7 +132,7 @@ def cumulative_incidence(
     ended = _counts(end[event], time)
     before = np.concatenate([[1.0], np.cumprod(1 - ended / at_risk)[:-1]]) if time.size else np.ones(0)
 
-    # Imported where it is used, here and below: SciPy takes a third of a second, which reading a scenario need not wait for.
+    # Import SciPy only where it is used: it takes a third of a second, and reading a scenario does not need it.
     from scipy.special import ndtri
 
     z = float(ndtri((1 + confidence) / 2))
@@ -153,10 +151,10 @@ def restricted_mean(
 ) -> Estimate:
     """Restricted mean E[min(T, horizon)], the area under the Kaplan–Meier curve, in the unit of `times` (n,).
 
-    NaN, or a time beyond the horizon, means not ended by the horizon. `observed` (n,) is False where a
-    trial was censored at its time (default: nowhere). The interval is Student's, with Greenwood's variance
-    times n/(n − 1) and limited to [0, horizon]; without censoring before the horizon it is the interval of
-    the mean of min(T, horizon).
+    NaN, or a time beyond the horizon, means not ended by the horizon. `observed` (n,) is False if a trial was
+    censored at its time (default: no trial). The interval is Student's, with Greenwood's variance times
+    n/(n − 1), and limited to [0, horizon]. Without censoring before the horizon, it is the interval of the mean
+    of min(T, horizon).
 
     Raises `InputError` for a negative time or unequal lengths.
 
@@ -186,10 +184,10 @@ def restricted_mean(
     if n == 1:
         return Estimate(mean, None, None, 1)
     variance = float((area_after**2 * ended / (at_risk * np.maximum(at_risk - ended, 1))).sum())
-    found = student_interval(mean, float(np.sqrt(variance * n / (n - 1))), n, confidence)
-    assert found.lower is not None
-    assert found.upper is not None
-    return Estimate(mean, max(found.lower, 0.0), min(found.upper, float(horizon)), n)
+    interval = student_interval(mean, float(np.sqrt(variance * n / (n - 1))), n, confidence)
+    assert interval.lower is not None
+    assert interval.upper is not None
+    return Estimate(mean, max(interval.lower, 0.0), min(interval.upper, float(horizon)), n)
 
 
 def _times(times: ArrayLike) -> Floats:
@@ -218,7 +216,7 @@ def _counts(ends: Floats, time: Floats) -> Floats:
 
 def _variance(incidence: Floats, before: Floats, count: Floats, ended: Floats, at_risk: Floats) -> Floats:
     """Marubini & Valsecchi's sum over event times, with the square (F(t) − F(tⱼ))² multiplied out."""
-    # Where all at risk end, nothing follows, and F(t) − F(tⱼ) is 0.
+    # If all trials at risk end, no event follows, and F(t) − F(tⱼ) is 0.
     hazard = np.where(at_risk > ended, ended / (at_risk * np.maximum(at_risk - ended, 1)), 0.0)
     own = before**2 * (at_risk - count) * count / at_risk**3
     shared = before * count / at_risk**2
@@ -229,9 +227,9 @@ def _variance(incidence: Floats, before: Floats, count: Floats, ended: Floats, a
 
 
 def _curve(time: Floats, incidence: Floats, variance: Floats, effective: Floats, n: int, z: float) -> Curve:
-    """The steps from time 0, where nothing has ended, with Wilson's bounds at the effective sample size."""
+    """The steps from time 0, where the incidence is 0, with Wilson's bounds at the effective sample size."""
     spread = incidence * (1 - incidence)
-    # Rounding may leave a trace of either at an incidence of 0 or 1.
+    # At an incidence of 0 or 1, rounding errors may leave small values of both.
     proper = (variance > ROUNDING**2) & (spread > ROUNDING)
     size = np.where(proper, spread / np.where(proper, variance, 1.0), effective)
     start = 0 if time.size and time[0] == 0 else 1

@@ -22,10 +22,10 @@ Scale = Literal["absolute", "relative"]
 class TestResult:
     """A test of every element of the broadcast inputs; all fields share that shape.
 
-    `effect` is mean 1 − mean 0 in the metric's unit, or over |mean 0| on the relative scale (0 where an arm is
-    empty), `standard_error` its standard error (infinite where an arm has too few outcomes to have one),
-    `degrees_of_freedom` infinite for z tests. `champion_share` is the share of the variance that is arm 0's:
-    the squared correlation of two tests is the product of theirs.
+    `effect` is mean 1 − mean 0 in the metric's unit, or over |mean 0| on the relative scale; 0 where an arm is empty.
+    `standard_error` is infinite where an arm has too few outcomes to estimate it. `degrees_of_freedom` is infinite for
+    z tests. `champion_share` is arm 0's share of the variance: the squared correlation of two tests is the product of
+    their shares.
     """
 
     __test__: ClassVar[bool] = False
@@ -57,15 +57,15 @@ def two_sample(
     | kind | variance of the difference | reference |
     | --- | --- | --- |
     | `z_unpooled` | v₀/n₀ + v₁/n₁, v with divisor n (p(1 − p) for binary outcomes) | normal |
-    | `z_pooled` | v(1/n₀ + 1/n₁), v of both arms thrown together | normal |
+    | `z_pooled` | v(1/n₀ + 1/n₁), v of both arms pooled | normal |
     | `welch` | s₀²/n₀ + s₁²/n₁, s² with divisor n − 1 | Student, Satterthwaite's degrees of freedom |
 
-    Where there is nothing to test (an empty arm, one outcome an arm under `welch`, or no variation in
-    either arm) the statistic is 0 and the p-value 1. A standard deviation below about 1e-7 of the mean
-    counts as none.
+    The statistic is 0 and the p-value 1 without data for a test: an empty arm, one outcome in an arm under `welch`,
+    or no variation in both arms. A standard deviation below about 1e-7 of the mean counts as 0.
 
-    On the relative scale the effect is (mean 1 − mean 0)/|mean 0| with the standard error of the delta method,
-    good where mean 0 is many standard errors from 0; nothing to test where it is 0. It needs unpooled variances.
+    On the relative scale the effect is (mean 1 − mean 0)/|mean 0|. Its standard error is by the delta method, which
+    needs a mean 0 that is many standard errors from 0. Where mean 0 is 0, the p-value is 1. The relative scale needs
+    unpooled variances.
 
     Raises `InputError` for an unknown kind, alternative or scale, values that are not finite, negative counts or sums of
     squares, and sums that no outcomes have.
@@ -103,7 +103,7 @@ def two_sample(
             share = np.stack([share[0] * (mean[1] / base) ** 2, share[1]]) / base**2
         if kind == "welch":
             variance = share.sum(0)
-            # Shares of the variance, not the variances: their squares could underflow.
+            # Use shares of the variance, because squares of variances could underflow.
             weight = share / np.where(variance > 0, variance, 1.0)
             fourth = (weight**2 / divisor).sum(0)
             degrees = np.where(enough & (variance > 0), 1 / np.where(fourth > 0, fourth, 1.0), np.inf)
@@ -118,7 +118,7 @@ def two_sample(
 
 
 def tail(statistic: Floats, degrees_of_freedom: Floats, alternative: Alternative) -> Floats:
-    """P-values of statistics that are Student's, or normal where the degrees of freedom are infinite.
+    """P-values of Student's t statistics, or of normal statistics where the degrees of freedom are infinite.
 
     Raises `InputError` for an unknown alternative.
 

@@ -1,8 +1,8 @@
-"""Betting that one arm is better than another: a test of bounded outcomes that holds at every look and every size.
+"""Betting that one arm is better than another: a test of bounded outcomes that holds at every look and every sample size.
 
-A batch is what arrives between two looks. Bets on it are fixed by the batches before it; its outcomes, between 0 and 1,
-must be independent given the past, and the sizes of its arms must not depend on them. Which arm gets how much may
-depend on the past: the test holds under adaptive allocation.
+A batch is the outcomes that arrive between two looks. Bets on a batch depend only on earlier batches. Its outcomes, between
+0 and 1, must be independent given the past, and the sizes of its arms must not depend on its outcomes. The sizes may depend
+on the past: the test holds under adaptive allocation.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sim.arrays import Floats
 from sim.stats.moments import non_negative
 from sim.stats.validation import broadcast, require
 
-# Outcomes of the common mean that each arm's estimate starts with, so that the first bets are careful.
+# Each arm's estimate starts with this many outcomes at the common mean, so that the first bets are small.
 CAUTION = 50.0
 
 
@@ -28,19 +28,19 @@ def capital_step(
     n1: ArrayLike,
     total1: ArrayLike,
 ) -> tuple[Floats, Floats]:
-    """What one batch adds to the log capitals of betting that arm 1 is better than arm 0, and that it is worse.
+    """The increments by one batch of the log capitals of two bets: that arm 1 is better than arm 0, and that it is worse.
 
-    The first four arguments are counts and sums over all earlier batches, the others those of this batch; all broadcast
-    together. Start with log capital 0 and add up. Rejecting *arm 1 is no better* when the first reaches log(1/α), at any
-    time, errs with probability at most α; two-sided, either must reach log(2/α). Growth is best for binary outcomes;
-    outcomes of little spread are better served by `betting.empirical_bernstein`.
+    The first four arguments are counts and sums over all earlier batches, the others are those of this batch; all
+    broadcast together. Start with log capital 0 and add the increments. A test that rejects *arm 1 is no better* when the
+    first log capital reaches log(1/α), at any time, errs with probability at most α. Two-sided, one of the two must reach
+    log(2/α). Growth is fastest for binary outcomes; for outcomes with little spread use `betting.empirical_bernstein`.
 
     Raises `InputError` for sums that outcomes in [0, 1] cannot have.
 
     Source: Turner, Ly & Grünwald, Generic E-variables for exact sequential k-sample tests that allow for optional
     stopping, J. Statistical Planning and Inference 230 (2024), Theorem 1: the likelihood ratio of means (μ₀, μ₁) against
-    their average, weighted by the batch's sizes; here of the estimates so far, where they say better (or worse), which
-    makes it valid for μ₁ ≤ μ₀, and with outcomes in [0, 1] as exponents, which only lowers it.
+    their average, weighted by the batch's sizes. Here the means are the estimates so far, and a bet is made only if they
+    say better (or worse), so the test is valid for μ₁ ≤ μ₀. Outcomes in [0, 1] are exponents, which only lowers the ratio.
 
     >>> better, worse = capital_step(1000, 100, 1000, 150, 100, 10, 100, 15)
     >>> better.round(3), worse.round(3)

@@ -1,4 +1,4 @@
-"""Checks that the functions of this package share."""
+"""Checks of arguments that the functions of this package share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sim.errors import InputError, Problem
 
 
 def require(holds: bool, name: str, rule: str, value: object) -> None:
-    """Raise `InputError` naming the thing, its value and the rule, unless the rule holds.
+    """Raise `InputError` with the name, the value and the rule, unless the rule holds.
 
     >>> require(False, "alpha", "must lie strictly between 0 and 1", 1.5)
     Traceback (most recent call last):
@@ -40,7 +40,7 @@ def require_positive(name: str, value: float) -> None:
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a value is a whole number, of Python or NumPy; a truth value is none.
+    """Whether a value is a whole number of Python or NumPy; a boolean is not.
 
     >>> is_whole(3), is_whole(np.int64(3)), is_whole(3.0), is_whole(True)
     (True, True, False, False)
@@ -49,7 +49,7 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 
 def sample(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """One finite number per replication, (n,), as floats.
+    """The values as floats, (n,), one finite number per replication.
 
     >>> sample("values", [1, True])
     array([1., 1.])
@@ -64,7 +64,7 @@ def sample(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def broadcast(**named: ArrayLike) -> tuple[NDArray[np.float64], ...]:
-    """The named arrays as floats, at the shape that they have together.
+    """The named arrays as floats, broadcast to one shape.
 
     >>> broadcast(n=[1, 2], total=5)
     (array([1., 2.]), array([5., 5.]))

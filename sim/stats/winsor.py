@@ -1,4 +1,4 @@
-"""Winsorising: pulling extreme outcomes in to a cap, and saying what that does to the mean."""
+"""Winsorising: replacing outcomes beyond a cap by the cap, and the bias of the mean that results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from sim.stats.validation import broadcast, require
 
 @dataclass(frozen=True)
 class Winsorised:
-    """`values` (..., n) within the caps; `share` (...) of them that was moved; `bias` (...) in the metric's unit.
+    """`values` (..., n) within the caps; `share` (...) of values that were changed; `bias` (...) in the metric's unit.
 
-    The bias is the mean of the capped values less that of the raw ones: what the cap hides. The difference of
-    two arms' biases is what it does to an effect.
+    The bias is the mean of the capped values less the mean of the raw values. The bias of an effect is the difference
+    of two arms' biases.
     """
 
     values: Floats
@@ -26,11 +26,11 @@ class Winsorised:
 
 
 def caps(values: ArrayLike, lower: float = 0.0, upper: float = 0.99) -> tuple[Floats, Floats]:
-    """The `lower` and `upper` quantiles of `values` (..., n) along the last axis, as caps: order statistics.
+    """The `lower` and `upper` quantiles of `values` (..., n) along the last axis, as caps. They are order statistics.
 
-    Take them from both arms together, or from the time before: caps of each arm on its own bias the effect.
+    Use both arms together, or data from before the experiment: separate caps for each arm bias the effect.
 
-    Raises `InputError` for values that are not finite, none at all, or unless 0 ≤ lower < upper ≤ 1.
+    Raises `InputError` for values that are not finite, no values, or unless 0 ≤ lower < upper ≤ 1.
 
     Source: Tukey, Annals of Mathematical Statistics 33 (1962); Hyndman & Fan, American Statistician 50 (1996),
     definition 1.
@@ -47,9 +47,9 @@ def caps(values: ArrayLike, lower: float = 0.0, upper: float = 0.99) -> tuple[Fl
 
 
 def winsorise(values: ArrayLike, low: ArrayLike = -np.inf, high: ArrayLike = np.inf) -> Winsorised:
-    """`values` (..., n) with those below `low` (...) raised to it and those above `high` (...) lowered to it.
+    """`values` (..., n) with values below `low` (...) raised to `low`, and values above `high` (...) lowered to `high`.
 
-    Raises `InputError` for values that are not finite, none at all, caps that are NaN or `low` above `high`.
+    Raises `InputError` for values that are not finite, no values, caps that are NaN or `low` above `high`.
 
     Source: Tukey (1962); Kohavi, Tang & Xu, Trustworthy Online Controlled Experiments (2020), ch. 22, on capped
     metrics.

@@ -1,3 +1,3 @@
-"""Whether the program is right: published numbers, worked out again by formula and by playing."""
+"""Validation of the program: published numbers, computed again by formula and by playing scenarios."""
 
 __all__ = ["page", "progress", "run"]

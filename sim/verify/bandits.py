@@ -1,4 +1,4 @@
-"""Bandits: lower bounds by formula, the regret of Thompson sampling by recursion, and policies of the literature played."""
+"""Figures of bandits: lower bounds by formula, the regret of Thompson sampling by recursion, and published policies, played."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FOUR = (0.5, 0.45, 0.43, 0.4)
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield exact(
         "bandits.lai-robbins", "Lai–Robbins constant, (.9, .8) and (.1, .2, …, .9)", LAI, (2.252, 7.52),
         lambda: [lai_robbins([0.9, 0.8]), lai_robbins(NINE)], 0.005,
@@ -35,10 +35,10 @@ def figures() -> Iterator[Figure]:
         lambda: best_arm_identification(FOUR).weights, recalled=True,
     )  # fmt: skip
     for rates in ((0.9, 0.8), (0.8, 0.9), (0.5, 0.2)):
-        said = f"({rates[0]:g}, {rates[1]:g})".replace("0.", ".")
+        title = f"({rates[0]:g}, {rates[1]:g})".replace("0.", ".")
         yield played(
             f"bandits.play-thompson-{round(10 * rates[0])}-{round(10 * rates[1])}",
-            f"Thompson sampling, {SHORT} requests one by one, {said}: regret", "by recursion over all states (Thompson 1933)",
+            f"Thompson sampling, {SHORT} requests one by one, {title}: regret", "by recursion over all states (Thompson 1933)",
             lambda rates=rates: thompson_regret(rates, SHORT),
             lambda quick, rates=rates: mean(_regret("thompson", rates, SHORT, quick)),
         )  # fmt: skip
@@ -66,9 +66,9 @@ SHORT = 50
 def thompson_regret(rates: Sequence[float], requests: int) -> float:
     """Expected regret of Thompson sampling with Beta(1, 1) priors on two Bernoulli arms, by recursion over all states.
 
-    A state is how often each arm has succeeded and failed. It goes to an arm with the posterior probability that it is the
-    better one: the integral of one arm's density times the other's distribution function, a polynomial, so that Gauss–Legendre
-    is exact.
+    A state is the number of successes and failures of each arm. The next request goes to an arm with the posterior probability
+    that it is the better arm. This probability is the integral of one arm's density times the other's distribution function.
+    The integrand is a polynomial, so Gauss–Legendre quadrature is exact.
 
     >>> round(thompson_regret((0.5, 0.2), 1), 6)
     0.15
@@ -101,7 +101,7 @@ def thompson_regret(rates: Sequence[float], requests: int) -> float:
 
 @cache
 def _regret(kind: str, rates: tuple[float, float], requests: int, quick: bool) -> Floats:
-    """(R,) regret of a bandit that meets one request a tick."""
+    """(R,) regret of a bandit with one request per tick."""
     bandit: dict[str, Any] = {"name": "test", "kind": "bandit", "allocation": {"kind": kind}, "evidence": NEVER}
     name = f"{kind}-{requests}-{round(10 * rates[0])}-{round(10 * rates[1])}"
     count = some(10_000, quick) if requests == SHORT else 1000
@@ -116,26 +116,26 @@ IDENTIFY: dict[str, dict[str, Any]] = {
         "evidence": {"kind": "best_arm", "alpha": "10%", "method": "kl_bounds"},
     },
 }
-# A round of KL-LUCB samples two arms.
+# Requests per tick. A round of KL-LUCB samples two arms.
 A_TICK = {"track-and-stop": 1, "kl-lucb": 2}
-# Requests. The few trials that go on, mostly because the best arm began badly and is hardly sampled, count as so many: that
-# makes less of a difference than a standard error.
+# The most requests of a trial; a longer trial counts with this number. Few trials are longer, mostly because the best arm
+# starts with bad outcomes and is then rarely sampled. The effect on the mean is less than a standard error.
 MOST = {"track-and-stop": 20_000, "kl-lucb": 30_000}
 
 
 @cache
 def _samples(slug: str, quick: bool) -> Floats:
-    """(R,) requests until the best arm is named, at most `MOST`."""
+    """(R,) requests until the policy names the best arm, at most `MOST`."""
     bandit = {"name": "test", "kind": "bandit", **IDENTIFY[slug]}
     requests = A_TICK[slug]
     count, ticks = some(300, quick), MOST[slug] // requests
     scenario = scenario_of(slug, len(FOUR), count, ticks, requests, [bandit], traffic=_regular(requests))
-    found = rehearse(scenario, converts(*FOUR))["test"].columns["requests_to_decision"]
-    return np.where(np.isnan(found), MOST[slug], found)
+    to_decision = rehearse(scenario, converts(*FOUR))["test"].columns["requests_to_decision"]
+    return np.where(np.isnan(to_decision), MOST[slug], to_decision)
 
 
 def _regular(requests: int) -> dict[str, str]:
-    """So many requests in every tick."""
+    """Traffic with the same number of requests in every tick."""
     return {"rate": f"{requests}/h", "arrivals": "regular"}
 
 

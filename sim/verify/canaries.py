@@ -1,4 +1,4 @@
-"""Canaries, checks and error budgets: how often checks fail by chance, what an incident costs."""
+"""Figures of canaries, checks and error budgets: how often checks fail by chance, and the cost of an incident."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ FLAGGER = "Flagger: failed checks accumulate, a good one never resets"
 BINOMIAL = "binomial distribution"
 
 PER_TICK, FAILED = 1000, 0.1
-"""Requests of the canary between two checks, and how often a check fails."""
+"""Requests of the canary between two checks, and the probability that a check fails."""
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield exact(
         "canaries.burn-rates",
         "share of a 30-day budget: burn rate 14.4 for 1 h, 6 for 6 h, 1 for 3 d", SRE, (0.02, 0.05, 0.10),
@@ -80,7 +80,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _no_run(checks: int, length: int, failed: float) -> float:
-    """P(no run of so many failures)."""
+    """The probability that `checks` checks have no run of `length` failures."""
     runs = np.zeros(length)
     runs[0] = 1.0
     for _ in range(checks):
@@ -90,7 +90,7 @@ def _no_run(checks: int, length: int, failed: float) -> float:
 
 @cache
 def _canary(checks: int, trip: int, consecutive: bool, quick: bool) -> Trials:
-    """Half of the traffic; a check sees one tick, and fails at any error at all."""
+    """Trials of a canary at half of the traffic. A check looks at one tick, and fails if there is any error."""
     check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive}
     canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": f"{checks}h"}], "checks": [check]}
     name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}"
@@ -107,7 +107,7 @@ def _rolled_back(checks: int, trip: int, quick: bool, consecutive: bool = False)
 def _few(limit: int, quick: bool) -> Any:
     check: dict[str, Any] = {"metric": "error_rate", "max": 0}
     if limit > 1:
-        # A check has no limit on a number of errors, but one on how often it failed.
+        # A check cannot limit the number of errors, but `trip` limits the number of failed checks.
         check |= {"trip": limit, "every": "1s"}
     canary = {"name": "test", "kind": "canary", "steps": [{"weight": "5%", "bake": "5m"}], "checks": [check]}
     scenario = scenario_of(
@@ -120,7 +120,7 @@ def _few(limit: int, quick: bool) -> Any:
 
 @cache
 def _budget(quick: bool) -> Any:
-    """Errors over what the objective allows for all requests of 30 days."""
+    """(R,) errors, as a share of the errors that the objective allows for all requests of 30 days."""
     incident = {"kind": "errors", "arm": "champion", "at": "6h", "duration": "1h", "rate": 0.0144}
     scenario = scenario_of("budget", 2, some(1000, quick), 720, 20_000, [{"name": "test", "kind": "hold"}], timeline=[incident])
     columns = rehearse(scenario, converts(0.5, 0.5))["test"].columns

@@ -1,4 +1,4 @@
-"""What is measured besides means: variance reduction, sample ratios, users as units, times to an event."""
+"""Figures of variance reduction, sample ratios, users as units, and times to an event."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ REMISSIONS = (
     (6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35),
     9,
 )
-"""Weeks in remission: the first nine ended in a relapse, the others are censored."""
+"""Weeks in remission, and the number of relapses: the first nine ended in a relapse, the others are censored."""
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield exact(
         "estimates.cuped", "variance left by a covariate of correlation 0, .3, .5, .7, .9", DENG, (1.0, 0.91, 0.75, 0.51, 0.19),
         lambda: cuped.variance_ratio([0, 0.3, 0.5, 0.7, 0.9]),
@@ -81,7 +81,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _cuped(quick: bool) -> Sample:
-    """By NumPy: the estimator alone."""
+    """The ratio of squared standard errors of the estimator alone, on data from NumPy."""
     count, units, rho = some(20_000, quick), 1000, 0.7
     rng = np.random.default_rng(2013)
     ratios = []
@@ -115,14 +115,14 @@ MDE, A_TICK = 0.1, 16
 
 @cache
 def _with_covariate(effect: float, quick: bool) -> Mapping[str, Trials]:
-    """The same test with and without CUPED, looked at every 16 requests."""
+    """Trials of the same test with and without CUPED, with a look every 16 requests."""
     evidence = {"kind": "fixed_horizon", "mde": MDE}
     policies = [test_by(evidence), {**test_by({**evidence, "adjust": {"kind": "cuped"}}), "name": "cuped"}]
     scenario = scenario_of(
         f"cuped-{'effect' if effect else 'null'}", 2, some(4000, quick), round(1.2 * 2 * _plain_sample() / A_TICK), A_TICK,
         policies, engine="compiled", metrics=[{"name": "amount", "role": "primary", "covariate": {"correlation": 0.7}}],
     )  # fmt: skip
-    return rehearse(scenario, [{"outcomes": {"amount": {"normal": {"mean": 1 + MDE * each, "sd": 1}}}} for each in (0, effect)])
+    return rehearse(scenario, [{"outcomes": {"amount": {"normal": {"mean": 1 + MDE * size, "sd": 1}}}} for size in (0, effect)])
 
 
 def _plain_sample() -> float:
@@ -130,7 +130,7 @@ def _plain_sample() -> float:
 
 
 def _requests_left(trials: Mapping[str, Trials]) -> Sample:
-    # A test is looked at half a tick late, on average.
+    # A test ends half a tick late, on average.
     plain, adjusted = (trials[name].columns["requests_to_decision"] - A_TICK / 2 for name in ("test", "cuped"))
     return mean(adjusted / plain.mean())
 
@@ -139,7 +139,7 @@ REQUESTS = 40_000
 
 
 def _ratio_power() -> float:
-    """Of one degree of freedom, about counts that are Poisson and off by a share of 1%, as 2% of one arm go to the other."""
+    """Power with one degree of freedom. Counts are Poisson; their share is off by 1%, as 2% of one arm go to the other."""
     moved = 0.02
     shift = 0.5 * moved
     return float(1 - chndtr(3.841458820694124, 1, 4 * REQUESTS * shift**2))
@@ -170,7 +170,7 @@ def _clustered_error() -> float:
 
 @cache
 def _clustered(quick: bool) -> Mapping[str, Trials]:
-    """By user, the outcomes of one tick know half as much."""
+    """Trials of a test by request and of a test by user. By user, the same outcomes have half of the information."""
     requests = USERS * EACH
     plain, by_user = ({"kind": "fixed_horizon", "sample": round(part * requests)} for part in (0.4, 0.15))
     policies = [test_by(plain), {**test_by({**by_user, "adjust": {"kind": "cluster"}}), "name": "by-user"}]
@@ -194,5 +194,5 @@ def _ratio_of_metrics(quick: bool) -> Trials:
 def _remissions() -> list[float]:
     weeks, relapses = REMISSIONS
     causes = ["relapse"] * relapses + ["undecided"] * (len(weeks) - relapses)
-    found = cumulative_incidence(weeks, causes, 35, grid=[6, 7, 10, 13, 16, 22, 23])
-    return [1 - float(share) for share in found.overall.incidence]
+    incidence = cumulative_incidence(weeks, causes, 35, grid=[6, 7, 10, 13, 16, 22, 23])
+    return [1 - float(share) for share in incidence.overall.incidence]

@@ -1,4 +1,4 @@
-"""A published number, how this program arrives at it, and whether the two agree."""
+"""A published number, this program's value of it, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Sample:
-    """What scenarios gave: a mean over so many trials, and its standard error."""
+    """The result of playing scenarios: a mean over `trials` trials, and its standard error."""
 
     value: float
     standard_error: float
@@ -27,12 +27,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Figure:
-    """One published number, or a few that belong together.
+    """One published number, or a few numbers that belong together.
 
-    `name` is field.name. `published` is as printed in `source`; where that is a formula, a function that works it out without
-    the engines. `ours(quick)` is exact, to be met to within `tolerance`, or the sample of a play, to be met to within 4
-    standard errors. `at_most`: what is published is a bound, and less agrees with it. `recalled`: the printed source was not at
-    hand. `slow`: not among the quick ones.
+    `name` is field.name. `published` has the numbers printed in `source`, or a function that computes a formula without the
+    engines. `ours(quick)` returns exact numbers, which must agree to within `tolerance`, or a sample, which must agree to
+    within 4 standard errors. `at_most`: the published number is a bound, and smaller values agree. `recalled`: the printed
+    source was not at hand. `slow`: not among the quick figures.
     """
 
     name: str
@@ -47,31 +47,31 @@ class Figure:
 
     @property
     def field(self) -> str:
-        """The part of the program that it is about."""
+        """The part of the program that the figure tests."""
         return self.name.partition(".")[0]
 
     def check(self, quick: bool) -> Result:
-        """Work it out."""
+        """Compute our value, and compare it with the published one."""
         started = time.perf_counter()
         published = (self.published(),) if callable(self.published) else self.published
-        found = self.ours(quick)
-        if isinstance(found, Sample):
-            ours: Numbers = (found.value,)
-            error, trials, tolerance = found.standard_error, found.trials, STANDARD_ERRORS * found.standard_error
+        result = self.ours(quick)
+        if isinstance(result, Sample):
+            ours: Numbers = (result.value,)
+            error, trials, tolerance = result.standard_error, result.trials, STANDARD_ERRORS * result.standard_error
         else:
             assert self.tolerance is not None
-            ours, error, trials, tolerance = found, None, None, self.tolerance
+            ours, error, trials, tolerance = result, None, None, self.tolerance
         off = [one - other for one, other in zip(ours, published, strict=False)]
-        # A value that is not finite agrees with nothing.
+        # A value that is not finite never agrees.
         passed = len(ours) == len(published) and all(
-            np.isfinite(each) and (each if self.at_most else abs(each)) <= tolerance * (1 + 1e-9) for each in off
+            np.isfinite(miss) and (miss if self.at_most else abs(miss)) <= tolerance * (1 + 1e-9) for miss in off
         )
         return Result(self, published, ours, error, trials, tolerance, passed, time.perf_counter() - started)
 
 
 @dataclass(frozen=True)
 class Result:
-    """A figure that was worked out. `standard_error` and `trials` are None where no chance is in it."""
+    """A figure that was computed. `standard_error` and `trials` are None for an exact value."""
 
     figure: Figure
     published: Numbers
@@ -83,7 +83,7 @@ class Result:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """What the JSON file says of it; a number that is not finite is None."""
+        """The entry of the figure in the JSON file; a number that is not finite is None."""
         figure = self.figure
         return {
             "name": figure.name,
@@ -113,7 +113,7 @@ def exact(
     recalled: bool = False,
     slow: bool = False,
 ) -> Figure:
-    """A figure that a formula or an integral gives.
+    """A figure whose value a formula or an integral gives.
 
     >>> exact("fixed.half", "a half", "arithmetic", 0.5, lambda: 1 / 2).check(quick=True).passed
     True
@@ -132,9 +132,9 @@ def played(
     slow: bool = False,
     at_most: bool = False,
 ) -> Figure:
-    """A figure that scenarios give, played on the engines; with `at_most`, one that they do not exceed."""
-    said = published if callable(published) else (published,)
-    return Figure(name, what, source, said, ours, None, recalled, slow, at_most)
+    """A figure whose value comes from scenarios, played on the engines; with `at_most`, the published number is a bound."""
+    numbers = published if callable(published) else (published,)
+    return Figure(name, what, source, numbers, ours, None, recalled, slow, at_most)
 
 
 def _numbers(values: ArrayLike) -> Numbers:

@@ -1,4 +1,4 @@
-"""One look at a planned sample: sizes, power, error, several challengers, margins; and intervals."""
+"""Figures of tests with one look at a planned sample: sizes, power, error, several challengers, margins; and intervals."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ SLEEP = np.array([[0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0], [1.9, 
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield exact(
         "fixed.sample-size", "outcomes an arm, 5%, power 80% and 90%, in variances over squared effect",
         "normal theory", (15.70, 21.01),
-        lambda: [sample_size("means", sd=1, effect=1, power=each) for each in (0.8, 0.9)], 0.005,
+        lambda: [sample_size("means", sd=1, effect=1, power=target) for target in (0.8, 0.9)], 0.005,
     )  # fmt: skip
     yield exact(
         "fixed.web-conversion",
@@ -90,9 +90,9 @@ def figures() -> Iterator[Figure]:
 
 
 def _welch() -> list[float]:
-    first, second = ((each.size, each.sum(), (each * each).sum()) for each in SLEEP)
-    found = two_sample("welch", *second, *first)
-    return [float(found.statistic), float(found.degrees_of_freedom), 100 * float(found.p_value)]
+    first, second = ((hours.size, hours.sum(), (hours * hours).sum()) for hours in SLEEP)
+    result = two_sample("welch", *second, *first)
+    return [float(result.statistic), float(result.degrees_of_freedom), 100 * float(result.p_value)]
 
 
 def _dunnett() -> Iterator[Figure]:
@@ -116,15 +116,15 @@ def _dunnett() -> Iterator[Figure]:
 
 
 def _bounds(successes: int, n: int) -> list[float]:
-    found = proportion_interval(successes, n)
-    assert found.lower is not None
-    assert found.upper is not None
-    return [found.lower, found.upper]
+    interval = proportion_interval(successes, n)
+    assert interval.lower is not None
+    assert interval.upper is not None
+    return [interval.lower, interval.upper]
 
 
 def _played() -> Iterator[Figure]:
     error, declared = "error in A/A tests", partial(_share, of="declared")
-    found, kept = partial(_share, of="ship"), partial(_share, of="keep")
+    shipped, kept = partial(_share, of="ship"), partial(_share, of="keep")
     even, uneven = {"split": ("50%", "50%")}, {"split": ("80%", "20%")}
     for name, title, split in (("even", "", even), ("uneven", ", split 80/20", uneven)):
         yield played(
@@ -133,11 +133,11 @@ def _played() -> Iterator[Figure]:
         )  # fmt: skip
         yield played(
             f"fixed.play-power-{name}", f"z test at 5%{title}: power", DESIGN, 0.8,
-            lambda quick, split=split: found(_trials(quick, 1, **split), 0.8),
+            lambda quick, split=split: shipped(_trials(quick, 1, **split), 0.8),
         )  # fmt: skip
     yield played(
         "fixed.play-power-half", "z test of power 80%, at half of the planned effect: power", "normal theory",
-        lambda: power(15.698, "means", sd=1, effect=0.5), lambda quick: found(_trials(quick, 0.5), 0.2882),
+        lambda: power(15.698, "means", sd=1, effect=0.5), lambda quick: shipped(_trials(quick, 0.5), 0.2882),
     )  # fmt: skip
     yield played(
         "fixed.play-error-requests", "Welch test of amounts at 5%, request by request: error in A/A tests", DESIGN, 0.05,
@@ -155,11 +155,11 @@ def _played() -> Iterator[Figure]:
         title = hypothesis.replace("_", "-")
         yield played(
             f"fixed.play-{title}-power", f"{title} at 5%: chance to pass a challenger that is the same", f"{source}: by design",
-            0.8, lambda quick, hypothesis=hypothesis: found(_margin(quick, hypothesis, 0), 0.8),
+            0.8, lambda quick, hypothesis=hypothesis: shipped(_margin(quick, hypothesis, 0), 0.8),
         )  # fmt: skip
         yield played(
             f"fixed.play-{title}-error", f"{title} at 5%: chance to pass a challenger that is worse by the margin",
-            f"{source}: by design", 0.05, lambda quick, hypothesis=hypothesis: found(_margin(quick, hypothesis, -1), 0.05),
+            f"{source}: by design", 0.05, lambda quick, hypothesis=hypothesis: shipped(_margin(quick, hypothesis, -1), 0.05),
         )  # fmt: skip
     yield played(
         "fixed.play-low-power", "true effect 2, standard error 8.1: significant tests", "Gelman & Carlin 2014", 0.057,
@@ -187,7 +187,7 @@ def _share(trials: Trials, expected: float, of: str) -> Any:
 
 @cache
 def _trials(quick: bool, effect: float, split: tuple[str, str] = ("50%", "50%")) -> Trials:
-    """A test of power 80%, whose sample has come by the end of the last tick, and not before."""
+    """Trials of a test of power 80%. Its sample is complete at the end of the last tick, and not before."""
     first = float(split[0].rstrip("%")) / 100
     sample = sample_size("proportions", baseline=BASE, effect=BASE * MDE)
     requests = sample / 2 / (first * (1 - first)) / TICKS * SPARE
@@ -223,7 +223,7 @@ def _margin(quick: bool, hypothesis: Any, multiple: float) -> Trials:
 
 @cache
 def _weak(quick: bool) -> Trials:
-    """The standard error of a difference is √(2 p (1 − p) / n) outcomes an arm."""
+    """Trials with a true effect of 2 / 8.1 standard errors, which are √(2 p (1 − p) / n) at n outcomes per arm."""
     sample = 1e8
     effect = 2 / 8.1 * np.sqrt(2 * BASE * (1 - BASE) / sample)
     policy = test_by({"kind": "fixed_horizon", "sample": round(sample / SPARE)})

@@ -1,4 +1,4 @@
-"""Results for the eyes and for the record: a table of text, the page docs/validation.md, a JSON file."""
+"""The output of results: a table as text, the page docs/validation.md, and a JSON file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ It exits with 3 if a number is off. The quick figures are part of the tests, the
 
 
 def lines(results: Sequence[Result]) -> Iterator[str]:
-    """The table as text, with a last line that sums up."""
+    """The lines of the table as text. The last line is the summary."""
     for field, rows in groupby(results, key=lambda result: result.figure.field):
         yield ""
         yield FIELDS[field]
@@ -61,11 +61,11 @@ def lines(results: Sequence[Result]) -> Iterator[str]:
 
 
 def summary(results: Sequence[Result]) -> str:
-    """How many figures agree, and the names of those that do not."""
+    """The number of figures, and the names of those that do not agree."""
     off = [result.figure.name for result in results if not result.passed]
     count = sum(result.standard_error is not None for result in results)
-    said = f"{len(results)} figures, {count} of them played"
-    return f"{said}: all agree" if not off else f"{said}: {len(off)} off: {', '.join(off)}"
+    counts = f"{len(results)} figures, {count} of them played"
+    return f"{counts}: all agree" if not off else f"{counts}: {len(off)} off: {', '.join(off)}"
 
 
 def _source(result: Result) -> str:
@@ -79,7 +79,7 @@ def _wrapped(cells: Sequence[str]) -> Iterator[str]:
 
 
 def published(result: Result) -> str:
-    """As printed; what was worked out, as ours."""
+    """The published numbers, as printed in the source; a computed number is rounded like ours."""
     bound = "≤ " if result.figure.at_most else ""
     if callable(result.figure.published):
         return bound + _numbers(result.published, result.tolerance)
@@ -88,12 +88,12 @@ def published(result: Result) -> str:
 
 
 def ours(result: Result) -> str:
-    """To a tenth of what it may be off by."""
+    """Our numbers, rounded to a tenth of the tolerance."""
     return _numbers(result.ours, result.tolerance)
 
 
 def within(result: Result) -> str:
-    """What it may be off by."""
+    """The tolerance, with the number of trials of a played figure."""
     return f"{result.tolerance:.2g}" + ("" if result.trials is None else f" [{result.trials:,}]")
 
 
@@ -103,7 +103,7 @@ def _numbers(values: Sequence[float], tolerance: float) -> str:
 
 
 def page(results: Sequence[Result]) -> str:
-    """docs/validation.md."""
+    """The text of docs/validation.md."""
     parts = [INTRODUCTION, f"{summary(results).capitalize()}.\n"]
     for field, rows in groupby(results, key=lambda result: result.figure.field):
         parts.append(f"## {FIELDS[field]}\n")
@@ -122,7 +122,7 @@ def _row(result: Result) -> str:
 
 
 def names(text: str) -> list[str]:
-    """The figures that a page has.
+    """The names of the figures on a page.
 
     >>> names("| figure |\\n| `fixed.type-m` | same |\\n")
     ['fixed.type-m']
@@ -131,17 +131,17 @@ def names(text: str) -> list[str]:
 
 
 def write(file: Path, results: Sequence[Result]) -> None:
-    """Write the page. Raises `InputError` where that cannot be done."""
+    """Write the page. Raises `InputError` if the file cannot be written."""
     _kept(file, "--write", lambda: write_text(file, page(results)))
 
 
 def keep(file: Path, results: Sequence[Result], quick: bool) -> None:
-    """Write the JSON file. Raises `InputError` where that cannot be done."""
+    """Write the JSON file. Raises `InputError` if the file cannot be written."""
     _kept(file, "--json", lambda: write_json(file, to_dict(results, quick)))
 
 
 def to_dict(results: Sequence[Result], quick: bool) -> dict[str, Any]:
-    """What the JSON file says."""
+    """The content of the JSON file."""
     return {
         "quick": quick,
         "passed": all(result.passed for result in results),

@@ -1,4 +1,4 @@
-"""What is being worked out: one line that is written over on a terminal, a line a field elsewhere."""
+"""Progress of the figures: one line that is overwritten on a terminal, one line per field elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Line:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def watch(self, done: int, total: int, figure: Figure) -> None:
-        """Say which figure comes next."""
+        """Show the next figure."""
         if self._quiet:
             return
         if self._over:

@@ -1,4 +1,4 @@
-"""Calls that compete for servers: waits, losses, shared pools; by formula, and played call by call."""
+"""Figures of calls that compete for servers: waits, losses, shared pools; by formula, and played call by call."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ TABLES = "Erlang B traffic tables"
 POLLACZEK = "Pollaczek 1930, Khinchine 1932"
 
 WARM_S = 500
-"""Queues start empty: what comes before this, in mean service times, does not count."""
+"""The warm-up, in mean service times. Queues start empty, so calls that arrive before this time do not count."""
 PLAYED_S = 4500
 NS = 1e9
 SERVICE = {"exponential": "1s"}
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield from _formulas()
     for servers, use, wait in ((4, 0.8, 0.7455), (1, 0.4, 0.6667), (1, 0.8, 4.0)):
         load, title = servers * use, f"M/M/{servers} at ρ = {use:g}"
@@ -116,7 +116,7 @@ def _rejected(calls: Calls) -> float:
 
 
 def _over_replications(tables: Sequence[Calls], what: Callable[[Calls], float]) -> Sample:
-    """A mean over replications, each of which is a mean over its calls after the start."""
+    """The mean over replications of a statistic of the calls after the warm-up."""
     return mean(np.array([what(calls[calls["arrive_ns"] >= WARM_S * NS]) for calls in tables]))
 
 
@@ -153,11 +153,11 @@ def _calls(
     engine: str = "compiled",
     replications: int = 1000,
 ) -> list[Calls]:
-    """Every call of each replication of a scenario in which all arms share a pool, and a service takes a second."""
-    said = policy or test_by(NEVER, split=(1 - share, share))
+    """All calls of each replication of a scenario in which all arms share a pool. The default mean service time is 1 s."""
+    played_policy = policy or test_by(NEVER, split=(1 - share, share))
     seconds = WARM_S + PLAYED_S
     scenario = scenario_of(
-        f"queue-{name}", 2, some(replications, quick), 1, 1, [said], engine=engine, tick="500s", horizon=f"{seconds}s",
+        f"queue-{name}", 2, some(replications, quick), 1, 1, [played_policy], engine=engine, tick="500s", horizon=f"{seconds}s",
         traffic={"rate": f"{rate}/s"}, pools={"main": {**servers, "arms": ["champion", "a"]}},
     )  # fmt: skip
     arm = {"outcomes": {"conversion": {"bernoulli": 0.5}}, "latency": service or SERVICE}
@@ -177,5 +177,5 @@ def _calls(
 
 
 def _recorder(engine: str) -> Any:
-    """What makes an engine that keeps every call."""
+    """The maker of an engine that records every call."""
     return ENGINES[engine].load()

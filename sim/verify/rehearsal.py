@@ -1,4 +1,4 @@
-"""Scenarios made in memory, without files and without a registry, and played the way a run plays them."""
+"""Scenarios that are made in memory, without files or a registry, and played in the same way as a run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sim.compare.trials import Trials as Reported
 from sim.policy.base import Verdict
 from sim.verify.figure import Sample
 
-# Calls of a millisecond in ticks of an hour: what is under way at an edge does not show.
+# Calls take a millisecond and ticks an hour, so the calls in flight at an edge have no visible effect.
 TICK = "1h"
 SHORT = {"constant": "1ms"}
 NAMES = ("champion", "a", "b", "c", "d", "e")
 
 
 NEVER = {"kind": "fixed_horizon", "sample": 10**9}
-"""Evidence that never has enough."""
+"""Evidence whose sample is never complete."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Trials:
     columns: Mapping[str, NDArray[Any]]
 
     def verdict(self, verdict: Verdict) -> NDArray[np.bool_]:
-        """(R,) which trials ended so."""
+        """(R,) which trials ended with this verdict."""
         return np.asarray(self.columns["verdict"] == verdict.name.lower())
 
     @property
@@ -44,31 +44,31 @@ class Trials:
 
 
 def share(happened: NDArray[np.bool_], expected: float) -> Sample:
-    """The share of trials in which something happened, with the standard error that the expected share has."""
+    """The share of trials in which something happened, with the standard error of the expected share."""
     return Sample(float(happened.mean()), float(np.sqrt(expected * (1 - expected) / happened.size)), happened.size)
 
 
 def mean(values: NDArray[Any]) -> Sample:
-    """The mean over trials."""
+    """The mean over trials, with its standard error."""
     return Sample(float(values.mean()), float(values.std(ddof=1) / np.sqrt(values.size)), values.size)
 
 
 def measured(measure: str, trials: Trials) -> Sample:
-    """A measure as reports have it, with the standard error that its 95% interval is made of."""
-    found = MEASURES[measure].estimate(Reported("test", "ab", np.nan, trials.columns))
-    if found.estimate is None or found.lower is None or found.upper is None:
-        return Sample(np.nan, np.nan, found.n)
-    return Sample(found.estimate, float(found.upper - found.lower) / 2 / 1.959963984540054, found.n)
+    """A measure as in reports, with a standard error that is derived from its 95% interval."""
+    estimated = MEASURES[measure].estimate(Reported("test", "ab", np.nan, trials.columns))
+    if estimated.estimate is None or estimated.lower is None or estimated.upper is None:
+        return Sample(np.nan, np.nan, estimated.n)
+    return Sample(estimated.estimate, float(estimated.upper - estimated.lower) / 2 / 1.959963984540054, estimated.n)
 
 
 def some(full: int, quick: bool) -> int:
-    """Replications: as many as said, or a tenth of them."""
+    """The number of replications: `full`, or with `quick` a tenth of it."""
     return full // 10 if quick else full
 
 
-def test_by(evidence: Mapping[str, Any], **said: Any) -> dict[str, Any]:
-    """A policy named test: an A/B test by a rule of evidence."""
-    return {"name": "test", "kind": "ab", "evidence": evidence, **said}
+def test_by(evidence: Mapping[str, Any], **keys: Any) -> dict[str, Any]:
+    """A policy with the name `test`: an A/B test with a rule of evidence and further keys."""
+    return {"name": "test", "kind": "ab", "evidence": evidence, **keys}
 
 
 test_by.__test__ = False  # type: ignore[attr-defined]
@@ -80,11 +80,11 @@ def converts(*rates: float) -> list[dict[str, Any]]:
 
 
 def scenario_of(
-    name: str, arms: int, replications: int, ticks: int, requests: float, policies: Sequence[Any], **said: Any
+    name: str, arms: int, replications: int, ticks: int, requests: float, policies: Sequence[Any], **keys: Any
 ) -> dict[str, Any]:
-    """A scenario of so many hours with so many requests each; `said` are further keys, or others than these.
+    """A scenario of `ticks` hours with `requests` requests in each. `keys` add to its keys or replace them.
 
-    Each name has draws of its own, so that figures err independently.
+    Each name has its own seed, so that the errors of figures are independent.
     """
     common: dict[str, Any] = {
         "name": name,
@@ -93,24 +93,24 @@ def scenario_of(
         "tick": TICK,
         "horizon": f"{ticks}h",
         "traffic": {"rate": f"{requests:.12g}/h"},
-        "models": [{"arm": arm, "uri": f"models:/verify/{at}"} for at, arm in enumerate(NAMES[:arms], start=1)],
+        "models": [{"arm": arm, "uri": f"models:/verify/{number}"} for number, arm in enumerate(NAMES[:arms], start=1)],
         "metrics": [{"name": "conversion", "role": "primary"}],
         "policies": list(policies),
     }
-    return common | said
+    return common | keys
 
 
 def behaving(arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Arms that answer at once and never fail, unless they say so."""
-    return [{"latency": SHORT, "error_rate": 0.0, **said} for said in arms]
+    """Behaviours with default values: arms answer at once and never fail."""
+    return [{"latency": SHORT, "error_rate": 0.0, **arm} for arm in arms]
 
 
 def rehearse(scenario: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> dict[str, Trials]:
-    """Play every policy of a scenario whose arms behave as told, as `sim run` would."""
+    """{policy: its trials} of a scenario with these behaviours of arms, played as by `sim run`."""
     played = workflow.rehearse(scenario, behaving(arms), samples=2)
     (point,) = played.plan.points
-    found = {}
+    trials = {}
     for name in point.forms:
         own = played.trials[played.trials["policy"] == name]
-        found[name] = Trials(point.engine.name, {key: own[key].to_numpy() for key in own.columns})
-    return found
+        trials[name] = Trials(point.engine.name, {key: own[key].to_numpy() for key in own.columns})
+    return trials

@@ -1,4 +1,4 @@
-"""Which figures there are, and working them out."""
+"""The list of figures, and their computation."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ FIELDS = {
 }
 
 Watch = Callable[[int, int, Figure], None]
-"""Called before each figure, with how many are done and how many there are."""
+"""A function that is called before each figure, with the number of figures done, their total number, and the figure."""
 
 
 @cache
 def figures() -> tuple[Figure, ...]:
-    """All of them, by field."""
-    # A field is loaded when it is needed: SciPy takes a third of a second.
-    found = [figure for name in MODULES for figure in importlib.import_module(f"sim.verify.{name}").figures()]
-    return tuple(sorted(found, key=lambda figure: list(FIELDS).index(figure.field)))
+    """All figures, sorted by field."""
+    # Import the fields only here: importing SciPy takes a third of a second.
+    all_figures = [figure for name in MODULES for figure in importlib.import_module(f"sim.verify.{name}").figures()]
+    return tuple(sorted(all_figures, key=lambda figure: list(FIELDS).index(figure.field)))
 
 
 def chosen(only: Sequence[str] = (), quick: bool = False) -> tuple[Figure, ...]:
-    """The figures whose name is, or begins with, one of `only`; else all, with `quick` those that are not slow.
+    """The figures whose name begins with one of `only`. Without `only`, all figures; with `quick`, those that are not slow.
 
-    Raises `InputError` for each of `only` that nothing begins with.
+    Raises `InputError` for each of `only` with which no name begins.
 
     >>> [figure.name for figure in chosen(["queues.mm"])]
     ['queues.mm4', 'queues.mm1']
     """
     known = ", ".join(FIELDS)
-    missed = [each for each in only if not any(figure.name.startswith(each) for figure in figures())]
+    missed = [prefix for prefix in only if not any(figure.name.startswith(prefix) for figure in figures())]
     if missed:
         rule = f"no figure's name begins so; fields are {known}"
-        raise InputError([Problem(f"{rule}, got {each!r}", path="--only") for each in missed])
+        raise InputError([Problem(f"{rule}, got {prefix!r}", path="--only") for prefix in missed])
     if only:
         return tuple(figure for figure in figures() if figure.name.startswith(tuple(only)))
     return tuple(figure for figure in figures() if not (quick and figure.slow))
 
 
 def verify(asked: Sequence[Figure], quick: bool = False, watch: Watch | None = None) -> list[Result]:
-    """Work the figures out, with `quick` on a tenth of the trials. Every figure has draws of its own, always the same.
+    """Compute the figures, with `quick` on a tenth of the trials. Every figure has its own fixed seed.
 
     >>> [result.passed for result in verify(chosen(["queues.mm4"]))]
     [True]

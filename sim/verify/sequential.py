@@ -1,4 +1,4 @@
-"""Looking more than once, by integration: peeking, group sequential designs, sequential probability ratio tests."""
+"""Figures of tests with several looks, by integration: peeking, group sequential designs, SPRT."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RPACT = "rpact, unit tests"
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field."""
+    """All figures of this field."""
     yield from _peeking()
     yield from _constants()
     yield from _spending()
@@ -143,9 +143,9 @@ def _spending() -> Iterator[Figure]:
 
 
 def _spent(**rule: Any) -> list[float]:
-    found = design("spending", 3, sides=1, **rule)
-    futility = () if found.futility is None else found.futility[:-1]
-    return [*found.bounds, *futility, found.maximum_information, *(found.expected_information(each) for each in (1, 0))]
+    plan = design("spending", 3, sides=1, **rule)
+    futility = () if plan.futility is None else plan.futility[:-1]
+    return [*plan.bounds, *futility, plan.maximum_information, *(plan.expected_information(multiple) for multiple in (1, 0))]
 
 
 @cache
@@ -184,9 +184,11 @@ def _sizes() -> Iterator[Figure]:
         )  # fmt: skip
 
 
-def _percent(kind: Any, looks: int, of: tuple[float | None, ...]) -> list[float]:
-    found = design(kind, looks, power=0.9)
-    return [100 * (found.maximum_information if each is None else found.expected_information(each)) for each in of]
+def _percent(kind: Any, looks: int, multiples: tuple[float | None, ...]) -> list[float]:
+    plan = design(kind, looks, power=0.9)
+    return [
+        100 * (plan.maximum_information if multiple is None else plan.expected_information(multiple)) for multiple in multiples
+    ]
 
 
 def _stopping() -> Iterator[Figure]:
@@ -198,7 +200,7 @@ def _stopping() -> Iterator[Figure]:
             f"sequential.unbiased-{kind.replace('_', '-')}",
             f"{title}, 4 looks at 22 outcomes each, z = 3 at the second: {what}",
             "tests of DelayedGSD, after Wassmer & Brannath 2016, §4.1", values,
-            lambda kind=kind: [each / np.sqrt(4 * 22) for each in _stopped(design(kind, 4), 2, 3.0)],
+            lambda kind=kind: [estimate / np.sqrt(4 * 22) for estimate in _stopped(design(kind, 4), 2, 3.0)],
         )  # fmt: skip
     yield exact(
         "sequential.unbiased-rate", f"one-sided Kim–DeMets, 9 of 20 for a rate of 75% at the second look, .4 of all: {what}",
@@ -212,12 +214,12 @@ def _stopping() -> Iterator[Figure]:
 
 def _stopped(plan: Any, look: int, z: float) -> list[float]:
     lower = -plan.bounds if plan.sides == 2 else np.full(plan.bounds.shape, -np.inf)
-    found = median_unbiased(plan.information, lower, plan.bounds, [look], [z])
-    return [float(each[0]) for each in (found.estimate, found.lower, found.upper)]
+    estimates = median_unbiased(plan.information, lower, plan.bounds, [look], [z])
+    return [float(values[0]) for values in (estimates.estimate, estimates.lower, estimates.upper)]
 
 
 def _unbiased_rate() -> list[float]:
-    """The test is under the rate of 75%, the estimate in standard errors at the rate that was seen."""
+    """Estimate and interval of the rate: z uses the variance at the rate of 75%, the estimate that at the observed rate."""
     plan = design("spending", 4, 0.025, sides=1, information=[0.2, 0.4, 0.8, 1], spending="kim_demets", rho=2.8)
     middle, low, high = _stopped(plan, 2, (0.75 - 0.45) / np.sqrt(0.75 * 0.25 / 20))
     return [0.75 - drift * np.sqrt(0.4 * 0.45 * 0.55 / 20) for drift in (middle, high, low)]

@@ -1,4 +1,4 @@
-"""Looking more than once, played: peeking, group sequential designs, sequential probability ratio tests, posteriors."""
+"""Figures of tests with several looks, played: peeking, group sequential designs, SPRT, posteriors."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from sim.verify.sequential import AMR, JT, LD
 
 INTEGRAL = "by integration (Armitage, McPherson & Rowe 1969)"
 
-# A conversion rate of a half, and an effect so small that the normal limit is all there is.
+# A conversion rate of a half, and an effect so small that the normal approximation is exact for these figures.
 BASE, MDE = 0.5, 0.0005
-# Requests of a look, above those that it needs: arrivals vary by less.
+# Factor of the requests of a look, above the needed number: arrivals vary by less than this.
 SPARE = 1.001
-# A look is due at the end of the last of these; a plan that is too small would look before.
+# A look is due at the end of the last of these ticks. If the plan were too small, the look would come earlier.
 TICKS_A_LOOK = 5
 
 
 def figures() -> Iterator[Figure]:
-    """All of the field that are played."""
+    """All played figures of this field."""
     yield from _peeking()
     yield from _played_designs()
     yield from _sprt()
@@ -165,7 +165,7 @@ def _always_looking() -> Iterator[Figure]:
 @cache
 def _peeks(looks: int, quick: bool) -> Trials:
     full = {100: 8_000, 1000: 1_500}.get(looks, 40_000)
-    # The test is planned to end between its last two looks, so that each look is that of a tick.
+    # The planned end is between the last two looks, so that every look is at the end of a tick.
     evidence = {"kind": "peeking", "every": "1h", "sample": round((looks - 0.5) * 5e6)}
     scenario = scenario_of(f"peeking-{looks}", 2, some(full, quick), looks, 1e7, [test_by(evidence)])
     return rehearse(scenario, converts(BASE, BASE))["test"]
@@ -183,7 +183,7 @@ def _peeks_by_request(quick: bool) -> Trials:
 
 @cache
 def _designed(quick: bool, effect: bool, **rule: Any) -> Trials:
-    """A group sequential test of power 90%, whose looks are at every so many ticks."""
+    """Trials of a group sequential test of power 90%, with a look every `TICKS_A_LOOK` ticks."""
     keys = {"kind" if key == "design" else key: value for key, value in rule.items()}
     plan = design(**keys, power=0.9)
     requests = 2 * _fixed_sample(0.9) * plan.maximum_information / plan.bounds.size / TICKS_A_LOOK * SPARE
@@ -203,30 +203,30 @@ def _fixed_sample(power: float) -> float:
 
 
 SPRT_LOOKS = 100
-"""Looks at equal distances, by the end of the sample of the fixed test."""
+"""The number of equally spaced looks within the sample of the fixed test."""
 
 
 def _sprt_fixed() -> float:
-    """Requests, of both arms, of the fixed one-sided test of the same errors."""
+    """Requests of both arms in the fixed one-sided test with the same error rates."""
     return 2 * sample_size("proportions", baseline=BASE, effect=BASE * MDE, alpha=0.05, power=0.95, sides=1)
 
 
 @cache
 def _sprt_theory(multiple: float) -> tuple[float, float]:
-    """P(declare), and the mean sample over the fixed one, of a test that is looked at so often; nothing is approximated."""
+    """P(declare) and the mean sample over the fixed sample, by exact integration over all looks."""
     from scipy.special import ndtri
 
     bounds = sprt.boundaries(0.05, 0.05)
     looks = 8 * SPRT_LOOKS
     information = np.arange(1, looks + 1) / SPRT_LOOKS
-    # In units in which the fixed sample has information 1: the effect, and the log ratio as effect (score − effect t / 2).
+    # Units: the information of the fixed sample is 1. The log likelihood ratio is effect (score − effect t / 2).
     effect = -2 * float(ndtri(0.05))
     upper, lower = (
         (bound / effect + effect * information / 2) / np.sqrt(information) for bound in (bounds.upper, bounds.lower)
     )
-    found: Exits = exits(information / information[-1], lower, upper, multiple * effect * math.sqrt(information[-1]))
-    ends = found.upper + found.lower
-    return float(found.upper.sum()), float(ends @ information / ends.sum())
+    crossings: Exits = exits(information / information[-1], lower, upper, multiple * effect * math.sqrt(information[-1]))
+    ends = crossings.upper + crossings.lower
+    return float(crossings.upper.sum()), float(ends @ information / ends.sum())
 
 
 @cache
@@ -241,7 +241,7 @@ def _sprt_trials(multiple: float, quick: bool) -> Trials:
 
 MIXTURE_LOOKS, MIXTURE_REQUESTS = 100, 1e6
 MIDDLE = round(MIXTURE_LOOKS / 2 * MIXTURE_REQUESTS)
-"""Requests at which a mixture is narrowest."""
+"""The number of requests at which the bounds of a mixture are narrowest."""
 
 
 def _mixing() -> float:
@@ -252,10 +252,10 @@ def _mixing() -> float:
 def _mixture_theory() -> float:
     requests = np.arange(1, MIXTURE_LOOKS + 1) * MIXTURE_REQUESTS
     variance, mixing = 4 * BASE * (1 - BASE) / requests, _mixing() ** 2
-    # Where √(V/(V+τ²)) exp(τ² z² / (2 (V+τ²))) reaches 1 / α.
+    # The z at which √(V/(V+τ²)) exp(τ² z² / (2 (V+τ²))) reaches 1 / α.
     z = np.sqrt((variance + mixing) / mixing * (np.log((variance + mixing) / variance) - 2 * math.log(0.05)))
-    found = exits(requests / requests[-1], -z, z)
-    return float((found.upper + found.lower).sum())
+    crossings = exits(requests / requests[-1], -z, z)
+    return float((crossings.upper + crossings.lower).sum())
 
 
 @cache
@@ -288,7 +288,7 @@ POSTERIOR_LOOKS = 200
 
 @cache
 def _posterior_theory() -> float:
-    """The posterior's 95% is the normal's 1.645, seen from both sides."""
+    """P(ship a null challenger): a posterior of 95% is z = 1.645, and the test ends at both signs."""
     z = np.full(POSTERIOR_LOOKS, 1.6448536269514722)
     return float(exits(np.arange(1, POSTERIOR_LOOKS + 1) / POSTERIOR_LOOKS, -z, z).upper.sum())
 

@@ -1,4 +1,4 @@
-"""The aggregate engine: a tick's counts and sums drawn at once. Which worlds it refuses, and why."""
+"""The aggregate engine, which draws the counts and sums of a tick at once, and the worlds that it refuses."""
 
 from sim.engine.aggregate.ends import mirror_refusals
 from sim.engine.aggregate.engine import AggregateEngine

@@ -1,4 +1,4 @@
-"""When the calls of a tick end, and how slow they are, for the aggregate engine: the chances that are in force by tick."""
+"""Probabilities of when the calls of a tick end and how slow they are, by tick, for the aggregate engine."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from sim.engine.aggregate.refusals import delays_of
 from sim.world.fates import Positions, fates, reach
 from sim.world.world import Truth, World
 
-# Of mirrored calls, more than this share must not be in flight at an edge together with their live calls.
+# The largest share of mirrored calls that may be in flight at an edge together with their live calls.
 _MOST_TOGETHER = 0.005
 
 
 def mirror_refusals(world: World) -> Iterator[str]:
-    """What keeps this engine from mirroring: a call and its copy, which arrive together, are in flight at an edge together.
+    """The reasons why this engine cannot mirror in a world.
 
-    They are drawn apart. Where calls of two arms are in flight with chances p <= q, both are with at most p, and not with p q:
-    responses to either in a tick are then too little correlated by at most 2 p (1 - q). So p must not exceed half a percent.
-    Arrivals are taken to be even within a tick.
+    A call and its copy arrive together, so they can be in flight at an edge together, but this engine draws them independently.
+    Where calls of two arms are in flight with probabilities p <= q, both are in flight with probability up to p, instead of
+    p q. The correlation of their responses in a tick is then too small by at most 2 p (1 - q). So p must not exceed half a
+    percent. Arrivals are assumed to be uniform within a tick.
     """
     chances = []
     for arm, latency in enumerate(world.latency):
@@ -37,11 +38,11 @@ def mirror_refusals(world: World) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Ends:
-    """What becomes of the calls of a tick, in A rows (1 where all are alike), L lanes, P patterns of feedback and B bands.
+    """Probabilities of how the calls of a tick end, in A rows (1 if all are equal), L lanes, P patterns and B latency bands.
 
-    late (A, L) the chance of ending after the tick. Of those that end in it [0] and after it [1]: pattern (A, L, P) the chance
-    that just these metrics are not known by the end of the tick they end in; band (A, L, B) and, by pattern, band_by_pattern
-    (A, L, P, B) how they spread over the bands.
+    late (A, L) the probability of ending after the tick. The others are pairs, for calls that end in the tick [0] and after it
+    [1]: pattern (A, L, P) the probability that exactly these metrics are not known by the end of the tick in which the call
+    ends; band (A, L, B) the shares of the bands; band_by_pattern (A, L, P, B) the shares of the bands in each pattern.
     """
 
     late: Floats
@@ -51,18 +52,18 @@ class Ends:
 
     @classmethod
     def of(cls, chance: Floats) -> Ends:
-        """From the chances of every fate, (A, L, 2, P, B)."""
-        each = chance[:, :, 0], chance[:, :, 1]
+        """From the probabilities of every fate, (A, L, 2, P, B)."""
+        by_end = chance[:, :, 0], chance[:, :, 1]
         return cls(
-            each[1].sum(axis=(2, 3)),
+            by_end[1].sum(axis=(2, 3)),
             *(tuple(_shares(made) for made in parts) for parts in (  # type: ignore[arg-type]
-                [part.sum(axis=3) for part in each], [part.sum(axis=2) for part in each], each,
+                [part.sum(axis=3) for part in by_end], [part.sum(axis=2) for part in by_end], by_end,
             )),
         )  # fmt: skip
 
 
 class Timing:
-    """The ends of calls by tick, in `planes` copies of the arms."""
+    """The ends of calls by tick; `planes` is 1 for live lanes, 2 for live and mirrored lanes."""
 
     def __init__(self, truth: Truth, limits_s: tuple[float, ...], planes: int) -> None:
         self._truth = truth
@@ -74,7 +75,7 @@ class Timing:
         self._now: tuple[bytes, Floats, Ends] | None = None
 
     def ends(self, rows: Ints, tick: int) -> Ends:
-        """What becomes of the calls that arrive in some rows (r,) in a tick; A is 1 or r."""
+        """The ends of the calls that arrive in rows (r,) in a tick; A is 1 or r."""
         scale, even = self._even(tick)
         arrivals = self._truth.world.arrivals
         if rows.size == 0 or (arrivals.trace is None and arrivals.bursts is None):
@@ -84,7 +85,7 @@ class Timing:
         return Ends.of(self._chance(scale if len(scale) == 1 else scale[rows], positions))
 
     def _even(self, tick: int) -> tuple[Floats, Ends]:
-        """(1, K) or (R, K) factors of latencies in force, and the ends where arrivals are uniform; kept until it changes."""
+        """(1, K) or (R, K) latency factors of a tick, and the ends if arrivals are uniform; cached until the factors change."""
         slowness = self._slowness[min(tick, len(self._slowness) - 1)]
         if self._now is None or self._now[0] != slowness.tobytes():
             scale = self._truth.latency_scale * slowness
@@ -98,7 +99,7 @@ class Timing:
         return reach(self._truth.latency, slowest, self._truth.world.tick_s)
 
     def _chance(self, scale: Floats, positions: Positions | None) -> Floats:
-        """(A, L, 2, P, B) chances of every fate."""
+        """(A, L, 2, P, B) probabilities of every fate."""
         rows = max(len(scale), 1 if positions is None else len(positions.share))
         by_arm = []
         for arm, latency in enumerate(self._truth.latency):
@@ -110,9 +111,9 @@ class Timing:
 
 
 def _rows(ends: Ends, rows: Ints) -> Ends:
-    first, second = [tuple(each[rows] for each in pair) for pair in (ends.pattern, ends.band)]
+    pattern, band = [tuple(chance[rows] for chance in pair) for pair in (ends.pattern, ends.band)]
     by_pattern = ends.band_by_pattern[0][rows], ends.band_by_pattern[1][rows]
-    return Ends(ends.late[rows], first, second, by_pattern)  # type: ignore[arg-type]
+    return Ends(ends.late[rows], pattern, band, by_pattern)  # type: ignore[arg-type]
 
 
 def _shares(weights: Floats) -> Floats:

@@ -1,18 +1,18 @@
-"""The aggregate engine: a tick's sufficient statistics, drawn exactly, at a cost that does not depend on the traffic.
+"""The aggregate engine: it draws the sufficient statistics of a tick exactly, at a cost that does not depend on the traffic.
 
-Requests are independent of each other, so a tick is a tree of binomials: total arrivals (the same for every policy) split over
-arms by the routing, into calls that monitoring sees and others, into those that end in this tick and those that end in the
-next, into errors and answers, these by what feedback is late, and over latency bands; and answers earn sums that have a closed
-form. What becomes of a call is drawn in the tick of its arrival, under what is in force then; if it ends in the next, it is
-carried there. Every draw is keyed by (seed, replication, tick, lane, slot), a lane being an arm, live or mirrored; so a metric,
-a latency limit or a mirror that a policy asks for in addition does not change what else it sees.
+Requests are independent of each other, so a tick is a tree of binomials. Total arrivals (the same for every policy) are split
+over arms by the routing; then into calls that monitoring sees and others; into calls that end in this tick and in the next;
+into errors and answers; answers by which feedback is late; and over latency bands. The sums of answers' outcomes have a closed
+form. The fate of a call is drawn in the tick of its arrival, under the conditions of that tick. A call that ends in the next
+tick is carried there. Every draw is keyed by (seed, replication, tick, lane, slot); a lane is an arm, live or mirrored. So an
+additional metric, latency limit or mirror does not change the other columns.
 
-Exact are Poisson arrivals at any rate, also one that changes within a tick (bursts, traces): given their number they are
-independent, and only their chance of being in flight at the edge differs. With delayed feedback the rate must be constant
-within a tick. What cannot be carried is refused: see `refusals`.
+Poisson arrivals are exact at any rate, even a rate that changes within a tick (bursts, traces): given their number, they are
+independent, and only their probability of being in flight at the edge differs. With delayed feedback the rate must be constant
+within a tick. The engine refuses worlds that it cannot represent: see `refusals`.
 
-A mirrored call is in flight at an edge on its own, and not together with the live call it copies; so mirroring is refused where
-more than a few calls are in flight: see `mirror_refusals`.
+A mirrored call and its live call are in flight at an edge independently of each other. So mirroring is refused where more than
+a few calls are in flight: see `mirror_refusals`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
 
-# Which draw of a tick a key is for; a lane has its own keys below each. The second of each pair is for calls that end late.
+# Slots of the keys: one for each draw of a tick, with lanes below it. The second of each pair is for calls that end late.
 _SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
 _ERROR, _KIND, _SLOW, _ERROR_SLOW = ((slot << 16, slot + 1 << 16) for slot in (7, 9, 11, 13))
 
@@ -56,7 +56,7 @@ class AggregateEngine:
         self._planes = 2 if mirrors else 1
         self._lane = np.arange(self._arms * self._planes, dtype=np.uint64)
         self._limits = limits(needs, truth.world.slo_s)
-        # Lanes whose latency somebody looks at; the objective is about live calls.
+        # Lanes whose latency is needed; the objective needs live calls only.
         self._timed = slice(0, self._arms * (2 if any(each.mirrored for _, each in self._above) else 1))
         self._times_errors = bool(self._above)
         self._timing = Timing(truth, self._limits, self._planes)
@@ -67,7 +67,7 @@ class AggregateEngine:
         self._feedback = {of: feedback(truth, of[0]) for of in metrics if of[0] not in replayed_together}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
         self._cohort = np.zeros(truth.rows, np.int64)
-        # Calls in flight, by how they will end: well, by segment and by what feedback will be late; in an error; slowly.
+        # Calls in flight, by their end: good answers, by segment and by which feedback will be late; errors; slow calls.
         patterns, segments = 2 ** len(delays_of(truth.world)), 1 if self._shares is None else self._shares.shape[1]
         self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
         self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
@@ -94,17 +94,17 @@ class AggregateEngine:
         self.ledger.settle(arm, decided_tick)
 
     def _routed(self, live: Floats) -> Floats:
-        """(r, K) the shares that arrive at each arm, of those that were meant for it."""
+        """(r, K) shares that arrive at each arm, after requests that the router sends to the champion by mistake."""
         misrouted = self.truth.world.misrouted
         if misrouted is None:
             return live
-        there = live * (1 - misrouted)
-        there[:, 0] += (live * misrouted).sum(axis=1)
-        return there
+        routed = live * (1 - misrouted)
+        routed[:, 0] += (live * misrouted).sum(axis=1)
+        return routed
 
     def _split(self, arrivals: Ints, weights: Floats, key: Keys) -> Ints:
         """(r, K) total arrivals over arms, by conditional binomials in the order of the arms."""
-        # Sums from the last arm on are exactly 0 behind the last that has any weight, so no request strays there.
+        # Summed from the last arm on, the rest is exactly 0 after the last arm with weight, so no request goes there.
         rest = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
         live = np.zeros(weights.shape, np.int64)
         left = arrivals
@@ -116,17 +116,17 @@ class AggregateEngine:
         return live
 
     def _leave_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
-        """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
+        """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""
         entered = rows[cohort != self._cohort[rows]]
         if entered.size:
             for carried in (self._good, self._bad, self._slowly):
                 carried[entered] = 0
-            for each in self._feedback.values():
-                each.drop(entered)
+            for stream in self._feedback.values():
+                stream.drop(entered)
             self._cohort[rows] = cohort
 
     def _seen(self, rows: Ints, calls: Ints, rate: Floats, key: Keys) -> Ints:
-        """(r, lanes) the calls that monitoring sees; the others are only booked."""
+        """(r, lanes) the calls that monitoring sees; the other calls are only booked in the ledger."""
         loss = self.truth.world.loss
         if loss == 0:
             return calls
@@ -141,7 +141,7 @@ class AggregateEngine:
         return seen
 
     def _end(self, rows: Ints, calls: Ints, key: Keys) -> Ints:
-        """(r, K, C) what the calls add that end in this tick; others are carried to the next."""
+        """(r, K, C) telemetry of the calls that end in this tick; the other calls are carried to the next tick."""
         rate = np.tile(self.truth.conditions(self.tick).error_rate[rows], (1, self._planes))
         calls = self._seen(rows, calls, rate, key)
         ends = self._timing.ends(rows, self.tick)
@@ -168,7 +168,7 @@ class AggregateEngine:
         return self._report(rows, counted, known, good[0], before, slow, key)
 
     def _kinds(self, rows: Ints, known: Ints, pattern: Floats, key: Keys, slot: int) -> Ints:
-        """(r, lanes, S, P) calls that end well, by segment and by what feedback is late."""
+        """(r, lanes, S, P) calls that end well, by segment and by which feedback is late."""
         segments, patterns = self._good.shape[2:]
         if segments * patterns == 1:
             return known[..., None, None]
@@ -182,7 +182,7 @@ class AggregateEngine:
         return drawn.reshape(*known.shape, segments, patterns)
 
     def _slow(self, ended: Ints, bands: Floats, key: Keys, slot: int) -> Ints:
-        """(r, lanes, limits) how many of some calls (r, lanes, P) are slower than each limit, in the lanes that are timed."""
+        """(r, lanes, limits) number of calls, of `ended` (r, lanes, P), that are slower than each limit, in the timed lanes."""
         slow = np.zeros((len(ended), self._slowly.shape[1], len(self._limits)), np.int64)
         if not self._limits:
             return slow
@@ -196,7 +196,7 @@ class AggregateEngine:
     def _report(
         self, rows: Ints, counted: dict[CountKind, Ints], known: Ints, good: Ints, late: Ints, slow: Ints, key: Keys
     ) -> Ints:
-        """(r, K, C) the columns; `NEVER` stay 0."""
+        """(r, K, C) the telemetry columns; those in `NEVER` stay 0."""
         counts = np.zeros((rows.size, self._arms, len(self._places)), np.int64)
         for place, count in self._counts:
             counts[..., place] = counted[count.kind][:, self._lanes(count)]
@@ -221,7 +221,7 @@ class AggregateEngine:
         return slice(self._arms, None) if column.mirrored else slice(0, self._arms)
 
     def _agree(self, known: Ints, key: Keys) -> Sums:
-        """(r, K) each: good answers, and twice those of them that agree with the champion."""
+        """(r, K) each: count, sum and sum of squares of agreement with the champion (0 or 1), over the good answers."""
         assert self.truth.world.agreement is not None
         agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
         return known, agreed, agreed

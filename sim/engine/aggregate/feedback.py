@@ -1,8 +1,8 @@
-"""What a metric's known outcomes add up to in a tick, and those still to come, for the aggregate engine.
+"""Sums of a metric's outcomes by the tick in which they become known, for the aggregate engine.
 
-The calls that end well in a tick come as counts by segment and *pattern* of what is late: bit m says that the feedback of the
-m-th delayed metric is not known by the end of the tick. Exponential delays have no memory, so feedback that is awaited is a
-pool that loses a fixed share a tick; a constant delay is a line of ticks.
+The calls that end well in a tick are counted by segment and by *pattern* of late feedback: bit m says that the feedback of the
+m-th delayed metric is not known by the end of the tick. An exponential delay has no memory, so the feedback still to come is a
+pool that loses a fixed expected share a tick. A constant delay is a line of ticks.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _LATER, _PENDING, _RELEASE = 2**20, 2**21, 2**22
 
 
 class FeedbackStream(Protocol):
-    """One metric of the live or the mirrored calls of R replications."""
+    """The feedback of one metric, for the live or the mirrored calls of R replications."""
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
-        """Count, sum and sum of squares, (r, K) each, of the outcomes that come to be known in a tick.
+        """Count, sum and sum of squares, (r, K) each, of the outcomes that become known in a tick.
 
-        ended, late (r, K, S, P) calls that end well in the tick and arrived in it, or in the one before. key (r, K).
+        ended, late (r, K, S, P): calls that end well in the tick and arrived in it, or in the tick before. key (r, K).
         """
 
     def drop(self, rows: Ints) -> None:
-        """Feedback still to come is not for these rows any more."""
+        """Drop the feedback still to come for these rows."""
 
 
 @dataclass(frozen=True)
 class Earnings:
-    """What requests of one metric earn, by segment and by the tick of their arrival.
+    """Outcomes of one metric, by segment and by the tick of arrival.
 
-    by_segment (S,) or None where all are alike; by_tick (T, K) or None where nothing changes.
+    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick (T, K) factors, or None if constant.
     """
 
     outcome: Outcomes
@@ -53,28 +53,28 @@ class Earnings:
 
     @classmethod
     def of(cls, truth: Truth, metric: str) -> Earnings:
-        """Of a metric in a block."""
+        """The earnings of a metric in a block."""
         segments, change = truth.world.segments, truth.world.change
         by_segment = None if segments is None else segments.factors.get(metric)
         return cls(truth.outcomes[metric], by_segment, change.factors.get(metric) if change else None)
 
     def same(self, tick: int, other: int) -> bool:
-        """Whether requests that arrive in two ticks earn alike."""
+        """Whether requests that arrive in two ticks have the same outcome distribution."""
         return self.by_tick is None or other < 0 or bool((self.by_tick[tick] == self.by_tick[other]).all())
 
     def sums(self, n: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
-        """(r, K) each: sum and sum of squares of what n (r, K, S) requests of a tick earn."""
+        """(r, K) each: sum and sum of squares of the outcomes of n (r, K, S) requests of a tick."""
         factor = 1.0 if self.by_tick is None else self.by_tick[tick]
         if self.by_segment is None:
             return self.outcome.sums(summed(n, 2), rows, key, factor)
-        each = [
+        sums = [
             self.outcome.sums(n[..., place], rows, at(key, place + 1), factor * by)
             for place, by in enumerate(self.by_segment)
         ]  # fmt: skip
-        return sum(total for total, _ in each), sum(square for _, square in each)  # type: ignore[return-value]
+        return sum(total for total, _ in sums), sum(square for _, square in sums)  # type: ignore[return-value]
 
     def both(self, now: Ints, before: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
-        """The same of requests (r, K, S) of a tick and of the one before it."""
+        """(r, K) each: sum and sum of squares over requests (r, K, S) of a tick and of the tick before."""
         if self.same(tick, tick - 1):
             return self.sums(now + before, rows, tick, key)
         one, other = self.sums(now, rows, tick, key), self.sums(before, rows, tick - 1, at(key, _LATER))
@@ -82,7 +82,7 @@ class Earnings:
 
 
 def feedback(truth: Truth, metric: str) -> FeedbackStream:
-    """How a metric comes to be known."""
+    """The feedback stream of a metric, by its delay."""
     world = truth.world
     earnings = Earnings.of(truth, metric)
     delay = world.delays.get(metric)
@@ -103,7 +103,7 @@ def feedback(truth: Truth, metric: str) -> FeedbackStream:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Known at the end of the call."""
+    """Feedback that is known at the end of the call."""
 
     earnings: Earnings
 
@@ -118,7 +118,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Line:
-    """Known a constant delay after the end: what it is worth is drawn at the end, and waits in line (ticks, 3, R, K)."""
+    """Feedback with a constant delay: its value is drawn when the call ends, and waits in `line` (ticks, 3, R, K)."""
 
     earnings: Earnings
     bit: int
@@ -144,7 +144,7 @@ class Line:
 
 @dataclass(frozen=True)
 class CountPool:
-    """Known after an exponential delay, and worth the same whenever it was sent: `waiting` (R, K, S) calls, by segment."""
+    """Feedback with an exponential delay and a constant distribution: `waiting` (R, K, S) calls, by segment."""
 
     earnings: Earnings
     bit: int
@@ -154,7 +154,7 @@ class CountPool:
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
         prompt, pending = _split(ended + late, self.bit)
         waiting = self.waiting[rows]
-        staying = binomial(waiting, self.kept, _each(at(key, _RELEASE), waiting.shape[2]))
+        staying = binomial(waiting, self.kept, _subkeys(at(key, _RELEASE), waiting.shape[2]))
         self.waiting[rows] = staying + pending
         known = prompt + waiting - staying
         total, square = self.earnings.sums(known, rows, tick, key)
@@ -166,7 +166,7 @@ class CountPool:
 
 @dataclass(frozen=True)
 class ValuePool:
-    """Known after an exponential delay, a share that changes: `waiting` (R, K, 2) calls by what they earned, 0 or 1."""
+    """Feedback with an exponential delay, for a rate that changes: `waiting` (R, K, 2) calls by their outcome, 0 or 1."""
 
     earnings: Earnings
     bit: int
@@ -175,7 +175,7 @@ class ValuePool:
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
         waiting = self.waiting[rows]
-        staying = binomial(waiting, self.kept, _each(at(key, _RELEASE), 2))
+        staying = binomial(waiting, self.kept, _subkeys(at(key, _RELEASE), 2))
         known = waiting - staying
         for pending, (now, before) in enumerate(zip(_split(ended, self.bit), _split(late, self.bit), strict=True)):
             ones, _ = self.earnings.both(now, before, rows, tick, at(key, _PENDING) if pending else key)
@@ -192,9 +192,9 @@ class ValuePool:
 
 
 def segment_shares(truth: Truth) -> Floats | None:
-    """(1, S) or (R, S) the shares of requests from each segment, or None where all are alike.
+    """(1, S) or (R, S) shares of requests from each segment, or None if all segments are equal.
 
-    A user belongs to a segment for good, so where requests come from users the shares are those of the users there are.
+    A user stays in one segment. So where requests come from users, the shares are those of the simulated users.
     """
     segments, population = truth.world.segments, truth.world.population
     if segments is None or not segments.factors:
@@ -210,7 +210,7 @@ def segment_shares(truth: Truth) -> Floats | None:
 
 
 def summed(counts: Ints, axis: int) -> Ints:
-    """Sums over an axis, which most worlds have one entry of: then without the cost of a sum.
+    """Sums over an axis. An axis of length 1, as in most worlds, is only taken away, which is faster.
 
     >>> summed(np.array([[3], [4]]), 1).tolist()
     [3, 4]
@@ -219,10 +219,10 @@ def summed(counts: Ints, axis: int) -> Ints:
 
 
 def _split(ended: Ints, bit: int) -> tuple[Ints, Ints]:
-    """(r, K, S) each: of calls by pattern (r, K, S, P), those whose metric is known in the tick of the end, and the others."""
+    """(r, K, S) each: calls, of `ended` (r, K, S, P), whose metric is known in the tick of their end, and the other calls."""
     late = (np.arange(ended.shape[3]) >> bit & 1).astype(bool)
     return ended[..., ~late].sum(axis=3), ended[..., late].sum(axis=3)
 
 
-def _each(key: Keys, count: int) -> Keys:
+def _subkeys(key: Keys, count: int) -> Keys:
     return at(key[..., None], np.arange(1, count + 1, dtype=np.uint64))

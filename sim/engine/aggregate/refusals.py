@@ -1,4 +1,4 @@
-"""What the aggregate engine cannot carry exactly, by the key that asks for it."""
+"""The reasons why the aggregate engine refuses a world, each with the scenario key that causes it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from sim.world.fates import Delay
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.world import OutcomeWorld, World
 
-# A scenario may expect this many calls in all that outlast a tick before "no call does" stops being exact.
+# If a scenario expects more calls than this that outlast a tick, "no call outlasts a tick" is not exact.
 _OUTLAST = 1e-6
 NEVER = Count("timeouts"), Count("rejections"), Count("retries")
-"""Counts that are 0 in every world that is not refused: calls that do not wait for servers end in time, and nobody retries."""
+"""Counts that are 0 in every accepted world: no call waits for a server, so none times out, and no client retries."""
 FILLS: tuple[Filled, ...] = (Count("requests"), Count("responses"), Count("errors"), *NEVER, Above, Moment, Agreement)
 """The columns that this engine fills."""
 
-# Feedback patterns double with every metric that is delayed.
+# The number of feedback patterns doubles with every delayed metric.
 _MOST_DELAYED = 4
 
 
 def refusals(world: World) -> Iterator[str]:
-    """What this engine cannot express in a world.
+    """The reasons why this engine cannot play a world exactly.
 
-    Requests must be independent of each other, given the arrivals of every tick, and what awaits its feedback must be told by
-    counts. So whatever happens to a request on its own is carried: changing rates, errors, latencies and means, segments,
-    requests that stray, calls that are not seen, and feedback after exponential or constant delays.
+    Requests must be independent of each other, given the arrivals of every tick, and counts must be enough to describe the
+    requests that wait for feedback. So the engine plays everything that happens to one request alone: changing rates, errors,
+    latencies and means, segments, misrouted requests, calls that monitoring loses, and feedback after exponential or constant
+    delays.
     """
     if world.pools:
         yield "capacity: requests compete for servers"
@@ -50,7 +51,7 @@ def refusals(world: World) -> Iterator[str]:
 
 
 def _outlasting(world: World, arm: int, latency: Latency, scale: float) -> float:
-    """How many requests, of all that any arm may get, would outlast a tick at a factor of the latency."""
+    """The expected number of requests that would outlast a tick if one arm got all of them, at a factor of its latency."""
     if world.change is None:
         slowness, requests = np.ones(1), np.array([world.requests.sum()])
     else:
@@ -60,7 +61,7 @@ def _outlasting(world: World, arm: int, latency: Latency, scale: float) -> float
 
 
 def delayed(world: World) -> tuple[str, ...]:
-    """The metrics whose feedback is delayed, by name."""
+    """The metrics whose feedback is delayed, in the order of their names."""
     return tuple(sorted(world.delays))
 
 
@@ -99,7 +100,7 @@ def _replayed_together(outcomes: Sequence[OutcomeWorld]) -> bool:
 
 
 def _uneven(world: World) -> str | None:
-    """The key that makes arrivals lie unevenly within a tick, or None."""
+    """The key that makes the arrival rate change within a tick, or None."""
     arrivals = world.arrivals
     if arrivals.bursts is not None:
         return "traffic.bursts"

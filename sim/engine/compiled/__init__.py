@@ -1,4 +1,4 @@
-"""The compiled engine: every request an event, in a Numba kernel."""
+"""The compiled engine: every request is an event in a Numba kernel."""
 
 from sim.engine.compiled.engine import CompiledEngine, warm_up
 

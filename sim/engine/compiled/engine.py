@@ -1,6 +1,6 @@
-"""The compiled engine: the events of the SimPy engine, bit for bit, at a hundred times its speed.
+"""The compiled engine: the same events as the SimPy engine, bit for bit, at a hundred times its speed.
 
-This file holds the arrays and turns what the kernel counts into telemetry; what happens in a tick is in `kernel`.
+This module holds the arrays and turns the counts of the kernel into telemetry; `kernel` plays the events of a tick.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class CompiledEngine:
         return telemetry
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        """What follows a verdict: played to the horizon where requests compete, else drawn in one step."""
+        """Play on to the horizon after a verdict if requests compete, else draw the rest in one step."""
         world = self.truth.world
         if world.competing:
             self.ledger.expose_verdicts(arm, decided_tick)
@@ -82,9 +82,9 @@ class CompiledEngine:
 
     @property
     def calls(self) -> NDArray[np.void]:
-        """Every call so far whose end is known, in the order of events; where `record` was asked for."""
-        told = self._arrays.record[: self._arrays.run["recorded"][0]]
-        return ordered(np.ascontiguousarray(told).view(CALL)[:, 0])
+        """Every call whose end is known so far, in the order of events; empty without `record`."""
+        recorded = self._arrays.record[: self._arrays.run["recorded"][0]]
+        return ordered(np.ascontiguousarray(recorded).view(CALL)[:, 0])
 
     def _slots(self, needs: tuple[Column, ...]) -> list[tuple[int, bool, int]]:
         """The place of every column that the kernel counts, whether it is mirrored, and its slot in `seen`."""
@@ -94,14 +94,17 @@ class CompiledEngine:
             return first + EACH_METRIC * place + MOMENTS.index(moment)
 
         return [
-            *((place, each.mirrored, COUNTS.index(each.as_live())) for place, each in of_class(needs, Count)),
-            *((place, each.mirrored, ABOVE + self._limits.index(each.limit_s)) for place, each in of_class(needs, Above)),
-            *((place, each.mirrored, slot(metrics.index(each.metric), each.moment)) for place, each in of_class(needs, Moment)),
-            *((place, each.mirrored, slot(len(metrics), each.moment)) for place, each in of_class(needs, Agreement)),
+            *((place, count.mirrored, COUNTS.index(count.as_live())) for place, count in of_class(needs, Count)),
+            *((place, above.mirrored, ABOVE + self._limits.index(above.limit_s)) for place, above in of_class(needs, Above)),
+            *(
+                (place, moment.mirrored, slot(metrics.index(moment.metric), moment.moment))
+                for place, moment in of_class(needs, Moment)
+            ),
+            *((place, agreed.mirrored, slot(len(metrics), agreed.moment)) for place, agreed in of_class(needs, Agreement)),
         ]
 
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
-        """Calls of an earlier stage still in flight, and its late feedback, are not shown to this one."""
+        """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""
         state = self._arrays.state
         entered = rows[cohort != state["cohort"][rows]]
         for row in entered:
@@ -110,9 +113,9 @@ class CompiledEngine:
         state["cohort"][rows] = cohort
 
     def _play(self, tick: int, rows: Ints, live: Floats, mirror: Floats, shown: bool, drains: bool = False) -> None:
-        """Run the kernel over a tick, and book what happened. One that only drains comes after the last."""
+        """Run the kernel over a tick, and book its events. With `drains`, end the calls in flight after the last tick."""
         truth, arrays, world = self.truth, self._arrays, self.truth.world
-        # What is in force at the horizon stays so for what was sent before it.
+        # The conditions at the horizon stay in force for the calls that end after it.
         now = min(tick, world.ticks - 1)
         run, duty, pool = arrays.run, arrays.duty, arrays.pool
         tick_ns = int(run["tick_ns"][0])
@@ -148,7 +151,7 @@ class CompiledEngine:
         self._book(rows, tick)
 
     def _book(self, rows: Ints, number: int) -> None:
-        """Move what a tick's events added up to into the ledger; what ends after the last one is in one of its own."""
+        """Move the sums of a tick into the ledger; requests lost after the last tick have a tick number of their own."""
         state, duty = self._arrays.state, self._arrays.duty
         tick = min(number, self.truth.world.ticks - 1)
         self.ledger.serve(rows, tick, *(duty[name][rows] for name in ("requests", "calls", "mirrored")))
@@ -161,14 +164,14 @@ class CompiledEngine:
             state[name] = 0
 
     def _drain(self, arm: Ints, decided_tick: Ints) -> None:
-        """After the horizon, whatever was sent before it comes to its end."""
+        """End the calls that are in flight at the horizon."""
         live, decided = self._live.copy(), decided_tick >= 0
         live[decided] = np.eye(live.shape[1])[arm[decided]]
         self._play(self.truth.world.ticks, np.arange(len(live)), live, np.zeros_like(live), shown=False, drains=True)
         self._abandon()
 
     def _abandon(self) -> None:
-        """Calls that wait for servers that never come are not answered at all."""
+        """Book the calls that still wait for a server as lost."""
         arrays, pools = self._arrays, self._arrays.pool
         for row, pool in np.argwhere(pools["parked"] < pools["tail"]):
             for counter in range(pools["parked"][row, pool], pools["tail"][row, pool]):
@@ -188,7 +191,7 @@ class CompiledEngine:
 
 
 def _bounds_ns(world: World, out: Ints) -> Ints:
-    """(T, P) the next edge, seen from each tick, at which the number of servers of each pool may change; out (T, P)."""
+    """(T, P) for each tick, the next edge at which the number of servers of a pool may change; out (T, P)."""
     edges_ns = np.arange(1, world.ticks) * to_ns(world.tick_s)
     bounds = np.full(out.shape, FOREVER, np.int64)
     for place, pool in enumerate(world.pools):
@@ -199,7 +202,7 @@ def _bounds_ns(world: World, out: Ints) -> Ints:
 
 
 def warm_up(world: World, say: Callable[[str], None]) -> None:
-    """Compile, or load what an earlier run compiled, before anything is played; say so where it takes a while."""
+    """Compile the kernel, or load it from the cache, before a run starts; report through `say` if it takes long."""
     notice = Timer(1.5, say, ["compiling the engine, once on this machine: about ten seconds"])
     notice.daemon = True
     notice.start()

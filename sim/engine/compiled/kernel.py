@@ -1,11 +1,11 @@
-"""The compiled engine's inner loop: the same events as the SimPy engine, told in the order of arrival.
+"""The compiled engine's inner loop: the same events as the SimPy engine, computed in the order of arrival.
 
-Under first-come, first-served the whole fate of a call is known when it arrives, from the times at which its pool's servers
-become free (Kiefer & Wolfowitz 1955), unless it would start after its pool's next possible change of capacity. Then it is
-*parked*, and planned again at that change. So the only events are arrivals, retries and changes of capacity, and the only
-heap of events is that of retries. What a call's end adds to telemetry is booked at once, in the tick in which it will be seen.
+Under first-come, first-served, the whole fate of a call is known when it arrives, from the times at which its pool's servers
+become free (Kiefer & Wolfowitz 1955). The exception is a call that would start after its pool's next possible change of
+capacity: it is *parked*, and planned again at that change. So the only events are arrivals, retries and changes of capacity,
+and only retries need a heap of events. The end of a call is booked in telemetry at once, in the tick in which it will be seen.
 
-When an array is full, `play` returns which (`records`); nothing of the event at hand has happened then.
+When an array is full, `play` returns which array (see `records`), before it changes anything for the current event.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ from sim.world.tables import BINARY
 
 @compiled
 def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -> Any:
-    """Whether what the next event may add fits into heap, record and log."""
+    """DONE if the next event fits into heap, record and log; else which of them is full."""
     waiting = 0
     for p in range(pools.size):
         waiting += pools[p].tail - pools[p].parked
@@ -92,9 +92,9 @@ def _arm_of(rules: Any, row: Any, duties: Any, i: Any, user: Any) -> Any:
 def _send(
     rules: Any, row: Any, laws: Any, duties: Any, floats: Any, ints: Any, first: Any, count: Any, chosen: Any, work: Any
 ) -> None:
-    """To which arm the first attempts of a tick go, and how long it will work on each.
+    """Fill in the arm (`chosen`) and the service time (`work`) of each first attempt of a tick.
 
-    They are known ahead of all events, and drawing them in a row is twice as fast as one by one between unpredictable branches.
+    They do not depend on other events. Drawing them in one loop is twice as fast as one by one between unpredictable branches.
     """
     arms = duties.size
     keys, kinds = np.empty(arms, np.uint64), np.empty(arms, np.int64)
@@ -128,13 +128,13 @@ def _send(
 
 
 @compiled
-def _tell(
+def _record_call(
     record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: Any, k: Any, arrive: Any, start: Any, end: Any,
     outcome: Any, retry: Any,
 ) -> None:  # fmt: skip
-    told = record[place]
-    told[0], told[1], told[2], told[3], told[4] = request, user, copy, attempt, k
-    told[5], told[6], told[7], told[8], told[9] = arrive, start, end, outcome, retry
+    call = record[place]
+    call[0], call[1], call[2], call[3], call[4] = request, user, copy, attempt, k
+    call[5], call[6], call[7], call[8], call[9] = arrive, start, end, outcome, retry
 
 
 @compiled
@@ -145,11 +145,11 @@ def play(
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
     work: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
-    """Play a tick for the replications from `place` on, the first of them from its arrival `j` on (-1: from its edge).
+    """Play a tick for the replications from `place` on; the first replication starts at its arrival `j` (-1: at the edge).
 
-    Returns (why it came back, place, j): DONE, or what to make room for, and where to go on. Every turn of the inner loop is
-    one call that ends, or one that is parked. Functions that take arrays are only called where a world needs them: handing an
-    array over costs more than all else that happens to a request.
+    Returns (status, place, j): status is DONE or the array that needs room; place and j are where to continue. Every iteration
+    of the inner loop is one call that ends or is parked. Functions that take arrays are called only where a world needs them:
+    passing an array costs more than all other work on a request.
     """
     rules, run = rules_1[0], run_1[0]
     arms, pool_count = duties_.shape[1], pools_.shape[1]
@@ -172,7 +172,7 @@ def play(
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
             _send(rules, row, laws, duties, floats, ints, first, count, chosen, work)
-        # The pool whose parked calls are planned again, and since when; -1 for none.
+        # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
         if j < 0:
@@ -183,7 +183,7 @@ def play(
                 opening = 0
             j = 0
         cohort = state.cohort
-        # The request at hand: its index, attempt, first arrival and user, the arm that serves it, and copies still to come.
+        # The current request: its index, attempt, first arrival and user, the arm that serves it, and its copies.
         i, attempt, began, user, arm, copy, copies = first, 0, edge_ns, first, 0, 0, 0
         now = edge_ns
         while True:
@@ -204,7 +204,7 @@ def play(
                 if end < 0:
                     planning = -1
                     continue
-                # One by one: a function that returns them all would make the whole loop slower by a twentieth.
+                # Read one by one: a function that returns all of them would slow down the whole loop by 5%.
                 i, copy, attempt = (
                     waits[r, planning, slot, REQUEST],
                     waits[r, planning, slot, COPY],
@@ -219,7 +219,7 @@ def play(
                 user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
                 copies = 0
             else:
-                # The next copy: to the arms that do not serve the request, in their order.
+                # The next copy goes to the arms that do not serve the request, in their order.
                 copy += 1
                 while copy <= copies and (copy - 1 == arm or unit(at(laws[copy - 1].mirror, i)) >= duties[copy - 1].mirror):
                     copy += 1
@@ -276,7 +276,7 @@ def play(
                     copy = 0
                     k = arm
                 duty, law = duties[k], laws[k]
-                # After a verdict, and after the horizon, nobody looks any more.
+                # After a verdict, and after the horizon, monitoring does not look any more.
                 lost = not shown or is_lost(rules, law, i, attempt)
                 if not lost:
                     counted = ((r * run.ticks + number) * 2 * arms + (k if copy == 0 else k + arms)) * columns
@@ -342,7 +342,7 @@ def play(
                     if outcome != ERROR:
                         lost_in[r, min(number if end < next_ns else end // tick_ns, run.ticks), k] += 1
             if recording:
-                _tell(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
+                _record_call(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
                 run.recorded += 1
             if lost or cohort != state.cohort:
                 continue

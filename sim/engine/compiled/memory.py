@@ -1,7 +1,7 @@
-"""The arrays of the compiled engine: as large as what is under way at once, whatever the number of requests.
+"""The arrays of the compiled engine. Their size depends on the calls in flight at once, not on the number of requests.
 
-Queues and retries begin with little room. Where one replication's are full, all get twice as much: what a block takes is that
-of its most crowded replication, times their number.
+Queues and retries start with little room. If those of one replication are full, all replications get twice the room. So the
+memory of a block is that of its fullest replication, times the number of replications.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ from sim.world.clock import to_ns
 from sim.world.potential import Potential
 from sim.world.world import Truth
 
-# Calls for which there is room in a queue to begin with.
+# The initial room of a queue, in calls.
 _QUEUE = 256
 
 
 @dataclass
 class Arrays:
-    """What the kernel works on, for R replications of K arms and P pools over T ticks.
+    """The arrays that the kernel works on, for R replications of K arms and P pools over T ticks.
 
     run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, a heap with the
-    first on top; where capacity changes, drains (R, P, C): when the calls end whose server is gone, and coming (R, P, S, 2):
-    when how many replicas will be ready. leave (R, P, Q): when those in the queue leave it, and waits (R, P, Q, fields): the
-    parked calls among them; heap (R, H, 4) of retries: time, request, attempt, first arrival; seen (R, T, 2 K, columns): what
-    monitoring sees, live lanes before mirrored ones; lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick
-    in which it came; limits_ns (L,); factors (T, M, K); out (T, P); record (n, fields of `CALL`); log (n, fields of
-    `sim.engine.feedback`); gaps, offsets, chosen, work: room for the arrivals of one tick.
+    earliest time on top. drains (R, P, C), if capacity changes: end times of the calls whose server was removed.
+    coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready. leave (R, P, Q): when the
+    calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R, H, 4) of retries: time,
+    request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before mirrored lanes. lost (R, T + 1, K):
+    requests lost to a timeout or a rejection, by the tick in which they were lost. limits_ns (L,); factors (T, M, K);
+    out (T, P); record (n, fields of `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for
+    the arrivals of one tick.
     """
 
     run: NDArray[np.void]
@@ -73,7 +74,7 @@ class Arrays:
     work: Ints
 
     def expect(self, busiest: int) -> None:
-        """Room for the arrivals of one replication in one tick."""
+        """Make room for `busiest` arrivals of one replication in one tick."""
         if self.offsets.size < busiest:
             size = busiest + busiest // 4
             self.gaps = np.zeros(size + 1)
@@ -82,17 +83,17 @@ class Arrays:
                 self._log(size * int(self.run["logging"][0]))
 
     def _log(self, room: int) -> None:
-        """Room for at least so much feedback, where none is logged."""
+        """Make room for at least `room` entries of feedback; the log must be empty."""
         if room > len(self.log):
             self.log = np.zeros((room, self.log.shape[1]), np.int64)
             self.run["log_room"] = room
 
     def grow(self, full: int) -> None:
-        """Twice the room in whichever array was full."""
+        """Double the room of the array that was full."""
         if full == HEAP_FULL:
             self.heap = np.concatenate([self.heap, np.zeros_like(self.heap)], axis=1)
         elif full == LOG_FULL:
-            # Not even one event fits.
+            # The empty log is too small for one event.
             self._log(2 * len(self.log))
         elif full == RECORD_FULL:
             self.record = np.concatenate([self.record, np.zeros_like(self.record)])
@@ -102,7 +103,7 @@ class Arrays:
                 self.waits = self._longer(self.waits)
 
     def _longer(self, ring: Ints) -> Ints:
-        """A ring (R, P, Q, ...) of what is in the queues, with twice the room."""
+        """A copy of a ring (R, P, Q, ...) of the queues, with twice the room."""
         size, grown = ring.shape[2], np.concatenate([ring, np.zeros_like(ring)], axis=2)
         for row, pool in np.ndindex(*ring.shape[:2]):
             kept = np.arange(int(self.pool["head"][row, pool]), int(self.pool["tail"][row, pool]))
@@ -113,21 +114,21 @@ class Arrays:
 def allocate(
     truth: Truth, potential: Potential, limits_s: tuple[float, ...], agreement: bool, record: bool, logging: int
 ) -> Arrays:
-    """Arrays for a block; `logging` is how many of the metrics, the first ones, have their feedback logged."""
+    """Allocate the arrays of a block. The feedback of the first `logging` metrics is logged."""
     world, retry, pools = truth.world, truth.world.retry, truth.world.pools
     rows, ticks, arms = truth.rows, truth.world.ticks, len(truth.world.arms)
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
     columns = ABOVE + len(limits_s) + EACH_METRIC * (len(potential.metrics) + agreement)
     run = np.zeros(1, RUN)
-    said = {
+    settings = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
         "columns": columns, "recording": record, "logging": logging,
         "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
-    for name, value in said.items():
+    for name, value in settings.items():
         run[name] = value
     duty = np.zeros((rows, arms), DUTY)
     duty["pool"] = -1
@@ -139,7 +140,7 @@ def allocate(
     servers = max((pool.most_servers for pool in pools), default=1)
     state["base"] = np.arange(rows * len(pools)).reshape(rows, -1) * max(servers, 1)
     coming = max((pool.scaling.most for pool in pools if pool.scaling), default=0) + 1
-    # Of a plain pool, an unlimited queue is not kept at all.
+    # A pool of constant capacity without a queue limit needs no queue.
     kept = [pool.queue for pool in pools if changes or pool.queue is not None]
     longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
     run["queues"] = longest > _QUEUE
@@ -167,7 +168,7 @@ def allocate(
 def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) -> None:
     """Write a pool's settings and its first state into the records (R,) of all replications."""
     scaling = pool.scaling
-    said = {
+    settings = {
         "queue": FOREVER if pool.queue is None else pool.queue,
         "timeout_ns": FOREVER if pool.timeout_ns is None else pool.timeout_ns,
         "concurrency": pool.concurrency, "limited": changes or pool.queue is not None, "scales": scaling is not None,
@@ -175,7 +176,7 @@ def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) ->
         "servers": max(pool.replicas - out, 0) * pool.concurrency,
     }  # fmt: skip
     if scaling is not None:
-        said |= {name: getattr(scaling, name) for name in ("least", "most", "cold_start_ns", "cool_down")}
+        settings |= {name: getattr(scaling, name) for name in ("least", "most", "cold_start_ns", "cool_down")}
         records["target"] = scaling.target
-    for name, value in said.items():
+    for name, value in settings.items():
         records[name] = value

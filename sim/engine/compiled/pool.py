@@ -1,4 +1,4 @@
-"""A pool in the kernel: its servers, when they become free, and its queue."""
+"""A pool in the kernel: the times at which its servers become free, and its queue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.world.jit import compiled, integer
 
 @compiled
 def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
-    """When more replicas of a pool will be ready."""
+    """The next time at which more replicas of a pool will be ready; FOREVER if none."""
     soonest = FOREVER
     for place in range(pool.pending):
         soonest = min(soonest, coming[r, p, place, 0])
@@ -23,7 +23,7 @@ def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
 
 @compiled
 def open_pool(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any) -> None:
-    """A pool at the first edge of a tick: capacity is decided, before any event there."""
+    """Set the capacity of a pool at the edge where a tick starts, before any event at that time."""
     edge = run.edge_ns
     if pool.scales and run.number > 0 and not run.drains:
         pool.there_ns += pool.servers * (edge - pool.seen_ns)
@@ -41,7 +41,7 @@ def open_pool(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
 
 @compiled
 def add_ready(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, p: Any, out: Any, now: Any) -> None:
-    """Replicas of a pool become ready."""
+    """Add the replicas of a pool that become ready now."""
     kept = 0
     for place in range(pool.pending):
         if coming[r, p, place, 0] == now:
@@ -55,7 +55,7 @@ def add_ready(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
 
 @compiled
 def _decide(pool: Any, coming: Any, r: Any, p: Any, edge: Any) -> None:
-    """Scale a pool at an edge, after the tick that ended there."""
+    """Scale a pool at an edge, by the load of the tick that ended there."""
     had = pool.wanted
     wanted = wanted_replicas(had, pool.busy_ns, pool.there_ns, pool.target, pool.least, pool.most, pool.since, pool.cool_down)
     pool.since += 1
@@ -81,7 +81,7 @@ def _decide(pool: Any, coming: Any, r: Any, p: Any, edge: Any) -> None:
 
 @compiled
 def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> None:
-    """Take the number of servers that is in force from now on, `out` replicas being down; those that are busy drain."""
+    """Set the number of servers from now on; `out` replicas are down. Busy servers above the number finish their call."""
     servers = max(pool.ready - out, 0) * pool.concurrency
     pool.there_ns += pool.servers * (now - pool.seen_ns)
     pool.seen_ns = now
@@ -98,7 +98,7 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
             ends[busy] = drains[pool.base + place]
             busy += 1
     ends = np.sort(ends[:busy])
-    # A completion admits nobody as long as more are busy than there are servers: those that matter end last.
+    # No call is admitted while more servers are busy than exist now: so the latest ends become the free times.
     over = max(busy - servers, 0)
     idle = max(servers - busy, 0)
     for place in range(over):
@@ -113,7 +113,7 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
 
 @compiled
 def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
-    """The server that is free first takes a call: its time goes down the heap to where it belongs."""
+    """Give a call to the server that is free first, and restore the order of the heap."""
     base, servers = pool.base, pool.servers
     place, child = 0, 1
     while child < servers:
@@ -130,7 +130,7 @@ def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
 
 @compiled
 def leave_queue(pool: Any, leave: Any, r: Any, p: Any, now: Any) -> None:
-    """Those whom a server took, or who gave up, are in the queue no more."""
+    """Remove the calls that a server took, or whose client gave up, from the queue."""
     head = pool.head
     while head < pool.tail and leave[r, p, head % leave.shape[2]] <= now:
         head += 1
@@ -142,7 +142,7 @@ def park(
     waits: Any, r: Any, p: Any, slot: Any, i: Any, copy: Any, attempt: Any, k: Any, now: Any, service: Any, fails: Any,
     lost: Any, began: Any, cohort: Any,
 ) -> None:  # fmt: skip
-    """Keep a call in its slot of the queue, to be planned again."""
+    """Store a call in its slot of the queue, to be planned again."""
     call = waits[r, p, slot]
     call[REQUEST], call[COPY], call[ATTEMPT], call[ARM], call[ARRIVE] = i, copy, attempt, k, now
     call[SERVICE], call[FAILS], call[LOST], call[FIRST], call[COHORT] = service, fails, lost, began, cohort
@@ -152,7 +152,7 @@ def park(
 def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, p: Any, bound: Any, now: Any) -> Any:
     """Plan the first parked call of a pool again: (start, end, outcome).
 
-    start is NEVER if it leaves unserved, end if it stays parked.
+    start is NEVER if the call leaves unserved; end is NEVER if the call stays parked.
     """
     place = pool.parked % leave.shape[2]
     arrive, service = waits[r, p, place, ARRIVE], waits[r, p, place, SERVICE]

@@ -1,4 +1,4 @@
-"""The records of the kernel, one array of each; structured arrays are several times faster there than as many plain ones."""
+"""The record types of the kernel. One structured array of each is several times faster than many plain arrays."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sim.policy.columns import COUNTS, MOMENTS
 
 FOREVER = 2**62
 
-# What monitoring counts of a lane in a tick: `COUNTS`, then calls above each limit, then `MOMENTS` of every metric.
-REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES = (COUNTS.index(each) for each in CALL_COUNTS)
+# The columns of a lane in a tick: `COUNTS`, then calls above each limit, then `MOMENTS` of every metric.
+REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES = (COUNTS.index(count) for count in CALL_COUNTS)
 ABOVE = len(COUNTS)
-KNOWN, SUM, SQUARE = (MOMENTS.index(each) for each in ("count", "sum", "square"))
+KNOWN, SUM, SQUARE = (MOMENTS.index(moment) for moment in ("count", "sum", "square"))
 EACH_METRIC = len(MOMENTS)
-# Why `play` came back: it is done, or an array needs more room.
+# Why `play` returned: it is done, or an array needs more room.
 DONE, QUEUE_FULL, HEAP_FULL, RECORD_FULL, LOG_FULL = range(5)
 # The fields of a parked call.
 REQUEST, COPY, ATTEMPT, ARM, ARRIVE, SERVICE, FAILS, LOST, FIRST, COHORT, PARKED_FIELDS = range(11)
@@ -26,23 +26,23 @@ RUN = np.dtype(
             for name in ("tick_ns", "ticks", "slo_ns", "attempts", "metrics", "agreement", "changes", "queues", "recording")
         ),
         *((name, np.int64) for name in ("on_error", "on_timeout", "on_rejection", "recorded", "columns")),
-        # The tick at play: its number and edges; whether it has mirrors, whether anybody looks, whether arrivals are Poisson.
-        # One that drains has no arrivals and no end, and decides nothing.
+        # The current tick: its number and edges; whether it has mirrors, monitoring looks, and arrivals are Poisson.
+        # A tick with `drains` has no arrivals and no end, and does not scale pools.
         *((name, np.int64) for name in ("number", "edge_ns", "next_ns", "mirrors", "shown", "poisson", "drains")),
-        # How many metrics' feedback is logged, how much of it there is, and room for how much.
+        # The number of metrics whose feedback is logged, the entries in the log, and the room of the log.
         *((name, np.int64) for name in ("logging", "logged", "log_room")),
     ]
 )
-"""(1,) what is the same for all replications. `changes`: capacity can change; `queues`: one may outgrow its ring."""
+"""(1,) settings of all replications. `changes`: capacity can change; `queues`: a queue may need more than its ring."""
 ROW = np.dtype([(name, np.int64) for name in ("cohort", "heaped", "errors", "slow", "retries")])
-"""(R,) a replication: its cohort, how many retries are due, and what there was to book in this tick."""
+"""(R,) a replication: its cohort, the number of retries in its heap, and the counts to book for this tick."""
 DUTY = np.dtype(
     [
         *((name, np.int64) for name in ("pool", "requests", "calls", "mirrored")),
         *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "mirror")),
     ]
 )
-"""(R, K) an arm: its pool or -1, tallies, what is in force in the tick, and its routing."""
+"""(R, K) an arm: its pool or -1, its counts, and the conditions and the routing of the tick."""
 POOL = np.dtype(
     [
         *((name, np.int64) for name in ("base", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
@@ -55,9 +55,9 @@ POOL = np.dtype(
         *((name, np.int64) for name in ("head", "tail", "parked")),
     ]
 )
-"""(R, P) a pool. `base`: where its servers begin in `free`; queue and timeout are FOREVER for none;
-bound_ns: the next edge at which its capacity may change; `limited`: its queue is kept. pending: how many times more replicas
-are to come; busy_ns and there_ns: servers' time used and offered in this tick, the latter up to seen_ns. The queue is a ring
-from head to tail, parked calls from `parked` on."""
+"""(R, P) a pool. base: the index of its first server in `free`. queue and timeout_ns: FOREVER if there is no limit. bound_ns:
+the next edge at which its capacity may change. limited: whether its queue is kept. pending: the number of entries in `coming`.
+busy_ns and there_ns: server time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to
+tail; its parked calls start at `parked`."""
 PLAY = np.dtype([(name, np.int64) for name in ("row", "count", "first", "piece_first", "piece_last")] + [("ahead", np.float64)])
-"""(r,) a replication at play in this tick: how many requests, the index of the first, how they lie (see `Pieces`)."""
+"""(r,) a replication that plays this tick: number of requests, index of the first, and their times (see `Pieces`)."""

@@ -1,4 +1,4 @@
-"""Retries: which calls are tried again, and a heap (R, H, 4) of those that are due: time, request, attempt, first arrival."""
+"""Retries: which calls are tried again, and a heap (R, H, 4) of due retries: time, request, attempt, first arrival."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sim.world.jit import compiled
 
 @compiled
 def tries_again(run: Any, outcome: Any) -> Any:
-    """Whether clients try again after an outcome that is no good answer."""
+    """Whether clients try again after an outcome other than a good answer."""
     if outcome == ERROR:
         return run.on_error != 0
     if outcome == TIMEOUT:
@@ -20,7 +20,7 @@ def tries_again(run: Any, outcome: Any) -> Any:
 
 @compiled
 def push(heap: Any, r: Any, size: Any, time: Any, request: Any, attempt: Any, first: Any) -> None:
-    """Add a retry to the `size` ones of a replication."""
+    """Add a retry to the heap of a replication, which has `size` retries."""
     place = size
     while place > 0:
         parent = (place - 1) // 2
@@ -34,7 +34,7 @@ def push(heap: Any, r: Any, size: Any, time: Any, request: Any, attempt: Any, fi
 
 @compiled
 def pop(heap: Any, r: Any, size: Any) -> None:
-    """Drop the first of `size` retries. A request has at most one at a time, so (time, request) is a whole order."""
+    """Remove the first of `size` retries. A request has at most one retry at a time, so (time, request) is a total order."""
     last = size - 1
     time, request = heap[r, last, 0], heap[r, last, 1]
     place = 0

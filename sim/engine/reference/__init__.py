@@ -1,4 +1,4 @@
-"""The reference engine: every request an event in a SimPy environment, written to be read."""
+"""The reference engine: every request is an event in a SimPy environment. It is written to be read."""
 
 from sim.engine.reference.engine import SimpyEngine
 

@@ -1,4 +1,4 @@
-"""SimPy's environment on a clock of integer nanoseconds, with an order for events that are due at the same time."""
+"""SimPy's environment on a clock of integer nanoseconds, with a fixed order for events at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simpy.events import EventPriority
 
 
 class Due(IntEnum):
-    """What is due: at equal times, in this order. SimPy's own events, which cost no time, come before them all."""
+    """The kinds of events, in their order at equal times. SimPy's own events, which take no time, come first."""
 
     CAPACITY = 1
     COMPLETION = 2
@@ -19,7 +19,7 @@ class Due(IntEnum):
 
 
 class Clock(simpy.Environment):
-    """Time is int64 nanoseconds. What is due at the same time is played by kind, then by request, copy and attempt.
+    """A clock in int64 nanoseconds. Events at the same time are played by kind, then by request, copy and attempt.
 
     >>> clock, heard = Clock(), []
     >>> for kind, request in ((Due.ARRIVAL, 1), (Due.ARRIVAL, 0), (Due.COMPLETION, 7)):
@@ -40,7 +40,7 @@ class Clock(simpy.Environment):
 
 
 class _Timed(simpy.Event):
-    """An event that will happen, as `simpy.Timeout` is, but at a time that the clock says."""
+    """An event that is scheduled by the clock, at an absolute time; `simpy.Timeout` takes a delay."""
 
     def __init__(self, clock: Clock, value: Any) -> None:
         super().__init__(clock)

@@ -1,8 +1,8 @@
-"""The SimPy engine: every request a process. It is written to be read, as the definition of what the other engines must match.
+"""The SimPy engine: every request is a process. It is written to be read, and defines what the other engines must match.
 
-One `simpy.Environment` a replication, on a clock of integer nanoseconds, is advanced to the edge of each tick: ticks are
-half-open, and routing, conditions and capacity change at an edge before any event there. Processes draw nothing: they reveal
-the potential outcomes of `sim.world.potential`.
+Each replication has one `simpy.Environment` on a clock of integer nanoseconds, which is advanced to the edge of each tick.
+Ticks are half-open: routing, conditions and capacity change at an edge before any event at that time. Processes draw no random
+numbers: they reveal the potential outcomes of `sim.world.potential`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SimpyEngine:
         self._replications = [Replication(truth.world, needs, record) for _ in range(truth.rows)]
 
     def step(self, routing: Routing) -> Telemetry:
-        """Play one tick of the replications that are still undecided, and report what monitoring saw in it."""
+        """Play one tick of the replications that are still undecided. Returns the telemetry of that tick."""
         rows = routing.rows
         self.ledger.expose(rows, routing.live)
         self._feedback.enter(rows[routing.cohort != self._cohort[rows]])
@@ -72,7 +72,7 @@ class SimpyEngine:
         return telemetry
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
-        """What follows a verdict: played to the horizon where requests compete, else drawn in one step. Calls in flight end."""
+        """Play on to the horizon after a verdict if requests compete, else draw the rest in one step. Calls in flight end."""
         world, everyone = self.truth.world, np.arange(self.truth.rows)
         if world.competing:
             self.ledger.expose_verdicts(arm, decided_tick)
@@ -89,12 +89,12 @@ class SimpyEngine:
 
     @property
     def calls(self) -> NDArray[np.void]:
-        """Every call so far whose end is known, in the order of events; where `record` was asked for."""
-        told = [call for replication in self._replications for call in replication.calls or ()]
-        return ordered(np.array(told, CALL))
+        """Every call whose end is known so far, in the order of events; empty without `record`."""
+        calls = [call for replication in self._replications for call in replication.calls or ()]
+        return ordered(np.array(calls, CALL))
 
     def _play(self, rows: Ints, live: Floats, mirror: Floats, tick: int, cohort: Ints | None = None) -> None:
-        """A tick of some replications; nobody looks where there is no cohort."""
+        """Play a tick of some replications; monitoring counts nothing if `cohort` is None."""
         conditions, limits = self.truth.conditions(tick), thresholds(live)
         with _no_collection():
             for place, row in enumerate(rows):
@@ -111,10 +111,10 @@ class SimpyEngine:
         if not rows.size:
             return
         accounts = [self._replications[row].account for row in rows]
-        self.ledger.serve(rows, tick, *(np.array([getattr(each, name) for each in accounts]) for name in _SERVED))
-        self.ledger.book(rows, *(np.array([getattr(each, name) for each in accounts]) for name in ("failed", "slow")))
-        self.ledger.lost[rows] += [each.lost for each in accounts]
-        self.ledger.retries[rows] += [each.retries for each in accounts]
+        self.ledger.serve(rows, tick, *(np.array([getattr(account, name) for account in accounts]) for name in _SERVED))
+        self.ledger.book(rows, *(np.array([getattr(account, name) for account in accounts]) for name in ("failed", "slow")))
+        self.ledger.lost[rows] += [account.lost for account in accounts]
+        self.ledger.retries[rows] += [account.retries for account in accounts]
         for row in rows:
             self._replications[row].account = Account.open(len(self.truth.world.arms))
 
@@ -124,9 +124,10 @@ _SERVED = ("requests", "calls", "mirrored")
 
 @dataclass
 class Account:
-    """What the ledger is to know of a tick. By arm (K): requests by that of their first attempt, attempts, mirrored calls, and
-    requests lost to a timeout or a rejection by that of their last attempt; and how many requests failed, were served well but
-    slower than the objective, and how many attempts were not the first.
+    """The counts of a tick for the ledger.
+
+    By arm (K): requests by the arm of their first attempt; live calls; mirrored calls; requests lost to a timeout or a
+    rejection, by the arm of their last attempt. In total: failed requests; good answers slower than the objective; retries.
     """
 
     requests: list[int]
@@ -139,13 +140,13 @@ class Account:
 
     @classmethod
     def open(cls, arms: int) -> Account:
-        """An account with nothing on it."""
+        """An empty account."""
         return cls([0] * arms, [0] * arms, [0] * arms, [0] * arms)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is in force in a tick: cumulated weights, error rates and slowness by arm; whether monitoring looks; for whom."""
+    """The rules of a tick: cumulative weights, error rates and latency factors by arm; whether monitoring looks; the cohort."""
 
     thresholds: list[float]
     error_rate: list[float]
@@ -177,7 +178,7 @@ class Replication:
         self._rules = Rules([], [], [], False, 0)
 
     def play(self, tick: int, rules: Rules, requests: Requests, copied: list[list[int]]) -> None:
-        """A tick, from its edge up to the next one. `copied` are the arms that would get a copy of each request."""
+        """Play a tick, from its edge up to the next edge. `copied` are the arms that would get a copy of each request."""
         self._rules = rules
         for number, pool in enumerate(self._pools):
             pool.turn(tick, 0 if self._out is None else int(self._out[tick, number]))
@@ -186,17 +187,17 @@ class Replication:
         self._clock.run(until=(tick + 1) * self._tick_ns)
 
     def drain(self) -> None:
-        """Let what was sent come to its end, with nobody looking. Calls that wait when nothing is left to happen are lost."""
+        """Let all calls in flight end, without monitoring. Calls that still wait when no event is left are lost."""
         self._rules = replace(self._rules, seen=False)
         self._clock.run()
         for pool in self._pools:
             for call in pool.waiting:
-                self._told(call, NEVER, NEVER, NEVER)
+                self._record(call, NEVER, NEVER, NEVER)
                 if call.copy == 0:
                     self._failed(call, TIMEOUT)
 
     def _source(self, requests: Requests, copied: list[list[int]]) -> Process:
-        """Requests arrive. Each is served live by one arm, and perhaps copied to others at the same moment."""
+        """The process of arrivals. One arm serves each request live; others may get a copy at the same time."""
         clock, first = self._clock, requests.first
         for place, arrival_ns in enumerate(requests.arrival_ns.tolist()):
             yield clock.at(arrival_ns, Due.ARRIVAL, first + place)
@@ -208,7 +209,7 @@ class Replication:
                     clock.process(self._mirrored(requests, place, copy))
 
     def _live(self, requests: Requests, place: int, arm: int) -> Process:
-        """A user's request: attempt after attempt, each to the arm that the weights in force at its arrival say."""
+        """The process of a live request: attempt after attempt, each to the arm by the weights at its arrival."""
         clock, first_ns, attempt = self._clock, self._clock.now, 0
         while True:
             self.account.calls[arm] += 1
@@ -229,19 +230,19 @@ class Replication:
             self.account.slow += 1
 
     def _mirrored(self, requests: Requests, place: int, arm: int) -> Process:
-        """A copy: no user sees its answer, and nobody tries again."""
+        """The process of a mirrored copy: no user sees its answer, and it is not tried again."""
         self.account.mirrored[arm] += 1
         call = self._arrive(requests, place, 1 + arm, 0, arm)
         outcome = yield call.ended
         self._ended(call, outcome, NEVER)
 
     def _routed(self, requests: Requests, place: int) -> int:
-        """The arm that the request's own uniform says, unless the router gets it wrong."""
+        """The arm by the request's uniform number, or the champion if the router makes a mistake."""
         arm = bisect_right(self._rules.thresholds, requests.route[place])
         return 0 if requests.misroute[place] < self._misrouted[arm] else arm
 
     def _arrive(self, requests: Requests, place: int, copy: int, attempt: int, arm: int) -> Call:
-        """A call comes to its arm, under the conditions in force now."""
+        """Start a call at its arm, under the current conditions."""
         rules, at = self._rules, (place, arm, attempt)
         service_ns = int(nanoseconds(requests.service_s[at] * rules.scale[arm], 1))
         fails = bool(requests.error[at] < rules.error_rate[arm])
@@ -260,14 +261,14 @@ class Replication:
     def _ended(self, call: Call, outcome: int, retry_ns: int) -> None:
         if self._rules.seen:
             self.monitor.ended(call, outcome, self._clock.now, call.cohort == self._rules.cohort)
-        self._told(call, self._clock.now, outcome, retry_ns)
+        self._record(call, self._clock.now, outcome, retry_ns)
 
     def _failed(self, call: Call, outcome: int) -> None:
         self.account.failed += 1
         if outcome in (TIMEOUT, REJECTION):
             self.account.lost[call.arm] += 1
 
-    def _told(self, call: Call, end_ns: int, outcome: int, retry_ns: int) -> None:
+    def _record(self, call: Call, end_ns: int, outcome: int, retry_ns: int) -> None:
         if self.calls is not None:
             self.calls.append((
                 call.request, int(call.requests.user[call.place]), call.copy, call.attempt, call.arm, call.arrive_ns,
@@ -276,7 +277,7 @@ class Replication:
 
 
 def _retried(world: World) -> dict[int, bool]:
-    """Whether clients try again after an outcome."""
+    """{outcome: whether clients try again after it}."""
     retry = world.retry
     on = (False, retry.on_error, retry.on_timeout, retry.on_rejection) if retry else (False,) * 4
     return dict(zip((FINISH, ERROR, TIMEOUT, REJECTION), on, strict=True))
@@ -292,7 +293,7 @@ def _copied(requests: Requests, mirror: Floats) -> list[list[int]]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Events are freed as they happen; looking for cycles among millions of live ones costs a third of the time."""
+    """Switch off the garbage collector. Events are freed as they happen; a search for cycles takes a third of the time."""
     was = gc.isenabled()
     gc.disable()
     try:

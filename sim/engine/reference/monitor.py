@@ -1,4 +1,4 @@
-"""What monitoring sees of one replication, call by call: a page of counts for each tick and cohort."""
+"""Monitoring of one replication, call by call: a page of counts for each tick and cohort."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.engine.reference.pool import Call
 from sim.policy.columns import Above, Agreement, Column, Count, Moment, MomentKind
 from sim.world.clock import to_ns
 
-# What an end counts as.
+# The counts that each end increases.
 _ENDS = {
     FINISH: (Count("responses"),),
     ERROR: (Count("responses"), Count("errors")),
@@ -25,27 +25,29 @@ _POWER: dict[MomentKind, int] = {"count": 0, "sum": 1, "square": 2}
 
 
 class Lane:
-    """Where on a page live calls, or mirrored ones, are counted."""
+    """The places on a page where live calls, or mirrored calls, are counted."""
 
     def __init__(self, columns: Sequence[Column], mirrored: bool) -> None:
         def places(*counts: Count) -> list[int]:
-            return [place for place, each in enumerate(columns) if each.mirrored == mirrored and each.as_live() in counts]
+            return [place for place, column in enumerate(columns) if column.mirrored == mirrored and column.as_live() in counts]
 
         self.requests, self.retries = places(Count("requests")), places(Count("retries"))
         self.ends = {outcome: places(*counts) for outcome, counts in _ENDS.items()}
-        self.above = [(to_ns(each.limit_s), place) for place, each in of_class(columns, Above) if each.mirrored == mirrored]
+        self.above = [(to_ns(above.limit_s), place) for place, above in of_class(columns, Above) if above.mirrored == mirrored]
         self.agreed = [
-            (place, _POWER[each.moment]) for place, each in of_class(columns, Agreement) if each.mirrored == mirrored
+            (place, _POWER[agreement.moment])
+            for place, agreement in of_class(columns, Agreement)
+            if agreement.mirrored == mirrored
         ]
         self.earned: dict[str, list[tuple[int, int]]] = {}
-        """{metric: [(place, power)]}: its count, sum and sum of squares."""
-        for place, each in of_class(columns, Moment):
-            if each.mirrored == mirrored:
-                self.earned.setdefault(each.metric, []).append((place, _POWER[each.moment]))
+        """{metric: [(place, power)]}: power 0, 1 and 2 for count, sum and sum of squares."""
+        for place, moment in of_class(columns, Moment):
+            if moment.mirrored == mirrored:
+                self.earned.setdefault(moment.metric, []).append((place, _POWER[moment.moment]))
 
 
 class Monitor:
-    """Counts calls as they arrive and end, and feedback as it comes. A call belongs to the cohort in force at its arrival."""
+    """Counts calls as they arrive and end, and feedback as it arrives. A call belongs to the cohort at its arrival."""
 
     def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int) -> None:
         self._fed = asked(columns)
@@ -56,7 +58,7 @@ class Monitor:
         self._pages: dict[tuple[int, int], list[list[int]]] = {}
 
     def arrived(self, call: Call) -> None:
-        """A call arrives."""
+        """Count a call that arrives."""
         if call.lost:
             return
         counts, lane = self._page(call.arrive_ns, call.cohort)[call.arm], self._lanes[call.copy > 0]
@@ -67,9 +69,9 @@ class Monitor:
                 counts[place] += 1
 
     def ended(self, call: Call, outcome: int, now: int, current: bool) -> None:
-        """A client sees the end of a call; a good one is followed by feedback, at once or later.
+        """Count the end of a call, as the client sees it. A good end has feedback, at once or later.
 
-        Feedback is only logged to the cohort that is `current`.
+        Feedback is logged only if the call's cohort is `current`.
         """
         if call.lost:
             return
@@ -97,7 +99,7 @@ class Monitor:
                 self._log.append((known, plane + call.arm, place, call.request, value))
 
     def logged(self, row: int) -> Ints:
-        """(n, FIELDS) the feedback that was logged since the last time, of a replication that is `row` of its block."""
+        """(n, FIELDS) the feedback logged since the last call of this method; `row` is the replication's row in its block."""
         log = np.full((len(self._log), FIELDS), row, np.int64)
         if self._log:
             log[:, 1:] = self._log
@@ -105,7 +107,7 @@ class Monitor:
         return log
 
     def shown(self, tick: int, cohort: int) -> Ints:
-        """(K, C) what is shown of a tick that has ended, to the cohort in force in it; what was of others is forgotten."""
+        """(K, C) the counts of a tick that has ended, for its cohort. All pages up to this tick are then deleted."""
         counts = self._pages.get((tick, cohort))
         for page in [page for page in self._pages if page[0] <= tick]:
             del self._pages[page]

@@ -1,4 +1,4 @@
-"""The servers of a pool: first come, first served, with a limited queue, clients who give up, and replicas that come and go."""
+"""The servers of a pool: first come, first served, with a limited queue, timeouts of clients, and scaling of replicas."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sim.engine.scaling import wanted_replicas
 from sim.world.capacity import Pool
 from sim.world.potential import Requests
 
-# Ticks since a pool last changed what it wants, where it never has.
+# Ticks since the last scaling of a pool that has never scaled.
 _LONG_AGO = 2**40
 
 
 class Call:
-    """One attempt of a request at one arm. `ended` happens when the client sees its end; its value is the outcome.
+    """One attempt of a request at one arm. The event `ended` occurs when the client sees the end; its value is the outcome.
 
-    `requests` and `place` say where its potential outcomes stand; `cohort` is the one in force when it arrived.
+    The potential outcomes of the call are at `place` in `requests`; `cohort` is the cohort at its arrival.
     """
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Call:
         self.ended: simpy.Event
 
     def serve(self, clock: Clock) -> simpy.Event:
-        """A server takes the call; the event is its completion, whose value is the outcome."""
+        """Start service of the call. Returns the event of its completion, whose value is the outcome."""
         self.start_ns = clock.now
         outcome = ERROR if self.fails else FINISH
         return clock.at(clock.now + self.service_ns, Due.COMPLETION, self.request, self.copy, self.attempt, outcome)
@@ -55,15 +55,15 @@ class Call:
 
 @dataclass
 class Coming:
-    """Replicas on their way."""
+    """Replicas that are ordered but not ready yet."""
 
     replicas: int
 
 
 class Servers:
-    """A pool at work. `simpy.Resource` admits one waiter at a time and knows no capacity that changes; this does.
+    """The servers and the queue of a pool, with a capacity that can change, which `simpy.Resource` does not support.
 
-    At the edge of a tick the owner calls `turn`, before any event there.
+    The owner calls `turn` at the edge of each tick, before any event at that time.
     """
 
     def __init__(self, clock: Clock, pool: Pool, number: int) -> None:
@@ -75,7 +75,7 @@ class Servers:
         self._servers = pool.servers
         self._busy = 0
         self._waiting: OrderedDict[Call, None] = OrderedDict()
-        # Time used and offered since the last edge, up to `_seen_ns`.
+        # Server time used and offered since the last edge, up to `_seen_ns`.
         self._busy_ns = self._servers_ns = self._seen_ns = 0
 
     @property
@@ -84,14 +84,14 @@ class Servers:
         return list(self._waiting)
 
     def turn(self, tick: int, out: int) -> None:
-        """The edge of a tick in which `out` replicas are down."""
+        """Start a tick in which `out` replicas are down: scale the pool and set its servers."""
         if tick and self._pool.scaling:
             self._scale(tick)
         self._out = out
         self._resize()
 
     def arrive(self, call: Call) -> None:
-        """A call comes: to a server, to the queue, or to be rejected."""
+        """Give an arriving call to a server, or put it in the queue, or reject it."""
         call.ended = self._clock.event()
         if self._busy < self._servers:
             self._start(call)
@@ -105,11 +105,11 @@ class Servers:
             call.ended.succeed(REJECTION)
 
     def _limit(self, call: Call, timeout_ns: int) -> None:
-        """The client will not wait longer than this. Finishing exactly then is in time, as completions come first."""
+        """Let the client give up at the timeout. A completion exactly at the timeout is in time, as completions come first."""
 
         def give_up(_: simpy.Event) -> None:
             if not call.ended.triggered:
-                # In service, the client leaves and the server works on.
+                # If the call is in service, the client leaves and the server continues.
                 self._waiting.pop(call, None)
                 call.ended.succeed(TIMEOUT)
 
@@ -134,7 +134,7 @@ class Servers:
             self._start(self._waiting.popitem(last=False)[0])
 
     def _resize(self) -> None:
-        """Busy servers above the number drain; idle ones take who waits."""
+        """Set the number of servers. Busy servers above it finish their call; idle servers take waiting calls."""
         self._account()
         self._servers = self._pool.concurrency * max(self._ready - self._out, 0)
         self._admit()
@@ -146,7 +146,7 @@ class Servers:
         self._seen_ns = self._clock.now
 
     def _scale(self, tick: int) -> None:
-        """Decide from the tick that ended."""
+        """Scale the pool by the load of the tick that ended."""
         scaling = self._pool.scaling
         assert scaling is not None
         self._account()
@@ -174,7 +174,7 @@ class Servers:
         self._clock.at(self._clock.now + cold_start_ns, Due.CAPACITY, self._number).callbacks.append(ready)
 
     def _dismiss(self, fewer: int) -> None:
-        """Those that are not ready yet go first, the latest of them before all."""
+        """Remove replicas: first those that are not ready yet, the latest order first, then ready ones."""
         for coming in reversed(self._coming):
             cancelled = min(fewer, coming.replicas)
             coming.replicas -= cancelled
