@@ -244,9 +244,10 @@ def trace_scenario(
 
 def _later_problems(scenario: Scenario) -> list[Problem]:
     """What is wrong by the rules of later layers."""
+    from sim.engine.catalogue import engine_problems
     from sim.registry.versions import misspelt
 
-    found = misspelt(model.uri for model in scenario.models)
+    found = [*misspelt(model.uri for model in scenario.models), *engine_problems(scenario)]
     if scenario.thresholds:
         from sim.compare.thresholds import problems
 

@@ -11,10 +11,15 @@ from sim.engine.lag import lagged
 from sim.engine.needs import FILLED_BY_CALLS, Filled, overflows, unfilled
 from sim.errors import InputError, Problem
 from sim.policy.columns import Column
+from sim.scenario.schema import Scenario
 from sim.world.world import World
 
 # Drawing up to this many payoffs takes negligible time.
 _MANY = 1000
+
+
+def _never(scenario: Scenario) -> Iterator[str]:
+    return iter(())
 
 
 def _no_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
@@ -43,6 +48,8 @@ class Entry:
     common: str
     compiles: bool = False
     refusals: Callable[[World, Sequence[Column]], Iterator[str]] = _no_refusals
+    declared_refusals: Callable[[Scenario], Iterator[str]] = _never
+    """The reasons why it cannot play a scenario, as far as they stand in the file."""
 
     def cost_s(self, ticks: int, requests: float) -> float:
         """The approximate time of a replication, in seconds."""
@@ -84,7 +91,7 @@ ENGINES = {
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, cells=3_000_000, tick_s=2e-6,
             request_s=0.0,
             common="policies meet the same arrivals, and the same outcomes while their routing agrees",
-            refusals=_aggregate_refusals,
+            refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=25, cells=200_000, tick_s=5e-6,
@@ -114,6 +121,14 @@ class Choice:
     def entry(self) -> Entry:
         """The properties of the engine."""
         return ENGINES[self.name]
+
+
+def engine_problems(scenario: Scenario) -> list[Problem]:
+    """Why the engine that a scenario names cannot play it, as far as that stands in the file."""
+    if scenario.engine not in ENGINES:
+        return []
+    reasons = ENGINES[scenario.engine].declared_refusals(scenario)
+    return [Problem(f"{scenario.engine} cannot play this: {reason}", path="engine") for reason in reasons]
 
 
 def make(name: str) -> Maker:

@@ -227,7 +227,7 @@ def test_mistakes_in_kinds_of_outcome_and_mixtures_are_reported_where_they_stand
         (f"{at}.b.poisson", 5): "must be above 0; got -1",
         (f"{at}.c.categorical.one", 6): "a category must be a number from -1e12 to 1e12, such as 1 or 4.5; got 'one'",
         (f"{at}.d.categorical", 7): "shares must sum to 100%; got 90%",
-        (f"{at}.e.beta", 8): "sd must be from 0.001 to 0.9 times the square root of mean (1 - mean), which is 0.4899",
+        (f"{at}.e.beta.sd", 8): "must be from 0.001 to 0.9 times the square root of mean (1 - mean), which is 0.4899",
         (f"{at}.f.pareto", 9): "a tail up to 1 has no mean: give a maximum; got tail 0.9",
         (f"{at}.g.quantiles.50%", 10): "must be a number; got 'low'",
         (f"{at}.h.negative_binomial.dispersion", 11): "must be above 0; got 0",

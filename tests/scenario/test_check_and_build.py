@@ -16,6 +16,7 @@ from sim.errors import InputError, Problem
 from sim.scenario.check import check
 from sim.scenario.loading import parse_yaml, read_yaml, validate
 from sim.scenario.schema import Scenario
+from sim.workflow import load_scenario
 from sim.world.build import build
 from tests.worlds import behaves, make_versions
 
@@ -129,3 +130,21 @@ def test_bounds_are_for_amounts_and_said_once_it_is_known(kind: str) -> None:
     wrong, right = (binary, normal) if "highest" in allocation else (normal, binary)
     assert len(wrong) == 1
     assert right == []
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"capacity": {"champion": {"replicas": 2}}}, "capacity: requests compete for servers"),
+        ({"retries": {}}, "retries: an attempt depends on the ones before it"),
+        ({"users": {"count": 10}}, "users.assignment: the requests of a sticky user go to one arm together"),
+        ({"traffic": {"rate": "1/s", "arrivals": "regular"}}, "traffic.arrivals: regular arrivals depend on each other"),
+    ],
+)
+def test_what_the_engine_that_is_named_cannot_play_is_said_by_the_check(said: dict[str, Any], words: str) -> None:
+    scenario = {**SAID["truth.yaml"], "engine": "aggregate", **said}
+    scenario.pop("sweep")
+    with pytest.raises(InputError) as error:
+        load_scenario(scenario)
+    assert f"engine: aggregate cannot play this: {words}" in str(error.value)
+    load_scenario({**scenario, "engine": "auto"})

@@ -8,6 +8,7 @@ import numpy as np
 
 from sim.engine.needs import Filled
 from sim.policy.columns import Above, Agreement, Count, Moment
+from sim.scenario.schema import Scenario
 from sim.world.fates import Delay
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.world import OutcomeWorld, World
@@ -31,16 +32,13 @@ def refusals(world: World) -> Iterator[str]:
     latencies and means, segments, misrouted requests, calls that monitoring loses, and feedback after exponential or constant
     delays.
     """
-    if world.pools:
-        yield "capacity: requests compete for servers"
-    if world.retry is not None:
-        yield "retries: an attempt depends on the ones before it"
-    if world.population is not None and world.population.sticky:
-        yield "users.assignment: the requests of a sticky user go to one arm together"
-    if world.population is not None and world.population.similarity > 0:
-        yield "users.similarity: the outcomes of a user's requests depend on each other"
-    if world.arrivals.law != "poisson":
-        yield f"traffic.arrivals: {world.arrivals.law} arrivals depend on each other"
+    yield from _dependence(
+        servers=bool(world.pools),
+        retries=world.retry is not None,
+        sticky=world.population is not None and world.population.sticky,
+        similar=world.population is not None and world.population.similarity > 0,
+        arrivals=world.arrivals.law,
+    )
     for arm, latency in enumerate(world.latency):
         varied = arm in world.varied_latency
         slowest = world.varied_latency.get(arm, 1.0)
@@ -48,6 +46,31 @@ def refusals(world: World) -> Iterator[str]:
             calls = "calls of" if not varied else f"a latency varied up to {slowest:.3g} times: calls of"
             yield f"{calls} {world.arms[arm]} outlast a tick of {world.tick_s:g} s"
     yield from _delay_refusals(world)
+
+
+def declared_refusals(scenario: Scenario) -> Iterator[str]:
+    """The reasons that stand in the scenario itself, whatever its models are; `refusals` gives these too."""
+    yield from _dependence(
+        servers=bool(scenario.capacity or scenario.pools),
+        retries=scenario.retries is not None,
+        sticky=scenario.users is not None and scenario.users.assignment == "sticky",
+        similar=scenario.users is not None and scenario.users.similarity > 0,
+        arrivals=scenario.traffic.arrivals,
+    )
+
+
+def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:
+    """The reasons why requests depend on each other."""
+    if servers:
+        yield "capacity: requests compete for servers"
+    if retries:
+        yield "retries: an attempt depends on the ones before it"
+    if sticky:
+        yield "users.assignment: the requests of a sticky user go to one arm together"
+    if similar:
+        yield "users.similarity: the outcomes of a user's requests depend on each other"
+    if arrivals != "poisson":
+        yield f"traffic.arrivals: {arrivals} arrivals depend on each other"
 
 
 def _outlasting(world: World, arm: int, latency: Latency, scale: float) -> float:
