@@ -1,4 +1,4 @@
-"""The types of arrays. Every docstring says their shapes: R replications, K arms, T ticks, M metrics, C columns."""
+"""The types of arrays. Letters of shapes in docstrings: R replications, K arms, T ticks, M metrics, C columns."""
 
 from __future__ import annotations
 

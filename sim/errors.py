@@ -14,15 +14,15 @@ EXIT_TRACKING = 4
 EXIT_INTERRUPTED = 130
 
 Place = tuple[str | int, ...]
-"""Where something stands in a file: the keys and list positions that lead to it."""
+"""The keys and list positions that lead to a value in a file."""
 _NAME = re.compile(r'[^.\[\]"\s]+')
 
 
 def format_path(place: Place) -> str:
-    """A place in a file as people write it; names that would be ambiguous are quoted. `sim.scenario.loading` reads it back.
+    """The path of a place in a file, as people write it; ambiguous names are quoted. `sim.scenario.loading` reads it back.
 
-    Whoever says where a problem is and has a name from a file takes this: a path that is put together by hand is wrong
-    for names with a dot, a space or a bracket.
+    Use it for every path that contains a name from a file: a path put together by hand is wrong for names with a dot, a space
+    or a bracket.
 
     >>> format_path(("models", 1, "uri")), format_path(("metrics", "a.b"))
     ('models[1].uri', 'metrics["a.b"]')
@@ -39,7 +39,7 @@ def format_path(place: Place) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a terminal: what Markdown has between backticks is put between quotes.
+    """Text for a terminal, with quotes in place of Markdown's backticks.
 
     >>> plain("give `width` instead")
     "give 'width' instead"
@@ -77,14 +77,14 @@ class SimError(Exception):
 
 
 class InputError(SimError):
-    """The input is wrong. Holds every problem found, not only the first."""
+    """The input is wrong. `problems` holds every problem, not only the first."""
 
     exit_code = EXIT_INPUT
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
-        found = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
-        self.problems: tuple[Problem, ...] = tuple(found)
-        super().__init__("\n".join(str(problem) for problem in found))
+        checked = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
+        self.problems: tuple[Problem, ...] = tuple(checked)
+        super().__init__("\n".join(str(problem) for problem in checked))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)

@@ -1,4 +1,4 @@
-"""Which word somebody meant: the nearest of those that there are, for "did you mean"."""
+"""The known words nearest to a misspelt word, for "did you mean"."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ _MOST = 3
 
 
 def closest(word: object, words: Iterable[str]) -> tuple[str, ...]:
-    """The words that `word` is most likely a slip of, in their order: all that are equally near, but none where over three are.
+    """The words that `word` is most likely a misspelling of, in their order. All equally near words, or none if over three.
 
-    Near is a distance of at most one edit in three letters, rounded, and at least one. Case, ``_`` and ``-`` do not count.
-    Where nothing is that near: the words that begin or end as `word` does, or the other way round, for three letters and more.
-    The distance counts a letter left out, added, replaced, or swapped with its neighbour (Damerau, CACM 7 (1964) 171, as
-    "optimal string alignment": no letter is edited twice).
+    A word is near within one edit per three letters (rounded, at least one edit). Case, ``_`` and ``-`` do not count.
+    If no word is near: the words that begin or end with `word`, or that `word` begins or ends with; the shorter has at least
+    three letters. The distance counts a letter left out, added, replaced, or swapped with its neighbour (Damerau, CACM 7
+    (1964) 171, as "optimal string alignment": no letter is edited twice).
 
     >>> closest("rates", ["rate", "trace", "arrivals"]), closest("mx", ["min", "max", "trip"])
     (('rate',), ('max',))
     >>> closest("mox", ["mix", "max"]), closest("repl", ["replications", "seed"]), closest("zebra", ["min", "max"])
     (('mix', 'max'), ('replications',), ())
     """
-    said = _plain(str(word)[:_LONGEST])
-    if not said:
+    typed = _plain(str(word)[:_LONGEST])
+    if not typed:
         return ()
-    there = list(dict.fromkeys(words))
-    distances = {each: _distance(said, _plain(each)) for each in there}
-    near = {each: far for each, far in distances.items() if far <= max(1, (max(len(said), len(_plain(each))) + 1) // 3)}
-    # Of two letters, one replaced leaves a single one in common: that may be any word of two.
-    near = {each: far for each, far in near.items() if far < len(_plain(each)) or far == 0}
+    known = list(dict.fromkeys(words))
+    edits = {name: _distance(typed, _plain(name)) for name in known}
+    near = {name: count for name, count in edits.items() if count <= max(1, (max(len(typed), len(_plain(name))) + 1) // 3)}
+    # One edit in a word of two letters keeps only one letter: too little to be a misspelling.
+    near = {name: count for name, count in near.items() if count < len(_plain(name)) or count == 0}
     if near:
-        best = tuple(each for each, far in near.items() if far == min(near.values()))
+        best = tuple(name for name, count in near.items() if count == min(near.values()))
         return best if len(best) <= _MOST else ()
-    begun = tuple(each for each in there if _shares_an_end(said, _plain(each)))
-    return begun if len(begun) <= _MOST else ()
+    shared = tuple(name for name in known if _shares_an_end(typed, _plain(name)))
+    return shared if len(shared) <= _MOST else ()
 
 
 def did_you_mean(word: object, words: Iterable[str], *, quoted: bool = True) -> str:
-    """A question for the end of a message, or nothing where no word is near.
+    """The question "did you mean …?" for the end of a message; empty if no word is near.
 
     >>> did_you_mean("rat", ["rate", "trace"])
     "did you mean 'rate'?"
     """
     near = closest(word, words)
-    return f"did you mean {' or '.join(repr(each) if quoted else each for each in near)}?" if near else ""
+    return f"did you mean {' or '.join(repr(name) if quoted else name for name in near)}?" if near else ""
 
 
 def _plain(word: str) -> str:

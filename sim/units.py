@@ -1,11 +1,11 @@
 """Quantities as people write them in scenario files: ``10m``, ``40/s``, ``10%``, ``-2%``, ``20:00``.
 
-Each quantity is a `float` in the program (seconds, per second, a share) and text in a file. Texts are read as
-exact rationals and rounded once, so that ``100us`` is the float nearest to 0.0001; what `format_*` writes is
-read back to the very same bits.
+Each quantity is a `float` in the program (seconds, per second, a share) and text in a file. Text is read as an
+exact rational and rounded once, so that ``100us`` is the float nearest to 0.0001. `parse_*` reads the text of
+`format_*` back to the same bits.
 
-The types `Duration`, `Rate` and `Clock` take either: text, or, from Python code, a number in the unit of the program. A file
-must name the unit, so whoever validates what people wrote passes the context `AS_WRITTEN`; JSON is always taken as written.
+The types `Duration`, `Rate` and `Clock` take text, or, from Python code, a number in the unit of the program. A file must name
+the unit: validate a file with the context `AS_WRITTEN`. JSON is always validated as a file.
 """
 
 from __future__ import annotations
@@ -70,11 +70,11 @@ _LONGEST_S = 9 * 365 * 86_400.0
 
 
 AS_WRITTEN: Mapping[str, Any] = {"as_written": True}
-"""Pydantic's validation context of data that people wrote: numbers without a unit are refused."""
+"""Pydantic's validation context for data that people wrote: numbers without a unit are refused."""
 
 
 class UnitError(InputError, ValueError):
-    """A quantity that cannot be read. A `ValueError` too, so that pydantic collects it with the others."""
+    """A quantity cannot be read. Also a `ValueError`, so that pydantic collects it with other errors."""
 
     def __init__(self, problem: str | tuple[Problem, ...]) -> None:
         super().__init__((problem,) if isinstance(problem, str) else problem)
@@ -102,7 +102,7 @@ def parse_duration(value: object) -> float:
 
 
 def bounded(seconds: float) -> float:
-    """A duration that a clock of nanoseconds can count on with. Raises `UnitError` above nine years.
+    """The duration, if a 64-bit clock of nanoseconds can hold it. Raises `UnitError` above nine years.
 
     >>> bounded(600.0)
     600.0
@@ -113,14 +113,14 @@ def bounded(seconds: float) -> float:
 
 
 def as_written(info: ValidationInfo) -> bool:
-    """Whether what is validated was written by people, rather than made by a program: JSON, or with `AS_WRITTEN`."""
+    """Whether people wrote the data, rather than a program: the data is JSON, or its context is `AS_WRITTEN`."""
     return info.mode == "json" or bool(info.context and info.context.get("as_written"))
 
 
 def number_or_text(
     parse: Callable[[object], float], rule: str, holds: Callable[[float], bool]
 ) -> Callable[[object, ValidationInfo], float]:
-    """What reads text with `parse`, and from Python code also a number for which `holds` is true; else it says the `rule`."""
+    """A reader of text with `parse`, and from Python code also of numbers for which `holds` is true; errors state `rule`."""
 
     def read(value: object, info: ValidationInfo) -> float:
         if not isinstance(value, int | float) or isinstance(value, bool) or as_written(info):
@@ -211,7 +211,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(rate_per_s: float) -> str:
-    """The shortest text that `parse_rate` reads as exactly this float, per second where two are as short.
+    """The shortest text that `parse_rate` reads as exactly this float; per second if two are equally short.
 
     >>> format_rate(40.0), format_rate(parse_rate("1e6/d"))
     ('40/s', '1000000/d')
@@ -255,7 +255,7 @@ def format_clock(seconds: float) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: short, and in the words of YAML.
+    """A value as error messages show it: short, and in the words of YAML.
 
     >>> shown("10x"), shown(True), shown(None), shown([1, 2])
     ("'10x'", 'true', 'nothing', 'a list')

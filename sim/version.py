@@ -1,4 +1,4 @@
-"""Which program this is."""
+"""The version of the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VERSION = "0.1.0"
 
 @cache
 def sources(*places: str) -> str:
-    """A digest of all that some layers or files consist of: a version that is worked on is more than one program.
+    """A digest of the source of some folders or files: during development, one version number covers more than one program.
 
     >>> sources("engine", "world") == sources("engine", "world") != sources("engine")
     True

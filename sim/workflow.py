@@ -28,7 +28,7 @@ REPORTS = Path("reports")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run led to. `comparison` is None where an interrupt came before any policy was finished."""
+    """The result of a run. `comparison` is None if the run was interrupted before any policy was finished."""
 
     folder: Path
     comparison: Comparison | None
@@ -47,9 +47,9 @@ class Outcome:
 
 
 def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
-    """Read and check a scenario: a file, its text or a mapping. Neither the registry nor the files that it names are read.
+    """Read and check a scenario: a file, its text or a mapping. Does not read the registry or the files that it names.
 
-    `parts` are Python files whose parts the scenario may use (docs/extending.md); their code is run.
+    `parts` are Python files whose parts the scenario may use (docs/extending.md); their code runs.
     Raises `sim.errors.InputError` with every problem, each at its file:line:column.
     """
     from sim.policy.catalogue import using
@@ -67,10 +67,10 @@ def check_scenario(
     registry_uri: str | None = None,
     parts: Sequence[str | Path] = (),
 ) -> tuple[Scenario, Seen]:
-    """Read and check a scenario and the files that it names; with `resolve`, its models too: all but playing it.
+    """Read and check a scenario and the files that it names, without playing it. With `resolve`, check its models too.
 
-    No model's code is run, so that what real versions predict is not seen; that of `parts` is. Raises `InputError` with every
-    problem, each at its line, and `TrackingError` where the registry cannot be read.
+    No model's code runs, so predictions of real versions are not checked. The code of `parts` runs. Raises `InputError` with
+    every problem, each at its line, and `TrackingError` if the registry cannot be read.
     """
     from sim.policy.catalogue import using
     from sim.run.unplayed import Seen, look
@@ -85,10 +85,10 @@ def check_scenario(
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What came of a scenario that was played in memory.
+    """The results of a scenario that was played in memory.
 
-    `trials` has a row for each policy and replication, `timeline` one for each policy and sampled tick, as `trials.parquet` and
-    `timeline.parquet` of a run folder; `comparison` the measures of every policy. `plan` is what was played.
+    `trials` has a row for each policy and replication, as `trials.parquet` of a run folder. `timeline` has a row for each
+    policy and sampled tick, as `timeline.parquet`. `comparison` has the measures of every policy. `plan` is the plan played.
     """
 
     plan: Plan
@@ -106,12 +106,13 @@ def plan_scenario(
     cache: str | Path | None = None,
     parts: Sequence[str | Path] = (),
 ) -> Plan:
-    """What a scenario is to be played with: its versions, its world and its engine, at each point of its sweep.
+    """The versions, world and engine that a scenario is played with, at each point of its sweep.
 
-    `scenario` is a file, its text or a mapping, and goes through the check of `sim check`. `models` are behaviours in memory,
-    as `sim.registry.memory.Models` says; without any, versions come from the registry, and real ones are loaded from it, which
-    runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the scenario may use
-    (docs/extending.md); their code is run. Raises `InputError`, and `TrackingError` where the registry cannot be read.
+    `scenario` is a file, its text or a mapping; it is checked as by `sim check`. `models` are behaviours in memory, as
+    `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
+    registry, which runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the
+    scenario may use (docs/extending.md); their code runs. Raises `InputError`, and `TrackingError` if the registry cannot be
+    read.
     """
     from sim.policy.catalogue import using
     from sim.run.plan import prepare
@@ -135,9 +136,9 @@ def rehearse(
 ) -> Rehearsal:
     """Play a scenario in memory and compare its policies: no files, no MLflow runs.
 
-    The same scenario gives the same bits as `sim run`. Arguments are those of `plan_scenario`; `baseline` is the policy that
-    others are paired with, and `samples` limits the ticks of the timeline, at least 2. With more `workers` than one, a script
-    needs `if __name__ == "__main__":` around its work.
+    The same scenario gives the same bits as `sim run`. `baseline` is the policy that other policies are paired with. `samples`,
+    at least 2, limits the ticks of the timeline. The other arguments are those of `plan_scenario`. With more than one of
+    `workers`, a script needs `if __name__ == "__main__":` around its work.
 
     >>> rehearsal = rehearse(
     ...     {
@@ -175,10 +176,10 @@ def run_scenario(
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
-    The scenario, its `models` and `parts` are as in `plan_scenario`: usually a file, versions of a registry, and none. Real
-    versions are loaded from the registry named by `registry_uri` (by default the tracking server), which runs their code.
-    `planned` is called once everything is resolved, and may answer with what is to watch the tasks finish. Results are on disk
-    before anything is logged. Raises `InputError` for wrong input and `TrackingError` where the registry cannot be read.
+    `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
+    default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
+    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
+    input and `TrackingError` if the registry cannot be read.
     """
     from sim.run.simulate import simulate
 
@@ -214,9 +215,9 @@ def trace_scenario(
     parts: Sequence[str | Path] = (),
     planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
-    """The event log of one replication under one policy, as `sim.run.trace.trace` says, written to `out` if that is given.
+    """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
-    The scenario, its `models` and `parts` are as in `plan_scenario`; one with a sweep is played as it is written, without it.
+    `path`, `models` and `parts` are as in `plan_scenario`. The sweep of a scenario is ignored.
     """
     from sim.policy.catalogue import using
     from sim.run.folder import writable
@@ -227,9 +228,9 @@ def trace_scenario(
     file = None if out is None else Path(out)
     with using(parts):
         scenario, document = read(path, _with_files())
-        found = problems(scenario, policy, replication, engine, file)
-        if found:
-            raise InputError(found)
+        trace_problems = problems(scenario, policy, replication, engine, file)
+        if trace_problems:
+            raise InputError(trace_problems)
         if file is not None:
             writable(file, "--out")
         resolver = _resolver(scenario, document, models, tracking_uri, registry_uri, Path(reports) / ".predictions")
@@ -243,20 +244,20 @@ def trace_scenario(
 
 
 def _later_problems(scenario: Scenario) -> list[Problem]:
-    """What is wrong by the rules of later layers."""
+    """The problems by the rules of later layers."""
     from sim.engine.catalogue import engine_problems
     from sim.registry.versions import misspelt
 
-    found = [*misspelt(model.uri for model in scenario.models), *engine_problems(scenario)]
+    later_problems = [*misspelt(model.uri for model in scenario.models), *engine_problems(scenario)]
     if scenario.thresholds:
         from sim.compare.thresholds import problems
 
-        found += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
-    return found
+        later_problems += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
+    return later_problems
 
 
 def _with_files() -> Callable[[Scenario, Path], list[Problem]]:
-    """What finds what is wrong by the rules of later layers, or with the files that a scenario names, each read once."""
+    """A function that finds problems by the rules of later layers and in the files of a scenario. Reads each file once."""
     from sim.run.unplayed import Files
 
     folders: dict[Path, Files] = {}
@@ -272,7 +273,7 @@ def _resolver(
     scenario: Scenario, document: Document, models: Models | None, tracking_uri: str | None, registry_uri: str | None,
     cache: str | Path | None,
 ) -> Resolver:  # fmt: skip
-    """What finds the versions of a scenario: among models in memory, or else in a registry."""
+    """The resolver of a scenario's versions: from models in memory if given, else from a registry."""
     from sim.run.plan import from_registry, in_memory
 
     if models is not None:
@@ -282,11 +283,11 @@ def _resolver(
 
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
-    """A client of the registry. One that does not exist yet has no model: it is not made to find that out."""
+    """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
     from sim.registry.store import absent, client, default_uri
     from sim.registry.versions import unregistered
 
-    # A registry that is named is all that is read; the tracking server may be away until the results are there.
+    # Only the registry is read here: the tracking server need not be up before there are results.
     uri = registry_uri or tracking_uri or default_uri()
     if absent(uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
@@ -310,7 +311,7 @@ def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison
 
 
 def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
-    """Log a run folder to MLflow; logging it again adds nothing."""
+    """Log a run folder to MLflow. Logging the same folder again adds nothing."""
     from sim.registry.store import default_uri
     from sim.run.lock import writing
     from sim.tracking.track import track

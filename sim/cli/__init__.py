@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = options.verb(options)
         except BaseException as error:
             if interrupts.heard or isinstance(error, KeyboardInterrupt):
-                # Whatever became of it on the way up: this is why the command ends.
+                # The interrupt may have become another exception on the way up; it is still why the command ends.
                 return _interrupted()
             if not isinstance(error, SimError | BrokenPipeError):
                 raise

@@ -42,8 +42,8 @@ def _bench(options: argparse.Namespace) -> int:
         if not options.quiet:
             print(f"sim: {text}", file=sys.stderr)
 
-    found = bench(quick=options.quick, rounds=options.rounds, requests=options.requests, say=say)
-    print(*found.lines(), sep="\n")
-    keep(found, options.out)
+    result = bench(quick=options.quick, rounds=options.rounds, requests=options.requests, say=say)
+    print(*result.lines(), sep="\n")
+    keep(result, options.out)
     print(f"kept: {options.out}")
     return EXIT_OK

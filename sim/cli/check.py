@@ -28,7 +28,7 @@ def add(verbs: Verbs) -> None:
 def _check(options: argparse.Namespace) -> int:
     from sim.scenario.sweep import text_of
 
-    found: list[Problem] = []
+    problems: list[Problem] = []
     for word in options.files:
         try:
             file = scenario_file(word)
@@ -40,7 +40,7 @@ def _check(options: argparse.Namespace) -> int:
                 parts=options.parts,
             )
         except InputError as error:
-            found += error.problems
+            problems += error.problems
             continue
         for warning in seen.warnings:
             print(f"sim: warning: {warning}", file=sys.stderr)
@@ -51,6 +51,6 @@ def _check(options: argparse.Namespace) -> int:
                 print(f"  sweep of {path}: {', '.join(map(text_of, values))}")
             if seen.unscored:
                 print("  its real models are there, and the data fits their signatures; what they predict is seen by `sim run`")
-    if found:
-        raise InputError(found)
+    if problems:
+        raise InputError(problems)
     return EXIT_OK

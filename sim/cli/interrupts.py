@@ -15,9 +15,9 @@ _AS_THEY_COME = (signal.default_int_handler, signal.SIG_DFL)
 class Interrupts:
     """Raises `KeyboardInterrupt` at the first signal, as Python does, and remembers it in `heard`.
 
-    What is raised may not arrive: pydantic makes a `PydanticSerializationError` of whatever a serialiser raises, and Python
-    only prints what a callback of the garbage collector or of C code raises. Whoever sees `heard` knows better. A signal that
-    the caller handles, or has the program ignore, is left alone.
+    The exception may be lost: pydantic turns any exception of a serialiser into a `PydanticSerializationError`, and Python
+    only prints exceptions of callbacks of the garbage collector or of C code. Check `heard` in such cases. A signal that the
+    caller handles or ignores is left alone.
     """
 
     def __init__(self) -> None:
@@ -27,21 +27,21 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.getsignal(each) for each in _SIGNALS if signal.getsignal(each) in _AS_THEY_COME}
-            for each in self._before:
-                signal.signal(each, self._interrupt)
+            self._before = {which: signal.getsignal(which) for which in _SIGNALS if signal.getsignal(which) in _AS_THEY_COME}
+            for which in self._before:
+                signal.signal(which, self._interrupt)
             if self._before:
                 self._print_unraisable, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(self, *raised: object) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        for which, handler in self._before.items():
+            signal.signal(which, handler)
         if self._before:
             sys.unraisablehook = self._print_unraisable
 
     def check(self) -> None:
-        """Raise `KeyboardInterrupt` if one was heard that did not arrive: before work that takes long."""
+        """Raise `KeyboardInterrupt` if its exception was lost. Call before long work."""
         if self.heard:
             raise KeyboardInterrupt
 

@@ -80,8 +80,8 @@ def _registered(rows: list[Registered], store: Any) -> None:
         tags = store.get_model_version(row.name, row.version).tags
         scores = [f"{what} {tags[key]}" for key, what in _SCORES.items() if key in tags]
         about = f" @{row.alias}" if row.alias else ""
-        said = f" ({', '.join(scores)})" if scores else ""
-        print(f"models:/{row.name}/{row.version}{about} {'registered' if row.created else 'is there already'}{said}")
+        score_text = f" ({', '.join(scores)})" if scores else ""
+        print(f"models:/{row.name}/{row.version}{about} {'registered' if row.created else 'is there already'}{score_text}")
 
 
 def _measure(options: argparse.Namespace) -> int:
@@ -89,12 +89,12 @@ def _measure(options: argparse.Namespace) -> int:
     from sim.registry.measure import measure
     from sim.scenario.schema import Data
 
-    said = {"target": options.target}
+    source = {"target": options.target}
     if options.data in ("digits", "breast_cancer", "iris", "wine"):
-        said["sklearn"] = options.data
+        source["sklearn"] = options.data
     else:
-        said["file"] = options.data
-    data = load_data(Data.model_validate(said), Path.cwd())
+        source["file"] = options.data
+    data = load_data(Data.model_validate(source), Path.cwd())
     profile = measure(options.uri, _client(options), data=data, calls=options.calls)
     shares = dict(zip(profile.levels, profile.values_s, strict=True))
     shown = ", ".join(f"p{level * 100:g} {1000 * shares[level]:.3g} ms" for level in (0.5, 0.9, 0.99) if level in shares)

@@ -17,20 +17,20 @@ PLAIN = argparse.RawDescriptionHelpFormatter
 
 
 def scenario_file(word: str) -> Path:
-    """The scenario file that a word names: a path, or an example by its name, which is said on stderr."""
+    """The scenario file that a word names: a path, or the name of an example. Prints to stderr which example it is."""
     from sim.scenario import examples
 
-    return _said(examples.find(word, examples.scenarios()))
+    return _note_shown(examples.find(word, examples.scenarios()))
 
 
 def models_file(word: str) -> Path:
-    """The models file that a word names, likewise."""
+    """The models file that a word names, as in `scenario_file`."""
     from sim.scenario import examples
 
-    return _said(examples.find(word, examples.models()))
+    return _note_shown(examples.find(word, examples.models()))
 
 
-def _said(found: Found) -> Path:
+def _note_shown(found: Found) -> Path:
     if found.note:
         print(f"sim: {found.note}", file=sys.stderr)
     return found.file

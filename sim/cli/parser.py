@@ -1,4 +1,4 @@
-"""Command lines with a slip: the option or verb that is not there is named, with what was probably meant."""
+"""A parser whose errors name the unknown option or verb and suggest a known one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _NUMBER = re.compile(r"-\.?[0-9]")
 
 
 class Parser(argparse.ArgumentParser):
-    """`argparse`, which would take the value of an unknown option for a file and complain of the real one.
+    """`argparse` with errors for unknown options. Plain `argparse` would take the value of an unknown option for a file.
 
-    `reads_scenario` is for verbs of a scenario file: an option may be meant that is a key of the file.
+    `reads_scenario` is for verbs of a scenario file: an unknown option may be a key of the file.
     """
 
     def __init__(self, *arguments: Any, reads_scenario: bool = False, **settings: Any) -> None:

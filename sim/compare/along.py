@@ -1,4 +1,4 @@
-"""The answer along the points of a run: how often each policy ships, also wrongly, and which has the lowest regret where."""
+"""The verdict over the points of a run: how often each policy ships and wrongly ships, and the policy of lowest regret."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from sim.compare.trials import BASELINES
 from sim.compare.wording import listed, share
 from sim.run.record import Record
 
-# More than these are left to the figures.
+# The text names at most so many policies; the figures show all.
 MOST_NAMED = 4
 
 
 def verdict_along(run: Record, points: Sequence[PointComparison]) -> str:
-    """What changes from point to point: the share that ships at both ends (of a grid, the least and the most), and the regret.
+    """Sentences on the share of trials that ship, at both ends (in a grid, the least and the greatest), and on regret.
 
-    Of an interrupted run it speaks of the points that have trials.
+    In an interrupted run only the points with trials count.
     """
-    candidates = [each.name for each in run.policies if each.kind not in BASELINES]
+    candidates = [policy.name for policy in run.policies if policy.kind not in BASELINES]
     played = [point for point in points if point.policies]
-    told = [_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]]
+    clauses = [_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]]
     opening = "" if run.status == "finished" else "Interrupted: not every policy was run at every point. "
     of_all = f"{len(points)}" if len(played) == len(points) else f"{len(played)} of {len(points)}"
     over = f"Over {of_all} {f'values of {run.paths[0]}' if len(run.paths) == 1 else 'points'}"
-    if not any(told):
+    if not any(clauses):
         return f"{opening}{over} there is nothing to choose from."
-    ships = f"{over}, the share of trials that ship a challenger: {'; '.join(filter(None, told))}"
+    ships = f"{over}, the share of trials that ship a challenger: {'; '.join(filter(None, clauses))}"
     return f"{opening}{'. '.join([ships, *_least_regret(points, candidates)])}."
 
 
 def _ships(points: Sequence[PointComparison], policy: str, *, grid: bool) -> str:
-    """How often a policy ships, at two points unless one says it all; empty where it has no trials."""
+    """How often a policy ships, at two points, or once if it is the same; empty if the policy has no trials."""
     ships, wrong = _along(points, policy, "ship"), _along(points, policy, "wrong_ship")
     if not ships:
         return ""
     first, last = (min(ships, key=_value), max(ships, key=_value)) if grid else (ships[0], ships[-1])
-    said = f"{share(first[1])} at {first[0]}"
+    text = f"{share(first[1])} at {first[0]}"
     if first is not last:
-        said += f" and {share(last[1])} at {last[0]}"
+        text += f" and {share(last[1])} at {last[0]}"
     elif len(ships) > 1:
-        # Of a grid in which all are alike, the least is the most.
-        said = f"{share(first[1])} throughout"
+        # In a grid with equal shares everywhere, the least is also the greatest.
+        text = f"{share(first[1])} throughout"
     worst = max(wrong, key=_value, default=None)
-    return f"{policy} {said}{f', wrongly at most {share(worst[1])} at {worst[0]}' if worst else ''}"
+    return f"{policy} {text}{f', wrongly at most {share(worst[1])} at {worst[0]}' if worst else ''}"
 
 
 def _value(labelled: tuple[str, float]) -> float:
@@ -51,13 +51,13 @@ def _value(labelled: tuple[str, float]) -> float:
 
 
 def _along(points: Sequence[PointComparison], policy: str, measure: str) -> list[tuple[str, float]]:
-    """The points' labels, and a policy's estimates where there are any."""
-    found = [(point.label, point.estimate(policy, measure).estimate) for point in points]
-    return [(label, value) for label, value in found if value is not None]
+    """(label, estimate) of every point where the policy has an estimate of the measure."""
+    estimates = [(point.label, point.estimate(policy, measure).estimate) for point in points]
+    return [(label, value) for label, value in estimates if value is not None]
 
 
 def _least_regret(points: Sequence[PointComparison], candidates: Sequence[str]) -> list[str]:
-    """Which policies have the lowest regret where, as far as the replications tell, and where there are some to choose from."""
+    """A sentence on which policy has the lowest regret at which points; empty if no point has two candidates."""
     compared = [point for point in points if sum(point.policy(name) is not None for name in candidates) > 1]
     if not compared:
         return []
@@ -69,9 +69,9 @@ def _least_regret(points: Sequence[PointComparison], candidates: Sequence[str]) 
     everywhere = "every point" if len(compared) == len(points) else "every point with trials of several policies"
     if not where:
         return [f"The replications cannot tell at {everywhere.replace('every', 'any')} which policy has the lowest regret"]
-    told = sum(map(len, where.values()))
-    if told == len(compared) and len(where) == 1:
+    clear = sum(map(len, where.values()))
+    if clear == len(compared) and len(where) == 1:
         return [f"The lowest regret: {next(iter(where))} at {everywhere}"]
     clauses = "; ".join(f"{policy} at {listed(labels, MOST_NAMED)}" for policy, labels in where.items())
-    rest = "" if told == len(compared) else "; at the other points the replications cannot tell"
+    rest = "" if clear == len(compared) else "; at the other points the replications cannot tell"
     return [f"The lowest regret: {clauses}{rest}"]

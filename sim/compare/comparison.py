@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Judgement", "PointComparison", "PolicySummary", "compare", "compare_trials"]
 
-# As many as a figure shows; a curve has at most a step a tick.
+# The most times of a curve: a figure shows no more. A curve has at most one step per tick.
 _MOST_TIMES = 121
 
 
 def compare(folder: Path, baseline: str | None = None) -> Comparison:
     """Every measure of every policy of a run folder, at each point, paired with a baseline (default: the run's own).
 
-    Policies are paired by replication: all of them meet the same worlds and the same arrivals. Of an interrupted run
-    it compares the policies that have trials; where the baseline has none, there are no differences.
+    Policies are paired by replication: all meet the same worlds and the same arrivals. In an interrupted run, only
+    policies with trials are compared; without trials of the baseline there are no differences.
 
     Raises `InputError` for a folder that holds no run, and for a baseline that is not a policy of the run with trials.
 
@@ -57,23 +57,23 @@ def compare(folder: Path, baseline: str | None = None) -> Comparison:
 
 
 def compare_trials(run: Record, trials: pd.DataFrame, baseline: str | None = None) -> Comparison:
-    """`compare`, of trials in memory: a table as `trials.parquet` has it. `run` is what run.json would say of them."""
+    """`compare` for trials in memory: `trials` is a table as in `trials.parquet`, `run` is the record as in run.json."""
     return _compared(run, trials_of(trials, run), baseline)
 
 
 def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str | None) -> Comparison:
-    names = list(dict.fromkeys(name for those in trials for name in those))
+    names = list(dict.fromkeys(name for by_policy in trials for name in by_policy))
     if baseline is not None and baseline not in names:
         close = get_close_matches(baseline, names, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         known = ", ".join(names) or "none"
         raise InputError([Problem(f"must be a policy with trials ({known}), got {shown(baseline)}{hint}", path="baseline")])
     reference = baseline or run.baseline
-    points = tuple(_at_point(point, those, reference) for point, those in zip(run.points, trials, strict=True))
+    points = tuple(_at_point(point, by_policy, reference) for point, by_policy in zip(run.points, trials, strict=True))
     return Comparison(
         run=run,
         baseline=reference,
-        measures={name: MeasureLabel(each.label, each.unit, each.better, each.about) for name, each in MEASURES.items()},
+        measures={name: MeasureLabel(row.label, row.unit, row.better, row.about) for name, row in MEASURES.items()},
         points=points,
         verdict=verdict_along(run, points) if run.paths else points[0].verdict,
         thresholds=judge(run, points),
@@ -83,13 +83,13 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
 def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
     pairs_with = trials.get(reference)
     pool = choices(trials)
-    summaries = tuple(_summary(each, pairs_with) for each in trials.values())
+    summaries = tuple(_summary(own, pairs_with) for own in trials.values())
     return PointComparison(
         values=point.values,
         numbers=point.numbers,
         baseline=pairs_with.policy if pairs_with else None,
         policies=summaries,
-        frontier=_frontier(summaries, {each.policy for each in trials.values() if not each.is_baseline}),
+        frontier=_frontier(summaries, {own.policy for own in trials.values() if not own.is_baseline}),
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
         verdict=verdict(point.run, trials),
     )
@@ -104,13 +104,13 @@ def _summary(trials: Trials, baseline: Trials | None) -> PolicySummary:
     return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials.incidence))
 
 
-def _incidence(found: CumulativeIncidence) -> Incidence:
-    time = found.overall.time
+def _incidence(incidence: CumulativeIncidence) -> Incidence:
+    time = incidence.overall.time
     if time.size > _MOST_TIMES:
         time = time[np.unique(np.linspace(0, time.size - 1, _MOST_TIMES).round().astype(np.int64))]
 
     def curve(name: str) -> Curve:
-        at = (found.overall if name == "decided" else found.curves[name]).at(time)
+        at = (incidence.overall if name == "decided" else incidence.curves[name]).at(time)
         return Curve(tuple(at.incidence.tolist()), tuple(at.lower.tolist()), tuple(at.upper.tolist()))
 
     return Incidence(tuple(time.tolist()), *map(curve, ("ship", "keep", "inconclusive", "decided")))
@@ -118,8 +118,8 @@ def _incidence(found: CumulativeIncidence) -> Incidence:
 
 def _frontier(summaries: tuple[PolicySummary, ...], candidates: set[str]) -> tuple[str, ...]:
     points = {}
-    for each in summaries:
-        time, regret = each.measures["time_to_decision"].estimate, each.measures["regret"].estimate
-        if each.policy in candidates and time is not None and regret is not None:
-            points[each.policy] = (time, regret)
+    for summary in summaries:
+        time, regret = summary.measures["time_to_decision"].estimate, summary.measures["regret"].estimate
+        if summary.policy in candidates and time is not None and regret is not None:
+            points[summary.policy] = (time, regret)
     return frontier(points)

@@ -1,4 +1,4 @@
-"""Which policies are worth choosing from: not dominated, or not shown to be worse than the best."""
+"""The policies worth choosing from: not dominated, or not shown to be worse than the best."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def leaders(measure: Measure, pool: Sequence[Trials], confidence: float = 0.95) 
 
 
 def differs(difference: Estimate | None) -> int | None:
-    """+1 or -1 where the interval of a difference lies above or below 0, else None: nothing to claim.
+    """+1 or -1 if the interval of a difference lies above or below 0; None if the interval includes 0 or is unknown.
 
     >>> differs(Estimate(2.0, 0.5, 3.5, 9)), differs(Estimate(2.0, -0.5, 4.5, 9)), differs(None)
     (1, None, None)

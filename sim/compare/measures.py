@@ -1,7 +1,7 @@
 """What is measured of a policy: a table of measures, each an estimator over its trials.
 
-Measures of risk are over the common horizon, so what happens after a verdict counts too. Measures of time count a
-trial that did not end as the horizon: the mean among those that ended would flatter slow policies.
+Measures of risk cover the whole horizon, including the time after a verdict. Measures of time count a trial without
+a verdict as the horizon: a mean over decided trials only would favour slow policies.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ def _proportion(
     values = _among(event, condition)
 
     def estimate(trials: Trials) -> Estimate:
-        found = _met(values(trials))
-        return proportion_interval(float(found.sum()), found.size)
+        observed = _met(values(trials))
+        return proportion_interval(float(observed.sum()), observed.size)
 
     return Measure(name, label, "share", better, about, estimate, values if paired else None, paired_proportion_difference)
 
@@ -114,7 +114,7 @@ def _mean(
 
 def _time(name: str, label: str, about: str, time_s: Column, condition: Column = _all) -> Measure:
     def limited(trials: Trials) -> Floats:
-        # NaN is "not by the horizon", and fmin takes the number.
+        # NaN means "not by the horizon"; fmin then returns the horizon.
         return np.asarray(np.fmin(time_s(trials), trials.horizon_s))
 
     values = _among(limited, condition)
@@ -153,7 +153,7 @@ def _per_request(name: str, times: float = 1.0) -> Column:
 
 
 def _estimated(estimate: str) -> Column:
-    """Whether there are an estimate and a truth to hold it against; a champion whose mean is 0 has no relative effect."""
+    """Whether a trial has both an estimate and a true effect; with a champion mean of 0 there is no relative effect."""
     return lambda trials: np.isfinite(trials[estimate]) & np.isfinite(trials["effect_true"])
 
 
@@ -162,7 +162,7 @@ def _winner(estimate: str) -> Column:
 
 
 def _significant(trials: Trials) -> NDArray[Any]:
-    """Whether the evidence declared a difference where there is one, and so there is a sign and a size to be wrong about."""
+    """Whether the evidence declared a difference and the true effect is not 0, so that sign and size can be wrong."""
     declared = ~np.isnan(trials["time_to_significance_s"]) & _estimated("effect_estimate")(trials)
     return np.asarray(declared & (trials["effect_true"] != 0))
 
@@ -187,11 +187,11 @@ def _covered_unbiased(trials: Trials) -> NDArray[Any]:
 def _exaggeration(trials: Trials) -> Estimate:
     """Mean absolute estimate over mean absolute effect, with the interval of a ratio of means (Fieller's, to first order)."""
     rows = _significant(trials)
-    found, true = np.abs(trials["effect_estimate"][rows]), np.abs(trials["effect_true"][rows])
+    estimated, true = np.abs(trials["effect_estimate"][rows]), np.abs(trials["effect_true"][rows])
     if not rows.any():
         return Estimate(None, None, None, 0)
-    ratio, size = found.mean() / true.mean(), true.mean()
-    residuals = mean_interval((found - ratio * true) / size)
+    ratio, size = estimated.mean() / true.mean(), true.mean()
+    residuals = mean_interval((estimated - ratio * true) / size)
     low, high = residuals.lower, residuals.upper
     return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
 

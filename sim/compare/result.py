@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOTHING = Estimate(None, None, None, 0)
-"""Where there are no data."""
+"""The estimate without data."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """One threshold applied to one policy. `estimate` is what was compared with the rule; `point` is the label of a point."""
+    """One threshold applied to one policy. `estimate` was compared with the rule; `point` is the label of the point."""
 
     policy: str
     measure: str
@@ -36,7 +36,7 @@ class Judgement:
 
     @property
     def name(self) -> str:
-        """What was judged, such as ab.wrong_ship."""
+        """Policy and measure, such as ab.wrong_ship."""
         return f"{self.policy}.{self.measure}{f' at {self.point}' if self.point else ''}"
 
     def __str__(self) -> str:
@@ -104,17 +104,17 @@ class PointComparison:
 
     def policy(self, name: str) -> PolicySummary | None:
         """The summary of a policy; None where it has no trials here."""
-        return next((each for each in self.policies if each.policy == name), None)
+        return next((summary for summary in self.policies if summary.policy == name), None)
 
     def estimate(self, policy: str, measure: str) -> Estimate:
-        """The estimate of a measure of a policy; of no trials where the policy has none."""
-        found = self.policy(policy)
-        return found.measures.get(measure, NOTHING) if found else NOTHING
+        """The estimate of a policy's measure; `NOTHING` if the policy has no trials."""
+        summary = self.policy(policy)
+        return summary.measures.get(measure, NOTHING) if summary else NOTHING
 
 
 @dataclass(frozen=True)
 class MeasureLabel:
-    """What a report says of a measure."""
+    """The texts about a measure in a report."""
 
     label: str
     unit: Unit
@@ -145,7 +145,7 @@ class Comparison:
 
     @property
     def breached(self) -> bool:
-        """Whether any threshold is, at any point."""
+        """Whether any threshold is breached at any point."""
         return any(judgement.breached for judgement in self.thresholds)
 
     def __repr__(self) -> str:

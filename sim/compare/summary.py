@@ -1,4 +1,4 @@
-"""`summary.json`: a comparison as it is written beside its trials, and as all who read a run folder take it."""
+"""`summary.json`: write a comparison into a run folder, and read it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = "summary.json"
 
 def to_json(comparison: Comparison) -> str:
     """The text of `summary.json`: no NaN, no infinity. Policies stand in its `points`; a run without a sweep has one point."""
-    said = {
+    content = {
         "run": comparison.run.to_dict(),
         "baseline": comparison.baseline,
         "measures": {name: asdict(measure) for name, measure in comparison.measures.items()},
@@ -28,7 +28,7 @@ def to_json(comparison: Comparison) -> str:
         "verdict": comparison.verdict,
         "thresholds": [asdict(judgement) for judgement in comparison.thresholds],
     }
-    return json.dumps(said, allow_nan=False, ensure_ascii=False, indent=1)
+    return json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1)
 
 
 def write_summary(comparison: Comparison, folder: Path) -> Path:
@@ -39,10 +39,10 @@ def write_summary(comparison: Comparison, folder: Path) -> Path:
 
 
 def read_summary(folder: Path, run: Record) -> Comparison:
-    """The comparison that `summary.json` holds; `run` is what run.json says of the run.
+    """The comparison in `summary.json`; `run` is the record in run.json.
 
-    Raises `InputError` for a file that cannot be read, naming everything that is wrong with it, and for one that lacks what the
-    run has.
+    Raises `InputError`, with every problem, for a file that cannot be read, and for one that lacks points or policies of the
+    run.
 
     >>> read_summary(Path("nowhere"), Record.model_construct())
     Traceback (most recent call last):
@@ -50,19 +50,19 @@ def read_summary(folder: Path, run: Record) -> Comparison:
     """
     file = folder / FILE
     try:
-        said = json.loads(file.read_bytes(), parse_constant=_refused)
-        # What is in the folder's run.json holds, which says how far the run has come.
-        found: Comparison = _reader().validate_python({**said, "run": run})
+        content = json.loads(file.read_bytes(), parse_constant=_refused)
+        # Take the record from run.json, not from the summary: run.json has the current state of the run.
+        comparison: Comparison = _reader().validate_python({**content, "run": run})
     except OSError as error:
         raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
     except ValidationError as error:
         raise InputError(problems_of(error, file)) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise InputError([Problem(f"is corrupt: {error}", file=str(file))]) from error
-    stale = _stale(found, run)
+    stale = _stale(comparison, run)
     if stale:
         raise InputError([Problem(f"{stale}; compare the run again", file=str(file))])
-    return found
+    return comparison
 
 
 def _refused(constant: str) -> None:
@@ -79,14 +79,14 @@ def _points() -> TypeAdapter[Any]:
     return TypeAdapter(tuple[PointComparison, ...])
 
 
-def _stale(found: Comparison, run: Record) -> str:
-    """What the summary lacks of the run; empty if nothing."""
+def _stale(comparison: Comparison, run: Record) -> str:
+    """A message on points or policies of the run that the summary lacks; empty if it has all."""
     points = run.points
-    if len(found.points) != len(points):
-        return f"must have the {len(points)} points of run.json, got {len(found.points)}"
+    if len(comparison.points) != len(points):
+        return f"must have the {len(points)} points of run.json, got {len(comparison.points)}"
     lacking = dict.fromkeys(
         name
-        for point, own in zip(found.points, points, strict=True)
+        for point, own in zip(comparison.points, points, strict=True)
         for name in own.run.finished
         if point.policy(name) is None
     )  # fmt: skip

@@ -77,51 +77,51 @@ def parse(key: str, rule: str) -> Threshold:
 
 
 def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = None) -> list[Problem]:
-    """What is wrong with the thresholds of a scenario; `policies` are the names that a key may start with (default: any).
+    """The problems of a scenario's thresholds; `policies` are the names that a key may start with (default: any).
 
     >>> print(*problems({"wrong_shipp": "< 5%", "regret": "5", "cannary.correct": "> 80%"}, ["canary"]), sep="\\n")
     thresholds.wrong_shipp: no measure 'wrong_shipp'; did you mean wrong_ship?
     thresholds.regret: must be <, <=, > or >= and a value, such as "< 1000"; got '5'
     thresholds["cannary.correct"]: no policy 'cannary'; did you mean canary?
     """
-    found: list[Problem] = []
+    wrong: list[Problem] = []
     for key, rule in thresholds.items():
         try:
             policy = parse(key, rule).policy
         except InputError as error:
-            found += error.problems
+            wrong += error.problems
             continue
         if policies is not None and policy is not None and policy not in policies:
             close = get_close_matches(policy, policies, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(policies)}"
-            found.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path(("thresholds", key))))
-    return found
+            wrong.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path(("thresholds", key))))
+    return wrong
 
 
 def judge(run: Record, points: Sequence[PointComparison]) -> tuple[Judgement, ...]:
-    """Each threshold of a run applied, by the point estimate, to each policy that it is about, at every point.
+    """The judgements of each threshold of a run, by the point estimate, for each policy that it is about, at every point.
 
-    No data (a condition that no trial meets, a policy without trials) breaches nothing, and is left out where another point has
-    data. A time that is not reached by the horizon is later than the horizon, so it breaches a rule that it be earlier than
-    that: otherwise a policy that never decides would pass. Raises `InputError` for thresholds with `problems`.
+    An estimate without data (no trial meets the condition, or the policy has no trials) breaches no rule; it is left out if
+    another point has data. A time that is not reached by the horizon counts as later than the horizon: otherwise a policy that
+    never decides would pass. Raises `InputError` for thresholds with `problems`.
     """
-    kinds = {each.name: each.kind for each in run.policies}
+    kinds = {policy.name: policy.kind for policy in run.policies}
     wrong = problems(run.thresholds, kinds)
     if wrong:
         raise InputError(wrong)
     candidates = [name for name, kind in kinds.items() if kind not in BASELINES]
-    found = []
+    judgements = []
     for own, point in zip(run.points, points, strict=True):
         for key, rule in run.thresholds.items():
             threshold = parse(key, rule)
             for policy in [threshold.policy] if threshold.policy else candidates:
                 estimate = point.estimate(policy, threshold.measure)
                 breached = threshold.breached_by(estimate, own.run.horizon_s)
-                found.append(
+                judgements.append(
                     Judgement(policy, threshold.measure, " ".join(rule.split()), estimate, breached, point.label)
                 )  # fmt: skip
-    judged = {(row.policy, row.measure, row.rule) for row in found if row.estimate.n}
-    return tuple(row for row in found if row.estimate.n or (row.policy, row.measure, row.rule) not in judged)
+    judged = {(row.policy, row.measure, row.rule) for row in judgements if row.estimate.n}
+    return tuple(row for row in judgements if row.estimate.n or (row.policy, row.measure, row.rule) not in judged)
 
 
 def _number(text: str) -> float:

@@ -29,9 +29,9 @@ FINITE = (
 )  # fmt: skip
 TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
 ESTIMATES = ("effect_estimate", "effect_se", "effect_unbiased", "effect_lower", "effect_upper", "effect_true")
-"""NaN where a trial has none."""
+"""Columns with NaN if a trial has no value."""
 LATER = (*ESTIMATES, "users_to_decision", "users")
-"""What folders of earlier versions lack."""
+"""Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 
 
@@ -88,7 +88,7 @@ def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
 
 
 def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
-    """`read_trials`, of a table in memory."""
+    """`read_trials` for a table in memory."""
     import pyarrow as pa
 
     return _by_point(pa.Table.from_pandas(frame, preserve_index=False), run, "trials")
@@ -96,7 +96,7 @@ def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
 
 def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]]:
     points = run.points
-    # Without a sweep no column tells points apart, as there is but one.
+    # A run without a sweep has one point and no column for it.
     arrays = _arrays(table, ("point",) if run.paths else (), file)
     at = arrays.pop("point", np.zeros(arrays["policy"].size))
     strangers = sorted(set(at.tolist()) - set(range(len(points))))
@@ -125,8 +125,8 @@ def _arrays(table: pa.Table, more: tuple[str, ...], file: str) -> dict[str, NDAr
     arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.bool_) for name in FLAGS}
     arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in (*TIMES, *FINITE, *more)}
     for name in LATER:
-        there = name in table.column_names
-        values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) if there else np.array(np.nan)
+        present = name in table.column_names
+        values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) if present else np.array(np.nan)
         arrays[name] = np.broadcast_to(values, arrays["policy"].shape)
     return arrays
 
@@ -137,20 +137,20 @@ def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.
     problems = _problems(arrays, run)
     if problems:
         raise InputError([Problem(problem, file=file) for problem in problems])
-    found = {}
-    for each in run.policies:
-        rows = np.flatnonzero(arrays["policy"] == each.name)
+    by_policy = {}
+    for policy in run.policies:
+        rows = np.flatnonzero(arrays["policy"] == policy.name)
         if rows.size:
-            # In order of replication, so that float sums do not depend on the order of rows.
+            # Sort by replication, so that float sums do not depend on the order of rows.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
-            found[each.name] = Trials(each.name, each.kind, run.horizon_s, own)
-    return found
+            by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own)
+    return by_policy
 
 
 def _problems(arrays: Mapping[str, NDArray[Any]], run: Record) -> list[str]:
     problems = []
-    names = [each.name for each in run.policies]
+    names = [policy.name for policy in run.policies]
     for name, known in (("policy", names), ("verdict", VERDICTS)):
         strangers = sorted(set(arrays[name].tolist()) - set(known))
         if strangers:

@@ -10,7 +10,7 @@ from sim.compare.trials import Trials
 from sim.compare.wording import duration, listed, with_interval
 from sim.run.record import Record
 
-# More than these are left to the table.
+# The sentence names at most so many policies; the table has all.
 MOST_NAMED = 3
 
 
@@ -28,7 +28,7 @@ def verdict(run: Record, trials: Mapping[str, Trials]) -> str:
 def _answer(run: Record, trials: Mapping[str, Trials]) -> str:
     horizon = duration(run.horizon_s)
     pool = choices(trials)
-    baselines = [each for each in trials.values() if each.is_baseline]
+    baselines = [policy for policy in trials.values() if policy.is_baseline]
     if not trials:
         return "no policy has any trials, so there is nothing to compare"
     if not pool:
@@ -36,7 +36,7 @@ def _answer(run: Record, trials: Mapping[str, Trials]) -> str:
     if not in_time(pool[0]):
         return _none_decides(pool, horizon)
 
-    chosen, opening = _chosen(pool, len([each for each in trials.values() if not each.is_baseline]), horizon)
+    chosen, opening = _chosen(pool, len([policy for policy in trials.values() if not policy.is_baseline]), horizon)
     clauses = [
         f"{opening}: its regret is {_text('regret', chosen)}{_against(chosen, baselines)}",
         f"it has decided half of its trials by {_by(chosen)}, {_wrong_ship(chosen)}, and {_missed_win(chosen)}",
@@ -46,7 +46,7 @@ def _answer(run: Record, trials: Mapping[str, Trials]) -> str:
 
 
 def _chosen(pool: Sequence[Trials], candidates: int, horizon: str) -> tuple[Trials, str]:
-    """The policy that the sentence is about, and what may be claimed of it."""
+    """The policy that the sentence is about, and the claim about it."""
     within = f"at least half of {'its' if len(pool) == 1 else 'their'} trials within {horizon}"
     if len(pool) == 1:
         opening = "is the only policy that decides" if candidates > 1 else "is the only policy to choose, and decides"
@@ -70,12 +70,12 @@ def _chosen(pool: Sequence[Trials], candidates: int, horizon: str) -> tuple[Tria
 
 
 def _against(chosen: Trials, baselines: Sequence[Trials]) -> str:
-    """How the regret compares with that of deciding at once, on nothing."""
-    found: dict[str, list[str]] = {}
+    """How the regret compares with the regret of the baselines."""
+    sides: dict[str, list[str]] = {}
     for baseline in baselines:
         side = differs(MEASURES["regret"].difference(chosen, baseline))
-        found.setdefault({-1: "below", 1: "above", None: "not shown to differ from"}[side], []).append(baseline.policy)
-    return "".join(f", {side} that of {listed(names)}" for side, names in found.items())
+        sides.setdefault({-1: "below", 1: "above", None: "not shown to differ from"}[side], []).append(baseline.policy)
+    return "".join(f", {side} that of {listed(names)}" for side, names in sides.items())
 
 
 def _wrong_ship(chosen: Trials) -> str:
@@ -107,13 +107,13 @@ def _none_decides(pool: Sequence[Trials], horizon: str) -> str:
 
 
 def _baselines_alone(baselines: Sequence[Trials]) -> str:
-    regrets = listed([f"{each.policy} has a regret of {_text('regret', each)}" for each in baselines])
+    regrets = listed([f"{baseline.policy} has a regret of {_text('regret', baseline)}" for baseline in baselines])
     least = leaders(MEASURES["regret"], baselines)
     if len(baselines) == 1:
         return regrets
     n = baselines[0].n
-    told = f"{n:,} replications cannot tell which is lower" if len(least) > 1 else f"that of {least[0]} is the lowest"
-    return f"{regrets}; {told}"
+    answer = f"{n:,} replications cannot tell which is lower" if len(least) > 1 else f"that of {least[0]} is the lowest"
+    return f"{regrets}; {answer}"
 
 
 def _interrupted(run: Record, trials: Mapping[str, Trials]) -> str:

@@ -1,4 +1,4 @@
-"""The models file: behaviour models, which say how a version behaves instead of predicting."""
+"""The models file: behaviour models, which state how a version behaves instead of predicting."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sim.units import Share
 __all__ = ["RESERVED", "Behaviour", "Latency", "ModelsFile", "Outcome", "VersionSpec", "digest_of"]
 
 RESERVED = ("error_rate", "latency", "agreement")
-"""Metrics that every model version has, so that no outcome may take their names."""
+"""Metrics that every model version has; no outcome may have their names."""
 
 
 def digest_of(value: Any) -> str:
@@ -68,7 +68,7 @@ class Behaviour(Frozen):
     agreement: Share | None = Field(default=None, description="Share of requests answered like the champion")
 
     def to_dict(self) -> dict[str, Any]:
-        """The canonical form, as a models file has it; `model_validate` makes an equal object of it."""
+        """The canonical form, as in a models file; `model_validate` makes an equal object of it."""
         kept = self.model_dump(mode="json", exclude_defaults=True, include=set(Behaviour.model_fields))
         return {name: kept[name] for name in Behaviour.model_fields if name in kept}
 
@@ -85,7 +85,7 @@ class VersionSpec(Behaviour):
 
     @property
     def behaviour(self) -> Behaviour:
-        """Without the labels."""
+        """The behaviour, without the labels."""
         return Behaviour(**{name: getattr(self, name) for name in Behaviour.model_fields})
 
     @model_validator(mode="after")

@@ -74,7 +74,7 @@ def digest_frame(frame: pd.DataFrame) -> str:
 
 
 def type_name(column: pd.Series) -> str:
-    """The type of a column's values. Text is "object", as before pandas 3, which has a type of its own for it.
+    """The type of a column's values. Text is "object", as before pandas 3, whatever the version of pandas.
 
     >>> import pandas as pd
     >>> type_name(pd.Series(["a", "b"])), type_name(pd.Series([1, 2]))

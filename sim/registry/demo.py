@@ -74,11 +74,10 @@ RECIPES = (
 def demo(client: MlflowClient) -> list[Registered]:
     """Register the versions of model `digits` with aliases champion, challenger and biased, and measure them.
 
-    All are trained on the part of the data that `load_data` holds back from replay. Tags give the digest
-    and number of training rows, when it was made, the offline score (accuracy on a quarter of its own
-    slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is
-    replayed from). A version of the same recipe and data is not registered again. Raises `TrackingError`
-    where the store cannot be reached.
+    All versions are trained on the part of the data that is not replayed. The tags of a version give the digest and
+    number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
+    slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is replayed from). A
+    version of the same recipe and data is not registered again. Raises `TrackingError` if the store cannot be reached.
     """
     training, live = training_part(DATA), load_data(DATA)
     known = published(client, MODEL)

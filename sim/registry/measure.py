@@ -23,10 +23,10 @@ WARM_UP = 20
 
 
 def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> Profile:
-    """Time single-row predictions of a version and store quantiles and error share on its tags.
+    """Time single-row predictions of a version, and store quantiles and error share on its tags.
 
-    Calls go round the rows of `data`, after 20 that do not count; each is timed in seconds with
-    `time.perf_counter`, those that raise count as errors and not as latency. The 99.9% point needs 1,000
+    Calls take the rows of `data` in turn, after 20 calls that do not count. Each call is timed in seconds with
+    `time.perf_counter`; calls that raise count as errors, not as latency. The 99.9% quantile needs 1,000
     calls. **This runs the model's code**. Raises `InputError` for a URI without a version, a behaviour
     model, data that does not match the signature, fewer than 20 calls, or a model that fails on every
     row.
@@ -64,12 +64,12 @@ def _timed(model: PyFuncModel, inputs: Any, calls: int) -> tuple[list[float], Ex
     """Seconds of each call that succeeded, and the last failure."""
     times_s: list[float] = []
     failure: Exception | None = None
-    # So that no call pays for the garbage that loading the model left.
+    # Collect the garbage of loading the model now, so that it delays no timed call.
     gc.collect()
     with quiet():
         for call in range(WARM_UP + calls):
-            # Cut here and dropped again: pandas hangs a cache of every column on a row that was used, and a
-            # list of rows grew the heap until full collections of 0.3 s fell into calls of 2 ms.
+            # Slice here and drop the row again: pandas caches every column on a used row, and a list of such rows
+            # grew the heap until full garbage collections of 0.3 s fell into calls of 2 ms.
             at = call % len(inputs)
             row = inputs[at : at + 1]
             start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Model versions without a registry: behaviours that a program gives, as a registry would have resolved them."""
+"""Model versions without a registry, made from behaviours in memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sim.registry.behaviour import Behaviour, ModelsFile
 from sim.registry.versions import Version
 
 Models = str | Path | Mapping[str, Any] | Sequence[Any]
-"""Behaviours in the order of the arms, or by arm; or a models file: its path, its text, or what it says.
+"""Behaviours in the order of the arms, or by arm; or a models file: its path, its text, or its data as a mapping.
 
-A behaviour is a `Behaviour`, or what a models file says of a version.
+A behaviour is a `Behaviour`, or a mapping as for a version in a models file.
 """
 
 _URI = re.compile(r"models:/([^/:@]+)(?:@([^/:@]+)|/([0-9]{1,9}))")
@@ -25,7 +25,7 @@ _URI = re.compile(r"models:/([^/:@]+)(?:@([^/:@]+)|/([0-9]{1,9}))")
 def in_memory(arms: Sequence[tuple[str, str]], models: Models) -> tuple[Version, ...]:
     """The version of every (arm, URI), in order. Where `models` is a models file, URIs name its versions.
 
-    Raises `InputError` with every problem; paths are those of the scenario (`models[1].uri`) or of what was given (`models.a`).
+    Raises `InputError` with every problem; paths are those of the scenario (`models[1].uri`) or of `models` (`models.a`).
 
     >>> behaviours = [{"outcomes": {"sale": {"bernoulli": rate}}, "latency": {"constant": "45ms"}} for rate in (0.05, 0.06)]
     >>> versions = in_memory([("champion", "models:/ranker/1"), ("challenger", "models:/ranker/2")], behaviours)
@@ -36,46 +36,47 @@ def in_memory(arms: Sequence[tuple[str, str]], models: Models) -> tuple[Version,
         return _of_file(arms, _models_file(models))
     names = [arm for arm, _ in arms]
     if isinstance(models, Mapping):
-        found = [
+        problems = [
             Problem(f"no arm {arm!r}; there are {', '.join(names)}", format_path(("models", arm)))
             for arm in models
             if arm not in names
         ]
-        found += [Problem(f"says nothing of the arm {arm!r}", "models") for arm in names if arm not in models]
-        given = [models.get(arm) for arm in names]
+        problems += [Problem(f"says nothing of the arm {arm!r}", "models") for arm in names if arm not in models]
+        items = [models.get(arm) for arm in names]
         places: list[Place] = [("models", arm) for arm in names]
     else:
-        given, places = list(models), [("models", at) for at in range(len(models))]
-        found = []
-        if len(given) != len(names):
-            found = [Problem(f"must be one for each of the {len(names)} arms, {', '.join(names)}; got {len(given)}", "models")]
-    if found:
-        raise InputError(found)
-    behaviours = [_behaviour(said, place) for said, place in zip(given, places, strict=True)]
+        items, places = list(models), [("models", at) for at in range(len(models))]
+        problems = []
+        if len(items) != len(names):
+            rule = f"must be one for each of the {len(names)} arms, {', '.join(names)}"
+            problems = [Problem(f"{rule}; got {len(items)}", "models")]
+    if problems:
+        raise InputError(problems)
+    behaviours = [_behaviour(entry, place) for entry, place in zip(items, places, strict=True)]
     return tuple(
-        version(arm, uri, at, each) for at, ((arm, uri), each) in enumerate(zip(arms, behaviours, strict=True), start=1)
+        version(arm, uri, at, given) for at, ((arm, uri), given) in enumerate(zip(arms, behaviours, strict=True), start=1)
     )
 
 
 def version(
     arm: str, uri: str, number: int, behaviour: Behaviour, kind: Literal["behaviour", "replay"] = "behaviour"
 ) -> Version:
-    """An arm's version that no registry has; `number` is its version where the URI names none."""
+    """An arm's version outside any registry; `number` is its version number if the URI names none."""
     match = _URI.fullmatch(uri)
-    name, said = (match[1], match[3] or str(number)) if match else ("memory", str(number))
+    name, pinned = (match[1], match[3] or str(number)) if match else ("memory", str(number))
     return Version(
-        arm=arm, uri=uri, name=name, version=said, model_id=None, run_id=None, aliases=(), kind=kind, digest=behaviour.digest(),
-        behaviour=behaviour, tags={},
+        arm=arm, uri=uri, name=name, version=pinned, model_id=None, run_id=None, aliases=(), kind=kind,
+        digest=behaviour.digest(), behaviour=behaviour, tags={},
     )  # fmt: skip
 
 
-def _behaviour(said: Any, place: Place) -> Behaviour:
-    if isinstance(said, Behaviour):
-        return said
+def _behaviour(given: Any, place: Place) -> Behaviour:
+    if isinstance(given, Behaviour):
+        return given
     try:
-        return Behaviour.model_validate(said)
+        return Behaviour.model_validate(given)
     except ValidationError as error:
-        raise InputError(Problem(each["msg"], format_path((*place, *each["loc"]))) for each in error.errors()) from None
+        raise InputError(Problem(detail["msg"], format_path((*place, *detail["loc"]))) for detail in error.errors()) from None
 
 
 def _models_file(models: str | Path | Mapping[str, Any]) -> ModelsFile:
@@ -85,24 +86,24 @@ def _models_file(models: str | Path | Mapping[str, Any]) -> ModelsFile:
 
 
 def _of_file(arms: Sequence[tuple[str, str]], file: ModelsFile) -> tuple[Version, ...]:
-    found, problems = [], []
+    resolved, problems = [], []
     for index, (arm, uri) in enumerate(arms):
         match = _URI.fullmatch(uri)
         numbers = [
             number
-            for number, each in enumerate(file.versions, start=1)
-            if match and match[1] == file.model and (each.alias == match[2] if match[2] else str(number) == match[3])
+            for number, spec in enumerate(file.versions, start=1)
+            if match and match[1] == file.model and (spec.alias == match[2] if match[2] else str(number) == match[3])
         ]
         if numbers:
-            found.append(version(arm, uri, numbers[0], file.versions[numbers[0] - 1].behaviour))
+            resolved.append(version(arm, uri, numbers[0], file.versions[numbers[0] - 1].behaviour))
         else:
-            named = [f"@{each.alias}" if each.alias else f"/{number}" for number, each in enumerate(file.versions, start=1)]
-            there = ", ".join(f"models:/{file.model}{name}" for name in named)
+            named = [f"@{spec.alias}" if spec.alias else f"/{number}" for number, spec in enumerate(file.versions, start=1)]
+            choices = ", ".join(f"models:/{file.model}{name}" for name in named)
             problems.append(
                 Problem(
-                    f"names no version of the models that were given; there are {there}; got {uri!r}", f"models[{index}].uri"
+                    f"names no version of the models that were given; there are {choices}; got {uri!r}", f"models[{index}].uri"
                 )
             )
     if problems:
         raise InputError(problems)
-    return tuple(found)
+    return tuple(resolved)

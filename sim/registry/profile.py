@@ -1,4 +1,4 @@
-"""How long a real version took to answer when it was measured, as its tags keep it."""
+"""The measured latency of a real version, as stored in its tags."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Profile:
 
     @property
     def latency(self) -> Quantiles:
-        """As a behaviour has it."""
+        """The latency distribution for a `Behaviour`."""
         return Quantiles.of(self.levels, self.values_s)
 
     def to_tags(self) -> dict[str, str]:
-        """The tags of a model version that keep the profile."""
+        """The profile as tags of a model version."""
         text = json.dumps({"levels": self.levels, "values_s": self.values_s}, separators=(",", ":"))
         return {
             LATENCY: text,
@@ -51,7 +51,7 @@ class Profile:
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Profile | None:
-        """The profile in the tags, None where there is none. Raises `ValueError` where it cannot be read."""
+        """The profile in the tags, or None if there is none. Raises `ValueError` if it cannot be read."""
         if LATENCY not in tags:
             return None
         try:

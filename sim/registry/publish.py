@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow.models import Model
 
 EXPERIMENT = "registered-models"
-"""The experiment that holds the runs which made the versions."""
+"""The experiment of the runs that made the versions."""
 
 KIND = "sim.kind"
 DIGEST = "sim.digest"
@@ -29,7 +29,7 @@ _OWN_STORES = ("sqlite", "postgresql", "mysql", "mssql", "file:", "/", ".")
 
 @dataclass(frozen=True)
 class Registered:
-    """A version that is in the registry now; `created` says whether it was not before."""
+    """A version in the registry; `created` is true if it was not there before."""
 
     name: str
     version: str
@@ -45,7 +45,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Publication:
-    """What becomes a version: how to save it, and what is recorded with it.
+    """A version to publish: a function that saves its model, and its tags, params and metrics.
 
     `save(path, model)` writes the model to the new folder `path`, with `model` as its MLmodel file.
     """
@@ -60,25 +60,24 @@ class Publication:
 def published(client: MlflowClient, name: str) -> dict[str, list[str]]:
     """Digest → versions of the model that carry it, oldest first. Empty where there is no such model."""
     with reaching(client):
-        found: dict[str, list[str]] = {}
+        by_digest: dict[str, list[str]] = {}
         token = None
         quoted = name.replace("'", "''")
         while True:
             page = client.search_model_versions(f"name='{quoted}'", max_results=1000, page_token=token)
             for version in page:
                 if version.status == "READY" and DIGEST in version.tags:
-                    found.setdefault(version.tags[DIGEST], []).append(str(version.version))
+                    by_digest.setdefault(version.tags[DIGEST], []).append(str(version.version))
             token = page.token
             if not token:
-                return {digest: sorted(versions, key=int) for digest, versions in found.items()}
+                return {digest: sorted(versions, key=int) for digest, versions in by_digest.items()}
 
 
 def publish(client: MlflowClient, name: str, publication: Publication) -> str:
     """Register a new version and return its number.
 
-    The version, with all its tags, is created last and at once: whoever is interrupted before leaves a
-    run and no half-made version. Raises `InputError` where the store refuses the name, and `TrackingError` where it cannot be
-    reached.
+    The version is created last, together with all its tags: an interruption before leaves a run, but no incomplete
+    version. Raises `InputError` if the store refuses the name, and `TrackingError` if the store cannot be reached.
     """
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
@@ -107,7 +106,7 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            # Not models:/ID: MLflow looks an ID up in its global store, which need not be this one.
+            # The source is not models:/ID, because MLflow looks the ID up in its global store, which may be another.
             version = client.create_model_version(
                 name,
                 source=logged.artifact_location,
@@ -129,10 +128,10 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
 
 
 def name_problems(name: str, tracking_uri: str) -> list[Problem]:
-    """Why the store of a tracking URI takes no model of this name, as far as that is known without asking it.
+    """The reasons why the store of a tracking URI refuses a model name, as far as they are known without a request.
 
-    The stores that come with MLflow refuse a dot, which Unity Catalog asks for (catalog.schema.model). A server is asked: its
-    rule is its own, and `publish` hands on what it says.
+    MLflow's own stores refuse a dot; Unity Catalog requires dots (catalog.schema.model). A server has its own rule: its answer
+    is reported by `publish`.
 
     >>> print(*name_problems("shop.ranker", "sqlite:///m.db"))
     model: the store sqlite:///m.db takes no dot in a model's name (MLflow's rule; other registries may); got 'shop.ranker'
@@ -147,20 +146,20 @@ def name_problems(name: str, tracking_uri: str) -> list[Problem]:
 
 @contextlib.contextmanager
 def _refusing(client: MlflowClient, name: str) -> Iterator[None]:
-    """A name that the store refuses is wrong in the file; the store can be used."""
+    """Turn the store's refusal of a model name into an `InputError`: the file is wrong, not the store."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        said = str(error).strip().split("\n")[0][:300]
-        if error.error_code != "INVALID_PARAMETER_VALUE" or "name" not in said.lower():
+        message = str(error).strip().split("\n")[0][:300]
+        if error.error_code != "INVALID_PARAMETER_VALUE" or "name" not in message.lower():
             raise
-        raise InputError([Problem(f"{shown(client.tracking_uri)} refuses {name!r}: {said}", path="model")]) from error
+        raise InputError([Problem(f"{shown(client.tracking_uri)} refuses {name!r}: {message}", path="model")]) from error
 
 
 def point(client: MlflowClient, name: str, alias: str | None, version: str) -> None:
-    """Let the alias point to the version, where it does not yet."""
+    """Point the alias to the version, unless it does already."""
     if alias is None:
         return
     with reaching(client):

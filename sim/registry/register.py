@@ -1,4 +1,4 @@
-"""Register the behaviour models of a models file; what is registered already is not registered again."""
+"""Register the behaviour models of a models file; registered versions are not registered again."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 def register(file: ModelsFile, client: MlflowClient) -> list[Registered]:
     """Register each version of the file that the registry does not have yet, and move the aliases.
 
-    A version is known by the digest of its behaviour, so that comments, spelling (5% or 0.05),
-    descriptions and aliases make no new version. Two equal versions in one file are two versions in the
-    registry. Safe to run again after an interruption. Raises `InputError` where the store refuses the model's name, and
-    `TrackingError` where it cannot be reached.
+    A version is identified by the digest of its behaviour: comments, spelling (5% or 0.05), descriptions and aliases make no
+    new version. Two equal versions in one file are two versions in the registry. Safe to run again after an interruption.
+    Raises `InputError` if the store refuses the model's name, and `TrackingError` if the store cannot be reached.
     """
     known = published(client, file.model)
     done = []

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RewardRule = Literal["correct"] | Payoff
-"""What a row earns: 1 for a right answer, or an amount that stands in a column of the data."""
+"""The reward of a row: 1 for a right answer, or an amount from a column of the data."""
 
 PREDICTION = "{prediction}"
 
 
 @dataclass(frozen=True, eq=False)
 class ReplayTable:
-    """What each row of the data earns from each arm.
+    """The rewards of each arm on each row of the data.
 
-    `rewards` maps metric to amounts (rows, K); `agreement` (rows, K) says where an arm answers as arm 0, the
-    champion, does; `digest` is of all that.
+    `rewards` maps metric to amounts (rows, K); `agreement` (rows, K) is true where an arm answers like arm 0, the
+    champion; `digest` covers arms, rewards and agreement.
     """
 
     rows: int
@@ -52,7 +52,7 @@ def replay(
     client: MlflowClient,
     cache_dir: Path | None = None,
 ) -> ReplayTable:
-    """Score every version on every row, and work out what the answers earn.
+    """Score every version on every row, and compute the rewards of the answers.
 
     `rewards` maps metric to rule: "correct" is 1 where the prediction equals the target, else 0; a
     pay-off column is earned where the prediction is right, else 0; a pay-off with {prediction} in it is
@@ -101,8 +101,8 @@ def mixed_problems(versions: Sequence[Version]) -> list[Problem]:
 
 
 def payoff_problems(rewards: Mapping[str, RewardRule], data: Data) -> list[Problem]:
-    """What is wrong with the pay-off columns, as far as that shows before anything is predicted."""
-    found: list[Problem] = []
+    """Problems of the pay-off columns that show before any prediction."""
+    problems: list[Problem] = []
     for metric, rule in rewards.items():
         if rule == "correct":
             continue
@@ -111,8 +111,8 @@ def payoff_problems(rewards: Mapping[str, RewardRule], data: Data) -> list[Probl
             if PREDICTION not in rule.payoff:
                 _amounts(metric, rule.payoff, data)
         except InputError as error:
-            found += error.problems
-    return found
+            problems += error.problems
+    return problems
 
 
 def payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
@@ -121,8 +121,8 @@ def payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
     pattern = re.escape(before) + ".+" + re.escape(after) if marker else re.escape(before)
     names = [name for name in data.features.columns if re.fullmatch(pattern, name)]
     if not names:
-        there = ", ".join(data.frame.columns[:20]) + (", …" if len(data.frame.columns) > 20 else "")
-        raise _wrong(metric, f"{data.name} has no column {rule.payoff!r}; it has {there}")
+        columns = ", ".join(data.frame.columns[:20]) + (", …" if len(data.frame.columns) > 20 else "")
+        raise _wrong(metric, f"{data.name} has no column {rule.payoff!r}; it has {columns}")
     return names
 
 
@@ -162,12 +162,12 @@ def _label(value: Any) -> str:
 
 
 def _answers(version: Version, data: Data, client: MlflowClient, payoffs: set[str], cache_dir: Path | None) -> NDArray[Any]:
-    """What the version predicts on every row, (rows,), of a plain NumPy type; from the cache if there."""
+    """The version's predictions, (rows,), of a plain NumPy type; from the cache if it has them."""
     import numpy as np
 
     inputs = model_inputs(version, data, client, rewards=payoffs)
     digest = hashlib.sha256(inputs.tobytes()).hexdigest() if isinstance(inputs, np.ndarray) else digest_frame(inputs)
-    # The digest has the time and place of its making: another registry's, or one registered again, may bear the same number.
+    # The version's digest includes when and where it was made, because another registry may have a version of this number.
     made = [version.name, version.version, version.digest, client.tracking_uri]
     kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npy" if cache_dir else None
     if kept is not None:
@@ -204,7 +204,7 @@ def _plain(version: Version, answer: Any, rows: int) -> NDArray[Any]:
 def _right(version: Version, answer: NDArray[Any], data: Data) -> NDArray[np.bool_]:
     """Where the answers equal the target, (rows,).
 
-    Scores, or classes in another code, would all be wrong in silence: some answer must be a label.
+    At least one answer must be a label of the target: else scores, or classes in another coding, would silently count as wrong.
     """
     import numpy as np
 

@@ -19,7 +19,7 @@ INTEGERS_AS_FLOATS = ("float", "double")
 
 
 def model_inputs(version: Version, data: Data, client: MlflowClient, *, rewards: Collection[str] = ()) -> pd.DataFrame | Any:
-    """The features that the version's signature asks for, in its order; all but `rewards` without one.
+    """The features of the version's signature, in its order; without a signature all features but `rewards`.
 
     Integers are cast where the signature has floats, as reading a CSV file loses that difference. A
     signature of one tensor gets the features as an array. Raises `InputError` where columns are missing.

@@ -1,4 +1,4 @@
-"""Where the registry is: the store by default, a client of it, and plain words when it cannot be reached."""
+"""The registry's store: its default address, a client, and plain errors if it cannot be reached."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Client: TypeAlias = "MlflowClient"
-"""What talks to a tracking server and registry, for those who only pass it on."""
+"""The client of a tracking server and registry, as a type that needs no import of MLflow."""
 
-# MLflow's own, 7 retries with back-off and 120 s each, block for over 4 minutes when a server is down; and it
+# MLflow's own defaults, 7 retries with back-off and 120 s each, block for over 4 minutes when a server is down. MLflow also
 # prints progress bars and addresses of runs.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -70,7 +70,7 @@ def quiet() -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        # MLflow resets filters to "always" in places; recorded warnings stay off the terminal all the same.
+        # Recording keeps warnings off the terminal even where MLflow resets the filters to "always".
         with warnings.catch_warnings(record=True):
             yield
     finally:
@@ -89,7 +89,7 @@ def shown(uri: str) -> str:
 
 @contextlib.contextmanager
 def reaching(client: MlflowClient | str) -> Iterator[None]:
-    """Quietly, and with everything that fails on the way to the store as a `TrackingError` in plain words."""
+    """Run the block quietly, and raise every failure of the store as a `TrackingError` in plain words."""
     import requests
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException, RestException
@@ -119,7 +119,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """One process at a time: several that migrate a fresh SQLite file at once corrupt it."""
+    """Let one process in at a time: processes that migrate a fresh SQLite file at the same time corrupt it."""
     if sys.platform == "win32":
         yield
         return
@@ -132,9 +132,9 @@ def _alone(name: str) -> Iterator[None]:
 
 
 def prepare(uri: str) -> None:
-    """Create the tables of a fresh SQLite store; nothing to do for any other. Call before workers start.
+    """Create the tables of a fresh SQLite store; does nothing for other stores. Call before workers start.
 
-    Raises `TrackingError` where the file is no MLflow store, or one of another MLflow version.
+    Raises `TrackingError` if the file is no MLflow store, or a store of another MLflow version.
     """
     file = _sqlite_file(uri)
     if file is None:
@@ -182,17 +182,17 @@ def experiment(client: MlflowClient, name: str) -> str:
     file = _sqlite_file(client.tracking_uri)
     location = (file.parent / "mlartifacts").as_uri() if file else None
     with reaching(client):
-        found = client.get_experiment_by_name(name)
-        if found is None:
+        existing = client.get_experiment_by_name(name)
+        if existing is None:
             try:
                 return str(client.create_experiment(name, artifact_location=location))
             except MlflowException:
                 # Another process may have created it since.
-                if (found := client.get_experiment_by_name(name)) is None:
+                if (existing := client.get_experiment_by_name(name)) is None:
                     raise
-    if found.lifecycle_stage != "active":
+    if existing.lifecycle_stage != "active":
         raise TrackingError(
             f"the MLflow experiment {name!r} is deleted: restore it with "
-            f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+            f"`mlflow experiments restore --experiment-id {existing.experiment_id}`"
         )
-    return str(found.experiment_id)
+    return str(existing.experiment_id)

@@ -1,4 +1,4 @@
-"""Which versions a scenario names: aliases resolved once, behaviours read without running a model's code."""
+"""The versions that a scenario names: resolves aliases once, reads behaviours without running a model's code."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ __all__ = ["Version", "artifacts", "client", "resolve", "signature_of"]
 class Version:
     """One arm's model version, as the registry had it when the scenario was resolved.
 
-    `uri` is as the scenario has it, `pinned` names the version itself. `behaviour` of a "replay" version
-    has no outcomes; its latency and error rate are as measured. `digest` changes whenever the behaviour
-    or profile does.
+    `uri` is as in the scenario; `pinned` names the version itself. The behaviour of a "replay" version has no outcomes;
+    its latency and error rate are measured. `digest` changes whenever the behaviour or profile does.
     """
 
     arm: str
@@ -69,7 +68,7 @@ def misspelt(uris: Iterable[str]) -> list[Problem]:
 
 
 def unregistered(uris: Iterable[str]) -> list[Problem]:
-    """What `resolve` would find of well-formed URIs in an empty registry."""
+    """The problems that `resolve` would report for well-formed URIs in an empty registry."""
     names = [match[1] if (match := _URI.fullmatch(uri)) else uri for uri in uris]
     return [Problem(f"no model {name!r} in the registry; {_EMPTY}", path=f"models[{at}].uri") for at, name in enumerate(names)]
 
@@ -77,11 +76,11 @@ def unregistered(uris: Iterable[str]) -> list[Problem]:
 def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasured: bool = False) -> list[Version]:
     """The versions that (arm, URI) pairs name, in order; URIs are models:/NAME@ALIAS or models:/NAME/VERSION.
 
-    With `unmeasured`, a real version without a latency profile is let through with a latency of 1 s: for
-    measuring. Raises `InputError` with a problem for every URI that names nothing usable, its path
-    models[i].uri; and `TrackingError` where the registry cannot be reached.
+    With `unmeasured`, for measuring, a real version without a latency profile is accepted with a latency of 1 s. Raises
+    `InputError` with a problem at models[i].uri for every URI that names no usable version, and `TrackingError` if the
+    registry cannot be reached.
     """
-    found: list[Version] = []
+    versions: list[Version] = []
     problems: list[Problem] = []
     registered: dict[str, RegisteredModel] = {}
     for index, (arm, uri) in enumerate(models):
@@ -94,7 +93,7 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
             continue
         version = str(entity.version)
         aliases = sorted(alias for alias, number in model.aliases.items() if str(number) == version)
-        found.append(
+        versions.append(
             Version(
                 arm=arm,
                 uri=uri,
@@ -111,7 +110,7 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
         )
     if problems:
         raise InputError(problems)
-    return found
+    return versions
 
 
 def artifacts(version: Version, client: MlflowClient, path: str = "") -> Path:
@@ -140,18 +139,18 @@ def _find(uri: str, client: MlflowClient, registered: dict[str, RegisteredModel]
         registered[name] = _model(name, client)
     model = registered[name]
     aliases = {alias: str(version) for alias, version in model.aliases.items()}
-    there = f"its aliases are {', '.join(sorted(aliases))}" if aliases else "it has no alias"
+    listing = f"its aliases are {', '.join(sorted(aliases))}" if aliases else "it has no alias"
     if alias is None and (number is None or not re.fullmatch(r"[0-9]{1,9}", number)):
         what = "no version is named" if number is None else f"{number!r} is not a version"
         if number == "latest":
             what = "'latest' changes from run to run"
         elif number in ("Production", "Staging", "Archived", "None"):
             what = f"{number!r} is a stage, which MLflow has given up"
-        raise _Unusable(f"{what}: name an alias or a number, as in models:/{name}@champion; {there}; got {uri!r}")
+        raise _Unusable(f"{what}: name an alias or a number, as in models:/{name}@champion; {listing}; got {uri!r}")
     if alias is not None:
         if alias not in aliases:
             near = _did_you_mean(alias, aliases)
-            raise _Unusable(f"model {name!r} has no alias {alias!r}{near}; {there}")
+            raise _Unusable(f"model {name!r} has no alias {alias!r}{near}; {listing}")
         number = aliases[alias]
     return model, _version(name, number, client)
 
@@ -181,8 +180,8 @@ def _version(name: str, number: str, client: MlflowClient) -> ModelVersion:
             raise
         page = client.search_model_versions(f"name='{name.replace(chr(39), chr(39) * 2)}'", max_results=100)
         numbers = sorted(int(version.version) for version in page)
-        there = f"its versions are {', '.join(map(str, numbers))}" if numbers else "it has none"
-        raise _Unusable(f"model {name!r} has no version {number}; {there}") from None
+        listing = f"its versions are {', '.join(map(str, numbers))}" if numbers else "it has none"
+        raise _Unusable(f"model {name!r} has no version {number}; {listing}") from None
     if version.status != "READY":
         raise _Unusable(f"version {number} of model {name!r} is not ready: its status is {version.status}")
     return version
@@ -249,6 +248,6 @@ def _download(name: str, version: str, client: MlflowClient, path: str) -> Path:
 def _model_id(entity: ModelVersion) -> str | None:
     if entity.model_id:
         return str(entity.model_id)
-    # The SQL store does not hand the id out, but every location of a logged model has it.
+    # The SQL store does not return the id, but the location of a logged model contains it.
     match = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", entity.source or "")
     return match[1] if match else None

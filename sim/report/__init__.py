@@ -1,3 +1,3 @@
-"""A comparison for the eyes: pages, charts, tables."""
+"""Show a comparison: pages, charts, tables."""
 
 __all__ = ["html", "markdown", "progress", "terminal"]

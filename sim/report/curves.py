@@ -46,9 +46,9 @@ CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 )
 """Title, explanation, and the measures that are drawn."""
 
-# Of these, baselines say nothing: they decide at once, always the same.
+# Measures whose charts leave out baselines, which always decide the same, at once.
 _WITHOUT_BASELINES = ("ship", *CURVES[1][2])
-# The largest of swept numbers is so many times the smallest where a logarithmic axis tells more.
+# The axis is logarithmic from this ratio of the largest swept number to the smallest.
 _LOG = 20.0
 
 
@@ -117,7 +117,7 @@ def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison],
 
 
 def _positions(numbers: Sequence[float | None]) -> tuple[Floats, bool]:
-    """Where values lie on the axis, and whether it is logarithmic; side by side where they are no numbers, or not distinct."""
+    """Positions on the axis, and whether it is logarithmic. Values that are no distinct numbers are evenly spaced."""
     if any(number is None for number in numbers) or len(set(numbers)) < len(numbers):
         return np.arange(len(numbers), dtype=np.float64), False
     x = np.array(numbers, dtype=np.float64)
@@ -134,7 +134,7 @@ def _x_axis(axes: Axes, x: Floats, texts: Sequence[str], log: bool) -> None:
     short = [shortened(text, 16) for text in texts]
     pixels = axes.transData.transform(np.column_stack([x, np.zeros(x.size)]))[:, 0]
     kept: list[int] = []
-    # The two ends first, then whatever fits between.
+    # Place the two ends first, then the ticks that fit between them.
     for at in dict.fromkeys((0, x.size - 1, *range(x.size))):
         if all(abs(pixels[at] - pixels[other]) > 3.4 * (len(short[at]) + len(short[other])) + 6 for other in kept):
             kept.append(at)

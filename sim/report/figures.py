@@ -59,9 +59,9 @@ def incidence(source: Source) -> list[Chart]:
     charts = []
     for outcome, title in OUTCOMES.items():
         shown = [
-            (place, policy, _numbers(found.time_s), _bands(getattr(found, outcome)))
-            for place, policy, found in curves
-            if found.time_s
+            (place, policy, _numbers(over_time.time_s), _bands(getattr(over_time, outcome)))
+            for place, policy, over_time in curves
+            if over_time.time_s
         ]
         ever = [curve for curve in shown if np.nanmax(curve[3]["estimate"]) > 0]
         if not ever:
@@ -81,10 +81,10 @@ def incidence(source: Source) -> list[Chart]:
             name_axes(axes, "simulated time since the start", f"share of trials{', with 95% bands' if bands_too else ''}")
             label_ends(axes, [(policy, bands["estimate"][-1], colour(place)) for place, policy, _, bands in ever])
             ends = [f"{policy} {_band(bands, -1)}" for _, policy, _, bands in ever]
-            told = f"{title} by the horizon of {number(last, 's')}: {'; '.join(ends)}."
+            description = f"{title} by the horizon of {number(last, 's')}: {'; '.join(ends)}."
             if never:
-                told += f" Never: {', '.join(never)}."
-            svg = inline(figure, f"incidence-{outcome}", f"{title}, share of trials over time", told)
+                description += f" Never: {', '.join(never)}."
+            svg = inline(figure, f"incidence-{outcome}", f"{title}, share of trials over time", description)
         times = _thinned(np.unique(np.concatenate([time for _, _, time, _ in shown])))
         rows = tuple((number(time, "s"), *(_band(bands, _step(own, time)) for _, _, own, bands in shown)) for time in times)
         charts.append(Chart(title, svg, ("time", *(policy for _, policy, *_ in shown)), rows))
@@ -97,7 +97,7 @@ def traffic(source: Source) -> list[Chart]:
     first, last = _span(source)
     charts = []
     for place, policy, line in _lines(source):
-        # Live weights sum to one, so the quantiles of the challengers' share are the champion's, mirrored.
+        # Live weights sum to one: a quantile q of the challengers' share is 1 less the champion's quantile 1 - q.
         mean, low, high = (1 - line[f"weight.{champion}.{key}"] for key in ("mean", "q95", "q05"))
         parts = {arm: line[f"weight.{arm}.mean"] for arm in challengers} if len(challengers) > 1 else {}
         mirrored = np.mean([line[f"mirror.{arm}.mean"] for arm in challengers], axis=0)
@@ -117,12 +117,12 @@ def traffic(source: Source) -> list[Chart]:
             readable_y(axes, "share")
             name_axes(axes, "simulated time since the start", "share of traffic, mean and 5–95% of trials")
             label_ends(axes, ends)
-            told = (
-                f"Challengers' share of live traffic under {policy}, mean over trials: {_told(line['time_s'], mean, 'share')}."
+            text = (
+                f"Challengers' share of live traffic under {policy}, mean over trials: {_words(line['time_s'], mean, 'share')}."
             )
             if mirrored.any():
-                told += f" Traffic is mirrored to challengers up to a mean share of {number(float(mirrored.max()), 'share')}."
-            svg = inline(figure, f"traffic-{place}", f"Challengers' share of traffic under {policy}", told)
+                text += f" Traffic is mirrored to challengers up to a mean share of {number(float(mirrored.max()), 'share')}."
+            svg = inline(figure, f"traffic-{place}", f"Challengers' share of traffic under {policy}", text)
         columns = {"live, mean": mean, "5%": low, "95%": high, **{f"{arm}, mean": share for arm, share in parts.items()}}
         if mirrored.any():
             columns["mirrored"] = mirrored
@@ -162,10 +162,10 @@ def regret(source: Source) -> list[Chart]:
                 readable_y(axes, "value")
             scale = ", log scale" if knee else ""
             name_axes(axes, f"simulated time, {unit}", f"{source.run.primary.name} lost, mean and 5–95%{scale}")
-            told = f"Regret under {policy}, mean over trials: {_told(line['time_s'], line['regret_mean'], 'value')}."
+            description = f"Regret under {policy}, mean over trials: {_words(line['time_s'], line['regret_mean'], 'value')}."
             ends = f" At the end 5% of the trials lost at most {number(float(line['regret_q05'][-1]), 'value')}"
             ends += f" and 5% more than {number(float(line['regret_q95'][-1]), 'value')}."
-            svg = inline(figure, f"regret-{place}", f"Regret so far under {policy}", told + ends)
+            svg = inline(figure, f"regret-{place}", f"Regret so far under {policy}", description + ends)
         columns = {"mean": "mean", "5%": "q05", "median": "q50", "95%": "q95"}
         shown = {name: line[f"regret_{key}"] for name, key in columns.items()}
         charts.append(_tabled(policy, svg, line["time_s"], shown, "value"))
@@ -173,7 +173,7 @@ def regret(source: Source) -> list[Chart]:
 
 
 def frontier(source: Source) -> list[Chart]:
-    """Restricted mean time to a decision against mean regret; the policies that none beats in both are joined."""
+    """Restricted mean time to a decision against mean regret. A line joins the policies that no other beats in both."""
     if source.only is None:
         return []
     points = [
@@ -188,24 +188,24 @@ def frontier(source: Source) -> list[Chart]:
     first, last = _span(source)
     with drawing():
         figure, axes = canvas(400, 300, right=22, left=50)
-        positive = [each.x for each in points if each.x > 0]
+        positive = [spot.x for spot in points if spot.x > 0]
         if positive and last / min(positive) > 20:
             axes.set_xscale("symlog", linthresh=first, linscale=0.5)
-        highest = max(_bounds(each.regret)[1] for each in points)
-        losses = [each.y for each in points if each.y > 0]
+        highest = max(_bounds(spot.regret)[1] for spot in points)
+        losses = [spot.y for spot in points if spot.y > 0]
         knee = min(losses) if losses and highest / min(losses) > 50 else None
         if knee:
             axes.set_yscale("symlog", linthresh=knee)
-        lowest = min(0.0, *(_bounds(each.regret)[0] for each in points))
+        lowest = min(0.0, *(_bounds(spot.regret)[0] for spot in points))
         axes.set_ylim(lowest - (0 if knee else 0.03 * (highest - lowest)), highest * (1.6 if knee else 1.12) or 1.0)
-        joined = sorted((each.x, each.y) for each in points if each.policy in best)
+        joined = sorted((spot.x, spot.y) for spot in points if spot.policy in best)
         axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        for each in points:
-            (left, right), (low, high) = _bounds(each.time), _bounds(each.regret)
+        for spot in points:
+            (left, right), (low, high) = _bounds(spot.time), _bounds(spot.regret)
             axes.errorbar(
-                each.x, each.y, color=colour(each.place), marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
-                markerfacecolor=colour(each.place) if each.policy in best else "white", markeredgewidth=1.6,
-                xerr=[[each.x - left], [right - each.x]], yerr=[[each.y - low], [high - each.y]],
+                spot.x, spot.y, color=colour(spot.place), marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
+                markerfacecolor=colour(spot.place) if spot.policy in best else "white", markeredgewidth=1.6,
+                xerr=[[spot.x - left], [right - spot.x]], yerr=[[spot.y - low], [high - spot.y]],
             )  # fmt: skip
         _mean_time_axis(axes, first, last)
         axes.grid(axis="x", color=GRID, linewidth=0.8)
@@ -215,16 +215,16 @@ def frontier(source: Source) -> list[Chart]:
             readable_y(axes, "value")
         scale = ", log scale" if knee else ""
         name_axes(axes, "mean time to a decision", f"{source.run.primary.name} lost, mean{scale}")
-        _label_points(axes, [(each.policy, each.x, each.y) for each in points])
-        told = "; ".join(
-            f"{each.policy}: {in_line(each.time, 's')}, regret {in_line(each.regret, 'value')}"
-            f"{', on the frontier' if each.policy in best else ''}"
-            for each in points
+        _label_points(axes, [(spot.policy, spot.x, spot.y) for spot in points])
+        description = "; ".join(
+            f"{spot.policy}: {in_line(spot.time, 's')}, regret {in_line(spot.regret, 'value')}"
+            f"{', on the frontier' if spot.policy in best else ''}"
+            for spot in points
         )
-        svg = inline(figure, "frontier", "Mean time to a decision against mean regret", f"{told}.")
+        svg = inline(figure, "frontier", "Mean time to a decision against mean regret", f"{description}.")
     rows = tuple(
-        (each.policy, in_line(each.time, "s"), in_line(each.regret, "value"), "yes" if each.policy in best else "no")
-        for each in points
+        (spot.policy, in_line(spot.time, "s"), in_line(spot.regret, "value"), "yes" if spot.policy in best else "no")
+        for spot in points
     )
     header = ("policy", "mean time to a decision", "mean regret", "on the frontier")
     return [Chart("Lower left is better; filled points are beaten by none in both", svg, header, rows)]
@@ -232,7 +232,7 @@ def frontier(source: Source) -> list[Chart]:
 
 @dataclass(frozen=True)
 class _Spot:
-    """Where a policy stands in the chart of time against risk."""
+    """The position of a policy in the chart of time against regret."""
 
     place: int
     policy: str
@@ -300,7 +300,7 @@ def _bands(curve: Curve) -> dict[str, Floats]:
 
 
 def _label_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Name each point where its label hides no other point and no other label."""
+    """Label each point at a place where its label hides no other point and no other label."""
     scale = axes.transData
     spots = [tuple(float(each) for each in scale.transform((x, y))) for _, x, y in points]
     inside = axes.get_window_extent()
@@ -335,8 +335,8 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 def _step(times: Floats, at: float) -> int | None:
     """The index of the step of a curve that holds at a time; None before its first."""
-    found = int(np.searchsorted(times, at, side="right")) - 1
-    return found if found >= 0 else None
+    index = int(np.searchsorted(times, at, side="right")) - 1
+    return index if index >= 0 else None
 
 
 def _band(bands: Mapping[str, Floats], index: int | None) -> str:
@@ -353,7 +353,7 @@ def _thinned(values: Floats) -> Floats:
     return np.asarray(values[places])
 
 
-def _told(times: Floats, values: Floats, unit: str) -> str:
+def _words(times: Floats, values: Floats, unit: str) -> str:
     """A curve in words: a few of its points."""
     places = sorted({0, len(times) // 4, len(times) // 2, len(times) - 1})
     return ", ".join(f"{number(float(values[place]), unit)} at {number(float(times[place]), 's')}" for place in places)

@@ -123,12 +123,12 @@ def _body(source: Source) -> Iterable[str]:
 
 def _verdict(source: Source) -> str:
     comparison = source.comparison
-    found = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
-    if said := tables.missing(source):
-        found.append(f'<p class="warning">{escape(said)}</p>')
+    parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
+    if notice := tables.missing(source):
+        parts.append(f'<p class="warning">{escape(notice)}</p>')
     if comparison.thresholds:
-        found += ["<h2>Thresholds</h2>", thresholds(comparison)]
-    return "\n".join(found)
+        parts += ["<h2>Thresholds</h2>", thresholds(comparison)]
+    return "\n".join(parts)
 
 
 def _figures(source: Source) -> Iterable[str]:
@@ -142,5 +142,5 @@ def _figures(source: Source) -> Iterable[str]:
 
 def _when(source: Source) -> str:
     started, finished = source.run.started_at, source.run.finished_at
-    said = f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return f"Run from {said} to {finished.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC." if finished else f"Run started {said} UTC."
+    start = f"{started.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return f"Run from {start} to {finished.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC." if finished else f"Run started {start} UTC."

@@ -1,4 +1,4 @@
-"""The comparison as columns of text that fit a width: what is written shorter, and what is left out, where there is no room."""
+"""The comparison as columns of text that fit a width: columns are shortened, then left out, if there is no room."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ASCII = str.maketrans({"±": "+/-", "–": "-", "…": "..."})
 
 
 def in_ascii(text: str) -> str:
-    """The text for a terminal that knows no other characters."""
+    """The text in ASCII, for a terminal without other characters."""
     return text.translate(_ASCII)
 
 
@@ -132,12 +132,12 @@ class Layout:
 
     @property
     def has_mark(self) -> tuple[bool, ...]:
-        """Of each column, whether a cell of it is marked as best."""
+        """Whether each column has a cell that is marked as best."""
         return tuple(any(row[at][1] for row in self.rows) for at in range(len(self.heading)))
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Of each column, a place for the mark included where a cell of it has one."""
+        """The width of each column in characters, with room for the mark if the column has one."""
         return tuple(
             max(*map(len, heading), *(len(row[at][0]) + marked for row in self.rows))
             for at, (heading, marked) in enumerate(zip(self.heading, self.has_mark, strict=True))
@@ -145,7 +145,7 @@ class Layout:
 
     @property
     def width(self) -> int:
-        """Of a row."""
+        """The width of a row in characters."""
         return sum(self.widths) + GAP * (len(self.widths) - 1)
 
     def cells(self, row: tuple[tuple[str, bool], ...]) -> list[str]:
@@ -153,7 +153,7 @@ class Layout:
         return [text + ("*" if marked else " " * room) for (text, marked), room in zip(row, self.has_mark, strict=True)]
 
     def in_ascii(self) -> Layout:
-        """The same, for a terminal that knows no other characters."""
+        """The layout in ASCII, for a terminal without other characters."""
         return replace(self, rows=tuple(tuple((in_ascii(text), marked) for text, marked in row) for row in self.rows))
 
 
@@ -220,7 +220,7 @@ def _is_best(comparison: Comparison, point: PointComparison, policy: PolicySumma
 
 
 def shortened(name: str, most: int) -> str:
-    """Both ends of a name that is too long, for that is where names differ.
+    """The name, with its middle left out if it is too long: names often differ at their ends.
 
     >>> shortened("relative_effect", 10), shortened("rate", 10)
     ('relati…ect', 'rate')
@@ -230,5 +230,5 @@ def shortened(name: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Without characters that would steer a terminal."""
+    """The text without control characters of a terminal."""
     return "".join(character if character.isprintable() else " " for character in text)

@@ -26,14 +26,14 @@ def write(folder: Path) -> Path:
 
 
 def page(source: Source) -> str:
-    """The verdict, what is not finished or breached, and the main measures: a row a policy, or where keys are swept a point."""
+    """The verdict, unfinished policies, thresholds, and the main measures: a row per policy, or in a sweep a row per point."""
     run, comparison = source.run, source.comparison
     parts = [f"# {escape(run.name)}"]
     if run.question:
         parts.append(f"_{escape(run.question)}_")
     parts.append(f"**{escape(comparison.verdict)}**")
-    if said := tables.missing(source):
-        parts.append(escape(said))
+    if notice := tables.missing(source):
+        parts.append(escape(notice))
     if comparison.thresholds:
         parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
     if source.only:
@@ -76,8 +76,8 @@ def escape(text: str) -> str:
 def _threshold(comparison: Comparison, judged: Judgement) -> str:
     measure = comparison.measures[judged.measure]
     result = "no case" if judged.estimate.estimate is None else "**breached**" if judged.breached else "met"
-    said = f"{judged.about}: {measure.label} {judged.rule}, found {in_line(judged.estimate, measure.unit)}: "
-    return escape(said) + " " + result
+    rule = f"{judged.about}: {measure.label} {judged.rule}, found {in_line(judged.estimate, measure.unit)}: "
+    return escape(rule) + " " + result
 
 
 def _line(cells: list[str], *, raw: bool = False) -> str:

@@ -17,8 +17,8 @@ from sim.scenario.sweep import JOINT
 
 def table_row(name: str, cells: Iterable[str], kind: str = "") -> str:
     """A row of a table: its heading, and its cells, which are HTML already."""
-    said = f'<span class="kind">{escape(kind)}</span>' if kind else ""
-    return f'<tr><th scope="row">{escape(name)}{said}</th>{"".join(cells)}</tr>'
+    kind_text = f'<span class="kind">{escape(kind)}</span>' if kind else ""
+    return f'<tr><th scope="row">{escape(name)}{kind_text}</th>{"".join(cells)}</tr>'
 
 
 def scrolling_table(label: str, header: Sequence[str], body: Iterable[str], style: str = "") -> str:
@@ -42,9 +42,9 @@ def figure(chart: Chart) -> str:
 
 
 def thresholds(comparison: Comparison) -> str:
-    """What was judged of the policies, point by point if there are several."""
+    """The table of the judged thresholds, point by point if there are several."""
     first = "policy and point" if comparison.paths else "policy"
-    body = (_judgement(comparison, each) for each in comparison.thresholds)
+    body = (_judgement(comparison, judged) for judged in comparison.thresholds)
     return scrolling_table("Thresholds", (first, "measure", "rule", "found", "result"), body, style="text")
 
 
@@ -120,16 +120,16 @@ def along(comparison: Comparison) -> Iterator[str]:
 
 
 def _estimates_of(comparison: Comparison, point: PointComparison, name: str, policies: Sequence[str]) -> Iterator[str]:
-    for each in policies:
-        policy = point.policy(each)
-        found = None if policy is None else policy.measures.get(name)
-        value, interval = value_and_interval(found, comparison.measures[name].unit)
-        said = f'<span class="interval">{escape(interval)}</span>' if interval else ""
-        yield f'<td><span class="value">{escape(value)}</span>{said}</td>'
+    for policy_name in policies:
+        policy = point.policy(policy_name)
+        estimate = None if policy is None else policy.measures.get(name)
+        value, interval = value_and_interval(estimate, comparison.measures[name].unit)
+        interval_text = f'<span class="interval">{escape(interval)}</span>' if interval else ""
+        yield f'<td><span class="value">{escape(value)}</span>{interval_text}</td>'
 
 
 def estimates(comparison: Comparison, point: PointComparison) -> str:
-    """What the estimates at the verdict are worth, of the policies that have some; empty where none has."""
+    """The section on the accuracy of the estimates at the verdict; empty if no policy has estimates."""
     measures = comparison.measures
     names = tables.known(point.policies, tables.ESTIMATES)
     having = [policy for policy in point.policies if tables.known([policy], tables.ESTIMATES)]
@@ -144,11 +144,11 @@ true. A rule that may stop early stops when luck is high, so winners look better
 
 
 def simulated(source: Source) -> str:
-    """What was played: of several points, each answer that some point has."""
+    """The section on what was simulated. Facts that differ between points list every distinct value."""
     run, comparison = source.run, source.comparison
     own = [point.run for point in run.points]
 
-    def each(texts: Iterable[str]) -> str:
+    def joined(texts: Iterable[str]) -> str:
         return "; ".join(dict.fromkeys(filter(None, texts)))
 
     facts = {
@@ -156,12 +156,12 @@ def simulated(source: Source) -> str:
             f"{path}: {', '.join(dict.fromkeys(point.values[place] for point in comparison.points))}"
             for place, path in enumerate(comparison.paths)
         ),
-        "Primary metric": each(_aim(one) for one in own),
-        "Traffic": each(f"{number(one.requests_expected, 'requests')} requests expected by the horizon" for one in own),
-        "Horizon": each(f"{number(one.horizon_s, 's')}, with a control tick every {number(one.tick_s, 's')}" for one in own),
-        "Engine": each(f"{one.engine}: {one.engine_reason}" for one in own),
-        "Replications": f"{run.replications:,}, with seed {each(str(one.seed) for one in own)}",
-        "Data": each(_data(one) for one in own),
+        "Primary metric": joined(_aim(one) for one in own),
+        "Traffic": joined(f"{number(one.requests_expected, 'requests')} requests expected by the horizon" for one in own),
+        "Horizon": joined(f"{number(one.horizon_s, 's')}, with a control tick every {number(one.tick_s, 's')}" for one in own),
+        "Engine": joined(f"{one.engine}: {one.engine_reason}" for one in own),
+        "Replications": f"{run.replications:,}, with seed {joined(str(one.seed) for one in own)}",
+        "Data": joined(_data(one) for one in own),
         "Digest": run.digest,
     }
     listed = "".join(f"<dt>{term}</dt><dd>{escape(text)}</dd>" for term, text in facts.items() if text)
@@ -178,7 +178,7 @@ def _data(run: Record) -> str:
 
 
 def versions(run: Record) -> str:
-    """The model version that each arm was."""
+    """The model version of each arm."""
     fields = ("name", "version", "uri", "kind", "model_id", "digest")
     rows = [
         table_row(version["arm"], (f"<td>{escape(str(version[field] or MISSING))}</td>" for field in fields))
@@ -189,13 +189,13 @@ def versions(run: Record) -> str:
 
 
 def _code(text: str) -> str:
-    """Text in which Markdown's backticks mark what is typed."""
+    """HTML of a text in which Markdown's backticks mark code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def measures_told(comparison: Comparison) -> str:
     """How to read the measures."""
-    told = "".join(
+    definitions = "".join(
         f"<dt>{escape(measure.label)}</dt><dd>{_code(measure.about)}</dd>" for measure in comparison.measures.values()
     )
     return f"""<h2>How to read the measures</h2>
@@ -204,4 +204,4 @@ of them. Differences are taken within a replication, so most of the luck cancels
 be off because the replications are finite, not how far the scenario may be from your production.</p>
 <p>Trials that are undecided at the horizon are counted with the horizon as their time, never left out. “Not reached” means
 that too few trials had decided by then; “no case” that no replication met the measure's condition.</p>
-<dl>{told}</dl>"""
+<dl>{definitions}</dl>"""

@@ -16,7 +16,7 @@ _EVERY_S = 10.0
 
 
 def lines(plan: Plan) -> Iterator[str]:
-    """What is about to be played: the points, engines, versions."""
+    """Lines about the plan: its points, engines and versions."""
     name = plan.scenario.name
     if plan.paths:
         yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
@@ -40,12 +40,12 @@ class Bar:
             self._bar.stop()
 
     def say(self, text: str) -> None:
-        """A line about what is going on."""
+        """Print a line about the progress."""
         if not self._quiet:
             print(text, file=sys.stderr)
 
     def start(self, plan: Plan) -> Watch | None:
-        """Begin; answers with what to call for every finished task."""
+        """Begin; returns the function to call for every finished task."""
         if self._quiet:
             return None
         total = sum(task.end - task.first for task in tasks_of(plan))

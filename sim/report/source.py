@@ -1,4 +1,4 @@
-"""What a report is made of: the files of a run folder, read and checked."""
+"""Read and check the files of a run folder for a report."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Source:
 
     @property
     def run(self) -> Record:
-        """What `run.json` says."""
+        """The record in `run.json`."""
         return self.comparison.run
 
     @property
     def only(self) -> PointComparison | None:
-        """The point of a run that has one, which shows what happens over time; None where there are several."""
+        """The point of a run with one point, for charts over time; None if there are several points."""
         return self.comparison.points[0] if len(self.comparison.points) == 1 else None
 
 
 def read(folder: Path) -> Source:
     """Read the files that a report shows. Raises `InputError` naming every file that is missing or unreadable."""
     problems: list[Problem] = []
-    found: dict[str, Any] = {}
+    contents: dict[str, Any] = {}
 
     def summary(file: Path) -> Comparison | None:
-        # Where run.json cannot be read, that is said already.
-        return read_summary(file.parent, found["run.json"]) if "run.json" in found else None
+        # If run.json cannot be read, that problem is reported already.
+        return read_summary(file.parent, contents["run.json"]) if "run.json" in contents else None
 
     readers: dict[str, Callable[[Path], Any]] = {
         "run.json": lambda file: read_run(file.parent),
@@ -54,7 +54,7 @@ def read(folder: Path) -> Source:
         "timeline.parquet": _timeline,
     }
     if not folder.is_dir():
-        # Raises, and says which of the two it is.
+        # Raises an error that tells a missing folder from a file.
         read_run(folder)
     for name, reader in readers.items():
         file = folder / name
@@ -62,22 +62,22 @@ def read(folder: Path) -> Source:
             problems.append(Problem("no such file; a report needs a run folder, as sim run leaves it", file=str(file)))
             continue
         try:
-            found[name] = reader(file)
+            contents[name] = reader(file)
         except InputError as error:
             problems += error.problems
-        # pyarrow's errors are ValueErrors and OSErrors, so is a UTF-8 error.
+        # pyarrow raises ValueErrors and OSErrors; a UTF-8 error is a ValueError.
         except (OSError, ValueError, KeyError) as error:
             problems.append(Problem(f"cannot be read: {error}", file=str(file)))
     if problems:
         raise InputError(problems)
-    run: Record = found["run.json"]
-    # The timelines of several points would run together.
-    timeline = found["timeline.parquet"] if len(run.points) == 1 else {}
+    run: Record = contents["run.json"]
+    # The timelines of several points would be mixed up.
+    timeline = contents["timeline.parquet"] if len(run.points) == 1 else {}
     wanted = {f"{kind}.{arm}.mean" for arm in run.arms for kind in ("weight", "mirror")}
     if missing := sorted({name for columns in timeline.values() for name in wanted.difference(columns)}):
         message = f"lacks the columns {', '.join(missing)} of the arms of run.json"
         raise InputError([Problem(message, file=str(folder / "timeline.parquet"))])
-    return Source(found["summary.json"], found["scenario.yaml"], timeline)
+    return Source(contents["summary.json"], contents["scenario.yaml"], timeline)
 
 
 def _timeline(file: Path) -> dict[str, dict[str, Floats]]:

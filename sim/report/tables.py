@@ -1,4 +1,4 @@
-"""What stands in the tables of a report, which HTML and Markdown both print."""
+"""The cells of a report's tables, for HTML and Markdown."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def columns(comparison: Comparison, point: PointComparison, wanted: Sequence[str
 
 def known(policies: Iterable[PolicySummary], wanted: Sequence[str]) -> list[str]:
     """The names among `wanted` of which some policy has an estimate."""
-    having = {name for policy in policies for name, found in policy.measures.items() if found.estimate is not None}
+    having = {name for policy in policies for name, estimate in policy.measures.items() if estimate.estimate is not None}
     return [name for name in wanted if name in having]
 
 
@@ -100,13 +100,13 @@ def difference(policy: PolicySummary, name: str, measure: MeasureLabel) -> str:
 
 
 def facts(source: Source) -> str:
-    """What stands behind the numbers, in one sentence."""
+    """One sentence on what was simulated: replications, policies, horizon, engine, seed."""
     run, count = source.run, source.run.replications
     points = run.points
     spans = dict.fromkeys(number(each.run.horizon_s, "s") for each in points)
     engines = dict.fromkeys(each.run.engine for each in points)
     seeds = {each.run.seed for each in points}
-    # Of several seeds, what was simulated tells.
+    # The section on what was simulated lists several seeds.
     seeded = f" with seed {run.seed}" if len(seeds) == 1 else ""
     where = f" at each of {len(points)} points of {JOINT.join(run.paths)}," if run.paths else ""
     return (
@@ -126,8 +126,8 @@ def missing(source: Source) -> str:
 
 
 def _never(policies: Iterable[PolicySummary], name: str) -> bool:
-    found = [policy.measures.get(name) for policy in policies]
-    return all(estimate is not None and estimate.estimate == 0 for estimate in found)
+    estimates = [policy.measures.get(name) for policy in policies]
+    return all(estimate is not None and estimate.estimate == 0 for estimate in estimates)
 
 
 def _beyond_chance(difference: Estimate) -> bool:

@@ -16,7 +16,7 @@ from sim.report.layout import GAP, NEVER, Layout, fitted, in_ascii, printable
 
 Display = Literal["auto", "rich", "plain", "none"]
 
-# Lines of text longer than this are hard to read, however wide the screen.
+# Longer lines of text are hard to read, even on a wide screen.
 WIDEST_TEXT = 100
 WIDTH_OF_A_FILE = 120
 

@@ -1,3 +1,3 @@
-"""What was asked: the schema of a file, read with its line numbers, and the rules between its keys."""
+"""The scenario file: its schema, its reading with line numbers, and the rules between its keys."""
 
 __all__ = ["capacity", "check", "examples", "loading", "reading", "schema", "sweep", "timeline", "traffic", "users"]

@@ -1,4 +1,4 @@
-"""What pydantic cannot say: rules between the keys of a scenario."""
+"""Rules between the keys of a scenario, which pydantic cannot express."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MOST_REQUESTS = 2.0**53
 
 
 def check(scenario: Scenario) -> list[Problem]:
-    """Every problem that can be seen without the registry; paths as in the file."""
+    """Every problem that shows without the registry; paths are as in the file."""
     rules = (_time, _arms, _metrics, _truth, world_problems, _policies)
     return [problem for rule in rules for problem in rule(scenario)]
 
 
 def declared_setting(scenario: Scenario) -> DeclaredSetting:
-    """What policies know by the file alone, before its models are resolved."""
+    """The setting that policies know from the file alone, before the models are resolved."""
     metrics = {
         metric.name: DeclaredMetric(
             metric.name,
@@ -45,7 +45,7 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
 
 
 def registered_policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:
-    """What is wrong with the policies given what the models registered, of a scenario that passed `check`."""
+    """Problems of the policies with the registered behaviour of the models, in a scenario that passed `check`."""
     others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     for index, policy in enumerate(scenario.policies):
         for key, message in registered_problems(policy, others, setting):
@@ -99,8 +99,8 @@ def _truth(scenario: Scenario) -> Iterator[Problem]:
     names = [metric.name for metric in scenario.metrics if metric.name != "agreement"]
     for arm, effects in scenario.truth.items():
         if arm not in scenario.arms[1:]:
-            there = ", ".join(scenario.arms[1:])
-            yield Problem(f"no challenger {arm!r}; there are {there}", path=format_path(("truth", arm)))
+            challengers = ", ".join(scenario.arms[1:])
+            yield Problem(f"no challenger {arm!r}; there are {challengers}", path=format_path(("truth", arm)))
         for metric in effects:
             if metric not in names:
                 yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=format_path(("truth", arm, metric)))

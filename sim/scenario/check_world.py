@@ -1,4 +1,4 @@
-"""Rules between the keys of a scenario that say how its world is: users, capacity, retries, timeline, telemetry, router."""
+"""Rules between the keys that describe the world: users, capacity, retries, timeline, telemetry, router."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SERVERS = 1_000_000
 
 
 def world_problems(scenario: Scenario) -> Iterator[Problem]:
-    """What is wrong with the world, as far as that can be seen without the registry."""
+    """Problems of the world that show without the registry."""
     yield from _delays(scenario)
     yield from _covariates(scenario)
     yield from _segments(scenario)
@@ -69,7 +69,7 @@ def _segments(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _predictions(scenario: Scenario) -> Iterator[Problem]:
-    """What would vary predictions, which replayed models have made already. A metric with a reward is one of theirs."""
+    """Problems of keys that vary outcomes of replayed models, whose predictions are fixed. A reward marks replayed models."""
     replayed = [metric.name for metric in scenario.metrics if metric.reward is not None]
     if not replayed:
         return
@@ -77,7 +77,7 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     if scenario.users is not None and scenario.users.similarity > 0:
         yield Problem(f"{rule}; leave similarity out", path="users.similarity")
     varied: list[Place] = [
-        ("segments", index, "relative", name) for index, each in enumerate(scenario.segments) for name in each.relative
+        ("segments", index, "relative", name) for index, segment in enumerate(scenario.segments) for name in segment.relative
     ]
     varied += [("truth", arm, name) for arm, effects in scenario.truth.items() for name in effects if name not in BUILT_IN]
     for index, event in enumerate(scenario.timeline):
@@ -86,8 +86,8 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     yield from (Problem(rule, path=format_path(place)) for place in varied)
     for index, metric in enumerate(scenario.metrics):
         if metric.name not in BUILT_IN and metric.reward is None:
-            said = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
-            yield Problem(f"{said}: `correct`, or {{payoff: column}}", path=f"metrics[{index}].reward")
+            message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
+            yield Problem(f"{message}: `correct`, or {{payoff: column}}", path=f"metrics[{index}].reward")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:
@@ -186,15 +186,15 @@ def _outcomes(scenario: Scenario) -> list[str]:
     return [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN]
 
 
-def _outcome(metric: str, there: list[str], path: str) -> Iterator[Problem]:
-    if metric in BUILT_IN and metric not in there:
-        yield Problem(f"{metric} cannot be varied here; there are {', '.join(there) or 'none'}", path=path)
+def _outcome(metric: str, known: list[str], path: str) -> Iterator[Problem]:
+    if metric in BUILT_IN and metric not in known:
+        yield Problem(f"{metric} cannot be varied here; there are {', '.join(known) or 'none'}", path=path)
     else:
-        yield from _known(metric, there, "metric", path)
+        yield from _known(metric, known, "metric", path)
 
 
-def _known(name: str, there: Iterable[str], what: str, path: str) -> Iterator[Problem]:
-    names = list(there)
+def _known(name: str, known: Iterable[str], what: str, path: str) -> Iterator[Problem]:
+    names = list(known)
     if name not in names:
         yield Problem(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", path=path)
 

@@ -1,4 +1,4 @@
-"""The examples that come with the program: found by name, and copied to start from."""
+"""The examples that come with the program: find them by name, and copy them as a start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SCHEMA_LINE = "# yaml-language-server:"
 
 
 def folder() -> Path:
-    """Where the examples are: `sim/examples` of an installed package, and `scenarios` beside the package in a checkout."""
+    """The folder of the examples: `sim/examples` of an installed package, or `scenarios` beside the package in a checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "examples"
     return installed if installed.is_dir() else package.parent / "scenarios"
@@ -40,17 +40,17 @@ def models() -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class Found:
-    """The file that a word on the command line means. `note` says which it is where the word alone does not."""
+    """The file that a word on the command line names. `note` states the file if the word is not its path."""
 
     file: Path
     note: str = ""
 
 
 def find(word: str, examples: Mapping[str, Path]) -> Found:
-    """A file by its path, or an example by its name. A file of that name in the current folder, with or without .yaml, wins.
+    """The file with this path, or the example with this name. A file in the current folder, with or without .yaml, wins.
 
-    Raises `InputError` where a bare name is neither. A path that does not exist is left to those who read it, unless it would
-    be an example without its ending.
+    Raises `InputError` if a bare name is neither, or if the name without its ending is an example. Any other path that does
+    not exist is returned: its reader reports it.
     """
     path = Path(word)
     if path.is_file():
@@ -84,16 +84,16 @@ def listing() -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Start:
-    """What was written to start from: files, and the commands that come next."""
+    """The files that were written, and the commands to run next."""
 
     files: tuple[Path, ...]
     commands: tuple[str, ...]
 
 
 def write(name: str, into: Path) -> Start:
-    """Write an example scenario, and the models file that it needs, into a folder, which is made where there is none.
+    """Write an example scenario and its models file into a folder, which is created if absent.
 
-    Raises `InputError` for a name that is no example, and where one of the files is there already: nothing is written then.
+    Raises `InputError` for a name that is no example, and if one of the files exists: then nothing is written.
     """
     known = scenarios()
     if name not in known:
@@ -108,17 +108,17 @@ def write(name: str, into: Path) -> Start:
         target = into / "models" / file.name
         text = text.replace(f"sim models register {stem}", f"sim models register models/{file.name}")
         contents[target] = file.read_text(encoding="utf-8")
-    # The address of the schema holds only where the example came from.
+    # The relative path of the schema is valid only in the folder of the examples.
     lines = [line for line in text.splitlines() if not line.startswith(_SCHEMA_LINE)]
     scenario = into / f"{name}.yaml"
     contents = {scenario: "\n".join(lines) + "\n", **contents}
-    there = [Problem("is there already, and is not overwritten", file=str(file)) for file in contents if file.exists()]
-    if there:
-        raise InputError(there)
+    existing = [Problem("is there already, and is not overwritten", file=str(file)) for file in contents if file.exists()]
+    if existing:
+        raise InputError(existing)
     try:
         for file, content in contents.items():
             file.parent.mkdir(parents=True, exist_ok=True)
-            # "x": a file that has come since is not overwritten either.
+            # "x": do not overwrite a file that was created since the check.
             with file.open("x", encoding="utf-8") as opened:
                 opened.write(content)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in plain words and at its place in the file."""
+"""Pydantic's errors in plain words, each at its place in the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Schema = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong at a place: the rule, then the value if it says something, then a hint."""
+    """A problem at a place: the rule that is broken, the value if it helps, and a hint."""
 
     place: Place
     rule: str
@@ -31,7 +31,7 @@ class Finding:
 
 
 class Explainer:
-    """Follows pydantic's locations through its core schema, which tells the tags in them from the places."""
+    """Follows pydantic's locations through its core schema, to tell a union's tags in a location from keys of the file."""
 
     _WRAPPERS = frozenset(("default", "nullable", "model", "function-before", "function-after", "function-wrap", "definitions"))
 
@@ -40,7 +40,7 @@ class Explainer:
         self._definitions: dict[str, Schema] = {}
 
     def explain(self, schema: Schema, errors: list[Error], place: Place, value: Any) -> Iterator[Finding]:
-        """Findings for the errors at and below one place; the rest of their locations starts at `schema`."""
+        """Findings for the errors at and below one place. The locations of `errors` start at `schema`."""
         schema = self._unwrap(schema, value)
         if schema.get("type") == "union":
             yield from self._union(schema, errors, place, value)
@@ -96,10 +96,10 @@ class Explainer:
         return child, errors, (*place, part), value[part] if known else None
 
     def _choice(self, schema: Schema, tag: str | int) -> Schema:
-        """The schema of a tag. What is taken where `kind` is absent, as a stage written out is, knows that key too."""
+        """The schema of a tag. The choice that applies without `kind`, such as a stage written out, also gets that field."""
         choice = self._unwrap(schema["choices"].get(tag, {}))
         kinds = [
-            fields["kind"] for each in schema["choices"].values() if "kind" in (fields := self._unwrap(each).get("fields", {}))
+            fields["kind"] for case in schema["choices"].values() if "kind" in (fields := self._unwrap(case).get("fields", {}))
         ]
         if kinds and "fields" in choice and "kind" not in choice["fields"]:
             return {**choice, "fields": {"kind": kinds[0], **choice["fields"]}}
@@ -110,18 +110,18 @@ class Explainer:
         for _, details in groups.pop(None, []):
             yield self._finding(schema, details, place, value)
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in schema["choices"]]
-        if len(choices) != len(groups):  # two branches with one label: their schemas cannot be told apart
+        if len(choices) != len(groups):  # two branches with the same label: their schemas cannot be distinguished
             choices = [{}] * len(groups)
         branches = [
             list(self.explain(choice, group, place, value)) for choice, group in zip(choices, groups.values(), strict=True)
         ]
-        deeper = [found for found in branches if any(len(finding.place) > len(place) for finding in found)]
+        deeper = [findings for findings in branches if any(len(finding.place) > len(place) for finding in findings)]
         if deeper:
             yield from min(deeper, key=len)
         elif branches:
-            found = [finding for branch in branches for finding in branch]
-            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in found)
-            hint = next((finding.hint for finding in found if finding.hint), "")
+            findings = [finding for branch in branches for finding in branch]
+            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in findings)
+            hint = next((finding.hint for finding in findings if finding.hint), "")
             yield Finding(place, f"must be {', or '.join(rules)}", shown(value), hint)
 
     def _finding(self, schema: Schema, details: Mapping[str, Any], place: Place, value: Any) -> Finding:
@@ -134,7 +134,7 @@ class Explainer:
             rule, _, got = str(context["error"]).partition("; got ")
             first, _, rest = rule.partition(" ")
             if isinstance(value, dict) and first in value and first in _fields(schema):
-                # A rule between keys that says which of them is wrong.
+                # The rule is about several keys and begins with the key that is wrong.
                 return Finding((*place, first), rest, got)
             scalar = not isinstance(value, dict | list) and shown(value) not in rule
             return Finding(place, rule, got or (shown(value) if scalar else ""))
@@ -198,7 +198,7 @@ _RULES = {
 
 
 def _by_first_part(errors: list[Error]) -> dict[str | int | None, list[Error]]:
-    """Errors by the next part of their location, which is taken off; `None` for those that end here."""
+    """Errors grouped by the first part of their location, with that part removed; `None` for an empty location."""
     groups: dict[str | int | None, list[Error]] = {}
     for rest, details in errors:
         groups.setdefault(rest[0] if rest else None, []).append((rest[1:], details))
@@ -208,9 +208,9 @@ def _by_first_part(errors: list[Error]) -> dict[str | int | None, list[Error]]:
 def _fields(schema: Schema) -> dict[str | int, Schema]:
     """Fields by the key that a file uses for them."""
     fields: dict[str | int, Schema] = {}
-    for name, found in schema.get("fields", {}).items() if isinstance(schema.get("fields"), dict) else ():
-        alias = found.get("validation_alias", name)
-        fields[alias if isinstance(alias, str) else name] = found["schema"]
+    for name, details in schema.get("fields", {}).items() if isinstance(schema.get("fields"), dict) else ():
+        alias = details.get("validation_alias", name)
+        fields[alias if isinstance(alias, str) else name] = details["schema"]
     return fields
 
 
@@ -222,7 +222,7 @@ def _one_of(names: list[str]) -> str:
 def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
     near = closest(key, names)
     if len(near) == 1 and near[0] in present:
-        # Another key would be a guess: this one was meant, and is given.
+        # The key meant is given already; a suggestion of another key would be a guess.
         return f"{near[0]!r} is given already"
     absent = [name for name in names if name not in present]
     hint = did_you_mean(key, [name for name in near if name in absent] or absent)
@@ -230,7 +230,7 @@ def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
 
 
 def _count(schema: Schema, details: Mapping[str, Any]) -> str:
-    """How many items, or keys, there must be: all of the rule, whichever end of it is broken."""
+    """The required number of items or keys: both bounds, whichever is broken."""
     context = details["ctx"]
     least = schema.get("min_length", context.get("min_length") or 0)
     most = schema.get("max_length", context.get("max_length"))
@@ -243,5 +243,5 @@ def _count(schema: Schema, details: Mapping[str, Any]) -> str:
 
 
 def _miscounted(details: Mapping[str, Any], value: Any) -> bool:
-    """Whether pydantic calls a list too short only because it left out items that are wrong themselves."""
+    """Whether pydantic calls a list too short only because it dropped invalid items."""
     return bool(details["type"] == "too_short" and len(value) >= details["ctx"]["min_length"])

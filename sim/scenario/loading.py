@@ -1,4 +1,4 @@
-"""YAML files into pydantic models, with every error at once and each at its line and column.
+"""Read YAML files into pydantic models; report all errors at once, each at its line and column.
 
 YAML is read by the 1.2 core schema (https://yaml.org/spec/1.2.2/#103-core-schema), so that ``20:00``, ``on``
 and ``no`` stay text. Keys are always the text as written. Only plain data is built: no tag makes an object.
@@ -34,7 +34,7 @@ MAX_NODES = 100_000
 MAX_DEPTH = 64
 MAX_DIGITS = 400
 
-# What YAML itself refuses, and controls that show text in another order than it stands (Boucher & Anderson, 2023).
+# Characters that YAML refuses, and control characters that display text in another order (Boucher & Anderson, 2023).
 _UNPRINTABLE = re.compile(rf"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\u202a-\u202e\u2066-\u2069]")
 _TAG = "tag:yaml.org,2002:"
 _NUMERAL = {
@@ -71,8 +71,9 @@ def parse_path(text: str) -> Place:
 
 @dataclass(frozen=True)
 class Document:
-    """One parsed YAML file: plain `data` (dict, list, scalars), its `text`, its `path`, and where all is: `marks` has line and
-    column, from 1, of the key and of the value at each place; it is empty where there is no text.
+    """One parsed YAML file: plain `data` (dict, list, scalars), its `text` and its `path`.
+
+    `marks` has the line and column, from 1, of the key and of the value at each place. Without text `marks` is empty.
 
     >>> document = parse_yaml("traffic:\\n  rate: 40/s\\n", "a.yaml")
     >>> document.data, document.mark(("traffic", "rate"))
@@ -87,9 +88,9 @@ class Document:
     marks: Mapping[Place, tuple[tuple[int, int], tuple[int, int]]] = field(repr=False)
 
     def mark(self, place: Place, *, key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, of the value at a place, or of its key where the value is on another line.
+        """Line and column, from 1, of the value at a place, or of its key if the value is on another line.
 
-        With `key`, always of the key. A place that is absent has the mark of its nearest ancestor.
+        With `key`, always those of the key. An absent place has the mark of its nearest ancestor.
         """
         for length in range(len(place), -1, -1):
             if place[:length] in self.marks:
@@ -134,9 +135,9 @@ def read_yaml(path: Path) -> Document:
 
 
 def document_of(source: str | Path | Mapping[str, Any], what: str) -> Document:
-    """A document from a path, from YAML text (which has a line break), or from what a program says.
+    """A document from a path, from YAML text (recognised by a line break), or from a mapping.
 
-    `what` names text and mappings in errors; a mapping has no lines. Raises `InputError` as `read_yaml` does.
+    Errors call text and mappings `what`; a mapping has no lines. Raises `InputError` as `read_yaml` does.
 
     >>> document_of("rate: 3\\nunit: s\\n", "traffic").data, document_of({"rate": 3}, "traffic").data
     ({'rate': 3, 'unit': 's'}, {'rate': 3})
@@ -151,7 +152,7 @@ def document_of(source: str | Path | Mapping[str, Any], what: str) -> Document:
 
 
 def _plain(value: Any) -> Any:
-    """What a program says, as a file would have it: mappings and lists of their own, keys as text."""
+    """A copy of Python data in the form of a parsed file: dicts and lists, keys as text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -186,7 +187,7 @@ def parse_yaml(text: str, file: str) -> Document:
 
 
 def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] | None = None) -> M:
-    """Read a file as a model; then `check` what the model cannot. Raises `InputError` with all problems."""
+    """Read a file as a model, then apply `check` for rules that the model lacks. Raises `InputError` with all problems."""
     document = read_yaml(path)
     loaded = validate(document, model)
     problems = [document.place(problem) for problem in check(loaded)] if check else []
@@ -231,18 +232,18 @@ def validate(document: Document, model: type[M]) -> M:
 
 
 def _numbers_from_booleans(data: Any, read: Any, place: Place) -> Iterator[tuple[Place, bool]]:
-    """Where true or false was taken for 1 or 0, as Python, and so pydantic, takes them."""
+    """Places where pydantic read true or false as the number 1 or 0."""
     if isinstance(data, bool) and isinstance(read, int | float) and not isinstance(read, bool):
         yield place, data
     elif isinstance(data, dict):
         if isinstance(read, BaseModel):
-            read = {found.alias or name: getattr(read, name) for name, found in type(read).model_fields.items()}
+            read = {field_info.alias or name: getattr(read, name) for name, field_info in type(read).model_fields.items()}
         if isinstance(read, Mapping):
             for key in data.keys() & read.keys():
                 yield from _numbers_from_booleans(data[key], read[key], (*place, key))
     elif isinstance(data, list) and isinstance(read, list | tuple):
-        for index, (each, got) in enumerate(zip(data, read, strict=False)):
-            yield from _numbers_from_booleans(each, got, (*place, index))
+        for index, (item, got) in enumerate(zip(data, read, strict=False)):
+            yield from _numbers_from_booleans(item, got, (*place, index))
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -258,7 +259,7 @@ def _start(node: yaml.Node) -> tuple[int, int]:
 
 
 class _Loader(_SafeLoader):
-    """Composes a graph of nodes tagged by the core schema; refuses depth and size before they cost much."""
+    """Composes a graph of nodes tagged by the core schema. Refuses too much depth or size early."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 (PyYAML's own name and type)
     depth = 0
@@ -287,7 +288,7 @@ for _kind, _pattern, _first in (
 
 
 class _Builder:
-    """Plain data and marks from a graph of nodes, bounded in expanded size whatever its aliases do."""
+    """Builds plain data and marks from a graph of nodes. Limits the size after aliases are expanded."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -325,7 +326,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         kind, text = node.tag.removeprefix(_TAG), node.value
-        # An escape such as "\\e" writes what the file itself may not hold.
+        # An escape such as "\\e" produces a character that the file itself may not contain.
         if unprintable := _UNPRINTABLE.search(text):
             self.report(node, _not_printable(unprintable), place)
             return None
@@ -383,8 +384,8 @@ class _Builder:
         return built
 
 
-def _not_printable(found: re.Match[str]) -> str:
-    return f"must be printable text; character {found[0]!r} is not"
+def _not_printable(unprintable: re.Match[str]) -> str:
+    return f"must be printable text; character {unprintable[0]!r} is not"
 
 
 def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -406,7 +407,7 @@ def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
         "second occurrence": f"this anchor is already defined{opened}",
         "another document": "must be a single YAML document; remove '---' and what follows",
         "holds more than": problem,
-        # libyaml's own limit, 1000 from 0.2.6 on, is met before ours.
+        # libyaml stops at its own limit (1000 since 0.2.6) before ours applies.
         "maximum nesting depth": f"holds more than {MAX_DEPTH} levels",
     }
     for part, message in plain.items():

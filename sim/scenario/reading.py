@@ -1,4 +1,4 @@
-"""A scenario file, read and checked as far as that goes without the registry."""
+"""Read a scenario file and check all that can be checked without the registry."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
 
 Source = str | Path | Mapping[str, Any]
-"""A scenario: the path of its file, its text (of several lines), or what it says."""
+"""A scenario: the path of its file, its text (of several lines), or its data as a mapping."""
 
 
 More = Callable[[Scenario, Path], Iterable[Problem]]
 
 
 def read(source: Source, more: More | None = None) -> tuple[Scenario, Document]:
-    """The scenario, and the document that knows its lines. `more` finds problems that this layer cannot, of a scenario whose
-    files are relative to a folder.
+    """The scenario, and its document, which has the line numbers.
 
-    Raises `InputError` with every problem, each at its line.
+    `more(scenario, folder)` returns problems that this layer cannot find; files are relative to `folder`. Raises `InputError`
+    with every problem, each at its line.
     """
     document = document_of(source, "scenario")
     scenario = validate(document, Scenario)
@@ -36,7 +36,7 @@ def read(source: Source, more: More | None = None) -> tuple[Scenario, Document]:
     try:
         points(scenario, document, later)
     except InputError as error:
-        # A sweep has the problems of its scenario at every point.
+        # The problems of the scenario itself occur again at every point of its sweep.
         problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         problems.sort(key=lambda problem: (problem.line, problem.column))

@@ -247,7 +247,7 @@ class Scenario(Spec):
         return next(metric for metric in self.metrics if metric.role == "primary")
 
     def dump(self) -> dict[str, Any]:
-        """The scenario as it would stand in a file, defaults written out."""
+        """The scenario as data of a file, with all defaults."""
         dumped: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         return dumped
 
@@ -256,9 +256,9 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of a scenario file."""
     schema = Scenario.model_json_schema(by_alias=True, mode="validation")
     for part in (schema, *schema["$defs"].values()):
-        # A kind has a default for those who write Python; a file must say it, so that an editor can tell the parts apart.
+        # In Python `kind` has a default; in a file it is required, so that an editor can distinguish the parts.
         if "const" in part.get("properties", {}).get("kind", {}):
             part["required"] = sorted({"kind", *part.get("required", ())})
-        # What an editor shows on hovering needs no doctest.
+        # An editor shows the description on hovering: drop the doctest.
         part["description"] = part.get("description", "").split("\n\n>>>")[0]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Scenario", **schema}

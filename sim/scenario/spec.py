@@ -1,4 +1,4 @@
-"""What every part of a scenario file has in common."""
+"""The base class of every part of a scenario file, and durations that may be zero."""
 
 from __future__ import annotations
 

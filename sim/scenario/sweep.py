@@ -1,4 +1,4 @@
-"""The points of a sweep: the scenario again and again, each time with other values for one key or two."""
+"""The points of a sweep: the scenario with other values for one or two keys."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sim.units import shown
 
 MOST_POINTS = 100
 JOINT = " × "
-"""Between the values of a point of two keys."""
-# What all points are told apart, compared and reported by.
+"""The separator between the two values of a point of two keys."""
+# The keys that must be the same at all points, because the run is named, compared and reported by them.
 COMMON = ("name", "question", "replications", "baseline", "thresholds")
 
 More = Callable[[Scenario], Iterable[Problem]]
@@ -25,9 +25,10 @@ More = Callable[[Scenario], Iterable[Problem]]
 
 @dataclass(frozen=True)
 class Point:
-    """One point: the value of each key as in the file and as a number (None for what is none), and the scenario with them.
+    """One point of a sweep: the values of its keys and the scenario with those values.
 
-    Quantities are numbers in their unit: seconds, requests a second, shares of 1.
+    `texts` has each value as in the file. `numbers` has it as a number in its unit (seconds, requests a second, shares of 1),
+    or None if the value is no number.
     """
 
     texts: tuple[str, ...]
@@ -37,14 +38,14 @@ class Point:
 
     @property
     def label(self) -> str:
-        """What errors, tables and the terminal call it."""
+        """The name of the point in errors, tables and the terminal."""
         return JOINT.join(self.texts)
 
 
 def points(scenario: Scenario, document: Document, more: More | None = None) -> tuple[Point, ...]:
-    """The points of a scenario's sweep in the order of the file, the last key varying fastest. Without a sweep it is one point,
-    the scenario itself, with no values.
+    """The points of a scenario's sweep in the order of the file; the last key varies fastest.
 
+    A scenario without a sweep has one point, without values.
     Raises `InputError` with every problem, each naming the points that have it.
     """
     if scenario.sweep is None:
@@ -55,7 +56,7 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
         count *= len(values)
     if count > MOST_POINTS:
         raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
-    found: list[tuple[str, list[Problem]]] = []
+    by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
         texts = tuple(text_of(values[index]) for values, index in zip(scenario.sweep.values(), picked, strict=True))
@@ -65,47 +66,47 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
                 own = replaced(own, place, document, ("sweep", key, index))
             read = validate(own, Scenario)
             problems = (*check(read), *(more(read) if more else ()), *_common(read, scenario))
-            found.append((JOINT.join(texts), [own.place(problem) for problem in problems]))
+            by_point.append((JOINT.join(texts), [own.place(problem) for problem in problems]))
         except InputError as error:
-            found.append((JOINT.join(texts), list(error.problems)))
+            by_point.append((JOINT.join(texts), list(error.problems)))
         else:
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
-    wrong = gathered(found)
+    wrong = gathered(by_point)
     if wrong:
         raise InputError(wrong)
     return tuple(made)
 
 
 def in_points(problem: Problem, labels: Sequence[str]) -> Problem:
-    """The problem, saying at which points it is one.
+    """The problem, with the points that have it added to its message.
 
     >>> print(in_points(Problem("is too low", path="traffic.rate"), ["1/s", "2/s"]))
     traffic.rate: is too low; in the sweep at 1/s; 2/s
     """
-    said = "; ".join(labels[:4]) + (f" and {len(labels) - 4} more points" if len(labels) > 4 else "")
-    return replace(problem, message=f"{problem.message}; in the sweep at {said}")
+    places = "; ".join(labels[:4]) + (f" and {len(labels) - 4} more points" if len(labels) > 4 else "")
+    return replace(problem, message=f"{problem.message}; in the sweep at {places}")
 
 
-def gathered(found: Sequence[tuple[str, Sequence[Problem]]]) -> list[Problem]:
-    """Every problem once. What is wrong at all points is wrong with the key or the scenario, not with a value."""
+def gathered(by_point: Sequence[tuple[str, Sequence[Problem]]]) -> list[Problem]:
+    """Every problem once, with the points that have it, unless all points have it."""
     labels: dict[Problem, list[str]] = {}
     everywhere: dict[tuple[str, str], Problem] = {}
-    for label, problems in found:
+    for label, problems in by_point:
         for problem in problems:
             labels.setdefault(problem, []).append(label)
             everywhere.setdefault((problem.path, problem.message), problem)
     for place in list(everywhere):
-        if not all(any((problem.path, problem.message) == place for problem in problems) for _, problems in found):
+        if not all(any((problem.path, problem.message) == place for problem in problems) for _, problems in by_point):
             del everywhere[place]
     partly = [in_points(problem, at) for problem, at in labels.items() if (problem.path, problem.message) not in everywhere]
     return [*everywhere.values(), *partly]
 
 
 def replaced(document: Document, place: Place, origin: Document, source: Place) -> Document:
-    """The document with the value that `origin` has at `source` at `place`, where it keeps its lines.
+    """A copy of the document whose value at `place` is the value of `origin` at `source`, with the latter's line numbers.
 
-    Mappings on the way to `place` are made where there are none. Raises `InputError`, at the key of `source`, where a list has
-    no such item, or where the way leads through what is neither a mapping nor a list.
+    Missing mappings on the way to `place` are created. Raises `InputError`, at the key of `source`, if a list has no such item
+    or the way leads through a value that is neither a mapping nor a list.
 
     >>> from sim.scenario.loading import parse_yaml
     >>> document = parse_yaml("traffic: {rate: 1/s}\\nsweep: {traffic.rate: [2/s]}", "a.yaml")
@@ -129,9 +130,9 @@ def replaced(document: Document, place: Place, origin: Document, source: Place) 
         if isinstance(here, list) and isinstance(part, int) and part < len(here):
             return [*here[:part], put(here[part], depth + 1), *here[part + 1 :]]
         at = format_path(place[:depth]) or "the file"
-        found = f"a list of {len(here)}, numbered from [0]" if isinstance(here, list) else shown(here)
+        actual = f"a list of {len(here)}, numbered from [0]" if isinstance(here, list) else shown(here)
         line, column = origin.mark(source[:2], key=True)
-        message = f"there is no {format_path(place[: depth + 1])}: {at} is {found}"
+        message = f"there is no {format_path(place[: depth + 1])}: {at} is {actual}"
         raise InputError([Problem(message, format_path(source[:2]), document.path, line, column)])
 
     return replace(document, data=put(document.data, 0), marks=marks)
@@ -168,10 +169,10 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
 
 
 def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
-    """What must not differ between points, or they could not be compared."""
+    """Problems of a point that differs from the scenario in what the comparison needs to be equal."""
     if point.arms != scenario.arms:
         yield Problem("must keep its arms at every point of a sweep", path="models")
-    names, expected = ([(each.name, each.kind) for each in one.policies] for one in (point, scenario))
+    names, expected = ([(policy.name, policy.kind) for policy in one.policies] for one in (point, scenario))
     if names != expected:
         yield Problem("must keep its names and kinds at every point of a sweep", path="policies")
     if (point.primary.name, point.primary.direction) != (scenario.primary.name, scenario.primary.direction):
@@ -179,7 +180,7 @@ def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
 
 
 def text_of(value: Any) -> str:
-    """A value as people write it.
+    """A value as people write it in a file.
 
     >>> text_of("4%"), text_of(0.5), text_of({"normal": {"mean": "0%"}})
     ('4%', '0.5', '{"normal": {"mean": "0%"}}')
@@ -193,6 +194,6 @@ def _number(scenario: Scenario, place: Place) -> float | None:
         for part in place:
             value = value[part]
     except (LookupError, TypeError):
-        # A short form may keep a key elsewhere.
+        # The parsed policy may hold the key at another place than its short form.
         return None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -69,8 +69,8 @@ class TraceSpec(Spec):
     @model_validator(mode="after")
     def _one_kind(self) -> TraceSpec:
         if (self.time is None) == (self.count is None):
-            said = "neither" if self.time is None else "both"
-            raise ValueError(f"needs exactly one of time and count; got {said}")
+            got = "neither" if self.time is None else "both"
+            raise ValueError(f"needs exactly one of time and count; got {got}")
         if self.count is not None and self.interval is None:
             raise ValueError(f"needs the interval of a row with count; got count {self.count!r} alone")
         if self.time is not None and self.interval is not None:
@@ -108,7 +108,7 @@ class Traffic(Spec):
 
 
 def traffic_problems(traffic: Traffic, horizon_s: float) -> Iterator[Problem]:
-    """What is wrong between the keys of `traffic`, or with the horizon."""
+    """Problems between the keys of `traffic`, or between them and the horizon."""
     if traffic.weekly is not None and sum(traffic.weekly) == 0:
         yield Problem("at least one day must have traffic, got seven zeros", path="traffic.weekly")
     for index, crowd in enumerate(traffic.flash_crowds):
@@ -133,5 +133,5 @@ def _burst_problems(bursts: BurstsSpec, horizon_s: float) -> Iterator[Problem]:
             yield Problem(f"must be at least 1ms, got {format_duration(length_s)}", path=f"traffic.bursts.{key}")
     count = horizon_s / (bursts.every + bursts.duration)
     if count > MOST_BURSTS:
-        found = f"got {format_duration(bursts.every)}, which makes {count:,.0f}"
-        yield Problem(f"must leave at most {MOST_BURSTS:,} bursts in the horizon, {found}", path="traffic.bursts.every")
+        got = f"got {format_duration(bursts.every)}, which makes {count:,.0f}"
+        yield Problem(f"must leave at most {MOST_BURSTS:,} bursts in the horizon, {got}", path="traffic.bursts.every")

@@ -1,4 +1,4 @@
-"""What the record of a run says: an entry for the run, one for each policy, or each point where keys are swept. No server."""
+"""The entries that are logged of a run: one for the run, one per policy, or one per point of a sweep. Needs no server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY = "sim.key"
 LOGGED = "sim.logged"
 
 POINTS = 200
-"""The most points that are logged of a series of the timeline."""
+"""The largest number of points that are logged of a series of the timeline."""
 
 _PARAM = 500
 _TAG = 5000
@@ -38,9 +38,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Entry:
-    """One MLflow run: `estimates` are metrics of one value, `series` of one a tick, all finite.
+    """One MLflow run: `estimates` are metrics of one value, `series` are metrics of one value per tick; all are finite.
 
-    `key` tells it from every other, so that it is found again and never made twice.
+    `key` identifies the run, so that logging finds it again and does not create it twice.
     """
 
     key: str
@@ -52,12 +52,12 @@ class Entry:
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever anything in it does."""
+        """A digest that changes whenever anything in the entry does."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
 
 def scenario_entry(folder: RunFolder) -> Entry:
-    """The parent: what was asked, which versions took part, and every policy's estimates: of several points as curves."""
+    """The parent run: the scenario, its versions, and every policy's estimates; as curves if there are several points."""
     record, comparison = folder.record, folder.comparison
     params = {
         "name": record.name,
@@ -85,10 +85,10 @@ def scenario_entry(folder: RunFolder) -> Entry:
     note = "\n\n".join(text for text in (record.question, comparison.verdict if comparison else "") if text)
     if note:
         tags["mlflow.note.content"] = note
-    found = [_side_by_side(record, point, bounds=False) for _, point in _points(folder)]
-    # Along the points the tick is the number of the point.
-    curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(found) for key, value in values.items()]
-    estimates, series = ({}, curves) if record.paths else (found[0] if found else {}, [])
+    by_point = [_side_by_side(record, point, bounds=False) for _, point in _points(folder)]
+    # In curves along the points, the tick is the number of the point.
+    curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(by_point) for key, value in values.items()]
+    estimates, series = ({}, curves) if record.paths else (by_point[0] if by_point else {}, [])
     return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates, series)
 
 
@@ -124,7 +124,7 @@ def point_entries(folder: RunFolder) -> list[Entry]:
 
 
 def _points(folder: RunFolder) -> Iterator[tuple[RunPoint, PointComparison]]:
-    """The points that were compared: each as a run of its own, and its comparison."""
+    """The points that were compared: the record of each, and its comparison."""
     if folder.comparison is not None:
         yield from zip(folder.record.points, folder.comparison.points, strict=True)
 
@@ -132,10 +132,10 @@ def _points(folder: RunFolder) -> Iterator[tuple[RunPoint, PointComparison]]:
 def _side_by_side(record: Record, point: PointComparison, *, bounds: bool) -> dict[str, float]:
     """Every policy's estimates at a point, by policy and measure."""
     names = safe_names(policy.name for policy in record.policies)
-    found: dict[str, float] = {}
+    estimates: dict[str, float] = {}
     for policy in point.policies:
-        found |= _estimates(f"{names[policy.policy]}/", policy.measures, bounds=bounds)
-    return found
+        estimates |= _estimates(f"{names[policy.policy]}/", policy.measures, bounds=bounds)
+    return estimates
 
 
 def policy_entries(folder: RunFolder) -> list[Entry]:
@@ -144,11 +144,11 @@ def policy_entries(folder: RunFolder) -> list[Entry]:
     Raises `InputError` where the timeline cannot be read.
     """
     record = folder.record
-    settings = {str(each.get("name")): each for each in _list(folder.scenario.get("policies")) if isinstance(each, Mapping)}
+    settings = {str(spec.get("name")): spec for spec in _list(folder.scenario.get("policies")) if isinstance(spec, Mapping)}
     series = _timeline(folder)
     entries = []
     point = next((point for _, point in _points(folder)), None)
-    for policy in (each for each in record.policies if each.name in record.finished):
+    for policy in (candidate for candidate in record.policies if candidate.name in record.finished):
         flat = dict(_flat({key: value for key, value in settings.get(policy.name, {}).items() if key not in ("name", "kind")}))
         names = safe_names(flat)
         own = {names[key]: value for key, value in flat.items()}
@@ -209,14 +209,14 @@ def _lineage(record: Record) -> dict[str, str]:
 
 def _estimates(prefix: str, intervals: Mapping[str, Estimate | None], *, bounds: bool = True) -> dict[str, float]:
     names = safe_names(intervals)
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for measure, interval in intervals.items():
         if interval is not None:
             key = prefix + names[measure]
-            found[key] = interval.estimate
+            values[key] = interval.estimate
             if bounds:
-                found |= {f"{key}.lower": interval.lower, f"{key}.upper": interval.upper}
-    return {key: value for key, value in found.items() if value is not None and math.isfinite(value)}
+                values |= {f"{key}.lower": interval.lower, f"{key}.upper": interval.upper}
+    return {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
@@ -242,19 +242,19 @@ def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
     ]
     names = safe_names(numeric)
     columns = {name: np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in numeric}
-    found: dict[str, list[Point]] = {}
+    points: dict[str, list[Point]] = {}
     for policy in folder.record.finished:
         rows = np.flatnonzero(policies == policy)
         rows = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
-        found[policy] = []
+        points[policy] = []
         for name, values in columns.items():
             series = values[rows]
             # A line through a level stretch needs only its ends.
             drawn = np.isfinite(series)
             drawn[1:-1] &= (series[1:-1] != series[:-2]) | (series[1:-1] != series[2:])
             pairs = zip(ticks[rows[drawn]].tolist(), series[drawn].tolist(), strict=True)
-            found[policy] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
-    return found
+            points[policy] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
+    return points
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -264,8 +264,8 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     {'evidence.kind': 'posterior', 'evidence.threshold': '0.95', 'split': '["50%", "50%"]'}
     """
     if isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from _flat(each, f"{prefix}.{key}" if prefix else str(key))
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
     elif isinstance(value, float):
         yield prefix, _number(value)
     elif isinstance(value, list | tuple | bool):

@@ -1,4 +1,4 @@
-"""A run folder as `sim run` and the comparison leave it: read and checked before any server is asked."""
+"""Read and check a run folder, before any server is contacted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sim.errors import InputError, Problem
 from sim.run.record import Record, read_run
 
 ARTIFACTS = ("run.json", "scenario.yaml", "summary.json", "trials.parquet", "timeline.parquet", "report.html", "report.md")
-"""What is logged, by fixed names; nothing that stands in a file names a path."""
+"""The files that are logged. Their names are fixed: no content of a file is used as a path."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
     "finished": ("scenario.yaml", "summary.json", "trials.parquet", "timeline.parquet"),
@@ -26,7 +26,7 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 class RunFolder:
     """A run folder. `scenario` is its file as plain data; `comparison` is None where an interrupted run has none.
 
-    `files` are the artifacts that there are. `fingerprint` changes whenever one of them does.
+    `files` are the artifacts that exist. `fingerprint` changes whenever an artifact does.
     """
 
     path: Path

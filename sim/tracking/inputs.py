@@ -1,4 +1,4 @@
-"""What went into a run, as MLflow shows it: the model versions, and the traffic or the data set."""
+"""The inputs of a run in MLflow: the model versions, the traffic and the data set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, LoggedModelInput
 
-# MLflow takes 36 characters; half a SHA-256 is as good.
+# MLflow accepts digests of up to 36 characters; half a SHA-256 is enough.
 _DIGEST = 32
 
 
@@ -33,22 +33,22 @@ def datasets(folder: RunFolder) -> list[DatasetInput]:
     # "code" is MLflow's word for a data set that a program made.
     source = json.dumps({"tags": {"mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL"}})
     profile = json.dumps({**traffic, "requests_expected": record.requests_expected}, default=str)
-    found = [Dataset(f"{record.name} traffic"[:500], digest[:_DIGEST], "code", source, profile=profile)]
+    data_sets = [Dataset(f"{record.name} traffic"[:500], digest[:_DIGEST], "code", source, profile=profile)]
     if record.data is not None:
         spec = folder.scenario.get("data")
         file = spec.get("file") if isinstance(spec, dict) else None
         kind, where = ("local", json.dumps({"uri": str(file)})) if file else ("code", source)
         rows = json.dumps({"num_rows": record.data.rows})
-        found.append(Dataset(record.data.name[:500] or "data", record.data.digest[:_DIGEST], kind, where, profile=rows))
-    return [DatasetInput(dataset, [InputTag("mlflow.data.context", "simulation")]) for dataset in found]
+        data_sets.append(Dataset(record.data.name[:500] or "data", record.data.digest[:_DIGEST], kind, where, profile=rows))
+    return [DatasetInput(dataset, [InputTag("mlflow.data.context", "simulation")]) for dataset in data_sets]
 
 
 def models(folder: RunFolder, client: MlflowClient) -> list[LoggedModelInput]:
-    """The logged models behind the versions, as far as this store has them: the registry may be another."""
+    """The logged models of the versions, as far as this store has them: the registry may be in another store."""
     from mlflow.entities import LoggedModelInput
     from mlflow.exceptions import MlflowException
 
-    found = []
+    inputs = []
     for model_id in dict.fromkeys(version.model_id for version in folder.record.all_versions):
         if model_id is None or not re.fullmatch(r"m-[0-9a-zA-Z]{1,64}", model_id):
             continue
@@ -58,5 +58,5 @@ def models(folder: RunFolder, client: MlflowClient) -> list[LoggedModelInput]:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "NOT_FOUND"):
                 raise
         else:
-            found.append(LoggedModelInput(model_id))
-    return found
+            inputs.append(LoggedModelInput(model_id))
+    return inputs

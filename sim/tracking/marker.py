@@ -34,7 +34,7 @@ def read_marker(folder: Path) -> Marker | None:
 
 
 def write_marker(folder: Path, marker: Marker) -> None:
-    """Write the marker; not where the folder takes no files, for it is a convenience and the record is elsewhere.
+    """Write the marker. Does nothing if the folder is not writable: logging works without the marker.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

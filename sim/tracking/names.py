@@ -16,8 +16,8 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
     >>> safe_names(["ab", "a/b", "a b", ".."])
     {'ab': 'ab', 'a/b': 'a_b', 'a b': 'a_b-2', '..': '_.'}
     """
-    found: dict[str, str] = {}
-    # Case does not tell names apart on every store.
+    safe: dict[str, str] = {}
+    # Some stores ignore case: names must differ in more than case.
     taken: set[str] = set()
     for name in dict.fromkeys(names):
         plain = re.sub(r"^\.|[^A-Za-z0-9_.-]", "_", name)[:_LONGEST] or "_"
@@ -26,5 +26,5 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
             number += 1
             chosen = f"{plain}-{number}"
         taken.add(chosen.lower())
-        found[name] = chosen
-    return found
+        safe[name] = chosen
+    return safe

@@ -1,4 +1,4 @@
-"""Log a run folder to MLflow: a run for the scenario, nested runs for its policies or points; again to the same effect."""
+"""Log a run folder to MLflow: a run for the scenario, nested runs for its policies or points. Logging again adds nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 EXPERIMENT = "rollout-simulations"
-"""The experiment of runs for which no other is named."""
+"""The default experiment."""
 
 _PARENT = "mlflow.parentRunId"
 # MLflow's limits for one request: metrics; params, and as many tags.
@@ -34,8 +34,8 @@ _METRICS, _SETTINGS = 1000, 100
 class Tracked:
     """Where a run folder was logged.
 
-    `url_or_hint` is the run's page on a server, else how to look at it; without a password. `created` says
-    whether the scenario's run was not there before.
+    `url_or_hint` is the run's page on a server, else a command that shows it; without a password. `created` is true if
+    the scenario's run is new.
     """
 
     run_id: str
@@ -46,16 +46,15 @@ class Tracked:
 
 
 def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
-    """Log one finished or interrupted run folder; what is logged already is found again and completed.
+    """Log one finished or interrupted run folder. Runs that are logged already are found and completed.
 
-    `tracking_uri` is a store's or a server's, `registry.store.default_uri()` if left out. The experiment is the
-    one named, else the one that the folder was logged to before, else that of MLFLOW_EXPERIMENT_NAME or
-    MLFLOW_EXPERIMENT_ID, else `EXPERIMENT`. Inside `mlflow run` the scenario's run is the one that MLFLOW_RUN_ID names, in its
-    experiment; unless it records another run already, then it becomes the parent. A policy that did not
-    run to its end is not logged.
+    `tracking_uri` is the URI of a store or server, `registry.store.default_uri()` if left out. The experiment is
+    `experiment`, else the one that the folder was logged to before, else that of MLFLOW_EXPERIMENT_NAME or
+    MLFLOW_EXPERIMENT_ID, else `EXPERIMENT`. Inside `mlflow run`, the scenario is logged to the run that MLFLOW_RUN_ID names; if
+    that run records another folder already, it becomes the parent. A policy that did not run to its end is not logged.
 
-    Raises `InputError` where the folder is no run folder or a file in it cannot be read; `TrackingError` where
-    the store cannot be reached or refuses, with how to log the folder later.
+    Raises `InputError` if the folder is no run folder or a file in it cannot be read. Raises `TrackingError`, with how to
+    log the folder later, if the store cannot be reached or refuses.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as empty:
@@ -89,7 +88,7 @@ def track(folder: Path, *, tracking_uri: str | None = None, experiment: str | No
 
 
 def _where(shown: str, experiment_id: str, run_id: str) -> str:
-    """How to look at a run.
+    """The address of a run's page, or the command that shows it.
 
     >>> _where("http://mlflow.example.org/", "1", "ab")
     'http://mlflow.example.org/#/experiments/1/runs/ab'
@@ -115,12 +114,12 @@ def _parent(client: MlflowClient, entry: Entry, folder: RunFolder, experiment: s
         if before is not None and before.info.lifecycle_stage == "active" and before.data.tags.get(KEY) == entry.key:
             return before, False
         experiment_id = _experiment(client, experiment)
-    found = client.search_runs([experiment_id], f"tags.`{KEY}` = '{entry.key}'", order_by=["start_time"], max_results=1)
-    return (found[0], False) if found else (_create(client, entry, folder, experiment_id, tags), True)
+    runs = client.search_runs([experiment_id], f"tags.`{KEY}` = '{entry.key}'", order_by=["start_time"], max_results=1)
+    return (runs[0], False) if runs else (_create(client, entry, folder, experiment_id, tags), True)
 
 
 def _run_of_environment(client: MlflowClient) -> Run | None:
-    """The run that MLFLOW_RUN_ID names; it is one of the store that the environment names, and of no other."""
+    """The run that MLFLOW_RUN_ID names; None if `client` is not of the store that the environment names."""
     run_id = os.environ.get("MLFLOW_RUN_ID", "").strip()
     if not run_id or client.tracking_uri != store.default_uri():
         return None
@@ -148,7 +147,7 @@ def _experiment(client: MlflowClient, name: str | None) -> str:
 
 
 def _create(client: MlflowClient, entry: Entry, folder: RunFolder, experiment_id: str, tags: dict[str, str]) -> Run:
-    # The key goes in with the run itself: whoever is interrupted next leaves a run that is found again.
+    # Create the run with its key: after an interruption the run can be found again.
     own = {**tags, KEY: entry.key, "mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL", **_user()}
     return client.create_run(experiment_id, start_time=folder.record.start_ms, tags=own, run_name=entry.name)
 
@@ -156,14 +155,14 @@ def _create(client: MlflowClient, entry: Entry, folder: RunFolder, experiment_id
 def _user() -> dict[str, str]:
     import getpass
 
-    # A container may run under a number that has no name.
+    # In a container the user may have a number but no name.
     with contextlib.suppress(OSError, KeyError, ImportError):
         return {"mlflow.user": getpass.getuser()}
     return {}
 
 
 def _log_all(client: MlflowClient, run: Run, parent: Entry, entries: list[Entry], folder: RunFolder) -> None:
-    """The scenario's own data first, then what is nested in it, and last the mark that all is there."""
+    """Log the scenario's own data first, then the nested runs, and last the tag that marks the log as complete."""
     _log(client, run, parent, folder)
     client.log_inputs(run.info.run_id, datasets=inputs.datasets(folder), models=inputs.models(folder, client))
     nested = {child.data.tags.get(KEY): child for child in _children(client, run)}
@@ -179,7 +178,7 @@ def _log_all(client: MlflowClient, run: Run, parent: Entry, entries: list[Entry]
         with _uploading(run):
             client.log_artifact(run.info.run_id, str(file))
     interrupted = folder.record.status == "interrupted"
-    # Who started the run that MLFLOW_RUN_ID names ends it, by the exit code: a breached threshold fails it.
+    # The process that started the run of MLFLOW_RUN_ID also ends it, by our exit code: a breached threshold fails the run.
     if interrupted or run.info.run_id != os.environ.get("MLFLOW_RUN_ID", "").strip():
         client.set_terminated(run.info.run_id, "KILLED" if interrupted else "FINISHED", folder.record.end_ms)
     client.set_tag(run.info.run_id, LOGGED, folder.fingerprint)
@@ -206,7 +205,7 @@ def _log(client: MlflowClient, run: Run, entry: Entry, folder: RunFolder) -> Non
     for key, value in entry.estimates.items():
         before = run.data.metrics.get(key)
         if before != value:
-            # Of two values at one time MLflow shows the greater, so that a corrected one needs a later time.
+            # Of two values at the same time MLflow shows the greater, so a corrected value needs a later time.
             at_ms = folder.record.end_ms if before is None else round(time.time() * 1000)
             metrics.append(Metric(key, value, at_ms, 0))
     run_id = run.info.run_id
@@ -218,7 +217,7 @@ def _log(client: MlflowClient, run: Run, entry: Entry, folder: RunFolder) -> Non
 
 @contextlib.contextmanager
 def _uploading(run: Run) -> Iterator[None]:
-    """Artifacts go through a library of the store's own (boto3, azure, …), with exceptions of its own."""
+    """Raise every failed upload as a `TrackingError`: each artifact store has its own library (boto3, azure, …) and errors."""
     try:
         yield
     except Exception as error:
