@@ -58,7 +58,7 @@ def ended_at_once(capsys: pytest.CaptureFixture[str], code: int) -> None:
 @pytest.mark.parametrize(
     "moment",
     [
-        "sim.scenario.reading.read_yaml",
+        "sim.scenario.reading.document_of",
         "sim.scenario.reading.validate",
         "sim.scenario.reading.check",
         "sim.scenario.sweep.check",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import mlflow.pyfunc
 import pytest
 from mlflow import MlflowClient
 
+from sim.cli import main
+from sim.errors import InputError
 from sim.registry import register as module
 from sim.registry.behaviour import ModelsFile
+from sim.registry.publish import EXPERIMENT
 from sim.registry.register import register
 from sim.registry.store import quiet
 from sim.registry.versions import artifacts, resolve
@@ -127,3 +131,29 @@ def test_mlflow_global_state_stays_as_it_was(registry: MlflowClient) -> None:
     register(models_file("explicit", 0.05), registry)
     assert mlflow.get_tracking_uri() == before != registry.tracking_uri
     assert mlflow.active_run() is None
+
+
+@pytest.mark.parametrize("name", ["a.b.c", "main.ranking.checkout"])
+def test_a_name_that_the_store_refuses_is_blamed_at_its_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(
+        f"# Levels\nmodel: {name}\nversions:\n  - {{outcomes: {{buy: {{bernoulli: 10%}}}}, latency: {{constant: 20ms}}}}\n"
+    )
+    assert main(["models", "register", str(file), "--tracking-uri", f"sqlite:///{tmp_path / 'mlflow.db'}"]) == 2
+    err = capsys.readouterr().err
+    assert f"models.yaml:2:8 model: the store sqlite:///{tmp_path}" in err
+    assert "takes no dot in a model's name (MLflow's rule; other registries may)" in err
+    # Nothing is made to find that out.
+    assert [each.name for each in tmp_path.iterdir()] == ["models.yaml"]
+
+
+def test_a_name_that_only_the_server_refuses_is_blamed_and_leaves_no_run(registry: MlflowClient) -> None:
+    """As of a server, whose rule shows when it is asked."""
+    with pytest.raises(InputError, match=r"model: .* refuses 'a\.server'") as caught:
+        register(models_file("a.server", 0.05), registry)
+    assert caught.value.problems[0].path == "model"
+    experiment = registry.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    assert not [run for run in registry.search_runs([experiment.experiment_id]) if run.info.run_name == "a.server"]

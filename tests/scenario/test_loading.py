@@ -191,7 +191,7 @@ def test_unknown_keys_without_a_near_miss_list_what_is_allowed() -> None:
     assert problems("name: x\nzzz: 1")[0].endswith(
         "unknown key 'zzz'; allowed: engine, replications, traffic, truth, policies, limit"
     )
-    assert problems("name: x\npolicies: [{kind: hold, zz: 1}]")[0].endswith("allowed: on")
+    assert problems("name: x\npolicies: [{kind: hold, zzz: 1}]")[0].endswith("allowed: on")
 
 
 def test_an_input_error_of_a_validator_gets_its_line() -> None:

@@ -68,9 +68,9 @@ def test_a_value_may_be_anything_that_the_key_takes(tmp_path: Path) -> None:
     assert found[2].texts == ('{"normal": {"mean": "0%", "sd": "2%"}}', "models:/r/3")
 
 
-def test_without_a_sweep_there_is_one_point_without_values(tmp_path: Path) -> None:
+def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
     (point,) = swept(tmp_path, "")
-    assert (point.texts, point.label) == ((), "")
+    assert (point.texts, point.numbers, point.label, point.scenario.sweep) == ((), (), "", None)
 
 
 @pytest.mark.parametrize(
