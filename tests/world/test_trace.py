@@ -219,15 +219,16 @@ def test_a_run_finds_its_trace_beside_the_scenario_and_is_known_by_what_is_in_it
     said = make_scenario().dump() | {"traffic": {"trace": {"file": "data/a.csv", "count": "n", "interval": "1d"}}}
     import yaml
 
-    def prepared(folder: Path, counts: str) -> plan.Plan:
+    def prepared(folder: Path, counts: str) -> plan.PlannedPoint:
         (folder / "data").mkdir(parents=True, exist_ok=True)
         (folder / "data" / "a.csv").write_text(f"n\n{counts}\n")
         document = parse_yaml(yaml.safe_dump(said), str(folder / "s.yaml"))
-        return plan.prepare(validate(document, Scenario), document, SimpleNamespace(), None)  # type: ignore[arg-type]
+        resolver = plan.from_registry(SimpleNamespace(), None)  # type: ignore[arg-type]
+        (point,) = plan.prepare(validate(document, Scenario), document, resolver).points
+        return point
 
     one, other, same = (prepared(tmp_path / name, counts) for name, counts in (("1", "9"), ("2", "8"), ("3", "9")))
-    assert one.scenario.traffic.trace is not None
-    assert one.scenario.traffic.trace.file == str(tmp_path / "1" / "data" / "a.csv")
+    assert one.resolved()["traffic"]["trace"]["file"] == str(tmp_path / "1" / "data" / "a.csv")
     assert one.world.requests.sum() == pytest.approx(9)
     assert one.digest == same.digest != other.digest
     with pytest.raises(InputError, match=r"s\.yaml:\d+:\d+ traffic\.trace\.count: a\.csv, column 'n': line 2 has -1"):
