@@ -39,10 +39,12 @@ class GuardrailContract(PartContract):
     power: ClassVar[float] = 0.8
 
     def well(self, arms: int) -> Ticks:
-        raise NotImplementedError
+        """The ticks of so many arms in which all is well."""
+        raise NotImplementedError(f"{type(self).__name__} must say in well(arms) what a part sees where all is well")
 
     def unwell(self) -> Ticks:
-        raise NotImplementedError
+        """The ticks of two arms in which the challenger is not well."""
+        raise NotImplementedError(f"{type(self).__name__} must say in unwell() what a part sees where all is not")
 
     @pytest.mark.parametrize("arms", [2, 4])
     def test_it_rarely_trips_where_all_is_well(self, part: Guardrail, arms: int) -> None:
