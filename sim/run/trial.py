@@ -163,6 +163,12 @@ def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[An
     return {
         "effect_estimate": estimates.effect,
         "effect_se": estimates.error,
+        "naive_estimate": estimates.naive,
+        "naive_se": estimates.naive_error,
+        "contrast_estimate": estimates.contrast,
+        "contrast_se": estimates.contrast_error,
+        "aipw_estimate": estimates.aipw,
+        "aipw_se": estimates.aipw_error,
         "effect_unbiased": estimates.unbiased,
         "effect_lower": estimates.lower,
         "effect_upper": estimates.upper,

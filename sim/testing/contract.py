@@ -17,8 +17,9 @@ from sim.arrays import Ints
 from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
 from sim.policy.catalogue import family_of
 from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment
+from sim.policy.contrast import Contrasts
 from sim.testing.paths import first_findings, gaussian_ticks, standard_error
-from sim.testing.settings import fresh_memory, make_setting
+from sim.testing.settings import contrasted, fresh_memory, make_setting, realised
 from sim.units import AS_WRITTEN
 
 ROWS = 40
@@ -68,7 +69,9 @@ def view_of(part: Part, setting: Setting, total: Ints, arms_in: np.ndarray, age:
     columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = len(total)
     memory = fresh_memory(part, setting, rows)
-    return View(setting, age, np.full(rows, age), arms_in, total.copy(), total.copy(), columns, False, memory)
+    wanted, places = contrasted(part, setting, columns)
+    contrasts = Contrasts.of_one_tick(total[..., places], realised(total, columns), wanted)
+    return View(setting, age, np.full(rows, age), arms_in, total.copy(), total.copy(), columns, False, memory, contrasts)
 
 
 def worlds(part: Part) -> Iterator[tuple[Setting, np.random.Generator]]:

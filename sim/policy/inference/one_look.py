@@ -49,7 +49,7 @@ class OneLook(PlannedTest):
         from sim.stats.hypotheses import against, equivalence, non_inferiority
 
         sign, superiority = primary(view).sign, self.hypothesis == "superiority"
-        result = compare(view, self.test, rows, self.effect, pooled=superiority, adjust=self.adjust)
+        result = compare(view, self.test, rows, self.effect, pooled=superiority, adjust=self.adjust, tally=self.tally)
         tested = view.arms_in[rows][:, 1:]
         if superiority:
             declared = self._declared(result.p_value, result, tested, sides=2)
