@@ -278,6 +278,14 @@ class Evidence(Part):
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
 
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        """How often, at most, this rule says that it declares a difference where all arms are alike.
+
+        The nominal error that is compared with what an A/A test measures. None of a rule that promises nothing, or that may
+        rightly declare something of arms that are alike.
+        """
+        return None if self.declares else 0.0
+
     def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
         """The relative effect of an arm (r,) as this rule estimates it, and its standard error, (r,) each.
 

@@ -48,6 +48,22 @@ class StagedPolicy:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         return tuple(dict.fromkeys(column for stage in self._completed(setting) for column in stage.needs(setting)))
 
+    def promised(self, setting: Setting) -> float | None:
+        """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
+
+        The sum over the stages; None where some stage promises nothing, or can be entered again, or there are no stages.
+        """
+        if not self.stages:
+            return None
+        names = [stage.name for stage in self.stages]
+        again = any(
+            target in names[: number + 1]
+            for number, stage in enumerate(self.stages)
+            for target in (stage.on.passed, stage.on.fail, stage.on.inconclusive)
+        )
+        each = [stage.evidence.promised(setting) for stage in self._completed(setting)]
+        return None if again or any(one is None for one in each) else min(1.0, sum(filter(None, each)))
+
     def mirrors(self) -> bool:
         """Whether any stage mirrors."""
         return any(stage.allocation.mirrors for stage in self.stages)

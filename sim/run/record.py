@@ -31,6 +31,8 @@ class PolicyName(Stored):
 
     name: str
     kind: str
+    promised: float | None = None
+    """How often, at most, it says that it declares a difference where all arms are alike; None if it does not say."""
 
 
 class VersionRecord(Stored):

@@ -70,6 +70,9 @@ class BayesFactor(Evidence):
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
 
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, (len(setting.arms) - 1) / self.factor)
+
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)
 

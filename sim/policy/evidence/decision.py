@@ -112,6 +112,9 @@ class Decision(Evidence):
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
 
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, 2 * self.alpha)
+
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         ready = self._complete(view)

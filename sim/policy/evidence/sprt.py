@@ -70,6 +70,9 @@ class Sprt(Evidence):
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
 
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
 
