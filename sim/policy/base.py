@@ -226,9 +226,13 @@ class Part(BaseModel):
 
 
 class Allocation(Part):
-    """How a stage splits live traffic. `mirrors` says that it copies live requests to challengers."""
+    """How a stage splits live traffic.
+
+    `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes.
+    """
 
     mirrors: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     kind: str
 
@@ -277,6 +281,14 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def pools(self) -> bool:
+        """Whether it compares what the arms have seen since the stage began, whenever that was."""
+        return self.reads_reward
+
+    def looks_by_time(self) -> str:
+        """The key that sets looks at planned times, at which what is seen decides; empty if looks wait for information."""
+        return ""
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         """How often, at most, this rule says that it declares a difference where all arms are alike.

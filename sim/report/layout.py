@@ -15,7 +15,7 @@ Write = Callable[[Estimate], str]
 GAP = 2
 LONGEST_NAME = 24
 BROKEN = "!"
-"""The mark of a policy that declares more in A/A tests than it promises."""
+"""The mark of a policy whose promise does not hold: warned of before the run, or seen in A/A tests."""
 NEVER = "never"
 """A time that is not reached by the horizon."""
 
@@ -202,7 +202,7 @@ def _layout(
     rows, quiet = [], []
     unreached = False
     for each in comparison.run.policies:
-        name = shortened(each.name, longest_name)
+        name = shortened(each.name, longest_name) + (BROKEN if each.warned else "")
         for point in comparison.points:
             policy = point.policy(each.name)
             if policy is None:

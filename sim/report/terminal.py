@@ -88,6 +88,8 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
         parts.append("* best, or not shown to be worse, of the policies that decide half of their trials (baselines aside)")
     if any(policy.breaks_promise for point in comparison.points for policy in point.policies):
         parts.append(f"{BROKEN} declares more often than it promises where all arms are alike, beyond chance")
+    if any(policy.warned for policy in comparison.run.policies):
+        parts.append(f"{BROKEN} after a name: warned of before the run")
     if layout.left_out:
         parts.append(f"left out for want of width: {', '.join(layout.left_out)}")
     return "; ".join(part for part in parts if part) + "."

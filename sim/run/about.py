@@ -60,8 +60,13 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "arms": list(scenario.arms),
         "primary": {"name": metric.name, "sign": metric.sign, "binary": metric.binary},
         "policies": [
-            {"name": policy.name, "kind": policy.kind, "promised": point.policy(policy.name).promised(setting)}
-            for policy in scenario.policies
+            {
+                "name": policy.name,
+                "kind": policy.kind,
+                "promised": point.policy(policy.name).promised(setting),
+                "warned": any(warning.path.startswith(f"policies[{index}].") for warning in point.warnings),
+            }
+            for index, policy in enumerate(scenario.policies)
         ],
         "baseline": scenario.baseline or scenario.policies[0].name,
         "started_at": started.isoformat(timespec="milliseconds"),

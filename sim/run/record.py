@@ -33,6 +33,8 @@ class PolicyName(Stored):
     kind: str
     promised: float | None = None
     """How often, at most, it says that it declares a difference where all arms are alike; None if it does not say."""
+    warned: bool = False
+    """Whether the run warned of it: what it promises does not hold in this scenario."""
 
 
 class VersionRecord(Stored):

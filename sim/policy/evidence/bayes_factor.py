@@ -23,6 +23,7 @@ from sim.policy.inference.comparison import (
     findings_where_known,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -66,6 +67,9 @@ class BayesFactor(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)

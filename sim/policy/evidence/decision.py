@@ -109,6 +109,9 @@ class Decision(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
 

@@ -154,6 +154,9 @@ class GroupSequential(PlannedTest):
                 memory |= {f"{name}_{key}": getattr(start, key) for key in ("low", "high", "time", "mass")}
         return memory
 
+    def looks_by_time(self) -> str:
+        return "ends" if self.ends is not None else ""
+
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha
 

@@ -26,6 +26,7 @@ from sim.policy.inference.comparison import (
     outcome_needs,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -67,6 +68,9 @@ class MixtureSprt(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
+
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

@@ -26,6 +26,7 @@ from sim.policy.inference.comparison import (
     outcome_needs,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -66,6 +67,9 @@ class Sprt(Evidence):
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
+
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

@@ -25,6 +25,7 @@ from sim.policy.inference.comparison import (
     nominal,
     outcome_needs,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -92,6 +93,9 @@ class PlannedTest(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
+
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
