@@ -67,7 +67,8 @@ def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[s
     for _ in rounds(policy, setting, engine, truth.world.ticks):
         pass
     verdicts = policy.verdicts
-    return dict(zip(AA, (verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP), strict=True))
+    found = verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP
+    return {name: values.astype(np.float64) for name, values in zip(AA, found, strict=True)}
 
 
 def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
