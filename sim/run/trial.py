@@ -187,6 +187,7 @@ def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[An
         "contrast_se": estimates.contrast_error,
         "aipw_estimate": estimates.aipw,
         "aipw_se": estimates.aipw_error,
+        "planned_information": estimates.planned,
         "effect_unbiased": estimates.unbiased,
         "effect_lower": estimates.lower,
         "effect_upper": estimates.upper,
