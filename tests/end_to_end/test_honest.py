@@ -53,7 +53,7 @@ def test_a_pooled_test_is_warned_of_measured_and_marked(
 ) -> None:
     assert main(["check", str(file)]) == 0
     warning = capsys.readouterr().err
-    assert f"{file}:27:59 policies[2].stages[0].evidence.tally: fixed_horizon pools" in warning
+    assert f"{file}:27:57 policies[2].stages[0].evidence.tally: fixed_horizon pools" in warning
     assert warning.count("sim: warning") == 1
     command = ["run", str(file), "--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path), "--display"]
     assert main([*command, "plain"]) == 0

@@ -22,6 +22,7 @@ def warned(evidence: dict[str, Any], allocation: dict[str, Any] | None = None, *
     return [(doubt.path, doubt.message) for doubt in doubts(scenario)]
 
 
+WITHIN = "tally: within_ticks"
 TEST = {"kind": "fixed_horizon", "sample": 1000}
 POOLED = TEST | {"tally": "pooled"}
 
@@ -29,9 +30,9 @@ POOLED = TEST | {"tally": "pooled"}
 @pytest.mark.parametrize(
     ("evidence", "allocation", "changes", "key", "words"),
     [
-        (POOLED, RAMP, {"timeline": DRIFT}, "tally", ["pools outcomes over weights that change", "timeline[0]", "tally: within_ticks"]),
-        (POOLED, THOMPSON, {}, "tally", ["only under weights that do not depend on them", "thompson", "tally: within_ticks"]),
-        ({"kind": "posterior"}, THOMPSON, {"timeline": DRIFT}, "kind", ["posterior pools", "a rule that compares within ticks"]),
+        (POOLED, RAMP, {"timeline": DRIFT}, "tally", ["pools outcomes over weights that change", "timeline[0]", WITHIN]),
+        (POOLED, THOMPSON, {}, "tally", ["only under weights that do not depend on them", "thompson", WITHIN]),
+        ({"kind": "posterior"}, THOMPSON, {"timeline": DRIFT}, "kind", ["posterior pools", "a rule that compares"]),
         ({"kind": "peeking", "every": "1h", "sample": 1000}, THOMPSON, {}, "every", ["looks at planned times", "information"]),
         (TEST, None, {"users": {"count": 100, "similarity": "30%"}}, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
     ],
