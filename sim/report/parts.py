@@ -160,8 +160,8 @@ def promises(comparison: Comparison, point: PointComparison) -> str:
         body.append(table_row(policy.policy, cells))
     header = ("policy", "promised", "declares", "ships", "promise", *("information when it gave up" for _ in gave_up))
     why = (
-        "\n<p>A test that waits for information gives up at its longest duration where too little arrives: at shares near 0 or 1 "
-        "a tick says little of the difference between the arms.</p>"
+        "\n<p>A test that waits for information gives up at its longest duration where too little arrives: at shares near 0 or "
+        "1 a tick says little of the difference between the arms.</p>"
     )
     waited = why if gave_up else ""
     return f"""<h2>Does every rule keep its promise?</h2>

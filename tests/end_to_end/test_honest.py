@@ -70,7 +70,7 @@ def test_a_pooled_test_is_warned_of_measured_and_marked(
     assert declared["within"] < 0.18
     (row,) = (line for line in out.splitlines() if line.startswith("pooled! "))
     assert "100%!" in row
-    assert "after a name: warned of before the run" in out
+    assert "after a name: warned of before the run" in " ".join(out.split())
     report = (run.parent / "report.html").read_text()
     section = report.partition("Does every rule keep its promise?")[2].partition("<h2>")[0]
     assert section.count("broken</td>") == section.count("kept</td>") == 1
