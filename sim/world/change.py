@@ -43,6 +43,14 @@ class Change:
         shape = ticks, arms
         return cls(np.zeros(shape), np.ones(shape), {}, np.zeros((ticks, pools), np.int64), {})
 
+    def telling(self, metric: str) -> list[Floats]:
+        """(T, any) arrays; ticks that are alike in all of them have the same mean of a metric in every arm and replication."""
+        found = [self.factors[metric]] if metric in self.factors else []
+        found += [each.share for each in self.timed if each.metric == metric]
+        if any(each.metric == metric for each in self.shocks):
+            found.append(np.arange(len(self.failing), dtype=np.float64)[:, None])
+        return found
+
     def changing(self, metric: str) -> bool:
         """Whether a metric's mean changes from tick to tick."""
         moved = {*self.factors, *(each.metric for each in self.shocks), *(each.metric for each in self.timed)}

@@ -15,8 +15,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.signal import lfilter
 from scipy.special import ndtr
 
 from sim.arrays import Floats
@@ -54,6 +52,8 @@ class Shocks:
         if self.sd < _SMALL:
             # The factor is 1 + s Z but for its square: the formula below would lose its digits.
             return self.sd / _CUT_SD
+        from scipy.optimize import brentq
+
         # Without the cut-off, the variance of a log-normal factor of mean 1 is exp(s^2) - 1.
         uncut = math.sqrt(math.log1p(self.sd**2))
         found = brentq(lambda s: _moment(2 * s) / _moment(s) ** 2 - 1 - self.sd**2, 0.5 * uncut, 2 * uncut, xtol=1e-15)
@@ -75,6 +75,8 @@ class Shocks:
 
     def factors(self, seed: int, replications: Sequence[int] | NDArray[np.int64], ticks: int) -> Floats:
         """(R, T) the factor of every tick, which depends on (seed, replication, metric) alone."""
+        from scipy.signal import lfilter
+
         key = keys(seed, replications, f"shocks.{self.metric}")[:, None]
         fresh = normal(at(key, np.arange(1, ticks + 1, dtype=np.uint64)))
         if ticks > 1:

@@ -129,6 +129,26 @@ def test_an_arm_that_is_better_at_night_only_is_judged_by_all_hours() -> None:
     assert worse.value_at(0)[0, 1] > worse.value_at(0)[0, 0]
 
 
+def test_ticks_that_are_told_alike_have_the_same_means() -> None:
+    metric = {"daily": {"peak": "12:00", "amplitude": "50%"}}
+    drawn = {"normal": {"mean": "5%", "sd": "3%"}}
+    by_day = truth(truth=night(then=drawn), metric=metric, horizon="3d", tick="1h")
+    change = by_day.world.change
+    assert change is not None
+    assert change.changing("conversion")
+    assert not change.changing("other")
+    assert change.telling("other") == []
+    told = np.unique(np.concatenate(change.telling("conversion"), axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    assert np.array_equal(told[:24], told[24:48])
+    for one, other in ((3, 27), (12, 60)):
+        assert np.array_equal(by_day.value_at(one), by_day.value_at(other))
+    assert told[3] != told[12]
+    shocked = truth(metric={"shocks": {"sd": "5%", "correlation_time": "6h"}}).world.change
+    assert shocked is not None
+    (ticks,) = shocked.telling("conversion")
+    assert np.unique(ticks).size == 144
+
+
 # Shocks.
 
 
