@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from sim.errors import Place, Problem, format_path
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.capacity import Servers
+from sim.scenario.check_cycles import CYCLES, cycle_problems
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Event, Leak, Novelty, Outage
 from sim.units import format_duration, format_share
@@ -20,6 +21,7 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _delays(scenario)
     yield from _covariates(scenario)
     yield from _segments(scenario)
+    yield from cycle_problems(scenario)
     yield from _predictions(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
@@ -83,6 +85,9 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     for index, event in enumerate(scenario.timeline):
         if isinstance(event, Drift | Novelty) and event.metric not in BUILT_IN:
             varied.append(("timeline", index, "metric"))
+    for index, metric in enumerate(scenario.metrics):
+        if metric.name not in BUILT_IN:
+            varied += [("metrics", index, key) for key in CYCLES if getattr(metric, key) is not None]
     yield from (Problem(rule, path=format_path(place)) for place in varied)
     for index, metric in enumerate(scenario.metrics):
         if metric.name not in BUILT_IN and metric.reward is None:

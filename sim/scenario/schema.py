@@ -10,11 +10,12 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator,
 from sim.distributions.latency import Latency
 from sim.policy.forms import AnyPolicy, Name
 from sim.scenario.capacity import PoolSpec, Retries, Servers
+from sim.scenario.cycles import ShocksSpec, Span, spans_of
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
-from sim.scenario.traffic import Traffic
+from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
-from sim.units import Duration, Effect, Share
+from sim.units import Clock, Duration, Effect, Share
 
 CHAMPION = "champion"
 
@@ -86,6 +87,9 @@ class MetricSpec(Spec):
     )
     delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
     covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
+    daily: Daily | None = Field(None, description="a cycle over the day that the means of all arms follow")
+    weekly: Weekly | None = Field(None, description="a cycle over the week that the means of all arms follow")
+    shocks: ShocksSpec | None = Field(None, description="random shocks that move the means of all arms together")
 
     @field_validator("max", mode="before")
     @classmethod
@@ -177,11 +181,46 @@ Prior = Annotated[
 ]
 
 
+class TimedEffect(Spec):
+    """At some hours, or on some days of the week, an effect is another one."""
+
+    between: tuple[Clock, ...] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="from one time of day up to another, which may lie beyond midnight; all day if left out",
+    )
+    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=7,
+        description="days of the week, of which day 1 is the first day of the run; hours beyond midnight belong to the day on "
+        "which they fall; every day if left out",
+    )
+    relative_effect: Prior = Field(description="what the effect is then, in place of the usual one; drawn on its own")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> TimedEffect:
+        if self.between is None and self.days is None:
+            raise ValueError("needs hours (`between`), `days`, or both")
+        if self.between is not None and self.between[0] == self.between[1]:
+            raise ValueError("between must be two different times of day")
+        return self
+
+    @property
+    def spans(self) -> list[Span]:
+        """When in the week it holds."""
+        return spans_of(self.between, self.days)
+
+
 class Effects(Spec):
     """What varies from replication to replication in one metric of one challenger."""
 
     relative_effect: Prior = Field(
         description="the challenger's value is the champion's times 1 + this, whatever the challenger registered"
+    )
+    when: tuple[TimedEffect, ...] = Field(
+        (), max_length=24, description="for an outcome: hours and days at which the effect is another one"
     )
 
 

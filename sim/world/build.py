@@ -16,9 +16,10 @@ from sim.scenario.check import check, registered_policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
+from sim.world.course import course
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
-from sim.world.timeline import change
+from sim.world.reach import reach
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
@@ -77,7 +78,7 @@ def build(
         smallest_effect=scenario.primary.smallest_effect,
         population=population(scenario.users),
         segments=segments(scenario.segments),
-        change=change(scenario.timeline, scenario.arms, servers, scenario.ticks, scenario.tick),
+        change=course(scenario, servers),
         pools=servers,
         retry=retry(scenario.retries),
         delays={spec.name: latencies.of(spec.delay) for spec in scenario.metrics if spec.delay is not None},
@@ -103,9 +104,8 @@ def _within_reach(scenario: Scenario, world: World) -> World:
 
     Raises `InputError` for an effect that leaves what is possible in some replication, and for a grid that is too fine.
     """
-    drawn = world.draw(np.arange(scenario.replications))
+    drawn, then = world.draw(np.arange(scenario.replications))
     most = {key: 1 + float(effect.max()) for key, effect in drawn.items()}
-    least = {key: 1 + float(effect.min()) for key, effect in drawn.items()}
     bursts = world.arrivals.bursts
     requests = float(world.requests.sum()) * (1.0 if bursts is None else bursts.calm * bursts.factor)
     found: list[Problem] = []
@@ -113,8 +113,7 @@ def _within_reach(scenario: Scenario, world: World) -> World:
     for outcome in world.outcomes:
         name = outcome.spec.name
         with np.errstate(over="ignore", invalid="ignore"):
-            factors = world.most_factor(name) * [most.get((arm, name), 1.0) for arm in range(len(world.arms))]
-            lowest = world.least_factor(name) * [least.get((arm, name), 1.0) for arm in range(len(world.arms))]
+            lowest, factors = reach(world, name, drawn, then)
         try:
             if outcome.kind == "tilted":
                 outcome = tilted(outcome.spec, outcome.laws, float(lowest.min()), float(factors.max()))

@@ -34,7 +34,7 @@ class Outcomes(Protocol):
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K).
 
-        `factor` (K,) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
+        `factor` (K,) or (r, K) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
         """
 
 
@@ -132,8 +132,12 @@ class Tilted:
         return cls(mean, atoms, found)
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
-        chance = self.chance(factor)
-        counts = multinomial(n, chance[0] if len(chance) == 1 else chance[rows], key)
+        if np.ndim(factor) == 2:
+            chance = self._by_row(np.asarray(factor), rows)
+        else:
+            chance = self.chance(factor)
+            chance = chance[0] if len(chance) == 1 else chance[rows]
+        counts = multinomial(n, chance, key)
         return (counts * self.atoms).sum(axis=-1), (counts * self.atoms * self.atoms).sum(axis=-1)
 
     def chance(self, factor: Factor = 1.0) -> Floats:
@@ -149,10 +153,31 @@ class Tilted:
 
     def tilts(self, arm: int, factors: Floats) -> Floats:
         """(R or 1, L, 2) the tilts of an arm under factors (L,) on its mean: see `sim.world.tilt.tilt`."""
-        log_chance, atoms = self.log_chance[:, arm], self.atoms[arm].astype(np.float64)
+        return self._tilts(arm, self.log_chance[:, arm], factors)
+
+    def tilts_of_row(self, arm: int, row: int, factors: Floats) -> Floats:
+        """(L, 2) the tilts of an arm in one replication under factors (L,)."""
+        own = row if len(self.log_chance) > 1 else 0
+        tilts: Floats = self._tilts(arm, self.log_chance[own : own + 1, arm], factors)[0]
+        return tilts
+
+    def _tilts(self, arm: int, log_chance: Floats, factors: Floats) -> Floats:
+        """(r, L, 2) the tilts of chances (r, G) of an arm under factors (L,) or (r, L)."""
+        atoms = self.atoms[arm].astype(np.float64)
         there = (log_chance > -np.inf).any(axis=0)
         mean = (np.exp(log_chance) * atoms).sum(axis=-1)
         return tilt(atoms[there], log_chance[:, None, there], mean[:, None] * factors)
+
+    def _by_row(self, factor: Floats, rows: Ints) -> Floats:
+        """(r, K, G) the chances where means are multiplied by factors (r, K), which differ between replications."""
+        log_chance = self.log_chance[rows] if len(self.log_chance) > 1 else self.log_chance
+        chance = []
+        for arm in range(factor.shape[1]):
+            own = log_chance[:, arm]
+            tilts = self._tilts(arm, own, factor[:, arm, None])[:, 0]
+            tilted = np.exp(own + tilts[:, :1] * self.atoms[arm] - tilts[:, 1:])
+            chance.append(np.where(factor[:, arm, None] == 1.0, np.exp(own), tilted))
+        return np.stack(chance, axis=1)
 
     def _tilted(self, arm: int, factor: float) -> Floats:
         """(R or 1, G) the chances of an arm under a factor on its mean."""

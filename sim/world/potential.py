@@ -198,11 +198,25 @@ class Potential:
         counts = truth.arrivals.cumsum(axis=1)
         self.first = np.concatenate([np.zeros((truth.rows, 1), np.int64), counts], axis=1)
 
-    def factors(self, tick: int) -> Floats:
-        """(M, K) what the means of the metrics are multiplied by in a tick."""
-        arms = len(self.truth.world.arms)
-        changed = self.truth.conditions(tick).factors
-        return np.array([changed.get(name, np.ones(arms)) for name in self.metrics]).reshape(-1, arms)
+    def factors(self) -> Floats:
+        """(1, T, M, K), or (R, T, M, K) where replications differ: what the means of the metrics are multiplied by."""
+        truth, ticks, arms = self.truth, self.truth.world.ticks, len(self.truth.world.arms)
+        found = [truth.factors(name) for name in self.metrics]
+        rows = max((len(factors) for factors in found if factors is not None), default=1)
+        by_metric = np.ones((rows, ticks, len(self.metrics), arms))
+        for m, factors in enumerate(found):
+            if factors is not None:
+                by_metric[:, :, m] = factors
+        return by_metric
+
+    def _factors_of(self, row: int, tick: int) -> Floats:
+        """(M, K) what the means of the metrics are multiplied by in a tick of one replication."""
+        found = np.ones((len(self.metrics), len(self.truth.world.arms)))
+        for m, name in enumerate(self.metrics):
+            factor = self.truth.factor(name, tick)
+            if factor is not None:
+                found[m] = factor[row] if factor.ndim == 2 else factor
+        return found
 
     def draw(self, row: int, tick: int) -> Requests:
         """The requests of one replication in one tick."""
@@ -219,8 +233,8 @@ class Potential:
         value, delay = np.zeros((metrics, n, arms), np.int64), np.zeros((metrics, n), np.int64)
         agree = np.zeros((n, arms), bool)
         _reveal(
-            *self.tables, self.factors(tick), row, first, user, segment, route, misroute, mirror, service, error, lost, backoff,
-            value, delay, agree,
+            *self.tables, self._factors_of(row, tick), row, first, user, segment, route, misroute, mirror, service, error, lost,
+            backoff, value, delay, agree,
         )  # fmt: skip
         return Requests(
             first, arrival, user, segment, route, misroute, mirror if self._mirrors else None, service, error, lost, backoff,

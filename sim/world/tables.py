@@ -17,7 +17,7 @@ from sim.world.jit import missing
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
 from sim.world.sampling import LAW, Heap, law
 from sim.world.streams import keys
-from sim.world.world import Truth, World
+from sim.world.world import Truth
 
 Records = NDArray[Any]
 
@@ -179,30 +179,44 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
                     cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
                     cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(len(outcome.atoms))
                 case Tilted():
-                    _tilted(cell, outcome, k, _met(truth.world, name, k), floats, ints)
+                    _tilted(cell, outcome, k, _met(truth, name, k), floats, ints)
     return cells
 
 
 def _tilted(cell: Records, outcome: Tilted, k: int, met: Floats, floats: Heap, ints: Heap) -> None:
-    """A count or a score of arm k, which may meet some factors (L,)."""
+    """A count or a score of arm k, which may meet some factors: (1, L), or (R, L) where replications differ."""
     groups = outcome.atoms.shape[1]
-    row = np.arange(len(outcome.log_chance))
+    row, row_of = np.arange(len(outcome.log_chance)), np.arange(len(cell))
     chance = outcome.chance()[:, k]
     # As for `Discrete`: the last value with a chance takes what rounding leaves.
     last = groups - 1 - np.argmax(chance[:, ::-1] > 0, axis=1)
     up_to = np.where(np.arange(groups) >= last[:, None], 1.0, np.cumsum(chance, axis=1))
-    cell["groups"], cell["met"] = groups, met.size
-    cell["atoms"], cell["factors"] = ints.add(outcome.atoms[k]), floats.add(met)
+    count, by_row = met.shape[1], len(met) > 1
+    cell["groups"], cell["met"] = groups, count
+    cell["atoms"], cell["factors"] = ints.add(outcome.atoms[k]), floats.add(met) + count * by_row * row_of
     cell["up_to"] = floats.add(up_to) + groups * row
-    if met.size:
+    if count:
         cell["log_chance"] = floats.add(outcome.log_chance[:, k]) + groups * row
-        cell["tilts"] = floats.add(outcome.tilts(k, met)) + 2 * met.size * row
+        if by_row:
+            tilts = [outcome.tilts_of_row(k, each, factors) for each, factors in enumerate(met)]
+            cell["tilts"] = floats.add(tilts) + 2 * count * row_of
+        else:
+            cell["tilts"] = floats.add(outcome.tilts(k, met[0])) + 2 * count * row
 
 
-def _met(world: World, name: str, arm: int) -> Floats:
-    """(L,) every factor but 1 that may be on the mean of a metric: of the timeline, times that of the segment."""
-    by_tick = world.change.factors.get(name) if world.change else None
+def _met(truth: Truth, name: str, arm: int) -> Floats:
+    """Every factor that may be on the mean of a metric, increasing: that of a tick, times that of the segment.
+
+    (1, L), without the factor 1; or (R, L) where replications differ.
+    """
+    world = truth.world
     by_segment = world.segments.factors.get(name) if world.segments else None
-    ticks = np.ones(1) if by_tick is None else np.append(1.0, by_tick[:, arm])
-    met = np.unique(np.multiply.outer(ticks, np.ones(1) if by_segment is None else by_segment))
-    return np.asarray(met[met != 1.0], np.float64)
+    by_segment = np.ones(1) if by_segment is None else by_segment
+    by_tick = truth.factors(name)
+    # What was known of a request before the test meets the factor of its segment alone.
+    ticks = np.ones((1, 1)) if by_tick is None else np.insert(by_tick[:, :, arm], 0, 1.0, axis=1)
+    met = np.multiply.outer(ticks, by_segment).reshape(len(ticks), -1)
+    if len(met) > 1:
+        return np.sort(met, axis=1)
+    found = np.unique(met)
+    return np.asarray(found[found != 1.0], np.float64)[None]

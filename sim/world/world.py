@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.distributions.outcome import OutcomeKind
-from sim.errors import InputError, Problem
+from sim.errors import InputError
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
@@ -20,7 +20,7 @@ from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
-from sim.world.tilt import MARGIN
+from sim.world.reach import Drawn, impossible
 from sim.world.traffic import Arrivals, Pieces, Schedule
 
 AGREEMENT = "agreement"
@@ -129,7 +129,7 @@ class World:
     def realise(self, replications: Ints) -> Truth:
         """What is true in each of some replications."""
         rows, arms = len(replications), len(self.arms)
-        drawn = self.draw(replications)
+        drawn, then = self.draw(replications)
         error_rate = np.repeat(self.error_rate[None], rows, axis=0)
         scale = np.ones((rows, arms))
         latency = list(self.latency)
@@ -145,7 +145,8 @@ class World:
             outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
         lasting = self.change.lasting if self.change else {}
         lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
-        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0), lasting_error)
+        by_time = self._over_time(self.primary, drawn, then, rows)
+        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0) * by_time, lasting_error)
         acceptable = np.ones((rows, arms), bool)
         if self.error_limit is not None:
             acceptable &= lasting_error <= self.error_limit
@@ -167,10 +168,12 @@ class World:
             acceptable=acceptable,
             best=best,
             effect=drawn,
+            then=then,
+            by_time=by_time,
         )
 
-    def draw(self, replications: Ints) -> dict[tuple[int, str], Floats]:
-        """{(arm, metric): (R,)} the relative effects of some replications.
+    def draw(self, replications: Ints) -> tuple[Drawn, Drawn]:
+        """Relative effects of some replications: {(arm, metric): (R,)} the usual ones, and (R, J) those at some times.
 
         Raises `InputError` where one leaves what is possible, by itself or in a segment or a tick.
         """
@@ -178,10 +181,23 @@ class World:
             (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
             for arm, name, prior in self.effects
         }
-        found = list(self._impossible(drawn, replications))
+        timed = self.change.timed if self.change else ()
+        then = {(each.arm, each.metric): each.draw(self.seed, replications, self.arms[each.arm]) for each in timed}
+        found = list(impossible(self, drawn, then, replications))
         if found:
             raise InputError(found)
-        return drawn
+        return drawn, then
+
+    def _over_time(self, name: str, drawn: Drawn, then: Drawn, rows: int) -> Floats | float:
+        """(R, K) the mean over all requests of what effects at some times make of a metric; 1 where there are none."""
+        timed = [each for each in self.change.timed if each.metric == name] if self.change else []
+        if not timed:
+            return 1.0
+        cycle = 1.0 if self.change is None or name not in self.change.factors else self.change.factors[name][:, 0]
+        found = np.ones((rows, len(self.arms)))
+        for each in timed:
+            found[:, each.arm] = each.mean(drawn[each.arm, name], then[each.arm, name], self.requests * cycle)
+        return found
 
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
@@ -219,75 +235,6 @@ class World:
             return marginal
         return Replayed(np.rint(outcome.reward / outcome.grid).astype(np.int64), marginal)
 
-    def most_factor(self, name: str) -> Floats:
-        """(K,) the largest factor on a metric's mean, in any tick and segment."""
-        by_tick = self.change.factors.get(name) if self.change else None
-        by_segment = self.segments.factors.get(name) if self.segments else None
-        most: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.max(axis=0)
-        return most if by_segment is None else most * by_segment.max()
-
-    def least_factor(self, name: str) -> Floats:
-        """(K,) the smallest factor on a metric's mean, in any tick and segment."""
-        by_tick = self.change.factors.get(name) if self.change else None
-        by_segment = self.segments.factors.get(name) if self.segments else None
-        least: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.min(axis=0)
-        return least if by_segment is None else least * by_segment.min()
-
-    def _impossible(self, drawn: Mapping[tuple[int, str], Floats], replications: Ints) -> Iterator[Problem]:
-        """Effects at or below -100%, and shares that leave 0 to 1, by themselves or where change takes them highest."""
-        for (arm, name), effect in drawn.items():
-            path = f"truth.{self.arms[arm]}.{name}"
-            least = int(effect.argmin())
-            if name != ERROR_RATE and effect[least] <= -1:
-                found = f"draws an effect of {effect[least]:.4g} in replication {replications[least]}"
-                yield Problem(f"{found}; it must stay above -100%", path=path)
-                continue
-            champion = {outcome.spec.name: outcome.mean[0] for outcome in self.outcomes if outcome.kind == "binary"}
-            share = {**champion, ERROR_RATE: self.error_rate[0]}.get(name, 0.0) * (1 + effect)
-            bad = np.flatnonzero((share < 0) | (share > 1))
-            if bad.size:
-                found = f"{share[bad[0]]:.4g} in replication {replications[bad[0]]}"
-                yield Problem(f"takes {name} to {found}, outside 0 to 1: narrow the effect", path=path)
-        for outcome in self.outcomes:
-            name = outcome.spec.name
-            for arm, mean in enumerate(outcome.mean if outcome.kind == "binary" and outcome.reward is None else ()):
-                effect = drawn.get((arm, name), np.zeros(1))
-                share = (outcome.mean[0] if (arm, name) in drawn else mean) * (1 + effect)
-                most = share * self.most_factor(name)[arm]
-                bad = np.flatnonzero((share <= 1) & (most > 1))
-                if bad.size:
-                    found = f"{most[bad[0]]:.4g} at most, in replication {replications[bad[0]]}"
-                    yield Problem(
-                        f"takes {name} of {self.arms[arm]} to {found}; a share must stay within 0 to 1",
-                        path="timeline" if self.change and name in self.change.factors else "segments",
-                    )
-            yield from self._unreachable(outcome, drawn, replications)
-
-    def _unreachable(
-        self, outcome: OutcomeWorld, drawn: Mapping[tuple[int, str], Floats], replications: Ints
-    ) -> Iterator[Problem]:
-        """Means of a count or a score that no chances of its values have."""
-        name = outcome.spec.name
-        for arm in range(len(outcome.laws)):
-            effect = drawn.get((arm, name), np.zeros(1))
-            of = 0 if (arm, name) in drawn else arm
-            low, high = outcome.laws[of].bounds
-            margin = MARGIN * (high - low) if math.isfinite(high) else 0.0
-            changing = "timeline" if self.change and name in self.change.factors else "segments"
-            alone = f"truth.{self.arms[arm]}.{name}"
-            for factor, path in (
-                (1.0, alone),
-                (self.least_factor(name)[arm], changing),
-                (self.most_factor(name)[arm], changing),
-            ):
-                mean = outcome.mean[of] * (1 + effect) * factor
-                bad = np.flatnonzero(((1 + effect) * factor != 1) & ~((low + margin < mean) & (mean < high - margin)))
-                if bad.size:
-                    found = f"{mean[bad[0]]:.4g} in replication {replications[bad[0]]}"
-                    rule = f"its mean must stay between {low:g} and {high:g}, the least and the largest of its values"
-                    yield Problem(f"takes {name} of {self.arms[arm]} to {found}; {rule}", path=path)
-                    break
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -309,7 +256,11 @@ class Truth:
     value: Floats
     acceptable: Bools
     best: Ints
-    effect: dict[tuple[int, str], Floats]
+    effect: Drawn
+    then: Drawn = field(default_factory=dict)
+    """{(arm, metric): (R, J)} effects at some times: see `sim.world.timed`."""
+    by_time: Floats | float = 1.0
+    """(R, K) what they make of the primary metric's mean, over all requests."""
 
     @property
     def rows(self) -> int:
@@ -332,8 +283,41 @@ class Truth:
         return Conditions(
             self.error_rate + (1 - self.error_rate) * change.failing[tick],
             self.latency_scale * change.slowness[tick],
-            {metric: factor[tick] for metric, factor in change.factors.items()},
+            {metric: factor for metric in self.outcomes if (factor := self.factor(metric, tick)) is not None},
         )
+
+    def factor(self, metric: str, tick: int) -> Floats | None:
+        """(K,), or (R, K) where replications differ: what a metric's mean is multiplied by in a tick; None if never by any."""
+        change = self.world.change
+        if change is None or not change.changing(metric):
+            return None
+        found: Floats = change.factors[metric][tick] if metric in change.factors else np.ones(len(self.world.arms))
+        for timed in change.timed:
+            if timed.metric == metric and self.rows:
+                factor = timed.factor(self.effect[timed.arm, metric], self.then[timed.arm, metric], tick)
+                if (factor == factor[0]).all():
+                    found = found.copy()
+                    found[..., timed.arm] *= factor[0]
+                else:
+                    found = np.array(np.broadcast_to(found, (self.rows, found.shape[-1])))
+                    found[:, timed.arm] *= factor
+        shocks = self._shocks.get(metric)
+        return found if shocks is None else found * shocks[:, tick, None]
+
+    def factors(self, metric: str) -> Floats | None:
+        """(1, T, K), or (R, T, K) where replications differ: `factor` of every tick."""
+        by_tick = [factor for tick in range(self.world.ticks) if (factor := self.factor(metric, tick)) is not None]
+        if not by_tick:
+            return None
+        rows = self.rows if any(factor.ndim == 2 for factor in by_tick) else 1
+        return np.stack([np.broadcast_to(factor, (rows, factor.shape[-1])) for factor in by_tick], axis=1)
+
+    @cached_property
+    def _shocks(self) -> dict[str, Floats]:
+        """{metric: (R, T)} the shocks on its mean."""
+        world = self.world
+        shocks = world.change.shocks if world.change else ()
+        return {each.metric: each.factors(world.seed, self.replications, world.ticks) for each in shocks}
 
     def value_at(self, tick: int) -> Floats:
         """(R, K) the value of a request in a tick. An amount's rounding to its grid, after a factor, is left out."""

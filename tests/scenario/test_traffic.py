@@ -87,7 +87,7 @@ def test_a_traffic_that_is_none_is_refused(said: dict[str, Any], rule: str) -> N
         *(
             ({"trace": TIMES, key: value}, f"traffic.{key}: cannot be given with a trace, which says when requests arrive")
             for key, value in {
-                "daily": {"peak": "20:00", "amplitude": "60%"}, "weekly": [1] * 7, "start": "12:00", "bursts": BURSTS,
+                "daily": {"peak": "20:00", "amplitude": "60%"}, "weekly": [1] * 7, "bursts": BURSTS,
                 "flash_crowds": [CROWD],
             }.items()
         ),

@@ -8,6 +8,7 @@ pool that loses a fixed expected share a tick. A constant delay is a line of tic
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +19,7 @@ from sim.engine.aggregate.refusals import changing, delayed
 from sim.world.clock import to_ns
 from sim.world.draws import binomial
 from sim.world.latency import Constant, Exponential
-from sim.world.outcomes import Outcomes
+from sim.world.outcomes import Factor, Outcomes
 from sim.world.streams import Keys, at, keys, uniforms
 from sim.world.world import Truth
 
@@ -44,27 +45,32 @@ class FeedbackStream(Protocol):
 class Earnings:
     """Outcomes of one metric, by segment and by the tick of arrival.
 
-    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick (T, K) factors, or None if constant.
+    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick gives the factors of a tick, (K,) or (R, K),
+    and is None if the mean is constant.
     """
 
     outcome: Outcomes
     by_segment: Floats | None
-    by_tick: Floats | None
+    by_tick: Callable[[int], Floats] | None
 
     @classmethod
     def of(cls, truth: Truth, metric: str) -> Earnings:
         """The earnings of a metric in a block."""
-        segments, change = truth.world.segments, truth.world.change
+        segments = truth.world.segments
         by_segment = None if segments is None else segments.factors.get(metric)
-        return cls(truth.outcomes[metric], by_segment, change.factors.get(metric) if change else None)
+        by_tick = (lambda tick: truth.factor(metric, tick)) if changing(truth.world, metric) else None
+        return cls(truth.outcomes[metric], by_segment, by_tick)  # type: ignore[arg-type]
 
     def same(self, tick: int, other: int) -> bool:
         """Whether requests that arrive in two ticks have the same outcome distribution."""
-        return self.by_tick is None or other < 0 or bool((self.by_tick[tick] == self.by_tick[other]).all())
+        return self.by_tick is None or other < 0 or np.array_equal(self.by_tick(tick), self.by_tick(other))
 
     def sums(self, n: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of the outcomes of n (r, K, S) requests of a tick."""
-        factor = 1.0 if self.by_tick is None else self.by_tick[tick]
+        factor: Factor = 1.0
+        if self.by_tick is not None:
+            found = self.by_tick(tick)
+            factor = found[rows] if found.ndim == 2 else found
         if self.by_segment is None:
             return self.outcome.sums(summed(n, 2), rows, key, factor)
         sums = [
@@ -77,6 +83,8 @@ class Earnings:
         """(r, K) each: sum and sum of squares over requests (r, K, S) of a tick and of the tick before."""
         if self.same(tick, tick - 1):
             return self.sums(now + before, rows, tick, key)
+        if not before.any():
+            return self.sums(now, rows, tick, key)
         one, other = self.sums(now, rows, tick, key), self.sums(before, rows, tick - 1, at(key, _LATER))
         return one[0] + other[0], one[1] + other[1]
 

@@ -94,8 +94,8 @@ def delays_of(world: World) -> list[Delay]:
 
 
 def changing(world: World, metric: str) -> bool:
-    """Whether the timeline changes a metric's mean."""
-    return world.change is not None and metric in world.change.factors
+    """Whether a metric's mean changes from tick to tick."""
+    return world.change is not None and world.change.changing(metric)
 
 
 def _delay_refusals(world: World) -> Iterator[str]:
@@ -115,7 +115,7 @@ def _delay_refusals(world: World) -> Iterator[str]:
         if delay is not None and not isinstance(delay, Exponential | Constant):
             yield f"metrics.{name}.delay: what is left of a {type(delay).__name__.lower()} delay depends on its age"
         elif isinstance(delay, Exponential) and outcome.kind != "binary" and changing(world, name):
-            yield f"metrics.{name}.delay: the timeline changes an amount of which any may still be to come"
+            yield f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
 
 
 def _replayed_together(outcomes: Sequence[OutcomeWorld]) -> bool:

@@ -141,7 +141,7 @@ def _record_call(
 def play(
     rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any,
     run_1: Any, states: Any, duties_: Any, pools_: Any, plays: Any, free: Any, drains: Any, coming: Any, leave: Any,
-    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors: Any, out: Any, record: Any, log: Any,
+    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, out: Any, record: Any, log: Any,
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
     work: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
@@ -166,6 +166,7 @@ def play(
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
         laws, metrics, cells = arms_[r], metrics_[r], cells_[r]
+        factors = factors_[r if factors_.shape[0] > 1 else 0]
         if count > 0:
             spread(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
