@@ -7,6 +7,7 @@ __all__ = [
     "covariate",
     "draws",
     "fates",
+    "feedback",
     "jit",
     "latency",
     "outcomes",

@@ -44,7 +44,7 @@ def fed_columns(of: Game, which: list[int]) -> tuple[Column, ...]:
     columns += [column for metric, cap in CAPS.items() for column in capped(metric, cap)]
     if of.world.segments is not None:
         columns += [column for metric in METRICS for segment in ("most", "few") for column in in_segment(metric, segment)]
-    prompt = [metric for metric in METRICS if metric not in of.world.delays]
+    prompt = [metric for metric in METRICS if metric not in of.world.feedback]
     columns += [Product(one, other) for one in prompt for other in prompt if one != other]
     columns += mirrored(*columns)
     return tuple(dict.fromkeys(columns[place % len(columns)] for place in which)) if which else tuple(columns)
@@ -106,7 +106,7 @@ def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]
     for call in calls:
         tick = int(np.searchsorted(potential.first[0], call["request"], side="right")) - 1
         place = int(call["request"]) - drawn[tick].first
-        known = (call["end_ns"] + drawn[tick].delay_ns[metric][place]) // potential.tick_ns
+        known = (call["end_ns"] + drawn[tick].delay_ns[metric][place, call["arm"]]) // potential.tick_ns
         if known < world.ticks:
             value = drawn[tick].values[metric][place, call["arm"]]
             rows.append((value, call["arm"], call["user"], drawn[tick].segment[place], call["request"]))
