@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 NEEDS = (*moments("conversion", *MOMENTS), *moments("score", *MOMENTS), *moments("revenue", *MOMENTS))
 MANY, OTHERS = np.arange(6000), np.arange(100_000, 106_000)
 SLOW, SLOWER, FIXED = {"exponential": "12s"}, {"exponential": "40s"}, {"constant": "17s"}
-FAILURE, WINDOW = {"until_known": "failure"}, {"attribution_window": "30s"}
+FAILURE, WINDOW = {"until_known": "failure"}, {"attribution_window": "20s"}
 
 
 def late(**said: Any) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_the_event_engines_agree_bit_for_bit(said: dict[str, Any]) -> None:
 
 def long_window(provisional: bool, failure_s: float | None = None) -> World:
     """A window of 13 ticks in a horizon of 20, in which a third of what is known within it is known in the last seven."""
-    world = three_families(horizon="200s", traffic={"rate": "1/s"}, metrics=late(conversion={"delay": SLOW}))
+    world = three_families(horizon="200s", traffic={"rate": "20/s"}, metrics=late(conversion={"delay": SLOW}))
     success, failure = Exponential(90.0), Exponential(failure_s or 90.0)
     return replace(world, feedback={"conversion": Feedback((success,) * 3, (failure,) * 3, 130.0, provisional)})
 
