@@ -313,6 +313,20 @@ def test_parts_that_read_outcomes_by_their_tick_refuse_failures_that_are_correct
     assert f"policies[0].{expected}" in str(problem)
 
 
+def test_events_that_come_after_their_answers_are_not_compared_with_those_of_a_tick(tmp_path: Path) -> None:
+    check = "checks: [{kind: rate_increase, metric: complaints}]"
+    policies = f"policies: [{{name: it, kind: canary, steps: [{{weight: 10%, bake: 1h}}], {check}}}]\n"
+    for until_known in ("unknown", "failure"):
+        late = f"direction: decrease, delay: {{exponential: 1h}}, until_known: {until_known}"
+        metrics = f"metrics: [{{name: conversion, role: primary}}, {{name: complaints, {late}}}]\n"
+        (tmp_path / f"{until_known}.yaml").write_text(f"{HEAD}{policies}{metrics}")
+    read(tmp_path / "unknown.yaml")
+    with pytest.raises(InputError) as raised:
+        read(tmp_path / "failure.yaml")
+    (problem,) = raised.value.problems
+    assert "policies[0].checks[0].metric: with until_known: failure, events of complaints come after" in str(problem)
+
+
 def test_delays_of_arms_and_outcomes_are_read_and_written_again(tmp_path: Path) -> None:
     by_arm = "{champion: {exponential: 1h}, challenger: {by_outcome: {success: {constant: 1h}, failure: window}}}"
     metrics = f"metrics: [{{name: conversion, role: primary, attribution_window: 2h, delay: {{by_arm: {by_arm}}}}}]\n"
