@@ -48,13 +48,15 @@ class DeclaredMetric:
     """A metric as a scenario file declares it, before anybody knows what the models registered.
 
     `sign` is +1 where an increase is better, -1 where a decrease is. `covariate` is the correlation of an outcome with a value
-    known before the test, None without one; `delayed` says that feedback takes time.
+    known before the test, None without one; `delayed` says that feedback takes time, `provisional` that until then an outcome
+    counts as 0: a tick's sum then holds outcomes that were counted in earlier ticks.
     """
 
     name: str
     sign: int
     covariate: float | None = field(default=None, kw_only=True)
     delayed: bool = field(default=False, kw_only=True)
+    provisional: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

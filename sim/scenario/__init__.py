@@ -4,6 +4,7 @@ __all__ = [
     "capacity",
     "check",
     "cycles",
+    "delays",
     "doubts",
     "examples",
     "loading",

@@ -31,6 +31,7 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
             1 if metric.direction == "increase" else -1,
             covariate=None if metric.covariate is None else metric.covariate.correlation,
             delayed=metric.delay is not None,
+            provisional=metric.until_known == "failure",
         )
         for metric in scenario.metrics
         if metric.name not in BUILT_IN

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from sim.distributions.latency import Latency
 from sim.policy.forms import AnyPolicy, Name
 from sim.scenario.capacity import PoolSpec, Retries, Servers
 from sim.scenario.cycles import ShocksSpec, Span, spans_of
+from sim.scenario.delays import Delay
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
@@ -85,7 +85,19 @@ class MetricSpec(Spec):
     max: str | float | None = Field(
         None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
     )
-    delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
+    delay: Delay | None = Field(
+        None, description="conversion delay, the time from a call's end to its feedback; none if left out"
+    )
+    until_known: Literal["unknown", "failure"] = Field(
+        "unknown",
+        description="what an outcome is until then. unknown: monitoring leaves it out; failure: it counts as 0 as the call "
+        "ends, and its value is added when it becomes known",
+    )
+    attribution_window: Duration | None = Field(
+        None,
+        description="what would become known later than this after a call's end counts as 0 for ever, from when the window "
+        "closes; a whole number of ticks. No window if left out",
+    )
     covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
     daily: Daily | None = Field(None, description="a cycle over the day that the means of all arms follow")
     weekly: Weekly | None = Field(None, description="a cycle over the week that the means of all arms follow")

@@ -8,6 +8,7 @@ __all__ = [
     "covariate",
     "draws",
     "fates",
+    "feedback",
     "jit",
     "latency",
     "outcomes",

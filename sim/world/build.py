@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.arrays import Floats
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, format_path
 from sim.registry.versions import Version
 from sim.scenario.check import check, registered_policy_problems
+from sim.scenario.delays import by_outcome
 from sim.scenario.schema import MetricSpec, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.course import course
+from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
 from sim.world.reach import reach
@@ -48,7 +50,9 @@ def build(
     for index, spec in enumerate(scenario.metrics):
         if spec.name not in BUILT_IN:
             try:
-                outcomes.append(_outcome(spec, f"metrics[{index}]", versions, replay))
+                outcome = _outcome(spec, f"metrics[{index}]", versions, replay)
+                found += _apart(outcome, index)
+                outcomes.append(outcome)
             except InputError as error:
                 found += error.problems
     if found:
@@ -81,7 +85,7 @@ def build(
         change=course(scenario, servers),
         pools=servers,
         retry=retry(scenario.retries),
-        delays={spec.name: latencies.of(spec.delay) for spec in scenario.metrics if spec.delay is not None},
+        feedback={spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None},
         covariates={spec.name: spec.covariate.correlation for spec in scenario.metrics if spec.covariate is not None},
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
@@ -217,6 +221,13 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if "tilted" in families:
         return tilted(spec, said)
     return _discrete(spec, [each.atoms() for each in said], None)
+
+
+def _apart(outcome: OutcomeWorld, index: int) -> Iterator[Problem]:
+    """Problems where an amount has delays of successes and of failures."""
+    if outcome.kind != "binary":
+        rule = f"is for successes and failures of a binary metric; {outcome.spec.name} has other values than 0 and 1"
+        yield from (Problem(rule, path=format_path(("metrics", index, *place))) for place, _ in by_outcome(outcome.spec.delay))
 
 
 def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:

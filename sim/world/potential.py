@@ -17,7 +17,7 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
-from sim.world.sampling import NONE, SLOTS, at, nanoseconds, normal, seconds, spread, unit
+from sim.world.sampling import SLOTS, at, law_at, nanoseconds, normal, seconds, spread, unit
 from sim.world.tables import BINARY, NORMAL, REPLAYED, TILTED, Tables, tables
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
@@ -124,12 +124,11 @@ def agrees(rules: Any, row: Any, arm: Any, ints: Any, place: Any, arms: Any, i: 
 
 
 @compiled
-def delay_of(metric: Any, floats: Any, i: Any) -> Any:
-    """How long after its end a request's feedback arrives, in nanoseconds."""
-    if metric.law == NONE:
+def delay_of(metric: Any, cell: Any, floats: Any, value: Any, i: Any) -> Any:
+    """How long after a request's end what it earned from an arm is known, in nanoseconds, were there no window."""
+    if metric.delayed == 0:
         return integer(0)
-    drawn = seconds(metric.law, metric.a, metric.b, metric.first, metric.count, floats, at(metric.delay, i))
-    return nanoseconds(drawn, 0)
+    return nanoseconds(law_at(floats, cell.failure if value == 0 else cell.success, at(metric.delay, i)), 0)
 
 
 @compiled
@@ -164,7 +163,7 @@ class Requests:
     first: the index of the first one in the replication; arrival_ns, user, segment (n,); route, misroute (n,) and mirror (n, K)
     uniforms, to be compared with weights, shares misrouted and mirror fractions; service_s (n, K, A) seconds, to be multiplied
     by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force; lost (n, K, A); backoff_ns
-    (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns {metric: (n,)}; agree (n, K) whether
+    (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns {metric: (n, K)}; agree (n, K) whether
     an arm answers as the champion does. `mirror` and `agree` are None where nothing asks for them.
     """
 
@@ -230,7 +229,7 @@ class Potential:
         mirror = np.zeros((n, arms))
         service, error = np.zeros((n, arms, attempts)), np.zeros((n, arms, attempts))
         backoff = np.zeros((n, attempts - 1), np.int64)
-        value, delay = np.zeros((metrics, n, arms), np.int64), np.zeros((metrics, n), np.int64)
+        value, delay = np.zeros((2, metrics, n, arms), np.int64)
         agree = np.zeros((n, arms), bool)
         _reveal(
             *self.tables, self._factors_of(row, tick), row, first, user, segment, route, misroute, mirror, service, error, lost,
@@ -269,8 +268,6 @@ def _reveal(
         misroute[j] = unit(at(row.misroute, i))
         for attempt in range(attempts - 1):
             backoff[j, attempt] = backoff_of(rules, row, floats, i, attempt)
-        for m in range(value.shape[0]):
-            delay[m, j] = delay_of(metrics[r, m], floats, i)
         for k in range(count):
             arm = arms[r, k]
             mirror[j, k] = unit(at(arm.mirror, i))
@@ -283,3 +280,4 @@ def _reveal(
                 value[m, j, k] = value_of(
                     rules, row, metrics[r, m], cells[r, m, k], floats, ints, factors[m, k], k, count, i, user[j], segment[j]
                 )
+                delay[m, j, k] = delay_of(metrics[r, m], cells[r, m, k], floats, value[m, j, k], i)

@@ -45,7 +45,9 @@ ARM = np.dtype(
 METRIC = np.dtype(
     [
         *((name, np.uint64) for name in ("delay", "usual", "alike")),
-        *LAW,
+        ("delayed", np.int64),
+        ("window_ns", np.int64),
+        ("provisional", np.int64),  # whether an outcome counts as 0 until it is known
         ("kind", np.int64),
         ("grid", np.float64),
         ("by_segment", np.int64),  # where the factor of each segment is, in floats
@@ -63,9 +65,13 @@ CELL = np.dtype(
         ("factors", np.int64),  # where the factors that it may meet are, in floats, increasing
         ("met", np.int64),  # how many
         ("tilts", np.int64),  # where the tilt of each of them is, in floats: theta and the logarithm of a sum
+        ("success", np.int64),  # where the law of the delay of an outcome that is not 0 is, in floats
+        ("failure", np.int64),  # and of one that is 0
     ]
 )
 BINARY, NORMAL, DISCRETE, REPLAYED, TILTED = range(5)
+NO_WINDOW = 2**62
+"""Longer than any delay, in nanoseconds."""
 
 
 class Tables(NamedTuple):
@@ -147,8 +153,10 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     metrics = np.zeros((truth.rows, len(names)), METRIC)
     for m, name in enumerate(names):
         _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
-        for field, value in zip(LAW, law(world.delays.get(name), floats), strict=True):
-            metrics[field[0]][:, m] = value
+        late = world.feedback.get(name)
+        if late is not None:
+            metrics["delayed"][:, m], metrics["provisional"][:, m] = 1, late.provisional
+            metrics["window_ns"][:, m] = NO_WINDOW if late.window_ns is None else late.window_ns
         metrics["kind"][:, m] = kinds[type(truth.outcomes[name])]
         metrics["grid"][:, m] = grids[name]
         segments = world.segments
@@ -161,10 +169,13 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
     arms = truth.world.arms
     cells = np.zeros((truth.rows, len(names), len(arms)), CELL)
     for m, name in enumerate(names):
-        outcome = truth.outcomes[name]
+        outcome, late = truth.outcomes[name], truth.world.feedback.get(name)
         cells["centre"][:, m] = outcome.mean
         for k, arm in enumerate(arms):
             cell = cells[:, m, k]
+            if late is not None:
+                cell["success"] = floats.add(law(late.success[k], floats))
+                cell["failure"] = floats.add(law(late.failure[k], floats))
             cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
             match outcome:
                 case NormalAmount():

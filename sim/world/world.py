@@ -17,6 +17,7 @@ from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
+from sim.world.feedback import Feedback
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
@@ -58,6 +59,7 @@ class OutcomeWorld:
         return Metric(
             spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
+            provisional=spec.until_known == "failure",
             values=tuple(self.atoms[0][there].tolist()), chances=tuple(self.chance[0][there].tolist()),
         )  # fmt: skip
 
@@ -85,8 +87,8 @@ class World:
     change: Change | None = None
     pools: tuple[Pool, ...] = ()
     retry: Retry | None = None
-    delays: Mapping[str, latencies.Latency] = field(default_factory=dict)
-    """{metric: how long its feedback takes after a call's end}; at once where a metric is not listed."""
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
+    """{metric: how late its outcomes are known}; as a call ends where a metric is not listed."""
     covariates: Mapping[str, float] = field(default_factory=dict)
     """{metric: correlation of an outcome of the champion with what was known of it before}; see `sim.world.covariate`."""
     lag: int = 0

@@ -18,6 +18,9 @@ from tests.engine.side_by_side import metrics, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 DRIFT = {"kind": "drift", "arm": "a", "metric": "revenue", "at": "10s", "duration": "30s", "to": "-40%"}
+GAMMA = {"mean": "10s", "sd": "5s"}
+THREE = {name: {"exponential": "10s"} for name in ("conversion", "score", "revenue")}
+WINDOW = {"attribution_window": "30s"}
 BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s"}}
 
 
@@ -31,6 +34,10 @@ BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s
         ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
         ({"metrics": metrics(score={"gamma": {"mean": "10s", "sd": "5s"}})}, "metrics.score.delay"),
         ({"metrics": metrics(revenue={"exponential": "10s"}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
+        ({"metrics": metrics(revenue={"by_arm": {"a": {"exponential": "10s"}}}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
+        ({"metrics": metrics(conversion={"by_outcome": {"failure": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
+        ({"metrics": metrics(conversion={"by_arm": {"b": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
+        ({"metrics": [{**metric, **WINDOW} for metric in metrics(**THREE)[:3]]}, "metrics.conversion.delay"),
         ({"metrics": metrics(conversion={"constant": "10s"}), "traffic": BURSTS}, "metrics.conversion.delay"),
         (
             {"timeline": [{"kind": "slowdown", "arm": "b", "at": "10s", "duration": "10s", "factor": 2}]},

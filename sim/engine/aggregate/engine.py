@@ -22,7 +22,8 @@ import numpy as np
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.ends import Timing
 from sim.engine.aggregate.feedback import Sums, feedback, segment_shares, summed
-from sim.engine.aggregate.refusals import FILLS, NEVER, delays_of
+from sim.engine.aggregate.late import delays_of
+from sim.engine.aggregate.refusals import FILLS, NEVER
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
@@ -68,7 +69,7 @@ class AggregateEngine:
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
         self._cohort = np.zeros(truth.rows, np.int64)
         # Calls in flight, by their end: good answers, by segment and by which feedback will be late; errors; slow calls.
-        patterns, segments = 2 ** len(delays_of(truth.world)), 1 if self._shares is None else self._shares.shape[1]
+        patterns, segments = 2 ** len(delays_of(truth.world)[0]), 1 if self._shares is None else self._shares.shape[1]
         self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
         self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
         self._slowly = np.zeros((truth.rows, self._lane[self._timed].size, len(self._limits)), np.int64)

@@ -81,7 +81,7 @@ class Arrays:
             self.gaps = np.zeros(size + 1)
             self.offsets, self.chosen, self.work = np.zeros((3, size), np.int64)
             if self.run["logging"][0]:
-                self._log(size * int(self.run["logging"][0]))
+                self._log(size * int(self.run["entries"][0]))
 
     def _log(self, room: int) -> None:
         """Make room for at least `room` entries of feedback; the log must be empty."""
@@ -121,11 +121,12 @@ def allocate(
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
     columns = ABOVE + len(limits_s) + EACH_METRIC * (len(potential.metrics) + agreement)
+    corrected = sum(world.feedback[name].provisional for name in potential.metrics[:logging] if name in world.feedback)
     run = np.zeros(1, RUN)
     settings = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
-        "columns": columns, "recording": record, "logging": logging,
+        "columns": columns, "recording": record, "logging": logging, "entries": logging + corrected,
         "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip

@@ -79,6 +79,10 @@ class Forgetting(Allocation):
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = floor_problems(self.floor, setting)
+        metric = setting.metrics.get(setting.primary)
+        if metric is not None and metric.provisional:
+            rule = f"forgets by tick, and with until_known: failure a success of {metric.name} comes ticks after it was counted"
+            problems += [(key, rule) for key in ("window", "discount") if getattr(self, key) is not None]
         if self.window is None:
             return problems
         problems += whole_ticks("window", self.window, setting)

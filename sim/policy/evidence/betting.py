@@ -102,6 +102,10 @@ class Betting(Evidence):
         return [n, scaled, np.clip(squares, scaled * scaled / np.maximum(n, 1), scaled)]
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        metric = setting.metrics.get(setting.primary)
+        if metric is not None and metric.provisional:
+            rule = f"bets on the outcomes of a tick, and those of {metric.name} are failures until they are known"
+            return [("kind", f"{rule}: with until_known: failure a tick's successes are of earlier outcomes")]
         return order_problems(self.lowest, self.highest)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
