@@ -47,8 +47,8 @@ def test_recorded_traffic_is_read(
     [
         ("{file: none.csv}", "correct", 9, "no such file"),
         ("{file: rows.csv, target: label}", "correct", 9, "has no column 'label'"),
-        ("{file: rows.csv}", "{payoff: worth}", 11, "has no column 'worth'"),
-        ("{file: rows.csv}", "{payoff: word}", 11, "pay-offs must be numbers"),
+        ("{file: rows.csv}", "{column: worth}", 11, "has no column 'worth'"),
+        ("{file: rows.csv}", "{column: word}", 11, "pay-offs must be numbers"),
     ],
 )
 def test_data_sets_are_read(

@@ -78,8 +78,8 @@ def test_rewards_are_what_the_rules_say(registry: MlflowClient, make: Make) -> N
     zeros, truth = make(lambda x: np.zeros(len(x), dtype=int)), make(lambda x: np.array([0, 1, 1, 0]))
     rules = {
         "right": "correct",
-        "earned": Payoff(payoff="value"),
-        "picked": Payoff(payoff="value_{prediction}"),
+        "earned": Payoff(column="value"),
+        "picked": Payoff(column="value_{prediction}"),
     }
     table = replay([zeros, truth], data_of(FRAME), rules, registry)
     assert table.arms == (zeros.arm, truth.arm)
@@ -155,14 +155,14 @@ def test_whole_numbers_of_a_csv_file_fit_a_signature_of_floats(registry: MlflowC
 
 def test_payoffs_are_no_features_of_a_model_without_a_signature(registry: MlflowClient, make: Make) -> None:
     model = make(lambda x: np.full(len(x), x.shape[1] - 1))
-    rules = {"r": Payoff(payoff="value"), "p": Payoff(payoff="value_{prediction}")}
+    rules = {"r": Payoff(column="value"), "p": Payoff(column="value_{prediction}")}
     table = replay([model], data_of(FRAME), rules, registry)
     assert table.rewards["p"].ravel().tolist() == [1, 2, 3, 4]
 
 
 def test_a_payoff_may_be_a_feature_too(registry: MlflowClient, make: Make) -> None:
     model = make(lambda x: (x["value"] > 25).astype(int), infer_signature(FRAME[["value"]]))
-    table = replay([model], data_of(FRAME), {"r": Payoff(payoff="value")}, registry)
+    table = replay([model], data_of(FRAME), {"r": Payoff(column="value")}, registry)
     assert table.rewards["r"].ravel().tolist() == [10, 0, 30, 0]
 
 
@@ -222,8 +222,8 @@ def test_payoffs_that_are_none_are_refused(
 ) -> None:
     model = make(lambda x: np.array([0, 1, 1, 0]))
     with pytest.raises(InputError, match=said) as caught:
-        replay([model], data_of(FRAME.assign(**change)), {"r": Payoff(payoff=payoff)}, registry)
-    assert caught.value.problems[0].path == "metrics.r.reward.payoff"
+        replay([model], data_of(FRAME.assign(**change)), {"r": Payoff(column=payoff)}, registry)
+    assert caught.value.problems[0].path == "metrics.r.reward.column"
 
 
 def test_a_prediction_without_a_payoff_column_is_named(registry: MlflowClient, make: Make) -> None:
@@ -231,7 +231,7 @@ def test_a_prediction_without_a_payoff_column_is_named(registry: MlflowClient, m
         replay(
             [make(lambda x: np.full(len(x), 7.0))],
             data_of(FRAME),
-            {"r": Payoff(payoff="value_{prediction}")},
+            {"r": Payoff(column="value_{prediction}")},
             registry,
         )
 
