@@ -92,8 +92,8 @@ SETS = ((MODEL, DATA, RECIPES), (BIOPSIES, DataSpec(sklearn="breast_cancer"), FE
 def demo(client: MlflowClient) -> list[Registered]:
     """Register the versions of `digits` (aliases champion, challenger, biased) and `biopsies` (champion, challenger).
 
-    They are measured, too. All versions are trained on the part of the data that is not replayed. The tags of a version give the digest and
-    number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
+    They are measured, too. All versions are trained on the part of the data that is not replayed. The tags of a version give
+    the digest and number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
     slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is replayed from). A
     version of the same recipe and data is not registered again. Raises `TrackingError` if the store cannot be reached.
     """
