@@ -9,6 +9,7 @@ __all__ = [
     "fates",
     "jit",
     "latency",
+    "left_open",
     "outcomes",
     "overload",
     "potential",
