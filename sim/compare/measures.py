@@ -175,9 +175,14 @@ def _opposite(trials: Trials) -> NDArray[Any]:
     return np.asarray(np.sign(trials["effect_estimate"]) == -np.sign(trials["effect_true"]))
 
 
-def _covered(trials: Trials) -> NDArray[Any]:
-    half = 1.959963984540054 * trials["effect_se"]
-    return np.asarray(np.abs(trials["effect_estimate"] - trials["effect_true"]) <= half)
+def _covered(name: str) -> Column:
+    """Whether the usual 95% interval of an estimator holds the true effect."""
+
+    def covered(trials: Trials) -> NDArray[Any]:
+        half = 1.959963984540054 * trials[f"{name}_se"]
+        return np.asarray(np.abs(trials[f"{name}_estimate"] - trials["effect_true"]) <= half)
+
+    return covered
 
 
 def _covered_unbiased(trials: Trials) -> NDArray[Any]:
@@ -194,6 +199,34 @@ def _exaggeration(trials: Trials) -> Estimate:
     residuals = mean_interval((estimated - ratio * true) / size)
     low, high = residuals.lower, residuals.upper
     return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
+
+
+def _tried_alike(trials: Trials) -> NDArray[Any]:
+    """Whether the policy was also tried where all arms are alike."""
+    return ~np.isnan(trials["aa_declared"].astype(np.float64))
+
+
+_ESTIMATORS = (
+    ("naive", "naive", "the difference of the arms' means over all their outcomes, whenever they arrived"),
+    ("contrast", "within ticks", "the difference within ticks, S / I, which a common drift does not touch"),
+    ("aipw", "AIPW", "the adaptively weighted, augmented inverse-propensity estimate, from the recorded shares of traffic"),
+)
+
+
+def _of_estimator(name: str, label: str, about: str) -> tuple[Measure, Measure]:
+    """Bias and coverage of an estimator, over the trials that have a verdict and an estimate."""
+    column = f"{name}_estimate"
+    return (
+        _mean(
+            f"bias_{name}", f"bias, {label}", "share", f"Mean at the verdict, less the true relative effect, of {about}.",
+            _bias(column), _estimated(column), better="none", paired=False,
+        ),
+        _proportion(
+            f"coverage_{name}", f"coverage, {label}", "higher",
+            f"Share of trials in which the usual 95% interval holds the true effect, of {about}.",
+            _covered(name), _estimated(column), paired=False,
+        ),
+    )  # fmt: skip
 
 
 _TABLE = (
@@ -312,6 +345,16 @@ _TABLE = (
     _mean(
         "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", _flag("cost_s"),
     ),
+    _proportion(
+        "aa_declared", "declares in A/A", "lower",
+        "Share of A/A tests, where the challengers equal the champion, in which the evidence declares a difference.",
+        _flag("aa_declared"), _tried_alike, paired=False,
+    ),
+    _proportion(
+        "aa_ship", "ships in A/A", "lower",
+        "Share of A/A tests, where the challengers equal the champion, that end in shipping one of them.",
+        _flag("aa_shipped"), _tried_alike, paired=False,
+    ),
     _mean(
         "winner_bias", "bias of winners", "share",
         "Mean of the relative effect that was seen of the shipped challenger at the verdict, less its true one.",
@@ -339,13 +382,14 @@ _TABLE = (
         "effect_coverage", "coverage", "higher",
         "Share of trials in which the usual 95% interval of the effect holds the true one, among those with an estimate: a "
         "trial without a verdict has none.",
-        _covered, _estimated("effect_estimate"), paired=False,
+        _covered("effect"), _estimated("effect_estimate"), paired=False,
     ),
     _proportion(
         "effect_coverage_unbiased", "coverage, adjusted", "higher",
         "Share of trials in which the 95% interval of the median-unbiased estimate holds the true effect.",
         _covered_unbiased, _estimated("effect_unbiased"), paired=False,
     ),
+    *(measure for each in _ESTIMATORS for measure in _of_estimator(*each)),
 )  # fmt: skip
 
 MEASURES = {measure.name: measure for measure in _TABLE}

@@ -28,9 +28,14 @@ FINITE = (
     "cost_s", "requests",
 )  # fmt: skip
 TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
-ESTIMATES = ("effect_estimate", "effect_se", "effect_unbiased", "effect_lower", "effect_upper", "effect_true")
+ESTIMATORS = ("naive", "contrast", "aipw")
+"""The estimators of the effect at the verdict beside the rule's own: `NAME_estimate` and `NAME_se` are their columns."""
+ESTIMATES = (
+    "effect_estimate", "effect_se", "effect_unbiased", "effect_lower", "effect_upper", "effect_true",
+    *(f"{name}_{what}" for name in ESTIMATORS for what in ("estimate", "se")),
+)  # fmt: skip
 """Columns with NaN if a trial has no value."""
-LATER = (*ESTIMATES, "users_to_decision", "users")
+LATER = (*ESTIMATES, "users_to_decision", "users", "aa_declared", "aa_shipped")
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.engine.base import Engine, Maker
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Telemetry
@@ -35,7 +35,7 @@ class Lagged:
         self._engine = engine
         self._rows = rows
         self._lag = lag
-        self._line: list[tuple[Ints, Ints]] = []
+        self._line: list[tuple[Ints, Ints, Floats]] = []
 
     def step(self, routing: Routing) -> Telemetry:
         """Play a tick. Returns the telemetry of `lag` ticks ago."""
@@ -45,12 +45,15 @@ class Lagged:
         cohort[routing.rows] = routing.cohort
         counts = np.zeros((self._rows, *fresh.counts.shape[1:]), np.int64)
         counts[routing.rows] = fresh.counts
-        self._line.append((cohort, counts))
+        live = np.zeros((self._rows, routing.live.shape[1]))
+        live[routing.rows] = routing.live
+        self._line.append((cohort, counts, live))
         if len(self._line) <= self._lag:
-            return Telemetry(fresh.tick, np.zeros_like(fresh.counts), fresh.columns)
-        then, seen = self._line.pop(0)
+            return Telemetry(fresh.tick, np.zeros_like(fresh.counts), fresh.columns, fresh.live)
+        then, seen, shares = self._line.pop(0)
         same = then[routing.rows] == routing.cohort
-        return Telemetry(fresh.tick, np.where(same[:, None, None], seen[routing.rows], 0), fresh.columns)
+        shown = np.where(same[:, None, None], seen[routing.rows], 0)
+        return Telemetry(fresh.tick, shown, fresh.columns, shares[routing.rows])
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         """Book the cost of each verdict until the horizon."""

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.columns import Column, moments_of
+from sim.policy.contrast import Contrasts
 from sim.units import format_duration
 
 
@@ -125,12 +126,14 @@ class Routing:
 class Telemetry:
     """What monitoring shows of one tick. counts (r, K, C) integers, in the order of the routing's rows.
 
-    `columns` maps a column to its place on the last axis. Metric values are in units of their grid.
+    `columns` maps a column to its place on the last axis. Metric values are in units of their grid. live (r, K) are the shares
+    of live traffic under which these calls arrived: of an earlier tick where monitoring is behind.
     """
 
     tick: int
     counts: Ints
     columns: Mapping[Column, int]
+    live: Floats
 
 
 @dataclass
@@ -138,7 +141,8 @@ class View:
     """What a part of a stage sees of the replications in that stage.
 
     age (r,) ticks completed in the stage; arms_in (r, K) arms still in (the champion always is); last, total (r, K, C) the last
-    tick and the sum since the stage was entered; memory: the part's own arrays (r, ...), written back by the policy.
+    tick and the sum since the stage was entered; memory: the part's own arrays (r, ...), written back by the policy;
+    contrasts: the weighted sums of the columns that the part names in `contrasts`.
     In a stage that mirrors, a challenger's columns are those of its mirrored calls: a part need not know.
     """
 
@@ -151,6 +155,7 @@ class View:
     columns: Mapping[Column, int]
     mirrored: bool
     memory: dict[str, NDArray[Any]] = field(default_factory=dict)
+    contrasts: Contrasts = field(default_factory=lambda: Contrasts.empty(0, 1, ()))
 
     def of_last(self, column: Column) -> Ints:
         """(r, K) one column of the last tick."""
@@ -199,6 +204,10 @@ class Part(BaseModel):
         """The telemetry columns that this part reads. Engines produce only the columns that some part names here."""
         return ()
 
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        """The columns, of those in `needs`, whose sums within ticks this part reads: live outcomes, compared arm by arm."""
+        return ()
+
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Arrays, of any shape, with which one replication starts a stage. The policy keeps a copy for each replication."""
         return {}
@@ -217,9 +226,13 @@ class Part(BaseModel):
 
 
 class Allocation(Part):
-    """How a stage splits live traffic. `mirrors` says that it copies live requests to challengers."""
+    """How a stage splits live traffic.
+
+    `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes.
+    """
 
     mirrors: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     kind: str
 
@@ -268,6 +281,30 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def pools(self) -> bool:
+        """Whether it compares what the arms have seen since the stage began, whenever that was."""
+        return self.reads_reward
+
+    def looks_by_time(self) -> str:
+        """The key that sets looks at planned times, at which what is seen decides; empty if looks wait for information."""
+        return ""
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        """How often, at most, this rule says that it declares a difference where all arms are alike.
+
+        The nominal error that is compared with what an A/A test measures. None of a rule that promises nothing, or that may
+        rightly declare something of arms that are alike.
+        """
+        return None if self.declares else 0.0
+
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        """The relative effect of an arm (r,) as this rule estimates it, and its standard error, (r,) each.
+
+        Positive where the challenger is better; NaN where it cannot be estimated. None of a rule that has no estimate of its
+        own: then the means are compared.
+        """
+        return None
 
     def unbiased(self, view: View, arm: Ints) -> tuple[Floats, Floats, Floats] | None:
         """Of a stage that has ended, (r,) each: an estimate of the relative effect of an arm (r,), and its 95% interval.

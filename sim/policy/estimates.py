@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -15,14 +15,23 @@ class EffectEstimates:
     """Estimates at the verdict of the effect on the primary metric, of the shipped arm or else of the best one in the stage.
 
     All arrays are (R,). arm is -1, and the others NaN, where there is no verdict, or the stage that gave it read no reward.
-    Effects are relative to the champion's mean, positive where the challenger is better. effect, error: the difference of the
-    means and its standard error, from the outcomes known since the stage began. unbiased, lower, upper: the estimate that
-    allows for the rule of evidence having ended the stage early, and its 95% interval, where that rule has one.
+    Effects are relative to the champion's mean, positive where the challenger is better, each with its standard error.
+
+    effect, error: what the rule of evidence itself estimates, with its tally and its adjustment; naive where it has none.
+    naive: the difference of the means of the outcomes known since the stage began. contrast: that within ticks, S / I. aipw:
+    the adaptively weighted estimate. unbiased, lower, upper: the estimate that allows for the rule having ended it early,
+    and its 95% interval, where the rule has one.
     """
 
     arm: Ints
     effect: Floats
     error: Floats
+    naive: Floats
+    naive_error: Floats
+    contrast: Floats
+    contrast_error: Floats
+    aipw: Floats
+    aipw_error: Floats
     unbiased: Floats
     lower: Floats
     upper: Floats
@@ -30,7 +39,7 @@ class EffectEstimates:
     @classmethod
     def none(cls, rows: int) -> EffectEstimates:
         """R replications without an estimate: arm is -1, and all else is NaN."""
-        return cls(np.full(rows, -1, np.int64), *(np.full(rows, np.nan) for _ in range(5)))
+        return cls(np.full(rows, -1, np.int64), *(np.full(rows, np.nan) for _ in fields(cls)[1:]))
 
 
 def naive(view: View, metric: Metric, arm: Ints) -> tuple[Floats, Floats]:
@@ -48,5 +57,96 @@ def naive(view: View, metric: Metric, arm: Ints) -> tuple[Floats, Floats]:
         "z_unpooled" if metric.binary else "welch", n[:, 0], total[:, 0], square[:, 0],
         n[rows, arm], total[rows, arm], square[rows, arm], scale="relative",
     )  # fmt: skip
-    known = np.isfinite(result.standard_error) & (result.standard_error > 0)
-    return np.where(known, metric.sign * result.effect, np.nan), np.where(known, result.standard_error, np.nan)
+    return known(metric.sign * result.effect, result.standard_error)
+
+
+def within_ticks(view: View, metric: Metric, arm: Ints) -> tuple[Floats, Floats]:
+    """(r,) each: the relative difference of an arm (r,) and the champion within ticks, S / I, and its standard error.
+
+    NaN as in `naive`. Source: `sim.stats.within_ticks`.
+    """
+    from sim.stats.within_ticks import difference, difference_test
+
+    found = difference(*view.contrasts.outcomes(metric))
+    result = difference_test(found, "z_unpooled" if metric.binary else "welch", "relative")
+    picked = np.arange(arm.size), arm - 1
+    return known(metric.sign * result.effect[picked], result.standard_error[picked])
+
+
+def known(effect: Floats, error: Floats) -> tuple[Floats, Floats]:
+    """An estimate and its standard error, both NaN where the error is infinite or 0.
+
+    >>> known(np.array([0.1, 0.2]), np.array([0.05, np.inf]))
+    (array([0.1, nan]), array([0.05,  nan]))
+    """
+    sure = np.isfinite(error) & (error > 0)
+    return np.where(sure, effect, np.nan), np.where(sure, error, np.nan)
+
+
+@dataclass
+class Aipw:
+    """The sums behind the adaptively weighted, augmented inverse-propensity estimate of every challenger's effect.
+
+    A request of an arm with share e scores its deviation from the arm's running mean over e, and the difference of the running
+    means is added to every request's score: so a score is an unbiased estimate of the effect whatever the shares depend on.
+    Ticks are weighted by h = sqrt(e0 ek / (e0 + ek)), which makes the variance of what they add the same at any shares; under
+    constant shares the weights do not matter. The arrays are (R, K - 1), sums over ticks since the stage was entered.
+
+    Source: Hadad, Hirshberg, Zhan, Wager & Athey, PNAS 118 (2021): scores of the difference, with the weights that they call
+    constant allocation.
+    """
+
+    rows: int
+    challengers: int
+    sums: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sums = np.zeros((len(_SUMS), self.rows, self.challengers))
+
+    def clear(self, rows: Ints) -> None:
+        """Forget what replications `rows` (r,) have seen: they enter a stage."""
+        self.sums[:, rows] = 0.0
+
+    def add(
+        self, rows: Ints, tick: tuple[Floats, Floats, Floats], before: tuple[Floats, Floats], live: Floats, expected: float
+    ) -> None:
+        """Add a tick of replications `rows` (r,).
+
+        tick: (r, K) count, sum and sum of squares of its outcomes; before: count and sum of those known before it; live (r, K)
+        the shares under which they arrived; expected: what an arm's mean is taken for while it has no outcome.
+        """
+        n, y, yy = tick
+        seen, total = before
+        mean = np.where(seen > 0, total / np.where(seen > 0, seen, 1.0), expected)
+        shares = np.where(live > 0, live, 1.0)
+        # A tick says something of an arm only where that arm can be served.
+        weight = np.where(live[:, :1] * live[:, 1:] > 0, 1 / (1 / shares[:, :1] + 1 / shares[:, 1:]), 0.0)
+        h = np.sqrt(weight)
+        off = (y - mean * n) / shares
+        spread = (yy - 2 * mean * y + mean * mean * n) / shares**2
+        everyone = n.sum(axis=1, keepdims=True)
+        gap = mean[:, 1:] - mean[:, :1]
+        apart = off[:, 1:] - off[:, :1]
+        score = everyone * gap + apart
+        square = everyone * gap * gap + 2 * gap * apart + spread[:, 1:] + spread[:, :1]
+        champion = everyone * mean[:, :1] + off[:, :1]
+        for place, each in enumerate(
+            (h * everyone, h * score, weight * square, weight * score, weight * everyone, h * champion, weight * spread[:, :1])
+        ):
+            self.sums[place, rows] += each
+
+    def estimate(self, rows: Ints, arm: Ints, sign: int) -> tuple[Floats, Floats]:
+        """(r,) each: the relative effect of an arm (r,) in replications `rows`, and its standard error; NaN as in `naive`."""
+        n, score, square, weighted, weights, champion, of_champion = self.sums[:, rows, arm - 1]
+        safe = np.where(n > 0, n, 1.0)
+        effect, base = score / safe, champion / safe
+        variance = np.maximum(square - 2 * effect * weighted + effect**2 * weights, 0.0) / safe**2
+        share = np.minimum(np.maximum(of_champion, 0.0) / safe**2, variance)
+        defined = (n > 0) & (base != 0)
+        level = np.where(defined, np.abs(base), 1.0)
+        # By the delta method, as for any ratio of two means.
+        error = np.sqrt((variance - share) + share * ((base + effect) / level) ** 2) / level
+        return known(np.where(defined, sign * effect / level, np.nan), np.where(defined, error, np.inf))
+
+
+_SUMS = ("h n", "h score", "h² score²", "h² score", "h² n", "h champion", "h² champion²")

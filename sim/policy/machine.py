@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.columns import Column, mean_of, moments_of
-from sim.policy.estimates import EffectEstimates, naive
+from sim.policy.contrast import Contrasts
+from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
 _ENDINGS = {KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
@@ -47,6 +48,22 @@ class StagedPolicy:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         return tuple(dict.fromkeys(column for stage in self._completed(setting) for column in stage.needs(setting)))
 
+    def promised(self, setting: Setting) -> float | None:
+        """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
+
+        The sum over the stages; None where some stage promises nothing, or can be entered again, or there are no stages.
+        """
+        if not self.stages:
+            return None
+        names = [stage.name for stage in self.stages]
+        again = any(
+            target in names[: number + 1]
+            for number, stage in enumerate(self.stages)
+            for target in (stage.on.passed, stage.on.fail, stage.on.inconclusive)
+        )
+        each = [stage.evidence.promised(setting) for stage in self._completed(setting)]
+        return None if again or any(one is None for one in each) else min(1.0, sum(filter(None, each)))
+
     def mirrors(self) -> bool:
         """Whether any stage mirrors."""
         return any(stage.allocation.mirrors for stage in self.stages)
@@ -72,6 +89,17 @@ class StagedPolicy:
         self._arms_in: Bools = np.ones((rows, arms), bool)
         self._findings = np.zeros((rows, arms), np.int8)
         self._total = np.zeros((rows, arms, len(self.columns)), np.int64)
+        self._compares = [[bool(part.contrasts(setting)) for part in stage.parts()] for stage in self._chain]
+        self._outcomes = self._primary_columns()
+        contrasted = dict.fromkeys(
+            (
+                *self._outcomes,
+                *(column for stage in self._chain for part in stage.parts() for column in part.contrasts(setting)),
+            )
+        )
+        self._contrasts = Contrasts.empty(rows, arms, list(contrasted))
+        self._contrasted = [self.columns[column] for column in contrasted]
+        self._aipw = Aipw(rows, arms - 1)
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
@@ -86,6 +114,10 @@ class StagedPolicy:
         """Judge the tick that ended, and route the next one."""
         rows, last = self._rows, telemetry.counts
         self._age[rows] += 1
+        if self._contrasted:
+            self._contrasts.add(rows, last[..., self._contrasted], telemetry.live)
+        if self._outcomes:
+            self._weigh(rows, last, telemetry.live)
         self._total[rows] += last
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
@@ -100,23 +132,44 @@ class StagedPolicy:
     def estimates(self) -> EffectEstimates:
         """Estimates of the effect at each verdict. Call it after the last tick."""
         estimates = EffectEstimates.none(self.setting.replications)
-        metric = self.setting.metrics.get(self.setting.primary)
+        if not self._outcomes:
+            return estimates
+        metric = self.setting.metrics[self.setting.primary]
         decided = self.verdicts.decided_tick > 0
         for number, stage in enumerate(self._chain):
             rows = np.flatnonzero(decided & (self._stage == number))
-            if metric is None or not rows.size or not stage.evidence.reads_reward:
-                continue
-            if any(column not in self.columns for column in moments_of(metric)):
+            if not rows.size or not stage.evidence.reads_reward:
                 continue
             shipped = self.verdicts.verdict[rows] == Verdict.SHIP
             arm = np.where(shipped, self.verdicts.arm[rows], self._best(rows, self._arms_in[rows]))
             view = self._view(number, 0, rows, self._total[rows], self.setting.ticks)
-            estimates.effect[rows], estimates.error[rows] = naive(view, metric, arm)
+            view.contrasts = self._contrasts.part(rows)
+            plain = naive(view, metric, arm)
+            estimates.naive[rows], estimates.naive_error[rows] = plain
+            estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
+            estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
+            estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
             unbiased = stage.evidence.unbiased(view, arm)
             if unbiased is not None:
                 estimates.unbiased[rows], estimates.lower[rows], estimates.upper[rows] = unbiased
         return estimates
+
+    def _primary_columns(self) -> tuple[Column, ...]:
+        """The columns of the primary metric, if some stage reads it as a reward and telemetry has them; else none."""
+        metric = self.setting.metrics.get(self.setting.primary)
+        if metric is None or not any(stage.evidence.reads_reward for stage in self._chain):
+            return ()
+        wanted = moments_of(metric)
+        return wanted if all(column in self.columns for column in wanted) else ()
+
+    def _weigh(self, rows: Ints, last: Ints, live: Floats) -> None:
+        """Add a tick to the adaptively weighted estimate."""
+        metric = self.setting.metrics[self.setting.primary]
+        places = [self.columns[column] for column in self._outcomes]
+        n, y, yy = (last[..., place].astype(np.float64) for place in (places[0], places[1], places[-1]))
+        seen, total = (self._total[rows][..., place].astype(np.float64) for place in places[:2])
+        self._aipw.add(rows, (n, y * metric.grid, yy * metric.grid**2), (seen, total * metric.grid), live, metric.nominal_mean)
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
         findings = self._findings[rows]
@@ -187,6 +240,8 @@ class StagedPolicy:
         self._arms_in[rows] = arms_in
         self._findings[rows] = Finding.UNDECIDED
         self._total[rows] = 0
+        self._contrasts.clear(rows)
+        self._aipw.clear(rows)
         for part, memory in zip(self._chain[number].parts(), self._memory[number], strict=True):
             for key, fresh in part.memory(self.setting).items():
                 memory[key][rows] = fresh
@@ -231,6 +286,7 @@ class StagedPolicy:
             columns=self.columns,
             mirrored=self._chain[number].allocation.mirrors,
             memory={key: array[rows] for key, array in self._memory[number][place].items()},
+            contrasts=self._contrasts.part(rows if self._compares[number][place] else rows[:0]),
         )
 
     def _route(self, tick: int, last: Ints) -> Routing:

@@ -143,6 +143,25 @@ true. A rule that may stop early stops when luck is high, so winners look better
 {scrolling_table("Estimates at the verdict", header, body)}"""
 
 
+def promises(comparison: Comparison, point: PointComparison) -> str:
+    """The section on what A/A tests measured; empty if none was played."""
+    having = [policy for policy in point.policies if tables.known([policy], ("aa_declared",))]
+    if not having:
+        return ""
+    body = []
+    for policy in having:
+        said = "no promise" if policy.promised is None else f"{number(policy.promised, 'share')} at most"
+        tone, word = ("worse", "broken") if policy.breaks_promise else ("better", "kept")
+        held = "<td></td>" if policy.promised is None else f'<td class="{tone}">{word}</td>'
+        cells = (f"<td>{escape(said)}</td>", *(_cell(policy, name, comparison) for name in ("aa_declared", "aa_ship")), held)
+        body.append(table_row(policy.policy, cells))
+    header = ("policy", "promised", "declares", "ships", "promise")
+    return f"""<h2>Does every rule keep its promise?</h2>
+<p>Every policy was also played where the challengers equal the champion, under the same traffic, cycles, drift and delays. What
+it declares there is false. A promise is broken where the 95% interval of what was measured lies above it.</p>
+{scrolling_table("A/A tests", header, body)}"""
+
+
 def simulated(source: Source) -> str:
     """The section on what was simulated. Facts that differ between points list every distinct value."""
     run, comparison = source.run, source.comparison

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sim.compare.result import Comparison, MeasureLabel, PointComparison, PolicySummary
+from sim.compare.trials import ESTIMATORS
 from sim.compare.wording import where_missing
 from sim.report.numbers import in_line, number, value_and_interval
 from sim.report.source import Source
@@ -31,6 +32,7 @@ MAIN = (
 
 ESTIMATES = (
     "winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage", "effect_coverage_unbiased",
+    *(f"{measure}_{name}" for name in ESTIMATORS for measure in ("bias", "coverage")),
 )  # fmt: skip
 """What the estimates at the verdict are worth."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim.engine.catalogue import ENGINES, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
-from sim.run.trial import Play, play
+from sim.run.trial import Play, play, play_alike
+from sim.world.alike import alike
 from sim.world.world import Truth, World
 
 # The most that a block keeps of users and of rows of the data, at 16 bytes each.
@@ -55,6 +56,8 @@ class Work:
     forms: Mapping[str, Form]
     engine: str
     samples: int
+    alike: World | None = None
+    """The same world with arms that are alike, where every policy is also tried in an A/A test."""
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
@@ -62,7 +65,10 @@ def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
     scenario = plan.scenario
     if samples is None:
         samples = max(20, min(_SAMPLES, _MOST_SAMPLED // (scenario.replications * len(scenario.arms))))
-    return [Work(point.world, point.forms, point.engine.name, samples) for point in plan.points]
+    return [
+        Work(point.world, point.forms, point.engine.name, samples, alike(point.world) if point.scenario.aa else None)
+        for point in plan.points
+    ]
 
 
 def tasks_of(plan: Plan) -> list[Task]:
@@ -118,13 +124,20 @@ class Player:
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
-        self._kept: tuple[tuple[int, int, int], Truth] | None = None
+        self._kept: tuple[tuple[int, int, int], Truth, Truth | None] | None = None
 
     def play(self, task: Task) -> Play:
         """Play a task. The result has the same bits on every machine and in every order of tasks."""
         work = self.works[task.point]
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:
-            self._kept = (which, work.world.realise(np.arange(task.first, task.end)))
-        policy = work.forms[task.policy].build(work.forms, work.world.arms)
-        return play(self._kept[1], policy, make(work.engine), work.samples)
+            replications = np.arange(task.first, task.end)
+            self._kept = (
+                which, work.world.realise(replications), work.alike.realise(replications) if work.alike else None,
+            )  # fmt: skip
+        form, (_, truth, same) = work.forms[task.policy], self._kept
+        played = play(truth, form.build(work.forms, work.world.arms), make(work.engine), work.samples)
+        if same is None:
+            return played
+        columns = play_alike(same, form.build(work.forms, work.world.arms), make(work.engine))
+        return replace(played, columns=played.columns | columns)

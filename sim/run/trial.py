@@ -17,6 +17,8 @@ from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
 
+AA = ("aa_declared", "aa_shipped")
+
 
 @dataclass(frozen=True)
 class Play:
@@ -51,6 +53,21 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
+
+
+def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[str, NDArray[Any]]:
+    """An A/A test of a policy: `truth` is of arms that are alike. Columns (R,) of trials.parquet, NaN of a policy at once.
+
+    aa_declared: whether a rule of evidence declared a difference; aa_shipped: whether a challenger was shipped.
+    """
+    if policy.immediate is not None:
+        return {name: np.full(truth.rows, np.nan) for name in AA}
+    setting = truth.world.setting(truth.rows)
+    engine = make_engine(truth, policy.needs(setting), policy.mirrors())
+    for _ in rounds(policy, setting, engine, truth.world.ticks):
+        pass
+    verdicts = policy.verdicts
+    return dict(zip(AA, (verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP), strict=True))
 
 
 def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
@@ -163,6 +180,12 @@ def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[An
     return {
         "effect_estimate": estimates.effect,
         "effect_se": estimates.error,
+        "naive_estimate": estimates.naive,
+        "naive_se": estimates.naive_error,
+        "contrast_estimate": estimates.contrast,
+        "contrast_se": estimates.contrast_error,
+        "aipw_estimate": estimates.aipw,
+        "aipw_se": estimates.aipw_error,
         "effect_unbiased": estimates.unbiased,
         "effect_lower": estimates.lower,
         "effect_upper": estimates.upper,

@@ -1,3 +1,3 @@
 """The scenario file: its schema, its reading with line numbers, and the rules between its keys."""
 
-__all__ = ["capacity", "check", "examples", "loading", "reading", "schema", "sweep", "timeline", "traffic", "users"]
+__all__ = ["capacity", "check", "doubts", "examples", "loading", "reading", "schema", "sweep", "timeline", "traffic", "users"]

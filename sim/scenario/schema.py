@@ -247,6 +247,10 @@ class Scenario(Spec):
     telemetry: TelemetrySpec = Field(default_factory=TelemetrySpec, description="how well monitoring sees")
     router: RouterSpec = Field(default_factory=RouterSpec, description="what is wrong with the router")
     policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
+    aa: bool = Field(
+        True,
+        description="play every policy once more where the challengers equal the champion, to measure its false declarations",
+    )
     baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"

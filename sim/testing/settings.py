@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Floats, Ints
 from sim.policy.base import Evidence, Guardrail, Metric, Part, Setting, View
-from sim.policy.columns import Column, Count, mean_of
+from sim.policy.columns import Column, Count, Moment, mean_of
+from sim.policy.contrast import Contrasts
 
 METRICS = {
     "conversion": Metric("conversion", 1, True, 1.0, 0.2, 0.4, covariate=0.6),
@@ -32,18 +34,49 @@ def fresh_memory(part: Part, setting: Setting, rows: int) -> dict[str, NDArray[A
     return {key: np.repeat(array[None], rows, axis=0) for key, array in part.memory(setting).items()}
 
 
-def look_at(part: Evidence | Guardrail, setting: Setting, ticks: Sequence[Mapping[Column, Any]]) -> list[NDArray[np.int8]]:
-    """The findings (r, K) of a part, tick by tick. A tick maps columns to their counts, (r, K) or (K,)."""
+def realised(counts: Ints, columns: Mapping[Column, int]) -> Floats:
+    """(r, K) the shares of known outcomes that the arms have in counts (r, K, C); even where nothing is known."""
+    known = [at for column, at in columns.items() if isinstance(column, Moment) and column.moment == "count"]
+    if not known:
+        return np.full(counts.shape[:2], 1 / counts.shape[1])
+    of = counts[..., known[0]].astype(np.float64)
+    total = of.sum(axis=1, keepdims=True)
+    shares: Floats = np.where(total > 0, of / np.where(total > 0, total, 1.0), 1 / of.shape[1])
+    return shares
+
+
+def contrasted(part: Part, setting: Setting, columns: Mapping[Column, int]) -> tuple[list[Column], list[int]]:
+    """The columns that a part compares within ticks, and their places."""
+    wanted = list(dict.fromkeys(part.contrasts(setting)))
+    return wanted, [columns[column] for column in wanted]
+
+
+def look_at(
+    part: Evidence | Guardrail,
+    setting: Setting,
+    ticks: Sequence[Mapping[Column, Any]],
+    live: Sequence[Floats] | None = None,
+) -> list[NDArray[np.int8]]:
+    """The findings (r, K) of a part, tick by tick. A tick maps columns to their counts, (r, K) or (K,).
+
+    `live` are the shares of traffic in every tick, (r, K) each; those that the counts have, if left out.
+    """
     columns = {column: at for at, column in enumerate(part.needs(setting))}
     rows = max(np.atleast_2d(values).shape[0] for tick in ticks for values in tick.values())
     total = np.zeros((rows, len(setting.arms), len(columns)), np.int64)
     memory = fresh_memory(part, setting, rows)
+    wanted, places = contrasted(part, setting, columns)
+    contrasts = Contrasts.empty(rows, len(setting.arms), wanted)
     findings = []
     for age, tick in enumerate(ticks, start=1):
         last = np.zeros_like(total)
         for column, values in tick.items():
             last[..., columns[column]] = values
         total = total + last
-        view = View(setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory)
+        shares = realised(last, columns) if live is None else live[age - 1]
+        contrasts.add(np.arange(rows), last[..., places], shares)
+        view = View(
+            setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory, contrasts
+        )
         findings.append(part.judge(view))
     return findings

@@ -13,9 +13,10 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from sim.policy.base import Evidence, View
+from sim.policy.contrast import Contrasts
 from sim.policy.evidence import AnyEvidence
 from sim.stats.group_sequential import design
-from sim.testing.settings import fresh_memory, make_setting
+from sim.testing.settings import contrasted, fresh_memory, make_setting
 
 ROWS, TICKS = 1000, 100
 AMOUNTS = ("threshold", "region", "expected_effect")
@@ -54,12 +55,17 @@ def steps(part: Evidence, arms: int) -> list[float]:
     columns = {name: at for at, name in enumerate(part.needs(setting))}
     total = np.zeros((ROWS, arms, len(columns)), np.int64)
     memory = fresh_memory(part, setting, ROWS)
+    wanted, places = contrasted(part, setting, columns)
+    contrasts = Contrasts.empty(ROWS, arms, wanted)
     took = []
     for age in range(1, TICKS + 1):
         known = rng.poisson(100, (ROWS, arms))
         last = np.stack([known, rng.binomial(known, 0.2)], axis=2)
         total = total + last
-        view = View(setting, age, np.full(ROWS, age), np.ones((ROWS, arms), bool), last, total, columns, False, memory)
+        contrasts.add(np.arange(ROWS), last[..., places], np.full((ROWS, arms), 1 / arms))
+        view = View(
+            setting, age, np.full(ROWS, age), np.ones((ROWS, arms), bool), last, total, columns, False, memory, contrasts
+        )
         begun = time.perf_counter()
         part.judge(view)
         took.append(time.perf_counter() - begun)

@@ -320,7 +320,7 @@ class HeapEngine:
                 if at is not None and cohort == routing.cohort[place]:
                     counts[place, arm, at] += amount
         self.tick += 1
-        return Telemetry(self.tick - 1, counts, {column: place for place, column in enumerate(self.needs)})
+        return Telemetry(self.tick - 1, counts, {column: place for place, column in enumerate(self.needs)}, routing.live)
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         """To the horizon, and whatever is still under way to its end."""

@@ -30,7 +30,7 @@ class Counting:
 
     def step(self, routing: Routing) -> Telemetry:
         counts = np.repeat((1000 * (self.tick + 1) + routing.rows)[:, None, None], 2, axis=1)
-        telemetry = Telemetry(self.tick, counts, {Count("requests"): 0})
+        telemetry = Telemetry(self.tick, counts, {Count("requests"): 0}, routing.live)
         self.tick += 1
         return telemetry
 

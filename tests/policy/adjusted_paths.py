@@ -86,9 +86,11 @@ def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed:
         total = rng.normal(users * PER_USER * mean, deviation * np.sqrt(users), shape)
         square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
         nobody = np.zeros(shape)
-        plain = (nobody + users * PER_USER, total)
+        requests = users * PER_USER
+        squares = total**2 / requests + SD**2 * rng.chisquare(requests - 1, shape)
+        plain = (nobody + requests, total, squares)
         own = (nobody + users, square, PER_USER * total, nobody + users * PER_USER**2)
-        columns = (*REVENUE[:2], *user_moments("revenue"), *joint_user_moments("revenue"))
+        columns = (*REVENUE, *user_moments("revenue"), *joint_user_moments("revenue"))
         ticks.append(_whole(columns, (*plain, *own, *[nobody] * 4)))
     return ticks
 

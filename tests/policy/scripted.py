@@ -91,6 +91,6 @@ def play(policy: StagedPolicy, setting: Setting, ticks: Sequence[str | Mapping[C
             if isinstance(values, str):
                 values = [0, *(CODES[letter] for letter in values)]
             counts[:, :, policy.columns[column]] = values
-        routing = policy.step(Telemetry(tick, counts, policy.columns))
+        routing = policy.step(Telemetry(tick, counts, policy.columns, routing.live))
         routings.append(routing)
     return routings

@@ -11,6 +11,7 @@ from sim.arrays import Floats
 from sim.engine.catalogue import make
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.base import Routing, View
+from sim.policy.contrast import Contrasts
 from sim.policy.forms import AB
 from sim.policy.inference.comparison import compare, outcome_needs
 from sim.run.trial import play
@@ -35,12 +36,16 @@ def compared(world: World, *adjustments: Any) -> list[tuple[Floats, Floats]]:
     needs = tuple(dict.fromkeys(column for adjust in adjustments for column in outcome_needs(setting, adjust)))
     engine = make("compiled")(world.realise(np.arange(ROWS)), needs, False)
     total: Any = 0
+    contrasts = Contrasts.empty(ROWS, 2, needs)
     for _ in range(world.ticks):
         live = np.full((ROWS, 2), 0.5)
-        total = total + engine.step(Routing(np.arange(ROWS), live, np.zeros_like(live), np.zeros(ROWS, np.int64))).counts
+        counts = engine.step(Routing(np.arange(ROWS), live, np.zeros_like(live), np.zeros(ROWS, np.int64))).counts
+        total = total + counts
+        contrasts.add(np.arange(ROWS), counts, live)
     everyone = np.ones(ROWS, bool)
     columns = {column: place for place, column in enumerate(needs)}
-    view = View(setting, world.ticks, np.full(ROWS, world.ticks), np.ones((ROWS, 2), bool), total, total, columns, False)
+    ages, arms_in = np.full(ROWS, world.ticks), np.ones((ROWS, 2), bool)
+    view = View(setting, world.ticks, ages, arms_in, total, total, columns, False, {}, contrasts)
     tests = [compare(view, "auto", everyone, adjust=adjust) for adjust in adjustments]
     return [(test.effect[:, 0], test.standard_error[:, 0]) for test in tests]
 

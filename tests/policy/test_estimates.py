@@ -36,7 +36,7 @@ def played(
         for column, place in policy.columns.items():
             if column in tick:
                 counts[..., place] = tick[column][routing.rows]
-        routing = policy.step(Telemetry(number, counts, policy.columns))
+        routing = policy.step(Telemetry(number, counts, policy.columns, routing.live))
     return policy, policy.estimates()
 
 

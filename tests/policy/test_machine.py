@@ -329,7 +329,7 @@ def run(policy: StagedPolicy, setting: Setting, seed: int, only: int | None = No
     routings = [routing]
     for tick in range(ticks):
         rows = routing.rows if only is None else routing.rows + only
-        routing = policy.step(Telemetry(tick, telemetry(policy, setting, seed, tick)[rows], policy.columns))
+        routing = policy.step(Telemetry(tick, telemetry(policy, setting, seed, tick)[rows], policy.columns, routing.live))
         routings.append(routing)
     return routings
 
@@ -366,7 +366,7 @@ def test_no_arm_comes_back_and_no_verdict_changes(case: tuple[StagedPolicy, Sett
     for tick in range(10):
         counts = telemetry(policy, setting, seed, tick)[routing.rows]
         verdicts = policy.verdicts.verdict.copy()
-        routing = policy.step(Telemetry(tick, counts, policy.columns))
+        routing = policy.step(Telemetry(tick, counts, policy.columns, routing.live))
         assert (policy._arms_in <= arms_in).all()
         out = ~policy._arms_in[routing.rows]
         assert (routing.live[out] == 0).all()

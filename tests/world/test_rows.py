@@ -17,6 +17,7 @@ from sim.engine.reference import SimpyEngine
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.policy.columns import mean_of
+from sim.world.alike import alike
 from sim.world.left_open import left_open
 from sim.world.outcomes import Replayed
 from sim.world.potential import Potential
@@ -294,3 +295,12 @@ def test_factors_above_one_make_ones_of_zeros_evenly() -> None:
     assert chances[1, 1] == pytest.approx(reward[:, 1] / 2)
     # Of every zero the same part: (1 - chance) shrinks alike in all rows.
     assert (1 - chances[0, 1]) / (1 - reward[:, 1]) == pytest.approx(np.full(4, (1 - 0.675) / (1 - 0.45)))
+
+
+def test_an_aa_test_keeps_the_populations_and_has_no_gap() -> None:
+    world = world_of("right", "sold", truth={"a": {"sold": {"relative_effect": "30%"}}}, data={"shift": {"gap": "-2%"}})
+    found, plain = alike(world).realise(np.arange(20)), world_of("right", "sold").realise(np.arange(20))
+    for name in ("right", "sold"):
+        assert (found.outcomes[name].mean == plain.outcomes[name].mean[:, :1]).all()
+    assert (found.best == 0).all()
+    assert found.agreement == pytest.approx(np.ones((20, 3)))

@@ -85,7 +85,7 @@ class AggregateEngine:
         self.ledger.expose(rows, routing.live)
         self._leave_earlier_cohorts(rows, routing.cohort)
         counts = self._end(rows, calls, key)
-        telemetry = Telemetry(self.tick, counts, self._places)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
         self.tick += 1
         return telemetry
 

@@ -62,7 +62,7 @@ class CompiledEngine:
         for place, mirrored, slot in self._counted:
             counts[..., place] = seen[:, arms:, slot] if mirrored else seen[:, :arms, slot]
         self._feedback.report(rows, self.tick, counts)
-        telemetry = Telemetry(self.tick, counts, self._places)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
         self.tick += 1
         return telemetry
 

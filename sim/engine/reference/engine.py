@@ -67,7 +67,7 @@ class SimpyEngine:
             counts[place] = monitor.shown(self.tick, int(routing.cohort[place]))
             self._feedback.book(monitor.logged(int(row)), self.tick)
         self._feedback.report(rows, self.tick, counts)
-        telemetry = Telemetry(self.tick, counts, self._places)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
         self.tick += 1
         return telemetry
 

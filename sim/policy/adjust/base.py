@@ -14,6 +14,7 @@ from sim.policy.columns import Column, Moment
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
+    from sim.stats.within_ticks import Difference
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,16 @@ class Pair:
 class Adjust(BaseModel):
     """How the primary metric of champion and challenger is estimated, and how sure that is.
 
-    `least` is how many known outcomes an arm must have before its standard error says how much is known.
+    `least` is how many known outcomes an arm must have before its standard error says how much is known. `pools` says that it
+    cannot compare within ticks; `same_question` that it estimates the effect on the metric's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     least: ClassVar[int] = 100
+    pools: ClassVar[bool] = False
+    same_question: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that this adjustment reads, beside the count of the primary metric."""
@@ -43,6 +47,14 @@ class Adjust(BaseModel):
     def estimates(self, view: View, rows: Bools) -> Pair:
         """Estimates of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it estimates")
+
+    def gain(self, view: View, rows: Bools) -> Floats:
+        """(rows, K - 1) the variance of the plain difference over that of the adjusted one, both in the same pooled data."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it gains")
+
+    def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
+        """The adjusted difference within ticks, (rows, K - 1), and the gain of it, as in `gain`."""
+        raise NotImplementedError(f"{type(self).__name__} cannot compare within ticks")
 
     def ready(self, view: View) -> Bools:
         """(r, K) whether an arm has enough outcomes to trust its standard error."""
@@ -78,3 +90,13 @@ def split(values: Floats) -> tuple[Floats, Floats]:
     (array([[1.]]), array([[2., 3.]]))
     """
     return values[:, :1], values[:, 1:]
+
+
+def over(plain: Floats, adjusted: Floats) -> Floats:
+    """The first variance over the second, element by element; 1 where either is 0.
+
+    >>> over(np.array([2.0, 0.0]), np.array([1.0, 1.0]))
+    array([2., 1.])
+    """
+    known = (plain > 0) & (adjusted > 0)
+    return np.where(known, plain / np.where(known, adjusted, 1.0), 1.0)

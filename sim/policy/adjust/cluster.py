@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, split, totals
+from sim.arrays import Bools, Floats
+from sim.policy.adjust.base import Adjust, Pair, over, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
-from sim.policy.columns import Column, UserMoment, joint_user_moments, mean_of, user_moments
+from sim.policy.columns import Column, UserMoment, joint_user_moments, moments_of, user_moments
 
 
 class Cluster(Adjust):
@@ -24,11 +24,13 @@ class Cluster(Adjust):
     """
 
     least_users: ClassVar[int] = 50
+    pools: ClassVar[bool] = True
 
     kind: Literal["cluster"] = "cluster"
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return (*mean_of(setting.primary), *user_moments(setting.primary), *joint_user_moments(setting.primary))
+        metric = setting.metrics[setting.primary]
+        return (*moments_of(metric), *user_moments(setting.primary), *joint_user_moments(setting.primary))
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.moments import Moments
@@ -36,13 +38,26 @@ class Cluster(Adjust):
 
         metric = view.setting.metrics[view.setting.primary]
         grid = metric.grid
-        sizes, sums = totals(view, rows, *mean_of(metric.name))
+        sizes, sums = totals(view, rows, *moments_of(metric)[:2])
         users, square, cross, squares = totals(view, rows, *user_moments(metric.name))
         moments = (users, sums * grid, sizes, square * grid**2, squares, cross * grid)
         champion, challenger = (Moments(*part) for part in zip(*(split(each) for each in moments), strict=True))
         yy, xy, yx, xx = (split(each)[1] for each in totals(view, rows, *joint_user_moments(metric.name)))
         covariance = shared_covariance(champion, challenger, yy * grid**2, xy * grid, yx * grid, xx)
         return Pair(ratio(champion), ratio(challenger), covariance)
+
+    def gain(self, view: View, rows: Bools) -> Floats:
+        from sim.stats.contrast import z_test
+        from sim.stats.two_sample import two_sample
+
+        champion, others = zip(
+            *(split(each[rows]) for each in view.moments(view.setting.metrics[view.setting.primary])), strict=True
+        )
+        pair = self.estimates(view, rows)
+        adjusted = z_test(pair.champion, pair.challenger, pair.covariance).standard_error
+        return over(
+            two_sample("welch", *champion, *others).standard_error ** 2, np.where(np.isfinite(adjusted), adjusted, 0.0) ** 2
+        )
 
     def ready(self, view: View) -> Bools:
         users = view.of_total(UserMoment(view.setting.primary, "count"))

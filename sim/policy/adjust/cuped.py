@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, split, totals
+from sim.arrays import Bools, Floats
+from sim.policy.adjust.base import Adjust, Pair, over, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, covariate_moments, moments_of
+
+if TYPE_CHECKING:
+    from sim.stats.moments import Moments
+    from sim.stats.within_ticks import Difference
 
 
 class Cuped(Adjust):
@@ -29,6 +34,40 @@ class Cuped(Adjust):
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         from sim.stats.cuped import arms
+
+        return Pair(*arms(*self._moments(view, rows)))
+
+    def gain(self, view: View, rows: Bools) -> Floats:
+        from sim.stats.cuped import difference
+
+        left = difference(*self._moments(view, rows)).variance_ratio
+        return 1 / np.where(left > 0, left, 1.0)
+
+    def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
+        from sim.stats.within_ticks import CENTRE, SECOND, WeightedMoments, difference
+
+        metric, contrasts = view.setting.metrics[view.setting.primary], view.contrasts.part(rows)
+        sides = contrasts.outcomes(metric)
+        x, square, cross = (contrasts.of(column) for column in covariate_moments(metric.name))
+        before = [
+            WeightedMoments(side.count, x[at] * metric.grid, square[at] * metric.grid**2) for at, side in enumerate(sides)
+        ]
+        products = [each * metric.grid**2 for each in cross]
+        count = [np.where(side.count > 0, side.count, 1.0)[..., CENTRE] for side in sides]
+        within = [
+            products[at][..., CENTRE] - before[at].total[..., CENTRE] * side.total[..., CENTRE] / count[at]
+            for at, side in enumerate(sides)
+        ]
+        spread = before[0].spread[..., CENTRE] + before[1].spread[..., CENTRE]
+        slope = np.where(spread > 0, (within[0] + within[1]) / np.where(spread > 0, spread, 1.0), 0.0)
+        left = [side.less(slope, before[at], products[at]) for at, side in enumerate(sides)]
+        found = difference(*left)
+        middle = (before[0].total + before[1].total)[..., CENTRE] / (count[0] + count[1])
+        plain, adjusted = (pair[0].spread[..., SECOND] + pair[1].spread[..., SECOND] for pair in (sides, left))
+        return replace(found, base=found.base + slope * middle), over(plain, adjusted)
+
+    def _moments(self, view: View, rows: Bools) -> tuple[Moments, Moments]:
+        """The pooled moments of outcomes and covariates, of the champion and of the challengers."""
         from sim.stats.moments import Moments
 
         metric = view.setting.metrics[view.setting.primary]
@@ -36,7 +75,7 @@ class Cuped(Adjust):
         x, xx, xy = totals(view, rows, *covariate_moments(metric.name))
         sums = (count, total, x * metric.grid, square, xx * metric.grid**2, xy * metric.grid**2)
         champion, challenger = zip(*(split(each) for each in sums), strict=True)
-        return Pair(*arms(Moments(*np.broadcast_arrays(*champion)), Moments(*challenger)))
+        return Moments(*np.broadcast_arrays(*champion)), Moments(*challenger)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         metric = setting.metrics.get(setting.primary)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
-from sim.arrays import Bools
-from sim.policy.adjust.base import Adjust, Pair, split, totals
+from sim.arrays import Bools, Floats
+from sim.policy.adjust.base import Adjust, Pair, over, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, Product, moments_of
+
+if TYPE_CHECKING:
+    from sim.stats.moments import Moments
+    from sim.stats.within_ticks import Difference
 
 
 class Ratio(Adjust):
@@ -24,6 +30,8 @@ class Ratio(Adjust):
     'clicks'
     """
 
+    same_question: ClassVar[bool] = False
+
     kind: Literal["ratio"] = "ratio"
     over: str = Field(description="the metric to divide by, of the same requests")
 
@@ -32,15 +40,65 @@ class Ratio(Adjust):
         return (*moments_of(metric), *moments_of(below), Product(metric.name, below.name))
 
     def estimates(self, view: View, rows: Bools) -> Pair:
-        from sim.stats.moments import Moments
         from sim.stats.ratio import ratio
+
+        champion, challenger = self._moments(view, rows)
+        return Pair(ratio(champion), ratio(challenger))
+
+    def gain(self, view: View, rows: Bools) -> Floats:
+        from sim.stats.ratio import ratio
+
+        apart, together = np.zeros((2, int(rows.sum()), view.arms_in.shape[1] - 1))
+        for arm in self._moments(view, rows):
+            x = np.where(arm.x != 0, arm.x, 1.0)
+            # The variance that the plan expects takes the two metrics as independent.
+            apart = apart + (arm.spread_y + (arm.y / x) ** 2 * arm.spread_x) / x**2
+            error = ratio(arm).standard_error
+            together = together + np.where(np.isfinite(error), error, 0.0) ** 2
+        return over(apart, together)
+
+    def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
+        from sim.stats.within_ticks import CENTRE, SECOND, difference
+
+        metric, below = (view.setting.metrics[name] for name in (view.setting.primary, self.over))
+        contrasts = view.contrasts.part(rows)
+        above, under = contrasts.outcomes(metric), contrasts.outcomes(below)
+        products = [each * metric.grid * below.grid for each in contrasts.of(Product(metric.name, below.name))]
+
+        def quotient(y: Floats, x: Floats) -> Floats:
+            return np.where(x != 0, y / np.where(x != 0, x, 1.0), 0.0)
+
+        middle = quotient((above[0].total + above[1].total)[..., CENTRE], (under[0].total + under[1].total)[..., CENTRE])
+        found = difference(*(y.less(middle, x, xy) for y, x, xy in zip(above, under, products, strict=True)))
+        means = under[0].mean, under[1].mean
+        count = [side.count[..., CENTRE] for side in under]
+        both = quotient(count[0] * means[0] + count[1] * means[1], count[0] + count[1])
+        # With R the ratio of both arms together, y - R x differs between the arms by (R1 - R0) x0 x1 / x.
+        effect = quotient(found.effect * both, means[0] * means[1])
+        information = np.where(found.information > 0, found.information, 1.0)
+        together, apart = [], []
+        for y, x, xy in zip(above, under, products, strict=True):
+            own = quotient(y.mean, x.mean)
+            unit = (information * np.where(x.mean != 0, x.mean, 1.0)) ** 2
+            together.append(y.less(own, x, xy).spread[..., SECOND] / unit)
+            apart.append((y.spread[..., SECOND] + own**2 * x.spread[..., SECOND]) / unit)
+        known = (means[0] != 0) & (means[1] != 0)
+        adjusted = replace(
+            found, effect=effect, variance0=together[0], variance1=together[1], base=quotient(above[0].mean, means[0]),
+            information=np.where(known, found.information, 0.0),
+        )  # fmt: skip
+        return adjusted, over(apart[0] + apart[1], together[0] + together[1])
+
+    def _moments(self, view: View, rows: Bools) -> tuple[Moments, Moments]:
+        """The pooled moments of the metric and of what it is divided by, of the champion and of the challengers."""
+        from sim.stats.moments import Moments
 
         metric, below = (view.setting.metrics[name] for name in (view.setting.primary, self.over))
         (count, y, yy), (_, x, xx) = ([moment[rows] for moment in view.moments(each)] for each in (metric, below))
         (xy,) = totals(view, rows, Product(metric.name, below.name))
         sums = (count, y, x, yy, xx, xy * metric.grid * below.grid)
         champion, challenger = (Moments(*part) for part in zip(*(split(each) for each in sums), strict=True))
-        return Pair(ratio(champion), ratio(challenger))
+        return champion, challenger
 
     def nominal(self, setting: Setting) -> tuple[float, float]:
         metric, below = setting.metrics[setting.primary], setting.metrics[self.over]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, split, totals
 from sim.policy.base import DeclaredSetting, Metric, Setting, View
 from sim.policy.columns import CappedMoment, Column, Moment, mean_of
 from sim.units import Share
+
+if TYPE_CHECKING:
+    from sim.stats.within_ticks import Difference
 
 
 class Winsorise(Adjust):
@@ -24,6 +27,8 @@ class Winsorise(Adjust):
     >>> Winsorise(limit=200).limit
     200.0
     """
+
+    same_question: ClassVar[bool] = False
 
     kind: Literal["winsorise"] = "winsorise"
     limit: float | None = Field(None, gt=0, allow_inf_nan=False, description="the cap, in the metric's unit")
@@ -64,6 +69,17 @@ class Winsorise(Adjust):
         mean0, mean1 = split(mean)
         error0, error1 = split(error)
         return Pair(Estimates(mean0, error0), Estimates(mean1, error1))
+
+    def gain(self, view: View, rows: Bools) -> Floats:
+        # The sample is planned for the variance of capped outcomes already.
+        return np.ones((int(rows.sum()), view.arms_in.shape[1] - 1))
+
+    def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
+        from sim.stats.within_ticks import difference
+
+        metric = view.setting.metrics[view.setting.primary]
+        capped = view.contrasts.part(rows).moments(Moment(metric.name, "count"), *self._capped(metric), metric.grid)
+        return difference(*capped), self.gain(view, rows)
 
     def nominal(self, setting: Setting) -> tuple[float, float]:
         metric = setting.metrics[setting.primary]

@@ -9,11 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
-from sim.policy.inference.comparison import TEST_RULE, TestKind, compare, findings_where_known, primary
+from sim.policy.inference.comparison import (
+    TALLY_RULE,
+    TEST_RULE,
+    Tally,
+    TestKind,
+    compare,
+    contrast_needs,
+    findings_where_known,
+    primary,
+    relative_effect,
+    resolved,
+)
 from sim.units import Share
 
 
@@ -52,9 +63,19 @@ class BayesFactor(Evidence):
     prior: Literal["normal", "cauchy"] = Field("normal", description="how the expected effects spread around none")
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
     test: TestKind = Field("auto", description=TEST_RULE)
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return contrast_needs(setting, None, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, (len(setting.arms) - 1) / self.factor)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)
@@ -62,13 +83,16 @@ class BayesFactor(Evidence):
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.bayes_factor import log_bayes_factor
 
-        result = compare(view, self.test, rows)
+        result = compare(view, self.test, rows, tally=self.tally)
         scale = amount(self.expected_effect, self.scale, view.setting)
         log_factor = log_bayes_factor(result.effect, result.standard_error, scale=scale, prior=self.prior)
         better = result.effect * primary(view).sign > 0
         findings = np.where(log_factor <= -math.log(self.factor), Finding.NULL, Finding.UNDECIDED)
         findings = np.where(log_factor >= math.log(self.factor), np.where(better, Finding.PASS, Finding.FAIL), findings)
         return findings.astype(np.int8)
+
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)

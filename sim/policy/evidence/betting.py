@@ -50,6 +50,13 @@ class Betting(Evidence):
         arms = len(setting.arms)
         return {"capital": np.zeros((2, arms - 1))} if self.method == "capital" else {"sums": np.zeros((3, arms))}
 
+    def pools(self) -> bool:
+        # `capital` compares the arms' outcomes of one tick.
+        return self.method != "capital"
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         sign, last = primary(view).sign, self._within(view, view.last)
         seen = self._within(view, view.total - view.last)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import Finding, Setting, View
-from sim.policy.inference.comparison import compare, findings_where_known, information, margin_problems, primary
+from sim.policy.base import DeclaredSetting, Finding, Setting, View
+from sim.policy.inference.comparison import compare, findings_where_known, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
@@ -42,6 +42,9 @@ class ConfidenceSequence(PlannedTest):
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha if self.margin is None else None
+
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
 
@@ -49,12 +52,12 @@ class ConfidenceSequence(PlannedTest):
         from sim.stats.sequential import asymptotic_confidence_sequence
 
         sign, setting = primary(view).sign, view.setting
-        result = compare(view, self.test, rows, self.effect, pooled=self.margin is None, adjust=self.adjust)
+        result = compare(view, self.test, rows, self.effect, pooled=self.margin is None, adjust=self.adjust, tally=self.tally)
         interval = asymptotic_confidence_sequence(
             sign * result.effect,
             result.standard_error,
             # Outcomes of both arms of an even split with the same information.
-            4 * information(view, adjust=self.adjust)[rows, 1:],
+            4 * self.arrived(view)[rows, 1:],
             planned_n=2 * self.planned_sample(setting),
             alpha=self.alpha / (len(setting.arms) - 1),
         )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from sim.arrays import Bools, Floats
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View
 from sim.policy.columns import Column, moments_of
-from sim.policy.inference.comparison import information
+from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, information, relative_effect, resolved
 from sim.units import Share
 
 
@@ -69,6 +69,7 @@ class Decision(Evidence):
     alpha: Share = Field(0.025, gt=0, lt=0.5, description="one-sided error rate of the decision, over all challengers")
     power: Share = Field(0.8, gt=0, lt=1, description="probability to ship where one success metric improves by its `mde`")
     sample: int | None = Field(None, ge=2, description="outcomes an arm of an even split, instead of power calculations")
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     @property
     def test_power(self) -> float:
@@ -108,6 +109,15 @@ class Decision(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, 2 * self.alpha)
+
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         ready = self._complete(view)
@@ -128,7 +138,7 @@ class Decision(Evidence):
     def _complete(self, view: View) -> Bools:
         """(r,) whether every arm still in has the planned information on every metric."""
         enough = ~view.arms_in
-        least = np.min([information(view, name) for name in self._metrics()], axis=0)
+        least = np.min([information(view, name, tally=self.tally) for name in self._metrics()], axis=0)
         enough |= least >= self.planned_sample(view.setting) / 2
         enough[:, 0] = True
         return np.asarray(enough.all(axis=1))
@@ -137,14 +147,12 @@ class Decision(Evidence):
         """(rows, K - 1) one-sided p-values of the hypothesis: no better than the champion less the margin."""
         from scipy.special import ndtr
 
-        from sim.stats.margin import above_margin
-
-        metric = view.setting.metrics[name]
-        count, total, square = (moment[rows] for moment in view.moments(metric))
-        champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
-        gap = above_margin(*champion, *others, margin=margin, sign=metric.sign)
+        gap = above_margin(view, view.setting.metrics[name], rows, margin, self.tally)
         known = gap.standard_error > 0
         return np.where(known, ndtr(-gap.estimate / np.where(known, gap.standard_error, 1.0)), 0.5)
+
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = []

@@ -13,7 +13,7 @@ from pydantic import Field
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
-from sim.policy.inference.comparison import compare, enough_known, information, primary
+from sim.policy.inference.comparison import compare, enough_known, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Duration, Share, format_duration
 
@@ -154,10 +154,16 @@ class GroupSequential(PlannedTest):
                 memory |= {f"{name}_{key}": getattr(start, key) for key in ("low", "high", "time", "mass")}
         return memory
 
+    def looks_by_time(self) -> str:
+        return "ends" if self.ends is not None else ""
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         fractions = self.fractions()
-        arrived = information(view, adjust=self.adjust)[:, 1:] / (self.planned_sample(view.setting) / 2)
+        arrived = self.arrived(view)[:, 1:] / (self.planned_sample(view.setting) / 2)
         # A look that is exactly reached must not be missed by the rounding of a product.
         look = np.searchsorted(fractions, arrived + 1e-9, side="right")
         last = look == fractions.size
@@ -185,13 +191,13 @@ class GroupSequential(PlannedTest):
         """(rows, K - 1) normal scores, positive where the challenger is better; Welch's through their p-values."""
         from scipy.special import ndtri
 
-        result = compare(view, self.test, rows, self.effect, adjust=self.adjust)
+        result = compare(view, self.test, rows, self.effect, adjust=self.adjust, tally=self.tally)
         return -ndtri(np.maximum(result.p_value, 1e-300) / 2) * np.sign(result.effect) * primary(view).sign
 
     def _remember(self, view: View, rows: Bools, due: Bools, look: Ints, arrived: Floats, z: Floats) -> None:
         """Note a look of the challengers that are `due` (r, K - 1): its number, information and score."""
         row, arm = np.nonzero(due)
-        relative = compare(view, "auto", rows, "relative", pooled=False, adjust=self.adjust)
+        relative = compare(view, "auto", rows, "relative", pooled=False, adjust=self.adjust, tally=self.tally)
         view.memory["arrived"][row, arm + 1, look - 1] = arrived
         view.memory["score"][row, arm + 1] = z
         view.memory["effect"][row, arm + 1] = primary(view).sign * relative.effect[due[rows]]

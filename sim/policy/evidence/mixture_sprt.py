@@ -8,20 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
+    TALLY_RULE,
     TEST_RULE,
+    Tally,
     TestKind,
     adjust_problems,
     adjusted_problems,
     compare,
+    contrast_needs,
     findings_where_known,
     outcome_needs,
     primary,
+    relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -55,6 +60,7 @@ class MixtureSprt(Evidence):
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def effect_sd(self, setting: Setting) -> float:
         """The mixing standard deviation, in the unit of the primary metric."""
@@ -63,21 +69,33 @@ class MixtureSprt(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return contrast_needs(setting, self.adjust, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import mixture_sprt
 
-        result = compare(view, self.test, rows, adjust=self.adjust)
+        result = compare(view, self.test, rows, adjust=self.adjust, tally=self.tally)
         p_value = mixture_sprt(result.effect, result.standard_error, mixing_sd=self.effect_sd(view.setting)).p_value
         declared = p_value <= self.alpha / (len(view.setting.arms) - 1)
         better = result.effect * primary(view).sign > 0
         return np.where(declared, np.where(better, Finding.PASS, Finding.FAIL), Finding.UNDECIDED).astype(np.int8)
 
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, self.adjust, self.tally)
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         sized = amount_problems(("mde", "mixing_sd"), self.mde, self.mixing_sd)
-        return adjust_problems(setting, self.adjust, self.test) + sized
+        return adjust_problems(setting, self.adjust, self.test, self.tally) + sized
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         problems = adjusted_problems(setting, self.adjust)

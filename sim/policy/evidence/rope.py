@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
-from sim.policy.inference.comparison import findings_where_known
+from sim.policy.inference.comparison import TALLY_RULE, Tally, contrast_needs, findings_where_known, relative_effect, resolved
 from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
 
@@ -48,10 +48,17 @@ class Rope(Evidence):
         None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
     )
     mass: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability that decides")
+    tally: Tally | None = Field(None, description=TALLY_RULE)
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return contrast_needs(setting, None, self.tally)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)
@@ -59,12 +66,15 @@ class Rope(Evidence):
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.rope import masses
 
-        effect = posterior_effect(view, rows)
+        effect = posterior_effect(view, rows, self.tally)
         posterior = masses(effect.estimate, effect.standard_error, width=amount(self.region, self.width, view.setting))
         findings = np.where(posterior.inside >= self.mass, Finding.NULL, Finding.UNDECIDED)
         findings = np.where(posterior.above >= self.mass, Finding.PASS, findings)
         findings = np.where(posterior.below >= self.mass, Finding.FAIL, findings)
         return findings.astype(np.int8)
+
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return amount_problems(("region", "width"), self.region, self.width)

@@ -8,20 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
+    TALLY_RULE,
     TEST_RULE,
+    Tally,
     TestKind,
     adjust_problems,
     adjusted_problems,
     compare,
+    contrast_needs,
     findings_where_known,
     nominal,
     outcome_needs,
     primary,
+    relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -54,6 +59,7 @@ class Sprt(Evidence):
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
@@ -61,6 +67,15 @@ class Sprt(Evidence):
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
+
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return contrast_needs(setting, self.adjust, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
@@ -70,7 +85,7 @@ class Sprt(Evidence):
 
         metric = primary(view)
         effect = self.mde * abs(nominal(view.setting, self.adjust)[0])
-        result = compare(view, self.test, rows, adjust=self.adjust)
+        result = compare(view, self.test, rows, adjust=self.adjust, tally=self.tally)
         bounds = boundaries(self.alpha / self.sides / (len(view.setting.arms) - 1), 1 - self.power)
         for_better, for_worse = (
             log_ratio_normal(metric.sign * result.effect, result.standard_error, effect=side * effect) for side in (1, -1)
@@ -85,10 +100,13 @@ class Sprt(Evidence):
         findings = np.select([better, worse, finished], [Finding.PASS, Finding.FAIL, Finding.NULL], Finding.UNDECIDED)
         return findings.astype(np.int8)
 
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, self.adjust, self.tally)
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.power <= self.alpha:
             return [("power", f"must exceed alpha, got power {self.power:g} and alpha {self.alpha:g}")]
-        return adjust_problems(setting, self.adjust, self.test)
+        return adjust_problems(setting, self.adjust, self.test, self.tally)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         problems = adjusted_problems(setting, self.adjust)

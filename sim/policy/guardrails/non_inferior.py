@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
+from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, resolved
 from sim.units import Share
 
 
@@ -42,6 +43,7 @@ class NonInferior(Guardrail):
         0.05, gt=0, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def reads(self) -> tuple[tuple[str, str], ...]:
         return (("metric", self.metric),)
@@ -49,11 +51,13 @@ class NonInferior(Guardrail):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[self.metric])
 
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"shown": np.zeros(len(setting.arms), bool)}
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        from sim.stats.margin import above_margin
         from sim.stats.sequential import mixture_sprt
 
         metric, shown = view.setting.metrics[self.metric], view.memory["shown"]
@@ -63,9 +67,7 @@ class NonInferior(Guardrail):
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings
-        count, total, square = (moment[rows] for moment in view.moments(metric))
-        champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
-        gap = above_margin(*champion, *others, margin=self.margin, sign=metric.sign)
+        gap = above_margin(view, metric, rows, self.margin, self.tally)
         mixing, alpha = self.margin * abs(metric.nominal_mean), self.alpha / (len(view.setting.arms) - 1)
         better, worse = (
             enough[rows] & (mixture_sprt(gap.estimate, gap.standard_error, mixing_sd=mixing, alternative=side).p_value <= alpha)

@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Bools, Floats
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import AnyAdjust
 from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 
 if TYPE_CHECKING:
+    from sim.stats.moments import Estimates
     from sim.stats.two_sample import TestResult
 
+Tally = Literal["within_ticks", "pooled"]
+TALLY_RULE = (
+    "within_ticks compares what arrived in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
+    "which is wrong where weights and the world both change; within_ticks, unless the adjustment can only pool"
+)
 Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
 TEST_RULE = "z_pooled for a binary metric (z_unpooled of a relative effect or a margin), welch for any other, unless named"
@@ -32,16 +38,32 @@ def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[Column, .
     return moments_of(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
 
 
+def resolved(tally: Tally | None, adjust: AnyAdjust | None = None) -> Tally:
+    """The tally of a rule: as named, or the one that suits its adjustment."""
+    return tally or ("pooled" if adjust is not None and adjust.pools else "within_ticks")
+
+
+def contrast_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
+    """The columns whose sums within ticks a comparison on the primary metric reads."""
+    return outcome_needs(setting, adjust) if resolved(tally, adjust) == "within_ticks" else ()
+
+
 def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
     """Mean and standard deviation of what is compared, at the champion's registered values."""
     metric = setting.metrics[setting.primary]
     return (metric.nominal_mean, metric.nominal_sd) if adjust is None else adjust.nominal(setting)
 
 
-def adjust_problems(setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto") -> list[tuple[str, str]]:
+def adjust_problems(
+    setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto", tally: Tally | None = None
+) -> list[tuple[str, str]]:
     """Problems of an adjustment beside a test that show in the scenario file alone: (key, message) pairs."""
     if adjust is None:
         return []
+    if adjust.pools and tally == "within_ticks":
+        return [
+            ("tally", f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks; got {tally}")
+        ]
     problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
         problems.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
@@ -84,25 +106,34 @@ def findings_where_known(
     return findings
 
 
-def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None) -> Floats:
-    """(r, K) effective sample size of champion and arm, n0 nk / (n0 + nk): n / 2 at n outcomes an arm.
+def information(view: View, metric: str | None = None, adjust: AnyAdjust | None = None, tally: Tally | None = None) -> Floats:
+    """(r, K) effective sample size of champion and arm: n / 2 at n outcomes an arm, n0 nk / (n0 + nk) at constant weights.
 
-    It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none. The champion's own
-    column has no meaning. With `adjust` it is the unadjusted size that has the same standard error: the registered variance
-    over that of the difference.
+    It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none; within ticks it is the
+    sum of a^2 of `sim.stats.within_ticks`. The champion's own column has no meaning. An adjustment multiplies it by what it
+    gains: the variance that the plain difference has in the same data over that of the adjusted one. The gain is a ratio of
+    two variances of the same outcomes, so it is known long before either of them.
     """
-    known = view.of_total(Moment(metric or view.setting.primary, "count"))
+    name = metric or view.setting.primary
+    known = view.of_total(Moment(name, "count"))
+    if resolved(tally, adjust) == "within_ticks":
+        from sim.stats.within_ticks import SECOND
+
+        sizes = np.zeros(known.shape)
+        champion, challenger = view.contrasts.of(Moment(name, "count"))
+        sides = champion[..., SECOND], challenger[..., SECOND]
+        sizes[:, 1:] = np.where((sides[0] > 0) & (sides[1] > 0), sides[0] + sides[1], 0.0)
+    else:
+        sizes = known[:, :1] * (known / np.maximum(known[:, :1] + known, 1))
     if adjust is None:
-        pair: Floats = known[:, :1] * (known / np.maximum(known[:, :1] + known, 1))
-        return pair
+        return sizes
     enough = adjust.ready(view)
     enough = enough & enough[:, :1]
-    sizes = np.zeros(known.shape)
+    sizes = np.where(enough, sizes, 0.0)
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
-        error = compare(view, "auto", rows, adjust=adjust).standard_error
-        sure = enough[rows, 1:] & (error > 0)
-        sizes[rows, 1:] = np.where(sure, (nominal(view.setting, adjust)[1] / np.where(sure, error, 1.0)) ** 2, 0.0)
+        gain = adjust.within_ticks(view, rows)[1] if resolved(tally, adjust) == "within_ticks" else adjust.gain(view, rows)
+        sizes[rows, 1:] *= np.where(enough[rows, 1:], gain, 1.0)
     return sizes
 
 
@@ -113,23 +144,65 @@ def compare(
     scale: Scale = "absolute",
     pooled: bool = True,
     adjust: AnyAdjust | None = None,
+    tally: Tally | None = None,
 ) -> TestResult:
     """Two-sided tests of the challengers against the champion, (rows, K - 1), in the replications that `rows` (r,) marks.
 
     `auto` takes the pooled variance of a binary metric only where `pooled`, and never on the relative scale. With `adjust` it
     is a z test of the adjusted estimates.
     """
+    # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
+    from sim.stats.two_sample import two_sample
+    from sim.stats.within_ticks import difference, difference_test
+
+    metric = primary(view)
+    within = resolved(tally, adjust) == "within_ticks"
     if adjust is not None:
+        if within:
+            return difference_test(adjust.within_ticks(view, rows)[0], "z_unpooled", scale)
         from sim.stats.contrast import z_test
 
         pair = adjust.estimates(view, rows)
         return z_test(pair.champion, pair.challenger, pair.covariance, scale)
-    # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
-    from sim.stats.two_sample import two_sample
-
-    metric = primary(view)
-    count, total, square = (moment[rows] for moment in view.moments(metric))
     if kind == "auto":
         kind = "welch" if not metric.binary else "z_pooled" if pooled and scale == "absolute" else "z_unpooled"
+    if within:
+        return difference_test(difference(*view.contrasts.part(rows).outcomes(metric)), kind, scale)
+    count, total, square = (moment[rows] for moment in view.moments(metric))
     champion = (count[:, :1], total[:, :1], square[:, :1])
     return two_sample(kind, *champion, count[:, 1:], total[:, 1:], square[:, 1:], scale=scale)
+
+
+def relative_effect(
+    view: View, arm: Ints, adjust: AnyAdjust | None = None, tally: Tally | None = None
+) -> tuple[Floats, Floats] | None:
+    """(r,) each: the relative effect of an arm (r,) as a test estimates it, positive where better, and its standard error.
+
+    None with an adjustment that asks another question than that of the means.
+    """
+    if adjust is not None and not adjust.same_question:
+        return None
+    from sim.policy.estimates import known
+
+    result = compare(view, "auto", np.ones(arm.size, bool), "relative", pooled=False, adjust=adjust, tally=tally)
+    picked = np.arange(arm.size), arm - 1
+    return known(primary(view).sign * result.effect[picked], result.standard_error[picked])
+
+
+def above_margin(view: View, metric: Metric, rows: Bools, margin: float, tally: Tally | None = None) -> Estimates:
+    """(rows, K - 1) how far every challenger stays above a margin relative to the champion's mean, and the standard error.
+
+    Positive where a challenger is better than the champion less the margin, as in `sim.stats.margin`.
+    """
+    from sim.stats import margin as margins
+    from sim.stats.moments import Estimates
+    from sim.stats.within_ticks import difference, difference_test
+
+    if resolved(tally) == "pooled":
+        count, total, square = (moment[rows] for moment in view.moments(metric))
+        champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
+        return margins.above_margin(*champion, *others, margin=margin, sign=metric.sign)
+    before, after = view.contrasts.part(rows).outcomes(metric)
+    # At the margin, a challenger's mean is this multiple of the champion's in every tick.
+    result = difference_test(difference(before.scaled(1 - metric.sign * margin * np.sign(before.mean)), after))
+    return Estimates(metric.sign * result.effect, result.standard_error)

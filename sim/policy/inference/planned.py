@@ -7,20 +7,25 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from sim.arrays import Bools
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
     SCALE_RULE,
+    TALLY_RULE,
     TEST_RULE,
     Scale,
+    Tally,
     TestKind,
     adjust_problems,
     adjusted_problems,
+    contrast_needs,
     information,
     nominal,
     outcome_needs,
+    relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -28,8 +33,8 @@ from sim.units import Share
 class PlannedTest(Evidence):
     """A test whose sample is the usual power calculation at the scenario's nominal values.
 
-    Casella & Berger (2002), 8.3; with several challengers at alpha / challengers. With `adjust` the test waits for as much
-    information as that sample has, by the standard error that is seen (Mehta & Tsiatis 2001): sooner where it is smaller.
+    Casella & Berger (2002), 8.3; with several challengers at alpha / challengers. The test waits for as much information as
+    that sample has. With `adjust` that comes sooner by the adjustment's gain, the ratio of two variances in what is seen.
     """
 
     reads_reward: ClassVar[bool] = True
@@ -45,6 +50,7 @@ class PlannedTest(Evidence):
     effect: Scale = Field("absolute", description=SCALE_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
+    tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def planned_sample(self, setting: Setting) -> int:
         """Outcomes an arm of an even split at which the test ends."""
@@ -75,17 +81,30 @@ class PlannedTest(Evidence):
         """The factor that turns a relative effect into an effect on the scale of the test."""
         return abs(nominal(setting, self.adjust)[0]) if self.effect == "absolute" else 1.0
 
+    def arrived(self, view: View) -> Floats:
+        """(r, K) what has arrived: the effective sample size of champion and arm, n / 2 at n outcomes an arm."""
+        return information(view, adjust=self.adjust, tally=self.tally)
+
     def complete(self, view: View) -> Bools:
-        """(r,) whether every arm still in has the information of the planned sample, 1 / (1/n0 + 1/nk) in known outcomes."""
-        enough = (information(view, adjust=self.adjust) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
+        """(r,) whether every arm still in has the information of the planned sample."""
+        enough = (self.arrived(view) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
         enough[:, 0] = True
         return np.asarray(enough.all(axis=1))
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        return contrast_needs(setting, self.adjust, self.tally)
+
+    def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
+        return relative_effect(view, arm, self.adjust, self.tally)
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return [*self.test_problems(), *adjust_problems(setting, self.adjust, self.test), *self.size_problems()]
+        return [*self.test_problems(), *adjust_problems(setting, self.adjust, self.test, self.tally), *self.size_problems()]
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return adjusted_problems(setting, self.adjust) or self.nominal_problems(setting)

@@ -12,6 +12,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats
 from sim.policy.base import Metric, View
+from sim.policy.inference.comparison import Tally, resolved
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
@@ -55,15 +56,22 @@ def expected_loss(view: View, rows: Bools) -> Floats:
     return np.where(unknown, np.inf, expected_loss_normal(mean[rows], spread[rows], view.arms_in[rows]))
 
 
-def posterior_effect(view: View, rows: Bools) -> Estimates:
+def posterior_effect(view: View, rows: Bools, tally: Tally | None = None) -> Estimates:
     """(rows, K - 1) posterior mean and standard deviation of how much better each challenger is than the champion.
 
     In the unit of the primary metric, for the replications that `rows` (r,) marks. The standard deviation is infinite while
-    either arm has not shown any variation of a metric that is not binary.
+    either arm has not shown any variation of a metric that is not binary. Within ticks it is the normal posterior, under a flat
+    prior, of the difference that is compared tick by tick.
     """
     from sim.stats.moments import Estimates
+    from sim.stats.within_ticks import difference
 
     metric = view.setting.metrics[view.setting.primary]
+    if resolved(tally) == "within_ticks":
+        found = difference(*view.contrasts.part(rows).outcomes(metric))
+        known = (found.variance0 > 0) & (found.variance1 > 0)
+        error = np.where(known, np.sqrt(found.variance0 + found.variance1), np.inf)
+        return Estimates(metric.sign * found.effect, error)
     if metric.binary:
         better, worse = _beta(metric, view.moments(metric))
         trials = better + worse

@@ -1,0 +1,91 @@
+"""What the stage machine adds up for comparisons within ticks: telemetry, weighted by the shares under which it arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.arrays import Bools, Floats, Ints
+from sim.policy.columns import Column
+
+if TYPE_CHECKING:
+    from sim.policy.base import Metric
+    from sim.stats.within_ticks import WeightedMoments
+
+KINDS = 3
+"""The weights of `sim.stats.within_ticks`: CENTRE, FIRST, SECOND."""
+
+
+@dataclass(frozen=True)
+class Contrasts:
+    """Weighted sums since the stage was entered, of each pair of champion and challenger.
+
+    sums (2, r, K - 1, C, KINDS): of the champion's outcomes, then of the challengers'. `columns` maps a column to its place on
+    the axis C. Ticks are added in their order, so that the sums of a replication do not depend on its block.
+    """
+
+    sums: Floats
+    columns: dict[Column, int]
+
+    @classmethod
+    def empty(cls, rows: int, arms: int, columns: Sequence[Column]) -> Contrasts:
+        """Sums of nothing."""
+        return cls(np.zeros((2, rows, arms - 1, len(columns), KINDS)), {column: at for at, column in enumerate(columns)})
+
+    @classmethod
+    def of_one_tick(cls, counts: Ints, live: Floats, columns: Sequence[Column]) -> Contrasts:
+        """The sums of one tick: counts (r, K, C), live (r, K) the shares of live traffic.
+
+        >>> from sim.policy.columns import Moment
+        >>> sums = Contrasts.of_one_tick(np.array([[[90], [10]]]), np.array([[0.9, 0.1]]), [Moment("m", "count")])
+        >>> [side.round(2).tolist() for side in sums.of(Moment("m", "count"))]
+        [[[[8.1, 9.0, 0.9]]], [[[0.9, 9.0, 8.1]]]]
+        """
+        contrasts = cls.empty(len(counts), counts.shape[1], columns)
+        contrasts.add(np.arange(len(counts)), counts, live)
+        return contrasts
+
+    def add(self, rows: Ints, counts: Ints, live: Floats) -> None:
+        """Add a tick of replications `rows` (r,): counts (r, K, C) that arrived under the shares live (r, K)."""
+        from sim.stats.within_ticks import weigh
+
+        both = live[:, :1] + live[:, 1:]
+        weight = live[:, 1:] / np.where(both > 0, both, 1.0)
+        for side, weighed in enumerate(weigh(counts.astype(np.float64), weight)):
+            self.sums[side, rows] += weighed
+
+    def clear(self, rows: Ints) -> None:
+        """Forget what replications `rows` (r,) have seen: they enter a stage."""
+        self.sums[:, rows] = 0.0
+
+    def part(self, rows: Ints | Bools) -> Contrasts:
+        """The sums of some replications."""
+        return Contrasts(self.sums[:, rows], self.columns)
+
+    def of(self, column: Column) -> tuple[Floats, Floats]:
+        """(r, K - 1, KINDS) each: the weighted sums of a column, of the champion and of the challengers."""
+        champion, challenger = self.sums[:, :, :, self.columns[column]]
+        return champion, challenger
+
+    def moments(
+        self, count: Column, total: Column, square: Column, grid: float = 1.0
+    ) -> tuple[WeightedMoments, WeightedMoments]:
+        """The weighted moments of champion and challengers from three columns, in units of the grid's steps times `grid`."""
+        from sim.stats.within_ticks import WeightedMoments
+
+        counts, totals, squares = (self.of(column) for column in (count, total, square))
+        champion, challenger = (
+            WeightedMoments(n, y * grid, yy * grid**2) for n, y, yy in zip(counts, totals, squares, strict=True)
+        )
+        return champion, challenger
+
+    def outcomes(self, metric: Metric) -> tuple[WeightedMoments, WeightedMoments]:
+        """The weighted moments of a metric's outcomes, in its own unit."""
+        from sim.policy.columns import moments_of
+
+        # A binary outcome is its own square.
+        columns = moments_of(metric)
+        return self.moments(columns[0], columns[1], columns[-1], metric.grid)
