@@ -16,8 +16,8 @@ A = TypeVar("A", bound=NDArray[np.generic])
 def alike(world: World) -> World:
     """A world in which no challenger differs from the champion, for an A/A test of a policy.
 
-    Traffic, users, segments, cycles, delays, monitoring, the router and the champion's own drift stay, and so does the population
-    of rows of each replication. So does capacity: who gives the arms different servers has arms that are not alike.
+    Traffic, users, segments, cycles, delays, monitoring, the router and the champion's own drift stay, and so does the
+    population of rows of each replication. So does capacity: who gives the arms different servers has arms that are not alike.
     """
     arms = len(world.arms)
     change = world.change
