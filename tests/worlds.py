@@ -32,6 +32,7 @@ def make_scenario(**changes: Any) -> Scenario:
         "name": "small",
         "seed": 7,
         "replications": 20,
+        "aa": False,
         "horizon": "1d",
         "tick": "10m",
         "traffic": {"rate": "2/s"},

@@ -356,6 +356,11 @@ _TABLE = (
         _flag("aa_shipped"), _tried_alike, paired=False,
     ),
     _mean(
+        "planned_information", "of the planned information", "share",
+        "Mean share of the information that the test was planned for which had arrived, among trials that gave up before.",
+        _flag("planned_information"), lambda trials: ~np.isnan(trials["planned_information"]), better="none", paired=False,
+    ),
+    _mean(
         "winner_bias", "bias of winners", "share",
         "Mean of the relative effect that was seen of the shipped challenger at the verdict, less its true one.",
         _bias("effect_estimate"), _winner("effect_estimate"), better="none", paired=False,

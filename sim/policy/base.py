@@ -298,6 +298,13 @@ class Evidence(Part):
         """
         return None if self.declares else 0.0
 
+    def planned_share(self, view: View) -> Floats | None:
+        """(r, K) how much of the information that it waits for has arrived, as a share; None of a rule that waits for none.
+
+        The champion's own column has no meaning.
+        """
+        return None
+
     def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
         """The relative effect of an arm (r,) as this rule estimates it, and its standard error, (r,) each.
 

@@ -150,6 +150,10 @@ class StagedPolicy:
             estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
             estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
+            share = stage.evidence.planned_share(view)
+            if share is not None:
+                gave_up = self.verdicts.verdict[rows] == Verdict.INCONCLUSIVE
+                estimates.planned[rows] = np.where(gave_up, share[np.arange(arm.size), arm], np.nan)
             unbiased = stage.evidence.unbiased(view, arm)
             if unbiased is not None:
                 estimates.unbiased[rows], estimates.lower[rows], estimates.upper[rows] = unbiased

@@ -67,7 +67,8 @@ def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[s
     for _ in rounds(policy, setting, engine, truth.world.ticks):
         pass
     verdicts = policy.verdicts
-    return dict(zip(AA, (verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP), strict=True))
+    found = verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP
+    return {name: values.astype(np.float64) for name, values in zip(AA, found, strict=True)}
 
 
 def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
@@ -186,6 +187,7 @@ def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[An
         "contrast_se": estimates.contrast_error,
         "aipw_estimate": estimates.aipw,
         "aipw_se": estimates.aipw_error,
+        "planned_information": estimates.planned,
         "effect_unbiased": estimates.unbiased,
         "effect_lower": estimates.lower,
         "effect_upper": estimates.upper,

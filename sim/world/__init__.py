@@ -1,6 +1,7 @@
 """What is true in a replication: arrivals, outcomes, latencies, effects, and the draws of all of them."""
 
 __all__ = [
+    "alike",
     "build",
     "capacity",
     "clock",

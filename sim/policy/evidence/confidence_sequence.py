@@ -42,6 +42,10 @@ class ConfidenceSequence(PlannedTest):
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
 
+    def planned_share(self, view: View) -> None:
+        # Its sample says where the interval is narrowest; it waits for nothing.
+        return None
+
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha if self.margin is None else None
 

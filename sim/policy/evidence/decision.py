@@ -132,6 +132,10 @@ class Decision(Evidence):
         findings[ready, 1:] = np.where(worse, Finding.FAIL, np.where(held, Finding.PASS, Finding.NULL))
         return findings
 
+    def planned_share(self, view: View) -> Floats | None:
+        least: Floats = np.min([information(view, name, tally=self.tally) for name in self._metrics()], axis=0)
+        return least / (self.planned_sample(view.setting) / 2)
+
     def _metrics(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*(each.metric for each in self.success), *(each.metric for each in self.guardrails)]))
 

@@ -85,6 +85,9 @@ class PlannedTest(Evidence):
         """(r, K) what has arrived: the effective sample size of champion and arm, n / 2 at n outcomes an arm."""
         return information(view, adjust=self.adjust, tally=self.tally)
 
+    def planned_share(self, view: View) -> Floats | None:
+        return self.arrived(view) / (self.planned_sample(view.setting) / 2)
+
     def complete(self, view: View) -> Bools:
         """(r,) whether every arm still in has the information of the planned sample."""
         enough = (self.arrived(view) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
