@@ -127,6 +127,7 @@ def _verdict(source: Source) -> str:
     parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
     if notice := tables.missing(source):
         parts.append(f'<p class="warning">{escape(notice)}</p>')
+    parts += [f'<p class="warning">{escape(warning)}</p>' for warning in tables.warnings(source.run)]
     if comparison.thresholds:
         parts += ["<h2>Thresholds</h2>", thresholds(comparison)]
     return "\n".join(parts)

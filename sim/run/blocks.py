@@ -14,8 +14,8 @@ from sim.run.trial import Play, play, play_alike
 from sim.world.alike import alike
 from sim.world.world import Truth, World
 
-# The most sums of users (one for each user and arm) that a block keeps, at 16 bytes each.
-_MOST_TALLIES = 20_000_000
+# The most that a block keeps of users and of rows of the data, at 16 bytes each.
+_MOST_KEPT = 20_000_000
 # The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 
@@ -76,7 +76,7 @@ def tasks_of(plan: Plan) -> list[Task]:
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
         replications, ticks = point.scenario.replications, point.world.ticks
-        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _tallies(point))
+        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _kept(point))
     return todo
 
 
@@ -88,25 +88,29 @@ def by_policy(todo: Iterable[Task]) -> dict[Which, list[Task]]:
     return groups
 
 
-def _tallies(point: PlannedPoint) -> int:
-    """The number of sums of users that a replication keeps; 0 if no policy needs them."""
-    population = point.world.population
-    if population is None or not any(column.by_user for column in point.needs()):
-        return 0
-    return population.users * len(point.world.arms)
+def _kept(point: PlannedPoint) -> int:
+    """What a replication keeps, at 16 bytes each: sums of each user and arm, and the chances of rows of the data."""
+    world, kept = point.world, 0
+    if world.population is not None and any(column.by_user for column in point.needs()):
+        kept = world.population.users * len(world.arms)
+    if world.row_weights is None:
+        return kept
+    # Chances of rows where requests are drawn one by one, else those of each arm's payoffs, which are counted, too.
+    by_payoff = sum(2 * outcome.atoms.size for outcome in world.outcomes if outcome.reward is not None)
+    return kept + (world.row_weights.shift.size if point.engine.entry.tells_calls else by_payoff)
 
 
-def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, tallies: int = 0) -> list[Task]:
+def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, kept: int = 0) -> list[Task]:
     """Every policy of a point in every block, policy by policy.
 
-    `tallies` are the sums of users that a replication keeps.
+    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each.
 
     >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
     ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
     """
     entry = ENGINES[engine]
     # The arrivals of a block take 16 bytes for each replication and tick.
-    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_TALLIES // max(tallies, 1)))
+    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_KEPT // max(kept, 1)))
     firsts = range(0, replications, rows)
     return [
         Task(policy, block, first, min(first + rows, replications), point)

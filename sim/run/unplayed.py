@@ -138,7 +138,7 @@ def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[P
 
 
 def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: Client, files: Files) -> Iterable[Problem]:
-    from sim.registry.replay import mixed_problems, payoff_columns
+    from sim.registry.replay import mixed_problems, reward_columns
     from sim.registry.scoring import model_inputs
 
     if scenario.data is None:
@@ -146,13 +146,11 @@ def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: 
         return
     yield from mixed_problems(versions)
     data = files.data(scenario.data)
-    payoffs = {
-        name for metric, rule in _rewards(scenario).items() if rule != "correct" for name in payoff_columns(metric, rule, data)
-    }
+    used = reward_columns(_rewards(scenario), data)
     for version in versions:
         if version.kind == "replay":
             try:
-                model_inputs(version, data, client, rewards=payoffs)
+                model_inputs(version, data, client, rewards=used)
             except InputError as error:
                 yield from error.problems
 

@@ -115,7 +115,6 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     varied: list[Place] = [
         ("segments", index, "relative", name) for index, segment in enumerate(scenario.segments) for name in segment.relative
     ]
-    varied += [("truth", arm, name) for arm, effects in scenario.truth.items() for name in effects if name not in BUILT_IN]
     for index, event in enumerate(scenario.timeline):
         if isinstance(event, Drift | Novelty) and event.metric not in BUILT_IN:
             varied.append(("timeline", index, "metric"))
@@ -126,7 +125,7 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
         if metric.name not in BUILT_IN and metric.reward is None:
             message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
-            yield Problem(f"{message}: `correct`, or {{payoff: column}}", path=f"metrics[{index}].reward")
+            yield Problem(f"{message}: `correct`, or {{column: …}}", path=f"metrics[{index}].reward")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:

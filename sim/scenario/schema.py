@@ -27,6 +27,84 @@ class Model(Spec):
     uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
 
 
+class NormalPrior(Spec):
+    """A normal distribution."""
+
+    mean: Effect = Field(description="mean of the relative effect")
+    sd: Share = Field(description="standard deviation of the relative effect")
+
+
+class UniformPrior(Spec):
+    """A uniform distribution."""
+
+    low: Effect
+    high: Effect
+
+    @model_validator(mode="after")
+    def _ordered(self) -> UniformPrior:
+        if not self.low <= self.high:
+            raise ValueError(f"low must not exceed high, got {self.low:g} and {self.high:g}")
+        return self
+
+
+class ChoicePrior(Spec):
+    """A few values with their probabilities."""
+
+    values: tuple[Effect, ...] = Field(min_length=1)
+    weights: tuple[Share, ...] | None = Field(None, description="summing to 100%; even if left out")
+
+    @model_validator(mode="after")
+    def _sums(self) -> ChoicePrior:
+        if self.weights is not None and len(self.weights) != len(self.values):
+            raise ValueError(f"needs one weight a value, got {len(self.weights)} for {len(self.values)}")
+        if self.weights is not None and abs(sum(self.weights) - 1) > 1e-9:
+            raise ValueError(f"weights must sum to 100%, got {sum(self.weights):.4%}")
+        return self
+
+
+class NormalEffect(Spec):
+    normal: NormalPrior
+
+
+class UniformEffect(Spec):
+    uniform: UniformPrior
+
+
+class ChoiceEffect(Spec):
+    choice: ChoicePrior
+
+
+def _prior_kind(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return next((str(key) for key in value), "constant")
+    return type(value).__name__.removesuffix("Effect").lower() if isinstance(value, Spec) else "constant"
+
+
+Prior = Annotated[
+    Annotated[Effect, Tag("constant")]
+    | Annotated[NormalEffect, Tag("normal")]
+    | Annotated[UniformEffect, Tag("uniform")]
+    | Annotated[ChoiceEffect, Tag("choice")],
+    Discriminator(_prior_kind),
+]
+
+
+class Shift(Spec):
+    """How live traffic may differ from the data that models are replayed on."""
+
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the data that says how many live requests each row stands for, relative to the others; "
+        "every row stands for as many if left out. No model gets it that does not ask for it",
+    )
+    gap: Prior | None = Field(
+        None,
+        description="the gap between offline and online: in every replication, what each challenger earns of each metric is "
+        "1 + this times what the data say, each drawn on its own",
+    )
+
+
 class Data(Spec):
     """The data set that real model versions are scored on once, and replayed from."""
 
@@ -37,6 +115,12 @@ class Data(Spec):
     target: str = Field("target", description="the column of the right answers")
     holdout: Share = Field(0.4, gt=0, lt=1, description="for sklearn: the share of rows kept from training, and replayed")
     split_seed: int = Field(0, ge=0, description="for sklearn: which rows those are")
+    population: Literal["bootstrap", "rows"] = Field(
+        "bootstrap",
+        description="what requests are drawn from: `bootstrap` gives the rows other weights in every replication, so that what "
+        "so few rows cannot tell stays open; `rows` takes these rows for all there is",
+    )
+    shift: Shift = Field(default_factory=Shift, description="how live traffic may differ from the data")
 
     @model_validator(mode="after")
     def _one_source(self) -> Data:
@@ -48,9 +132,15 @@ class Data(Spec):
 class Payoff(Spec):
     """A reward that stands in the data."""
 
-    payoff: str = Field(
+    column: str = Field(
         min_length=1,
-        description="column of the amount a right answer earns; with {prediction} in it, the column is picked by the answer",
+        description="column of what a right answer earns; with {prediction} in it, the column is picked by the answer",
+    )
+    as_: Literal["amount", "chance"] | None = Field(
+        None,
+        alias="as",
+        description="`amount`: each request earns just that; `chance`: it earns 1 with that chance, else 0. "
+        "Required where all pay-offs lie between 0 and 1",
     )
 
 
@@ -131,68 +221,6 @@ class MetricSpec(Spec):
         return None if self.max is None else (parse_duration if self.name == "latency" else parse_share)(self.max)
 
 
-class NormalPrior(Spec):
-    """A normal distribution."""
-
-    mean: Effect = Field(description="mean of the relative effect")
-    sd: Share = Field(description="standard deviation of the relative effect")
-
-
-class UniformPrior(Spec):
-    """A uniform distribution."""
-
-    low: Effect
-    high: Effect
-
-    @model_validator(mode="after")
-    def _ordered(self) -> UniformPrior:
-        if not self.low <= self.high:
-            raise ValueError(f"low must not exceed high, got {self.low:g} and {self.high:g}")
-        return self
-
-
-class ChoicePrior(Spec):
-    """A few values with their probabilities."""
-
-    values: tuple[Effect, ...] = Field(min_length=1)
-    weights: tuple[Share, ...] | None = Field(None, description="summing to 100%; even if left out")
-
-    @model_validator(mode="after")
-    def _sums(self) -> ChoicePrior:
-        if self.weights is not None and len(self.weights) != len(self.values):
-            raise ValueError(f"needs one weight a value, got {len(self.weights)} for {len(self.values)}")
-        if self.weights is not None and abs(sum(self.weights) - 1) > 1e-9:
-            raise ValueError(f"weights must sum to 100%, got {sum(self.weights):.4%}")
-        return self
-
-
-class NormalEffect(Spec):
-    normal: NormalPrior
-
-
-class UniformEffect(Spec):
-    uniform: UniformPrior
-
-
-class ChoiceEffect(Spec):
-    choice: ChoicePrior
-
-
-def _prior_kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return next((str(key) for key in value), "constant")
-    return type(value).__name__.removesuffix("Effect").lower() if isinstance(value, Spec) else "constant"
-
-
-Prior = Annotated[
-    Annotated[Effect, Tag("constant")]
-    | Annotated[NormalEffect, Tag("normal")]
-    | Annotated[UniformEffect, Tag("uniform")]
-    | Annotated[ChoiceEffect, Tag("choice")],
-    Discriminator(_prior_kind),
-]
-
-
 class TimedEffect(Spec):
     """At some hours, or on some days of the week, an effect is another one."""
 
@@ -229,7 +257,8 @@ class Effects(Spec):
     """What varies from replication to replication in one metric of one challenger."""
 
     relative_effect: Prior = Field(
-        description="the challenger's value is the champion's times 1 + this, whatever the challenger registered"
+        description="the challenger's value is the champion's times 1 + this, whatever the challenger registered; of a "
+        "replayed metric, it is what the challenger earns in the data times 1 + this"
     )
     when: tuple[TimedEffect, ...] = Field(
         (), max_length=24, description="for an outcome: hours and days at which the effect is another one"

@@ -13,6 +13,8 @@ from sim.units import Clock, Duration, Rate, Share, format_duration
 
 MOST_BURSTS = 50_000
 SHORTEST_S = 0.001
+MOST_REQUESTS = 1e12
+"""The most requests of a replication: up to here the draws of `sim.world.draws` are exact, and counts far from overflowing."""
 
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
@@ -108,6 +110,11 @@ class Traffic(Spec):
         if self.rate is None and self.trace is None:
             raise ValueError("needs a rate, such as 40/s, or a trace; got neither")
         return self
+
+
+def too_many(requests: float) -> str:
+    """What is wrong with so many requests in a replication."""
+    return f"a replication must have fewer than 10^12 requests, up to which draws are exact; got {requests:.3g}"
 
 
 def traffic_problems(traffic: Traffic, horizon_s: float) -> Iterator[Problem]:

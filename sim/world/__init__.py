@@ -11,6 +11,7 @@ __all__ = [
     "feedback",
     "jit",
     "latency",
+    "left_open",
     "outcomes",
     "overload",
     "potential",

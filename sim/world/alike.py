@@ -16,8 +16,8 @@ A = TypeVar("A", bound=NDArray[np.generic])
 def alike(world: World) -> World:
     """A world in which no challenger differs from the champion, for an A/A test of a policy.
 
-    Traffic, users, segments, cycles, delays, monitoring, the router and the champion's own drift stay. So does capacity: who
-    gives the arms different servers has arms that are not alike.
+    Traffic, users, segments, cycles, delays, monitoring, the router and the champion's own drift stay, and so does the
+    population of rows of each replication. So does capacity: who gives the arms different servers has arms that are not alike.
     """
     arms = len(world.arms)
     change = world.change
@@ -37,6 +37,7 @@ def alike(world: World) -> World:
         agreement=None if world.agreement is None else np.ones(arms),
         answers_agree=None if world.answers_agree is None else np.ones_like(world.answers_agree),
         effects=(),
+        gap=None,
         varied_latency={},
         change=change,
     )

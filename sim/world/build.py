@@ -14,7 +14,7 @@ from sim.errors import InputError, Problem, format_path
 from sim.registry.versions import Version
 from sim.scenario.check import check, registered_policy_problems
 from sim.scenario.delays import by_outcome
-from sim.scenario.schema import MetricSpec, Scenario
+from sim.scenario.schema import MetricSpec, Payoff, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.course import course
@@ -22,6 +22,7 @@ from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
 from sim.world.reach import reach
+from sim.world.rows import RowWeights
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
@@ -72,6 +73,8 @@ def build(
         latency=tuple(latencies.of(version.behaviour.latency) for version in versions),
         agreement=_agreement(versions, replay),
         answers_agree=None if replay is None else replay.agreement,
+        row_weights=None if replay is None else _row_weights(scenario, replay),
+        gap=None if scenario.data is None or replay is None else scenario.data.shift.gap,
         effects=tuple(
             (scenario.arms.index(arm), name, effect.relative_effect)
             for arm, metrics in scenario.truth.items()
@@ -140,8 +143,8 @@ def _grid(
     """The grid that is asked for, or the finest on which the sums of squares of all requests stay below 2^62."""
     spec = outcome.spec
     path = f"metrics[{scenario.metrics.index(spec)}]"
-    # An arm with an effect takes what the champion registered.
-    base = [0 if (arm, spec.name) in varied else arm for arm in range(factors.size)]
+    # An arm with an effect takes what the champion registered, unless it is replayed.
+    base = [0 if (arm, spec.name) in varied and outcome.reward is None else arm for arm in range(factors.size)]
     values = outcome.mean[:, None] if outcome.kind == "normal" else outcome.atoms
     # Values of counts and scores stay what they are.
     reached = np.abs(values[base]).max(axis=1) * (1.0 if outcome.kind == "tilted" else factors)
@@ -184,7 +187,7 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if all(replayed):
         if spec.reward is None:
             raise InputError(
-                [Problem("is required where models are replayed: `correct`, or {payoff: column}", path=f"{path}.reward")]
+                [Problem("is required where models are replayed: `correct`, or {column: …}", path=f"{path}.reward")]
             )
         assert replay is not None
         return _replayed(spec, replay.rewards[spec.name])
@@ -230,8 +233,17 @@ def _apart(outcome: OutcomeWorld, index: int) -> Iterator[Problem]:
         yield from (Problem(rule, path=format_path(("metrics", index, *place))) for place, _ in by_outcome(outcome.spec.delay))
 
 
+def _row_weights(scenario: Scenario, replay: ReplayTable) -> RowWeights | None:
+    """How likely rows are; None where all are equally likely in every replication."""
+    assert scenario.data is not None
+    bootstrap = scenario.data.population == "bootstrap"
+    if not bootstrap and replay.weights is None:
+        return None
+    return RowWeights(np.ones(replay.rows) if replay.weights is None else replay.weights, bootstrap)
+
+
 def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:
-    if np.isin(reward, (0.0, 1.0)).all():
+    if np.isin(reward, (0.0, 1.0)).all() or (isinstance(spec.reward, Payoff) and spec.reward.as_ == "chance"):
         mean = reward.mean(axis=0)
         empty = np.zeros((reward.shape[1], 0))
         return OutcomeWorld(spec, "binary", 1.0, mean, np.sqrt(mean * (1 - mean)), empty, empty, reward)

@@ -18,7 +18,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
 from sim.world.sampling import SLOTS, at, law_at, nanoseconds, normal, seconds, spread, unit
-from sim.world.tables import BINARY, NORMAL, REPLAYED, TILTED, Tables, tables
+from sim.world.tables import BINARY, CHANCE, NORMAL, REPLAYED, TILTED, Tables, tables
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
 
@@ -53,9 +53,24 @@ def route_of(rules: Any, row: Any, i: Any, user: Any) -> Any:
 
 
 @compiled
-def data_row_of(rules: Any, row: Any, i: Any) -> Any:
-    """The row of the data that a request replays, the same for all arms and metrics."""
-    return min(integer(unit(at(row.data_row, i)) * rules.data_rows), rules.data_rows - 1)
+def data_row_of(rules: Any, row: Any, floats: Any, ints: Any, key: Any) -> Any:
+    """The row of the data that a key draws."""
+    u = unit(key)
+    place = min(integer(u * rules.data_rows), rules.data_rows - 1)
+    if rules.data_even == 0:
+        place = ints[row.data_guide + place]
+        while u >= floats[row.data_up_to + place]:
+            place += 1
+    return place
+
+
+@compiled
+def replayed_of(metric: Any, cell: Any, floats: Any, ints: Any, place: Any, arm: Any, arms: Any, key: Any) -> Any:
+    """What a row of the data earns in an arm, on the metric's grid; a chance of it takes a key."""
+    at_ = cell.atoms + place * arms + arm
+    if metric.kind == CHANCE:
+        return integer(unit(key) < cell.floor + cell.times * floats[at_])
+    return ints[at_] if cell.times == 1.0 else integer(np.rint(ints[at_] * cell.times))
 
 
 @compiled
@@ -64,9 +79,11 @@ def value_of(
     segment: Any,
 ) -> Any:  # fmt: skip
     """What a request earns from an arm, on the metric's grid. `factor` is what the arm's mean is multiplied by just now."""
-    if metric.kind == REPLAYED:
-        return ints[cell.atoms + data_row_of(rules, row, i) * arms + arm]
     key = at(cell.value, i)
+    if metric.kind == REPLAYED or metric.kind == CHANCE:
+        # The same row for all arms and metrics.
+        place = data_row_of(rules, row, floats, ints, at(row.data_row, i))
+        return replayed_of(metric, cell, floats, ints, place, arm, arms, key)
     if rules.usual_chance > 0.0 and unit(at(metric.alike, i)) < rules.usual_chance:
         key = at(metric.usual, user)
     return drawn(metric, cell, floats, ints, factor * floats[metric.by_segment + segment], key)
@@ -116,10 +133,10 @@ def tilted(cell: Any, floats: Any, ints: Any, factor: Any, u: Any) -> Any:
 
 
 @compiled
-def agrees(rules: Any, row: Any, arm: Any, ints: Any, place: Any, arms: Any, i: Any) -> Any:
+def agrees(rules: Any, row: Any, arm: Any, floats: Any, ints: Any, place: Any, arms: Any, i: Any) -> Any:
     """Whether the arm at a place answers a request as the champion does."""
     if rules.data_rows > 0:
-        return ints[rules.data_agree + data_row_of(rules, row, i) * arms + place] != 0
+        return ints[rules.data_agree + data_row_of(rules, row, floats, ints, at(row.data_row, i)) * arms + place] != 0
     return unit(at(arm.agree, i)) < arm.agreement
 
 
@@ -271,7 +288,7 @@ def _reveal(
         for k in range(count):
             arm = arms[r, k]
             mirror[j, k] = unit(at(arm.mirror, i))
-            agree[j, k] = agrees(rules, row, arm, ints, k, count, i)
+            agree[j, k] = agrees(rules, row, arm, floats, ints, k, count, i)
             for attempt in range(attempts):
                 service[j, k, attempt] = service_of(arm, floats, i, attempt)
                 error[j, k, attempt] = error_of(arm, i, attempt)

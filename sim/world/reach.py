@@ -37,11 +37,16 @@ def reach(world: World, name: str, drawn: Drawn, then: Drawn) -> tuple[Floats, F
 def impossible(world: World, drawn: Drawn, then: Drawn, replications: Ints) -> Iterator[Problem]:
     """Effects at or below -100%, and means that leave what is possible, by themselves or where change takes them furthest."""
     binary = {outcome.spec.name: outcome for outcome in world.outcomes if outcome.kind == "binary"}
+    said = {(arm, name) for arm, name, _ in world.effects}
+    replayed = {outcome.spec.name: outcome for outcome in world.outcomes if outcome.reward is not None}
     for (arm, name), effect in drawn.items():
-        path = f"truth.{world.arms[arm]}.{name}"
+        path = f"truth.{world.arms[arm]}.{name}" if (arm, name) in said else "data.shift.gap"
         least = int(effect.argmin())
         if name != ERROR_RATE and effect[least] <= -1:
             yield _too_low(float(effect[least]), int(replications[least]), path)
+            continue
+        if name in replayed:
+            yield from _above_one(world, replayed[name], arm, effect, replications, path)
             continue
         champion = {each: outcome.mean[0] for each, outcome in binary.items()}
         share = {**champion, ERROR_RATE: world.error_rate[0]}.get(name, 0.0) * (1 + effect)
@@ -58,6 +63,19 @@ def impossible(world: World, drawn: Drawn, then: Drawn, replications: Ints) -> I
         if outcome.kind == "binary" and outcome.reward is None:
             yield from _shares(world, outcome, drawn, then, replications)
         yield from _unreachable(world, outcome, drawn, then, replications)
+
+
+def _above_one(
+    world: World, outcome: OutcomeWorld, arm: int, effect: Floats, replications: Ints, path: str
+) -> Iterator[Problem]:
+    """Effects that take the share of ones of a replayed arm above 1."""
+    if outcome.kind != "binary" or effect.max() <= 0:
+        return
+    share = np.minimum(world.data_means(outcome, replications)[:, arm], 1.0) * (1 + effect)
+    bad = np.flatnonzero(share > 1)
+    if bad.size:
+        found = f"{outcome.spec.name} of {world.arms[arm]} to {share[bad[0]]:.4g} in replication {replications[bad[0]]}"
+        yield Problem(f"takes {found}, above 1: narrow the effect", path=path)
 
 
 def _too_low(effect: float, replication: int, path: str) -> Problem:

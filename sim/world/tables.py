@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sim.arrays import Floats, Ints
 from sim.world.jit import missing
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
+from sim.world.rows import search_table
 from sim.world.sampling import LAW, Heap, law
 from sim.world.streams import keys
 from sim.world.world import Truth
@@ -32,13 +33,21 @@ RULES = np.dtype(
         ("segments", np.int64),
         ("segments_up_to", np.int64),  # where their cumulated shares are, in floats
         ("data_rows", np.int64),  # 0 unless models are replayed
+        ("data_even", np.int64),  # whether all rows are equally likely
         ("data_agree", np.int64),  # where (data_rows, K) agreement is, in ints
         ("loss", np.float64),
         ("backoff_s", np.int64),  # where the back-offs before jitter are, in floats
         ("jitter", np.float64),
     ]
 )
-ROW = np.dtype([(name, np.uint64) for name in ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")])
+ROW_KEYS = ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")
+ROW = np.dtype(
+    [
+        *((name, np.uint64) for name in ROW_KEYS),
+        ("data_up_to", np.int64),  # where the cumulated shares of rows of the data are, in floats
+        ("data_guide", np.int64),  # and where to begin to look in them, in ints: see `sim.world.rows.search_table`
+    ]
+)
 ARM = np.dtype(
     [*((name, np.uint64) for name in ("mirror", "service", "error", "loss", "agree")), *LAW, ("agreement", np.float64)]
 )
@@ -58,7 +67,9 @@ CELL = np.dtype(
         ("value", np.uint64),
         ("centre", np.float64),
         ("sd", np.float64),
-        ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K)
+        ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K), chances among them in floats
+        ("times", np.float64),  # what a replayed reward or chance is multiplied by
+        ("floor", np.float64),  # what is added to such a chance
         ("up_to", np.int64),  # where their cumulated chances are, in floats
         ("groups", np.int64),
         ("log_chance", np.int64),  # where logarithms of chances are, in floats; of what is tilted only
@@ -69,7 +80,7 @@ CELL = np.dtype(
         ("failure", np.int64),  # and of one that is 0
     ]
 )
-BINARY, NORMAL, DISCRETE, REPLAYED, TILTED = range(5)
+BINARY, NORMAL, DISCRETE, REPLAYED, TILTED, CHANCE = range(6)
 NO_WINDOW = 2**62
 """Longer than any delay, in nanoseconds."""
 
@@ -94,8 +105,12 @@ def tables(truth: Truth, metrics: Sequence[str]) -> Tables:
     world, names = truth.world, tuple(metrics)
     floats, ints = Heap(np.float64), Heap(np.int64)
     rows = np.zeros(truth.rows, ROW)
-    for name in ROW.names or ():
+    for name in ROW_KEYS:
         rows[name] = keys(world.seed, truth.replications, name)
+    if world.row_weights is not None:
+        up_to, guide = search_table(np.stack([*world.row_weights.shares(world.seed, truth.replications)]))
+        begins = up_to.shape[1] * np.arange(truth.rows)
+        rows["data_up_to"], rows["data_guide"] = floats.add(up_to) + begins, ints.add(guide) + begins
     rules, arms = _rules(truth, floats, ints), _arms(truth, floats)
     made, cells = _metrics(truth, names, floats), _cells(truth, names, floats, ints)
     return Tables(
@@ -120,6 +135,7 @@ def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
         rules["segments"] = world.segments.share.size
         rules["segments_up_to"] = floats.add([*np.cumsum(world.segments.share)[:-1], 1.0])
     if world.answers_agree is not None:
+        rules["data_even"] = world.row_weights is None
         rules["data_rows"], rules["data_agree"] = len(world.answers_agree), ints.add(world.answers_agree)
     rules["loss"] = world.loss
     if world.retry is not None:
@@ -157,7 +173,8 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
         if late is not None:
             metrics["delayed"][:, m], metrics["provisional"][:, m] = 1, late.provisional
             metrics["window_ns"][:, m] = NO_WINDOW if late.window_ns is None else late.window_ns
-        metrics["kind"][:, m] = kinds[type(truth.outcomes[name])]
+        outcome = truth.outcomes[name]
+        metrics["kind"][:, m] = CHANCE if isinstance(outcome, Replayed) and outcome.as_chance else kinds[type(outcome)]
         metrics["grid"][:, m] = grids[name]
         segments = world.segments
         factors = np.ones(1) if segments is None else segments.factors.get(name, np.ones(segments.share.size))
@@ -182,7 +199,9 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
                     cell["sd"] = outcome.sd[:, k]
                 case Replayed():
                     if k == 0:
-                        cells["atoms"][:, m] = ints.add(outcome.reward)
+                        cells["atoms"][:, m] = (floats if outcome.as_chance else ints).add(outcome.reward)
+                    cell["times"] = 1.0 if outcome.times is None else outcome.times[:, k]
+                    cell["floor"] = 0.0 if outcome.floor is None else outcome.floor[:, k]
                 case Discrete():
                     # An atom without a chance must never be drawn, and rounding may leave the last level a little below 1.
                     last = int(np.flatnonzero(outcome.chance[k])[-1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
@@ -18,13 +19,17 @@ from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
 from sim.world.feedback import Feedback
-from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
+from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.reach import Drawn, impossible
+from sim.world.rows import RowWeights
 from sim.world.traffic import Arrivals, Pieces, Schedule
 
 AGREEMENT = "agreement"
+
+Shares = Callable[[list[Ints]], list[Floats]]
+"""Ways of grouping rows of the data, (N,) each, to how likely each group is in each replication, (R, G)."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,8 @@ class OutcomeWorld:
     """One metric before any replication: what every arm registered, in the metric's own units.
 
     `kind` is binary, normal, discrete or tilted. mean, sd (K,); atoms, chance (K, G) for discrete and tilted; reward (rows, K)
-    for replayed; log_chance (K, G), and `laws`, the arms' distributions as registered, for tilted.
+    for replayed, where a binary metric's may be chances of a 1; log_chance (K, G), and `laws`, the arms' distributions as
+    registered, for tilted.
     """
 
     spec: MetricSpec
@@ -77,7 +83,9 @@ class World:
     error_rate: Floats
     latency: tuple[latencies.Latency, ...]
     agreement: Floats | None
+    """(K,) how often arms answer as the champion does, as registered or in the data."""
     answers_agree: Bools | None
+    """(rows, K) where they do, for replayed models."""
     effects: tuple[tuple[int, str, Prior], ...]
     error_limit: float | None
     latency_limit: tuple[float, float] | None
@@ -97,8 +105,23 @@ class World:
     """Share of calls that monitoring never sees."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
+    row_weights: RowWeights | None = None
+    """How likely the rows of the data are; None where all are equally likely in every replication."""
+    gap: Prior | None = None
+    """What live differs from the data by, drawn for each challenger and replayed metric."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
+
+    @property
+    def replayed(self) -> tuple[str, ...]:
+        """The metrics whose outcomes are those of rows of the data."""
+        return tuple(outcome.spec.name for outcome in self.outcomes if outcome.reward is not None)
+
+    def data_means(self, outcome: OutcomeWorld, replications: Ints) -> Floats:
+        """(R, K) what the rows of each replication earn of a replayed metric, without effects."""
+        assert outcome.reward is not None
+        shares = self._shares(replications)
+        return np.repeat(outcome.mean[None], len(replications), axis=0) if shares is None else means(outcome.reward, shares)
 
     @property
     def requests(self) -> Floats:
@@ -141,10 +164,14 @@ class World:
             if (arm, LATENCY) in drawn:
                 latency[arm] = self.latency[0]
                 scale[:, arm] = 1 + drawn[arm, LATENCY]
+        shares = self._shares(replications)
         outcomes: dict[str, Outcomes] = {}
         for outcome in self.outcomes:
             factors = {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}
-            outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
+            if outcome.reward is None:
+                outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
+            else:
+                outcomes[outcome.spec.name] = _replayed(outcome, shares, factors, rows)
         lasting = self.change.lasting if self.change else {}
         lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
         by_time = self._over_time(self.primary, drawn, then, rows)
@@ -172,7 +199,21 @@ class World:
             effect=drawn,
             then=then,
             by_time=by_time,
+            agreement=self._agreement(shares, rows),
         )
+
+    def _agreement(self, shares: Shares | None, rows: int) -> Floats | None:
+        """(R, K) how often arms answer as the champion does."""
+        if self.agreement is None:
+            return None
+        if shares is None or self.answers_agree is None:
+            return np.repeat(self.agreement[None], rows, axis=0)
+        return np.minimum(means(self.answers_agree.astype(np.float64), shares), 1.0)
+
+    def _shares(self, replications: Ints) -> Shares | None:
+        """How likely groups of rows are in some replications."""
+        weights = self.row_weights
+        return None if weights is None else lambda groups: weights.grouped(self.seed, replications, groups)
 
     def draw(self, replications: Ints) -> tuple[Drawn, Drawn]:
         """Relative effects of some replications: {(arm, metric): (R,)} the usual ones, and (R, J) those at some times.
@@ -183,6 +224,11 @@ class World:
             (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
             for arm, name, prior in self.effects
         }
+        if self.gap is not None:
+            for arm, name in product(range(1, len(self.arms)), self.replayed):
+                gap = effects(self.gap, self.seed, replications, f"gap of {self.arms[arm]}.{name}")
+                effect = drawn.get((arm, name))
+                drawn[arm, name] = gap if effect is None else (1 + effect) * (1 + gap) - 1
         timed = self.change.timed if self.change else ()
         then = {(each.arm, each.metric): each.draw(self.seed, replications, self.arms[each.arm]) for each in timed}
         found = list(impossible(self, drawn, then, replications))
@@ -215,8 +261,7 @@ class World:
         for arm, factor in factors.items():
             mean[:, arm] = outcome.mean[0] * factor
         if outcome.kind == "binary":
-            marginal: Binary | Discrete = Binary(mean)
-            return marginal if outcome.reward is None else Replayed(np.rint(outcome.reward).astype(np.int64), marginal)
+            return Binary(mean)
         if outcome.kind == "normal":
             sd = np.repeat(outcome.sd[None], rows, axis=0)
             for arm in factors:
@@ -232,10 +277,7 @@ class World:
             chance[arm] = outcome.chance[0]
         on_grid = np.rint(atoms / outcome.grid).astype(np.int64)
         mean = np.broadcast_to((on_grid * chance).sum(axis=-1) * outcome.grid, (rows, len(self.arms)))
-        marginal = Discrete(mean, on_grid, chance)
-        if outcome.reward is None:
-            return marginal
-        return Replayed(np.rint(outcome.reward / outcome.grid).astype(np.int64), marginal)
+        return Discrete(mean, on_grid, chance)
 
 
 @dataclass(frozen=True)
@@ -245,7 +287,8 @@ class Truth:
     replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change; value
     (R, K) the expected primary metric of a request, signed so that more is better, an errored request earning nothing;
     acceptable (R, K) whether every declared limit truly holds; best (R,) the acceptable arm of highest value, the champion on a
-    tie. Where the world changes, value, acceptable and best are judged by what lasts.
+    tie. Where the world changes, value, acceptable and best are judged by what lasts. agreement (R, K) how often arms answer as
+    the champion does, or None where it is not known.
     """
 
     world: World
@@ -263,11 +306,17 @@ class Truth:
     """{(arm, metric): (R, J)} effects at some times: see `sim.world.timed`."""
     by_time: Floats | float = 1.0
     """(R, K) what they make of the primary metric's mean, over all requests."""
+    agreement: Floats | None = None
 
     @property
     def rows(self) -> int:
         """R."""
         return len(self.replications)
+
+    @cached_property
+    def joint(self) -> Joint | None:
+        """The replayed metrics together, where there are several."""
+        return Joint.of(self.outcomes, self.world._shares(self.replications))
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -350,6 +399,31 @@ class Truth:
     def latency_above(self, limit_s: float, tick: int = 0) -> Floats:
         """(R, K) share of calls slower than a limit in a tick."""
         return _above(limit_s, self.latency, self.conditions(tick).latency_scale)
+
+
+def means(of: Floats, shares: Shares) -> Floats:
+    """(R, K) means of what rows have in each arm, (N, K)."""
+    found = [np.unique(own, return_inverse=True) for own in of.T]
+    by_arm = shares([group for _, group in found])
+    # Not a matrix product, whose last digit depends on how many rows there are.
+    return np.stack([(share * values).sum(axis=1) for share, (values, _) in zip(by_arm, found, strict=True)], axis=1)
+
+
+def _replayed(outcome: OutcomeWorld, shares: Shares | None, factors: Mapping[int, Floats], rows: int) -> Replayed:
+    """What requests earn of a replayed metric in `rows` replications; of some arms, factors (R,) of it."""
+    assert outcome.reward is not None
+    if outcome.kind == "binary":
+        mean = np.repeat(outcome.mean[None], rows, axis=0) if shares is None else means(outcome.reward, shares)
+        # Rounding may take a sum of shares a little above 1.
+        return Replayed.ones(outcome.reward, np.minimum(mean, 1.0), factors)
+    chance = outcome.chance
+    if shares is not None:
+        chance = np.zeros((rows, *outcome.atoms.shape))
+        by_arm = shares([np.unique(own, return_inverse=True)[1] for own in outcome.reward.T])
+        for arm, share in enumerate(by_arm):
+            chance[:, arm, : share.shape[1]] = share
+    on_grid, atoms = (np.rint(each / outcome.grid).astype(np.int64) for each in (outcome.reward, outcome.atoms))
+    return Replayed.amounts(on_grid, atoms, chance, outcome.grid, factors, rows)
 
 
 def _above(limit_s: float, latency: Sequence[latencies.Latency], scale: Floats) -> Floats:

@@ -392,7 +392,7 @@ def _replayed(names: tuple[str, ...]) -> World:
     table = np.arange(15).reshape(5, 3)[:, : len(names)]
     rewards = {"conversion": table % 4 == 1, "revenue": table * 7 % 11, "score": table * 5 % 3}
     metrics = [
-        {**metric, "reward": "correct" if metric["name"] == "conversion" else {"payoff": "price"}} for metric in _metrics()
+        {**metric, "reward": "correct" if metric["name"] == "conversion" else {"column": "price"}} for metric in _metrics()
     ]
     return make_replayed_world(make_scenario(arms=names, metrics=metrics, data={"sklearn": "digits"}), rewards, table % 2 == 0)
 

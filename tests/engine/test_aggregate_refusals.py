@@ -103,7 +103,7 @@ def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts
     right = np.array([[1, 0], [0, 1], [1, 1]])
     said = {
         "right": {"name": "right", "reward": "correct"},
-        "worth": {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0, "delay": {"constant": "1h"}},
+        "worth": {"name": "worth", "reward": {"column": "price"}, "grid": 1.0, "delay": {"constant": "1h"}},
     }
     chosen = [{**said[name], "role": "primary" if name == names[0] else "secondary"} for name in names]
     scenario = make_scenario(metrics=chosen, data={"sklearn": "digits"})
@@ -115,8 +115,9 @@ def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts
 @pytest.mark.parametrize(("rate", "engine"), [("1/s", "compiled"), ("4/s", "aggregate")])
 def test_auto_takes_what_is_quicker_where_payoffs_are_many(rate: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     worth = np.arange(3000.0).reshape(1500, 2)
-    metrics = [{"name": "worth", "role": "primary", "reward": {"payoff": "price"}}]
-    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"}, traffic={"rate": rate}, replications=4000)
+    metrics = [{"name": "worth", "role": "primary", "reward": {"column": "price"}}]
+    data = {"sklearn": "digits", "population": "rows"}
+    scenario = make_scenario(metrics=metrics, data=data, traffic={"rate": rate}, replications=4000)
     world = make_replayed_world(scenario, {"worth": worth}, np.ones((1500, 2)))
     choice = choose("auto", world)
     assert choice.name == engine

@@ -143,7 +143,7 @@ def test_a_replayed_request_has_one_row_for_every_arm_metric_and_agreement() -> 
     worth = right * np.array([2, 3, 5, 7])[:, None]
     metrics = [
         {"name": "right", "role": "primary", "reward": "correct"},
-        {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0},
+        {"name": "worth", "reward": {"column": "price"}, "grid": 1.0},
     ]
     agree = [[1, 1], [1, 0], [1, 0], [1, 1]]
     replayed = make_replayed_world(

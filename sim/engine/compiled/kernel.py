@@ -403,7 +403,7 @@ def play(
                         log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, counts
                         run.logged = logged + 1
             if run.agreement:
-                agreed = integer(agrees(rules, row, laws[k], ints, k, arms, i))
+                agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))
                 seen[earned + KNOWN] += 1
                 seen[earned + SUM] += agreed
                 seen[earned + SQUARE] += agreed
