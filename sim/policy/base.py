@@ -261,6 +261,15 @@ class Evidence(Part):
         """This rule, with settings that were left out taken from the allocation of its stage."""
         return self
 
+    @property
+    def promised_error(self) -> float | None:
+        """The share of tests in which the rule at most declares what is not so; None where it promises nothing.
+
+        Its `alpha`, if it has one: the rules state it over all challengers and all looks.
+        """
+        alpha = getattr(self, "alpha", None)
+        return None if alpha is None else float(alpha)
+
     def length_s(self) -> float | None:
         """How long the rule takes, in seconds from the start of the stage; None if that depends on what is seen."""
         return None

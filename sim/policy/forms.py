@@ -271,6 +271,18 @@ def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
     return tuple(placed.stage for placed in policy.placed(others, {policy.name}))
 
 
+def promised_error(policy: Form, others: Mapping[str, Form]) -> float | None:
+    """The share of wrong declarations that the last rule of a policy with such a promise allows itself; None without any.
+
+    >>> ab = AB(name="ab", evidence={"kind": "fixed_horizon", "sample": 1000, "alpha": "1%"})
+    >>> canary = Canary(name="canary", steps=[{"weight": "5%", "bake": "1h"}], checks=[{"metric": "error_rate", "max": "1%"}])
+    >>> promised_error(ab, {}), promised_error(canary, {})
+    (0.01, None)
+    """
+    promises = [stage.evidence.promised_error for stage in expand(policy, others)]
+    return next((promise for promise in reversed(promises) if promise is not None), None)
+
+
 def registered_problems(policy: Form, others: Mapping[str, Form], setting: Setting) -> list[tuple[str, str]]:
     """Problems that show only with what the models registered: pairs as of `declared_problems`, which must be empty first."""
     stages = policy.placed(others, {policy.name})

@@ -87,6 +87,7 @@ ONE_POINT = Columns(
         _HALF_BY,
         TableColumn("correct", ("", "correct"), (_SHARE,)),
         TableColumn("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
+        TableColumn("no_better_if_shipped", ("no better,", "if shipped"), (_SHARE,)),
         TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
         _REGRET,
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
@@ -94,7 +95,7 @@ ONE_POINT = Columns(
     ),
     (
         "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct", "keep",
-        "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "regret",
+        "no_better_if_shipped", "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "regret",
     ),
 )  # fmt: skip
 """Policies side by side."""

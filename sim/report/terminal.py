@@ -85,7 +85,10 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
     if layout.unreached:
         parts.append(f"{NEVER}: not by the horizon")
     if any(layout.has_mark):
-        parts.append("* best, or not shown to be worse, of the policies that decide half of their trials (baselines aside)")
+        parts.append(
+            "* best, or not shown to be worse, of the policies that decide half of their trials, and are not shown to ship "
+            "wrongly more often than promised (baselines aside)"
+        )
     if layout.left_out:
         parts.append(f"left out for want of width: {', '.join(layout.left_out)}")
     return "; ".join(part for part in parts if part) + "."

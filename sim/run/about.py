@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from sim.policy.forms import promised_error
 from sim.run.blocks import Which
 from sim.run.plan import Plan, PlannedPoint
 from sim.version import VERSION
@@ -58,7 +59,10 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "tick_s": scenario.tick,
         "arms": list(scenario.arms),
         "primary": {"name": metric.name, "sign": metric.sign, "binary": metric.binary},
-        "policies": [{"name": policy.name, "kind": policy.kind} for policy in scenario.policies],
+        "policies": [
+            {"name": policy.name, "kind": policy.kind, "promised_error": promised_error(policy, point.forms)}
+            for policy in scenario.policies
+        ],
         "baseline": scenario.baseline or scenario.policies[0].name,
         "started_at": started.isoformat(timespec="milliseconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),

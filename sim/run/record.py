@@ -27,10 +27,14 @@ class Stored(BaseModel):
 
 
 class PolicyName(Stored):
-    """The name and the kind of a policy that was run."""
+    """The name and the kind of a policy that was run.
+
+    `promised_error` is the share of wrong declarations that its last rule of evidence with such a promise allows itself.
+    """
 
     name: str
     kind: str
+    promised_error: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
 class VersionRecord(Stored):

@@ -16,15 +16,12 @@ class Change:
 
     failing (T, K) the chance that a call fails which would not have; slowness (T, K) what latencies are multiplied by;
     factors {metric: (T, K)} what means are multiplied by; out (T, P) how many replicas of each pool are down.
-    lasting {metric: (K,)} what verdicts are judged by: values at the horizon without transients (novelty, incidents). It is a
-    factor of a metric's mean and of "latency"; of "error_rate" it is the chance that a call fails which would not have.
     """
 
     failing: Floats
     slowness: Floats
     factors: Mapping[str, Floats]
     out: Ints
-    lasting: Mapping[str, Floats]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.tilt import MARGIN
 from sim.world.traffic import Arrivals, Pieces, Schedule
+from sim.world.worth import Worths
 
 AGREEMENT = "agreement"
 
@@ -143,18 +144,6 @@ class World:
         for outcome in self.outcomes:
             factors = {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}
             outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
-        lasting = self.change.lasting if self.change else {}
-        lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
-        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0), lasting_error)
-        acceptable = np.ones((rows, arms), bool)
-        if self.error_limit is not None:
-            acceptable &= lasting_error <= self.error_limit
-        if self.latency_limit is not None:
-            quantile, limit_s = self.latency_limit
-            acceptable &= _above(limit_s, latency, scale * lasting.get(LATENCY, 1.0)) <= 1 - quantile + 1e-12
-        acceptable[:, 0] = True
-        best = np.where(acceptable, value, -np.inf).argmax(axis=1)
-        # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
         return Truth(
             world=self,
             replications=replications,
@@ -163,9 +152,6 @@ class World:
             latency=tuple(latency),
             latency_scale=scale,
             outcomes=outcomes,
-            value=value,
-            acceptable=acceptable,
-            best=best,
             effect=drawn,
         )
 
@@ -293,10 +279,8 @@ class World:
 class Truth:
     """What is true in each replication of a block. No policy ever sees it.
 
-    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change; value
-    (R, K) the expected primary metric of a request, signed so that more is better, an errored request earning nothing;
-    acceptable (R, K) whether every declared limit truly holds; best (R,) the acceptable arm of highest value, the champion on a
-    tie. Where the world changes, value, acceptable and best are judged by what lasts.
+    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change. What the
+    arms are worth, in a tick or over many, is `sim.world.worth`.
     """
 
     world: World
@@ -306,9 +290,6 @@ class Truth:
     latency: tuple[latencies.Latency, ...]
     latency_scale: Floats
     outcomes: dict[str, Outcomes]
-    value: Floats
-    acceptable: Bools
-    best: Ints
     effect: dict[tuple[int, str], Floats]
 
     @property
@@ -336,25 +317,18 @@ class Truth:
         )
 
     def value_at(self, tick: int) -> Floats:
-        """(R, K) the value of a request in a tick. An amount's rounding to its grid, after a factor, is left out."""
-        if self.world.change is None:
-            return self.value
+        """(R, K) the expected primary metric of a request in a tick, signed so that more is better.
+
+        An amount's rounding to its grid, after a factor, is left out.
+        """
         now = self.conditions(tick)
         mean = self.outcomes[self.world.primary].mean * now.factors.get(self.world.primary, 1.0)
         return self.world.value_of(mean, now.error_rate)
 
-    def better(self) -> Bools:
-        """(R, K) acceptable, and worth more than the champion."""
-        return self.acceptable & (self.value > self.value[:, :1])
-
-    def worse(self) -> Bools:
-        """(R, K) unacceptable, or worth less than the champion."""
-        return ~self.acceptable | (self.value < self.value[:, :1])
-
-    def matters(self) -> Bools:
-        """(R, K) better than the champion by at least the smallest effect that matters."""
-        margin = self.world.smallest_effect * np.abs(self.value[:, :1])
-        return self.better() & (self.value - self.value[:, :1] >= margin - 1e-12)
+    @cached_property
+    def worths(self) -> Worths:
+        """What the arms are worth: in a tick, over the horizon, and from a verdict on."""
+        return Worths(self)
 
     def mean_latency_s(self, tick: int = 0) -> Floats:
         """(R, K) mean service time in a tick."""
