@@ -40,7 +40,7 @@ def _answer(run: Record, trials: Mapping[str, Trials]) -> str:
     if not any(in_time(each) for each in others):
         return _none_decides(others, horizon)
     if not pool:
-        return f"no policy can be recommended: {'; '.join(_faults(others, horizon))}"
+        return f"no policy can be recommended: {'; '.join([*_heedless(others), *_late(others, horizon)])}"
 
     chosen, opening = _chosen(pool, len(others), horizon)
     clauses = [
@@ -104,27 +104,32 @@ def _missed_win(chosen: Trials) -> str:
 def _others(chosen: Trials, trials: Mapping[str, Trials], horizon: str) -> list[str]:
     others = [each for each in trials.values() if not each.is_baseline and each is not chosen]
     times = [f"{each.policy} takes {_by(each)}" for each in others if in_time(each) and keeps_promise(each)]
-    return [*([f"to decide half, {listed(times, MOST_NAMED)}"] if times else []), *_faults(others, horizon)]
+    return [
+        *([f"to decide half, {listed(times, MOST_NAMED)}"] if times else []),
+        *(f"not recommended, as {clause}" for clause in _heedless(others)),
+        *_late(others, horizon),
+    ]
 
 
-def _faults(others: Sequence[Trials], horizon: str) -> list[str]:
-    """Why some policies are not to be chosen: clauses, one of a kind."""
-    late = [each.policy for each in others if not in_time(each)]
+def _heedless(others: Sequence[Trials]) -> list[str]:
+    """Which policies are shown to ship wrongly too often to be recommended: clauses, one of a kind."""
     broken = [each for each in others if in_time(each) and not keeps_promise(each)]
-    clauses = []
     promised = [
         f"{each.policy} in {_text('wrong_ship', each)} ({share(each.promised_error)} promised)"
         for each in broken
         if each.promised_error is not None
     ]
-    if promised:
-        clauses.append(f"more often than promised, what is no better is shipped by {listed(promised, MOST_NAMED)}")
-    heedless = [f"{each.policy} in {_text('wrong_ship', each)}" for each in broken if each.promised_error is None]
-    if heedless:
-        clauses.append(f"more often than not, what is no better is shipped by {listed(heedless, MOST_NAMED)}")
-    if late:
-        clauses.append(f"{listed(late, MOST_NAMED)} {'does' if len(late) == 1 else 'do'} not decide half within {horizon}")
-    return clauses
+    free = [f"{each.policy} in {_text('wrong_ship', each)}" for each in broken if each.promised_error is None]
+    return [
+        f"what is no better is shipped more often than {than} by {listed(names, MOST_NAMED)}"
+        for than, names in (("promised", promised), ("not", free))
+        if names
+    ]
+
+
+def _late(others: Sequence[Trials], horizon: str) -> list[str]:
+    late = [each.policy for each in others if not in_time(each)]
+    return [f"{listed(late, MOST_NAMED)} {'does' if len(late) == 1 else 'do'} not decide half within {horizon}"] if late else []
 
 
 def _none_decides(pool: Sequence[Trials], horizon: str) -> str:

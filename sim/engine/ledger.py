@@ -85,8 +85,9 @@ class Ledger:
             self._forgone[:, rows] += self._lost_value(tick, lost, rows)
 
     def _lost_value(self, tick: int, lost: Ints, rows: Ints) -> Floats:
-        """(2, r) what lost requests (r, K) would have been worth in a tick: nothing less than 0, and as it is."""
-        value = self.truth.worths.at(tick).value[rows]
+        """(2, r) by how much lost requests (r, K) would have been worth more in a tick: at least 0, and as it is."""
+        primary = self.truth.world.primary_outcome
+        value = self.truth.worths.at(tick).value[rows] - primary.sign * primary.failed_worth
         return np.stack([(lost * np.maximum(value, 0.0)).sum(axis=1), (lost * value).sum(axis=1)])
 
     def _note(self, rows: Ints, tick: int) -> None:
@@ -99,7 +100,7 @@ class Ledger:
     @property
     def regret(self) -> Floats:
         """(R,) cumulative regret: by how much the arms that served were worth less than the best acceptable one of each tick,
-        over all live requests, plus the value of the requests that were lost.
+        over all live requests, plus what the requests that were lost would have been worth more than a lost one is.
         """
         total: Floats = self._total(REGRET) + self._forgone_by_loss[0]
         return total
@@ -129,7 +130,7 @@ class Ledger:
 
     @property
     def _forgone_by_loss(self) -> Floats:
-        """(2, R) what the lost requests would have been worth, as in `_lost_value`."""
+        """(2, R) what was forgone by losing requests, as in `_lost_value`."""
         last, everyone = self.truth.world.ticks - 1, np.arange(self.truth.rows)
         return self._forgone + self._lost_value(last, self._unvalued, everyone)
 

@@ -21,6 +21,7 @@ from sim.scenario.schema import Scenario
 from sim.scenario.sweep import JOINT, gathered, points, text_of
 from sim.version import VERSION
 from sim.world.build import build as build_world
+from sim.world.failures import unclear_failures
 from sim.world.overload import overloads
 from sim.world.trace import Trace, read_trace
 from sim.world.world import World
@@ -183,7 +184,7 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     engine = choose(scenario.engine, world, needs_of(scenario, world))
     parts = outside(parts_in(scenario.policies))
     digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
-    warnings = tuple(overloads(scenario, world))
+    warnings = *overloads(scenario, world), *unclear_failures(scenario, world)
     return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 

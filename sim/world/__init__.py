@@ -6,6 +6,7 @@ __all__ = [
     "clock",
     "covariate",
     "draws",
+    "failures",
     "fates",
     "jit",
     "latency",
@@ -18,4 +19,5 @@ __all__ = [
     "trace",
     "traffic",
     "world",
+    "worth",
 ]

@@ -53,6 +53,13 @@ class OutcomeWorld:
         """+1 where an increase is better."""
         return 1 if self.spec.direction == "increase" else -1
 
+    @property
+    def failed_worth(self) -> float:
+        """What a failed or lost request is worth: as stated, or the worst outcome of a binary metric, or 0."""
+        if self.spec.failure is not None:
+            return self.spec.failure.worth
+        return 1.0 if self.kind == "binary" and self.sign < 0 else 0.0
+
     def metric(self) -> Metric:
         """What a policy may know of it: the champion's registered values."""
         spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
@@ -172,11 +179,17 @@ class World:
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
 
-        A request that fails earns nothing; where clients try again after errors, it fails if every attempt does.
+        A request that fails is worth what `failed_worth` says; where clients try again after errors, it fails if every attempt
+        does.
         """
-        sign = next(outcome.sign for outcome in self.outcomes if outcome.spec.name == self.primary)
+        primary = self.primary_outcome
         failing = error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
-        return sign * mean * (1 - failing)
+        return primary.sign * (mean * (1 - failing) + primary.failed_worth * failing)
+
+    @property
+    def primary_outcome(self) -> OutcomeWorld:
+        """The primary metric."""
+        return next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
 
     def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], rows: int) -> Outcomes:
         mean = np.repeat(outcome.mean[None], rows, axis=0)

@@ -102,3 +102,66 @@ def test_a_week_with_a_weekday_effect_is_judged_by_the_whole_of_it() -> None:
     assert found.correct.to_dict() == {"hold": 0, "switch": 1}
     assert found.any_better.all()
     assert found.harmed_requests["switch"] == pytest.approx(1000, abs=1)
+
+
+def test_where_less_is_better_failing_makes_no_arm_better() -> None:
+    """Both arms have 5% complaints, and the challenger fails 30% of calls: each counts as a complaint."""
+    metrics = [{"name": "complaint", "role": "primary", "direction": "decrease"}]
+    some = make_scenario(
+        metrics=metrics, horizon="1h", tick="10m", traffic={"rate": "1/s", "arrivals": "regular"}, policies=[HOLD, SWITCH],
+        replications=3,
+    )  # fmt: skip
+    arms = [behaves(outcomes={"complaint": {"bernoulli": 0.05}}, error_rate=rate) for rate in ("0%", "30%")]
+    trials = rehearse(make_plan(some, arms), workers=1).trials
+    hold, switch = (trials[trials.policy == name] for name in ("hold", "switch"))
+    assert hold.correct.all()
+    assert set(hold.best_arm) == {"champion"}
+    assert switch.shipped_worse.all()
+    assert switch.regret.to_numpy() == pytest.approx(3600 * 0.3 * 0.95, abs=0.3)
+    assert switch.harm.to_numpy() == pytest.approx(switch.regret.to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("direction", "failure", "each", "fixed"),
+    [
+        ("increase", None, 0.05, 0.05), ("decrease", None, 0.95, 0.95), ("decrease", {"worth": 3}, 2.95, 2.95),
+        # Who says that a failure is the best that can happen gets no regret of it.
+        ("increase", {"worth": -1}, 1.05, 1.05), ("decrease", {"worth": 0}, 0.0, -0.05),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("engine", ["compiled", "simpy"])
+def test_a_lost_request_costs_what_a_served_one_is_worth_more(
+    direction: str, failure: dict[str, float] | None, each: float, fixed: float, engine: str
+) -> None:
+    """One server for a second of work, no queue, and two requests a second: half of them, and more, are rejected."""
+    metric = {"name": "complaint", "role": "primary", "direction": direction}
+    some = make_scenario(
+        metrics=[metric if failure is None else {**metric, "failure": failure}], horizon="10m", tick="1m",
+        traffic={"rate": "2/s"}, capacity={"champion": {"replicas": 1, "concurrency": 1, "queue": 0}}, policies=[HOLD],
+        replications=2, engine=engine,
+    )  # fmt: skip
+    said = behaves(outcomes={"complaint": {"bernoulli": 0.05}}, error_rate="0%", latency={"constant": "1s"})
+    trials = rehearse(make_plan(some, [said, said]), workers=1).trials
+    assert (trials.lost_requests > 500).all()
+    assert trials.regret.to_numpy() == pytest.approx(trials.lost_requests.to_numpy() * each)
+    assert trials.regret_fixed.to_numpy() == pytest.approx(trials.lost_requests.to_numpy() * fixed)
+
+
+@pytest.mark.parametrize(
+    ("metric", "outcome", "told"),
+    [
+        ({"direction": "decrease"}, {"gamma": {"mean": 5, "sd": 3}}, True),
+        ({"direction": "decrease", "failure": {"worth": 60}}, {"gamma": {"mean": 5, "sd": 3}}, False),
+        ({"direction": "increase"}, {"gamma": {"mean": 5, "sd": 3}}, False),
+        ({"direction": "increase"}, {"normal": {"mean": -5, "sd": 3}}, True),
+        ({"direction": "decrease"}, {"bernoulli": 0.05}, False),
+    ],
+)
+def test_a_scenario_that_leaves_the_worth_of_a_failure_unclear_is_warned(
+    metric: dict[str, Any], outcome: dict[str, Any], told: bool
+) -> None:
+    some = make_scenario(metrics=[{"name": "wait", "role": "primary", **metric}], policies=[HOLD])
+    warnings = make_plan(some, [behaves(outcomes={"wait": outcome}, error_rate="1%")] * 2).warnings
+    found = ["metrics[0].name" in each and "a failed request counts as 0, which is better" in each for each in warnings]
+    assert found == [True] * told
+    assert not make_plan(some, [behaves(outcomes={"wait": outcome}, error_rate="0%")] * 2).warnings

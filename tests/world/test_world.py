@@ -49,7 +49,8 @@ def test_an_errored_request_earns_nothing() -> None:
 def test_where_less_is_better_values_change_sign() -> None:
     metrics = [{"name": "conversion", "role": "primary", "direction": "decrease"}]
     some = truth([0.05, 0.04], metrics=metrics)
-    assert some.worths.overall.value[0] == pytest.approx([-0.05 * 0.999, -0.04 * 0.999])
+    # A request that fails counts as the worst outcome: 1.
+    assert some.worths.overall.value[0] == pytest.approx([-0.05 * 0.999 - 0.001, -0.04 * 0.999 - 0.001])
     assert some.worths.overall.best[0] == 1
 
 
