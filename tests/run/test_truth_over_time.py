@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from sim.run.rehearse import rehearse
+from sim.scenario.check import check
 from sim.scenario.schema import Scenario
 from tests.worlds import behaves, make_plan, make_scenario
 
@@ -165,3 +166,18 @@ def test_a_scenario_that_leaves_the_worth_of_a_failure_unclear_is_warned(
     found = ["metrics[0].name" in each and "a failed request counts as 0, which is better" in each for each in warnings]
     assert found == [True] * told
     assert not make_plan(some, [behaves(outcomes={"wait": outcome}, error_rate="0%")] * 2).warnings
+
+
+@pytest.mark.parametrize(
+    ("metric", "path"),
+    [
+        ({"name": "conversion", "failure": {"worth": 0}}, "metrics[1].failure"),
+        ({"name": "error_rate", "role": "guardrail", "failure": {"worth": 0}}, "metrics[1].failure"),
+    ],
+)
+def test_only_the_primary_metric_says_what_a_failure_is_worth(metric: dict[str, Any], path: str) -> None:
+    primary = {"name": "buy", "role": "primary", "failure": {"worth": -3}}
+    assert not check(make_scenario(metrics=[primary]))
+    assert [(problem.path, problem.message) for problem in check(make_scenario(metrics=[primary, metric]))] == [
+        (path, "is for the primary metric")
+    ]
