@@ -51,9 +51,10 @@ class StagedPolicy:
     def promised(self, setting: Setting) -> float | None:
         """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
 
-        The sum over the stages; None where some stage promises nothing, or can be entered again, or there are no stages.
+        The sum over the stages; None where no stage declares anything, some stage promises nothing,
+        or one can be entered again.
         """
-        if not self.stages:
+        if not any(stage.evidence.declares for stage in self.stages):
             return None
         names = [stage.name for stage in self.stages]
         again = any(
