@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ ENDS = {FINISH: "finish", ERROR: "error", TIMEOUT: "timeout", REJECTION: "reject
 # after all completions of that time, because a call does not record which completion freed its server. Feedback without delay
 # has the rank of its completion.
 _VERDICT, _TICK, _COMPLETION, _ADMISSION, _GIVE_UP, _ARRIVAL, _FEEDBACK = range(7)
+FAILURES = {ERROR: _COMPLETION, TIMEOUT: _GIVE_UP, REJECTION: _ARRIVAL}
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def event_log(truth: Truth, calls: NDArray[np.void], steering: Steering, ticks: 
 
     `calls` are all calls of its first `ticks` ticks. `arrive` is a first attempt or a mirrored copy, `retry` a later attempt;
     `start` is when a server takes the call; a call ends in `finish`, `error`, `timeout` or `reject`, as its client sees it;
-    `feedback` is a metric of a good answer, when it becomes known; `tick` is the routing from the edge of a tick on.
+    `feedback` is a metric of a request, when it becomes known; `tick` is the routing from the edge of a tick on.
     """
     import pandas as pd
 
@@ -112,7 +113,7 @@ def _called(truth: Truth, calls: NDArray[np.void]) -> list[Events]:
     later = calls[taken & ~at_once]
     waited = [f"waited {wait / NS:.6g} s" for wait in (later["start_ns"] - later["arrive_ns"]).tolist()]
     events.append(_events("start", _ADMISSION, later["start_ns"], waited, later, 0))
-    for outcome, rank in ((FINISH, _COMPLETION), (ERROR, _COMPLETION), (TIMEOUT, _GIVE_UP), (REJECTION, _ARRIVAL)):
+    for outcome, rank in {FINISH: _COMPLETION, **FAILURES}.items():
         some = calls[calls["outcome"] == outcome]
         again = some["retry_ns"]
         after = [
@@ -123,13 +124,23 @@ def _called(truth: Truth, calls: NDArray[np.void]) -> list[Events]:
     return events
 
 
+def _failed(truth: Truth, calls: NDArray[np.void], metrics: Sequence[str]) -> Iterator[Events]:
+    """The feedback events of requests that fail: each metric counts as its client gives up for good."""
+    said = {outcome.spec.name: outcome.failed_outcome for outcome in truth.world.outcomes}
+    last = (calls["copy"] == 0) & (calls["retry_ns"] == NEVER)
+    for outcome, rank in FAILURES.items():
+        some = calls[last & (calls["outcome"] == outcome)]
+        for step, name in enumerate(metrics, start=2):
+            yield _events("feedback", rank, some["end_ns"], f"{name}={said[name]:.6g}", some, step)
+
+
 def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]:
-    """The feedback events of good answers: the metrics of live calls, and whether a copy agreed with the champion."""
+    """The feedback events: the metrics of live calls, of the last where all fail, and whether a copy agreed with the champion."""
     world = truth.world
     potential = Potential(truth, list(truth.outcomes), True, world.agreement is not None)
     metrics = world.setting(1).metrics
     good = calls[calls["outcome"] == FINISH]
-    feedback = []
+    feedback = list(_failed(truth, calls, potential.metrics)) if world.counts_failures else []
     for tick in range(ticks):
         here = good[(good["request"] >= potential.first[0, tick]) & (good["request"] < potential.first[0, tick + 1])]
         if not here.size:

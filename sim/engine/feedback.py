@@ -1,6 +1,6 @@
 """Telemetry that needs single requests: covariates, users, segments, caps and products of outcomes.
 
-Both event engines log the feedback of each good answer. This module turns the log into integer sums, so that the order of the
+Both event engines log the feedback of each request. This module turns the log into integer sums, so that the order of the
 log does not matter. Sums over users telescope: a tick adds the growth of these sums, so that the totals of a stage are the
 sums over its users. Feedback of an earlier cohort is dropped.
 

@@ -91,6 +91,8 @@ def overflows(world: World, needs: Iterable[Column]) -> Iterator[Problem]:
     for outcome in world.outcomes:
         # A sum of sixteen times its expectation does not happen by chance.
         largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
+        if world.counts_failures:
+            largest = max(largest, 16 * squares * float(outcome.failed_value) ** 2)
         if outcome.spec.name in by_user and largest >= 2.0**62:
             rule = f"squares of what users add up to in {requests:.3g} requests could overflow 63 bits: take a coarser grid"
             yield Problem(f"{rule}, got {outcome.grid:g}", path=f"metrics.{outcome.spec.name}.grid")

@@ -64,7 +64,8 @@ class Metric(DeclaredMetric):
     """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
 
     `grid` is the value of one telemetry unit. `values` and `chances` are the champion's registered distribution, where the
-    metric is an amount that takes finitely many values.
+    metric is an amount that takes finitely many values. All of these are of requests, where a failed one counts: as `failed`,
+    which is None where no request can fail, or a failed one has no outcome.
     """
 
     binary: bool
@@ -73,6 +74,7 @@ class Metric(DeclaredMetric):
     nominal_sd: float
     values: tuple[float, ...] = field(default=(), kw_only=True)
     chances: tuple[float, ...] = field(default=(), kw_only=True)
+    failed: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -173,12 +173,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
 
 def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[Any]]:
     """The effect that the policy would report, and the true relative effect of the same arm, without transients."""
-    world = truth.world
-    mean = (
-        truth.outcomes[world.primary].mean
-        * truth.by_time
-        * next(outcome.sign for outcome in world.outcomes if outcome.spec.name == world.primary)
-    )
+    mean = truth.analysed()
     rows, arm = np.arange(truth.rows), np.maximum(estimates.arm, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         true = (mean[rows, arm] - mean[:, 0]) / np.abs(mean[:, 0])

@@ -310,6 +310,12 @@ class Scenario(Spec):
     retries: Retries | None = Field(None, description="clients that try again; they do not if left out")
     telemetry: TelemetrySpec = Field(default_factory=TelemetrySpec, description="how well monitoring sees")
     router: RouterSpec = Field(default_factory=RouterSpec, description="what is wrong with the router")
+    analysis: Literal["requests", "successes"] = Field(
+        "requests",
+        description="what outcomes are analysed. requests: those of every request, and one that fails counts as 0, as the worst "
+        "outcome of a binary metric, or as `failure.worth`; successes: those of requests that are answered, and a failed one "
+        "has none, so that an arm that fails more may look better",
+    )
     policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
     aa: bool = Field(
         True,

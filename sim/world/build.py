@@ -93,6 +93,7 @@ def build(
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,
+        counts_failures=scenario.analysis == "requests",
     )
     found += _unmet(scenario, world)
     try:
@@ -150,10 +151,13 @@ def _grid(
     reached = np.abs(values[base]).max(axis=1) * (1.0 if outcome.kind == "tilted" else factors)
     if outcome.kind == "normal":
         reached = reached + 12 * outcome.sd[base]
-    largest = float(reached.max())
+    # What failed requests count as: on the grid like any outcome.
+    failed = outcome.failed_outcome if scenario.analysis == "requests" else 0.0
+    largest = max(float(reached.max()), abs(failed))
+    blamed = f"{path}.failure.worth" if largest > reached.max() else None
     # Normal amounts are rounded one by one, or as a sum: on a grid up to their sd, that is the same but for one in 10^8.
     spread = float(outcome.sd[base].min() if outcome.kind == "normal" else outcome.sd.max())
-    exact = exact_grid(values) if outcome.kind == "tilted" else None
+    exact = exact_grid(np.append(values, failed)) if outcome.kind == "tilted" else None
     if spec.grid is None:
         if exact is not None and largest / exact * math.sqrt(requests) < 2.0**31:
             return exact
@@ -161,7 +165,7 @@ def _grid(
         if grid is None:
             raise InputError([Problem(
                 f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests overflow 63 bits "
-                "on any useful grid: lower the traffic or the horizon, or narrow what multiplies it", path=f"{path}.name",
+                "on any useful grid: lower the traffic or the horizon, or narrow what multiplies it", path=blamed or f"{path}.name",
             )])  # fmt: skip
         return grid
     if not largest / spec.grid * math.sqrt(requests) < 2.0**31:
@@ -172,7 +176,7 @@ def _grid(
     if (outcome.kind == "normal" or (outcome.kind == "tilted" and exact is None)) and spec.grid > spread:
         rule = f"must not exceed the least sd of {spec.name} ({spread:g}), got {spec.grid:g}"
         raise InputError([Problem(rule, path=f"{path}.grid")])
-    if exact is not None and not on_grid(values, spec.grid):
+    if exact is not None and not on_grid(np.append(values, failed), spec.grid):
         raise InputError([Problem(
             f"must divide every value of {spec.name}, as {exact:g} does, got {spec.grid:g}", path=f"{path}.grid"
         )])  # fmt: skip

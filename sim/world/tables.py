@@ -59,6 +59,7 @@ METRIC = np.dtype(
         ("provisional", np.int64),  # whether an outcome counts as 0 until it is known
         ("kind", np.int64),
         ("grid", np.float64),
+        ("failed", np.int64),  # what a failed request counts as
         ("by_segment", np.int64),  # where the factor of each segment is, in floats
     ]
 )
@@ -164,7 +165,7 @@ def _arms(truth: Truth, floats: Heap) -> Records:
 
 def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     world = truth.world
-    grids = {each.spec.name: each.grid for each in world.outcomes}
+    said = {each.spec.name: each for each in world.outcomes}
     kinds = {Binary: BINARY, NormalAmount: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED, Tilted: TILTED}
     metrics = np.zeros((truth.rows, len(names)), METRIC)
     for m, name in enumerate(names):
@@ -175,7 +176,7 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
             metrics["window_ns"][:, m] = NO_WINDOW if late.window_ns is None else late.window_ns
         outcome = truth.outcomes[name]
         metrics["kind"][:, m] = CHANCE if isinstance(outcome, Replayed) and outcome.as_chance else kinds[type(outcome)]
-        metrics["grid"][:, m] = grids[name]
+        metrics["grid"][:, m], metrics["failed"][:, m] = said[name].grid, said[name].failed_value
         segments = world.segments
         factors = np.ones(1) if segments is None else segments.factors.get(name, np.ones(segments.share.size))
         metrics["by_segment"][:, m] = floats.add(factors)

@@ -67,14 +67,39 @@ class OutcomeWorld:
             return self.spec.failure.worth
         return 1.0 if self.kind == "binary" and self.sign < 0 else 0.0
 
-    def metric(self) -> Metric:
-        """What a policy may know of it: the champion's registered values."""
+    @property
+    def failed_outcome(self) -> float:
+        """What monitoring counts a failed request as: its worth; the worst outcome where a binary metric has no such value."""
+        worth = self.failed_worth
+        if self.kind == "binary" and worth not in (0.0, 1.0):
+            return 1.0 if self.sign < 0 else 0.0
+        return worth
+
+    @property
+    def failed_value(self) -> int:
+        """What monitoring counts a failed request as, on the grid."""
+        return round(self.failed_outcome / self.grid)
+
+    def metric(self, failing: float = 0.0, may_fail: bool = False) -> Metric:
+        """What a policy may know of it: the champion's registered values.
+
+        failing: the share of the champion's requests that fail, as registered, and count; may_fail: whether any may count.
+        """
         spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
+        mean, sd = float(self.mean[0]), float(self.sd[0])
+        values, chances = self.atoms[0][there].tolist(), self.chance[0][there].tolist()
+        if failing > 0:
+            # A team plans with what it measures: a mixture of what answers earn and of what failures count as.
+            gap = mean - self.failed_outcome
+            mean, sd = mean - failing * gap, math.sqrt((1 - failing) * (sd**2 + failing * gap**2))
+            if values:
+                chances = [*((1 - failing) * chance for chance in chances), failing]
+                values = [*values, self.failed_outcome]
         return Metric(
-            spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
+            spec.name, self.sign, self.kind == "binary", self.grid, mean, sd,
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
-            provisional=spec.until_known == "failure",
-            values=tuple(self.atoms[0][there].tolist()), chances=tuple(self.chance[0][there].tolist()),
+            provisional=spec.until_known == "failure", values=tuple(values), chances=tuple(chances),
+            failed=self.failed_outcome if may_fail else None,
         )  # fmt: skip
 
 
@@ -117,6 +142,8 @@ class World:
     """How likely the rows of the data are; None where all are equally likely in every replication."""
     gap: Prior | None = None
     """What live differs from the data by, drawn for each challenger and replayed metric."""
+    counts_failures: bool = True
+    """Whether a failed request counts as an outcome (`OutcomeWorld.failed_outcome`); else it has none."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
 
@@ -151,9 +178,17 @@ class World:
         """The latency above which a call violates the objective."""
         return self.latency_limit[1] if self.latency_limit else None
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether requests can fail, or be lost in a pool."""
+        errors = bool((self.error_rate > 0).any()) or (self.change is not None and bool(np.any(self.change.failing > 0)))
+        return errors or bool(self.pools)
+
     def setting(self, replications: int) -> Setting:
         """What a policy knows of this world."""
-        metrics = {outcome.spec.name: outcome.metric() for outcome in self.outcomes}
+        failing = float(self.failing(self.error_rate[0])) if self.counts_failures else 0.0
+        may_fail = self.counts_failures and self.may_fail
+        metrics = {outcome.spec.name: outcome.metric(failing, may_fail) for outcome in self.outcomes}
         sticky = self.population is not None and self.population.sticky
         segments = {} if self.segments is None else dict(zip(self.segments.names, self.segments.share.tolist(), strict=True))
         users = self.population is not None
@@ -239,14 +274,16 @@ class World:
             found[:, each.arm] = each.mean(drawn[each.arm, name], then[each.arm, name], self.requests * cycle)
         return found
 
+    def failing(self, error_rate: Floats) -> Floats:
+        """The share of requests that fail where calls fail at a rate: where clients try again after errors, all attempts do."""
+        return error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
+
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
 
-        A request that fails is worth what `failed_worth` says; where clients try again after errors, it fails if every attempt
-        does.
+        A request that fails is worth what `failed_worth` says.
         """
-        primary = self.primary_outcome
-        failing = error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
+        primary, failing = self.primary_outcome, self.failing(error_rate)
         return primary.sign * (mean * (1 - failing) + primary.failed_worth * failing)
 
     @property
@@ -371,6 +408,18 @@ class Truth:
         now = self.conditions(tick)
         mean = self.outcomes[self.world.primary].mean * now.factors.get(self.world.primary, 1.0)
         return self.world.value_of(mean, now.error_rate)
+
+    def analysed(self) -> Floats:
+        """(R, K) the mean of the primary metric's outcomes that monitoring counts, over the horizon, signed so that more is better.
+
+        Drift, novelty, incidents and lost requests are left out.
+        """
+        primary = self.world.primary_outcome
+        mean = self.outcomes[self.world.primary].mean * self.by_time
+        if self.world.counts_failures:
+            failing = self.world.failing(self.error_rate)
+            mean = mean * (1 - failing) + primary.failed_outcome * failing
+        return np.asarray(primary.sign * mean)
 
     @cached_property
     def worths(self) -> Worths:

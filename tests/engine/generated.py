@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
 from sim.policy.columns import COUNTS, MOMENTS, Above, Column
+from sim.scenario.schema import FailureSpec
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
@@ -26,7 +27,7 @@ from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, 
 from sim.world.population import Population, Segments
 from sim.world.trace import Trace, of_counts, of_times
 from sim.world.traffic import Arrivals
-from sim.world.world import World
+from sim.world.world import OutcomeWorld, World
 from tests.columns import agreement, mirrored, moments
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
@@ -174,7 +175,7 @@ def scaled(
         "arrivals": "poisson", "recorded": [0, 1], "retry": None, "users": None, "segments": None, "changes": True,
         "replayed": False, "revenue": "zero_inflated",
         "score": "normal", "loss": 0.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None, "needs": columns(1),
-        "decided": [-1], "arm": [0],
+        "decided": [-1], "arm": [0], "failed": 0.0,
     }  # fmt: skip
 
 
@@ -199,7 +200,7 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
             "revenue": st.sampled_from(REVENUES), "score": st.sampled_from(SCORES),
             "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
             "delays": st.dictionaries(st.sampled_from(METRICS), LATE, max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
-            "slo": st.none() | st.integers(1, 6),
+            "slo": st.none() | st.integers(1, 6), "failed": st.sampled_from((0.0, 1.0, -2.5, None)),
             "needs": st.just(whole) | st.lists(st.sampled_from(whole), unique=True, max_size=6).map(tuple),
             "decided": st.lists(st.sampled_from((-1, -1, 4, 2, 0, 6, 1)), min_size=3, max_size=3),
             "arm": st.lists(st.integers(0, 2), min_size=3, max_size=3),
@@ -252,6 +253,8 @@ def world(said: Said) -> World:
     slo = said["slo"]
     return replace(
         made,
+        outcomes=tuple(_failing(outcome, said["failed"]) for outcome in made.outcomes),
+        counts_failures=said["failed"] is not None,
         seed=said["seed"],
         tick_s=said["tick"] * unit_ns / 1e9,
         arrivals=_arrivals(said),
@@ -268,6 +271,12 @@ def world(said: Said) -> World:
         loss=said["loss"],
         misrouted=np.array([0.0, *[said["misrouted"]] * (len(arms) - 1)]) if said["misrouted"] else None,
     )
+
+
+def _failing(outcome: OutcomeWorld, worth: float | None) -> OutcomeWorld:
+    """A metric of which a failed request counts as this, as nearly as it can."""
+    failure = None if worth is None else FailureSpec(worth=worth)
+    return replace(outcome, spec=outcome.spec.model_copy(update={"failure": failure}))
 
 
 def _feedback(said: Said, unit_s: float, arms: int) -> Feedback:

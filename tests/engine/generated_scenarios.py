@@ -84,6 +84,7 @@ OPTIONAL = {
     ),
     "timeline": st.lists(st.sampled_from(EVENTS), unique_by=str, min_size=1, max_size=4),
     "telemetry": st.sampled_from(({"lag": "20s"}, {"loss": "10%"}, {"lag": "10s", "loss": "5%"})),
+    "analysis": st.just("successes"),
     "router": st.just({"misrouted": {"challenger": "10%"}}),
     "retries": st.sampled_from(
         (

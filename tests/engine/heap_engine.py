@@ -241,6 +241,12 @@ class Row:
         retry_ns = NEVER
         if call.copy == 0:
             retry_ns = self.again(call, outcome)
+        if outcome != FINISH and retry_ns == NEVER and self.world.counts_failures:
+            for metric in call.requests.values:
+                told = next(each for each in self.world.outcomes if each.spec.name == metric)
+                value = round(told.failed_outcome / told.grid)
+                for power, moment in enumerate(("count", "sum", "square")):
+                    self.count(call, self.now, Moment(metric, moment), value**power)
         self.tell(call, self.now, outcome, retry_ns)
 
     def again(self, call: Call, outcome: int) -> int:

@@ -61,6 +61,8 @@ class AggregateEngine:
         self._times_errors = bool(self._above)
         self._timing = Timing(truth, self._limits, self._planes)
         self._shares = segment_shares(truth)
+        world = truth.world
+        self._failed = {each.spec.name: each.failed_value for each in world.outcomes} if world.counts_failures else {}
         self._joint = truth.joint
         metrics = {(each.metric, each.mirrored) for _, each in self._moments}
         replayed_together = set(self._joint.names) if self._joint else set()
@@ -213,7 +215,9 @@ class AggregateEngine:
             of, lanes = (moment.metric, moment.mirrored), self._lanes(moment)
             if of not in earned:
                 keyed = at(key, _OUTCOME + self._lane[lanes])
-                earned |= self._earn(*of, rows, known[:, lanes], good[:, lanes], late[:, lanes], keyed)
+                answered = self._earn(*of, rows, known[:, lanes], good[:, lanes], late[:, lanes], keyed)
+                errors = counted["errors"][:, lanes]
+                earned |= {own: self._with_failures(own[0], sums, errors) for own, sums in answered.items()}
             counts[..., place] = earned[of][MOMENTS.index(moment.moment)]
         return counts
 
@@ -225,6 +229,13 @@ class AggregateEngine:
         assert self.truth.agreement is not None
         agreed = binomial(known, self.truth.agreement[rows], at(key, number_of(AGREEMENT)))
         return known, agreed, agreed
+
+    def _with_failures(self, metric: str, sums: Sums, errors: Ints) -> Sums:
+        """Sums of the outcomes of a metric, with those of errors (r, K), which are known at once and are all alike."""
+        if metric not in self._failed:
+            return sums
+        value = self._failed[metric]
+        return sums[0] + errors, sums[1] + value * errors, sums[2] + value * value * errors
 
     def _earn(
         self, metric: str, mirrored: bool, rows: Ints, known: Ints, good: Ints, late: Ints, key: Keys

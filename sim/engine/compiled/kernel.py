@@ -361,6 +361,20 @@ def play(
                     seen[counted + TIMEOUTS] += 1
                 elif outcome == REJECTION:
                     seen[counted + REJECTIONS] += 1
+                # A request that is tried again has not failed.
+                if run.failures and retry == NEVER:
+                    earned = counted + ABOVE + limits
+                    for m in range(run.metrics):
+                        value = metrics[m].failed
+                        seen[earned + KNOWN] += 1
+                        seen[earned + SUM] += value
+                        seen[earned + SQUARE] += value * value
+                        earned += EACH_METRIC
+                        if m < logging:
+                            logged = run.logged
+                            log[logged, 0], log[logged, 1], log[logged, 2] = r, ended, k if copy == 0 else k + arms
+                            log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, 1
+                            run.logged = logged + 1
                 continue
             earned = counted + ABOVE + limits
             if run.metrics > 0:

@@ -127,7 +127,7 @@ def allocate(
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
         "columns": columns, "recording": record, "logging": logging, "entries": logging + corrected,
-        "on_error": retry is not None and retry.on_error,
+        "failures": world.counts_failures, "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
     for name, value in settings.items():

@@ -172,7 +172,8 @@ class Replication:
         for pool, servers in zip(world.pools, self._pools, strict=True):
             for arm in pool.arms:
                 self._pool_of[arm] = servers
-        self.monitor = Monitor(columns, arms, self._tick_ns, world.feedback)
+        failed = {outcome.spec.name: outcome.failed_value for outcome in world.outcomes} if world.counts_failures else None
+        self.monitor = Monitor(columns, arms, self._tick_ns, world.feedback, failed)
         self.account = Account.open(arms)
         self.calls: list[tuple[int, ...]] | None = [] if record else None
         self._rules = Rules([], [], [], False, 0)
@@ -260,7 +261,8 @@ class Replication:
 
     def _ended(self, call: Call, outcome: int, retry_ns: int) -> None:
         if self._rules.seen:
-            self.monitor.ended(call, outcome, self._clock.now, call.cohort == self._rules.cohort)
+            current, again = call.cohort == self._rules.cohort, retry_ns != NEVER
+            self.monitor.ended(call, outcome, self._clock.now, current, again)
         self._record(call, self._clock.now, outcome, retry_ns)
 
     def _failed(self, call: Call, outcome: int) -> None:

@@ -48,10 +48,21 @@ class Lane:
 
 
 class Monitor:
-    """Counts calls as they arrive and end, and feedback as it arrives. A call belongs to the cohort at its arrival."""
+    """Counts calls as they arrive and end, and feedback as it arrives. A call belongs to the cohort at its arrival.
 
-    def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int, feedback: Mapping[str, Feedback]) -> None:
+    failed {metric: what a failed request counts as, on the metric's grid}, or None where it has no outcome.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        arms: int,
+        tick_ns: int,
+        feedback: Mapping[str, Feedback],
+        failed: Mapping[str, int] | None,
+    ) -> None:
         self._feedback = feedback
+        self._failed = failed
         self._fed = asked(columns)
         self._log: list[tuple[int, ...]] = []
         self._lanes = Lane(columns, False), Lane(columns, True)
@@ -70,10 +81,10 @@ class Monitor:
             for place in lane.retries:
                 counts[place] += 1
 
-    def ended(self, call: Call, outcome: int, now: int, current: bool) -> None:
-        """Count the end of a call, as the client sees it. A good end has feedback, at once or later.
+    def ended(self, call: Call, outcome: int, now: int, current: bool, again: bool) -> None:
+        """Count the end of a call, as the client sees it, who may try `again`. A good end has feedback, at once or later.
 
-        Feedback is logged only if the call's cohort is `current`.
+        A bad one that is the request's last has it at once. Feedback is logged only if the call's cohort is `current`.
         """
         if call.lost:
             return
@@ -88,19 +99,24 @@ class Monitor:
             for place, power in lane.agreed:
                 assert call.requests.agree is not None
                 counts[place] += int(call.requests.agree[call.place, call.arm]) ** power
-            for metric, places in lane.earned.items():
-                for known_ns, outcomes, value in self._told(metric, call, now):
-                    counts = self._page(known_ns, call.cohort)[call.arm]
-                    for place, power in places:
-                        counts[place] += value**power if power else outcomes
-            for number, name in enumerate(self._fed) if current else ():
-                plane = self._shape[0] if call.copy else 0
-                for known_ns, outcomes, value in self._told(name, call, now):
-                    known = known_ns // self._tick_ns
-                    self._log.append((known, plane + call.arm, number, call.request, value, outcomes))
+        elif again or self._failed is None:
+            return
+        for metric, places in lane.earned.items():
+            for known_ns, outcomes, value in self._told(metric, call, outcome, now):
+                counts = self._page(known_ns, call.cohort)[call.arm]
+                for place, power in places:
+                    counts[place] += value**power if power else outcomes
+        for number, name in enumerate(self._fed) if current else ():
+            plane = self._shape[0] if call.copy else 0
+            for known_ns, outcomes, value in self._told(name, call, outcome, now):
+                known = known_ns // self._tick_ns
+                self._log.append((known, plane + call.arm, number, call.request, value, outcomes))
 
-    def _told(self, metric: str, call: Call, now: int) -> list[tuple[int, int, int]]:
+    def _told(self, metric: str, call: Call, outcome: int, now: int) -> list[tuple[int, int, int]]:
         """What becomes known of a metric of a call that ends now: [(when, outcomes more, what is added to their sum)]."""
+        if outcome != FINISH:
+            assert self._failed is not None
+            return [(now, 1, self._failed[metric])]
         value = int(call.requests.values[metric][call.place, call.arm])
         if metric not in self._feedback:
             return [(now, 1, value)]

@@ -26,7 +26,7 @@ def order_problems(lowest: float | None, highest: float | None) -> list[tuple[st
 
 
 def bound_problems(lowest: float | None, highest: float | None, metric: Metric) -> list[tuple[str, str]]:
-    """The rule that an amount has bounds and a binary metric has none, as (key, message) pairs.
+    """The rule that an amount has bounds, which hold of failed requests too, and a binary metric has none, as (key, message).
 
     >>> bound_problems(None, None, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
     [('highest', 'is required, as revenue is not binary: the bound that no outcome exceeds')]
@@ -36,6 +36,9 @@ def bound_problems(lowest: float | None, highest: float | None, metric: Metric) 
         return [(key, f"is for a metric that is not binary, got {value:g}") for key, value in given if value is not None]
     if highest is None:
         return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
+    if metric.failed is not None and not (lowest or 0.0) <= metric.failed <= highest:
+        key, low = "highest" if metric.failed > highest else "lowest", lowest or 0.0
+        return [(key, f"to lowest must hold a failed request too, which counts as {metric.failed:g}: got {low:g} to {highest:g}")]
     return []
 
 
