@@ -33,11 +33,12 @@ def test_a_call_arrives_starts_and_ends(monkeypatch: pytest.MonkeyPatch) -> None
     log = log_of(played(monkeypatch, [requests], pools=(ONE,)))
     assert tuple(log.columns) == COLUMNS
     assert told(log) == [
-        (0, "arrive", 0), (0, "start", 0), (1, "arrive", 1), (2, "arrive", 2), (2, "reject", 2), (10, "finish", 0),
-        (10, "feedback", 0), (10, "start", 1), (51, "timeout", 1), (80, "arrive", 3), (80, "start", 3), (85, "error", 3),
+        (0, "arrive", 0), (0, "start", 0), (1, "arrive", 1), (2, "arrive", 2), (2, "reject", 2),
+        (2, "feedback", 2), (10, "finish", 0), (10, "feedback", 0), (10, "start", 1), (51, "timeout", 1), (51, "feedback", 1), (80, "arrive", 3), (80, "start", 3),
+        (85, "error", 3), (85, "feedback", 3),
     ]  # fmt: skip
     detail = {(row.event, row.request): row.detail for row in log.itertuples() if row.event != "tick"}
-    assert detail["feedback", 0] == "conversion=1"
+    assert [detail["feedback", number] for number in range(4)] == ["conversion=1", *["conversion=0"] * 3]
     assert detail["start", 1] == "waited 9e-09 s"
     assert detail["timeout", 1] == "after 5e-08 s"
     assert log["user"].dropna().unique().tolist() == [100, 101, 102, 103]
@@ -51,6 +52,16 @@ def test_later_attempts_are_retries_and_the_failed_one_says_when(monkeypatch: py
         ("arrive", ""), ("start", ""), ("error", "after 5e-09 s, again in 7e-09 s"), ("retry", "attempt 2"), ("start", ""),
         ("finish", "after 5e-09 s"), ("feedback", "conversion=0"),
     ]  # fmt: skip
+
+
+def test_a_request_that_fails_for_good_counts_then_and_not_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [request(0, 5, error=True, backoff=7)]
+    log = log_of(played(monkeypatch, [requests], retry=retrying(2)))
+    assert [event for event in told(log) if event[1] in ("error", "feedback")] == [
+        (5, "error", 0), (17, "error", 0), (17, "feedback", 0),
+    ]  # fmt: skip
+    left_out = log_of(played(monkeypatch, [requests], retry=retrying(2), counts_failures=False))
+    assert "feedback" not in set(left_out["event"])
 
 
 def test_a_copy_arrives_with_its_request_and_tells_whether_it_agreed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +104,8 @@ def test_at_equal_times_completions_come_before_giving_up_and_that_before_arriva
     log = told(log_of(played(monkeypatch, [requests], pools=(wide,))))
     # A server that is free at the deadline takes the first who waits; the client leaves in service, the other in the queue.
     assert [(event, number) for time, event, number in log if time == 50] == [
-        ("finish", 0), ("feedback", 0), ("start", 1), ("timeout", 1), ("timeout", 2), ("arrive", 3),
+        ("finish", 0), ("feedback", 0), ("start", 1), ("timeout", 1), ("feedback", 1), ("timeout", 2), ("feedback", 2),
+        ("arrive", 3),
     ]  # fmt: skip
 
 

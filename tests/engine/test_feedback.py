@@ -100,18 +100,22 @@ def told(world: World, needs: tuple[Column, ...], live: tuple[float, ...] = (0.5
 def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]:
     """What monitoring takes the outcomes of a metric for at the horizon: value, arm, user, segment and request of each."""
     potential, world = engine._potential, engine.truth.world
-    calls = engine.calls[engine.calls["outcome"] == 0]
     rows = []
     drawn = [potential.draw(0, tick) for tick in range(world.ticks)]
-    for call in calls:
+    said = next(each for each in world.outcomes if each.spec.name == metric)
+    for call in engine.calls[engine.calls["end_ns"] >= 0]:
         tick = int(np.searchsorted(potential.first[0], call["request"], side="right")) - 1
         place = int(call["request"]) - drawn[tick].first
         value, delay_ns = (each[metric][place, call["arm"]] for each in (drawn[tick].values, drawn[tick].delay_ns))
         told = world.feedback.get(metric)
-        if told is not None and told.window_s is not None and delay_ns > told.window_s * 1e9:
+        failed = call["outcome"] != 0
+        if failed:
+            # A failed request counts at once, and nobody tries again here.
+            value, delay_ns = round(said.failed_worth / said.grid), 0
+        elif told is not None and told.window_s is not None and delay_ns > told.window_s * 1e9:
             value, delay_ns = 0, round(told.window_s * 1e9)
         known = (call["end_ns"] + delay_ns) // potential.tick_ns < world.ticks
-        if told is not None and told.provisional:
+        if told is not None and told.provisional and not failed:
             value, known = (value if known else 0), call["end_ns"] // potential.tick_ns < world.ticks
         if known:
             rows.append((value, call["arm"], call["user"], drawn[tick].segment[place], call["request"]))
@@ -134,8 +138,8 @@ def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]
 @pytest.mark.parametrize("users", [{"count": 40, "similarity": "30%"}, {"count": 40, "assignment": "request"}, None])
 def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, live: tuple[float, ...]) -> None:
     metrics = [
-        {"name": "conversion", "role": "primary"},
-        {"name": "revenue", **delay},
+        {"name": "conversion"},
+        {"name": "revenue", "role": "primary", "failure": {"worth": -7}, **delay},
         {"name": "clicks"},
     ]
     world = small_world(users=users, metrics=metrics)

@@ -60,14 +60,14 @@ def test_a_copy_goes_to_arms_that_do_not_serve_below_their_fraction(monkeypatch:
     assert run.engine.ledger.mirrored.tolist() == [[1, 1]]
 
 
-def test_latency_is_above_a_limit_only_beyond_it_and_errors_are_answers_without_feedback(monkeypatch: Patch) -> None:
+def test_latency_is_above_a_limit_only_beyond_it_and_errors_count_as_nothing_earned(monkeypatch: Patch) -> None:
     ticks = [[request(1, 50, value=3), request(2, 51, value=5), request(3, 60, value=7, error=True)]]
     run = played(monkeypatch, ticks)
     (seen,) = run.seen
     assert seen[Count("responses")] == [3, 0]
     assert seen[Above(5e-08)] == [2, 0]
     assert seen[Count("errors")] == [1, 0]
-    assert seen[Moment("conversion", "count")] == [2, 0]
+    assert seen[Moment("conversion", "count")] == [3, 0]
     assert seen[Moment("conversion", "sum")] == [8, 0]
     assert seen[Moment("conversion", "square")] == [34, 0]
     # An errored call violates the objective once, slow or not.

@@ -72,7 +72,7 @@ def test_finishing_exactly_at_the_deadline_succeeds_and_the_server_works_on_for_
     run = played(monkeypatch, [requests], pools=(pool(timeout=5),))
     assert run.fates() == [(0, 0, 0, 5, "finish"), (1, 0, 10, 15, "timeout"), (2, 0, None, 16, "timeout")]
     assert run.seen[0][Count("timeouts")] == run.seen[0][Count("errors")] == [2, 0]
-    assert run.seen[0][Moment("conversion", "count")] == [1, 0]
+    assert run.seen[0][Moment("conversion", "count")] == [3, 0]
     assert run.engine.ledger.lost.tolist() == [[2, 0]]
     # The server that works on for the second is free at 18 only.
     assert fates(monkeypatch, [*requests, request(16, 1)], pools=(pool(timeout=5),))[-1] == (3, 0, 18, 19, "finish")
