@@ -186,7 +186,12 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     engine = choose(scenario.engine, world, needs_of(scenario, world))
     parts = outside(parts_in(scenario.policies))
     digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
-    warnings = (*doubts(scenario), *overloads(scenario, world), *left_open(scenario, world), *doubtful_failures(scenario, world))
+    warnings = (
+        *doubts(scenario),
+        *overloads(scenario, world),
+        *left_open(scenario, world),
+        *doubtful_failures(scenario, world),
+    )
     return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 

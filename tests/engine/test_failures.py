@@ -58,9 +58,7 @@ def test_only_the_last_attempt_of_a_request_counts_at_its_arm_and_its_time(monke
         request(10, 5, route=0.7, error=True, backoff=100),
         request(20, 5, route=0.7, error=((True, False), (True, False)), value=4, backoff=100),
     ]
-    run = played(
-        monkeypatch, [requests], [{"live": [1.0, 0.0]}, {"live": [0.5, 0.5]}], retry=retrying(2), outcomes=worth(-3.0)
-    )
+    run = played(monkeypatch, [requests], [{"live": [1.0, 0.0]}, {"live": [0.5, 0.5]}], retry=retrying(2), outcomes=worth(-3.0))
     assert shown(run) == [([0, 0], [0, 0], [0, 0]), ([0, 2], [0, 1], [0, 25])]
 
 

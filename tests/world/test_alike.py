@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from sim.world.alike import alike
 from tests.worlds import behaves, make_scenario, make_world
@@ -40,3 +41,12 @@ def test_every_challenger_is_the_champion_once_more() -> None:
     np.testing.assert_array_equal(same.arrivals, own.arrivals)
     assert same.value_at(60)[0, 0] != same.value_at(0)[0, 0], "the champion's own drift stays"
     assert not same.effect
+
+
+@pytest.mark.parametrize("analysis", ["requests", "successes"])
+def test_arms_that_are_alike_fail_alike_and_count_alike(analysis: str) -> None:
+    scenario = make_scenario(analysis=analysis, metrics=[{"name": "conversion", "role": "primary", "direction": "decrease"}])
+    world = alike(make_world(scenario, [behaves(error_rate=0.01), behaves(error_rate=0.2)]))
+    assert world.counts_failures == (analysis == "requests")
+    failed = 0.01 if world.counts_failures else 0.0
+    np.testing.assert_allclose(world.realise(np.arange(2)).analysed(), -(0.05 * (1 - failed) + failed))

@@ -37,8 +37,10 @@ def bound_problems(lowest: float | None, highest: float | None, metric: Metric) 
     if highest is None:
         return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
     if metric.failed is not None and not (lowest or 0.0) <= metric.failed <= highest:
-        key, low = "highest" if metric.failed > highest else "lowest", lowest or 0.0
-        return [(key, f"to lowest must hold a failed request too, which counts as {metric.failed:g}: got {low:g} to {highest:g}")]
+        key, rule = "lowest", f"lowest to highest must hold a failed request too, which counts as {metric.failed:g}"
+        if metric.failed > highest:
+            key = "highest"
+        return [(key, f"{rule}: got {lowest or 0.0:g} to {highest:g}")]
     return []
 
 
