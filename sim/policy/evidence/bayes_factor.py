@@ -14,6 +14,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -21,6 +22,7 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     primary,
     relative_effect,
     resolved,
@@ -62,7 +64,7 @@ class BayesFactor(Evidence):
         None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `expected_effect`"
     )
     prior: Literal["normal", "cauchy"] = Field("normal", description="how the expected effects spread around none")
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
@@ -79,7 +81,7 @@ class BayesFactor(Evidence):
         return min(1.0, (len(setting.arms) - 1) / self.factor)
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, None, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), None, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.bayes_factor import log_bayes_factor

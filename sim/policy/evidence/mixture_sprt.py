@@ -14,6 +14,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -23,6 +24,7 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     outcome_needs,
     primary,
     relative_effect,
@@ -57,7 +59,7 @@ class MixtureSprt(Evidence):
     mixing_sd: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="spread of effects, in the metric's unit, instead of `mde`"
     )
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -79,7 +81,7 @@ class MixtureSprt(Evidence):
         return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import mixture_sprt

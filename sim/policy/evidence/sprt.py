@@ -13,6 +13,7 @@ from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -22,6 +23,7 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     nominal,
     outcome_needs,
     primary,
@@ -56,7 +58,7 @@ class Sprt(Evidence):
     power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
     mde: Share = Field(gt=0, description="relative effect on the primary metric that is told from none")
     sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -78,7 +80,7 @@ class Sprt(Evidence):
         return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sprt import boundaries, log_ratio_normal

@@ -10,7 +10,15 @@ from pydantic import Field
 
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
-from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, resolved, tally_problems
+from sim.policy.inference.comparison import (
+    LEAST_RULE,
+    TALLY_RULE,
+    Tally,
+    above_margin,
+    least_outcomes,
+    resolved,
+    tally_problems,
+)
 from sim.units import Share
 
 
@@ -42,7 +50,7 @@ class NonInferior(Guardrail):
     alpha: Share = Field(
         0.05, gt=0, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
     )
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def reads(self) -> tuple[tuple[str, str], ...]:
@@ -63,7 +71,7 @@ class NonInferior(Guardrail):
         metric, shown = view.setting.metrics[self.metric], view.memory["shown"]
         findings = np.where(shown, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
         known = view.of_total(Moment(self.metric, "count"))
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= least_outcomes(metric, self.min_outcomes)
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings

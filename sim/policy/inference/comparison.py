@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,31 @@ Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
 TEST_RULE = "z_pooled for a binary metric (z_unpooled of a relative effect or a margin), welch for any other, unless named"
 SCALE_RULE = "what is tested: the difference of the means, or that over the champion's mean"
+
+
+LEAST, RARE = 100, 20
+LEAST_RULE = (
+    "known outcomes that champion and challenger must have before a look; if left out 100, and as many as hold "
+    "20 that are not the commonest, at the champion's registered distribution"
+)
+
+
+def least_outcomes(metric: Metric, given: int | None) -> int:
+    """Known outcomes that an arm must have before a look: as given, or enough for the normal limit and for the variance.
+
+    Left out, 100 and as many as hold 20 outcomes that are not the commonest one: of a rare conversion, or of a purchase among
+    visits, a variance is known no sooner.
+
+    >>> from sim.policy.base import Metric
+    >>> rare = Metric("m", 1, True, 1.0, 0.005, 0.07)
+    >>> sale = Metric("m", 1, False, 1.0, 1.0, 9.0, values=(0, 50), chances=(0.98, 0.02))
+    >>> least_outcomes(rare, None), least_outcomes(sale, None), least_outcomes(rare, 50)
+    (4000, 1000, 50)
+    """
+    if given is not None:
+        return given
+    commonest = max(metric.nominal_mean, 1 - metric.nominal_mean) if metric.binary else max(metric.chances, default=0.0)
+    return max(LEAST, math.ceil(round(RARE / (1 - commonest), 6))) if 0 <= commonest < 1 else LEAST
 
 
 def primary(view: View) -> Metric:
