@@ -77,13 +77,17 @@ class SimError(Exception):
 
 
 class InputError(SimError):
-    """The input is wrong. `problems` holds every problem, not only the first."""
+    """The input is wrong. `problems` holds every problem, not only the first.
+
+    `kept` is the folder with what was finished before the problem showed; empty where nothing was changed.
+    """
 
     exit_code = EXIT_INPUT
 
     def __init__(self, problems: Iterable[Problem | str]) -> None:
         checked = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
         self.problems: tuple[Problem, ...] = tuple(checked)
+        self.kept = ""
         super().__init__("\n".join(str(problem) for problem in checked))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:

@@ -52,7 +52,8 @@ def _failed(error: SimError | BrokenPipeError) -> int:
         for problem in error.problems:
             print(plain(str(problem)), file=sys.stderr)
         count = len(error.problems)
-        print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; nothing was changed", file=sys.stderr)
+        left = f"what was finished before is in {error.kept}" if error.kept else "nothing was changed"
+        print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; {left}", file=sys.stderr)
     else:
         print(f"sim: {plain(str(error))}", file=sys.stderr)
     return error.exit_code

@@ -45,6 +45,9 @@ class Explainer:
         if schema.get("type") == "union":
             yield from self._union(schema, errors, place, value)
             return
+        if _lacks_items(schema, errors, value):
+            yield Finding(place, f"must have {_count(schema, {'ctx': {}})}", str(len(value)))
+            return
         for part, group in _by_first_part(errors).items():
             if part is None:
                 yield from (self._finding(schema, e, place, value) for _, e in group if not _miscounted(e, value))
@@ -80,7 +83,10 @@ class Explainer:
         kind = schema.get("type")
         if kind == "tagged-union":
             return self._choice(schema, part), errors, place, value
-        known = part in value if isinstance(value, dict) else isinstance(part, int) and isinstance(value, list)
+        if isinstance(value, dict):
+            known = part in value
+        else:
+            known = isinstance(part, int) and isinstance(value, list) and part < len(value)
         missing = any(details["type"] == "missing" and not rest for rest, details in errors)
         if not known and not missing:
             return {}, errors, place, value
@@ -120,7 +126,7 @@ class Explainer:
             yield from min(deeper, key=len)
         elif branches:
             findings = [finding for branch in branches for finding in branch]
-            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in findings)
+            rules = dict.fromkeys(_alternative(finding.rule) for finding in findings)
             hint = next((finding.hint for finding in findings if finding.hint), "")
             yield Finding(place, f"must be {', or '.join(rules)}", shown(value), hint)
 
@@ -234,12 +240,36 @@ def _count(schema: Schema, details: Mapping[str, Any]) -> str:
     context = details["ctx"]
     least = schema.get("min_length", context.get("min_length") or 0)
     most = schema.get("max_length", context.get("max_length"))
+    if schema.get("type") == "tuple" and schema.get("variadic_item_index") is None:
+        least = most = len(schema["items_schema"])
     what = "key" if schema.get("type") == "dict" or context.get("field_type") == "Dictionary" else "item"
     if most is None:
         return f"{least} or more {what}s"
     if least == most:
         return f"exactly {least} {what}{'' if least == 1 else 's'}"
     return f"{least} to {most} {what}s" if least else f"{most} or fewer {what}s"
+
+
+def _alternative(rule: str) -> str:
+    """A rule as one of several of which one must hold, behind "must be".
+
+    >>> _alternative("must be a number"), _alternative("must have exactly 2 items"), _alternative("must have 3 or more keys")
+    ('a number', 'a list of exactly 2 items', 'a mapping of 3 or more keys')
+    """
+    of = {"item": "a list", "items": "a list", "key": "a mapping", "keys": "a mapping", "characters": "text"}
+    if rule.startswith("must have ") and (what := of.get(rule.split()[-1])):
+        return f"{what} of {rule.removeprefix('must have ')}"
+    return rule.removeprefix("must be ")
+
+
+def _lacks_items(schema: Schema, errors: list[Error], value: Any) -> bool:
+    """Whether a list is shorter than the fixed number of items that it must have."""
+    if schema.get("type") != "tuple" or not isinstance(value, list):
+        return False
+    return any(
+        details["type"] == "missing" and len(rest) == 1 and isinstance(rest[0], int) and rest[0] >= len(value)
+        for rest, details in errors
+    )
 
 
 def _miscounted(details: Mapping[str, Any], value: Any) -> bool:

@@ -47,11 +47,12 @@ policies: [{name: hold, kind: hold}, {name: ab, kind: ab, evidence: {kind: fixed
 
 
 @pytest.fixture(scope="module")
-def registered(store: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    file = tmp_path_factory.mktemp("coarse") / "models.yaml"
-    file.write_text(MODELS)
-    assert main(["models", "register", str(file), "--tracking-uri", store]) == 0
-    return store
+def registered(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("coarse")
+    (folder / "models.yaml").write_text(MODELS)
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    assert main(["models", "register", str(folder / "models.yaml"), "--tracking-uri", uri]) == 0
+    return uri
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ class Index(Forgetting):
     """All traffic goes to the arm of the highest index, a bound on its mean reward; arms without outcomes come first."""
 
     kind: str
-    lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
-    highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
+    lowest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=LOWEST_RULE)
+    highest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def index(self, mean: Floats, count: Floats, t: Floats) -> Floats:
         """(r, K) index of arms with a `mean` reward between 0 and 1 in `count` >= 1 outcomes, after `t` (r, 1) in all."""

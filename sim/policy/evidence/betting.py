@@ -37,10 +37,10 @@ class Betting(Evidence):
     reads_reward: ClassVar[bool] = True
 
     kind: Literal["betting"] = "betting"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
     method: Literal["capital", "empirical_bernstein"] = Field("capital", description="what is bet on")
-    lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
-    highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
+    lowest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=LOWEST_RULE)
+    highest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
