@@ -12,10 +12,11 @@ import numpy as np
 from sim.arrays import Floats
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version
-from sim.scenario.check import check, registered_policy_problems
+from sim.scenario.check import bound_problems, check, registered_policy_problems
 from sim.scenario.schema import MetricSpec, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
+from sim.world.extent import extent
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
 from sim.world.rounding import Corners, finer, misrounded
@@ -93,7 +94,9 @@ def build(
     except InputError as error:
         found += error.problems
     else:
-        found += registered_policy_problems(scenario, world.setting(scenario.replications))
+        setting = world.setting(scenario.replications)
+        primary = next(outcome for outcome in world.outcomes if outcome.spec.name == world.primary)
+        found += list(registered_policy_problems(scenario, setting)) or bound_problems(scenario, setting, primary.between)
     if found:
         raise InputError(found)
     return world
@@ -128,7 +131,8 @@ def _within_reach(scenario: Scenario, world: World) -> World:
         except ValueError as error:
             found.append(Problem(str(error), path=f"metrics[{scenario.metrics.index(outcome.spec)}].name"))
         else:
-            outcomes.append(replace(outcome, grid=grid, reach=float(factors.max())))
+            outcome = replace(outcome, grid=grid, reach=float(factors.max()))
+            outcomes.append(replace(outcome, between=extent(outcome, corners)))
     if found:
         raise InputError(found)
     varied = {arm: factor for (arm, name), factor in most.items() if name == LATENCY}
@@ -159,7 +163,8 @@ def _grid(scenario: Scenario, outcome: OutcomeWorld, corners: Corners, factors: 
         if grid is None:
             raise InputError([Problem(
                 f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests overflow 63 bits "
-                "on any grid that keeps the mean and sd of every arm: lower the traffic or the horizon, or narrow what multiplies it", path=f"{path}.name",
+                "on any grid that keeps the mean and sd of every arm: lower the traffic or the horizon, or narrow what "
+                "multiplies it", path=f"{path}.name",
             )])  # fmt: skip
         return grid
     if not largest / spec.grid * math.sqrt(requests) < 2.0**31:

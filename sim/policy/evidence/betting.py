@@ -13,7 +13,7 @@ from sim.arrays import Bools, Floats
 from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
-from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, outside, rescaled
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
 from sim.units import Share
 
@@ -93,6 +93,9 @@ class Betting(Evidence):
         if (squares > scaled + 1e-9 * (1 + n)).any():
             raise InputError([outside(self.kind, metric, low, high)])
         return [n, scaled, np.clip(squares, scaled * scaled / np.maximum(n, 1), scaled)]
+
+    def bounds(self, setting: Setting) -> tuple[float, float] | None:
+        return bounds_of(self.lowest, self.highest, setting.metrics[setting.primary])
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return order_problems(self.lowest, self.highest)
