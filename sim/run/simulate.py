@@ -38,7 +38,7 @@ def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Wa
 
     `watch` is called with every finished task, and whether it was loaded from a checkpoint of an interrupted run. After an
     interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints; the next run continues from them.
-    A new folder in which nothing was finished is taken away after an error, and an `InputError` says where the others are.
+    A new folder in which nothing was finished is taken away after an error, and a `SimError` says where the others are.
     Raises `InputError` if the folder cannot be made, or another run is writing to it.
     """
     folder = folder_of(plan, reports)
@@ -55,7 +55,7 @@ def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Wa
                 with suppress(OSError):
                     for parent in made[1:]:
                         parent.rmdir()
-            elif isinstance(error, InputError):
+            elif isinstance(error, SimError):
                 error.kept = str(folder)
             raise
 
