@@ -104,14 +104,14 @@ def check_scenario(
     every problem, each at its line, and `TrackingError` if the registry cannot be read.
     """
     from sim.policy.catalogue import using
-    from sim.run.unplayed import Seen, look
+    from sim.run.unplayed import doubted, look
     from sim.scenario.reading import read
 
     _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
         scenario, document = read(path, _with_files())
         if not resolve:
-            return scenario, Seen()
+            return scenario, doubted(scenario, document)
         return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document))
 
 

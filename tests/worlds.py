@@ -32,6 +32,7 @@ def make_scenario(**changes: Any) -> Scenario:
         "name": "small",
         "seed": 7,
         "replications": 20,
+        "aa": False,
         "horizon": "1d",
         "tick": "10m",
         "traffic": {"rate": "2/s"},
@@ -81,11 +82,16 @@ def make_swept_plan(
 
 
 def make_replayed_world(
-    scenario: Scenario, rewards: Mapping[str, Any], agreement: Any, behaviours: Sequence[Mapping[str, Any]] | None = None
+    scenario: Scenario,
+    rewards: Mapping[str, Any],
+    agreement: Any,
+    behaviours: Sequence[Mapping[str, Any]] | None = None,
+    weights: Any = None,
 ) -> World:
-    """The world of real models: rewards {metric: (rows, K)}, agreement (rows, K), and measured latency and errors."""
+    """The world of real models: rewards {metric: (rows, K)}, agreement (rows, K), measured latency and errors; weights (rows,)
+    of the data."""
     agreed = np.asarray(agreement, bool)
     tables = {metric: np.asarray(table, np.float64) for metric, table in rewards.items()}
-    table = ReplayTable(len(agreed), scenario.arms, tables, agreed, "hand-made")
+    table = ReplayTable(len(agreed), scenario.arms, tables, agreed, "hand-made", weights)
     said = behaviours if behaviours is not None else [behaves(outcomes={})] * len(scenario.models)
     return build(scenario, make_versions(scenario, said, kind="replay"), table)

@@ -83,7 +83,8 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
 def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
     pairs_with = trials.get(reference)
     pool = choices(trials)
-    summaries = tuple(_summary(own, pairs_with) for own in trials.values())
+    promised = {policy.name: policy.promised for policy in point.run.policies}
+    summaries = tuple(_summary(own, pairs_with, promised[own.policy]) for own in trials.values())
     return PointComparison(
         values=point.values,
         numbers=point.numbers,
@@ -95,13 +96,13 @@ def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> 
     )
 
 
-def _summary(trials: Trials, baseline: Trials | None) -> PolicySummary:
+def _summary(trials: Trials, baseline: Trials | None, promised: float | None) -> PolicySummary:
     paired = baseline is not None and baseline is not trials
     differences: Mapping[str, Any] = (
         {name: measure.difference(trials, baseline) for name, measure in MEASURES.items()} if paired and baseline else {}
     )
     measures = {name: measure.estimate(trials) for name, measure in MEASURES.items()}
-    return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials.incidence))
+    return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials.incidence), promised)
 
 
 def _incidence(incidence: CumulativeIncidence) -> Incidence:

@@ -201,6 +201,11 @@ def _exaggeration(trials: Trials) -> Estimate:
     return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
 
 
+def _tried_alike(trials: Trials) -> NDArray[Any]:
+    """Whether the policy was also tried where all arms are alike."""
+    return ~np.isnan(trials["aa_declared"].astype(np.float64))
+
+
 _ESTIMATORS = (
     ("naive", "naive", "the difference of the arms' means over all their outcomes, whenever they arrived"),
     ("contrast", "within ticks", "the difference within ticks, S / I, which a common drift does not touch"),
@@ -339,6 +344,21 @@ _TABLE = (
     ),
     _mean(
         "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", _flag("cost_s"),
+    ),
+    _proportion(
+        "aa_declared", "declares in A/A", "lower",
+        "Share of A/A tests, where the challengers equal the champion, in which the evidence declares a difference.",
+        _flag("aa_declared"), _tried_alike, paired=False,
+    ),
+    _proportion(
+        "aa_ship", "ships in A/A", "lower",
+        "Share of A/A tests, where the challengers equal the champion, that end in shipping one of them.",
+        _flag("aa_shipped"), _tried_alike, paired=False,
+    ),
+    _mean(
+        "planned_information", "of the planned information", "share",
+        "Mean share of the information that the test was planned for which had arrived, among trials that gave up before.",
+        _flag("planned_information"), lambda trials: ~np.isnan(trials["planned_information"]), better="none", paired=False,
     ),
     _mean(
         "winner_bias", "bias of winners", "share",

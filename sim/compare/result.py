@@ -70,7 +70,8 @@ class Incidence:
 class PolicySummary:
     """One policy at one point: its measures, and their paired differences to the baseline (policy less baseline).
 
-    A difference is None for a measure that cannot be paired (see `Measure`); the baseline has none at all.
+    A difference is None for a measure that cannot be paired (see `Measure`); the baseline has none at all. `promised` is how
+    often, at most, the policy says that it declares a difference where all arms are alike; None if it does not say.
     """
 
     policy: str
@@ -78,6 +79,13 @@ class PolicySummary:
     measures: Mapping[str, Estimate] = field(repr=False)
     differences: Mapping[str, Estimate | None] = field(repr=False)
     incidence: Incidence = field(repr=False)
+    promised: float | None = None
+
+    @property
+    def breaks_promise(self) -> bool:
+        """Whether it declares more in A/A tests than it promises, beyond chance: the interval excludes the promise."""
+        lower = self.measures.get("aa_declared", NOTHING).lower
+        return self.promised is not None and lower is not None and lower > self.promised
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ ESTIMATES = (
     *(f"{name}_{what}" for name in ESTIMATORS for what in ("estimate", "se")),
 )  # fmt: skip
 """Columns with NaN if a trial has no value."""
-LATER = (*ESTIMATES, "users_to_decision", "users")
+LATER = (*ESTIMATES, "users_to_decision", "users", "aa_declared", "aa_shipped", "planned_information")
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 

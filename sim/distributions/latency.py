@@ -256,7 +256,7 @@ class QuantilesComponent(Quantiles, Component):
     """A share of the calls, as measured."""
 
 
-_KINDS = ("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles")
+KINDS = ("lognormal", "exponential", "gamma", "weibull", "pareto", "constant", "quantiles")
 
 
 def _has_a_kind(value: Any) -> Any:
@@ -273,7 +273,7 @@ AnyComponent = Annotated[
     | Annotated[ParetoComponent, Tag("pareto")]
     | Annotated[ConstantComponent, Tag("constant")]
     | Annotated[QuantilesComponent, Tag("quantiles")],
-    Discriminator(single_key(_KINDS)),
+    Discriminator(single_key(KINDS)),
     BeforeValidator(_has_a_kind),
 ]
 
@@ -305,7 +305,7 @@ class Mixture(Frozen):
         return tuple(1 / len(self.mixture) if each.share is None else each.share for each in self.mixture)
 
 
-Latency = Annotated[
+Distribution = (
     Annotated[LatencyLogNormal, Tag("lognormal")]
     | Annotated[Exponential, Tag("exponential")]
     | Annotated[LatencyGamma, Tag("gamma")]
@@ -313,6 +313,7 @@ Latency = Annotated[
     | Annotated[LatencyPareto, Tag("pareto")]
     | Annotated[Constant, Tag("constant")]
     | Annotated[Quantiles, Tag("quantiles")]
-    | Annotated[Mixture, Tag("mixture")],
-    Discriminator(single_key((*_KINDS, "mixture"))),
-]
+    | Annotated[Mixture, Tag("mixture")]
+)
+LATENCIES = (*KINDS, "mixture")
+Latency = Annotated[Distribution, Discriminator(single_key(LATENCIES))]

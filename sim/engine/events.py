@@ -139,9 +139,19 @@ def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]
         for step, name in enumerate(potential.metrics, start=2):
             some = here[live]
             place = some["request"] - requests.first
-            metric, delay_ns = metrics[name], requests.delay_ns[name][place]
-            values = requests.values[name][place, some["arm"]] * (1 if metric.binary else metric.grid)
-            detail = [f"{name}={value:.6g}" for value in values.tolist()]
+            metric, delay_ns = metrics[name], requests.delay_ns[name][place, some["arm"]]
+            values = requests.values[name][place, some["arm"]]
+            told = world.feedback.get(name)
+            if told is not None and told.window_ns is not None:
+                values = np.where(delay_ns > told.window_ns, 0, values)
+                delay_ns = np.minimum(delay_ns, told.window_ns)
+            if told is not None and told.provisional:
+                # Until it is known an outcome counts as 0, which is corrected where it is another.
+                detail = [f"{name}=0"] * some.size
+                feedback.append(_events("feedback", _COMPLETION, some["end_ns"], detail, some, step))
+                other = values != 0
+                some, values, delay_ns = some[other], values[other], delay_ns[other]
+            detail = [f"{name}={value:.6g}" for value in (values * (1 if metric.binary else metric.grid)).tolist()]
             events = _events("feedback", _COMPLETION, some["end_ns"] + delay_ns, detail, some, step)
             feedback.append({**events, "rank": np.where(delay_ns > 0, _FEEDBACK, _COMPLETION)})
         if requests.agree is not None and not live.all():

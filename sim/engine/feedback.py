@@ -37,8 +37,9 @@ from sim.world.potential import Potential, segment_of, user_of
 from sim.world.tables import readable
 from sim.world.world import Truth
 
-# The fields of a logged feedback. The lane is the arm for live calls, and arm + K for mirrored calls.
-ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, FIELDS = range(7)
+# The fields of a logged feedback. The lane is the arm for live calls, and arm + K for mirrored calls. COUNTS is 1 where an
+# outcome becomes known. One that counts as 0 until it is known has two entries: it counts, with 0; then its value, not counted.
+ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, COUNTS, FIELDS = range(8)
 
 
 def own_columns(metric: str) -> tuple[Column, ...]:
@@ -217,7 +218,7 @@ def _add(
     """Add to the sums that do not depend on a user's other requests."""
     rules, count, ahead = rules_1[0], arms.shape[1], sums.shape[1]
     for j in range(log.shape[0]):
-        r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
+        r, lane, m, i, value, counts = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5], log[j, 6]
         tick = log[j, 1] % ahead
         of = plan[m]
         row = rows[r]
@@ -230,18 +231,20 @@ def _add(
             x = covariate_of(
                 rules, row, metrics[r, m], past[r, m], cells[r, m, arm], cells[r, m, 0], floats, ints, count, i, user, segment
             )
-            sums[r, tick, lane, of.first + X_SUM] += x
-            sums[r, tick, lane, of.first + X_SQUARE] += x * x
+            sums[r, tick, lane, of.first + X_SUM] += counts * x
+            sums[r, tick, lane, of.first + X_SQUARE] += counts * x * x
             sums[r, tick, lane, of.first + X_CROSS] += x * value
         if of.segments:
             place = of.first + SLOTS + EACH_SEGMENT * segment
-            sums[r, tick, lane, place] += 1
+            sums[r, tick, lane, place] += counts
             sums[r, tick, lane, place + 1] += value
             sums[r, tick, lane, place + 2] += value * value
         for c in range(of.caps, of.caps_end):
             capped = min(value, caps[c, 0])
-            sums[r, tick, lane, caps[c, 1]] += capped
-            sums[r, tick, lane, caps[c, 1] + 1] += capped * capped
+            # A correction takes away what the outcome counted as, which was 0 below the cap.
+            before = 0 if counts == 1 else min(0, caps[c, 0])
+            sums[r, tick, lane, caps[c, 1]] += capped - before
+            sums[r, tick, lane, caps[c, 1] + 1] += capped * capped - before * before
         for c in range(of.products, of.products_end):
             # The entries of one call are adjacent in the log.
             other = j
@@ -258,30 +261,32 @@ def _count_users(
     """Add the growth of the sums over users of s^2, n s and n^2, in a lane and together with the champion's lane."""
     rules, ahead = rules_1[0], sums.shape[1]
     for j in range(log.shape[0]):
-        r, lane, m, i, value = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5]
+        r, lane, m, i, value, counts = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5], log[j, 6]
         tick, first = log[j, 1] % ahead, plan[m].first
         base = 0 if lane < count else count
-        size, total = 0, 0
+        # Of a user with one request, a correction comes after the count.
+        size, total = 1 - counts, 0
         if rules.users > 0:
             user = user_of(rules, rows[r], floats, ints, i)
             of = tally[r, where[m], user]
             size, total = of[lane, 0], of[lane, 1]
-            of[lane, 0] += 1
+            of[lane, 0] += counts
             of[lane, 1] += value
             for other in range(base, base + count):
                 # In the champion's own lane both sums are the same.
                 if lane == base and other != base:
                     sums[r, tick, other, first + JOINT_SQUARE] += value * of[other, 1]
-                    sums[r, tick, other, first + JOINT_CROSS] += of[other, 1]
+                    sums[r, tick, other, first + JOINT_CROSS] += counts * of[other, 1]
                     sums[r, tick, other, first + JOINT_COUNTER] += value * of[other, 0]
-                    sums[r, tick, other, first + JOINT_SIZES] += of[other, 0]
+                    sums[r, tick, other, first + JOINT_SIZES] += counts * of[other, 0]
             if lane != base:
                 sums[r, tick, lane, first + JOINT_SQUARE] += of[base, 1] * value
                 sums[r, tick, lane, first + JOINT_CROSS] += of[base, 0] * value
-                sums[r, tick, lane, first + JOINT_COUNTER] += of[base, 1]
-                sums[r, tick, lane, first + JOINT_SIZES] += of[base, 0]
-        square, cross, squares = 2 * total * value + value * value, size * value + total + value, 2 * size + 1
-        if size == 0:
+                sums[r, tick, lane, first + JOINT_COUNTER] += counts * of[base, 1]
+                sums[r, tick, lane, first + JOINT_SIZES] += counts * of[base, 0]
+        square, squares = 2 * total * value + value * value, counts * (2 * size + counts)
+        cross = size * value + counts * (total + value)
+        if size == 0 and counts == 1:
             sums[r, tick, lane, first + USERS] += 1
         sums[r, tick, lane, first + SQUARE] += square
         sums[r, tick, lane, first + CROSS] += cross

@@ -76,7 +76,7 @@ def _unavailable(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column
         if world.segments is None or segment.segment not in world.segments.names:
             yield segment, f"there is no segment {segment.segment!r}"
     for _, product in of_class(needs, Product):
-        if any(name in world.delays for name in product.metrics):
+        if any(name in world.feedback for name in product.metrics):
             yield product, f"{product.metric} and {product.other} are not known together"
 
 

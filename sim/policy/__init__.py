@@ -1,3 +1,3 @@
 """How to roll out: allocations, evidence, guardrails, and the stage machine that runs them. None knows what is true."""
 
-__all__ = ["base", "catalogue", "columns", "contrast", "estimates", "forms", "guardrails", "machine", "parts_file"]
+__all__ = ["base", "catalogue", "columns", "contrast", "estimates", "forms", "guardrails", "machine", "parts_file", "stages"]

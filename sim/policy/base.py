@@ -48,13 +48,15 @@ class DeclaredMetric:
     """A metric as a scenario file declares it, before anybody knows what the models registered.
 
     `sign` is +1 where an increase is better, -1 where a decrease is. `covariate` is the correlation of an outcome with a value
-    known before the test, None without one; `delayed` says that feedback takes time.
+    known before the test, None without one; `delayed` says that feedback takes time, `provisional` that until then an outcome
+    counts as 0: a tick's sum then holds outcomes that were counted in earlier ticks.
     """
 
     name: str
     sign: int
     covariate: float | None = field(default=None, kw_only=True)
     delayed: bool = field(default=False, kw_only=True)
+    provisional: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -233,9 +235,13 @@ class Part(BaseModel):
 
 
 class Allocation(Part):
-    """How a stage splits live traffic. `mirrors` says that it copies live requests to challengers."""
+    """How a stage splits live traffic.
+
+    `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes.
+    """
 
     mirrors: ClassVar[bool] = False
+    adaptive: ClassVar[bool] = False
 
     kind: str
 
@@ -284,6 +290,29 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def pools(self) -> bool:
+        """Whether it compares what the arms have seen since the stage began, whenever that was."""
+        return self.reads_reward
+
+    def looks_by_time(self) -> str:
+        """The key that sets looks at planned times, at which what is seen decides; empty if looks wait for information."""
+        return ""
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        """How often, at most, this rule says that it declares a difference where all arms are alike.
+
+        The nominal error that is compared with what an A/A test measures. None of a rule that promises nothing, or that may
+        rightly declare something of arms that are alike.
+        """
+        return None if self.declares else 0.0
+
+    def planned_share(self, view: View) -> Floats | None:
+        """(r, K) how much of the information that it waits for has arrived, as a share; None of a rule that waits for none.
+
+        The champion's own column has no meaning.
+        """
+        return None
 
     def estimate(self, view: View, arm: Ints) -> tuple[Floats, Floats] | None:
         """The relative effect of an arm (r,) as this rule estimates it, and its standard error, (r,) each.

@@ -20,7 +20,8 @@ class EffectEstimates:
     effect, error: what the rule of evidence itself estimates, with its tally and its adjustment; naive where it has none.
     naive: the difference of the means of the outcomes known since the stage began. contrast: that within ticks, S / I. aipw:
     the adaptively weighted estimate. unbiased, lower, upper: the estimate that allows for the rule having ended it early,
-    and its 95% interval, where the rule has one.
+    and its 95% interval, where the rule has one. planned: how much of the information that the rule waits for had arrived, as a
+    share, where the stage ended without a finding.
     """
 
     arm: Ints
@@ -35,6 +36,7 @@ class EffectEstimates:
     unbiased: Floats
     lower: Floats
     upper: Floats
+    planned: Floats
 
     @classmethod
     def none(cls, rows: int) -> EffectEstimates:

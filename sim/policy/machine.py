@@ -48,6 +48,22 @@ class StagedPolicy:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         return tuple(dict.fromkeys(column for stage in self._completed(setting) for column in stage.needs(setting)))
 
+    def promised(self, setting: Setting) -> float | None:
+        """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
+
+        The sum over the stages; None where some stage promises nothing, or can be entered again, or there are no stages.
+        """
+        if not self.stages:
+            return None
+        names = [stage.name for stage in self.stages]
+        again = any(
+            target in names[: number + 1]
+            for number, stage in enumerate(self.stages)
+            for target in (stage.on.passed, stage.on.fail, stage.on.inconclusive)
+        )
+        each = [stage.evidence.promised(setting) for stage in self._completed(setting)]
+        return None if again or any(one is None for one in each) else min(1.0, sum(filter(None, each)))
+
     def mirrors(self) -> bool:
         """Whether any stage mirrors."""
         return any(stage.allocation.mirrors for stage in self.stages)
@@ -134,6 +150,10 @@ class StagedPolicy:
             estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
             estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
+            share = stage.evidence.planned_share(view)
+            if share is not None:
+                gave_up = self.verdicts.verdict[rows] == Verdict.INCONCLUSIVE
+                estimates.planned[rows] = np.where(gave_up, share[np.arange(arm.size), arm], np.nan)
             unbiased = stage.evidence.unbiased(view, arm)
             if unbiased is not None:
                 estimates.unbiased[rows], estimates.lower[rows], estimates.upper[rows] = unbiased

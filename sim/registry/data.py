@@ -14,12 +14,18 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["Data", "DataSpec", "digest_frame", "load_data", "training_part"]
+__all__ = ["Data", "DataSpec", "digest_frame", "load_data", "numbers", "training_part"]
+
+_WEIGHTS = "data.shift.weights"
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Rows to score: `features` without the target, `target` the truth, `frame` both; equal length `rows`."""
+    """Rows to score: `features` without the target, `target` the truth, `frame` both; equal length `rows`.
+
+    `weights` (rows,), from `weights_column`, says how many live requests each row stands for, relative to the others; None
+    where all are alike.
+    """
 
     features: pd.DataFrame
     target: pd.Series
@@ -27,13 +33,15 @@ class Data:
     digest: str
     rows: int
     name: str
+    weights: np.ndarray | None = None
+    weights_column: str | None = None
 
 
 def load_data(spec: DataSpec, base_dir: Path | None = None) -> Data:
     """The rows that requests are replayed from: the held-out part of a scikit-learn set, or a whole file.
 
     A relative `file` is looked up in `base_dir` (the current folder). Raises `InputError` for a file that
-    cannot be read, has no rows, lacks the target column, or has gaps in it.
+    cannot be read, has no rows, lacks the target column, or has gaps in it, and for weights that are none.
 
     >>> load_data(DataSpec(sklearn="iris")).rows
     60
@@ -137,7 +145,41 @@ def _data(frame: pd.DataFrame, spec: DataSpec, name: str) -> Data:
         digest = digest_frame(frame)
     except TypeError as error:
         raise _wrong(f"{name} has a column of lists or tables; columns must hold numbers, texts or dates") from error
-    return Data(frame.drop(columns=spec.target), frame[spec.target], frame, digest, len(frame), name)
+    weights = _weights(frame, spec.shift.weights, name)
+    target, features = frame[spec.target], frame.drop(columns=spec.target)
+    return Data(features, target, frame, digest, len(frame), name, weights, spec.shift.weights)
+
+
+def _weights(frame: pd.DataFrame, column: str | None, name: str) -> np.ndarray | None:
+    """The weights, (rows,), in a column: finite, not negative, and not all 0."""
+    if column is None:
+        return None
+    found = numbers(frame, column, "weights", name, _WEIGHTS)
+    if (found < 0).any():
+        where = f"in {int((found < 0).sum())} of {len(found)} rows"
+        raise InputError([Problem(f"weights must not be negative; column {column!r} of {name} is {where}", path=_WEIGHTS)])
+    if not found.any():
+        raise InputError([Problem(f"column {column!r} of {name} holds only zeros: no row would be drawn", path=_WEIGHTS)])
+    return found
+
+
+def numbers(frame: pd.DataFrame, column: str, what: str, name: str, path: str) -> np.ndarray:
+    """The numbers, (rows,), in a column. Raises `InputError` at `path` where it is absent, not of numbers or not finite."""
+    import numpy as np
+
+    if column not in frame.columns:
+        columns = ", ".join(map(str, frame.columns[:20])) + (", …" if len(frame.columns) > 20 else "")
+        raise InputError([Problem(f"{name} has no column {column!r}; it has {columns}", path=path)])
+    values = frame[column]
+    if values.dtype.kind not in "iufb":
+        found = f"column {column!r} of {name} holds {type_name(values)}"
+        raise InputError([Problem(f"{what} must be numbers; {found}", path=path)])
+    amounts = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(~np.isfinite(amounts))
+    if bad.size:
+        where = f"in {bad.size} of {len(frame)} rows, first in row {bad[0] + 1}"
+        raise InputError([Problem(f"{what} must be finite; column {column!r} of {name} is not {where}", path=path)])
+    return amounts
 
 
 def _wrong(message: str) -> InputError:

@@ -1,9 +1,9 @@
-"""Three real versions of a classifier of digits: plain, truly better, and better on paper only."""
+"""Real versions to start with: three readers of digits (plain, truly better, better on paper only), two of biopsies (alike)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.models import Model
 
-MODEL = "digits"
+MODEL, BIOPSIES = "digits", "biopsies"
 DATA = DataSpec(sklearn="digits")
 TRAINING_DIGEST = "sim.training_data_digest"
 TRAINING_ROWS = "sim.training_rows"
@@ -71,40 +71,67 @@ RECIPES = (
 )
 
 
-def demo(client: MlflowClient) -> list[Registered]:
-    """Register the versions of model `digits` with aliases champion, challenger and biased, and measure them.
+FEW_ROWS = (
+    Recipe(
+        "champion",
+        "LogisticRegression",
+        {"C": 1e-3, "max_iter": 5000},
+        "Logistic regression on measurements as they are.",
+    ),
+    Recipe(
+        "challenger",
+        "ScaledLogisticRegression",
+        {"C": 1.0},
+        "Logistic regression on scaled measurements: better on the few rows that are left, but is it?",
+    ),
+)
+SETS = ((MODEL, DATA, RECIPES), (BIOPSIES, DataSpec(sklearn="breast_cancer"), FEW_ROWS))
+"""Models, the data that they are trained on and replayed from, and how."""
 
-    All versions are trained on the part of the data that is not replayed. The tags of a version give the digest and
-    number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
+
+def demo(client: MlflowClient) -> list[Registered]:
+    """Register the versions of `digits` (aliases champion, challenger, biased) and `biopsies` (champion, challenger).
+
+    They are measured, too. All versions are trained on the part of the data that is not replayed. The tags of a version give
+    the digest and number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
     slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is replayed from). A
     version of the same recipe and data is not registered again. Raises `TrackingError` if the store cannot be reached.
     """
-    training, live = training_part(DATA), load_data(DATA)
-    known = published(client, MODEL)
-    done = []
-    for recipe in RECIPES:
+    return [done for model, data, recipes in SETS for done in _registered(client, model, data, recipes)]
+
+
+def _registered(client: MlflowClient, model: str, spec: DataSpec, recipes: Sequence[Recipe]) -> Iterator[Registered]:
+    """The versions of one model."""
+    training, live = training_part(spec), load_data(spec)
+    known = published(client, model)
+    for recipe in recipes:
         rows = recipe.slice_of(training.frame)
         digest = digest_of([recipe.estimator, recipe.settings, recipe.first, recipe.below, digest_frame(rows)])
         created = digest not in known
-        version = publish(client, MODEL, _train(recipe, rows, live, digest)) if created else known[digest][0]
-        registered = Registered(MODEL, version, recipe.alias, digest, created)
+        version = publish(client, model, _train(recipe, rows, live, digest)) if created else known[digest][0]
+        registered = Registered(model, version, recipe.alias, digest, created)
         with reaching(client):
-            measured = LATENCY in client.get_model_version(MODEL, version).tags
+            measured = LATENCY in client.get_model_version(model, version).tags
         if not measured:
             measure(registered.uri, client, data=live)
-        point(client, MODEL, recipe.alias, version)
-        done.append(registered)
-    return done
+        point(client, model, recipe.alias, version)
+        yield registered
 
 
 def _train(recipe: Recipe, rows: pd.DataFrame, live: Data, digest: str) -> Publication:
     import numpy as np
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
+
+    def scaled(**settings: Any) -> Any:
+        return make_pipeline(StandardScaler(), LogisticRegression(**settings))
 
     order = np.random.default_rng(0).permutation(len(rows))
     unseen, seen = rows.iloc[order[: len(rows) // _FOLDS]], rows.iloc[order[len(rows) // _FOLDS :]]
-    estimator = {"LogisticRegression": LogisticRegression, "SVC": SVC}[recipe.estimator](**recipe.settings)
+    made = {"LogisticRegression": LogisticRegression, "ScaledLogisticRegression": scaled, "SVC": SVC}
+    estimator = made[recipe.estimator](**recipe.settings)
     estimator.fit(seen.drop(columns="target"), seen["target"])
     offline = float(estimator.score(unseen.drop(columns="target"), unseen["target"]))
     on_live = float(estimator.score(live.features, live.target))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sim.errors import InputError, Problem
 from sim.registry.behaviour import digest_of
-from sim.registry.data import Data, digest_frame, type_name
+from sim.registry.data import Data, digest_frame, numbers
 from sim.registry.scoring import load, model_inputs, predict
 from sim.registry.versions import Version
 from sim.scenario.schema import Payoff
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RewardRule = Literal["correct"] | Payoff
-"""The reward of a row: 1 for a right answer, or an amount from a column of the data."""
+"""The reward of a row: 1 for a right answer, or what stands in a column of the data: an amount, or the chance of a 1."""
 
 PREDICTION = "{prediction}"
 
@@ -34,8 +34,8 @@ PREDICTION = "{prediction}"
 class ReplayTable:
     """The rewards of each arm on each row of the data.
 
-    `rewards` maps metric to amounts (rows, K); `agreement` (rows, K) is true where an arm answers like arm 0, the
-    champion; `digest` covers arms, rewards and agreement.
+    `rewards` maps metric to amounts, or chances of a 1, (rows, K); `agreement` (rows, K) is true where an arm answers like arm
+    0, the champion; `digest` covers arms, rewards and agreement; `weights` (rows,) are those of the data.
     """
 
     rows: int
@@ -43,6 +43,7 @@ class ReplayTable:
     rewards: dict[str, NDArray[np.float64]]
     agreement: NDArray[np.bool_]
     digest: str
+    weights: NDArray[np.float64] | None = None
 
 
 def replay(
@@ -62,30 +63,29 @@ def replay(
     **Loading a version runs its code.** Versions are loaded from the registry of `client` only: open only
     one you trust. Raises `InputError` for a behaviour model, data that does not match a signature, a
     model that fails, predictions that are not one per row or cannot equal the target, and pay-offs that
-    are absent, not numbers or not finite.
+    are absent, not numbers or not finite, or of which the rule does not say whether they are amounts or chances.
     """
     import numpy as np
 
-    problems = mixed_problems(versions)
+    problems = mixed_problems(versions) or payoff_problems(rewards, data)
     if problems:
         raise InputError(problems)
-    names = {rule.payoff: payoff_columns(metric, rule, data) for metric, rule in rewards.items() if rule != "correct"}
-    used = {name for columns in names.values() for name in columns}
+    used = reward_columns(rewards, data)
     answers = [_answers(version, data, client, used, cache_dir) for version in versions]
     agreement = np.stack([_equal(answer, answers[0]) for answer in answers], axis=1)
     earned: dict[str, NDArray[np.float64]] = {}
     for metric, rule in rewards.items():
-        if rule != "correct" and PREDICTION in rule.payoff:
-            picked = [_picked(metric, rule.payoff, answer, data) for answer in answers]
+        if rule != "correct" and PREDICTION in rule.column:
+            picked = [_picked(metric, rule.column, answer, data) for answer in answers]
             earned[metric] = np.stack(picked, axis=1)
         else:
             right = np.stack([_right(*pair, data) for pair in zip(versions, answers, strict=True)], axis=1)
-            worth = np.ones(data.rows) if rule == "correct" else _amounts(metric, rule.payoff, data)
+            worth = np.ones(data.rows) if rule == "correct" else _amounts(metric, rule.column, data)
             earned[metric] = np.where(right, worth[:, None], 0.0)
     arms = tuple(version.arm for version in versions)
     bits = {metric: hashlib.sha256(table.tobytes()).hexdigest() for metric, table in earned.items()}
     digest = digest_of([arms, bits, hashlib.sha256(agreement.tobytes()).hexdigest()])
-    return ReplayTable(data.rows, arms, earned, agreement, digest)
+    return ReplayTable(data.rows, arms, earned, agreement, digest, data.weights)
 
 
 def mixed_problems(versions: Sequence[Version]) -> list[Problem]:
@@ -102,43 +102,68 @@ def mixed_problems(versions: Sequence[Version]) -> list[Problem]:
 
 def payoff_problems(rewards: Mapping[str, RewardRule], data: Data) -> list[Problem]:
     """Problems of the pay-off columns that show before any prediction."""
+    import numpy as np
+
     problems: list[Problem] = []
     for metric, rule in rewards.items():
         if rule == "correct":
             continue
         try:
-            payoff_columns(metric, rule, data)
-            if PREDICTION not in rule.payoff:
-                _amounts(metric, rule.payoff, data)
+            names = payoff_columns(metric, rule, data)
+            picked = PREDICTION in rule.column
+            amounts = [_some_amounts(name, data) if picked else _amounts(metric, name, data) for name in names]
+            problems += _meant(metric, rule, np.concatenate(amounts))
         except InputError as error:
             problems += error.problems
     return problems
 
 
+def _meant(metric: str, rule: Payoff, amounts: NDArray[np.float64]) -> list[Problem]:
+    """What is unclear about pay-offs, or not possible: amounts that look like chances, and chances that are none."""
+    if not amounts.size:
+        return []
+    least, most = float(amounts.min()), float(amounts.max())
+    shares = least >= 0 and most <= 1
+    if rule.as_ is None and shares and not ((amounts == 0) | (amounts == 1)).all():
+        found = f"the pay-offs in {rule.column!r} lie between {least:.3g} and {most:.3g}"
+        choices = "`as: chance` earns 1 with such a chance and else 0, as a conversion does; `as: amount` earns just that much"
+        return [Problem(f"{found}: say what they are. {choices}", path=f"metrics.{metric}.reward")]
+    if rule.as_ == "chance" and not shares:
+        found = f"{rule.column!r} holds {most if most > 1 else least:.6g}"
+        return [Problem(f"chances must lie between 0 and 1; {found}", path=f"metrics.{metric}.reward.as")]
+    return []
+
+
+def reward_columns(rewards: Mapping[str, RewardRule], data: Data) -> set[str]:
+    """The columns that rewards and weights stand in, which no model gets that does not ask for them."""
+    found = {name for metric, rule in rewards.items() if rule != "correct" for name in payoff_columns(metric, rule, data)}
+    return found if data.weights_column is None else found | {data.weights_column}
+
+
 def payoff_columns(metric: str, rule: Payoff, data: Data) -> list[str]:
     """The columns that a pay-off rule can pick from. Raises `InputError` where there is none."""
-    before, marker, after = rule.payoff.partition(PREDICTION)
+    before, marker, after = rule.column.partition(PREDICTION)
     pattern = re.escape(before) + ".+" + re.escape(after) if marker else re.escape(before)
     names = [name for name in data.features.columns if re.fullmatch(pattern, name)]
     if not names:
         columns = ", ".join(data.frame.columns[:20]) + (", …" if len(data.frame.columns) > 20 else "")
-        raise _wrong(metric, f"{data.name} has no column {rule.payoff!r}; it has {columns}")
+        raise _wrong(metric, f"{data.name} has no column {rule.column!r}; it has {columns}")
     return names
 
 
 def _amounts(metric: str, name: str, data: Data) -> NDArray[np.float64]:
     """The amounts, (rows,), in a column."""
+    return numbers(data.frame, name, "pay-offs", data.name, f"metrics.{metric}.reward.column")
+
+
+def _some_amounts(name: str, data: Data) -> NDArray[np.float64]:
+    """The numbers in a column that answers may pick: of what they do pick, a run sees whether it is one."""
     import numpy as np
 
-    column = data.frame[name]
-    if column.dtype.kind not in "iufb":
-        raise _wrong(metric, f"pay-offs must be numbers; column {name!r} of {data.name} holds {type_name(column)}")
-    amounts = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(amounts))
-    if bad.size:
-        where = f"in {bad.size} of {data.rows} rows, first in row {bad[0] + 1}"
-        raise _wrong(metric, f"pay-offs must be finite; column {name!r} of {data.name} is not {where}")
-    return amounts
+    if data.frame[name].dtype.kind not in "iufb":
+        return np.zeros(0)
+    amounts = data.frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+    return np.asarray(amounts[np.isfinite(amounts)])
 
 
 def _picked(metric: str, rule: str, answer: NDArray[Any], data: Data) -> NDArray[np.float64]:
@@ -237,4 +262,4 @@ def _unfit(version: Version, message: str) -> InputError:
 
 
 def _wrong(metric: str, message: str) -> InputError:
-    return InputError([Problem(message, path=f"metrics.{metric}.reward.payoff")])
+    return InputError([Problem(message, path=f"metrics.{metric}.reward.column")])

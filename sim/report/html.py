@@ -17,6 +17,7 @@ from sim.report.parts import (
     figure,
     measures_told,
     policies_compared,
+    promises,
     simulated,
     thresholds,
     versions,
@@ -107,7 +108,7 @@ def _body(source: Source) -> Iterable[str]:
     yield _verdict(source)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
-        yield from filter(None, [estimates(comparison, source.only)])
+        yield from filter(None, [promises(comparison, source.only), estimates(comparison, source.only)])
     yield from _figures(source)
     if comparison.paths:
         yield f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>"
@@ -126,6 +127,7 @@ def _verdict(source: Source) -> str:
     parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
     if notice := tables.missing(source):
         parts.append(f'<p class="warning">{escape(notice)}</p>')
+    parts += [f'<p class="warning">{escape(warning)}</p>' for warning in tables.warnings(source.run)]
     if comparison.thresholds:
         parts += ["<h2>Thresholds</h2>", thresholds(comparison)]
     return "\n".join(parts)

@@ -14,6 +14,8 @@ Write = Callable[[Estimate], str]
 
 GAP = 2
 LONGEST_NAME = 24
+BROKEN = "!"
+"""The mark of a policy whose promise does not hold: warned of before the run, or seen in A/A tests."""
 NEVER = "never"
 """A time that is not reached by the horizon."""
 
@@ -88,13 +90,14 @@ ONE_POINT = Columns(
         TableColumn("correct", ("", "correct"), (_SHARE,)),
         TableColumn("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
         TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
+        TableColumn("aa_declared", ("declares", "in A/A"), (_SHARE,)),
         _REGRET,
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
         TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
     ),
     (
         "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct", "keep",
-        "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "regret",
+        "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "regret",
     ),
 )  # fmt: skip
 """Policies side by side."""
@@ -162,8 +165,10 @@ def fitted(comparison: Comparison, width: int) -> Layout:
     chosen = ALONG if comparison.paths else ONE_POINT
     columns = {column.measure: column for column in chosen.columns}
     forms = dict.fromkeys(columns, 0)
-    if not any(_ever(comparison, "inconclusive")):
-        forms.pop("inconclusive", None)
+    for measure in ("inconclusive", "aa_declared"):
+        # What never happened, and what was not measured, has no column.
+        if not any(_ever(comparison, measure)) and not (measure == "aa_declared" and _known(comparison, measure)):
+            forms.pop(measure, None)
     left_out: list[str] = []
     layout = _layout(comparison, columns, forms, (), width)
     for measure in chosen.shrink:
@@ -177,6 +182,10 @@ def fitted(comparison: Comparison, width: int) -> Layout:
             left_out.append(columns[measure].called)
         layout = _layout(comparison, columns, forms, tuple(left_out), width)
     return layout
+
+
+def _known(comparison: Comparison, measure: str) -> bool:
+    return any(estimate is not None for estimate in _ever(comparison, measure))
 
 
 def _ever(comparison: Comparison, measure: str) -> list[float | None]:
@@ -193,7 +202,7 @@ def _layout(
     rows, quiet = [], []
     unreached = False
     for each in comparison.run.policies:
-        name = shortened(each.name, longest_name)
+        name = shortened(each.name, longest_name) + (BROKEN if each.warned else "")
         for point in comparison.points:
             policy = point.policy(each.name)
             if policy is None:
@@ -202,7 +211,8 @@ def _layout(
             for measure, form in forms.items():
                 column, estimate = columns[measure], policy.measures[measure]
                 unreached |= column.unreached(estimate)
-                row.append((column.cell(form, estimate), _is_best(comparison, point, policy, measure)))
+                broken = BROKEN if measure == "aa_declared" and policy.breaks_promise else ""
+                row.append((column.cell(form, estimate) + broken, _is_best(comparison, point, policy, measure)))
             rows.append(tuple(row))
             quiet.append(each.kind in BASELINES)
             name = ""

@@ -34,6 +34,7 @@ def page(source: Source) -> str:
     parts.append(f"**{escape(comparison.verdict)}**")
     if notice := tables.missing(source):
         parts.append(escape(notice))
+    parts += [f"Warning: {escape(warning)}" for warning in tables.warnings(run)]
     if comparison.thresholds:
         parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
     if source.only:

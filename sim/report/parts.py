@@ -143,6 +143,33 @@ true. A rule that may stop early stops when luck is high, so winners look better
 {scrolling_table("Estimates at the verdict", header, body)}"""
 
 
+def promises(comparison: Comparison, point: PointComparison) -> str:
+    """The section on what A/A tests measured; empty if none was played."""
+    having = [policy for policy in point.policies if tables.known([policy], ("aa_declared",))]
+    if not having:
+        return ""
+    gave_up = tables.known(having, ("planned_information",))
+    body = []
+    for policy in having:
+        said = "no promise" if policy.promised is None else f"{number(policy.promised, 'share')} at most"
+        tone, word = ("worse", "broken") if policy.breaks_promise else ("better", "kept")
+        held = "<td></td>" if policy.promised is None else f'<td class="{tone}">{word}</td>'
+        measured = [_cell(policy, name, comparison) for name in ("aa_declared", "aa_ship")]
+        arrived = [_cell(policy, name, comparison) for name in gave_up]
+        cells = (f"<td>{escape(said)}</td>", *measured, held, *arrived)
+        body.append(table_row(policy.policy, cells))
+    header = ("policy", "promised", "declares", "ships", "promise", *("information when it gave up" for _ in gave_up))
+    why = (
+        "\n<p>A test that waits for information gives up at its longest duration where too little arrives: at shares near 0 or "
+        "1 a tick says little of the difference between the arms.</p>"
+    )
+    waited = why if gave_up else ""
+    return f"""<h2>Does every rule keep its promise?</h2>
+<p>Every policy was also played where the challengers equal the champion, under the same traffic, cycles, drift and delays. What
+it declares there is false. A promise is broken where the 95% interval of what was measured lies above it.</p>{waited}
+{scrolling_table("A/A tests", header, body)}"""
+
+
 def simulated(source: Source) -> str:
     """The section on what was simulated. Facts that differ between points list every distinct value."""
     run, comparison = source.run, source.comparison

@@ -10,6 +10,7 @@ from sim.compare.trials import ESTIMATORS
 from sim.compare.wording import where_missing
 from sim.report.numbers import in_line, number, value_and_interval
 from sim.report.source import Source
+from sim.run.record import Record
 from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate
 
@@ -125,6 +126,11 @@ def missing(source: Source) -> str:
         return ""
     left = where_missing([policy.name for policy in run.policies], [each.run.finished for each in run.points])
     return f"The run was interrupted. Not finished, and not in this report: {left or 'none'}."
+
+
+def warnings(run: Record) -> tuple[str, ...]:
+    """What the run warned of before it played, at any point, each once."""
+    return tuple(dict.fromkeys(warning for point in run.points for warning in point.run.warnings))
 
 
 def _never(policies: Iterable[PolicySummary], name: str) -> bool:

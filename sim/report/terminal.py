@@ -12,7 +12,7 @@ from sim.compare.result import Comparison
 from sim.compare.wording import duration, where_missing
 from sim.engine.catalogue import ENGINES
 from sim.errors import plain
-from sim.report.layout import GAP, NEVER, Layout, fitted, in_ascii, printable
+from sim.report.layout import BROKEN, GAP, NEVER, Layout, fitted, in_ascii, printable
 
 Display = Literal["auto", "rich", "plain", "none"]
 
@@ -86,6 +86,10 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
         parts.append(f"{NEVER}: not by the horizon")
     if any(layout.has_mark):
         parts.append("* best, or not shown to be worse, of the policies that decide half of their trials (baselines aside)")
+    if any(policy.breaks_promise for point in comparison.points for policy in point.policies):
+        parts.append(f"{BROKEN} declares more often than it promises where all arms are alike, beyond chance")
+    if any(policy.warned for policy in comparison.run.policies):
+        parts.append(f"{BROKEN} after a name: warned of before the run")
     if layout.left_out:
         parts.append(f"left out for want of width: {', '.join(layout.left_out)}")
     return "; ".join(part for part in parts if part) + "."

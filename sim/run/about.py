@@ -45,7 +45,8 @@ def about(plan: Plan, completed: Collection[Which], started: datetime, *, interr
 
 def _about(point: PlannedPoint, completed: list[str], started: datetime, interrupted: bool) -> dict[str, Any]:
     scenario = point.scenario
-    metric = point.world.setting(1).metrics[point.world.primary]
+    setting = point.world.setting(1)
+    metric = setting.metrics[point.world.primary]
     return {
         "name": scenario.name,
         "digest": point.digest,
@@ -58,7 +59,15 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "tick_s": scenario.tick,
         "arms": list(scenario.arms),
         "primary": {"name": metric.name, "sign": metric.sign, "binary": metric.binary},
-        "policies": [{"name": policy.name, "kind": policy.kind} for policy in scenario.policies],
+        "policies": [
+            {
+                "name": policy.name,
+                "kind": policy.kind,
+                "promised": point.policy(policy.name).promised(setting),
+                "warned": any(warning.path.startswith(f"policies[{index}].") for warning in point.warnings),
+            }
+            for index, policy in enumerate(scenario.policies)
+        ],
         "baseline": scenario.baseline or scenario.policies[0].name,
         "started_at": started.isoformat(timespec="milliseconds"),
         "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),

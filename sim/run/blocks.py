@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sim.engine.catalogue import ENGINES, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
-from sim.run.trial import Play, play
+from sim.run.trial import Play, play, play_alike
+from sim.world.alike import alike
 from sim.world.world import Truth, World
 
-# The most sums of users (one for each user and arm) that a block keeps, at 16 bytes each.
-_MOST_TALLIES = 20_000_000
+# The most that a block keeps of users and of rows of the data, at 16 bytes each.
+_MOST_KEPT = 20_000_000
 # The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 
@@ -55,6 +56,8 @@ class Work:
     forms: Mapping[str, Form]
     engine: str
     samples: int
+    alike: World | None = None
+    """The same world with arms that are alike, where every policy is also tried in an A/A test."""
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
@@ -62,7 +65,10 @@ def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
     scenario = plan.scenario
     if samples is None:
         samples = max(20, min(_SAMPLES, _MOST_SAMPLED // (scenario.replications * len(scenario.arms))))
-    return [Work(point.world, point.forms, point.engine.name, samples) for point in plan.points]
+    return [
+        Work(point.world, point.forms, point.engine.name, samples, alike(point.world) if point.scenario.aa else None)
+        for point in plan.points
+    ]
 
 
 def tasks_of(plan: Plan) -> list[Task]:
@@ -70,7 +76,7 @@ def tasks_of(plan: Plan) -> list[Task]:
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
         replications, ticks = point.scenario.replications, point.world.ticks
-        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _tallies(point))
+        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _kept(point))
     return todo
 
 
@@ -82,25 +88,29 @@ def by_policy(todo: Iterable[Task]) -> dict[Which, list[Task]]:
     return groups
 
 
-def _tallies(point: PlannedPoint) -> int:
-    """The number of sums of users that a replication keeps; 0 if no policy needs them."""
-    population = point.world.population
-    if population is None or not any(column.by_user for column in point.needs()):
-        return 0
-    return population.users * len(point.world.arms)
+def _kept(point: PlannedPoint) -> int:
+    """What a replication keeps, at 16 bytes each: sums of each user and arm, and the chances of rows of the data."""
+    world, kept = point.world, 0
+    if world.population is not None and any(column.by_user for column in point.needs()):
+        kept = world.population.users * len(world.arms)
+    if world.row_weights is None:
+        return kept
+    # Chances of rows where requests are drawn one by one, else those of each arm's payoffs, which are counted, too.
+    by_payoff = sum(2 * outcome.atoms.size for outcome in world.outcomes if outcome.reward is not None)
+    return kept + (world.row_weights.shift.size if point.engine.entry.tells_calls else by_payoff)
 
 
-def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, tallies: int = 0) -> list[Task]:
+def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, kept: int = 0) -> list[Task]:
     """Every policy of a point in every block, policy by policy.
 
-    `tallies` are the sums of users that a replication keeps.
+    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each.
 
     >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
     ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
     """
     entry = ENGINES[engine]
     # The arrivals of a block take 16 bytes for each replication and tick.
-    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_TALLIES // max(tallies, 1)))
+    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_KEPT // max(kept, 1)))
     firsts = range(0, replications, rows)
     return [
         Task(policy, block, first, min(first + rows, replications), point)
@@ -114,13 +124,20 @@ class Player:
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
-        self._kept: tuple[tuple[int, int, int], Truth] | None = None
+        self._kept: tuple[tuple[int, int, int], Truth, Truth | None] | None = None
 
     def play(self, task: Task) -> Play:
         """Play a task. The result has the same bits on every machine and in every order of tasks."""
         work = self.works[task.point]
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:
-            self._kept = (which, work.world.realise(np.arange(task.first, task.end)))
-        policy = work.forms[task.policy].build(work.forms, work.world.arms)
-        return play(self._kept[1], policy, make(work.engine), work.samples)
+            replications = np.arange(task.first, task.end)
+            self._kept = (
+                which, work.world.realise(replications), work.alike.realise(replications) if work.alike else None,
+            )  # fmt: skip
+        form, (_, truth, same) = work.forms[task.policy], self._kept
+        played = play(truth, form.build(work.forms, work.world.arms), make(work.engine), work.samples)
+        if same is None:
+            return played
+        columns = play_alike(same, form.build(work.forms, work.world.arms), make(work.engine))
+        return replace(played, columns=played.columns | columns)

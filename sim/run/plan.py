@@ -16,11 +16,13 @@ from sim.policy.columns import Column
 from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
+from sim.scenario.doubts import doubts
 from sim.scenario.loading import Document, parse_path
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import JOINT, gathered, points, text_of
 from sim.version import VERSION
 from sim.world.build import build as build_world
+from sim.world.left_open import left_open
 from sim.world.overload import overloads
 from sim.world.trace import Trace, read_trace
 from sim.world.world import World
@@ -183,7 +185,7 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     engine = choose(scenario.engine, world, needs_of(scenario, world))
     parts = outside(parts_in(scenario.policies))
     digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
-    warnings = tuple(overloads(scenario, world))
+    warnings = (*doubts(scenario), *overloads(scenario, world), *left_open(scenario, world))
     return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 

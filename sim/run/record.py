@@ -31,6 +31,10 @@ class PolicyName(Stored):
 
     name: str
     kind: str
+    promised: float | None = None
+    """How often, at most, it says that it declares a difference where all arms are alike; None if it does not say."""
+    warned: bool = False
+    """Whether the run warned of it: what it promises does not hold in this scenario."""
 
 
 class VersionRecord(Stored):

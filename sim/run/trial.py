@@ -17,6 +17,8 @@ from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.world.world import Truth
 
+AA = ("aa_declared", "aa_shipped")
+
 
 @dataclass(frozen=True)
 class Play:
@@ -51,6 +53,22 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
+
+
+def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[str, NDArray[Any]]:
+    """An A/A test of a policy: `truth` is of arms that are alike. Columns (R,) of trials.parquet, NaN of a policy at once.
+
+    aa_declared: whether a rule of evidence declared a difference; aa_shipped: whether a challenger was shipped.
+    """
+    if policy.immediate is not None:
+        return {name: np.full(truth.rows, np.nan) for name in AA}
+    setting = truth.world.setting(truth.rows)
+    engine = make_engine(truth, policy.needs(setting), policy.mirrors())
+    for _ in rounds(policy, setting, engine, truth.world.ticks):
+        pass
+    verdicts = policy.verdicts
+    found = verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP
+    return {name: values.astype(np.float64) for name, values in zip(AA, found, strict=True)}
 
 
 def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
@@ -154,8 +172,10 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
 def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[Any]]:
     """The effect that the policy would report, and the true relative effect of the same arm, without transients."""
     world = truth.world
-    mean = truth.outcomes[world.primary].mean * next(
-        outcome.sign for outcome in world.outcomes if outcome.spec.name == world.primary
+    mean = (
+        truth.outcomes[world.primary].mean
+        * truth.by_time
+        * next(outcome.sign for outcome in world.outcomes if outcome.spec.name == world.primary)
     )
     rows, arm = np.arange(truth.rows), np.maximum(estimates.arm, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -169,6 +189,7 @@ def _estimates(truth: Truth, estimates: EffectEstimates) -> dict[str, NDArray[An
         "contrast_se": estimates.contrast_error,
         "aipw_estimate": estimates.aipw,
         "aipw_se": estimates.aipw_error,
+        "planned_information": estimates.planned,
         "effect_unbiased": estimates.unbiased,
         "effect_lower": estimates.lower,
         "effect_upper": estimates.upper,

@@ -11,6 +11,7 @@ from sim.errors import InputError, Problem
 from sim.registry.versions import Version, resolve
 from sim.run.plan import NEEDS_DATA, Resolved, in_file, plan_point
 from sim.scenario.check import check
+from sim.scenario.doubts import doubts
 from sim.scenario.loading import Document
 from sim.scenario.schema import Data as DataSpec
 from sim.scenario.schema import Scenario
@@ -119,6 +120,12 @@ def look(scenario: Scenario, document: Document, client: Client) -> Seen:
     return Seen(all_warnings, any(result.unscored for result in seen))
 
 
+def doubted(scenario: Scenario, document: Document) -> Seen:
+    """The warnings of a scenario that show in its file alone, each with its line, at every point."""
+    warnings = (str(point.document.place(doubt)) for point in points(scenario, document) for doubt in doubts(point.scenario))
+    return Seen(tuple(dict.fromkeys(warnings)))
+
+
 def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[Problem, ...], bool]:
     """The warnings of a scenario, and whether it has real versions, which are not scored here."""
     versions = tuple(resolve([(model.arm, model.uri) for model in scenario.models], client))
@@ -127,11 +134,11 @@ def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[P
     problems = list(_unscored_problems(scenario, versions, client, files))
     if problems:
         raise InputError(problems)
-    return (), True
+    return tuple(doubts(scenario)), True
 
 
 def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: Client, files: Files) -> Iterable[Problem]:
-    from sim.registry.replay import mixed_problems, payoff_columns
+    from sim.registry.replay import mixed_problems, reward_columns
     from sim.registry.scoring import model_inputs
 
     if scenario.data is None:
@@ -139,13 +146,11 @@ def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: 
         return
     yield from mixed_problems(versions)
     data = files.data(scenario.data)
-    payoffs = {
-        name for metric, rule in _rewards(scenario).items() if rule != "correct" for name in payoff_columns(metric, rule, data)
-    }
+    used = reward_columns(_rewards(scenario), data)
     for version in versions:
         if version.kind == "replay":
             try:
-                model_inputs(version, data, client, rewards=payoffs)
+                model_inputs(version, data, client, rewards=used)
             except InputError as error:
                 yield from error.problems
 

@@ -1,3 +1,17 @@
 """The scenario file: its schema, its reading with line numbers, and the rules between its keys."""
 
-__all__ = ["capacity", "check", "examples", "loading", "reading", "schema", "sweep", "timeline", "traffic", "users"]
+__all__ = [
+    "capacity",
+    "check",
+    "cycles",
+    "delays",
+    "doubts",
+    "examples",
+    "loading",
+    "reading",
+    "schema",
+    "sweep",
+    "timeline",
+    "traffic",
+    "users",
+]

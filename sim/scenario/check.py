@@ -10,11 +10,10 @@ from sim.policy.forms import Form, beyond, declared_problems, registered_problem
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
-from sim.scenario.traffic import traffic_problems
+from sim.scenario.traffic import MOST_REQUESTS, too_many, traffic_problems
 from sim.units import format_duration
 
 MOST_TICKS = 1_000_000
-MOST_REQUESTS = 2.0**53
 
 
 def check(scenario: Scenario) -> list[Problem]:
@@ -31,6 +30,7 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
             1 if metric.direction == "increase" else -1,
             covariate=None if metric.covariate is None else metric.covariate.correlation,
             delayed=metric.delay is not None,
+            provisional=metric.until_known == "failure",
         )
         for metric in scenario.metrics
         if metric.name not in BUILT_IN
@@ -72,10 +72,9 @@ def _time(scenario: Scenario) -> Iterator[Problem]:
         yield Problem(f"must be a whole number of ticks, got {ticks:.6g} ticks", path="horizon")
     if ticks > MOST_TICKS:
         yield Problem(f"must be at most {MOST_TICKS:,} ticks, got {ticks:,.0f}: take a longer tick", path="horizon")
-    played = 1 if scenario.engine in ("auto", "aggregate") else scenario.replications
-    requests = (scenario.traffic.rate or 0.0) * scenario.horizon * played
-    if requests > MOST_REQUESTS:
-        yield Problem(f"requests must stay below 2^53 to be counted exactly, got {requests:.3g}", path="traffic.rate")
+    requests = (scenario.traffic.rate or 0.0) * scenario.horizon
+    if not requests < MOST_REQUESTS:
+        yield Problem(too_many(requests), path="traffic.rate")
     yield from traffic_problems(scenario.traffic, scenario.horizon)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+from sim.distributions.latency import Constant
 from sim.errors import Place, Problem, format_path
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.capacity import Servers
+from sim.scenario.check_cycles import CYCLES, cycle_problems
+from sim.scenario.delays import DelayByArm, DelayByOutcome, by_outcome
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Event, Leak, Novelty, Outage
 from sim.units import format_duration, format_share
@@ -20,6 +23,7 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _delays(scenario)
     yield from _covariates(scenario)
     yield from _segments(scenario)
+    yield from cycle_problems(scenario)
     yield from _predictions(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
@@ -34,11 +38,43 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
 
 def _delays(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
-        if metric.delay is not None and metric.name in BUILT_IN:
-            yield Problem(
-                f"is for what users do after an answer; {metric.name} is known as soon as a call ends",
-                path=f"metrics[{index}].delay",
-            )
+        path, window = f"metrics[{index}]", metric.attribution_window
+        provisional = metric.until_known == "failure"
+        said = {"delay": metric.delay is not None, "until_known": provisional, "attribution_window": window is not None}
+        if metric.name in BUILT_IN:
+            rule = f"is for what users do after an answer; {metric.name} is known as soon as a call ends"
+            yield from (Problem(rule, path=f"{path}.{key}") for key, given in said.items() if given)
+            continue
+        if metric.delay is None:
+            rule = f"needs a delay: without one, {metric.name} is known as a call ends"
+            yield from (Problem(rule, path=f"{path}.{key}") for key, given in said.items() if given)
+            continue
+        if window is not None:
+            yield from _span(scenario, window, f"{path}.attribution_window")
+        if isinstance(metric.delay, DelayByArm):
+            for arm in metric.delay.by_arm:
+                yield from _known(arm, scenario.arms, "arm", format_path(("metrics", index, "delay", "by_arm", arm)))
+        for place, apart in by_outcome(metric.delay):
+            failure = format_path(("metrics", index, *place, "failure"))
+            if apart.failure is not None and provisional:
+                yield Problem("does not matter with until_known: failure: a failure counts as the call ends", path=failure)
+            elif apart.failure == "window" and window is None:
+                yield Problem("window needs an attribution_window, which closes", path=failure)
+        if window is not None:
+            yield from _too_late(scenario, index, window)
+
+
+def _too_late(scenario: Scenario, index: int, window_s: float) -> Iterator[Problem]:
+    """Delays after which the attribution window is always closed, so that an arm has no success."""
+    delay = scenario.metrics[index].delay
+    of_arms = {("by_arm", arm): each for arm, each in delay.by_arm.items()} if isinstance(delay, DelayByArm) else {(): delay}
+    for place, of_arm in of_arms.items():
+        apart = isinstance(of_arm, DelayByOutcome)
+        late = of_arm.by_outcome.success if isinstance(of_arm, DelayByOutcome) else of_arm
+        if isinstance(late, Constant) and late.value_s > window_s:
+            rule = f"must not exceed the attribution window of {format_duration(window_s)}, after which nothing counts"
+            path = ("metrics", index, "delay", *place, *(("by_outcome", "success") if apart else ()), "constant")
+            yield Problem(f"{rule}, got {format_duration(late.value_s)}", path=format_path(path))
 
 
 def _covariates(scenario: Scenario) -> Iterator[Problem]:
@@ -79,15 +115,17 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     varied: list[Place] = [
         ("segments", index, "relative", name) for index, segment in enumerate(scenario.segments) for name in segment.relative
     ]
-    varied += [("truth", arm, name) for arm, effects in scenario.truth.items() for name in effects if name not in BUILT_IN]
     for index, event in enumerate(scenario.timeline):
         if isinstance(event, Drift | Novelty) and event.metric not in BUILT_IN:
             varied.append(("timeline", index, "metric"))
+    for index, metric in enumerate(scenario.metrics):
+        if metric.name not in BUILT_IN:
+            varied += [("metrics", index, key) for key in CYCLES if getattr(metric, key) is not None]
     yield from (Problem(rule, path=format_path(place)) for place in varied)
     for index, metric in enumerate(scenario.metrics):
         if metric.name not in BUILT_IN and metric.reward is None:
             message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
-            yield Problem(f"{message}: `correct`, or {{payoff: column}}", path=f"metrics[{index}].reward")
+            yield Problem(f"{message}: `correct`, or {{column: …}}", path=f"metrics[{index}].reward")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:

@@ -7,14 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from sim.distributions.latency import Latency
 from sim.policy.forms import AnyPolicy, Name
 from sim.scenario.capacity import PoolSpec, Retries, Servers
+from sim.scenario.cycles import ShocksSpec, Span, spans_of
+from sim.scenario.delays import Delay
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
-from sim.scenario.traffic import Traffic
+from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
-from sim.units import Duration, Effect, Share
+from sim.units import Clock, Duration, Effect, Share
 
 CHAMPION = "champion"
 
@@ -24,96 +25,6 @@ class Model(Spec):
 
     arm: Name = Field(description="`champion` for today's production, which comes first; any other name for a challenger")
     uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
-
-
-class Data(Spec):
-    """The data set that real model versions are scored on once, and replayed from."""
-
-    sklearn: Literal["digits", "breast_cancer", "iris", "wine"] | None = Field(
-        None, description="a set that scikit-learn ships"
-    )
-    file: str | None = Field(None, description="a CSV or Parquet file, relative to the scenario file")
-    target: str = Field("target", description="the column of the right answers")
-    holdout: Share = Field(0.4, gt=0, lt=1, description="for sklearn: the share of rows kept from training, and replayed")
-    split_seed: int = Field(0, ge=0, description="for sklearn: which rows those are")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Data:
-        if (self.sklearn is None) == (self.file is None):
-            raise ValueError("needs exactly one of sklearn and file")
-        return self
-
-
-class Payoff(Spec):
-    """A reward that stands in the data."""
-
-    payoff: str = Field(
-        min_length=1,
-        description="column of the amount a right answer earns; with {prediction} in it, the column is picked by the answer",
-    )
-
-
-class CovariateSpec(Spec):
-    """What is known of a request before the test, such as what its user earned then. The arm cannot change it.
-
-    It is distributed as an outcome of the champion. With `users` it is one value a user, who must be alike for it to tell
-    anything: its correlation is at most the square root of `users.similarity`. Without, it is a value of the request.
-    """
-
-    correlation: Share = Field(gt=0, lt=1, description="with an outcome of the champion, within a segment")
-
-
-class MetricSpec(Spec):
-    """A metric: what is improved, and what must not get worse."""
-
-    name: Name = Field(description="an outcome of the models, or the built-in error_rate, latency or agreement")
-    role: Literal["primary", "secondary", "guardrail"] = Field("secondary", description="exactly one metric is primary")
-    direction: Literal["increase", "decrease"] = Field("increase", description="which way is better; ignored for built-ins")
-    reward: Literal["correct"] | Payoff | None = Field(None, description="for replayed models: the rule of the reward")
-    grid: float | None = Field(
-        None,
-        ge=1e-12,
-        le=1e12,
-        allow_inf_nan=False,
-        description="the step that monitoring rounds an amount to, which must leave mean and sd of every arm as they are, "
-        "and be at most the sd of a normal one; chosen to fit if left out",
-    )
-    smallest_effect: Share = Field(
-        0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
-    )
-    quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` is about")
-    max: str | float | None = Field(
-        None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
-    )
-    delay: Latency | None = Field(None, description="time from a call's end to its feedback; none if left out")
-    covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
-
-    @field_validator("max", mode="before")
-    @classmethod
-    def _seconds_as_text(cls, limit: Any, info: ValidationInfo) -> Any:
-        from sim.units import as_written, format_duration, read_duration
-
-        seconds = isinstance(limit, int | float) and info.data.get("name") == "latency" and not as_written(info)
-        return format_duration(read_duration(limit, info)) if seconds else limit
-
-    @model_validator(mode="after")
-    def _limits(self) -> MetricSpec:
-        from sim.units import parse_duration, parse_share
-
-        if self.max is not None and self.name not in ("error_rate", "latency"):
-            raise ValueError(f"max is for error_rate and latency, got it for {self.name}")
-        if self.quantile is not None and self.name != "latency":
-            raise ValueError(f"quantile is for latency, got it for {self.name}")
-        if self.max is not None:
-            (parse_duration if self.name == "latency" else parse_share)(self.max)
-        return self
-
-    @property
-    def limit(self) -> float | None:
-        """The value of `max`: a share, or seconds."""
-        from sim.units import parse_duration, parse_share
-
-        return None if self.max is None else (parse_duration if self.name == "latency" else parse_share)(self.max)
 
 
 class NormalPrior(Spec):
@@ -178,11 +89,180 @@ Prior = Annotated[
 ]
 
 
+class Shift(Spec):
+    """How live traffic may differ from the data that models are replayed on."""
+
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="column of the data that says how many live requests each row stands for, relative to the others; "
+        "every row stands for as many if left out. No model gets it that does not ask for it",
+    )
+    gap: Prior | None = Field(
+        None,
+        description="the gap between offline and online: in every replication, what each challenger earns of each metric is "
+        "1 + this times what the data say, each drawn on its own",
+    )
+
+
+class Data(Spec):
+    """The data set that real model versions are scored on once, and replayed from."""
+
+    sklearn: Literal["digits", "breast_cancer", "iris", "wine"] | None = Field(
+        None, description="a set that scikit-learn ships"
+    )
+    file: str | None = Field(None, description="a CSV or Parquet file, relative to the scenario file")
+    target: str = Field("target", description="the column of the right answers")
+    holdout: Share = Field(0.4, gt=0, lt=1, description="for sklearn: the share of rows kept from training, and replayed")
+    split_seed: int = Field(0, ge=0, description="for sklearn: which rows those are")
+    population: Literal["bootstrap", "rows"] = Field(
+        "bootstrap",
+        description="what requests are drawn from: `bootstrap` gives the rows other weights in every replication, so that what "
+        "so few rows cannot tell stays open; `rows` takes these rows for all there is",
+    )
+    shift: Shift = Field(default_factory=Shift, description="how live traffic may differ from the data")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Data:
+        if (self.sklearn is None) == (self.file is None):
+            raise ValueError("needs exactly one of sklearn and file")
+        return self
+
+
+class Payoff(Spec):
+    """A reward that stands in the data."""
+
+    column: str = Field(
+        min_length=1,
+        description="column of what a right answer earns; with {prediction} in it, the column is picked by the answer",
+    )
+    as_: Literal["amount", "chance"] | None = Field(
+        None,
+        alias="as",
+        description="`amount`: each request earns just that; `chance`: it earns 1 with that chance, else 0. "
+        "Required where all pay-offs lie between 0 and 1",
+    )
+
+
+class CovariateSpec(Spec):
+    """What is known of a request before the test, such as what its user earned then. The arm cannot change it.
+
+    It is distributed as an outcome of the champion. With `users` it is one value a user, who must be alike for it to tell
+    anything: its correlation is at most the square root of `users.similarity`. Without, it is a value of the request.
+    """
+
+    correlation: Share = Field(gt=0, lt=1, description="with an outcome of the champion, within a segment")
+
+
+class MetricSpec(Spec):
+    """A metric: what is improved, and what must not get worse."""
+
+    name: Name = Field(description="an outcome of the models, or the built-in error_rate, latency or agreement")
+    role: Literal["primary", "secondary", "guardrail"] = Field("secondary", description="exactly one metric is primary")
+    direction: Literal["increase", "decrease"] = Field("increase", description="which way is better; ignored for built-ins")
+    reward: Literal["correct"] | Payoff | None = Field(None, description="for replayed models: the rule of the reward")
+    grid: float | None = Field(
+        None,
+        ge=1e-12,
+        le=1e12,
+        allow_inf_nan=False,
+        description="the step that monitoring rounds an amount to, which must leave mean and sd of every arm as they are, "
+        "and be at most the sd of a normal one; chosen to fit if left out",
+    )
+    smallest_effect: Share = Field(
+        0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
+    )
+    quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` is about")
+    max: str | float | None = Field(
+        None, description="for error_rate and latency: an arm that is truly above this must not be shipped"
+    )
+    delay: Delay | None = Field(
+        None, description="conversion delay, the time from a call's end to its feedback; none if left out"
+    )
+    until_known: Literal["unknown", "failure"] = Field(
+        "unknown",
+        description="what an outcome is until then. unknown: monitoring leaves it out; failure: it counts as 0 as the call "
+        "ends, and its value is added when it becomes known",
+    )
+    attribution_window: Duration | None = Field(
+        None,
+        description="what would become known later than this after a call's end counts as 0 for ever, from when the window "
+        "closes; a whole number of ticks. No window if left out",
+    )
+    covariate: CovariateSpec | None = Field(None, description="a value known before the test, for `adjust: {kind: cuped}`")
+    daily: Daily | None = Field(None, description="a cycle over the day that the means of all arms follow")
+    weekly: Weekly | None = Field(None, description="a cycle over the week that the means of all arms follow")
+    shocks: ShocksSpec | None = Field(None, description="random shocks that move the means of all arms together")
+
+    @field_validator("max", mode="before")
+    @classmethod
+    def _seconds_as_text(cls, limit: Any, info: ValidationInfo) -> Any:
+        from sim.units import as_written, format_duration, read_duration
+
+        seconds = isinstance(limit, int | float) and info.data.get("name") == "latency" and not as_written(info)
+        return format_duration(read_duration(limit, info)) if seconds else limit
+
+    @model_validator(mode="after")
+    def _limits(self) -> MetricSpec:
+        from sim.units import parse_duration, parse_share
+
+        if self.max is not None and self.name not in ("error_rate", "latency"):
+            raise ValueError(f"max is for error_rate and latency, got it for {self.name}")
+        if self.quantile is not None and self.name != "latency":
+            raise ValueError(f"quantile is for latency, got it for {self.name}")
+        if self.max is not None:
+            (parse_duration if self.name == "latency" else parse_share)(self.max)
+        return self
+
+    @property
+    def limit(self) -> float | None:
+        """The value of `max`: a share, or seconds."""
+        from sim.units import parse_duration, parse_share
+
+        return None if self.max is None else (parse_duration if self.name == "latency" else parse_share)(self.max)
+
+
+class TimedEffect(Spec):
+    """At some hours, or on some days of the week, an effect is another one."""
+
+    between: tuple[Clock, ...] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="from one time of day up to another, which may lie beyond midnight; all day if left out",
+    )
+    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=7,
+        description="days of the week, of which day 1 is the first day of the run; hours beyond midnight belong to the day on "
+        "which they fall; every day if left out",
+    )
+    relative_effect: Prior = Field(description="what the effect is then, in place of the usual one; drawn on its own")
+
+    @model_validator(mode="after")
+    def _some_time(self) -> TimedEffect:
+        if self.between is None and self.days is None:
+            raise ValueError("needs hours (`between`), `days`, or both")
+        if self.between is not None and self.between[0] == self.between[1]:
+            raise ValueError("between must be two different times of day")
+        return self
+
+    @property
+    def spans(self) -> list[Span]:
+        """When in the week it holds."""
+        return spans_of(self.between, self.days)
+
+
 class Effects(Spec):
     """What varies from replication to replication in one metric of one challenger."""
 
     relative_effect: Prior = Field(
-        description="the challenger's value is the champion's times 1 + this, whatever the challenger registered"
+        description="the challenger's value is the champion's times 1 + this, whatever the challenger registered; of a "
+        "replayed metric, it is what the challenger earns in the data times 1 + this"
+    )
+    when: tuple[TimedEffect, ...] = Field(
+        (), max_length=24, description="for an outcome: hours and days at which the effect is another one"
     )
 
 
@@ -219,6 +299,10 @@ class Scenario(Spec):
     telemetry: TelemetrySpec = Field(default_factory=TelemetrySpec, description="how well monitoring sees")
     router: RouterSpec = Field(default_factory=RouterSpec, description="what is wrong with the router")
     policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
+    aa: bool = Field(
+        True,
+        description="play every policy once more where the challengers equal the champion, to measure its false declarations",
+    )
     baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"

@@ -13,15 +13,24 @@ from sim.units import Clock, Duration, Rate, Share, format_duration
 
 MOST_BURSTS = 50_000
 SHORTEST_S = 0.001
+MOST_REQUESTS = 1e12
+"""The most requests of a replication: up to here the draws of `sim.world.draws` are exact, and counts far from overflowing."""
 
 Factor = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
 
-class Daily(Spec):
-    """A sine over the day: rate times 1 + amplitude * cos(2 pi (time - peak) / day)."""
+Weekly = Annotated[
+    tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...],
+    Field(min_length=7, max_length=7, description="one factor a day of the week; day 1 is the first day of the run"),
+]
+"""Seven factors, the first that of the day on which the run starts."""
 
-    peak: Clock = Field(description="time of day of the most traffic")
-    amplitude: Share = Field(description="how far above and below the mean the rate swings")
+
+class Daily(Spec):
+    """A cosine over the day: a rate or a mean times 1 + amplitude * cos(2 pi (time - peak) / day)."""
+
+    peak: Clock = Field(description="time of day at which it is highest")
+    amplitude: Share = Field(description="how far above and below its mean it swings, as a share of the mean")
 
 
 class BurstsSpec(Spec):
@@ -90,21 +99,22 @@ class Traffic(Spec):
         "in every replication",
     )
     daily: Daily | None = Field(None, description="variation over the day")
-    weekly: tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], ...] | None = Field(
-        None, min_length=7, max_length=7, description="one factor a day of the week; day 1 is the first day of the run"
-    )
+    weekly: Weekly | None = Field(None, description="variation over the week")
     start: Clock = Field(0.0, validate_default=False, description="time of day at which the run starts")
     bursts: BurstsSpec | None = Field(None, description="random bursts")
     flash_crowds: tuple[FlashCrowd, ...] = Field((), description="crowds at known times")
-    trace: TraceSpec | None = Field(
-        None, description="recorded traffic, in place of daily, weekly, start, bursts and flash_crowds"
-    )
+    trace: TraceSpec | None = Field(None, description="recorded traffic, in place of daily, weekly, bursts and flash_crowds")
 
     @model_validator(mode="after")
     def _some_traffic(self) -> Traffic:
         if self.rate is None and self.trace is None:
             raise ValueError("needs a rate, such as 40/s, or a trace; got neither")
         return self
+
+
+def too_many(requests: float) -> str:
+    """What is wrong with so many requests in a replication."""
+    return f"a replication must have fewer than 10^12 requests, up to which draws are exact; got {requests:.3g}"
 
 
 def traffic_problems(traffic: Traffic, horizon_s: float) -> Iterator[Problem]:
@@ -121,7 +131,7 @@ def traffic_problems(traffic: Traffic, horizon_s: float) -> Iterator[Problem]:
     if traffic.bursts is not None:
         yield from _burst_problems(traffic.bursts, horizon_s)
     if traffic.trace is not None:
-        for key in ("daily", "weekly", "start", "bursts", "flash_crowds"):
+        for key in ("daily", "weekly", "bursts", "flash_crowds"):
             if getattr(traffic, key):
                 yield Problem("cannot be given with a trace, which says when requests arrive", path=f"traffic.{key}")
 

@@ -4,7 +4,8 @@ The modules by question:
 
 Is there a difference, at one look?
     `two_sample` (means and shares), `hypotheses` (not worse, or equal, by a margin), `margin` (a margin relative to a mean),
-    `contrast` (of adjusted estimates), `rank` (Mann-Whitney), `multiplicity` and `dunnett` (several challengers)
+    `within_ticks` (under weights and means that change), `contrast` (of adjusted estimates), `rank` (Mann-Whitney),
+    `multiplicity` and `dunnett` (several challengers)
 How many outcomes does a test need, and what is its result worth?
     `power`, `exaggeration` (wrong signs and sizes at low power)
 Is there a difference, at several looks?
@@ -65,4 +66,5 @@ __all__ = [
     "survival",
     "two_sample",
     "two_sample_betting",
+    "within_ticks",
 ]

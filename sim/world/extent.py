@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 
 from sim.world.rounding import Corners
@@ -27,16 +25,15 @@ def extent(outcome: OutcomeWorld, corners: Corners) -> tuple[float, float]:
         return 0.0, 1.0
     found = []
     for arm, of in enumerate(corners.base):
-        factors = [float(effect * change) for effect, change in product(corners.effects[arm], corners.changes[arm])]
         if outcome.kind == "normal":
             far = np.array([-Z_RARE, Z_RARE]) * outcome.sd[of]
-            found += [np.rint((outcome.mean[of] * factor + far) / outcome.grid) * outcome.grid for factor in factors]
+            found += [
+                np.rint((outcome.mean[of] * factor + far) / outcome.grid) * outcome.grid
+                for factor in (e * c for e, c in corners.pairs[arm])
+            ]
             continue
         values = outcome.atoms[of][outcome.chance[of] > 0 if outcome.log_chance is None else outcome.log_chance[of] > -np.inf]
-        if outcome.kind == "tilted":
-            found.append(np.rint(values / outcome.grid) * outcome.grid)
-            continue
-        for effect, change in product(corners.effects[arm], corners.changes[arm]):
+        for effect, change in corners.pairs[arm]:
             found.append(np.rint(np.rint(values * effect / outcome.grid) * change) * outcome.grid)
     values = np.concatenate(found)
     return float(values.min()), float(values.max())

@@ -7,6 +7,7 @@ E[F(L); L > a] = F(a) P(L > a) + the integral of F'(x) P(L > x) over x > a.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,19 @@ from sim.world.clock import NS, to_ns
 from sim.world.latency import Constant, Exponential, Latency, Mixture, Pareto, Quantiles
 from sim.world.traffic import Pieces
 
-Delay = Exponential | Constant
+
+@dataclass(frozen=True)
+class Overtime:
+    """How far an exponential delay gets in the tick in which a window closes, were it still under way when that tick begins.
+
+    The window is whole ticks from the end of a call, so it closes as long after the edge as the call ended after one. The delay
+    is *over* if it is longer than that, as if it started with the tick.
+    """
+
+    mean_s: float
+
+
+Delay = Exponential | Constant | Overtime
 
 # Where tails are below this, nothing is left to integrate; and by how much a refined integral may differ from the one before.
 _NOTHING, _CONVERGED = 1e-13, 1e-12
@@ -75,11 +88,13 @@ def fates(
 
     It ends in the tick of its arrival, or after it; it is in one of B bands of latency, cut at `limits_s` (increasing); and the
     feedback of M metrics, which comes `delays` after the end, is seen in the tick of the end, or not yet: bit m of the pattern
-    says that metric m's is not. A constant delay counts as what is left of it beyond whole ticks.
+    says that metric m's is not. A constant delay counts as what is left of it beyond whole ticks; an `Overtime` is seen if the
+    window closes after it.
 
     A call of latency L that arrives uniformly ends after its tick with chance L / T, and its end is uniform over the last
     T - L, or the first L, of a tick. With delays of rate `a` in all, and constant ones that reach the edge from `e` on, none
-    of them is over at the edge with chance exp(-a (T - x)) for an end at x > e. Chances are exact to rounding, and with
+    of them is over at the edge with chance exp(-a (T - x)) for an end at x > e. An overtime of rate b is longer than x with
+    chance exp(-b x), which is a rate of -b and a factor of exp(-b T). Chances are exact to rounding, and with
     exponential delays to 1e-11, by quadrature.
 
     >>> from sim.world.latency import Exponential
@@ -99,12 +114,13 @@ def fates(
     made[:, 0, 0] = share - made[:, 1, 0]
     for subset in range(1, made.shape[2]):
         among = [delay for place, delay in enumerate(delays) if subset >> place & 1]
-        rate = sum(1 / delay.mean_s for delay in among if isinstance(delay, Exponential))
+        less = sum(1 / delay.mean_s for delay in among if isinstance(delay, Overtime))
+        rate, shift = sum(1 / delay.mean_s for delay in among if isinstance(delay, Exponential)) - less, less * tick_s
         start = max([0.0, *(tick_s - rest_s(delay, tick_s) for delay in among if isinstance(delay, Constant))])
         from_ = np.maximum(edges, start)
-        integral = _discounted(latency, scale, from_, tick_s, rate)
-        ends_in = _mass(tick_s - from_, rate) / tick_s * above - integral
-        ends_after = np.exp(-rate * (tick_s - from_)) * _mass(from_ - start, rate) / tick_s * above + integral
+        integral = _discounted(latency, scale, from_, tick_s, rate, shift)
+        ends_in = _mass(tick_s - from_, rate, shift) / tick_s * above - integral
+        ends_after = _mass(from_ - start, rate, shift + rate * (tick_s - from_)) / tick_s * above + integral
         made[:, 0, subset], made[:, 1, subset] = _by_band(ends_in), _by_band(ends_after)
     # From "at least these are not seen yet" to "exactly these".
     for bit in (1 << place for place in range(len(delays))):
@@ -132,9 +148,11 @@ def _by_band(beyond: Floats) -> Floats:
     return np.asarray(-np.diff(beyond, axis=-1, append=0.0))
 
 
-def _mass(length_s: Floats, rate: float) -> Floats:
-    """The integral of exp(-rate x) over a length."""
-    return length_s if rate == 0 else -np.expm1(-rate * length_s) / rate
+def _mass(length_s: Floats, rate: float, shift: Floats | float) -> Floats:
+    """The integral of exp(-rate x - shift) over a length; a rate below 0 grows by no more than the shift takes away."""
+    if rate < 0:
+        return np.asarray(np.exp(-rate * length_s - shift) * np.expm1(rate * length_s) / rate)
+    return np.asarray(np.exp(-shift) * (length_s if rate == 0 else -np.expm1(-rate * length_s) / rate))
 
 
 def _late(latency: Latency, scale: Floats, edges: Floats, above: Floats, positions: Positions) -> Floats:
@@ -151,23 +169,24 @@ def _late(latency: Latency, scale: Floats, edges: Floats, above: Floats, positio
     return np.asarray(nearer * above + (gained * np.where(high > low, part, at_once)).sum(axis=1))
 
 
-def _discounted(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, rate: float) -> Floats:
-    """(A, B) the integral of exp(-rate (T - x)) P(scale L > x) / T over x from each start (B,) to T.
+def _discounted(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, rate: float, shift: float = 0.0) -> Floats:
+    """(A, B) the integral of exp(-rate (T - x) - shift) P(scale L > x) / T over x from each start (B,) to T.
 
     Without a rate it is a limited mean. Else Gauss and Legendre's rule on panels that halve towards 0 and T and break where the
     tail does, refined until nothing changes.
     """
     by = scale[:, None]
     if rate == 0:
-        return np.asarray((latency.limited_mean(tick_s / by) - latency.limited_mean(start_s / by)) * by / tick_s)
+        length = (latency.limited_mean(tick_s / by) - latency.limited_mean(start_s / by)) * by / tick_s
+        return np.asarray(length * math.exp(-shift))
     found = np.empty((scale.size, start_s.size))
     for first in range(0, scale.size, _CHUNK):
         part = slice(first, first + _CHUNK)
-        found[part] = _refined(latency, by[part], start_s, tick_s, rate)
+        found[part] = _refined(latency, by[part], start_s, tick_s, rate, shift)
     return found
 
 
-def _refined(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, rate: float) -> Floats:
+def _refined(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, rate: float, shift: float) -> Floats:
     rows, top = len(scale), tick_s / scale
     grid = [
         np.zeros((rows, 1)),
@@ -185,7 +204,7 @@ def _refined(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, ra
         at = ((np.arange(cuts)[:, None] + (node + 1) / 2) / cuts).ravel()
         width = np.diff(points, axis=1)
         x = points[:, :-1, None] + width[..., None] * at
-        value = np.exp(-rate * (tick_s - scale[..., None] * x)) * latency.above(x)
+        value = np.exp(-rate * (tick_s - scale[..., None] * x) - shift) * latency.above(x)
         panel = (value @ np.tile(weight / (2 * cuts), cuts)) * width * scale / tick_s
         beyond = np.concatenate([np.cumsum(panel[:, ::-1], axis=1)[:, ::-1], np.zeros((rows, 1))], axis=1)
         found = np.take_along_axis(beyond, place, axis=1)

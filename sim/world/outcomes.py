@@ -6,7 +6,7 @@ request from, for the event engines. Both are the same distribution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.world.draws import binomial, gamma, multinomial, normal
-from sim.world.streams import Keys, at
+from sim.world.streams import Keys, at, number_of
 from sim.world.tilt import tilt
 
 Factor = Floats | float
@@ -34,7 +34,7 @@ class Outcomes(Protocol):
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of what n (r, K) requests earn. key (r, K).
 
-        `factor` (K,) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
+        `factor` (K,) or (r, K) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
         """
 
 
@@ -79,7 +79,8 @@ class NormalAmount:
 class Discrete:
     """Amounts that take one of finitely many values. atoms (R, K, G) integers on the grid, chance (K, G), mean (R, K).
 
-    Where no effect varies them, atoms are (1, K, G): the same in every replication.
+    Where no effect varies them, atoms are (1, K, G): the same in every replication. Where a replication has a population of its
+    own, chance is (R, K, G).
     """
 
     mean: Floats
@@ -88,7 +89,7 @@ class Discrete:
     binary: bool = False
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
-        counts = multinomial(n, self.chance, key)
+        counts = multinomial(n, self.chance if self.chance.ndim == 2 else self.chance[rows], key)
         atoms = self.atoms if len(self.atoms) == 1 else self.atoms[rows]
         if not np.all(factor == 1.0):
             # Half to even, as the event engines round; a factor of 1 leaves integers as they are.
@@ -132,8 +133,12 @@ class Tilted:
         return cls(mean, atoms, found)
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
-        chance = self.chance(factor)
-        counts = multinomial(n, chance[0] if len(chance) == 1 else chance[rows], key)
+        if np.ndim(factor) == 2:
+            chance = self._by_row(np.asarray(factor), rows)
+        else:
+            chance = self.chance(factor)
+            chance = chance[0] if len(chance) == 1 else chance[rows]
+        counts = multinomial(n, chance, key)
         return (counts * self.atoms).sum(axis=-1), (counts * self.atoms * self.atoms).sum(axis=-1)
 
     def chance(self, factor: Factor = 1.0) -> Floats:
@@ -149,10 +154,31 @@ class Tilted:
 
     def tilts(self, arm: int, factors: Floats) -> Floats:
         """(R or 1, L, 2) the tilts of an arm under factors (L,) on its mean: see `sim.world.tilt.tilt`."""
-        log_chance, atoms = self.log_chance[:, arm], self.atoms[arm].astype(np.float64)
+        return self._tilts(arm, self.log_chance[:, arm], factors)
+
+    def tilts_of_row(self, arm: int, row: int, factors: Floats) -> Floats:
+        """(L, 2) the tilts of an arm in one replication under factors (L,)."""
+        own = row if len(self.log_chance) > 1 else 0
+        tilts: Floats = self._tilts(arm, self.log_chance[own : own + 1, arm], factors)[0]
+        return tilts
+
+    def _tilts(self, arm: int, log_chance: Floats, factors: Floats) -> Floats:
+        """(r, L, 2) the tilts of chances (r, G) of an arm under factors (L,) or (r, L)."""
+        atoms = self.atoms[arm].astype(np.float64)
         there = (log_chance > -np.inf).any(axis=0)
         mean = (np.exp(log_chance) * atoms).sum(axis=-1)
         return tilt(atoms[there], log_chance[:, None, there], mean[:, None] * factors)
+
+    def _by_row(self, factor: Floats, rows: Ints) -> Floats:
+        """(r, K, G) the chances where means are multiplied by factors (r, K), which differ between replications."""
+        log_chance = self.log_chance[rows] if len(self.log_chance) > 1 else self.log_chance
+        chance = []
+        for arm in range(factor.shape[1]):
+            own = log_chance[:, arm]
+            tilts = self._tilts(arm, own, factor[:, arm, None])[:, 0]
+            tilted = np.exp(own + tilts[:, :1] * self.atoms[arm] - tilts[:, 1:])
+            chance.append(np.where(factor[:, arm, None] == 1.0, np.exp(own), tilted))
+        return np.stack(chance, axis=1)
 
     def _tilted(self, arm: int, factor: float) -> Floats:
         """(R or 1, G) the chances of an arm under a factor on its mean."""
@@ -165,14 +191,45 @@ class Tilted:
 
 @dataclass(frozen=True)
 class Replayed:
-    """What a row of the data earns: reward (rows, K) integers on the grid, the same row for every arm of a request.
+    """What a row of the data earns, the same row for every arm of a request.
 
-    `marginal` is what a single arm sees of one metric: arms are served different requests. What it sees of several metrics is
-    a `Joint`.
+    reward (N, K) integers on the grid; with `as_chance` the chances of a 1, else 0. Effects make a reward `times` (R, K) as
+    much, rounded to the grid; of chances they make floor (R, K) + times * chance. `marginal` is what a single arm sees of one
+    metric: arms are served different requests. What it sees of several metrics is a `Joint`.
     """
 
-    reward: Ints
+    reward: Ints | Floats
     marginal: Binary | Discrete
+    as_chance: bool = False
+    times: Floats | None = None
+    floor: Floats | None = None
+
+    @classmethod
+    def ones(cls, reward: Floats, mean: Floats, factors: Mapping[int, Floats]) -> Replayed:
+        """Rewards of 1 or 0, with chances of a 1 (N, K). mean (R, K) without effects; of some arms, factors (R,) of it.
+
+        A factor below 1 takes ones away; one above makes ones of zeros, each with the same chance. So every chance stays
+        within 0 and 1, and the mean is just multiplied, as long as it stays there too.
+        """
+        if np.isin(reward, (0.0, 1.0)).all() and not factors:
+            return cls(np.rint(reward).astype(np.int64), Binary(mean))
+        factor = _by_arm(factors, mean.shape)
+        more = np.maximum(factor - 1, 0.0) * mean
+        floor = np.divide(more, 1 - mean, out=np.zeros(mean.shape), where=mean < 1)
+        return cls(reward, Binary(mean * factor), True, np.minimum(factor, 1.0) - floor, floor)
+
+    @classmethod
+    def amounts(
+        cls, reward: Ints, atoms: Ints, chance: Floats, grid: float, factors: Mapping[int, Floats], rows: int
+    ) -> Replayed:
+        """Amounts (N, K) on the grid in R `rows` replications; of some arms, factors (R,) of them.
+
+        Each arm has the values atoms (K, G), with chance (K, G), or (R, K, G) where replications differ in it.
+        """
+        times = _by_arm(factors, (rows, len(atoms))) if factors else None
+        played = _multiplied(atoms, times)
+        mean = np.broadcast_to((played * chance).sum(axis=-1) * grid, (rows, len(atoms)))
+        return cls(reward, Discrete(mean, played, chance), False, times)
 
     @property
     def binary(self) -> bool:
@@ -183,40 +240,92 @@ class Replayed:
         """(R, K)."""
         return self.marginal.mean
 
+    def chances(self, reward: Floats) -> Floats:
+        """(R or 1, K, G) the chances of a 1 where rewards are chances (K, G)."""
+        assert self.times is not None
+        assert self.floor is not None
+        return np.asarray(self.floor[..., None] + self.times[..., None] * reward)
+
+    def values(self, reward: Ints) -> Ints:
+        """(R or 1, K, G) what amounts (K, G) are in each replication."""
+        return _multiplied(reward, self.times)
+
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         if not np.all(factor == 1.0):
             raise ValueError(f"a replayed outcome is a prediction and cannot change, got a factor of {factor}")
         return self.marginal.sums(n, rows, key)
 
 
+def _by_arm(factors: Mapping[int, Floats], shape: tuple[int, ...]) -> Floats:
+    """(R, K) factors; 1 where an arm has none."""
+    found = np.ones(shape)
+    for arm, by in factors.items():
+        found[:, arm] = by
+    return found
+
+
+def _multiplied(values: Ints, times: Floats | None) -> Ints:
+    """(R or 1, K, G) values (K, G) on the grid, times (R, K) as much."""
+    # Half to even, as the event engines round.
+    return values[None] if times is None else np.rint(values * times[..., None]).astype(np.int64)
+
+
+# The keys of ones that are drawn with a row's chance, apart from those of the rows.
+_ONES = 2**34
+
+
 @dataclass(frozen=True)
 class Joint:
     """Several replayed metrics, which the same row of the data decides together.
 
-    atoms (K, G, M) integers on each metric's grid, of the metrics in `names`; chance (K, G).
+    values {metric: (R or 1, K, G)} integers on its grid; chances {metric: (R or 1, K, G)} of a 1, for metrics that are drawn
+    with the chance of a row; chance (K, G) of each combination, or (R, K, G) where replications differ in it.
     """
 
-    names: tuple[str, ...]
-    atoms: Ints
+    values: Mapping[str, Ints]
+    chances: Mapping[str, Floats]
     chance: Floats
 
     @classmethod
-    def of(cls, outcomes: Mapping[str, Outcomes]) -> Joint | None:
-        """Of all replayed metrics, in the order of their names; None if there are fewer than two."""
-        rewards = {name: outcome.reward for name, outcome in sorted(outcomes.items()) if isinstance(outcome, Replayed)}
-        if len(rewards) < 2:
-            return None
-        table = np.stack(list(rewards.values()), axis=-1)
-        found = [np.unique(table[:, arm], axis=0, return_counts=True) for arm in range(table.shape[1])]
-        atoms = np.zeros((len(found), max(len(values) for values, _ in found), len(rewards)), np.int64)
-        chance = np.zeros(atoms.shape[:2])
-        for arm, (values, counts) in enumerate(found):
-            atoms[arm, : len(values)] = values
-            chance[arm, : len(values)] = counts / len(table)
-        return cls(tuple(rewards), atoms, chance)
+    def of(cls, outcomes: Mapping[str, Outcomes], shares: Callable[[list[Ints]], list[Floats]] | None = None) -> Joint | None:
+        """Of all replayed metrics, in the order of their names; None if there are fewer than two.
 
-    def sums(self, n: Ints, key: Keys) -> dict[str, tuple[Ints, Ints]]:
+        `shares` gives the shares (R, G) of each way of grouping rows, (N,); without it all rows are equally likely.
+        """
+        replayed = {name: outcome for name, outcome in sorted(outcomes.items()) if isinstance(outcome, Replayed)}
+        if len(replayed) < 2:
+            return None
+        table = np.stack([np.asarray(outcome.reward, np.float64) for outcome in replayed.values()], axis=-1)
+        found = [np.unique(own, axis=0, return_inverse=True, return_counts=True) for own in table.swapaxes(0, 1)]
+        by_arm = (
+            [counts / len(table) for _, _, counts in found] if shares is None else shares([of.ravel() for _, of, _ in found])
+        )
+        shape = len(found), max(len(values) for values, _, _ in found)
+        rewards, chance = np.zeros((*shape, len(replayed))), np.zeros((*by_arm[0].shape[:-1], *shape))
+        for arm, (combinations, _, _) in enumerate(found):
+            rewards[arm, : len(combinations)] = combinations
+            chance[..., arm, : len(combinations)] = by_arm[arm]
+        own = dict(zip(replayed, np.moveaxis(rewards, -1, 0), strict=True))
+        drawn = {name: outcome.chances(own[name]) for name, outcome in replayed.items() if outcome.as_chance}
+        values = {
+            name: outcome.values(own[name].astype(np.int64)) for name, outcome in replayed.items() if not outcome.as_chance
+        }
+        return cls(values, drawn, chance)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics."""
+        return (*self.values, *self.chances)
+
+    def sums(self, n: Ints, rows: Ints, key: Keys) -> dict[str, tuple[Ints, Ints]]:
         """{metric: (r, K) each, sum and sum of squares} of what n (r, K) requests earn. key (r, K)."""
-        counts = multinomial(n, self.chance, key)[..., None]
-        total, square = (counts * self.atoms).sum(axis=2), (counts * self.atoms**2).sum(axis=2)
-        return {name: (total[..., place], square[..., place]) for place, name in enumerate(self.names)}
+        counts = multinomial(n, self.chance if self.chance.ndim == 2 else self.chance[rows], key)
+        made = {}
+        for name, values in self.values.items():
+            own = values if len(values) == 1 else values[rows]
+            made[name] = (counts * own).sum(axis=-1), (counts * own**2).sum(axis=-1)
+        for name, chances in self.chances.items():
+            keyed = at(at(key, number_of(name))[..., None], np.arange(_ONES, _ONES + chances.shape[-1], dtype=np.uint64))
+            total = binomial(counts, chances if len(chances) == 1 else chances[rows], keyed).sum(axis=-1)
+            made[name] = total, total
+        return made

@@ -17,8 +17,8 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 from sim.world.clock import to_ns
 from sim.world.jit import compiled, integer, word
-from sim.world.sampling import NONE, SLOTS, at, nanoseconds, normal, seconds, spread, unit
-from sim.world.tables import BINARY, NORMAL, REPLAYED, TILTED, Tables, tables
+from sim.world.sampling import SLOTS, at, law_at, nanoseconds, normal, seconds, spread, unit
+from sim.world.tables import BINARY, CHANCE, NORMAL, REPLAYED, TILTED, Tables, tables
 from sim.world.traffic import Pieces
 from sim.world.world import AGREEMENT, Truth
 
@@ -53,9 +53,24 @@ def route_of(rules: Any, row: Any, i: Any, user: Any) -> Any:
 
 
 @compiled
-def data_row_of(rules: Any, row: Any, i: Any) -> Any:
-    """The row of the data that a request replays, the same for all arms and metrics."""
-    return min(integer(unit(at(row.data_row, i)) * rules.data_rows), rules.data_rows - 1)
+def data_row_of(rules: Any, row: Any, floats: Any, ints: Any, key: Any) -> Any:
+    """The row of the data that a key draws."""
+    u = unit(key)
+    place = min(integer(u * rules.data_rows), rules.data_rows - 1)
+    if rules.data_even == 0:
+        place = ints[row.data_guide + place]
+        while u >= floats[row.data_up_to + place]:
+            place += 1
+    return place
+
+
+@compiled
+def replayed_of(metric: Any, cell: Any, floats: Any, ints: Any, place: Any, arm: Any, arms: Any, key: Any) -> Any:
+    """What a row of the data earns in an arm, on the metric's grid; a chance of it takes a key."""
+    at_ = cell.atoms + place * arms + arm
+    if metric.kind == CHANCE:
+        return integer(unit(key) < cell.floor + cell.times * floats[at_])
+    return ints[at_] if cell.times == 1.0 else integer(np.rint(ints[at_] * cell.times))
 
 
 @compiled
@@ -64,9 +79,11 @@ def value_of(
     segment: Any,
 ) -> Any:  # fmt: skip
     """What a request earns from an arm, on the metric's grid. `factor` is what the arm's mean is multiplied by just now."""
-    if metric.kind == REPLAYED:
-        return ints[cell.atoms + data_row_of(rules, row, i) * arms + arm]
     key = at(cell.value, i)
+    if metric.kind == REPLAYED or metric.kind == CHANCE:
+        # The same row for all arms and metrics.
+        place = data_row_of(rules, row, floats, ints, at(row.data_row, i))
+        return replayed_of(metric, cell, floats, ints, place, arm, arms, key)
     if rules.usual_chance > 0.0 and unit(at(metric.alike, i)) < rules.usual_chance:
         key = at(metric.usual, user)
     return drawn(metric, cell, floats, ints, factor * floats[metric.by_segment + segment], key)
@@ -116,20 +133,19 @@ def tilted(cell: Any, floats: Any, ints: Any, factor: Any, u: Any) -> Any:
 
 
 @compiled
-def agrees(rules: Any, row: Any, arm: Any, ints: Any, place: Any, arms: Any, i: Any) -> Any:
+def agrees(rules: Any, row: Any, arm: Any, floats: Any, ints: Any, place: Any, arms: Any, i: Any) -> Any:
     """Whether the arm at a place answers a request as the champion does."""
     if rules.data_rows > 0:
-        return ints[rules.data_agree + data_row_of(rules, row, i) * arms + place] != 0
+        return ints[rules.data_agree + data_row_of(rules, row, floats, ints, at(row.data_row, i)) * arms + place] != 0
     return unit(at(arm.agree, i)) < arm.agreement
 
 
 @compiled
-def delay_of(metric: Any, floats: Any, i: Any) -> Any:
-    """How long after its end a request's feedback arrives, in nanoseconds."""
-    if metric.law == NONE:
+def delay_of(metric: Any, cell: Any, floats: Any, value: Any, i: Any) -> Any:
+    """How long after a request's end what it earned from an arm is known, in nanoseconds, were there no window."""
+    if metric.delayed == 0:
         return integer(0)
-    drawn = seconds(metric.law, metric.a, metric.b, metric.first, metric.count, floats, at(metric.delay, i))
-    return nanoseconds(drawn, 0)
+    return nanoseconds(law_at(floats, cell.failure if value == 0 else cell.success, at(metric.delay, i)), 0)
 
 
 @compiled
@@ -164,7 +180,7 @@ class Requests:
     first: the index of the first one in the replication; arrival_ns, user, segment (n,); route, misroute (n,) and mirror (n, K)
     uniforms, to be compared with weights, shares misrouted and mirror fractions; service_s (n, K, A) seconds, to be multiplied
     by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force; lost (n, K, A); backoff_ns
-    (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns {metric: (n,)}; agree (n, K) whether
+    (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns {metric: (n, K)}; agree (n, K) whether
     an arm answers as the champion does. `mirror` and `agree` are None where nothing asks for them.
     """
 
@@ -198,11 +214,25 @@ class Potential:
         counts = truth.arrivals.cumsum(axis=1)
         self.first = np.concatenate([np.zeros((truth.rows, 1), np.int64), counts], axis=1)
 
-    def factors(self, tick: int) -> Floats:
-        """(M, K) what the means of the metrics are multiplied by in a tick."""
-        arms = len(self.truth.world.arms)
-        changed = self.truth.conditions(tick).factors
-        return np.array([changed.get(name, np.ones(arms)) for name in self.metrics]).reshape(-1, arms)
+    def factors(self) -> Floats:
+        """(1, T, M, K), or (R, T, M, K) where replications differ: what the means of the metrics are multiplied by."""
+        truth, ticks, arms = self.truth, self.truth.world.ticks, len(self.truth.world.arms)
+        found = [truth.factors(name) for name in self.metrics]
+        rows = max((len(factors) for factors in found if factors is not None), default=1)
+        by_metric = np.ones((rows, ticks, len(self.metrics), arms))
+        for m, factors in enumerate(found):
+            if factors is not None:
+                by_metric[:, :, m] = factors
+        return by_metric
+
+    def _factors_of(self, row: int, tick: int) -> Floats:
+        """(M, K) what the means of the metrics are multiplied by in a tick of one replication."""
+        found = np.ones((len(self.metrics), len(self.truth.world.arms)))
+        for m, name in enumerate(self.metrics):
+            factor = self.truth.factor(name, tick)
+            if factor is not None:
+                found[m] = factor[row] if factor.ndim == 2 else factor
+        return found
 
     def draw(self, row: int, tick: int) -> Requests:
         """The requests of one replication in one tick."""
@@ -216,11 +246,11 @@ class Potential:
         mirror = np.zeros((n, arms))
         service, error = np.zeros((n, arms, attempts)), np.zeros((n, arms, attempts))
         backoff = np.zeros((n, attempts - 1), np.int64)
-        value, delay = np.zeros((metrics, n, arms), np.int64), np.zeros((metrics, n), np.int64)
+        value, delay = np.zeros((2, metrics, n, arms), np.int64)
         agree = np.zeros((n, arms), bool)
         _reveal(
-            *self.tables, self.factors(tick), row, first, user, segment, route, misroute, mirror, service, error, lost, backoff,
-            value, delay, agree,
+            *self.tables, self._factors_of(row, tick), row, first, user, segment, route, misroute, mirror, service, error, lost,
+            backoff, value, delay, agree,
         )  # fmt: skip
         return Requests(
             first, arrival, user, segment, route, misroute, mirror if self._mirrors else None, service, error, lost, backoff,
@@ -255,12 +285,10 @@ def _reveal(
         misroute[j] = unit(at(row.misroute, i))
         for attempt in range(attempts - 1):
             backoff[j, attempt] = backoff_of(rules, row, floats, i, attempt)
-        for m in range(value.shape[0]):
-            delay[m, j] = delay_of(metrics[r, m], floats, i)
         for k in range(count):
             arm = arms[r, k]
             mirror[j, k] = unit(at(arm.mirror, i))
-            agree[j, k] = agrees(rules, row, arm, ints, k, count, i)
+            agree[j, k] = agrees(rules, row, arm, floats, ints, k, count, i)
             for attempt in range(attempts):
                 service[j, k, attempt] = service_of(arm, floats, i, attempt)
                 error[j, k, attempt] = error_of(arm, i, attempt)
@@ -269,3 +297,4 @@ def _reveal(
                 value[m, j, k] = value_of(
                     rules, row, metrics[r, m], cells[r, m, k], floats, ints, factors[m, k], k, count, i, user[j], segment[j]
                 )
+                delay[m, j, k] = delay_of(metrics[r, m], cells[r, m, k], floats, value[m, j, k], i)

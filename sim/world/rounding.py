@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 
@@ -21,22 +20,36 @@ _OF_SD = 1e-5
 class Corners:
     """The factors under which amounts are rounded. Lists have an entry for each arm.
 
-    base: the arm whose registered values it takes, the champion where the truth gives it an effect. effects, changes: the least
-    and the largest factor, of the truth's draws, and of segments and timeline.
+    base: the arm whose registered values it takes, the champion where the truth gives it an effect. pairs: the extreme factors,
+    as an effect, which is on the values before they are rounded, and a change, which is on the rounded ones.
     """
 
     base: Sequence[int]
-    effects: Sequence[tuple[float, float]]
-    changes: Sequence[tuple[float, float]]
+    pairs: Sequence[Sequence[tuple[float, float]]]
+
+
+def corners_of(outcome: OutcomeWorld, drawn: Mapping[tuple[int, str], Floats], least: Floats, most: Floats) -> Corners:
+    """The extremes of an outcome. drawn: the effects (R,) of arms; least, most (K,): what they and all changes multiply to.
+
+    Values of counts, scores and replayed models stay what they are, and only how often each comes may change: factors of 1.
+    """
+    base, pairs = [], []
+    for arm in range(outcome.mean.size):
+        effect = None if outcome.reward is not None else drawn.get((arm, outcome.spec.name))
+        base.append(arm if effect is None else 0)
+        low, high = (1.0, 1.0) if effect is None else (1 + float(effect.min()), 1 + float(effect.max()))
+        extremes = [(low, 1.0), (high, 1.0), (low, float(least[arm]) / low), (high, float(most[arm]) / high)]
+        stays = outcome.kind == "tilted" or outcome.reward is not None
+        pairs.append([(1.0, 1.0)] if stays else list(dict.fromkeys(extremes)))
+    return Corners(base, pairs)
 
 
 def misrounded(outcome: OutcomeWorld, grid: float, arms: Sequence[str], corners: Corners) -> str | None:
     """What a grid does to the mean or the sd of an arm, where it moves them too far; None where it does not.
 
-    Amounts are held to it under every pair of a least or largest effect and change, rounded as the engines round them; counts
-    and scores, whose values no factor moves, as they are. Normal amounts are rounded without a bias and have a rule of their
-    own. Of exact and rounded values, means may differ by `MOST_OFF_MEAN` of the mean, and sds by `MOST_OFF_SD` of the sd, both
-    without factors where that is larger.
+    Amounts are held to it under all their extreme factors, rounded as the engines round them. Normal amounts are rounded
+    without a bias and have a rule of their own. Of exact and rounded values, means may differ by `MOST_OFF_MEAN` of the mean,
+    and sds by `MOST_OFF_SD` of the sd, both without factors where that is larger.
     """
     if outcome.kind == "normal":
         return None
@@ -45,8 +58,7 @@ def misrounded(outcome: OutcomeWorld, grid: float, arms: Sequence[str], corners:
         there = outcome.chance[of] > 0
         atoms, chance = outcome.atoms[of][there], outcome.chance[of][there]
         mean, sd = _moments(atoms, chance)
-        pairs = [(1.0, 1.0)] if outcome.kind == "tilted" else product(corners.effects[arm], corners.changes[arm])
-        for effect, change in dict.fromkeys(pairs):
+        for effect, change in corners.pairs[arm]:
             exact, exact_sd = effect * change * mean, effect * change * sd
             found, found_sd = _moments(np.rint(np.rint(atoms * effect / grid) * change) * grid, chance)
             if abs(found - exact) > max(MOST_OFF_MEAN * max(abs(mean), abs(exact)), _OF_SD * max(sd, exact_sd)):

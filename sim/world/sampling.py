@@ -183,6 +183,14 @@ def seconds(kind: Any, a: Any, b: Any, first: Any, size: Any, floats: Any, key: 
 
 
 @compiled
+def law_at(floats: Any, of: Any, key: Any) -> Any:
+    """A time in seconds from the law whose fields are at a place in `floats`."""
+    return seconds(
+        integer(floats[of]), floats[of + 1], floats[of + 2], integer(floats[of + 3]), integer(floats[of + 4]), floats, key
+    )
+
+
+@compiled
 def nanoseconds(time_s: Any, least: Any) -> Any:
     """A time on the clock of the event engines, rounded once, half to even; at least `least`."""
     return max(integer(np.rint(min(time_s * NS, _LONGEST_NS))), integer(least))

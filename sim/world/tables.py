@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from sim.arrays import Floats, Ints
 from sim.world.jit import missing
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
+from sim.world.rows import search_table
 from sim.world.sampling import LAW, Heap, law
 from sim.world.streams import keys
-from sim.world.world import Truth, World
+from sim.world.world import Truth
 
 Records = NDArray[Any]
 
@@ -32,20 +33,30 @@ RULES = np.dtype(
         ("segments", np.int64),
         ("segments_up_to", np.int64),  # where their cumulated shares are, in floats
         ("data_rows", np.int64),  # 0 unless models are replayed
+        ("data_even", np.int64),  # whether all rows are equally likely
         ("data_agree", np.int64),  # where (data_rows, K) agreement is, in ints
         ("loss", np.float64),
         ("backoff_s", np.int64),  # where the back-offs before jitter are, in floats
         ("jitter", np.float64),
     ]
 )
-ROW = np.dtype([(name, np.uint64) for name in ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")])
+ROW_KEYS = ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")
+ROW = np.dtype(
+    [
+        *((name, np.uint64) for name in ROW_KEYS),
+        ("data_up_to", np.int64),  # where the cumulated shares of rows of the data are, in floats
+        ("data_guide", np.int64),  # and where to begin to look in them, in ints: see `sim.world.rows.search_table`
+    ]
+)
 ARM = np.dtype(
     [*((name, np.uint64) for name in ("mirror", "service", "error", "loss", "agree")), *LAW, ("agreement", np.float64)]
 )
 METRIC = np.dtype(
     [
         *((name, np.uint64) for name in ("delay", "usual", "alike")),
-        *LAW,
+        ("delayed", np.int64),
+        ("window_ns", np.int64),
+        ("provisional", np.int64),  # whether an outcome counts as 0 until it is known
         ("kind", np.int64),
         ("grid", np.float64),
         ("by_segment", np.int64),  # where the factor of each segment is, in floats
@@ -56,16 +67,22 @@ CELL = np.dtype(
         ("value", np.uint64),
         ("centre", np.float64),
         ("sd", np.float64),
-        ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K)
+        ("atoms", np.int64),  # where the atoms are, in ints; or the rewards (data_rows, K), chances among them in floats
+        ("times", np.float64),  # what a replayed reward or chance is multiplied by
+        ("floor", np.float64),  # what is added to such a chance
         ("up_to", np.int64),  # where their cumulated chances are, in floats
         ("groups", np.int64),
         ("log_chance", np.int64),  # where logarithms of chances are, in floats; of what is tilted only
         ("factors", np.int64),  # where the factors that it may meet are, in floats, increasing
         ("met", np.int64),  # how many
         ("tilts", np.int64),  # where the tilt of each of them is, in floats: theta and the logarithm of a sum
+        ("success", np.int64),  # where the law of the delay of an outcome that is not 0 is, in floats
+        ("failure", np.int64),  # and of one that is 0
     ]
 )
-BINARY, NORMAL, DISCRETE, REPLAYED, TILTED = range(5)
+BINARY, NORMAL, DISCRETE, REPLAYED, TILTED, CHANCE = range(6)
+NO_WINDOW = 2**62
+"""Longer than any delay, in nanoseconds."""
 
 
 class Tables(NamedTuple):
@@ -88,8 +105,12 @@ def tables(truth: Truth, metrics: Sequence[str]) -> Tables:
     world, names = truth.world, tuple(metrics)
     floats, ints = Heap(np.float64), Heap(np.int64)
     rows = np.zeros(truth.rows, ROW)
-    for name in ROW.names or ():
+    for name in ROW_KEYS:
         rows[name] = keys(world.seed, truth.replications, name)
+    if world.row_weights is not None:
+        up_to, guide = search_table(np.stack([*world.row_weights.shares(world.seed, truth.replications)]))
+        begins = up_to.shape[1] * np.arange(truth.rows)
+        rows["data_up_to"], rows["data_guide"] = floats.add(up_to) + begins, ints.add(guide) + begins
     rules, arms = _rules(truth, floats, ints), _arms(truth, floats)
     made, cells = _metrics(truth, names, floats), _cells(truth, names, floats, ints)
     return Tables(
@@ -114,6 +135,7 @@ def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
         rules["segments"] = world.segments.share.size
         rules["segments_up_to"] = floats.add([*np.cumsum(world.segments.share)[:-1], 1.0])
     if world.answers_agree is not None:
+        rules["data_even"] = world.row_weights is None
         rules["data_rows"], rules["data_agree"] = len(world.answers_agree), ints.add(world.answers_agree)
     rules["loss"] = world.loss
     if world.retry is not None:
@@ -147,9 +169,12 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     metrics = np.zeros((truth.rows, len(names)), METRIC)
     for m, name in enumerate(names):
         _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
-        for field, value in zip(LAW, law(world.delays.get(name), floats), strict=True):
-            metrics[field[0]][:, m] = value
-        metrics["kind"][:, m] = kinds[type(truth.outcomes[name])]
+        late = world.feedback.get(name)
+        if late is not None:
+            metrics["delayed"][:, m], metrics["provisional"][:, m] = 1, late.provisional
+            metrics["window_ns"][:, m] = NO_WINDOW if late.window_ns is None else late.window_ns
+        outcome = truth.outcomes[name]
+        metrics["kind"][:, m] = CHANCE if isinstance(outcome, Replayed) and outcome.as_chance else kinds[type(outcome)]
         metrics["grid"][:, m] = grids[name]
         segments = world.segments
         factors = np.ones(1) if segments is None else segments.factors.get(name, np.ones(segments.share.size))
@@ -161,17 +186,22 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
     arms = truth.world.arms
     cells = np.zeros((truth.rows, len(names), len(arms)), CELL)
     for m, name in enumerate(names):
-        outcome = truth.outcomes[name]
+        outcome, late = truth.outcomes[name], truth.world.feedback.get(name)
         cells["centre"][:, m] = outcome.mean
         for k, arm in enumerate(arms):
             cell = cells[:, m, k]
+            if late is not None:
+                cell["success"] = floats.add(law(late.success[k], floats))
+                cell["failure"] = floats.add(law(late.failure[k], floats))
             cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
             match outcome:
                 case NormalAmount():
                     cell["sd"] = outcome.sd[:, k]
                 case Replayed():
                     if k == 0:
-                        cells["atoms"][:, m] = ints.add(outcome.reward)
+                        cells["atoms"][:, m] = (floats if outcome.as_chance else ints).add(outcome.reward)
+                    cell["times"] = 1.0 if outcome.times is None else outcome.times[:, k]
+                    cell["floor"] = 0.0 if outcome.floor is None else outcome.floor[:, k]
                 case Discrete():
                     # An atom without a chance must never be drawn, and rounding may leave the last level a little below 1.
                     last = int(np.flatnonzero(outcome.chance[k])[-1])
@@ -179,30 +209,44 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
                     cell["up_to"] = floats.add([*np.cumsum(outcome.chance[k])[:last], 1.0])
                     cell["atoms"] = ints.add(outcome.atoms[:, k, : last + 1]) + (last + 1) * np.arange(len(outcome.atoms))
                 case Tilted():
-                    _tilted(cell, outcome, k, _met(truth.world, name, k), floats, ints)
+                    _tilted(cell, outcome, k, _met(truth, name, k), floats, ints)
     return cells
 
 
 def _tilted(cell: Records, outcome: Tilted, k: int, met: Floats, floats: Heap, ints: Heap) -> None:
-    """A count or a score of arm k, which may meet some factors (L,)."""
+    """A count or a score of arm k, which may meet some factors: (1, L), or (R, L) where replications differ."""
     groups = outcome.atoms.shape[1]
-    row = np.arange(len(outcome.log_chance))
+    row, row_of = np.arange(len(outcome.log_chance)), np.arange(len(cell))
     chance = outcome.chance()[:, k]
     # As for `Discrete`: the last value with a chance takes what rounding leaves.
     last = groups - 1 - np.argmax(chance[:, ::-1] > 0, axis=1)
     up_to = np.where(np.arange(groups) >= last[:, None], 1.0, np.cumsum(chance, axis=1))
-    cell["groups"], cell["met"] = groups, met.size
-    cell["atoms"], cell["factors"] = ints.add(outcome.atoms[k]), floats.add(met)
+    count, by_row = met.shape[1], len(met) > 1
+    cell["groups"], cell["met"] = groups, count
+    cell["atoms"], cell["factors"] = ints.add(outcome.atoms[k]), floats.add(met) + count * by_row * row_of
     cell["up_to"] = floats.add(up_to) + groups * row
-    if met.size:
+    if count:
         cell["log_chance"] = floats.add(outcome.log_chance[:, k]) + groups * row
-        cell["tilts"] = floats.add(outcome.tilts(k, met)) + 2 * met.size * row
+        if by_row:
+            tilts = [outcome.tilts_of_row(k, each, factors) for each, factors in enumerate(met)]
+            cell["tilts"] = floats.add(tilts) + 2 * count * row_of
+        else:
+            cell["tilts"] = floats.add(outcome.tilts(k, met[0])) + 2 * count * row
 
 
-def _met(world: World, name: str, arm: int) -> Floats:
-    """(L,) every factor but 1 that may be on the mean of a metric: of the timeline, times that of the segment."""
-    by_tick = world.change.factors.get(name) if world.change else None
+def _met(truth: Truth, name: str, arm: int) -> Floats:
+    """Every factor that may be on the mean of a metric, increasing: that of a tick, times that of the segment.
+
+    (1, L), without the factor 1; or (R, L) where replications differ.
+    """
+    world = truth.world
     by_segment = world.segments.factors.get(name) if world.segments else None
-    ticks = np.ones(1) if by_tick is None else np.append(1.0, by_tick[:, arm])
-    met = np.unique(np.multiply.outer(ticks, np.ones(1) if by_segment is None else by_segment))
-    return np.asarray(met[met != 1.0], np.float64)
+    by_segment = np.ones(1) if by_segment is None else by_segment
+    by_tick = truth.factors(name)
+    # What was known of a request before the test meets the factor of its segment alone.
+    ticks = np.ones((1, 1)) if by_tick is None else np.insert(by_tick[:, :, arm], 0, 1.0, axis=1)
+    met = np.multiply.outer(ticks, by_segment).reshape(len(ticks), -1)
+    if len(met) > 1:
+        return np.sort(met, axis=1)
+    found = np.unique(met)
+    return np.asarray(found[found != 1.0], np.float64)[None]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
-from sim.scenario.traffic import TraceSpec
+from sim.scenario.traffic import MOST_REQUESTS, TraceSpec
 from sim.units import format_duration, shown
 from sim.world.clock import NS, to_ns
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 LONGEST_NS = 2**58
-MOST_REQUESTS = 2.0**53
 _OFFSET = r":[0-9.]+ *(?:[zZ]|[+-][0-9:]+) *$"
 
 
@@ -116,7 +115,7 @@ def read_trace(spec: TraceSpec, base: Path | None = None) -> Trace:
     column = _column(file, spec.count, "count")
     counts = column.numbers("a number of requests")
     if not 0 < counts.sum() < MOST_REQUESTS:
-        raise column.wrong(f"needs some requests, and fewer than 2^53, got {counts.sum():g} in {counts.size} rows")
+        raise column.wrong(f"needs some requests, and fewer than 10^12, got {counts.sum():g} in {counts.size} rows")
     interval_ns = to_ns(spec.interval)
     if interval_ns < 1:
         raise _wrong("interval", f"must be at least 1ns, got {format_duration(spec.interval)}")

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
-from sim.scenario.traffic import FlashCrowd, Traffic, traffic_problems
+from sim.scenario.traffic import MOST_REQUESTS, FlashCrowd, Traffic, too_many, traffic_problems
 from sim.units import format_duration
 from sim.world.bursts import Bursts, Paths
 from sim.world.clock import NS, to_ns
 from sim.world.streams import generator, keys, uniforms
-from sim.world.trace import MOST_REQUESTS, Trace, read_trace
+from sim.world.trace import Trace, read_trace
 
 Law = Literal["poisson", "regular"]
 
@@ -211,9 +211,7 @@ def arrivals_of(traffic: Traffic, ticks: int, tick_s: float, trace: Trace | None
     most = made.mean.sum() * (1.0 if made.bursts is None else made.bursts.calm * made.bursts.factor)
     if not most < MOST_REQUESTS:
         key = "flash_crowds" if traffic.flash_crowds else "bursts" if traffic.bursts else "rate" if traffic.rate else "trace"
-        raise InputError(
-            [Problem(f"requests must stay below 2^53 to be counted exactly, got {most:.3g}", path=f"traffic.{key}")]
-        )
+        raise InputError([Problem(too_many(most), path=f"traffic.{key}")])
     return made
 
 

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.distributions.outcome import OutcomeKind
-from sim.errors import InputError, Problem
+from sim.errors import InputError
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
-from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
+from sim.world.feedback import Feedback
+from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
-from sim.world.tilt import MARGIN
+from sim.world.reach import Drawn, impossible
+from sim.world.rows import RowWeights
 from sim.world.traffic import Arrivals, Pieces, Schedule
 
 AGREEMENT = "agreement"
+
+Shares = Callable[[list[Ints]], list[Floats]]
+"""Ways of grouping rows of the data, (N,) each, to how likely each group is in each replication, (R, G)."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class OutcomeWorld:
     """One metric before any replication: what every arm registered, in the metric's own units.
 
     `kind` is binary, normal, discrete or tilted. mean, sd (K,); atoms, chance (K, G) for discrete and tilted; reward (rows, K)
-    for replayed; log_chance (K, G), and `laws`, the arms' distributions as registered, for tilted.
+    for replayed, where a binary metric's may be chances of a 1; log_chance (K, G), and `laws`, the arms' distributions as
+    registered, for tilted.
     """
 
     spec: MetricSpec
@@ -60,6 +67,7 @@ class OutcomeWorld:
         return Metric(
             spec.name, self.sign, self.kind == "binary", self.grid, float(self.mean[0]), float(self.sd[0]),
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
+            provisional=spec.until_known == "failure",
             values=tuple(self.atoms[0][there].tolist()), chances=tuple(self.chance[0][there].tolist()),
         )  # fmt: skip
 
@@ -77,7 +85,9 @@ class World:
     error_rate: Floats
     latency: tuple[latencies.Latency, ...]
     agreement: Floats | None
+    """(K,) how often arms answer as the champion does, as registered or in the data."""
     answers_agree: Bools | None
+    """(rows, K) where they do, for replayed models."""
     effects: tuple[tuple[int, str, Prior], ...]
     error_limit: float | None
     latency_limit: tuple[float, float] | None
@@ -87,8 +97,8 @@ class World:
     change: Change | None = None
     pools: tuple[Pool, ...] = ()
     retry: Retry | None = None
-    delays: Mapping[str, latencies.Latency] = field(default_factory=dict)
-    """{metric: how long its feedback takes after a call's end}; at once where a metric is not listed."""
+    feedback: Mapping[str, Feedback] = field(default_factory=dict)
+    """{metric: how late its outcomes are known}; as a call ends where a metric is not listed."""
     covariates: Mapping[str, float] = field(default_factory=dict)
     """{metric: correlation of an outcome of the champion with what was known of it before}; see `sim.world.covariate`."""
     lag: int = 0
@@ -97,8 +107,23 @@ class World:
     """Share of calls that monitoring never sees."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
+    row_weights: RowWeights | None = None
+    """How likely the rows of the data are; None where all are equally likely in every replication."""
+    gap: Prior | None = None
+    """What live differs from the data by, drawn for each challenger and replayed metric."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
+
+    @property
+    def replayed(self) -> tuple[str, ...]:
+        """The metrics whose outcomes are those of rows of the data."""
+        return tuple(outcome.spec.name for outcome in self.outcomes if outcome.reward is not None)
+
+    def data_means(self, outcome: OutcomeWorld, replications: Ints) -> Floats:
+        """(R, K) what the rows of each replication earn of a replayed metric, without effects."""
+        assert outcome.reward is not None
+        shares = self._shares(replications)
+        return np.repeat(outcome.mean[None], len(replications), axis=0) if shares is None else means(outcome.reward, shares)
 
     @property
     def requests(self) -> Floats:
@@ -131,7 +156,7 @@ class World:
     def realise(self, replications: Ints) -> Truth:
         """What is true in each of some replications."""
         rows, arms = len(replications), len(self.arms)
-        drawn = self.draw(replications)
+        drawn, then = self.draw(replications)
         error_rate = np.repeat(self.error_rate[None], rows, axis=0)
         scale = np.ones((rows, arms))
         latency = list(self.latency)
@@ -141,13 +166,18 @@ class World:
             if (arm, LATENCY) in drawn:
                 latency[arm] = self.latency[0]
                 scale[:, arm] = 1 + drawn[arm, LATENCY]
+        shares = self._shares(replications)
         outcomes: dict[str, Outcomes] = {}
         for outcome in self.outcomes:
             factors = {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}
-            outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
+            if outcome.reward is None:
+                outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
+            else:
+                outcomes[outcome.spec.name] = _replayed(outcome, shares, factors, rows)
         lasting = self.change.lasting if self.change else {}
         lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
-        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0), lasting_error)
+        by_time = self._over_time(self.primary, drawn, then, rows)
+        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0) * by_time, lasting_error)
         acceptable = np.ones((rows, arms), bool)
         if self.error_limit is not None:
             acceptable &= lasting_error <= self.error_limit
@@ -169,10 +199,26 @@ class World:
             acceptable=acceptable,
             best=best,
             effect=drawn,
+            then=then,
+            by_time=by_time,
+            agreement=self._agreement(shares, rows),
         )
 
-    def draw(self, replications: Ints) -> dict[tuple[int, str], Floats]:
-        """{(arm, metric): (R,)} the relative effects of some replications.
+    def _agreement(self, shares: Shares | None, rows: int) -> Floats | None:
+        """(R, K) how often arms answer as the champion does."""
+        if self.agreement is None:
+            return None
+        if shares is None or self.answers_agree is None:
+            return np.repeat(self.agreement[None], rows, axis=0)
+        return np.minimum(means(self.answers_agree.astype(np.float64), shares), 1.0)
+
+    def _shares(self, replications: Ints) -> Shares | None:
+        """How likely groups of rows are in some replications."""
+        weights = self.row_weights
+        return None if weights is None else lambda groups: weights.grouped(self.seed, replications, groups)
+
+    def draw(self, replications: Ints) -> tuple[Drawn, Drawn]:
+        """Relative effects of some replications: {(arm, metric): (R,)} the usual ones, and (R, J) those at some times.
 
         Raises `InputError` where one leaves what is possible, by itself or in a segment or a tick.
         """
@@ -180,10 +226,28 @@ class World:
             (arm, name): effects(prior, self.seed, replications, f"{self.arms[arm]}.{name}")
             for arm, name, prior in self.effects
         }
-        found = list(self._impossible(drawn, replications))
+        if self.gap is not None:
+            for arm, name in product(range(1, len(self.arms)), self.replayed):
+                gap = effects(self.gap, self.seed, replications, f"gap of {self.arms[arm]}.{name}")
+                effect = drawn.get((arm, name))
+                drawn[arm, name] = gap if effect is None else (1 + effect) * (1 + gap) - 1
+        timed = self.change.timed if self.change else ()
+        then = {(each.arm, each.metric): each.draw(self.seed, replications, self.arms[each.arm]) for each in timed}
+        found = list(impossible(self, drawn, then, replications))
         if found:
             raise InputError(found)
-        return drawn
+        return drawn, then
+
+    def _over_time(self, name: str, drawn: Drawn, then: Drawn, rows: int) -> Floats | float:
+        """(R, K) the mean over all requests of what effects at some times make of a metric; 1 where there are none."""
+        timed = [each for each in self.change.timed if each.metric == name] if self.change else []
+        if not timed:
+            return 1.0
+        cycle = 1.0 if self.change is None or name not in self.change.factors else self.change.factors[name][:, 0]
+        found = np.ones((rows, len(self.arms)))
+        for each in timed:
+            found[:, each.arm] = each.mean(drawn[each.arm, name], then[each.arm, name], self.requests * cycle)
+        return found
 
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
@@ -199,8 +263,7 @@ class World:
         for arm, factor in factors.items():
             mean[:, arm] = outcome.mean[0] * factor
         if outcome.kind == "binary":
-            marginal: Binary | Discrete = Binary(mean)
-            return marginal if outcome.reward is None else Replayed(np.rint(outcome.reward).astype(np.int64), marginal)
+            return Binary(mean)
         if outcome.kind == "normal":
             sd = np.repeat(outcome.sd[None], rows, axis=0)
             for arm in factors:
@@ -216,79 +279,7 @@ class World:
             chance[arm] = outcome.chance[0]
         on_grid = np.rint(atoms / outcome.grid).astype(np.int64)
         mean = np.broadcast_to((on_grid * chance).sum(axis=-1) * outcome.grid, (rows, len(self.arms)))
-        marginal = Discrete(mean, on_grid, chance)
-        if outcome.reward is None:
-            return marginal
-        return Replayed(np.rint(outcome.reward / outcome.grid).astype(np.int64), marginal)
-
-    def most_factor(self, name: str) -> Floats:
-        """(K,) the largest factor on a metric's mean, in any tick and segment."""
-        by_tick = self.change.factors.get(name) if self.change else None
-        by_segment = self.segments.factors.get(name) if self.segments else None
-        most: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.max(axis=0)
-        return most if by_segment is None else most * by_segment.max()
-
-    def least_factor(self, name: str) -> Floats:
-        """(K,) the smallest factor on a metric's mean, in any tick and segment."""
-        by_tick = self.change.factors.get(name) if self.change else None
-        by_segment = self.segments.factors.get(name) if self.segments else None
-        least: Floats = np.ones(len(self.arms)) if by_tick is None else by_tick.min(axis=0)
-        return least if by_segment is None else least * by_segment.min()
-
-    def _impossible(self, drawn: Mapping[tuple[int, str], Floats], replications: Ints) -> Iterator[Problem]:
-        """Effects at or below -100%, and shares that leave 0 to 1, by themselves or where change takes them highest."""
-        for (arm, name), effect in drawn.items():
-            path = f"truth.{self.arms[arm]}.{name}"
-            least = int(effect.argmin())
-            if name != ERROR_RATE and effect[least] <= -1:
-                found = f"draws an effect of {effect[least]:.4g} in replication {replications[least]}"
-                yield Problem(f"{found}; it must stay above -100%", path=path)
-                continue
-            champion = {outcome.spec.name: outcome.mean[0] for outcome in self.outcomes if outcome.kind == "binary"}
-            share = {**champion, ERROR_RATE: self.error_rate[0]}.get(name, 0.0) * (1 + effect)
-            bad = np.flatnonzero((share < 0) | (share > 1))
-            if bad.size:
-                found = f"{share[bad[0]]:.4g} in replication {replications[bad[0]]}"
-                yield Problem(f"takes {name} to {found}, outside 0 to 1: narrow the effect", path=path)
-        for outcome in self.outcomes:
-            name = outcome.spec.name
-            for arm, mean in enumerate(outcome.mean if outcome.kind == "binary" and outcome.reward is None else ()):
-                effect = drawn.get((arm, name), np.zeros(1))
-                share = (outcome.mean[0] if (arm, name) in drawn else mean) * (1 + effect)
-                most = share * self.most_factor(name)[arm]
-                bad = np.flatnonzero((share <= 1) & (most > 1))
-                if bad.size:
-                    found = f"{most[bad[0]]:.4g} at most, in replication {replications[bad[0]]}"
-                    yield Problem(
-                        f"takes {name} of {self.arms[arm]} to {found}; a share must stay within 0 to 1",
-                        path="timeline" if self.change and name in self.change.factors else "segments",
-                    )
-            yield from self._unreachable(outcome, drawn, replications)
-
-    def _unreachable(
-        self, outcome: OutcomeWorld, drawn: Mapping[tuple[int, str], Floats], replications: Ints
-    ) -> Iterator[Problem]:
-        """Means of a count or a score that no chances of its values have."""
-        name = outcome.spec.name
-        for arm in range(len(outcome.laws)):
-            effect = drawn.get((arm, name), np.zeros(1))
-            of = 0 if (arm, name) in drawn else arm
-            low, high = outcome.laws[of].bounds
-            margin = MARGIN * (high - low) if math.isfinite(high) else 0.0
-            changing = "timeline" if self.change and name in self.change.factors else "segments"
-            alone = f"truth.{self.arms[arm]}.{name}"
-            for factor, path in (
-                (1.0, alone),
-                (self.least_factor(name)[arm], changing),
-                (self.most_factor(name)[arm], changing),
-            ):
-                mean = outcome.mean[of] * (1 + effect) * factor
-                bad = np.flatnonzero(((1 + effect) * factor != 1) & ~((low + margin < mean) & (mean < high - margin)))
-                if bad.size:
-                    found = f"{mean[bad[0]]:.4g} in replication {replications[bad[0]]}"
-                    rule = f"its mean must stay between {low:g} and {high:g}, the least and the largest of its values"
-                    yield Problem(f"takes {name} of {self.arms[arm]} to {found}; {rule}", path=path)
-                    break
+        return Discrete(mean, on_grid, chance)
 
 
 @dataclass(frozen=True)
@@ -298,7 +289,8 @@ class Truth:
     replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change; value
     (R, K) the expected primary metric of a request, signed so that more is better, an errored request earning nothing;
     acceptable (R, K) whether every declared limit truly holds; best (R,) the acceptable arm of highest value, the champion on a
-    tie. Where the world changes, value, acceptable and best are judged by what lasts.
+    tie. Where the world changes, value, acceptable and best are judged by what lasts. agreement (R, K) how often arms answer as
+    the champion does, or None where it is not known.
     """
 
     world: World
@@ -311,12 +303,22 @@ class Truth:
     value: Floats
     acceptable: Bools
     best: Ints
-    effect: dict[tuple[int, str], Floats]
+    effect: Drawn
+    then: Drawn = field(default_factory=dict)
+    """{(arm, metric): (R, J)} effects at some times: see `sim.world.timed`."""
+    by_time: Floats | float = 1.0
+    """(R, K) what they make of the primary metric's mean, over all requests."""
+    agreement: Floats | None = None
 
     @property
     def rows(self) -> int:
         """R."""
         return len(self.replications)
+
+    @cached_property
+    def joint(self) -> Joint | None:
+        """The replayed metrics together, where there are several."""
+        return Joint.of(self.outcomes, self.world._shares(self.replications))
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -334,8 +336,41 @@ class Truth:
         return Conditions(
             self.error_rate + (1 - self.error_rate) * change.failing[tick],
             self.latency_scale * change.slowness[tick],
-            {metric: factor[tick] for metric, factor in change.factors.items()},
+            {metric: factor for metric in self.outcomes if (factor := self.factor(metric, tick)) is not None},
         )
+
+    def factor(self, metric: str, tick: int) -> Floats | None:
+        """(K,), or (R, K) where replications differ: what a metric's mean is multiplied by in a tick; None if never by any."""
+        change = self.world.change
+        if change is None or not change.changing(metric):
+            return None
+        found: Floats = change.factors[metric][tick] if metric in change.factors else np.ones(len(self.world.arms))
+        for timed in change.timed:
+            if timed.metric == metric and self.rows:
+                factor = timed.factor(self.effect[timed.arm, metric], self.then[timed.arm, metric], tick)
+                if (factor == factor[0]).all():
+                    found = found.copy()
+                    found[..., timed.arm] *= factor[0]
+                else:
+                    found = np.array(np.broadcast_to(found, (self.rows, found.shape[-1])))
+                    found[:, timed.arm] *= factor
+        shocks = self._shocks.get(metric)
+        return found if shocks is None else found * shocks[:, tick, None]
+
+    def factors(self, metric: str) -> Floats | None:
+        """(1, T, K), or (R, T, K) where replications differ: `factor` of every tick."""
+        by_tick = [factor for tick in range(self.world.ticks) if (factor := self.factor(metric, tick)) is not None]
+        if not by_tick:
+            return None
+        rows = self.rows if any(factor.ndim == 2 for factor in by_tick) else 1
+        return np.stack([np.broadcast_to(factor, (rows, factor.shape[-1])) for factor in by_tick], axis=1)
+
+    @cached_property
+    def _shocks(self) -> dict[str, Floats]:
+        """{metric: (R, T)} the shocks on its mean."""
+        world = self.world
+        shocks = world.change.shocks if world.change else ()
+        return {each.metric: each.factors(world.seed, self.replications, world.ticks) for each in shocks}
 
     def value_at(self, tick: int) -> Floats:
         """(R, K) the value of a request in a tick. An amount's rounding to its grid, after a factor, is left out."""
@@ -366,6 +401,31 @@ class Truth:
     def latency_above(self, limit_s: float, tick: int = 0) -> Floats:
         """(R, K) share of calls slower than a limit in a tick."""
         return _above(limit_s, self.latency, self.conditions(tick).latency_scale)
+
+
+def means(of: Floats, shares: Shares) -> Floats:
+    """(R, K) means of what rows have in each arm, (N, K)."""
+    found = [np.unique(own, return_inverse=True) for own in of.T]
+    by_arm = shares([group for _, group in found])
+    # Not a matrix product, whose last digit depends on how many rows there are.
+    return np.stack([(share * values).sum(axis=1) for share, (values, _) in zip(by_arm, found, strict=True)], axis=1)
+
+
+def _replayed(outcome: OutcomeWorld, shares: Shares | None, factors: Mapping[int, Floats], rows: int) -> Replayed:
+    """What requests earn of a replayed metric in `rows` replications; of some arms, factors (R,) of it."""
+    assert outcome.reward is not None
+    if outcome.kind == "binary":
+        mean = np.repeat(outcome.mean[None], rows, axis=0) if shares is None else means(outcome.reward, shares)
+        # Rounding may take a sum of shares a little above 1.
+        return Replayed.ones(outcome.reward, np.minimum(mean, 1.0), factors)
+    chance = outcome.chance
+    if shares is not None:
+        chance = np.zeros((rows, *outcome.atoms.shape))
+        by_arm = shares([np.unique(own, return_inverse=True)[1] for own in outcome.reward.T])
+        for arm, share in enumerate(by_arm):
+            chance[:, arm, : share.shape[1]] = share
+    on_grid, atoms = (np.rint(each / outcome.grid).astype(np.int64) for each in (outcome.reward, outcome.atoms))
+    return Replayed.amounts(on_grid, atoms, chance, outcome.grid, factors, rows)
 
 
 def _above(limit_s: float, latency: Sequence[latencies.Latency], scale: Floats) -> Floats:

@@ -89,7 +89,7 @@ def test_any_text_is_read_or_refused_as_input(key: str, rule: str) -> None:
 def test_a_bare_measure_is_about_every_policy_but_the_baselines(comparison: Comparison) -> None:
     rows = judge(comparison, {"wrong_ship": "< 5%"})
     assert [(row.policy, row.breached) for row in rows] == [("ab", True), ("slow", False)]
-    assert str(rows[0]) == "ab.wrong_ship < 5%: breached, 10% (1.8–40%)"
+    assert str(rows[0]) == "ab.wrong_ship < 5%: breached, 10% (0.51–40%)"
     assert str(rows[1]).startswith("slow.wrong_ship < 5%: met, 0% (0–")
 
 

@@ -77,7 +77,7 @@ def test_nothing_decides(tmp_path: Path) -> None:
     trials = [decided("keep", 60.0)] + [{}] * 9
     found = said(tmp_path, {"ab": [{}] * 10, "canary": trials}, {"ab": "ab", "canary": "canary"})
     assert found == (
-        "no policy decides half of its trials within 14 d: canary leaves 90% (60–98%) undecided "
+        "no policy decides half of its trials within 14 d: canary leaves 90% (60–99.5%) undecided "
         "and ab leaves 100% (72–100%) undecided."
     )
 

@@ -47,14 +47,17 @@ def test_recorded_traffic_is_read(
     [
         ("{file: none.csv}", "correct", 9, "no such file"),
         ("{file: rows.csv, target: label}", "correct", 9, "has no column 'label'"),
-        ("{file: rows.csv}", "{payoff: worth}", 11, "has no column 'worth'"),
-        ("{file: rows.csv}", "{payoff: word}", 11, "pay-offs must be numbers"),
+        ("{file: rows.csv}", "{column: worth}", 11, "has no column 'worth'"),
+        ("{file: rows.csv}", "{column: word}", 11, "pay-offs must be numbers"),
+        ("{file: rows.csv}", "{column: ctr}", 11, "say what they are. 'as: chance' earns 1"),
+        ("{file: rows.csv}", "{column: a, as: chance}", 11, "chances must lie between 0 and 1; 'a' holds 3"),
+        ("{file: rows.csv, shift: {weights: word}}", "correct", 9, "weights must be numbers"),
     ],
 )
 def test_data_sets_are_read(
     store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str, data: str, reward: str, line: int, says: str
 ) -> None:
-    (tmp_path / "rows.csv").write_text("a,word,target\n1,x,2\n3,y,4\n")
+    (tmp_path / "rows.csv").write_text("a,word,ctr,target\n1,x,.12,2\n3,y,.3,4\n")
     file = tmp_path / "digits.yaml"
     file.write_text(DIGITS.replace("DATA", data).replace("reward: correct", f"reward: {reward}"))
     more = ["--tracking-uri", store, "--reports", str(tmp_path / "reports")] if verb == "run" else []

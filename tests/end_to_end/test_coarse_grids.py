@@ -120,7 +120,7 @@ def test_effects_and_changes_are_rounded_too() -> None:
 def test_the_rule_is_what_rounding_does_to_mean_and_sd() -> None:
     """Against the moments of the rounded values, worked out here."""
     outcome = world_of([{"quantiles": {"0%": 0, "50%": 3, "100%": 9}}] * 2).outcomes[0]
-    corners = Corners([0, 1], [(1.0, 1.0)] * 2, [(1.0, 1.0)] * 2)
+    corners = Corners([0, 1], [[(1.0, 1.0)]] * 2)
     values, chance = outcome.atoms[0], outcome.chance[0]
     mean = (values * chance).sum()
     sd = np.sqrt((chance * (values - mean) ** 2).sum())

@@ -36,13 +36,15 @@ Key = tuple[str, ...]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of tests/kinds, with the data file that one scenario reads."""
+    """A copy of tests/kinds, with the data file that two scenarios read."""
     from sklearn.datasets import load_digits
 
     copy = tmp_path_factory.mktemp("kinds") / "kinds"
     shutil.copytree(FOLDER, copy)
     frame = load_digits(as_frame=True).frame.iloc[:300]
-    frame.assign(worth=1 + frame["target"] % 3).to_csv(copy / "digits.csv", index=False)
+    label = frame["target"]
+    columns = {"worth": 1 + label % 3, "likely": 0.02 + label / 50, "saving": label / 10, "seen": 1 + (label > 6)}
+    frame.assign(**columns).to_csv(copy / "digits.csv", index=False)
     return copy
 
 

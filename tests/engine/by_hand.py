@@ -17,6 +17,7 @@ from sim.policy.base import Routing
 from sim.policy.columns import COUNTS, MOMENTS, Above, Column
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
+from sim.world.feedback import AT_ONCE, Feedback
 from sim.world.potential import Requests
 from sim.world.world import Truth, World
 from tests.columns import agreement, counts, mirrored, moments
@@ -90,7 +91,9 @@ def world_of(**changes: Any) -> World:
     metrics = [{"name": "conversion", "role": "primary"}, {"name": "latency", "role": "guardrail", "max": f"{SLO}ns"}]
     scenario = make_scenario(tick="10s", horizon="1m", metrics=metrics)
     world = make_world(scenario, [behaves(error_rate=0.0, agreement=0.9)] * 2)
-    return replace(world, tick_s=TICK / 1e9, **changes)
+    # How late the feedback is stands with each request.
+    late = {"conversion": Feedback.same(AT_ONCE, 2)}
+    return replace(world, **{"tick_s": TICK / 1e9, "feedback": late, **changes})
 
 
 class ByHand:
@@ -122,7 +125,7 @@ class ByHand:
             route=of("route", float), misroute=of("misroute", float), mirror=of("mirror", float, 2),
             service_s=of("service", float, 2, attempts) / 1e9, error=np.where(failing, 0.0, 0.5),
             lost=of("lost", bool, 2, attempts), backoff_ns=of("backoff", np.int64, attempts - 1),
-            values={"conversion": of("value", np.int64, 2)}, delay_ns={"conversion": of("delay", np.int64)},
+            values={"conversion": of("value", np.int64, 2)}, delay_ns={"conversion": of("delay", np.int64, 2)},
             agree=of("agree", bool, 2),
         )  # fmt: skip
 

@@ -21,6 +21,7 @@ from sim.policy.columns import COUNTS, MOMENTS, Above, Column
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
+from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
 from sim.world.population import Population, Segments
 from sim.world.trace import Trace, of_counts, of_times
@@ -89,6 +90,12 @@ def times(least: int = 1) -> st.SearchStrategy[Any]:
     )
 
 
+LATE = st.fixed_dictionaries(
+    {
+        "laws": st.lists(times(0), min_size=1, max_size=3), "apart": st.sampled_from((0, 1)),
+        "window": st.sampled_from((None, None, 0, 2, 5, 16)), "provisional": st.booleans(),
+    }
+)  # fmt: skip
 SCALING = st.fixed_dictionaries(
     {
         "least": st.integers(1, 2), "more": st.integers(0, 3), "target": st.sampled_from((0.7, 0.3, 0.5, 1.0)),
@@ -190,7 +197,7 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
             "changes": st.sampled_from((True, True, False)), "replayed": st.booleans(),
             "revenue": st.sampled_from(REVENUES), "score": st.sampled_from(SCORES),
             "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
-            "delays": st.dictionaries(st.sampled_from(METRICS), times(0), max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
+            "delays": st.dictionaries(st.sampled_from(METRICS), LATE, max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
             "slo": st.none() | st.integers(1, 6),
             "needs": st.just(whole) | st.lists(st.sampled_from(whole), unique=True, max_size=6).map(tuple),
             "decided": st.lists(st.sampled_from((-1, -1, 4, 2, 0, 6, 1)), min_size=3, max_size=3),
@@ -255,11 +262,18 @@ def world(said: Said) -> World:
         change=_change(said, pools) if said["changes"] else None,
         pools=pools,
         retry=_retry(said["retry"], unit_s),
-        delays={name: _time(delay, unit_s) for name, delay in said["delays"].items()},
+        feedback={name: _feedback(delay, unit_s, len(arms)) for name, delay in said["delays"].items()},
         lag=said["lag"],
         loss=said["loss"],
         misrouted=np.array([0.0, *[said["misrouted"]] * (len(arms) - 1)]) if said["misrouted"] else None,
     )
+
+
+def _feedback(said: Said, unit_s: float, arms: int) -> Feedback:
+    """The delays of arms and outcomes in turn, a window or none, and what an outcome is until it is known."""
+    laws = [_time(each, unit_s) for each in said["laws"]]
+    success, failure = (tuple(laws[(arm + start) % len(laws)] for arm in range(arms)) for start in (0, said["apart"]))
+    return Feedback(success, failure, None if said["window"] is None else said["window"] * unit_s, said["provisional"])
 
 
 def _population(said: Said) -> Population | None:
@@ -378,7 +392,7 @@ def _replayed(names: tuple[str, ...]) -> World:
     table = np.arange(15).reshape(5, 3)[:, : len(names)]
     rewards = {"conversion": table % 4 == 1, "revenue": table * 7 % 11, "score": table * 5 % 3}
     metrics = [
-        {**metric, "reward": "correct" if metric["name"] == "conversion" else {"payoff": "price"}} for metric in _metrics()
+        {**metric, "reward": "correct" if metric["name"] == "conversion" else {"column": "price"}} for metric in _metrics()
     ]
     return make_replayed_world(make_scenario(arms=names, metrics=metrics, data={"sklearn": "digits"}), rewards, table % 2 == 0)
 

@@ -225,11 +225,15 @@ class Row:
                 self.count(call, self.now, UNANSWERED[outcome], 1)
         else:
             for metric, values in call.requests.values.items():
-                known = self.now + int(call.requests.delay_ns[metric][call.place])
+                delay = int(call.requests.delay_ns[metric][call.place, call.arm])
                 value = int(values[call.place, call.arm])
-                self.count(call, known, Moment(metric, "count"), 1)
-                self.count(call, known, Moment(metric, "sum"), value)
-                self.count(call, known, Moment(metric, "square"), value * value)
+                late = self.world.feedback.get(metric)
+                if late is not None and late.window_s is not None and delay > round(late.window_s * 1e9):
+                    delay, value = round(late.window_s * 1e9), 0
+                counted = self.now if late is not None and late.provisional else self.now + delay
+                self.count(call, counted, Moment(metric, "count"), 1)
+                self.count(call, self.now + delay, Moment(metric, "sum"), value)
+                self.count(call, self.now + delay, Moment(metric, "square"), value * value)
             if call.requests.agree is not None:
                 agrees = int(call.requests.agree[call.place, call.arm])
                 for column, amount in ((Agreement("count"), 1), (Agreement("sum"), agrees), (Agreement("square"), agrees)):

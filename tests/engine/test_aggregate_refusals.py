@@ -18,6 +18,9 @@ from tests.engine.side_by_side import metrics, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 DRIFT = {"kind": "drift", "arm": "a", "metric": "revenue", "at": "10s", "duration": "30s", "to": "-40%"}
+GAMMA = {"mean": "10s", "sd": "5s"}
+THREE = {name: {"exponential": "10s"} for name in ("conversion", "score", "revenue")}
+WINDOW = {"attribution_window": "30s"}
 BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s"}}
 
 
@@ -31,6 +34,10 @@ BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s
         ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
         ({"metrics": metrics(score={"gamma": {"mean": "10s", "sd": "5s"}})}, "metrics.score.delay"),
         ({"metrics": metrics(revenue={"exponential": "10s"}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
+        ({"metrics": metrics(revenue={"by_arm": {"a": {"exponential": "10s"}}}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
+        ({"metrics": metrics(conversion={"by_outcome": {"failure": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
+        ({"metrics": metrics(conversion={"by_arm": {"b": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
+        ({"metrics": [{**metric, **WINDOW} for metric in metrics(**THREE)[:3]]}, "metrics.conversion.delay"),
         ({"metrics": metrics(conversion={"constant": "10s"}), "traffic": BURSTS}, "metrics.conversion.delay"),
         (
             {"timeline": [{"kind": "slowdown", "arm": "b", "at": "10s", "duration": "10s", "factor": 2}]},
@@ -96,7 +103,7 @@ def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts
     right = np.array([[1, 0], [0, 1], [1, 1]])
     said = {
         "right": {"name": "right", "reward": "correct"},
-        "worth": {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0, "delay": {"constant": "1h"}},
+        "worth": {"name": "worth", "reward": {"column": "price"}, "grid": 1.0, "delay": {"constant": "1h"}},
     }
     chosen = [{**said[name], "role": "primary" if name == names[0] else "secondary"} for name in names]
     scenario = make_scenario(metrics=chosen, data={"sklearn": "digits"})
@@ -108,8 +115,9 @@ def test_a_row_of_the_data_that_decides_several_metrics_cannot_be_known_in_parts
 @pytest.mark.parametrize(("rate", "engine"), [("1/s", "compiled"), ("4/s", "aggregate")])
 def test_auto_takes_what_is_quicker_where_payoffs_are_many(rate: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     worth = np.arange(3000.0).reshape(1500, 2)
-    metrics = [{"name": "worth", "role": "primary", "reward": {"payoff": "price"}}]
-    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"}, traffic={"rate": rate}, replications=4000)
+    metrics = [{"name": "worth", "role": "primary", "reward": {"column": "price"}}]
+    data = {"sklearn": "digits", "population": "rows"}
+    scenario = make_scenario(metrics=metrics, data=data, traffic={"rate": rate}, replications=4000)
     world = make_replayed_world(scenario, {"worth": worth}, np.ones((1500, 2)))
     choice = choose("auto", world)
     assert choice.name == engine

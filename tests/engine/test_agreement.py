@@ -108,7 +108,7 @@ def test_replayed_metrics_agree_together() -> None:
     worth = right * np.round(rng.gamma(2.0, 10.0, 40))[:, None]
     metrics = [
         {"name": "right", "role": "primary", "reward": "correct"},
-        {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0},
+        {"name": "worth", "reward": {"column": "price"}, "grid": 1.0},
     ]
     scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"}, tick="10s", horizon="1m", traffic={"rate": "3/s"})
     measured = [behaves(outcomes={}, latency={"exponential": "200ms"}, error_rate=0.05)] * 2

@@ -10,6 +10,7 @@ import pytest
 
 from sim.engine.events import COLUMNS, Steering, event_log
 from sim.world.capacity import Pool
+from sim.world.feedback import AT_ONCE, Feedback
 from tests.engine.by_hand import Played, played, request, retrying
 
 ONE = Pool("main", (0, 1), 1, 1, 1, 50)
@@ -67,6 +68,23 @@ def test_a_copy_arrives_with_its_request_and_tells_whether_it_agreed(monkeypatch
 def test_feedback_comes_when_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     log = log_of(played(monkeypatch, [[request(0, 10, delay=33), request(43, 5)]]))
     assert told(log)[-4:] == [(43, "start", 1), (43, "feedback", 0), (48, "finish", 1), (48, "feedback", 1)]
+
+
+def test_an_outcome_counts_as_nothing_until_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [request(0, 10, delay=33, value=1), request(20, 5, delay=40, value=1), request(50, 5, delay=3)]
+    late = {"conversion": Feedback((AT_ONCE,) * 2, (AT_ONCE,) * 2, 35e-9, provisional=True)}
+    run = played(monkeypatch, [requests], feedback=late)
+    feedback = log_of(run)
+    feedback = feedback[feedback["event"] == "feedback"]
+    assert list(zip((feedback["time_s"] * 1e9).round(), feedback["request"], feedback["detail"], strict=True)) == [
+        (10, 0, "conversion=0"), (25, 1, "conversion=0"), (43, 0, "conversion=1"), (55, 2, "conversion=0"),
+    ]  # fmt: skip
+    late = {"conversion": Feedback((AT_ONCE,) * 2, (AT_ONCE,) * 2, 35e-9)}
+    feedback = log_of(played(monkeypatch, [requests], feedback=late))
+    feedback = feedback[feedback["event"] == "feedback"]
+    assert list(zip((feedback["time_s"] * 1e9).round(), feedback["request"], feedback["detail"], strict=True)) == [
+        (43, 0, "conversion=1"), (58, 2, "conversion=0"), (60, 1, "conversion=0"),
+    ]  # fmt: skip
 
 
 def test_at_equal_times_completions_come_before_giving_up_and_that_before_arrivals(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def fed_columns(of: Game, which: list[int]) -> tuple[Column, ...]:
     columns += [column for metric, cap in CAPS.items() for column in capped(metric, cap)]
     if of.world.segments is not None:
         columns += [column for metric in METRICS for segment in ("most", "few") for column in in_segment(metric, segment)]
-    prompt = [metric for metric in METRICS if metric not in of.world.delays]
+    prompt = [metric for metric in METRICS if metric not in of.world.feedback]
     columns += [Product(one, other) for one in prompt for other in prompt if one != other]
     columns += mirrored(*columns)
     return tuple(dict.fromkeys(columns[place % len(columns)] for place in which)) if which else tuple(columns)
@@ -98,7 +98,7 @@ def told(world: World, needs: tuple[Column, ...], live: tuple[float, ...] = (0.5
 
 
 def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]:
-    """The feedback of a metric that is known by the horizon: value, arm, user, segment and request of each."""
+    """What monitoring takes the outcomes of a metric for at the horizon: value, arm, user, segment and request of each."""
     potential, world = engine._potential, engine.truth.world
     calls = engine.calls[engine.calls["outcome"] == 0]
     rows = []
@@ -106,21 +106,36 @@ def known_outcomes(engine: CompiledEngine, metric: str) -> dict[str, np.ndarray]
     for call in calls:
         tick = int(np.searchsorted(potential.first[0], call["request"], side="right")) - 1
         place = int(call["request"]) - drawn[tick].first
-        known = (call["end_ns"] + drawn[tick].delay_ns[metric][place]) // potential.tick_ns
-        if known < world.ticks:
-            value = drawn[tick].values[metric][place, call["arm"]]
+        value, delay_ns = (each[metric][place, call["arm"]] for each in (drawn[tick].values, drawn[tick].delay_ns))
+        told = world.feedback.get(metric)
+        if told is not None and told.window_s is not None and delay_ns > told.window_s * 1e9:
+            value, delay_ns = 0, round(told.window_s * 1e9)
+        known = (call["end_ns"] + delay_ns) // potential.tick_ns < world.ticks
+        if told is not None and told.provisional:
+            value, known = (value if known else 0), call["end_ns"] // potential.tick_ns < world.ticks
+        if known:
             rows.append((value, call["arm"], call["user"], drawn[tick].segment[place], call["request"]))
     columns = np.array(rows, np.int64).reshape(-1, 5).T
     return dict(zip(("value", "arm", "user", "segment", "request"), columns, strict=True))
 
 
 @pytest.mark.parametrize("live", [(0.5, 0.5), (0.9, 0.1)])
-@pytest.mark.parametrize("delay", [None, {"exponential": "40s"}])
+@pytest.mark.parametrize(
+    "delay",
+    [
+        {},
+        {"delay": {"exponential": "40s"}},
+        {"delay": {"exponential": "40s"}, "attribution_window": "50s"},
+        {"delay": {"exponential": "40s"}, "attribution_window": "50s", "until_known": "failure"},
+        {"delay": {"by_arm": {"champion": {"constant": "15s"}, "challenger": {"exponential": "2m"}}}, "until_known": "failure"},
+    ],
+    ids=["prompt", "late", "in a window", "failures in a window", "failures, by arm"],
+)
 @pytest.mark.parametrize("users", [{"count": 40, "similarity": "30%"}, {"count": 40, "assignment": "request"}, None])
 def test_the_columns_are_the_sums_that_their_names_say(users: Any, delay: Any, live: tuple[float, ...]) -> None:
     metrics = [
         {"name": "conversion", "role": "primary"},
-        {"name": "revenue", **({"delay": delay} if delay else {})},
+        {"name": "revenue", **delay},
         {"name": "clicks"},
     ]
     world = small_world(users=users, metrics=metrics)
@@ -237,3 +252,28 @@ def test_one_user_may_be_as_active_as_all() -> None:
     found, _ = told(world, (users, sizes, known), (1.0, 0.0))
     assert max(found[users]) == 1
     assert found[sizes] == [count**2 for count in found[known]]
+
+
+def test_a_correction_comes_to_the_request_that_was_counted() -> None:
+    """Ticks of each user's sums add up to what the users have at the end, and a covariate is counted with its request."""
+    said = {"name": "conversion", "role": "primary", "covariate": {"correlation": "50%"}, "delay": {"exponential": "40s"}}
+    totals = {}
+    for until_known in ("unknown", "failure"):
+        metrics = [{**said, "until_known": until_known}]
+        for users in ({"count": 4000, "similarity": "50%"}, None):
+            needs = (*covariate_moments("conversion"), *user_moments("conversion"), *(Moment("conversion", m) for m in MOMENTS))
+            world = small_world(metrics=metrics, users=users, segments=[], horizon="20m")
+            totals[until_known, users is None], _ = told(world, needs)
+    for alone in (True, False):
+        late, early = totals["unknown", alone], totals["failure", alone]
+        # At the horizon the same successes are known, and beside them all visits count: some tenth more of them.
+        for column in (CovariateMoment("conversion", "cross"), Moment("conversion", "sum"), Moment("conversion", "square")):
+            assert early[column] == late[column]
+        for column in (Moment("conversion", "count"), CovariateMoment("conversion", "sum"), UserMoment("conversion", "sizes")):
+            assert all(more > some > 100 for more, some in zip(early[column], late[column], strict=True))
+        if alone:
+            # Every request is a user of its own, whose one outcome is 0 or 1.
+            assert early[UserMoment("conversion", "count")] == early[Moment("conversion", "count")]
+            assert early[UserMoment("conversion", "square")] == early[Moment("conversion", "sum")]
+            assert early[UserMoment("conversion", "cross")] == early[Moment("conversion", "sum")]
+            assert early[UserMoment("conversion", "sizes")] == early[Moment("conversion", "count")]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sim.policy.columns import Above, Agreement, Count, Moment
+from sim.world.feedback import AT_ONCE, Feedback
 from tests.engine.by_hand import BOTH, TICK, changing, played, request, retrying
 
 Patch = pytest.MonkeyPatch
@@ -113,6 +114,34 @@ def test_calls_of_an_earlier_stage_are_not_shown_and_their_errors_count(monkeypa
     assert run.seen[1][Count("errors")] == [0, 0]
     assert run.seen[1][Count("responses", mirrored=True)] == [0, 0]
     assert run.engine.ledger.errors.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("provisional", "window", "counts", "sums"),
+    [
+        # Known 89, 90, 190 and 300 ns after an end at 10, the last of them too late for the window of 250 ns.
+        (False, None, [1, 1, 1, 1], [1, 2, 4, 8]),
+        (False, 250, [1, 1, 2, 0], [1, 2, 4, 0]),
+        (True, None, [4, 0, 0, 0], [1, 2, 4, 8]),
+        (True, 250, [4, 0, 0, 0], [1, 2, 4, 0]),
+        # Just in time is in time.
+        (True, 190, [4, 0, 0, 0], [1, 2, 4, 0]),
+        (False, 189, [1, 3, 0, 0], [1, 2, 0, 0]),
+    ],
+)
+def test_an_outcome_is_what_the_window_and_the_pipeline_make_of_it(
+    monkeypatch: Patch, provisional: bool, window: int | None, counts: list[int], sums: list[int]
+) -> None:
+    delays = ((89, 1), (90, 2), (190, 4), (300, 8))
+    window_s = None if window is None else window / 1e9
+    late = {"conversion": Feedback((AT_ONCE,) * 2, (AT_ONCE,) * 2, window_s, provisional)}
+    requests = [request(0, 10, delay=delay, value=value) for delay, value in delays]
+    seen = played(monkeypatch, [requests], [{}, {}, {}, {}], feedback=late).seen
+    assert [each[Moment("conversion", "count")][0] for each in seen] == counts
+    assert [each[Moment("conversion", "sum")][0] for each in seen] == sums
+    # A new stage sees no correction of what was counted in the one before.
+    seen = played(monkeypatch, [requests], [{}, {}, {"cohort": 1}, {"cohort": 1}], feedback=late).seen
+    assert [each[Moment("conversion", "sum")][0] for each in seen] == [*sums[:2], 0, 0]
 
 
 def test_feedback_comes_after_its_delay_to_the_stage_that_asked(monkeypatch: Patch) -> None:

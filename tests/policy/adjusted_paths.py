@@ -87,7 +87,8 @@ def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed:
         square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
         nobody = np.zeros(shape)
         requests = users * PER_USER
-        squares = total**2 / requests + SD**2 * rng.chisquare(requests - 1, shape)
+        # Of a user's requests: what their mean makes, and what is left within the user.
+        squares = square / PER_USER + SD**2 * (1 - ALIKE) * rng.chisquare(requests - users, shape)
         plain = (nobody + requests, total, squares)
         own = (nobody + users, square, PER_USER * total, nobody + users * PER_USER**2)
         columns = (*REVENUE, *user_moments("revenue"), *joint_user_moments("revenue"))

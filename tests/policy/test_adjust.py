@@ -91,10 +91,17 @@ def test_rules_for_any_time_keep_their_error(part: Evidence) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "times"),
-    [("cuped", 1 - paths.CORRELATION**2), ("cluster", 1 + (paths.PER_USER - 1) * paths.ALIKE), ("stratify", 1.0)],
+    [
+        ("cuped", 1 - paths.CORRELATION**2),
+        ("cluster", 1 + (paths.PER_USER - 1) * paths.ALIKE),
+        ("stratify", 1 / (1 + 0.6 * 0.4 * paths.APART**2)),
+    ],
 )
-def test_it_ends_when_its_standard_error_is_that_of_the_planned_sample(kind: str, times: float) -> None:
-    """With 20 outcomes a tick: within a tick, and four standard errors of a variance estimated from so many outcomes."""
+def test_it_ends_when_its_information_is_that_of_the_planned_sample(kind: str, times: float) -> None:
+    """With 20 outcomes a tick: within a tick, and four standard errors of a variance estimated from so many outcomes.
+
+    The registered standard deviation is that within a segment, so that between segments is what stratifying gains.
+    """
     part = FixedHorizon(sample=600, adjust={"kind": kind})
     found, at = first_findings(part, BY_KIND[kind](400, [20] * 120, (0.0,)))
     assert (found != Finding.UNDECIDED).all()

@@ -122,7 +122,7 @@ def test_a_ratio_of_metrics_that_depend_on_each_other() -> None:
     revenue = clicks * 3 + (np.arange(20) * 7 % 5)
     rewards = {"revenue": np.stack([revenue, revenue + 2 * clicks], axis=1), "clicks": np.stack([clicks, clicks], axis=1)}
     metrics = [
-        {"name": name, "role": role, "reward": {"payoff": name}}
+        {"name": name, "role": role, "reward": {"column": name}}
         for name, role in (("revenue", "primary"), ("clicks", "secondary"))
     ]
     scenario = make_scenario(horizon="1h", traffic={"rate": "1/s"}, metrics=metrics, data={"sklearn": "digits"})

@@ -143,6 +143,7 @@ name: changing
 horizon: 14d
 tick: 1h
 replications: 200
+aa: false
 engine: aggregate
 seed: 7
 traffic: {rate: 60/h}

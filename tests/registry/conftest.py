@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from sim.registry.demo import demo
+from sim.registry.demo import MODEL, demo
 from sim.registry.publish import Registered
 from sim.registry.store import client
 
@@ -21,5 +21,5 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
 
 @pytest.fixture(scope="session")
 def digits(registry: MlflowClient) -> list[Registered]:
-    """The demo's versions."""
-    return demo(registry)
+    """The demo's readers of digits."""
+    return [done for done in demo(registry) if done.name == MODEL]

@@ -103,3 +103,19 @@ def test_columns_of_lists_are_refused(tmp_path: Path) -> None:
 def test_a_file_has_no_training_part() -> None:
     with pytest.raises(InputError, match="must name a scikit-learn set"):
         training_part(DataSpec(file="rows.csv"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "values", "said"),
+    [
+        ("seen", "1", "rows.csv has no column 'seen'; it has w, target"),
+        ("w", "a", "weights must be numbers; column 'w' of rows.csv holds object"),
+        ("w", "-1", "weights must not be negative; column 'w' of rows.csv is in 2 of 2 rows"),
+        ("w", "0", "holds only zeros: no row would be drawn"),
+    ],
+)
+def test_weights_that_are_none_are_refused(tmp_path: Path, weights: str, values: str, said: str) -> None:
+    (tmp_path / "rows.csv").write_text(f"w,target\n{values},1\n{values},2\n")
+    with pytest.raises(InputError, match=said) as caught:
+        load_data(DataSpec.model_validate({"file": "rows.csv", "shift": {"weights": weights}}), tmp_path)
+    assert caught.value.problems[0].path == "data.shift.weights"

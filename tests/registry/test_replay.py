@@ -78,8 +78,8 @@ def test_rewards_are_what_the_rules_say(registry: MlflowClient, make: Make) -> N
     zeros, truth = make(lambda x: np.zeros(len(x), dtype=int)), make(lambda x: np.array([0, 1, 1, 0]))
     rules = {
         "right": "correct",
-        "earned": Payoff(payoff="value"),
-        "picked": Payoff(payoff="value_{prediction}"),
+        "earned": Payoff(column="value"),
+        "picked": Payoff(column="value_{prediction}"),
     }
     table = replay([zeros, truth], data_of(FRAME), rules, registry)
     assert table.arms == (zeros.arm, truth.arm)
@@ -155,14 +155,14 @@ def test_whole_numbers_of_a_csv_file_fit_a_signature_of_floats(registry: MlflowC
 
 def test_payoffs_are_no_features_of_a_model_without_a_signature(registry: MlflowClient, make: Make) -> None:
     model = make(lambda x: np.full(len(x), x.shape[1] - 1))
-    rules = {"r": Payoff(payoff="value"), "p": Payoff(payoff="value_{prediction}")}
+    rules = {"r": Payoff(column="value"), "p": Payoff(column="value_{prediction}")}
     table = replay([model], data_of(FRAME), rules, registry)
     assert table.rewards["p"].ravel().tolist() == [1, 2, 3, 4]
 
 
 def test_a_payoff_may_be_a_feature_too(registry: MlflowClient, make: Make) -> None:
     model = make(lambda x: (x["value"] > 25).astype(int), infer_signature(FRAME[["value"]]))
-    table = replay([model], data_of(FRAME), {"r": Payoff(payoff="value")}, registry)
+    table = replay([model], data_of(FRAME), {"r": Payoff(column="value")}, registry)
     assert table.rewards["r"].ravel().tolist() == [10, 0, 30, 0]
 
 
@@ -222,8 +222,8 @@ def test_payoffs_that_are_none_are_refused(
 ) -> None:
     model = make(lambda x: np.array([0, 1, 1, 0]))
     with pytest.raises(InputError, match=said) as caught:
-        replay([model], data_of(FRAME.assign(**change)), {"r": Payoff(payoff=payoff)}, registry)
-    assert caught.value.problems[0].path == "metrics.r.reward.payoff"
+        replay([model], data_of(FRAME.assign(**change)), {"r": Payoff(column=payoff)}, registry)
+    assert caught.value.problems[0].path == "metrics.r.reward.column"
 
 
 def test_a_prediction_without_a_payoff_column_is_named(registry: MlflowClient, make: Make) -> None:
@@ -231,7 +231,7 @@ def test_a_prediction_without_a_payoff_column_is_named(registry: MlflowClient, m
         replay(
             [make(lambda x: np.full(len(x), 7.0))],
             data_of(FRAME),
-            {"r": Payoff(payoff="value_{prediction}")},
+            {"r": Payoff(column="value_{prediction}")},
             registry,
         )
 
@@ -243,3 +243,58 @@ def test_a_behaviour_model_cannot_be_replayed(registry: MlflowClient) -> None:
     with pytest.raises(InputError, match="is a behaviour model") as caught:
         replay(versions, data_of(FRAME), {"r": "correct"}, registry)
     assert caught.value.problems[0].path == "models[0].uri"
+
+
+CHANCE = Payoff.model_validate({"column": "value", "as": "chance"})
+ASKED = r"the pay-offs in 'value' lie between 0.1 and 0.4: say what they are.*`as: chance`.*`as: amount`"
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "said", "path"),
+    [
+        (Payoff(column="value"), [0.1, 0.2, 0.3, 0.4], ASKED, "reward"),
+        (Payoff(column="value_{prediction}"), [1.0, 2.0, 3.0, 4.0], r"'value_\{prediction\}' lie between 0 and 0.8", "reward"),
+        (
+            Payoff.model_validate({"column": "value", "as": "chance"}),
+            [0.1, 0.2, 7.0, 0.4],
+            "between 0 and 1; 'value' holds 7",
+            "reward.as",
+        ),
+        (Payoff.model_validate({"column": "value", "as": "chance"}), [0.1, -0.2, 1.0, 0.4], "'value' holds -0.2", "reward.as"),
+    ],
+)
+def test_payoffs_that_may_be_chances_are_asked_about(
+    registry: MlflowClient, make: Make, rule: Payoff, values: list[float], said: str, path: str
+) -> None:
+    frame = FRAME.assign(value=values, value_0=[0.0, 0.2, 0.8, 0.0], value_1=0.5)
+    with pytest.raises(InputError, match=said) as caught:
+        replay([make(lambda x: np.array([0, 1, 1, 0]))], data_of(frame), {"r": rule}, registry)
+    assert caught.value.problems[0].path == f"metrics.r.{path}"
+
+
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        ({"column": "value", "as": "chance"}, [0.1, 0.2, 0.3, 0.4]),
+        ({"column": "value", "as": "amount"}, [0.1, 0.2, 0.3, 0.4]),
+        # Nobody needs to ask what a one is, or an amount of 12.
+        ({"column": "value"}, [0.0, 1.0, 1.0, 0.0]),
+        ({"column": "value"}, [0.5, 12.0, 0.0, 0.0]),
+    ],
+)
+def test_payoffs_that_are_clear_are_taken(
+    registry: MlflowClient, make: Make, rule: dict[str, str], values: list[float]
+) -> None:
+    right = make(lambda x: np.array([0, 1, 1, 0]))
+    rules = {"r": Payoff.model_validate(rule)}
+    assert replay([right], data_of(FRAME.assign(value=values)), rules, registry).rewards["r"].ravel().tolist() == values
+
+
+def test_weights_are_no_features_of_a_model_without_a_signature(registry: MlflowClient, make: Make, tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "rows.csv", index=False)
+    data = load_data(DataSpec.model_validate({"file": "rows.csv", "shift": {"weights": "value"}}), tmp_path)
+    table = replay([make(lambda x: np.full(len(x), x.shape[1] - 2))], data, {"r": "correct"}, registry)
+    # x, value_0 and value_1 are left.
+    assert table.rewards["r"].ravel().tolist() == [0, 1, 1, 0]
+    assert table.weights is not None
+    assert table.weights.tolist() == [10, 20, 30, 40]

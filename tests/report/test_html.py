@@ -197,6 +197,15 @@ def test_an_interrupted_run_names_what_is_missing(make_run: MakeRun) -> None:
     assert said in markdown.write(folder).read_text()
 
 
+def test_what_the_run_warned_of_is_in_both_reports(make_run: MakeRun) -> None:
+    folder = make_run()
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    warned = "f.yaml:3:1 data: 228 rows say this <of the effect>"
+    (folder / "run.json").write_text(json.dumps({**record, "warnings": [warned]}), encoding="utf-8")
+    assert '<p class="warning">f.yaml:3:1 data: 228 rows say this &lt;of the effect&gt;</p>' in text_of(folder)
+    assert "Warning: f.yaml:3:1 data: 228 rows say this" in markdown.write(folder).read_text(encoding="utf-8")
+
+
 def test_only_differences_beyond_chance_are_marked(typical_run: Path) -> None:
     gaps = re.findall(r'aria-label="([^"]*), (better|worse)"', text_of(typical_run))
     assert ("−900", "better") in gaps

@@ -125,7 +125,7 @@ def test_sums_over_users_that_could_overflow_are_refused() -> None:
 
 
 def test_a_replayed_model_has_a_past_in_its_data() -> None:
-    metrics = [{"name": "revenue", "role": "primary", "reward": {"payoff": "price"}, "covariate": {"correlation": 0.5}}]
+    metrics = [{"name": "revenue", "role": "primary", "reward": {"column": "price"}, "covariate": {"correlation": 0.5}}]
     policies = [{"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 500, "adjust": {"kind": "cuped"}}}]
     scenario = make_scenario(metrics=metrics, policies=policies, data={"sklearn": "digits"})
     world = make_replayed_world(scenario, {"revenue": [[1.0, 2.0], [3.0, 3.0], [8.0, 1.0]]}, [[1, 1], [1, 0], [1, 0]])

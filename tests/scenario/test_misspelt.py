@@ -99,7 +99,19 @@ def test_a_slip_in_a_file_is_told_where_it_stands(file: Path) -> None:
 
 
 # Below these, keys are names or numbers of the user's.
-NAMED = ("truth", "capacity", "pools", "thresholds", "outcomes", "relative", "misrouted", "quantiles", "categorical", "prior")
+NAMED = (
+    "truth",
+    "capacity",
+    "pools",
+    "thresholds",
+    "outcomes",
+    "relative",
+    "misrouted",
+    "quantiles",
+    "categorical",
+    "prior",
+    "by_arm",
+)
 
 
 def _is_a_name(place: Place) -> bool:

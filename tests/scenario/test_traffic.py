@@ -87,7 +87,7 @@ def test_a_traffic_that_is_none_is_refused(said: dict[str, Any], rule: str) -> N
         *(
             ({"trace": TIMES, key: value}, f"traffic.{key}: cannot be given with a trace, which says when requests arrive")
             for key, value in {
-                "daily": {"peak": "20:00", "amplitude": "60%"}, "weekly": [1] * 7, "start": "12:00", "bursts": BURSTS,
+                "daily": {"peak": "20:00", "amplitude": "60%"}, "weekly": [1] * 7, "bursts": BURSTS,
                 "flash_crowds": [CROWD],
             }.items()
         ),
@@ -106,7 +106,10 @@ def test_keys_that_do_not_go_together_are_named(said: dict[str, Any], problem: s
             "{trace: {file: a.csv, time: t}, weekly: [1, 1, 1, 1, 1, 1, 1]}",
             "4:43 traffic.weekly: cannot be given with a trace, which says when requests arrive",
         ),
-        ("{rate: 1e300/s}", "4:10 traffic.rate: requests must stay below 2^53 to be counted exactly, got 8.64e+304"),
+        (
+            "{rate: 1e300/s}",
+            "4:10 traffic.rate: a replication must have fewer than 10^12 requests, up to which draws are exact; got 8.64e+304",
+        ),
     ],
 )
 def test_a_mistake_is_reported_at_its_place_in_the_file(tmp_path: Path, line: str, told: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
 from sim.errors import InputError
 from sim.scenario.reading import read
 from tests.scenario.small import HEAD
+from tests.worlds import behaves, make_scenario, make_world
 
 BASE = (
     HEAD
@@ -235,6 +237,115 @@ def test_a_delay_is_for_what_users_do(tmp_path: Path) -> None:
 def test_a_grid_that_no_sum_can_be_kept_on_is_refused(tmp_path: Path, grid: str, rule: str) -> None:
     (found,) = problems(tmp_path, "", f"metrics: [{{name: revenue, role: primary, grid: {grid}}}]\n")
     assert found.startswith(f"scenario.yaml:10:48 metrics[0].grid: must be {rule}")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("until_known: failure", "metrics[0].until_known: needs a delay: without one, conversion is known as a call ends"),
+        ("attribution_window: 1h", "metrics[0].attribution_window: needs a delay"),
+        (
+            "delay: {exponential: 1h}, attribution_window: 15m",
+            "metrics[0].attribution_window: must be a whole number of ticks",
+        ),
+        (
+            "delay: {exponential: 1h}, attribution_window: 1m",
+            "metrics[0].attribution_window: must be a whole number of ticks",
+        ),
+        (
+            "delay: {constant: 3h}, attribution_window: 2h",
+            "metrics[0].delay.constant: must not exceed the attribution window",
+        ),
+        (
+            "delay: {by_arm: {challenger: {by_outcome: {success: {constant: 3h}}}}}, attribution_window: 2h",
+            "metrics[0].delay.by_arm.challenger.by_outcome.success.constant: must not exceed the attribution window of 2h",
+        ),
+        ("delay: {by_arm: {chalenger: {exponential: 1h}}}", "metrics[0].delay.by_arm.chalenger: no arm 'chalenger'"),
+        ("delay: {by_arm: {champion: {expo: 1h}}}", "metrics[0].delay.by_arm.champion.expo: unknown key 'expo'"),
+        (
+            "delay: {by_outcome: {failure: window}}",
+            "metrics[0].delay.by_outcome.failure: window needs an attribution_window",
+        ),
+        ("delay: {by_outcome: {}}", "metrics[0].delay.by_outcome: needs success, failure or both"),
+        (
+            "delay: {by_outcome: {success: {constant: 1h}, failure: {constant: 1h}}}, until_known: failure",
+            "metrics[0].delay.by_outcome.failure: does not matter with until_known: failure",
+        ),
+        ("delay: {by_outcome: {failure: never}}", "metrics[0].delay.by_outcome.failure: must be one of"),
+        ("until_known: lost", "metrics[0].until_known: must be one of unknown, failure"),
+    ],
+)
+def test_feedback_that_cannot_be_is_refused_at_its_line(tmp_path: Path, said: str, expected: str) -> None:
+    (found,) = problems(tmp_path, "", f"metrics: [{{name: conversion, role: primary, {said}}}]\n")
+    assert found.startswith("scenario.yaml:10:")
+    assert found.partition(" ")[2].startswith(expected)
+
+
+@pytest.mark.parametrize("said", ["until_known: failure", "attribution_window: 1h"])
+def test_built_in_metrics_are_known_as_a_call_ends(tmp_path: Path, said: str) -> None:
+    metrics = f"metrics: [{{name: conversion, role: primary}}, {{name: error_rate, role: guardrail, {said}}}]\n"
+    (found,) = problems(tmp_path, "", metrics)
+    assert f"metrics[1].{said.partition(':')[0]}: is for what users do after an answer; error_rate is known" in found
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("evidence: {kind: betting}", "evidence.kind: bets on the outcomes of a tick"),
+        ("allocation: {kind: thompson, window: 2h}", "allocation.window: forgets by tick"),
+        ("allocation: {kind: thompson, discount: 90%}", "allocation.discount: forgets by tick"),
+        ("allocation: {kind: ucb1, lowest: 1, highest: 9}", "allocation.lowest: must not exceed 0: with until_known: failure"),
+    ],
+)
+def test_parts_that_read_outcomes_by_their_tick_refuse_failures_that_are_corrected(
+    tmp_path: Path, policy: str, expected: str
+) -> None:
+    kind = "bandit" if "allocation" in policy else "ab"
+    evidence = ", evidence: {kind: posterior, threshold: 95%}" if kind == "bandit" else ""
+    for until_known in ("unknown", "failure"):
+        said = f"{{name: conversion, role: primary, delay: {{exponential: 1h}}, until_known: {until_known}}}"
+        file = tmp_path / f"{until_known}.yaml"
+        file.write_text(f"{HEAD}policies: [{{name: it, kind: {kind}, {policy}{evidence}}}]\nmetrics: [{said}]\n")
+    read(tmp_path / "unknown.yaml")
+    with pytest.raises(InputError) as raised:
+        read(tmp_path / "failure.yaml")
+    (problem,) = raised.value.problems
+    assert f"policies[0].{expected}" in str(problem)
+
+
+def test_events_that_come_after_their_answers_are_not_compared_with_those_of_a_tick(tmp_path: Path) -> None:
+    check = "checks: [{kind: rate_increase, metric: complaints}]"
+    policies = f"policies: [{{name: it, kind: canary, steps: [{{weight: 10%, bake: 1h}}], {check}}}]\n"
+    for until_known in ("unknown", "failure"):
+        late = f"direction: decrease, delay: {{exponential: 1h}}, until_known: {until_known}"
+        metrics = f"metrics: [{{name: conversion, role: primary}}, {{name: complaints, {late}}}]\n"
+        (tmp_path / f"{until_known}.yaml").write_text(f"{HEAD}{policies}{metrics}")
+    read(tmp_path / "unknown.yaml")
+    with pytest.raises(InputError) as raised:
+        read(tmp_path / "failure.yaml")
+    (problem,) = raised.value.problems
+    assert "policies[0].checks[0].metric: with until_known: failure, events of complaints come after" in str(problem)
+
+
+def test_delays_of_arms_and_outcomes_are_read_and_written_again(tmp_path: Path) -> None:
+    by_arm = "{champion: {exponential: 1h}, challenger: {by_outcome: {success: {constant: 1h}, failure: window}}}"
+    metrics = f"metrics: [{{name: conversion, role: primary, attribution_window: 2h, delay: {{by_arm: {by_arm}}}}}]\n"
+    assert problems(tmp_path, "", metrics) == []
+    scenario, _ = read(tmp_path / "scenario.yaml")
+    assert type(scenario).model_validate(scenario.dump()) == scenario
+
+
+@pytest.mark.parametrize("by_arm", [False, True])
+def test_an_amount_has_no_successes_to_be_late(by_arm: bool) -> None:
+    delay: dict[str, Any] = {"by_outcome": {"success": {"constant": "1h"}}}
+    said = {"by_arm": {"champion": delay}} if by_arm else delay
+    scenario = make_scenario(metrics=[{"name": "revenue", "role": "primary", "delay": said}])
+    with pytest.raises(InputError) as raised:
+        make_world(scenario, [behaves(outcomes={"revenue": {"lognormal": {"mean": 30.0, "sd": 20.0}}})] * 2)
+    (problem,) = raised.value.problems
+    place = "metrics[0].delay.by_arm.champion.by_outcome" if by_arm else "metrics[0].delay.by_outcome"
+    assert problem.path == place
+    assert "is for successes and failures of a binary metric" in problem.message
 
 
 def test_a_delay_is_written_as_a_latency_is(tmp_path: Path) -> None:

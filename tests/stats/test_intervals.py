@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 from statsmodels.stats.proportion import proportion_confint
 
 from sim.errors import InputError
@@ -28,23 +30,91 @@ def covers(estimate: Estimate, truth: float) -> bool:
     return estimate.lower <= truth <= estimate.upper
 
 
-def test_mean_interval_is_students() -> None:
-    values = np.random.default_rng(1).normal(size=17)
+@pytest.mark.parametrize("n", [8, 300])
+def test_mean_interval_is_students_where_values_are_not_skewed(n: int) -> None:
+    values = np.sort(np.random.default_rng(1).normal(size=n))
+    values = values - values[::-1]
     found = mean_interval(values, 0.9)
-    low, high = stats.t.interval(0.9, 16, values.mean(), stats.sem(values))
+    low, high = stats.t.interval(0.9, n - 1, values.mean(), stats.sem(values))
     assert (found.lower, found.upper) == pytest.approx((low, high))
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.floats(0.5, 0.999))
-def test_proportion_interval_is_wilsons(successes: int, failures: int, confidence: float) -> None:
+def test_proportion_interval_is_wilsons_where_neither_side_is_rare(successes: int, failures: int, confidence: float) -> None:
     n = successes + failures
     found = proportion_interval(successes, n, confidence)
     if n == 0:
         assert found == NOTHING
         return
     low, high = proportion_confint(successes, n, 1 - confidence, method="wilson")
-    assert (found.lower, found.upper) == pytest.approx((low, high), abs=1e-12)
+
+    def rare(count: int) -> float:
+        # Poisson's bound by its own definition: so many or more have a chance of 1 - confidence.
+        if not 1 <= count <= (2 if n <= 50 else 3):
+            return 1.0
+        return float(optimize.brentq(lambda mean: stats.poisson.sf(count - 1, mean) - (1 - confidence), 0, 50)) / n
+
+    least, most = rare(successes), rare(failures)
+    assert (found.lower, found.upper) == pytest.approx((min(low, least), max(high, 1 - most)), abs=1e-9)
     assert covers(found, successes / n)
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_rare_proportions_are_covered(n: int) -> None:
+    """By the binomial distribution, with no simulation: at worst .926, where Wilson's own interval has .852."""
+    found = [proportion_interval(successes, n) for successes in range(n + 1)]
+    lower, upper = (np.array([getattr(each, side) for each in found]) for side in ("lower", "upper"))
+    shares = np.linspace(0.02, 8, 400) / n
+    chance = stats.binom.pmf(np.arange(n + 1), n, shares[:, None])
+    coverage = np.where((lower <= shares[:, None]) & (shares[:, None] <= upper), chance, 0).sum(axis=1)
+    assert coverage.min() > (0.917 if n <= 50 else 0.926)
+    assert coverage.mean() > 0.955
+
+
+SKEWED: dict[str, tuple[Callable[[np.random.Generator, int], np.ndarray], float, float]] = {
+    "lognormal": (lambda rng, n: np.exp(rng.normal(size=n)), np.exp(0.5), 0.934),
+    "rare": (lambda rng, n: (rng.random(n) < 0.1) * rng.exponential(size=n), 0.1, 0.969),
+}
+
+
+@pytest.mark.parametrize("law", SKEWED)
+def test_means_of_skewed_values_are_covered_as_is_said(law: str) -> None:
+    draw, mean, said = SKEWED[law]
+    rng, trials = np.random.default_rng(8), 4_000
+    hits = students = 0
+    for _ in range(trials):
+        values = draw(rng, 100)
+        hits += covers(mean_interval(values), mean)
+        low, high = stats.t.interval(0.95, 99, values.mean(), stats.sem(values))
+        students += low <= mean <= high
+    assert abs(hits / trials - said) < 4 * np.sqrt(said * (1 - said) / trials) + 0.005
+    assert hits > students
+
+
+def test_halls_interval_inverts_his_transformation() -> None:
+    values = np.random.default_rng(3).exponential(size=40) ** 2
+    found = mean_interval(values)
+    assert found.lower is not None
+    assert found.upper is not None
+    skewness, error, n = stats.skew(values), stats.sem(values), values.size
+    assert n < 25 * skewness**2
+
+    def transformed(t: float) -> float:
+        root = np.sqrt(n)
+        return float(t + skewness * t**2 / (3 * root) + skewness**2 * t**3 / (27 * n) + skewness / (6 * root))
+
+    bounds = [transformed((values.mean() - bound) / error) for bound in (found.upper, found.lower)]
+    assert bounds == pytest.approx([stats.t.ppf(0.025, n - 1), stats.t.ppf(0.975, n - 1)])
+    assert found.upper - values.mean() > values.mean() - found.lower
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=40))
+def test_a_mean_lies_within_its_interval(values: list[float]) -> None:
+    found = mean_interval(values)
+    assert found.estimate is not None
+    assert found.lower is not None
+    assert found.upper is not None
+    assert found.lower <= found.estimate <= found.upper
 
 
 @pytest.mark.parametrize("q", [0.05, 0.5, 0.8])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sim.scenario.traffic import MOST_REQUESTS
 from sim.world.draws import binomial, gamma, multinomial, normal
 from sim.world.streams import at, keys
 
@@ -87,3 +88,13 @@ def test_multinomial_of_one_draw_has_its_chances() -> None:
     p = np.array([0.1, 0.2, 0.7])
     counts = multinomial(np.ones(N, np.int64), p, at(KEY, 5)).sum(axis=0)
     assert scipy.stats.chisquare(counts, N * p).pvalue > 1e-3
+
+
+def test_binomials_are_normal_at_the_most_requests_that_a_replication_has() -> None:
+    n = np.full(400_000, MOST_REQUESTS)
+    for p in (0.5, 0.05):
+        drawn = binomial(n, p, keys(3, np.arange(n.size), f"most {p}"))
+        # A step is 10^-6 standard deviations, so the law is as good as continuous.
+        z = (drawn - MOST_REQUESTS * p) / np.sqrt(MOST_REQUESTS * p * (1 - p))
+        assert scipy.stats.kstest(z, "norm").pvalue > 1e-3
+        assert abs(z.var() - 1) < 4 * np.sqrt(2 / z.size)

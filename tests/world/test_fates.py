@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from sim.world.clock import NS
-from sim.world.fates import Positions, fates, reach, rest_s
+from sim.world.fates import Overtime, Positions, fates, reach, rest_s
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
 from sim.world.traffic import Pieces
 from tests.world.drawing import services_s
@@ -33,6 +33,9 @@ DELAYS: dict[str, Any] = {
     "none": (),
     "exponential": (Exponential(6.0),),
     "constant": (Constant(27.0),),
+    "a window": (Exponential(6.0), Overtime(6.0)),
+    "a window of long delays": (Constant(15.0), Exponential(400.0), Overtime(400.0), Exponential(0.5)),
+    "a window of short delays": (Exponential(0.02), Overtime(0.02)),
     "three": (Exponential(50.0), Constant(15.0), Exponential(0.5)),
 }
 
@@ -43,9 +46,14 @@ def check(chance: Any, service_s: Any, before_s: Any, limits_s: Any, delays: Any
     end_s = (service_s - before_s) % TICK_S
     pattern = np.zeros(service_s.size, np.int64)
     for place, delay in enumerate(delays):
-        exponential = isinstance(delay, Exponential)
-        delay_s = rng.exponential(delay.mean_s, service_s.size) if exponential else rest_s(delay, TICK_S)
-        pattern |= (end_s + delay_s >= TICK_S).astype(np.int64) << place
+        if isinstance(delay, Overtime):
+            # The window closes as long after an edge as the call ended after one.
+            late_ = rng.exponential(delay.mean_s, service_s.size) > end_s
+        else:
+            exponential = isinstance(delay, Exponential)
+            delay_s = rng.exponential(delay.mean_s, service_s.size) if exponential else rest_s(delay, TICK_S)
+            late_ = end_s + delay_s >= TICK_S
+        pattern |= late_.astype(np.int64) << place
     band = np.searchsorted(limits_s, service_s, side="left")
     fate = (late * chance.shape[1] + pattern) * chance.shape[2] + band
     counted = np.bincount(fate, minlength=chance.size).reshape(chance.shape)

@@ -153,7 +153,7 @@ def test_two_replayed_metrics_are_drawn_together() -> None:
     joint = Joint.of({"worth": Replayed(worth, marginal), "right": Replayed(right, Binary(right.mean(axis=0)[None]))})
     assert joint is not None
     n = np.full((20_000, 2), EACH)
-    sums = joint.sums(n, keys(5, np.arange(40_000), "x").reshape(20_000, 2))
+    sums = joint.sums(n, np.zeros(20_000, np.int64), keys(5, np.arange(40_000), "x").reshape(20_000, 2))
     for arm in (0, 1):
         drawn = np.stack([sums["right"][0][:, arm], sums["worth"][0][:, arm], sums["worth"][1][:, arm]])
         each = np.stack([right[:, arm], worth[:, arm], worth[:, arm] ** 2])

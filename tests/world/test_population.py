@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from sim.scenario.users import SegmentSpec, Users
+from sim.world.feedback import Feedback
 from sim.world.latency import Exponential
 from sim.world.users import population, segments
 from tests.worlds import behaves, make_scenario, make_world
@@ -58,7 +59,7 @@ def test_segments_leave_the_mean_over_all_as_it_is() -> None:
 def test_a_scenario_of_its_own_has_none_of_it() -> None:
     world = make_world(make_scenario())
     assert (world.population, world.segments, world.change, world.retry, world.misrouted) == (None,) * 5
-    assert (world.pools, world.delays, world.lag, world.loss) == ((), {}, 0, 0.0)
+    assert (world.pools, world.feedback, world.lag, world.loss) == ((), {}, 0, 0.0)
     assert not world.competing
 
 
@@ -84,7 +85,7 @@ def test_everything_else_comes_to_the_world_in_its_own_units() -> None:
     assert world.retry is not None
     assert (world.retry.attempts, world.retry.base_s, world.retry.longest_s) == (3, 0.1, 10.0)
     assert (world.retry.on_error, world.retry.on_timeout, world.retry.on_rejection) == (True, True, False)
-    assert world.delays == {"conversion": Exponential(7200.0)}
+    assert world.feedback == {"conversion": Feedback.same(Exponential(7200.0), 2)}
     assert (world.lag, world.loss) == (2, 0.01)
     assert world.misrouted is not None
     assert world.misrouted.tolist() == [0.0, 0.02]

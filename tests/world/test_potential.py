@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sim.world.capacity import Retry
+from sim.world.feedback import Feedback
 from sim.world.latency import Exponential
 from sim.world.population import Population, Segments
 from sim.world.potential import Potential, Requests
@@ -78,8 +79,7 @@ def test_every_stream_and_every_request_has_draws_of_its_own() -> None:
 
 
 def test_shares_and_means_are_those_of_the_truth() -> None:
-    delays = {"score": Exponential(90.0)}
-    some = world(loss=0.1, retry=RETRY, delays=delays)
+    some = world(loss=0.1, retry=RETRY, feedback={"score": Feedback.same(Exponential(90.0), 2)})
     requests = drawn(some)
     n = requests.route.size
     assert requests.mirror is not None
@@ -91,7 +91,7 @@ def test_shares_and_means_are_those_of_the_truth() -> None:
         (requests.values["conversion"][:, 0], 0.3), (requests.values["score"][:, 1] * grid, 5.0),
         # 200 ms, then 400 ms of which at most 300 ms are waited, each less up to a half.
         (requests.backoff_ns[:, 0] / 1e9, 0.15), (requests.backoff_ns[:, 1] / 1e9, 0.225),
-        (requests.delay_ns["score"] / 1e9, 90.0),
+        (requests.delay_ns["score"][:, 1] / 1e9, 90.0),
     ):  # fmt: skip
         assert abs(sample.mean() - mean) < 4 * sample.std() / np.sqrt(n)
     assert not requests.delay_ns["conversion"].any()
@@ -143,7 +143,7 @@ def test_a_replayed_request_has_one_row_for_every_arm_metric_and_agreement() -> 
     worth = right * np.array([2, 3, 5, 7])[:, None]
     metrics = [
         {"name": "right", "role": "primary", "reward": "correct"},
-        {"name": "worth", "reward": {"payoff": "price"}, "grid": 1.0},
+        {"name": "worth", "reward": {"column": "price"}, "grid": 1.0},
     ]
     agree = [[1, 1], [1, 0], [1, 0], [1, 1]]
     replayed = make_replayed_world(

@@ -85,8 +85,8 @@ def test_a_parquet_file_gives_what_a_csv_file_gives(tmp_path: Path) -> None:
         ("m,k\n1,2\n", COUNTS, "count: a.csv has no column 'n'; it has m, k"),
         ("n\n1\n-1\n", COUNTS, "count: a.csv, column 'n': line 3 has -1, which must not be negative"),
         ("n,x\n1,a\n,b\n", COUNTS, "count: a.csv, column 'n': line 3 has no value"),
-        ("n\n0\n0\n", COUNTS, "count: a.csv, column 'n': needs some requests, and fewer than 2^53, got 0 in 2 rows"),
-        ("n\n1e300\n", COUNTS, "count: a.csv, column 'n': needs some requests, and fewer than 2^53, got 1e+300 in 1 rows"),
+        ("n\n0\n0\n", COUNTS, "count: a.csv, column 'n': needs some requests, and fewer than 10^12, got 0 in 2 rows"),
+        ("n\n1e300\n", COUNTS, "count: a.csv, column 'n': needs some requests, and fewer than 10^12, got 1e+300 in 1 rows"),
         ("n\n1\n2\n", {**COUNTS, "interval": "250w"}, "interval: a trace must be shorter than 9 years, got 2 rows of 1750d"),
         ("", TIMES, "file: a.csv is empty"),
         ("t\n", TIMES, "file: a.csv has no rows"),
@@ -140,7 +140,7 @@ def test_too_many_rounds_and_too_many_requests_are_refused() -> None:
         InputError, match=r"its 2 rows would be repeated 6e\+11|its 2 rows would be repeated 300,000,000,000 times"
     ):
         processes(of_times(np.array([1, 2])), 3, 600.0, repeat=True)
-    with pytest.raises(InputError, match=r"traffic\.rate: requests must stay below 2\^53"):
+    with pytest.raises(InputError, match=r"traffic\.rate: a replication must have fewer than 10\^12 requests"):
         processes(of_counts(np.array([1.0, 2.0]), 60 * NS), 2, 60.0, rate="1e16/s")
 
 

@@ -225,7 +225,7 @@ def test_a_rate_that_overflows_is_refused() -> None:
         ({"rate": "1e13/s"}, "rate"),
         ({"rate": "1e12/s", "bursts": {"factor": 1e9, "every": "10m", "duration": "1s"}}, "bursts"),
     ):
-        with pytest.raises(InputError, match=rf"^traffic\.{key}: requests must stay below 2\^53 to be counted exactly"):
+        with pytest.raises(InputError, match=rf"^traffic\.{key}: a replication must have fewer than 10\^12 requests"):
             process(**said)
 
 

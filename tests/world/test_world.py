@@ -163,7 +163,7 @@ def test_truth_belongs_to_its_replication_and_not_to_its_block() -> None:
 
 def test_replayed_values_are_those_of_the_table() -> None:
     metrics = [{"name": "right", "role": "primary", "reward": "correct"}]
-    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits"})
+    scenario = make_scenario(metrics=metrics, data={"sklearn": "digits", "population": "rows"})
     world = make_replayed_world(scenario, {"right": [[1, 1], [0, 1], [1, 1], [0, 0]]}, [[1, 1], [1, 0], [1, 1], [1, 1]])
     some = world.realise(np.arange(2))
     assert some.outcomes["right"].mean[0] == pytest.approx([0.5, 0.75])

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.engine.aggregate.refusals import delays_of
+from sim.engine.aggregate.late import delays_of
 from sim.world.fates import Positions, fates, reach
 from sim.world.world import Truth, World
 
@@ -105,7 +105,7 @@ class Timing:
         for arm, latency in enumerate(self._truth.latency):
             own = scale[:, arm]
             own = own[:1] if (own == own[0]).all() and positions is None else np.broadcast_to(own, (rows,))
-            made = fates(latency, own, self._limits_s, self._truth.world.tick_s, self._delays, positions)
+            made = fates(latency, own, self._limits_s, self._truth.world.tick_s, self._delays[arm], positions)
             by_arm.append(np.broadcast_to(made, (rows, *made.shape[1:])))
         return np.concatenate([np.stack(by_arm, axis=1)] * self._planes, axis=1)
 

@@ -22,13 +22,13 @@ import numpy as np
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.ends import Timing
 from sim.engine.aggregate.feedback import Sums, feedback, segment_shares, summed
-from sim.engine.aggregate.refusals import FILLS, NEVER, delays_of
+from sim.engine.aggregate.late import delays_of
+from sim.engine.aggregate.refusals import FILLS, NEVER
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import MOMENTS, Above, Agreement, Column, Count, CountKind, Moment
 from sim.world.draws import binomial, multinomial
-from sim.world.outcomes import Joint
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
 
@@ -61,14 +61,14 @@ class AggregateEngine:
         self._times_errors = bool(self._above)
         self._timing = Timing(truth, self._limits, self._planes)
         self._shares = segment_shares(truth)
-        self._joint = Joint.of(truth.outcomes)
+        self._joint = truth.joint
         metrics = {(each.metric, each.mirrored) for _, each in self._moments}
         replayed_together = set(self._joint.names) if self._joint else set()
         self._feedback = {of: feedback(truth, of[0]) for of in metrics if of[0] not in replayed_together}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
         self._cohort = np.zeros(truth.rows, np.int64)
         # Calls in flight, by their end: good answers, by segment and by which feedback will be late; errors; slow calls.
-        patterns, segments = 2 ** len(delays_of(truth.world)), 1 if self._shares is None else self._shares.shape[1]
+        patterns, segments = 2 ** len(delays_of(truth.world)[0]), 1 if self._shares is None else self._shares.shape[1]
         self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
         self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
         self._slowly = np.zeros((truth.rows, self._lane[self._timed].size, len(self._limits)), np.int64)
@@ -206,7 +206,7 @@ class AggregateEngine:
         for place, agreement in self._agreements:
             lanes, mirrored = self._lanes(agreement), agreement.mirrored
             if mirrored not in agreed:
-                agreed[mirrored] = self._agree(known[:, lanes], at(key, _OUTCOME + self._lane[lanes]))
+                agreed[mirrored] = self._agree(rows, known[:, lanes], at(key, _OUTCOME + self._lane[lanes]))
             counts[..., place] = agreed[mirrored][MOMENTS.index(agreement.moment)]
         earned: dict[tuple[str, bool], Sums] = {}
         for place, moment in self._moments:
@@ -220,10 +220,10 @@ class AggregateEngine:
     def _lanes(self, column: Column) -> slice:
         return slice(self._arms, None) if column.mirrored else slice(0, self._arms)
 
-    def _agree(self, known: Ints, key: Keys) -> Sums:
+    def _agree(self, rows: Ints, known: Ints, key: Keys) -> Sums:
         """(r, K) each: count, sum and sum of squares of agreement with the champion (0 or 1), over the good answers."""
-        assert self.truth.world.agreement is not None
-        agreed = binomial(known, self.truth.world.agreement, at(key, number_of(AGREEMENT)))
+        assert self.truth.agreement is not None
+        agreed = binomial(known, self.truth.agreement[rows], at(key, number_of(AGREEMENT)))
         return known, agreed, agreed
 
     def _earn(
@@ -234,5 +234,5 @@ class AggregateEngine:
         if of in self._feedback:
             return {of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(metric)))}
         assert self._joint is not None
-        sums = self._joint.sums(known, at(key, 0))
+        sums = self._joint.sums(known, rows, at(key, 0))
         return {(name, mirrored): (known, *both) for name, both in sums.items()}

@@ -1,30 +1,34 @@
 """Sums of a metric's outcomes by the tick in which they become known, for the aggregate engine.
 
-The calls that end well in a tick are counted by segment and by *pattern* of late feedback: bit m says that the feedback of the
-m-th delayed metric is not known by the end of the tick. An exponential delay has no memory, so the feedback still to come is a
-pool that loses a fixed expected share a tick. A constant delay is a line of ticks.
+The calls that end well in a tick are counted by segment and by *pattern* of late feedback, whose bits say of each delayed
+metric whether its outcome is known by the end of the tick (see `late`). What is not known yet waits (see `waiting`).
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.engine.aggregate.refusals import changing, delayed
+from sim.engine.aggregate.late import Bits, bits_of, failure_of, window_of
+from sim.engine.aggregate.refusals import changing, steady
+from sim.engine.aggregate.waiting import ByGroup, Waiting, waiting
 from sim.world.clock import to_ns
-from sim.world.draws import binomial
-from sim.world.latency import Constant, Exponential
-from sim.world.outcomes import Outcomes
+from sim.world.latency import Latency
+from sim.world.outcomes import Factor, Outcomes
 from sim.world.streams import Keys, at, keys, uniforms
 from sim.world.world import Truth
 
 Sums = tuple[Ints, Ints, Ints]
 
 _LATER, _PENDING, _RELEASE = 2**20, 2**21, 2**22
+
+Pattern = tuple[bool, bool, bool]
+"""Bits of a metric: whether a success is late, whether it is over, and whether a failure is late."""
+_BY_CALL: tuple[Pattern, ...] = ((False, False, False), (True, False, False), (True, True, False))
 
 
 class FeedbackStream(Protocol):
@@ -44,27 +48,32 @@ class FeedbackStream(Protocol):
 class Earnings:
     """Outcomes of one metric, by segment and by the tick of arrival.
 
-    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick (T, K) factors, or None if constant.
+    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick gives the factors of a tick, (K,) or (R, K),
+    and is None if the mean is constant.
     """
 
     outcome: Outcomes
     by_segment: Floats | None
-    by_tick: Floats | None
+    by_tick: Callable[[int], Floats] | None
 
     @classmethod
     def of(cls, truth: Truth, metric: str) -> Earnings:
         """The earnings of a metric in a block."""
-        segments, change = truth.world.segments, truth.world.change
+        segments = truth.world.segments
         by_segment = None if segments is None else segments.factors.get(metric)
-        return cls(truth.outcomes[metric], by_segment, change.factors.get(metric) if change else None)
+        by_tick = (lambda tick: truth.factor(metric, tick)) if changing(truth.world, metric) else None
+        return cls(truth.outcomes[metric], by_segment, by_tick)  # type: ignore[arg-type]
 
     def same(self, tick: int, other: int) -> bool:
         """Whether requests that arrive in two ticks have the same outcome distribution."""
-        return self.by_tick is None or other < 0 or bool((self.by_tick[tick] == self.by_tick[other]).all())
+        return self.by_tick is None or other < 0 or np.array_equal(self.by_tick(tick), self.by_tick(other))
 
     def sums(self, n: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
         """(r, K) each: sum and sum of squares of the outcomes of n (r, K, S) requests of a tick."""
-        factor = 1.0 if self.by_tick is None else self.by_tick[tick]
+        factor: Factor = 1.0
+        if self.by_tick is not None:
+            found = self.by_tick(tick)
+            factor = found[rows] if found.ndim == 2 else found
         if self.by_segment is None:
             return self.outcome.sums(summed(n, 2), rows, key, factor)
         sums = [
@@ -77,28 +86,34 @@ class Earnings:
         """(r, K) each: sum and sum of squares over requests (r, K, S) of a tick and of the tick before."""
         if self.same(tick, tick - 1):
             return self.sums(now + before, rows, tick, key)
+        if not before.any():
+            return self.sums(now, rows, tick, key)
         one, other = self.sums(now, rows, tick, key), self.sums(before, rows, tick - 1, at(key, _LATER))
         return one[0] + other[0], one[1] + other[1]
 
 
 def feedback(truth: Truth, metric: str) -> FeedbackStream:
-    """The feedback stream of a metric, by its delay."""
+    """The feedback stream of a metric, by its delays."""
     world = truth.world
     earnings = Earnings.of(truth, metric)
-    delay = world.delays.get(metric)
-    if delay is None:
+    if metric not in world.feedback:
         return Prompt(earnings)
-    bit = delayed(world).index(metric)
-    shape = truth.rows, len(world.arms)
-    if isinstance(delay, Constant):
-        ticks = to_ns(delay.mean_s) // to_ns(world.tick_s)
-        return Line(earnings, bit, ticks, np.zeros((min(ticks, world.ticks) + 2, 3, *shape), np.int64))
-    assert isinstance(delay, Exponential)
-    kept = math.exp(-world.tick_s / delay.mean_s)
-    if changing(world, metric):
-        return ValuePool(earnings, bit, kept, np.zeros((*shape, 2), np.int64))
+    told, bits, window = world.feedback[metric], bits_of(world)[metric], window_of(world, metric)
     segments = 1 if world.segments is None else world.segments.share.size
-    return CountPool(earnings, bit, kept, np.zeros((*shape, segments), np.int64))
+
+    def room(laws: Sequence[Latency], groups: int) -> Waiting:
+        return waiting(laws, window, truth.rows, groups, world.tick_s, world.ticks)
+
+    stream: FeedbackStream
+    if steady(told):
+        stream = Lines.of(earnings, bits.success, told.success, truth)
+    elif told.by_outcome:
+        stream = ByValue(earnings, bits, ByGroup((room(failure_of(world, metric), 1), room(told.success, 1))))
+    elif changing(world, metric):
+        stream = ByValue(earnings, bits, room(told.success, 2))
+    else:
+        stream = ByCall(earnings, bits, room(told.success, segments))
+    return Provisional(stream) if told.provisional else stream
 
 
 @dataclass(frozen=True)
@@ -117,23 +132,48 @@ class Prompt:
 
 
 @dataclass(frozen=True)
-class Line:
-    """Feedback with a constant delay: its value is drawn when the call ends, and waits in `line` (ticks, 3, R, K)."""
+class Provisional:
+    """Outcomes that count as 0 from the end of the call on: the count rises then, and the sums when the outcome is known."""
+
+    late: FeedbackStream
+
+    def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
+        _, total, square = self.late.arrive(rows, tick, ended, late, key)
+        return (ended + late).sum(axis=(2, 3)), total, square
+
+    def drop(self, rows: Ints) -> None:
+        self.late.drop(rows)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Feedback with constant delays: its value is drawn when the call ends, and waits in `line` (ticks, 3, R, K).
+
+    groups: (arms, ticks) of the arms that share a delay, whose indices are `arms`.
+    """
 
     earnings: Earnings
     bit: int
-    ticks: int
+    groups: tuple[tuple[Ints, int], ...]
     line: Ints
+
+    @classmethod
+    def of(cls, earnings: Earnings, bit: int, delays: Sequence[Latency], truth: Truth) -> Lines:
+        """Empty lines for the delays of K arms; those that are longer than the horizon have no line."""
+        ticks = np.array([to_ns(delay.mean_s) // to_ns(truth.world.tick_s) for delay in delays])
+        groups = tuple((np.flatnonzero(ticks == each), int(each)) for each in np.unique(ticks) if each < truth.world.ticks)
+        longest = max((each for _, each in groups), default=0)
+        return cls(earnings, bit, groups, np.zeros((longest + 2, 3, truth.rows, ticks.size), np.int64))
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
         size = len(self.line)
-        if self.ticks + 2 == size:
+        if self.groups:
             for pending, (now, before) in enumerate(zip(_split(ended, self.bit), _split(late, self.bit), strict=True)):
                 drawn = at(key, _PENDING) if pending else key
                 total, square = self.earnings.both(now, before, rows, tick, drawn)
-                self.line[(tick + self.ticks + pending) % size][:, rows] += np.stack(
-                    [(now + before).sum(axis=2), total, square]
-                )
+                sums = np.stack([(now + before).sum(axis=2), total, square])
+                for arms, ticks in self.groups:
+                    self.line[(tick + ticks + pending) % size][np.ix_(np.arange(3), rows, arms)] += sums[..., arms]
         count, total, square = self.line[tick % size][:, rows]
         self.line[tick % size] = 0
         return count, total, square
@@ -143,52 +183,45 @@ class Line:
 
 
 @dataclass(frozen=True)
-class CountPool:
-    """Feedback with an exponential delay and a constant distribution: `waiting` (R, K, S) calls, by segment."""
+class ByCall:
+    """Feedback whose distribution does not change: calls wait by segment, and what they earned is drawn when it is known."""
 
     earnings: Earnings
-    bit: int
-    kept: float
-    waiting: Ints
+    bits: Bits
+    waiting: Waiting
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
-        prompt, pending = _split(ended + late, self.bit)
-        waiting = self.waiting[rows]
-        staying = binomial(waiting, self.kept, _subkeys(at(key, _RELEASE), waiting.shape[2]))
-        self.waiting[rows] = staying + pending
-        known = prompt + waiting - staying
+        early, waits, over = (_picked(ended + late, self.bits, of) for of in _BY_CALL)
+        known, expired = self.waiting.arrive(rows, tick, early, waits, over, at(key, _RELEASE))
         total, square = self.earnings.sums(known, rows, tick, key)
-        return known.sum(axis=2), total, square
+        return (known + expired).sum(axis=2), total, square
 
     def drop(self, rows: Ints) -> None:
-        self.waiting[rows] = 0
+        self.waiting.drop(rows)
 
 
 @dataclass(frozen=True)
-class ValuePool:
-    """Feedback with an exponential delay, for a rate that changes: `waiting` (R, K, 2) calls by their outcome, 0 or 1."""
+class ByValue:
+    """Feedback of failures and successes, two groups that are drawn when the call ends, and wait apart."""
 
     earnings: Earnings
-    bit: int
-    kept: float
-    waiting: Ints
+    bits: Bits
+    waiting: Waiting
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
-        waiting = self.waiting[rows]
-        staying = binomial(waiting, self.kept, _subkeys(at(key, _RELEASE), 2))
-        known = waiting - staying
-        for pending, (now, before) in enumerate(zip(_split(ended, self.bit), _split(late, self.bit), strict=True)):
-            ones, _ = self.earnings.both(now, before, rows, tick, at(key, _PENDING) if pending else key)
-            by_value = np.stack([(now + before).sum(axis=2) - ones, ones], axis=2)
-            if pending:
-                staying = staying + by_value
-            else:
-                known = known + by_value
-        self.waiting[rows] = staying
-        return known.sum(axis=2), known[..., 1], known[..., 1]
+        # (early, late, over; r, K, value)
+        ends = np.zeros((3, *ended.shape[:2], 2), np.int64)
+        for number, of in enumerate(_by_value(self.bits)):
+            now, before = _picked(ended, self.bits, of), _picked(late, self.bits, of)
+            ones, _ = self.earnings.both(now, before, rows, tick, at(key, _PENDING + number - 1) if number else key)
+            success, over, failure = of
+            ends[int(failure if self.bits.failure is not None else success), ..., 0] += (now + before).sum(axis=2) - ones
+            ends[success + over, ..., 1] += ones
+        known, expired = self.waiting.arrive(rows, tick, ends[0], ends[1], ends[2], at(key, _RELEASE))
+        return (known + expired).sum(axis=2), known[..., 1], known[..., 1]
 
     def drop(self, rows: Ints) -> None:
-        self.waiting[rows] = 0
+        self.waiting.drop(rows)
 
 
 def segment_shares(truth: Truth) -> Floats | None:
@@ -218,11 +251,25 @@ def summed(counts: Ints, axis: int) -> Ints:
     return np.asarray(counts.take(0, axis) if counts.shape[axis] == 1 else counts.sum(axis))
 
 
+def _by_value(bits: Bits) -> list[Pattern]:
+    """The patterns that matter to successes and failures, those that are not late first."""
+    late = [(False, False), (True, False), *([(True, True)] if bits.over is not None else [])]
+    failures = (False, True) if bits.failure is not None else (False,)
+    return [(success, over, failure) for failure in failures for success, over in late]
+
+
+def _picked(ended: Ints, bits: Bits, of: Pattern) -> Ints:
+    """(r, K, S) the calls, of `ended` (r, K, S, P), with some bits of a metric. Whoever is not late is not over."""
+    pattern, (success, over, failure) = np.arange(ended.shape[3]), of
+    chosen = (pattern >> bits.success & 1) == success
+    if success:
+        chosen &= (np.zeros_like(pattern) if bits.over is None else pattern >> bits.over & 1) == over
+    if bits.failure is not None:
+        chosen &= (pattern >> bits.failure & 1) == failure
+    return np.asarray(ended[..., chosen].sum(axis=3))
+
+
 def _split(ended: Ints, bit: int) -> tuple[Ints, Ints]:
     """(r, K, S) each: calls, of `ended` (r, K, S, P), whose metric is known in the tick of their end, and the other calls."""
     late = (np.arange(ended.shape[3]) >> bit & 1).astype(bool)
     return ended[..., ~late].sum(axis=3), ended[..., late].sum(axis=3)
-
-
-def _subkeys(key: Keys, count: int) -> Keys:
-    return at(key[..., None], np.arange(1, count + 1, dtype=np.uint64))

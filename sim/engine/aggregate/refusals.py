@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from sim.engine.aggregate.late import bits_of, delayed
 from sim.engine.needs import Filled
 from sim.policy.columns import Above, Agreement, Count, Moment
 from sim.scenario.schema import Scenario
-from sim.world.fates import Delay
+from sim.world.clock import to_ns
+from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.world import OutcomeWorld, World
 
@@ -20,8 +22,8 @@ NEVER = Count("timeouts"), Count("rejections"), Count("retries")
 FILLS: tuple[Filled, ...] = (Count("requests"), Count("responses"), Count("errors"), *NEVER, Above, Moment, Agreement)
 """The columns that this engine fills."""
 
-# The number of feedback patterns doubles with every delayed metric.
-_MOST_DELAYED = 4
+# The number of feedback patterns doubles with every bit.
+_MOST_BITS = 4
 
 
 def refusals(world: World) -> Iterator[str]:
@@ -83,39 +85,50 @@ def _outlasting(world: World, arm: int, latency: Latency, scale: float) -> float
     return float((latency.above(world.tick_s / (scale * slowness)) * requests).sum())
 
 
-def delayed(world: World) -> tuple[str, ...]:
-    """The metrics whose feedback is delayed, in the order of their names."""
-    return tuple(sorted(world.delays))
-
-
-def delays_of(world: World) -> list[Delay]:
-    """The delays of the metrics in `delayed`."""
-    return [delay for name in delayed(world) if isinstance(delay := world.delays[name], Delay)]
-
-
 def changing(world: World, metric: str) -> bool:
-    """Whether the timeline changes a metric's mean."""
-    return world.change is not None and metric in world.change.factors
+    """Whether a metric's mean changes from tick to tick."""
+    return world.change is not None and world.change.changing(metric)
 
 
 def _delay_refusals(world: World) -> Iterator[str]:
-    if not world.delays:
+    if not world.feedback:
         return
     key = f"metrics.{delayed(world)[0]}.delay"
-    if len(world.delays) > _MOST_DELAYED:
-        yield f"{key}: at most {_MOST_DELAYED} metrics can be delayed, got {len(world.delays)}"
+    bits = sum(len([place for place in vars(of).values() if place is not None]) for of in bits_of(world).values())
+    if len(world.feedback) > _MOST_BITS:
+        yield f"{key}: at most {_MOST_BITS} metrics can be delayed, got {len(world.feedback)}"
+    elif bits > _MOST_BITS:
+        yield f"{key}: windows, and delays by outcome, of {len(world.feedback)} metrics make more than {2**_MOST_BITS} patterns"
     uneven = _uneven(world)
     if uneven:
         yield f"{key}: with {uneven} the rate changes within a tick"
     if _replayed_together(world.outcomes):
         yield f"{key}: a row of the data decides several metrics, which come to be known apart"
     for outcome in world.outcomes:
-        name = outcome.spec.name
-        delay = world.delays.get(name)
-        if delay is not None and not isinstance(delay, Exponential | Constant):
-            yield f"metrics.{name}.delay: what is left of a {type(delay).__name__.lower()} delay depends on its age"
-        elif isinstance(delay, Exponential) and outcome.kind != "binary" and changing(world, name):
-            yield f"metrics.{name}.delay: the timeline changes an amount of which any may still be to come"
+        if outcome.spec.name in world.feedback:
+            yield from _late(world, outcome, world.feedback[outcome.spec.name])
+
+
+def _late(world: World, outcome: OutcomeWorld, told: Feedback) -> Iterator[str]:
+    """The reasons in the delays of one metric."""
+    name = outcome.spec.name
+    laws = dict.fromkeys((*told.success, *(told.failure if told.by_outcome else ())))
+    aged = dict.fromkeys(type(law).__name__.lower() for law in laws if not isinstance(law, Exponential | Constant))
+    yield from (f"metrics.{name}.delay: what is left of a {kind} delay depends on its age" for kind in aged)
+    if not aged and outcome.kind != "binary" and changing(world, name) and not steady(told):
+        yield f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
+    window_ns = told.window_ns
+    if window_ns is None:
+        return
+    if window_ns % to_ns(world.tick_s):
+        yield f"metrics.{name}.attribution_window: it closes within a tick"
+    if any(isinstance(law, Constant) and to_ns(law.mean_s) > window_ns for law in told.success):
+        yield f"metrics.{name}.attribution_window: it closes before any success is known"
+
+
+def steady(told: Feedback) -> bool:
+    """Whether a call's end says when its outcome becomes known, whatever it is."""
+    return not told.by_outcome and all(isinstance(law, Constant) for law in told.success)
 
 
 def _replayed_together(outcomes: Sequence[OutcomeWorld]) -> bool:

@@ -57,7 +57,7 @@ from sim.world.potential import (
     user_of,
     value_of,
 )
-from sim.world.sampling import EXPONENTIAL, NONE, SLOTS, TABLED, at, exponential, nanoseconds, parametric, spread, unit
+from sim.world.sampling import EXPONENTIAL, SLOTS, TABLED, at, exponential, nanoseconds, parametric, spread, unit
 from sim.world.tables import BINARY
 
 
@@ -71,7 +71,7 @@ def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -
         return HEAP_FULL
     if run.recording and run.recorded + waiting + arms + 1 > record.shape[0]:
         return RECORD_FULL
-    if run.logged + (waiting + arms + 1) * run.logging > run.log_room:
+    if run.logged + (waiting + arms + 1) * run.entries > run.log_room:
         return LOG_FULL
     return DONE
 
@@ -141,7 +141,7 @@ def _record_call(
 def play(
     rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any,
     run_1: Any, states: Any, duties_: Any, pools_: Any, plays: Any, free: Any, drains: Any, coming: Any, leave: Any,
-    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors: Any, out: Any, record: Any, log: Any,
+    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, out: Any, record: Any, log: Any,
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
     work: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
@@ -160,12 +160,13 @@ def play(
     logging = run.logging if shown else 0
     queues = run.queues != 0
     careful = changes or attempts > 1 or recording
-    at_most = (arms + 1) * logging
+    at_most = (arms + 1) * (run.entries if shown else 0)
     limits = limits_ns.size
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
         laws, metrics, cells = arms_[r], metrics_[r], cells_[r]
+        factors = factors_[r if factors_.shape[0] > 1 else 0]
         if count > 0:
             spread(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
@@ -367,30 +368,42 @@ def play(
                 segment = segment_of(rules, row, floats, user) if rules.segments > 1 else 0
                 for m in range(run.metrics):
                     metric = metrics[m]
-                    late = 0
-                    known = ended
-                    if metric.law != NONE:
-                        known = (end + delay_of(metric, floats, i)) // tick_ns
-                        if known >= run.ticks:
-                            earned += EACH_METRIC
-                            continue
-                        late = (known - ended) * 2 * arms * columns
                     factor = factors[then, m, k]
                     if metric.kind == BINARY and rules.usual_chance == 0.0 and rules.segments == 1:
                         value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].centre * factor)
                     else:
                         value = value_of(rules, row, metric, cells[m, k], floats, ints, factor, k, arms, i, user, segment)
-                    seen[earned + late + KNOWN] += 1
+                    late, counts = 0, 1
+                    known = ended
+                    if metric.delayed != 0:
+                        delay_ns = delay_of(metric, cells[m, k], floats, value, i)
+                        if delay_ns > metric.window_ns:
+                            delay_ns, value = metric.window_ns, 0
+                        if metric.provisional != 0:
+                            # The outcome counts as 0 now; nothing follows if that is what it is.
+                            counts = 0
+                            seen[earned + KNOWN] += 1
+                            if m < logging:
+                                logged = run.logged
+                                log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
+                                log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, 0, 1
+                                run.logged = logged + 1
+                        known = (end + delay_ns) // tick_ns
+                        if known >= run.ticks or (counts == 0 and value == 0):
+                            earned += EACH_METRIC
+                            continue
+                        late = (known - ended) * 2 * arms * columns
+                    seen[earned + late + KNOWN] += counts
                     seen[earned + late + SUM] += value
                     seen[earned + late + SQUARE] += value * value
                     earned += EACH_METRIC
                     if m < logging:
                         logged = run.logged
                         log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
-                        log[logged, 3], log[logged, 4], log[logged, 5] = m, i, value
+                        log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, counts
                         run.logged = logged + 1
             if run.agreement:
-                agreed = integer(agrees(rules, row, laws[k], ints, k, arms, i))
+                agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))
                 seen[earned + KNOWN] += 1
                 seen[earned + SUM] += agreed
                 seen[earned + SQUARE] += agreed

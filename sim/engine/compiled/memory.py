@@ -46,7 +46,8 @@ class Arrays:
     coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready. leave (R, P, Q): when the
     calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R, H, 4) of retries: time,
     request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before mirrored lanes. lost (R, T + 1, K):
-    requests lost to a timeout or a rejection, by the tick in which they were lost. limits_ns (L,); factors (T, M, K);
+    requests lost to a timeout or a rejection, by the tick in which they were lost. limits_ns (L,); factors (1, T, M, K), or
+    (R, T, M, K) where replications differ;
     out (T, P); record (n, fields of `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for
     the arrivals of one tick.
     """
@@ -80,7 +81,7 @@ class Arrays:
             self.gaps = np.zeros(size + 1)
             self.offsets, self.chosen, self.work = np.zeros((3, size), np.int64)
             if self.run["logging"][0]:
-                self._log(size * int(self.run["logging"][0]))
+                self._log(size * int(self.run["entries"][0]))
 
     def _log(self, room: int) -> None:
         """Make room for at least `room` entries of feedback; the log must be empty."""
@@ -120,11 +121,12 @@ def allocate(
     out = np.zeros((ticks, len(pools)), np.int64) if world.change is None else world.change.out
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
     columns = ABOVE + len(limits_s) + EACH_METRIC * (len(potential.metrics) + agreement)
+    corrected = sum(world.feedback[name].provisional for name in potential.metrics[:logging] if name in world.feedback)
     run = np.zeros(1, RUN)
     settings = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
-        "columns": columns, "recording": record, "logging": logging,
+        "columns": columns, "recording": record, "logging": logging, "entries": logging + corrected,
         "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
@@ -145,8 +147,6 @@ def allocate(
     longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
     run["queues"] = longest > _QUEUE
     queue = min(longest, _QUEUE) + arms
-    changing = world.change is not None and bool(world.change.factors)
-    factors = np.stack([potential.factors(tick) for tick in range(ticks if changing else 1)])
 
     def zeros(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
@@ -158,7 +158,7 @@ def allocate(
         waits=zeros(rows, len(pools), queue if changes else 1, PARKED_FIELDS),
         heap=zeros(rows, 64 if potential.attempts > 1 or changes else 1, 4), seen=zeros(rows, ticks, 2 * arms, columns),
         lost=zeros(rows, ticks + 1, arms), limits_ns=np.array([to_ns(limit) for limit in limits_s], np.int64),
-        factors=np.ascontiguousarray(np.broadcast_to(factors, (ticks, *factors.shape[1:]))), out=out,
+        factors=potential.factors(), out=out,
         record=zeros(1024 if record else 1, len(CALL.names or ())), log=zeros(1, FIELDS),
         gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
         work=zeros(0),

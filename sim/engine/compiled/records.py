@@ -30,7 +30,8 @@ RUN = np.dtype(
         # A tick with `drains` has no arrivals and no end, and does not scale pools.
         *((name, np.int64) for name in ("number", "edge_ns", "next_ns", "mirrors", "shown", "poisson", "drains")),
         # The number of metrics whose feedback is logged, the entries in the log, and the room of the log.
-        *((name, np.int64) for name in ("logging", "logged", "log_room")),
+        # And the most entries that one call makes: one for each of these metrics, two where an outcome is corrected.
+        *((name, np.int64) for name in ("logging", "logged", "log_room", "entries")),
     ]
 )
 """(1,) settings of all replications. `changes`: capacity can change; `queues`: a queue may need more than its ring."""

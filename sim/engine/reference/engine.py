@@ -172,7 +172,7 @@ class Replication:
         for pool, servers in zip(world.pools, self._pools, strict=True):
             for arm in pool.arms:
                 self._pool_of[arm] = servers
-        self.monitor = Monitor(columns, arms, self._tick_ns)
+        self.monitor = Monitor(columns, arms, self._tick_ns, world.feedback)
         self.account = Account.open(arms)
         self.calls: list[tuple[int, ...]] | None = [] if record else None
         self._rules = Rules([], [], [], False, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from sim.engine.needs import of_class
 from sim.engine.reference.pool import Call
 from sim.policy.columns import Above, Agreement, Column, Count, Moment, MomentKind
 from sim.world.clock import to_ns
+from sim.world.feedback import Feedback
 
 # The counts that each end increases.
 _ENDS = {
@@ -49,7 +50,8 @@ class Lane:
 class Monitor:
     """Counts calls as they arrive and end, and feedback as it arrives. A call belongs to the cohort at its arrival."""
 
-    def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int) -> None:
+    def __init__(self, columns: Sequence[Column], arms: int, tick_ns: int, feedback: Mapping[str, Feedback]) -> None:
+        self._feedback = feedback
         self._fed = asked(columns)
         self._log: list[tuple[int, ...]] = []
         self._lanes = Lane(columns, False), Lane(columns, True)
@@ -87,16 +89,23 @@ class Monitor:
                 assert call.requests.agree is not None
                 counts[place] += int(call.requests.agree[call.place, call.arm]) ** power
             for metric, places in lane.earned.items():
-                value = int(call.requests.values[metric][call.place, call.arm])
-                counts = self._page(now + int(call.requests.delay_ns[metric][call.place]), call.cohort)[call.arm]
-                for place, power in places:
-                    counts[place] += value**power
-
-            for place, name in enumerate(self._fed) if current else ():
-                known = (now + int(call.requests.delay_ns[name][call.place])) // self._tick_ns
+                for known_ns, outcomes, value in self._told(metric, call, now):
+                    counts = self._page(known_ns, call.cohort)[call.arm]
+                    for place, power in places:
+                        counts[place] += value**power if power else outcomes
+            for number, name in enumerate(self._fed) if current else ():
                 plane = self._shape[0] if call.copy else 0
-                value = int(call.requests.values[name][call.place, call.arm])
-                self._log.append((known, plane + call.arm, place, call.request, value))
+                for known_ns, outcomes, value in self._told(name, call, now):
+                    known = known_ns // self._tick_ns
+                    self._log.append((known, plane + call.arm, number, call.request, value, outcomes))
+
+    def _told(self, metric: str, call: Call, now: int) -> list[tuple[int, int, int]]:
+        """What becomes known of a metric of a call that ends now: [(when, outcomes more, what is added to their sum)]."""
+        value = int(call.requests.values[metric][call.place, call.arm])
+        if metric not in self._feedback:
+            return [(now, 1, value)]
+        told = self._feedback[metric].told(value, int(call.requests.delay_ns[metric][call.place, call.arm]))
+        return [(now + after_ns, outcomes, added) for after_ns, outcomes, added in told]
 
     def logged(self, row: int) -> Ints:
         """(n, FIELDS) the feedback logged since the last call of this method; `row` is the replication's row in its block."""

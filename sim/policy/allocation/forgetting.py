@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class Forgetting(Allocation):
     Kalyani, Taming Non-stationary Bandits: A Bayesian Approach (2017; arXiv 1707.09727), for Thompson sampling, whose prior is
     not forgotten. They discount by request; here all outcomes of a tick are of one age.
     """
+
+    adaptive: ClassVar[bool] = True
 
     floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")
     discount: Share | None = Field(
@@ -77,6 +79,10 @@ class Forgetting(Allocation):
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = floor_problems(self.floor, setting)
+        metric = setting.metrics.get(setting.primary)
+        if metric is not None and metric.provisional:
+            rule = f"forgets by tick, and with until_known: failure a success of {metric.name} comes ticks after it was counted"
+            problems += [(key, rule) for key in ("window", "discount") if getattr(self, key) is not None]
         if self.window is None:
             return problems
         problems += whole_ticks("window", self.window, setting)

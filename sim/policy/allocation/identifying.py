@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from sim.policy.allocation.floor import floor_problems
@@ -13,6 +15,8 @@ from sim.units import Share
 
 class Identifying(Allocation):
     """All traffic goes where it tells most of which arm is best."""
+
+    adaptive: ClassVar[bool] = True
 
     kind: str
     floor: Share = Field(0.0, description="least share of every arm still in; floor times the arms must not exceed 100%")

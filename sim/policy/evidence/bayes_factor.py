@@ -23,6 +23,7 @@ from sim.policy.inference.comparison import (
     findings_where_known,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -71,8 +72,14 @@ class BayesFactor(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
 
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, (len(setting.arms) - 1) / self.factor)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)

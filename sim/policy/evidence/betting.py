@@ -50,6 +50,13 @@ class Betting(Evidence):
         arms = len(setting.arms)
         return {"capital": np.zeros((2, arms - 1))} if self.method == "capital" else {"sums": np.zeros((3, arms))}
 
+    def pools(self) -> bool:
+        # `capital` compares the arms' outcomes of one tick.
+        return self.method != "capital"
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         sign, last = primary(view).sign, self._within(view, view.last)
         seen = self._within(view, view.total - view.last)
@@ -98,6 +105,10 @@ class Betting(Evidence):
         return bounds_of(self.lowest, self.highest, setting.metrics[setting.primary])
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
+        metric = setting.metrics.get(setting.primary)
+        if metric is not None and metric.provisional:
+            rule = f"bets on the outcomes of a tick, and those of {metric.name} are failures until they are known"
+            return [("kind", f"{rule}: with until_known: failure a tick's successes are of earlier outcomes")]
         return order_problems(self.lowest, self.highest)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:

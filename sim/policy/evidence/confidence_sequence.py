@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import Finding, Setting, View
+from sim.policy.base import DeclaredSetting, Finding, Setting, View
 from sim.policy.inference.comparison import compare, findings_where_known, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
@@ -43,6 +43,13 @@ class ConfidenceSequence(PlannedTest):
         None, ge=1e-9, description="relative loss that is tolerated: passes when shown not to be worse by it"
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+
+    def planned_share(self, view: View) -> None:
+        # Its sample says where the interval is narrowest; it waits for nothing.
+        return None
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha if self.margin is None else None
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)

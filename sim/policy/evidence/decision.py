@@ -110,8 +110,14 @@ class Decision(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
+
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return min(1.0, 2 * self.alpha)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
@@ -126,6 +132,10 @@ class Decision(Evidence):
         held = np.all([improved.any(axis=0), *(tail <= alpha for tail in margins)], axis=0)
         findings[ready, 1:] = np.where(worse, Finding.FAIL, np.where(held, Finding.PASS, Finding.NULL))
         return findings
+
+    def planned_share(self, view: View) -> Floats | None:
+        least: Floats = np.min([information(view, name, tally=self.tally) for name in self._metrics()], axis=0)
+        return least / (self.planned_sample(view.setting) / 2)
 
     def _metrics(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*(each.metric for each in self.success), *(each.metric for each in self.guardrails)]))

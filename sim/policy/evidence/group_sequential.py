@@ -154,6 +154,12 @@ class GroupSequential(PlannedTest):
                 memory |= {f"{name}_{key}": getattr(start, key) for key in ("low", "high", "time", "mass")}
         return memory
 
+    def looks_by_time(self) -> str:
+        return "ends" if self.ends is not None else ""
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
+
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         fractions = self.fractions()

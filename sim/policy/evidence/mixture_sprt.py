@@ -26,6 +26,7 @@ from sim.policy.inference.comparison import (
     outcome_needs,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -68,8 +69,14 @@ class MixtureSprt(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
+
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)

@@ -31,6 +31,9 @@ class Peeking(OneLook):
     kind: Literal["peeking"] = "peeking"
     every: Duration = Field(description="time from look to look, a whole number of ticks, counted from the start of the stage")
 
+    def looks_by_time(self) -> str:
+        return "every"
+
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
         complete = self.complete(view)

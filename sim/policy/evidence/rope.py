@@ -12,7 +12,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
-from sim.policy.inference.comparison import TALLY_RULE, Tally, contrast_needs, findings_where_known, relative_effect
+from sim.policy.inference.comparison import TALLY_RULE, Tally, contrast_needs, findings_where_known, relative_effect, resolved
 from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
 
@@ -53,6 +53,9 @@ class Rope(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def pools(self) -> bool:
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)

@@ -26,6 +26,7 @@ from sim.policy.inference.comparison import (
     outcome_needs,
     primary,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -67,8 +68,14 @@ class Sprt(Evidence):
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
+
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, self.adjust, self._look)

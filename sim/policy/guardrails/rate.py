@@ -90,6 +90,9 @@ class RateIncrease(SequentialRate):
             return [("metric", f"no metric {self.metric!r}; there are {', '.join([ERROR_RATE, *setting.metrics])}")]
         if setting.metrics[self.metric].sign > 0:
             return [("metric", f"{self.metric} improves by rising; non_inferior is for metrics that must not fall")]
+        if setting.metrics[self.metric].provisional:
+            rule = f"with until_known: failure, events of {self.metric} come after the answers that they are compared with"
+            return [("metric", f"{rule}; non_inferior compares totals")]
         return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Finding, Setting, View
+from sim.policy.base import DeclaredSetting, Finding, Setting, View
 from sim.policy.inference.comparison import compare, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
@@ -45,6 +45,9 @@ class OneLook(PlannedTest):
         if self.hypothesis == "superiority":
             return super().goal(setting) | correction
         return {"hypothesis": self.hypothesis, "margin": (self.margin or 0.0) * self.unit(setting)} | correction
+
+    def promised(self, setting: DeclaredSetting) -> float | None:
+        return self.alpha if self.hypothesis == "superiority" else None
 
     def decide(self, view: View, rows: Bools) -> NDArray[np.int8]:
         """(rows, K - 1) findings of the test for every challenger now; NULL where it declares nothing."""

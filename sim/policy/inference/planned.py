@@ -27,6 +27,7 @@ from sim.policy.inference.comparison import (
     nominal,
     outcome_needs,
     relative_effect,
+    resolved,
 )
 from sim.units import Share
 
@@ -99,6 +100,9 @@ class PlannedTest(Evidence):
         """(r, K) what has arrived: the effective sample size of champion and arm, n / 2 at n outcomes an arm."""
         return information(view, adjust=self.adjust, tally=self.tally)
 
+    def planned_share(self, view: View) -> Floats | None:
+        return self.arrived(view) / (self.planned_sample(view.setting) / 2)
+
     def complete(self, view: View) -> Bools:
         """(r,) whether every arm still in has the information of the planned sample."""
         enough = (self.arrived(view) >= self.planned_sample(view.setting) / 2) | ~view.arms_in
@@ -107,6 +111,9 @@ class PlannedTest(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
+
+    def pools(self) -> bool:
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

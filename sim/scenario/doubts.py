@@ -1,0 +1,82 @@
+"""What to warn of before a run: rules of evidence whose promise does not hold in a scenario, each with its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sim.errors import Problem
+from sim.policy.base import DeclaredSetting, Evidence
+from sim.policy.forms import Form, Placed
+from sim.policy.stages import Stage
+from sim.scenario.check import declared_setting
+from sim.scenario.schema import Scenario
+from sim.scenario.timeline import Drift, Novelty
+
+
+def doubts(scenario: Scenario) -> Iterator[Problem]:
+    """The warnings of a scenario that has passed `check`, each at the key that it is about."""
+    setting = declared_setting(scenario)
+    others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    for index, policy in enumerate(scenario.policies):
+        for placed in policy.placed(others, set()):
+            if placed.here:
+                yield from _of_stage(scenario, setting, placed, f"policies[{index}]")
+
+
+def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, policy: str) -> Iterator[Problem]:
+    stage = placed.stage.completed(setting)
+    evidence, allocation = stage.evidence, stage.allocation
+    if not evidence.reads_reward:
+        return
+
+    def at(key: str) -> str:
+        return f"{policy}.{placed.place(f'evidence.{key}')}"
+
+    promised = evidence.promised(setting)
+    moving, changing = allocation.constant_weights(setting) is None, _changing(scenario)
+    # A key that stands in no file is told at the kind.
+    tally = "tally" if getattr(evidence, "tally", None) else "kind"
+    if evidence.pools() and moving and changing:
+        reason = f"{evidence.kind} pools outcomes over weights that change, while {setting.primary} changes ({changing})"
+        yield Problem(f"{reason}: what changes for both arms then looks like an effect; {_cure(evidence)}", path=at(tally))
+    elif evidence.pools() and allocation.adaptive and promised:
+        reason = f"{evidence.kind} pools outcomes, which keeps its promise only under weights that do not depend on them"
+        yield Problem(f"{reason}, and {allocation.kind} follows them; {_cure(evidence)}", path=at(tally))
+    by_time = evidence.looks_by_time()
+    if by_time and allocation.adaptive:
+        reason = f"{evidence.kind} looks at planned times, and {allocation.kind} follows the outcomes: it is then not normal"
+        yield Problem(f"{reason}; let it look when its information has arrived (group_sequential)", path=at(by_time))
+    if setting.metrics[setting.primary].delayed and moving and changing and not evidence.pools():
+        reason = f"{evidence.kind} takes outcomes at the shares of the tick in which they become known"
+        rest = f"{setting.primary} has a delay and changes on the way ({changing}); use weights that stay as they are"
+        yield Problem(f"{reason}, and {rest}", path=at("kind"))
+    if promised and _alike(scenario) and not _clustered(stage):
+        reason = f"{evidence.kind} takes requests as independent, and those of a user are alike (users.similarity)"
+        cure = "adjust: {kind: cluster}" if hasattr(evidence, "adjust") else "a rule with adjust: {kind: cluster}"
+        yield Problem(f"{reason}: it declares more often than it promises; use {cure}", path=at("kind"))
+
+
+def _changing(scenario: Scenario) -> str:
+    """The first key that changes the primary metric on the way; empty if none does."""
+    name = scenario.primary.name
+    for index, event in enumerate(scenario.timeline):
+        if isinstance(event, Drift | Novelty) and event.metric == name:
+            return f"timeline[{index}]"
+    place = next(index for index, metric in enumerate(scenario.metrics) if metric.name == name)
+    cycles = (key for key in ("daily", "weekly", "shocks") if getattr(scenario.primary, key, None) is not None)
+    return next((f"metrics[{place}].{key}" for key in cycles), "")
+
+
+def _cure(evidence: Evidence) -> str:
+    if getattr(evidence, "adjust", None) is not None:
+        return "use weights that stay as they are, or an adjustment that compares within ticks"
+    return "use tally: within_ticks" if hasattr(evidence, "tally") else "use a rule that compares within ticks"
+
+
+def _alike(scenario: Scenario) -> bool:
+    return scenario.users is not None and scenario.users.similarity > 0
+
+
+def _clustered(stage: Stage) -> bool:
+    adjust = getattr(stage.evidence, "adjust", None)
+    return adjust is not None and adjust.kind == "cluster"

@@ -1,0 +1,106 @@
+"""A ramp, a drift and a pooled test, from a file: warned of, measured in A/A tests, and marked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sim.cli import main
+
+SCENARIO = """\
+name: ramped
+seed: 5
+replications: 150
+horizon: 4d
+tick: 1h
+traffic: {rate: 10/s}
+models:
+  - {arm: champion, uri: "models:/checkout-ranker@champion"}
+  - {arm: challenger, uri: "models:/checkout-ranker@challenger"}
+metrics: [{name: conversion, role: primary}]
+timeline:
+  - {kind: drift, arm: champion, metric: conversion, at: 1d, to: 10%}
+  - {kind: drift, arm: challenger, metric: conversion, at: 1d, to: 10%}
+policies:
+  - {name: hold, kind: hold}
+  - name: within
+    kind: stages
+    stages:
+      - name: ramp
+        allocation: {kind: ramp, steps: [{weight: 10%, bake: 1d}, {weight: 50%, bake: 3d}]}
+        evidence: {kind: fixed_horizon, mde: 2%}
+  - name: pooled
+    kind: stages
+    stages:
+      - name: ramp
+        allocation: {kind: ramp, steps: [{weight: 10%, bake: 1d}, {weight: 50%, bake: 3d}]}
+        evidence: {kind: fixed_horizon, mde: 2%, tally: pooled}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ramped.yaml"
+    path.write_text(SCENARIO)
+    return path
+
+
+def test_a_pooled_test_is_warned_of_measured_and_marked(
+    file: Path, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(file)]) == 0
+    warning = capsys.readouterr().err
+    assert f"{file}:27:57 policies[2].stages[0].evidence.tally: fixed_horizon pools" in warning
+    assert warning.count("sim: warning") == 1
+    command = ["run", str(file), "--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path), "--display"]
+    assert main([*command, "plain"]) == 0
+    out = capsys.readouterr().out
+    (run,) = tmp_path.glob("*/run.json")
+    policies = {policy["name"]: policy for policy in json.loads(run.read_text())["policies"]}
+    assert {name: policy["promised"] for name, policy in policies.items()} == {"hold": None, "within": 0.05, "pooled": 0.05}
+    assert [policy["warned"] for policy in policies.values()] == [False, False, True]
+    trials = pd.read_parquet(run.parent / "trials.parquet")
+    declared = trials.groupby("policy")["aa_declared"].mean()
+    assert pd.isna(declared["hold"])
+    assert declared["pooled"] == 1
+    # Seven standard errors above 5%.
+    assert declared["within"] < 0.18
+    (row,) = (line for line in out.splitlines() if line.startswith("pooled! "))
+    assert "100%!" in row
+    assert "after a name: warned of before the run" in " ".join(out.split())
+    report = (run.parent / "report.html").read_text()
+    section = report.partition("Does every rule keep its promise?")[2].partition("<h2>")[0]
+    assert section.count("broken</td>") == section.count("kept</td>") == 1
+
+
+def test_it_can_be_left_out(file: Path, store: str, tmp_path: Path) -> None:
+    file.write_text(SCENARIO.replace("seed: 5", "seed: 5\naa: off"))
+    assert main(["run", str(file), "--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path)]) == 0
+    (run,) = tmp_path.glob("*/run.json")
+    assert "aa_declared" not in pd.read_parquet(run.parent / "trials.parquet")
+    assert "keep its promise" not in (run.parent / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("tally: totals", "must be one of within_ticks, pooled; got 'totals'"),
+        ("adjust: {kind: cluster}, tally: within_ticks", "must be pooled, or left out, with adjust: cluster"),
+        ("kind: posterior, tally: pooled", "unknown key 'tally'"),
+    ],
+)
+def test_a_tally_that_does_not_fit_is_refused_at_its_line(
+    file: Path, said: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rule = said if said.startswith("kind") else f"kind: fixed_horizon, mde: 2%, {said}"
+    text = SCENARIO.replace("kind: fixed_horizon, mde: 2%, tally: pooled", rule).replace(
+        "traffic:", "users: {count: 100}\ntraffic:"
+    )
+    file.write_text(text)
+    assert main(["check", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert f"{file}:28:" in error

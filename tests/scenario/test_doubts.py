@@ -1,0 +1,65 @@
+"""What is warned of before a run, at its key and with its cure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sim.scenario.check import check
+from sim.scenario.doubts import doubts
+from tests.worlds import make_scenario
+
+RAMP = {"kind": "ramp", "steps": [{"weight": "10%", "bake": "6h"}, {"weight": "50%", "bake": "18h"}]}
+DRIFT = [{"kind": "drift", "arm": "champion", "metric": "conversion", "at": "6h", "to": "5%"}]
+THOMPSON = {"kind": "thompson", "floor": "5%"}
+
+
+def warned(evidence: dict[str, Any], allocation: dict[str, Any] | None = None, **changes: Any) -> list[tuple[str, str]]:
+    policy = {"name": "p", "kind": "bandit", "allocation": allocation or {"kind": "fixed"}, "evidence": evidence}
+    scenario = make_scenario(policies=[policy], **changes)
+    assert check(scenario) == []
+    return [(doubt.path, doubt.message) for doubt in doubts(scenario)]
+
+
+WITHIN = "tally: within_ticks"
+TEST = {"kind": "fixed_horizon", "sample": 1000}
+POOLED = TEST | {"tally": "pooled"}
+
+
+@pytest.mark.parametrize(
+    ("evidence", "allocation", "changes", "key", "words"),
+    [
+        (POOLED, RAMP, {"timeline": DRIFT}, "tally", ["pools outcomes over weights that change", "timeline[0]", WITHIN]),
+        (POOLED, THOMPSON, {}, "tally", ["only under weights that do not depend on them", "thompson", WITHIN]),
+        ({"kind": "posterior"}, THOMPSON, {"timeline": DRIFT}, "kind", ["posterior pools", "a rule that compares"]),
+        ({"kind": "peeking", "every": "1h", "sample": 1000}, THOMPSON, {}, "every", ["looks at planned times", "information"]),
+        (TEST, None, {"users": {"count": 100, "similarity": "30%"}}, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
+    ],
+)  # fmt: skip
+def test_a_promise_that_does_not_hold_is_warned_of(
+    evidence: dict[str, Any], allocation: dict[str, Any] | None, changes: dict[str, Any], key: str, words: list[str]
+) -> None:
+    ((path, message),) = warned(evidence, allocation, **changes)
+    assert path == f"policies[0].evidence.{key}"
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("evidence", "allocation", "changes"),
+    [
+        (TEST, RAMP, {"timeline": DRIFT}),
+        (TEST, THOMPSON, {}),
+        (POOLED, None, {"timeline": DRIFT}),
+        (POOLED, RAMP, {}),
+        ({"kind": "posterior"}, THOMPSON, {}),
+        ({"kind": "betting"}, THOMPSON, {"timeline": DRIFT}),
+        (TEST | {"adjust": {"kind": "cluster"}}, None, {"users": {"count": 100, "similarity": "30%"}}),
+        ({"kind": "survive", "duration": "2h"}, RAMP, {"timeline": DRIFT}),
+    ],
+)
+def test_what_holds_is_not_warned_of(
+    evidence: dict[str, Any], allocation: dict[str, Any] | None, changes: dict[str, Any]
+) -> None:
+    assert warned(evidence, allocation, **changes) == []
