@@ -38,6 +38,7 @@ class Explainer:
     def __init__(self, schema: Schema) -> None:
         self.top = schema
         self._definitions: dict[str, Schema] = {}
+        self._of_parts: list[Schema] = []
 
     def explain(self, schema: Schema, errors: list[Error], place: Place, value: Any) -> Iterator[Finding]:
         """Findings for the errors at and below one place. The locations of `errors` start at `schema`."""
@@ -58,6 +59,7 @@ class Explainer:
                 yield from self.explain(*self._child(schema, part, group, place, value))
 
     def _unwrap(self, schema: Schema, value: Any = None) -> Schema:
+        parts = False
         while True:
             kind = schema.get("type")
             if kind == "definitions":
@@ -65,7 +67,7 @@ class Explainer:
             if kind in self._WRAPPERS:
                 schema = schema["schema"]
             elif family := schema.get("metadata", {}).get(FAMILY):
-                schema = family.reader(value).core_schema
+                schema, parts = family.reader(value).core_schema, True
             elif kind == "definition-ref":
                 schema = self._definitions[schema["schema_ref"]]
             elif kind == "lax-or-strict":
@@ -75,6 +77,8 @@ class Explainer:
             elif kind == "chain":
                 schema = schema["steps"][-1]
             else:
+                if parts:
+                    self._of_parts.append(schema)
                 return schema
 
     def _child(
@@ -166,9 +170,9 @@ class Explainer:
                         (*place, slips[0]), f"unknown key {shown(slips[0])}", hint=f"did you mean {key!r}?", at_key=True
                     )
                 return Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
-            return Finding((*place, key), _one_of(tags), shown(value[key]), did_you_mean(value[key], tags))
+            return Finding((*place, key), _one_of(tags), shown(value[key]), self._other(schema, value[key], tags))
         if isinstance(value, dict) and "kind" in value:
-            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), did_you_mean(value["kind"], tags))
+            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), self._other(schema, value["kind"], tags))
         if not isinstance(value, dict):
             return Finding(place, _one_of(tags), shown(value), did_you_mean(value, tags))
         fields = {tag: _fields(self._unwrap(choice)) for tag, choice in choices.items()}
@@ -181,6 +185,11 @@ class Explainer:
             return Finding((*place, given), f"unknown key {shown(given)}", hint=_suggest(given, keys, present={}), at_key=True)
         got = f"the keys {', '.join(value)}" if value else "none"
         return Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)
+
+    def _other(self, schema: Schema, kind: object, tags: list[str]) -> str:
+        """What an unknown kind may have been meant to be; of a part, also one that a file of the user's would define."""
+        meant = did_you_mean(kind, tags)
+        return meant or ("a part of your own needs --parts FILE" if any(each is schema for each in self._of_parts) else "")
 
 
 _MAPPING = "must be a mapping (key: value)"

@@ -168,6 +168,14 @@ def test_what_fails_without_models_is_said_by_check(
     assert f"{parts}:" in err
 
 
+def test_an_unknown_kind_leads_to_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario, _ = files(tmp_path, "", "")
+    assert main(["check", scenario]) == 2
+    err = capsys.readouterr().err
+    assert "allocation.kind: must be one of fixed, ramp" in err
+    assert "got 'mine'; a part of your own needs --parts FILE" in err
+
+
 def test_a_worker_holds_parts_too_and_says_what_is_kept(
     registered: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
