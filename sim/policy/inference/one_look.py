@@ -89,11 +89,7 @@ class OneLook(PlannedTest):
         return np.asarray(adjusted <= self.alpha)
 
     def test_problems(self) -> list[tuple[str, str]]:
-        from sim.stats.dunnett import LEAST_ALPHA
-
         problems = []
-        if self.correction == "dunnett" and self.alpha < LEAST_ALPHA:
-            problems.append(("alpha", f"must be at least {LEAST_ALPHA:g} with correction: dunnett, got {self.alpha:g}"))
         if self.hypothesis == "superiority":
             given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
             return [*problems, *super().test_problems(), *given]
