@@ -89,7 +89,7 @@ class OneLook(PlannedTest):
         return np.asarray(adjusted <= self.alpha)
 
     def test_problems(self) -> list[tuple[str, str]]:
-        problems = []
+        problems: list[tuple[str, str]] = []
         if self.hypothesis == "superiority":
             given = [("margin", f"is for non_inferiority and equivalence only, got {self.margin:g}")] if self.margin else []
             return [*problems, *super().test_problems(), *given]
