@@ -26,7 +26,7 @@ from sim.compare.trials import Trials, read_trials, trials_of
 from sim.compare.verdict import verdict
 from sim.errors import InputError, Problem
 from sim.run.record import Record, RunPoint, read_run
-from sim.stats.survival import CumulativeIncidence
+from sim.stats.survival import Curve as Steps
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -102,19 +102,21 @@ def _summary(trials: Trials, baseline: Trials | None, promised: float | None) ->
         {name: measure.difference(trials, baseline) for name, measure in MEASURES.items()} if paired and baseline else {}
     )
     measures = {name: measure.estimate(trials) for name, measure in MEASURES.items()}
-    return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials.incidence), promised)
+    return PolicySummary(trials.policy, trials.kind, measures, differences, _incidence(trials), promised)
 
 
-def _incidence(incidence: CumulativeIncidence) -> Incidence:
-    time = incidence.overall.time
+def _incidence(trials: Trials) -> Incidence:
+    decided, given_up = trials.incidence, trials.given_up
+    time = np.union1d(decided.overall.time, given_up.overall.time)
     if time.size > _MOST_TIMES:
         time = time[np.unique(np.linspace(0, time.size - 1, _MOST_TIMES).round().astype(np.int64))]
 
-    def curve(name: str) -> Curve:
-        at = (incidence.overall if name == "decided" else incidence.curves[name]).at(time)
+    def curve(steps: Steps) -> Curve:
+        at = steps.at(time)
         return Curve(tuple(at.incidence.tolist()), tuple(at.lower.tolist()), tuple(at.upper.tolist()))
 
-    return Incidence(tuple(time.tolist()), *map(curve, ("ship", "keep", "inconclusive", "decided")))
+    curves = decided.curves["ship"], decided.curves["keep"], given_up.overall, decided.overall
+    return Incidence(tuple(time.tolist()), *map(curve, curves))
 
 
 def _frontier(summaries: tuple[PolicySummary, ...], candidates: set[str]) -> tuple[str, ...]:

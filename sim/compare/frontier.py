@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sim.compare.measures import Measure
+from sim.compare.measures import MEASURES, Measure
 from sim.compare.trials import Trials
 from sim.stats.intervals import Estimate
 
@@ -25,19 +25,31 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     return tuple(sorted(kept, key=lambda name: points[name]))
 
 
-def choices(trials: Mapping[str, Trials]) -> list[Trials]:
-    """The policies among which to look for the best: no baselines, and of the others those that decide half of their trials.
+# Of a policy that promises nothing: it may not ship what is no better more often than not.
+_EVEN = 0.5
 
-    A policy that never decides ships nothing wrong and misses no win, so it would look best. Where none decides
-    half, all but the baselines.
+
+def choices(trials: Mapping[str, Trials]) -> list[Trials]:
+    """The policies among which to look for the best; none where none is fit to be chosen.
+
+    They are no baselines, ship or keep in at least half of their trials, and keep their promise. A policy that never decides
+    ships nothing wrong, so it would look best; so would one that ships whatever comes, wherever that costs nothing.
     """
-    candidates = [each for each in trials.values() if not each.is_baseline]
-    return [each for each in candidates if in_time(each)] or candidates
+    return [each for each in trials.values() if not each.is_baseline and in_time(each) and keeps_promise(each)]
 
 
 def in_time(trials: Trials) -> bool:
-    """Whether at least half of the trials have a verdict by the horizon."""
+    """Whether at least half of the trials have shipped or kept by the horizon."""
     return trials.incidence.quantile(0.5) is not None
+
+
+def keeps_promise(trials: Trials) -> bool:
+    """Whether wrong ships are not shown to be more than the policy's rule allows itself.
+
+    A policy whose rule promises nothing must not be shown to ship what is no better more often than not.
+    """
+    least = MEASURES["wrong_ship"].estimate(trials).lower
+    return least is None or least <= (_EVEN if trials.promised is None else trials.promised)
 
 
 def leaders(measure: Measure, pool: Sequence[Trials], confidence: float = 0.95) -> tuple[str, ...]:

@@ -127,13 +127,22 @@ def _time(name: str, label: str, about: str, time_s: Column, condition: Column =
 def _decided_by(percent: int) -> Measure:
     return Measure(
         f"time_to_decision_p{percent}", f"{percent}% decided by", "s", "lower",
-        f"Time by which {percent}% of all trials have a verdict; none where that is not reached by the horizon.",
+        f"Time by which {percent}% of all trials have shipped or kept; none where that is not reached by the horizon. An "
+        "inconclusive trial has not.",
         lambda trials: trials.incidence.quantile_interval(percent / 100), None, paired_difference,
     )  # fmt: skip
 
 
 def _wrongly_shipped(trials: Trials) -> NDArray[Any]:
     return np.asarray((trials["verdict"] == "ship") & ~trials["shipped_better"])
+
+
+def _not_better(trials: Trials) -> NDArray[Any]:
+    return np.asarray(~trials["shipped_better"])
+
+
+def _not_shipped(trials: Trials) -> NDArray[Any]:
+    return np.asarray(trials["verdict"] != "ship")
 
 
 def _kept_at(trials: Trials) -> NDArray[Any]:
@@ -237,7 +246,8 @@ _TABLE = (
     ),
     _proportion(
         "inconclusive", "inconclusive", "lower",
-        "Share of trials in which the policy gave up without a winner.", _verdict("inconclusive"),
+        "Share of trials in which the policy gave up: it has ended, and decided nothing. The champion serves on.",
+        _verdict("inconclusive"),
     ),
     _proportion(
         "undecided", "undecided", "lower",
@@ -247,20 +257,27 @@ _TABLE = (
         "correct", "correct", "higher",
         "Share of all trials that end in a right verdict: shipping a better challenger that is the best, or short of it by "
         "less than the smallest effect that matters, or keeping the champion where no challenger is better by that much. "
-        "Trials without a verdict, and inconclusive ones, are not right.",
+        "Judged by what the arms are worth from the verdict on. Trials without a verdict are not right, nor inconclusive ones.",
         _flag("correct"),
     ),
     _proportion(
         "wrong_ship", "wrong ship", "lower",
         "Share of trials that ship a challenger that is truly no better than the champion, among trials in which some "
-        "challenger is not.",
+        "challenger is not, over the whole horizon.",
         _wrongly_shipped, _flag("any_not_better"),
     ),
     _proportion(
+        "no_better_if_shipped", "no better, if shipped", "lower",
+        "Share of trials in which the shipped challenger is truly no better than the champion from then on, among trials that "
+        "ship. It depends on how often the scenario has a challenger that is better.",
+        _not_better, _verdict("ship"), paired=False,
+    ),
+    _proportion(
         "missed_win", "missed win", "lower",
-        "Share of trials that keep the champion, among trials in which some challenger is better by at least the smallest "
-        "effect that matters. Trials without a verdict are not counted as missed; see undecided and inconclusive.",
-        _verdict("keep"), _flag("worth_shipping"),
+        "Share of trials that ship nothing by the horizon, among trials in which some challenger is better by at least the "
+        "smallest effect that matters, over the whole horizon. It does not matter whether they keep the champion, give up, or "
+        "are still running.",
+        _not_shipped, _flag("worth_shipping"),
     ),
     _proportion(
         "false_rollback", "false rollback", "lower",
@@ -275,7 +292,9 @@ _TABLE = (
     ),
     _time(
         "time_to_decision", "time to decision",
-        "Mean time from start to verdict, a trial without one counting as the whole horizon.", _flag("time_to_decision_s"),
+        "Mean time from start to shipping or keeping, a trial that does neither counting as the whole horizon: an inconclusive "
+        "trial has ended, but decided nothing.",
+        _flag("time_to_decision_s"),
     ),
     *(_decided_by(percent) for percent in (20, 50, 80)),
     _time(
@@ -292,21 +311,26 @@ _TABLE = (
     ),
     _mean(
         "requests_to_decision", "requests to decision", "requests",
-        "Mean number of live requests until the verdict, a trial without one counting with all of its requests.",
+        "Mean number of live requests until shipping or keeping, a trial that does neither counting with all of its requests.",
         _requests_to_decision,
     ),
     _mean(
         "users_to_decision", "users to decision", "users",
-        "Mean of the number of different users to be expected among the live requests until the verdict, a trial without one "
-        "counting with all of its users. Without `users`, every request is a user of its own.",
+        "Mean of the number of different users to be expected among the live requests until shipping or keeping, a trial that "
+        "does neither counting with all of its users. Without `users`, every request is a user of its own.",
         lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])),
         lambda trials: ~np.isnan(trials["users"]),
     ),
     _mean(
         "regret", "regret", "value",
-        "What users forgo by the horizon: the best acceptable arm's expected primary metric less the serving arm's, summed "
-        "over live requests, before and after the verdict.",
+        "What users forgo by the horizon: the expected primary metric of the arm that is best and acceptable in the tick less "
+        "the serving arm's, summed over live requests, before and after the verdict, plus the worth of lost requests.",
         _flag("regret"),
+    ),
+    _mean(
+        "regret_fixed", "regret against one arm", "value",
+        "The same against the one arm that is best over the whole horizon. Below 0 where a policy did better than any one arm.",
+        _flag("regret_fixed"),
     ),
     _mean(
         "regret_per_1000", "regret per 1,000 requests", "value",
@@ -319,8 +343,14 @@ _TABLE = (
     ),
     _mean(
         "harmed_requests", "harmed requests", "requests",
-        "Mean number of live requests served by an arm that is truly worse than the champion or breaks a limit.",
+        "Mean number of live requests served by an arm that is truly worse than the champion or breaks a limit in that tick.",
         _flag("harmed_requests"),
+    ),
+    _mean(
+        "harm", "harm", "value",
+        "What the users of worse arms lost: the champion's expected primary metric less the serving arm's where that is less "
+        "in the tick, summed over live requests. A broken limit and a lost request are not in it.",
+        _flag("harm"),
     ),
     _mean(
         "peak_exposure", "peak exposure", "share",

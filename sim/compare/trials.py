@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 BASELINES = ("switch", "hold")
 """Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
 
-VERDICTS = ("ship", "keep", "inconclusive", "undecided")
+DECISIONS = ("ship", "keep")
+VERDICTS = (*DECISIONS, "inconclusive", "undecided")
 FINITE = (
-    "regret", "harmed_requests", "peak_exposure", "errors", "slo_violations", "lost_requests", "retries", "mirrored_requests",
-    "cost_s", "requests",
+    "regret", "regret_fixed", "harmed_requests", "harm", "peak_exposure", "errors", "slo_violations", "lost_requests",
+    "retries", "mirrored_requests", "cost_s", "requests",
 )  # fmt: skip
-TIMES = ("time_to_decision_s", "time_to_significance_s", "requests_to_decision")
+TIMES = ("time_to_decision_s", "time_to_end_s", "time_to_significance_s", "requests_to_decision")
 ESTIMATORS = ("naive", "contrast", "aipw")
 """The estimators of the effect at the verdict beside the rule's own: `NAME_estimate` and `NAME_se` are their columns."""
 ESTIMATES = (
@@ -54,6 +55,9 @@ class Trials:
     horizon_s: float
     columns: Mapping[str, NDArray[Any]]
 
+    promised: float | None = None
+    """The share of wrong declarations that the policy's rule of evidence allows itself; None where it promises nothing."""
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
 
@@ -69,10 +73,14 @@ class Trials:
 
     @cached_property
     def incidence(self) -> CumulativeIncidence:
-        """Share of trials decided by each time, by verdict."""
-        return cumulative_incidence(
-            self["time_to_decision_s"], self["verdict"], self.horizon_s, expected=[v for v in VERDICTS if v != "undecided"]
-        )
+        """Share of trials decided by each time, by verdict: ship or keep."""
+        return cumulative_incidence(self["time_to_decision_s"], self["verdict"], self.horizon_s, expected=DECISIONS)
+
+    @cached_property
+    def given_up(self) -> CumulativeIncidence:
+        """Share of trials that have ended inconclusive by each time."""
+        gave_up = self["verdict"] == "inconclusive"
+        return cumulative_incidence(np.where(gave_up, self["time_to_end_s"], np.nan), self["verdict"], self.horizon_s)
 
 
 def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
@@ -149,7 +157,7 @@ def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.
             # Sort by replication, so that float sums do not depend on the order of rows.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
-            by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own)
+            by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own, policy.promised)
     return by_policy
 
 

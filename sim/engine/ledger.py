@@ -13,6 +13,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.world.draws import binomial
 from sim.world.streams import at, keys
 from sim.world.world import Truth
+from sim.world.worth import HARM, HARMED, REGRET, REGRET_FIXED, STAKES
 
 
 @dataclass
@@ -26,8 +27,9 @@ class Ledger:
     largest share of live traffic that challengers had in a tick before the verdict, 1 where a challenger was shipped without a
     tick.
 
-    Regret and cost are booked in the tick in which a request arrives or a call is made. `regret_path` (R, P): cumulative regret
-    after `ticks[p]` (P,) completed ticks, where `watch` has asked for it.
+    Regret, harm and cost are booked in the tick in which a request arrives or a call is made, and a lost request in the tick in
+    which it is lost, each by what the arms are worth in that tick. `regret_path` (R, P): cumulative regret after `ticks[p]`
+    (P,) completed ticks, where `watch` has asked for it.
     """
 
     truth: Truth
@@ -41,8 +43,10 @@ class Ledger:
     peak_exposure: Floats
     ticks: Ints
     regret_path: Floats
-    _forgone: Floats
+    _staked: Floats
     _cost_s: Floats
+    _forgone: Floats
+    _unvalued: Ints
     _noted: Ints
 
     @classmethod
@@ -51,24 +55,15 @@ class Ledger:
         rows, arms = truth.rows, len(truth.world.arms)
         served, calls, mirrored, lost = np.zeros((4, rows, arms), np.int64)
         retries, errors, violations = np.zeros((3, rows), np.int64)
-        peak, forgone, cost_s = np.zeros((3, rows))
+        peak, cost_s = np.zeros((2, rows))
         return cls(
             truth, served, calls, mirrored, lost, retries, errors, violations, peak, np.zeros(0, np.int64), np.zeros((rows, 0)),
-            forgone, cost_s, np.full(rows, -1),
+            np.zeros((STAKES, rows)), cost_s, np.zeros((2, rows)), np.zeros_like(lost), np.full(rows, -1),
         )  # fmt: skip
 
     def watch(self, ticks: Ints) -> None:
         """Keep the cumulative regret after these numbers of completed ticks, in increasing order."""
         self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
-
-    def gap(self, tick: int = 0) -> Floats:
-        """(R, K) regret of a request to an arm in a tick, in the primary metric: the best acceptable arm's mean less its own.
-
-        It is 0 where an arm is worth more in this tick: the best arm is the best in the long run.
-        """
-        value = self.truth.value_at(tick)
-        best = np.take_along_axis(value, self.truth.best[:, None], axis=1)
-        return np.maximum(best - value, 0.0)
 
     def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
         """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls."""
@@ -77,8 +72,23 @@ class Ledger:
         self.calls[rows] += calls
         self.mirrored[rows] += mirrored
         if self.truth.world.change is not None:
-            self._forgone[rows] += (requests * self.gap(tick)[rows]).sum(axis=1)
+            self._staked[:, rows] += (requests * self.truth.worths.stakes(tick)[:, rows]).sum(axis=2)
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
+
+    def lose(self, rows: Ints, tick: int, lost: Ints) -> None:
+        """Book requests that ended in a timeout or a rejection in a tick, lost (r, K) by the arm of their last attempt."""
+        self.lost[rows] += lost
+        if self.truth.world.change is None or tick == self.truth.world.ticks - 1:
+            # Valued when they are read: whole numbers do not depend on how they are booked.
+            self._unvalued[rows] += lost
+        else:
+            self._forgone[:, rows] += self._lost_value(tick, lost, rows)
+
+    def _lost_value(self, tick: int, lost: Ints, rows: Ints) -> Floats:
+        """(2, r) by how much lost requests (r, K) would have been worth more in a tick: at least 0, and as it is."""
+        primary = self.truth.world.primary_outcome
+        value = self.truth.worths.at(tick).value[rows] - primary.sign * primary.failed_worth
+        return np.stack([(lost * np.maximum(value, 0.0)).sum(axis=1), (lost * value).sum(axis=1)])
 
     def _note(self, rows: Ints, tick: int) -> None:
         place = int(np.searchsorted(self.ticks, tick))
@@ -89,16 +99,40 @@ class Ledger:
 
     @property
     def regret(self) -> Floats:
-        """(R,) cumulative regret: the gaps of all live requests, plus the value of the requests that were lost."""
-        forgone = (self.served * self.gap()).sum(axis=1) if self.truth.world.change is None else self._forgone
-        total: Floats = forgone + (self.lost * np.maximum(self.truth.value, 0.0)).sum(axis=1)
+        """(R,) cumulative regret: by how much the arms that served were worth less than the best acceptable one of each tick,
+        over all live requests, plus what the requests that were lost would have been worth more than a lost one is.
+        """
+        total: Floats = self._total(REGRET) + self._forgone_by_loss[0]
+        return total
+
+    @property
+    def regret_fixed(self) -> Floats:
+        """(R,) the same against the arm that is best over the horizon; below 0 where a policy did better than any one arm."""
+        total: Floats = self._total(REGRET_FIXED) + self._forgone_by_loss[1]
         return total
 
     @property
     def harmed(self) -> Ints:
-        """(R,) live requests served by an arm that is truly worse than the champion."""
-        total: Ints = (self.served * self.truth.worse()).sum(axis=1)
+        """(R,) live requests served by an arm that was worse than the champion, or broke a limit, in that tick."""
+        return self._total(HARMED).astype(np.int64)
+
+    @property
+    def harm(self) -> Floats:
+        """(R,) what live requests lost because their arm was worth less than the champion in that tick."""
+        return self._total(HARM)
+
+    def _total(self, stake: int) -> Floats:
+        """(R,) a stake summed over all live requests."""
+        if self.truth.world.change is not None:
+            return np.asarray(self._staked[stake])
+        total: Floats = (self.served * self.truth.worths.stakes(0)[stake]).sum(axis=1)
         return total
+
+    @property
+    def _forgone_by_loss(self) -> Floats:
+        """(2, R) what was forgone by losing requests, as in `_lost_value`."""
+        last, everyone = self.truth.world.ticks - 1, np.arange(self.truth.rows)
+        return self._forgone + self._lost_value(last, self._unvalued, everyone)
 
     @property
     def cost_s(self) -> Floats:
@@ -149,11 +183,26 @@ class Ledger:
         rest = edges[:, -1] - edges[index, since]
         self.served[rows, arm] += rest
         self.calls[rows, arm] += rest
-        forgone = self._from(self.gap, rows, arm, since, edges, np.append(self.ticks, horizon))
-        self.regret_path[rows] += np.where(after, forgone[:, :-1], 0.0)
-        self._forgone[rows] += forgone[:, -1]
+        forgone = self._stake(rows, arm, since, edges)
+        self.regret_path[rows] += np.where(after, forgone, 0.0)
         self._cost_s[rows] += self._from(self.truth.mean_latency_s, rows, arm, since, edges, horizon)[:, 0]
         self._fail(rows, arm, since, edges)
+
+    def _stake(self, rows: Ints, arm: Ints, since: Ints, edges: Ints) -> Floats:
+        """Book what is at stake after a verdict. Returns (r, P) the regret from the verdict up to each of the watched ticks."""
+        index, worths = np.arange(rows.size), self.truth.worths
+        if self.truth.world.change is None:
+            passed = edges[:, self.ticks] - edges[index, since][:, None]
+            return np.asarray(passed * worths.stakes(0)[REGRET, rows, arm][:, None])
+        by_tick = np.zeros((self.truth.world.ticks, rows.size))
+        for first, end in pairwise(worths.runs):
+            if end > since.min(initial=end):
+                stakes = worths.stakes(first)[:, rows, arm]
+                by_tick[first:end] = stakes[REGRET]
+                self._staked[:, rows] += stakes * (edges[:, end] - edges[index, np.clip(since, first, end)])
+        summed = np.zeros(edges.shape)
+        np.cumsum(np.diff(edges, axis=1) * by_tick.T, axis=1, out=summed[:, 1:])
+        return summed[:, self.ticks] - summed[index, since][:, None]
 
     def _from(self, amount: Callable[[int], Floats], rows: Ints, arm: Ints, start: Ints, edges: Ints, ends: Ints) -> Floats:
         """(r, P) sum of an amount over the requests from one edge (r,) to other edges (P,), with one arm (r,).

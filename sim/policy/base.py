@@ -291,7 +291,7 @@ class Evidence(Part):
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
 
-    def pools(self) -> bool:
+    def pools(self, setting: DeclaredSetting) -> bool:
         """Whether it compares what the arms have seen since the stage began, whenever that was."""
         return self.reads_reward
 

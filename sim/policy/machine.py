@@ -51,9 +51,10 @@ class StagedPolicy:
     def promised(self, setting: Setting) -> float | None:
         """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
 
-        The sum over the stages; None where some stage promises nothing, or can be entered again, or there are no stages.
+        The sum over the stages; None where no stage declares anything, some stage promises nothing,
+        or one can be entered again.
         """
-        if not self.stages:
+        if not any(stage.evidence.declares for stage in self.stages):
             return None
         names = [stage.name for stage in self.stages]
         again = any(
@@ -146,8 +147,10 @@ class StagedPolicy:
             view.contrasts = self._contrasts.part(rows)
             plain = naive(view, metric, arm)
             estimates.naive[rows], estimates.naive_error[rows] = plain
-            estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
-            estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
+            if not metric.provisional:
+                # Else an outcome's count and its value come in different ticks, under different shares.
+                estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
+                estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
             estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
             share = stage.evidence.planned_share(view)

@@ -32,8 +32,8 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 FIGURES: tuple[tuple[str, str, Draw], ...] = (
     (
         "When does each policy decide, and what?",
-        "Cumulative incidence: the share of all trials that have ended with each verdict by each time. The outcomes compete, "
-        "so the curves of one policy sum to the share decided.",
+        "Cumulative incidence: the share of all trials that have ended with each verdict by each time. The outcomes compete: "
+        "the curves of ship and keep sum to the share decided, and an inconclusive trial has ended without deciding.",
         figures.incidence,
     ),
     (
@@ -44,8 +44,8 @@ FIGURES: tuple[tuple[str, str, Draw], ...] = (
     ),
     (
         "What has it cost so far?",
-        "Regret: the primary metric lost against always serving the arm that is truly best, until then. The mean over trials "
-        "and the band that holds 90% of them; in grey, the means of the other policies.",
+        "Regret: the primary metric lost against serving the arm that is truly best in every tick, until then. The mean over "
+        "trials and the band that holds 90% of them; in grey, the means of the other policies.",
         figures.regret,
     ),
     (

@@ -89,6 +89,7 @@ ONE_POINT = Columns(
         _HALF_BY,
         TableColumn("correct", ("", "correct"), (_SHARE,)),
         TableColumn("wrong_ship", ("wrong", "ship"), (_share_interval, _SHARE)),
+        TableColumn("no_better_if_shipped", ("no better,", "if shipped"), (_SHARE,)),
         TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
         TableColumn("aa_declared", ("declares", "in A/A"), (_SHARE,)),
         _REGRET,
@@ -97,7 +98,8 @@ ONE_POINT = Columns(
     ),
     (
         "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct", "keep",
-        "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "regret",
+        "no_better_if_shipped", "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared",
+        "regret",
     ),
 )  # fmt: skip
 """Policies side by side."""

@@ -229,6 +229,6 @@ def measures_told(comparison: Comparison) -> str:
 <p>All policies meet the same worlds: in replication i the models are as good or bad, and the traffic is the same, for each
 of them. Differences are taken within a replication, so most of the luck cancels. An interval says how far the estimate may
 be off because the replications are finite, not how far the scenario may be from your production.</p>
-<p>Trials that are undecided at the horizon are counted with the horizon as their time, never left out. “Not reached” means
-that too few trials had decided by then; “no case” that no replication met the measure's condition.</p>
+<p>Trials that are undecided at the horizon, or have given up, are counted with the horizon as their time, never left out.
+“Not reached” means that too few trials had decided by then; “no case” that no replication met the measure's condition.</p>
 <dl>{definitions}</dl>"""

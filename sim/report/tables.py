@@ -21,11 +21,13 @@ MAIN = (
     "undecided",
     "correct",
     "wrong_ship",
+    "no_better_if_shipped",
     "missed_win",
     "time_to_decision_p50",
     "time_to_decision",
     "regret",
     "harmed_requests",
+    "harm",
     "peak_exposure",
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""

@@ -85,7 +85,10 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
     if layout.unreached:
         parts.append(f"{NEVER}: not by the horizon")
     if any(layout.has_mark):
-        parts.append("* best, or not shown to be worse, of the policies that decide half of their trials (baselines aside)")
+        parts.append(
+            "* best, or not shown to be worse, of the policies that decide half of their trials, and are not shown to ship "
+            "wrongly more often than promised (baselines aside)"
+        )
     if any(policy.breaks_promise for point in comparison.points for policy in point.policies):
         parts.append(f"{BROKEN} declares more often than it promises where all arms are alike, beyond chance")
     if any(policy.warned for policy in comparison.run.policies):

@@ -64,7 +64,7 @@ def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: fl
         "policy": policy,
         "tick": ticks,
         "time_s": ticks * tick_s,
-        "decided": done.mean(axis=0),
+        "decided": (done & (verdict != Verdict.INCONCLUSIVE)).mean(axis=0),
         "shipped": (done & (verdict == Verdict.SHIP)).mean(axis=0),
         "kept": (done & (verdict == Verdict.KEEP)).mean(axis=0),
         "inconclusive": (done & (verdict == Verdict.INCONCLUSIVE)).mean(axis=0),

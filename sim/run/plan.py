@@ -22,6 +22,7 @@ from sim.scenario.schema import Scenario
 from sim.scenario.sweep import JOINT, gathered, points, text_of
 from sim.version import VERSION
 from sim.world.build import build as build_world
+from sim.world.failures import unclear_failures
 from sim.world.left_open import left_open
 from sim.world.overload import overloads
 from sim.world.trace import Trace, read_trace
@@ -185,7 +186,7 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     engine = choose(scenario.engine, world, needs_of(scenario, world))
     parts = outside(parts_in(scenario.policies))
     digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
-    warnings = (*doubts(scenario), *overloads(scenario, world), *left_open(scenario, world))
+    warnings = (*doubts(scenario), *overloads(scenario, world), *left_open(scenario, world), *unclear_failures(scenario, world))
     return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
 
 

@@ -121,18 +121,17 @@ class Trajectory:
 def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
     world = truth.world
     rows = np.arange(truth.rows)
-    decided = verdicts.verdict != Verdict.UNDECIDED
-    shipped = verdicts.verdict == Verdict.SHIP
-    better, worse, matters = truth.better(), truth.worse(), truth.matters()
-    shipped_better = shipped & better[rows, verdicts.arm]
-    champion = truth.value[:, :1]
-    margin = world.smallest_effect * np.abs(champion[:, 0])
-    best_value = truth.value[rows, truth.best]
-    near_best = best_value - truth.value[rows, verdicts.arm] <= margin + 1e-12
-    kept = verdicts.verdict == Verdict.KEEP
+    ended = verdicts.verdict != Verdict.UNDECIDED
+    shipped, kept = verdicts.verdict == Verdict.SHIP, verdicts.verdict == Verdict.KEEP
+    decided = shipped | kept
+    # A verdict is judged by what its arm is worth from then on, and a world by the whole horizon.
+    overall, rest = truth.worths.overall, truth.worths.after(np.where(ended, verdicts.decided_tick, world.ticks))
+    shipped_better = shipped & rest.better[rows, verdicts.arm]
+    near_best = rest.short_of(rest.best)[rows, verdicts.arm] <= rest.margin + 1e-12
     seconds = world.tick_s
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(truth.acceptable, (truth.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
+        champion = overall.value[:, :1]
+        relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
     arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
     until = arrived[rows, np.maximum(verdicts.decided_tick, 0)]
     # Without users, every request is a user of its own.
@@ -141,15 +140,18 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "replication": np.asarray(truth.replications, np.int64),
         "verdict": verdicts.verdict.astype(np.int8),
         "shipped_arm": np.where(shipped, verdicts.arm, -1),
-        "best_arm": truth.best,
-        "correct": (shipped_better & near_best) | (kept & ~matters.any(axis=1)),
+        "best_arm": overall.best,
+        "correct": (shipped_better & near_best) | (kept & ~rest.matters.any(axis=1)),
         "decided": decided,
         "time_to_decision_s": np.where(decided, verdicts.decided_tick * seconds, np.nan),
+        "time_to_end_s": np.where(ended, verdicts.decided_tick * seconds, np.nan),
         "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
         "requests_to_decision": np.where(decided, until, np.nan),
         "users_to_decision": np.where(decided, distinct(until), np.nan),
         "regret": ledger.regret,
+        "regret_fixed": ledger.regret_fixed,
         "harmed_requests": ledger.harmed,
+        "harm": ledger.harm,
         "peak_exposure": ledger.peak_exposure,
         "errors": ledger.errors,
         "slo_violations": ledger.slo_violations,
@@ -160,11 +162,11 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "requests": ledger.arrived[:, -1],
         "users": np.asarray(distinct(ledger.arrived[:, -1]), np.float64),
         "shipped_better": shipped_better,
-        "shipped_worse": shipped & worse[rows, verdicts.arm],
-        "any_better": better[:, 1:].any(axis=1),
-        "any_not_better": (~better[:, 1:]).any(axis=1),
-        "any_worse": worse[:, 1:].any(axis=1),
-        "worth_shipping": matters[:, 1:].any(axis=1),
+        "shipped_worse": shipped & rest.worse[rows, verdicts.arm],
+        "any_better": overall.better[:, 1:].any(axis=1),
+        "any_not_better": (~overall.better[:, 1:]).any(axis=1),
+        "any_worse": overall.worse[:, 1:].any(axis=1),
+        "worth_shipping": overall.matters[:, 1:].any(axis=1),
         "best_effect": np.where(np.isfinite(relative), relative, np.nan),
     }
 

@@ -100,6 +100,8 @@ def _metrics(scenario: Scenario) -> Iterator[Problem]:
             yield Problem("a reward rule needs `data`, which replayed models are scored on", path=f"metrics[{index}].reward")
         if metric.smallest_effect and metric.role != "primary":
             yield Problem("is for the primary metric", path=f"metrics[{index}].smallest_effect")
+        if metric.failure is not None and metric.role != "primary":
+            yield Problem("is for the primary metric", path=f"metrics[{index}].failure")
 
 
 def _truth(scenario: Scenario) -> Iterator[Problem]:

@@ -154,6 +154,14 @@ class CovariateSpec(Spec):
     correlation: Share = Field(gt=0, lt=1, description="with an outcome of the champion, within a segment")
 
 
+class FailureSpec(Spec):
+    """What a request is worth that fails, or that is lost to a timeout or a rejection, in the primary metric's own units."""
+
+    worth: float = Field(
+        allow_inf_nan=False, ge=-1e12, le=1e12, description="what such a request earns, or costs where less is better"
+    )
+
+
 class MetricSpec(Spec):
     """A metric: what is improved, and what must not get worse."""
 
@@ -171,6 +179,11 @@ class MetricSpec(Spec):
     )
     smallest_effect: Share = Field(
         0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
+    )
+    failure: FailureSpec | None = Field(
+        None,
+        description="for the primary metric: what a failed or lost request is worth; if left out the worst outcome of a binary "
+        "metric (0, or 1 where less is better), and 0 of an amount",
     )
     quantile: Share | None = Field(None, gt=0, lt=1, description="for latency: the quantile that `max` is about")
     max: str | float | None = Field(

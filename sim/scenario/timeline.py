@@ -14,7 +14,10 @@ from sim.units import Duration, Effect, Share
 
 
 class Drift(Spec):
-    """A metric of an arm moves in a straight line, and stays where it has come to. Verdicts are judged by where that is."""
+    """A metric of an arm moves in a straight line to a new value, and stays there until another drift of it begins.
+
+    That one moves on from where the first has come to. So `to: -30%` at once and later `to: 0%` is a dip and its end.
+    """
 
     kind: Literal["drift"] = "drift"
     arm: str = Field(description="whose metric")
@@ -22,12 +25,13 @@ class Drift(Spec):
     at: Span = Field(0.0, description="when it begins")
     duration: Duration | None = Field(None, description="how long it takes; at once if left out")
     to: Effect = Field(
-        description="relative change of a mean or of latency; for error_rate the share of calls that fail in addition"
+        description="the new value, relative to the registered mean or latency, whatever drifts came before; for error_rate "
+        "the share of calls that fail in addition"
     )
 
 
 class Novelty(Spec):
-    """Users' first reaction to an arm, which wears off: a factor of 1 + effect * 2^(-time / half_life). Verdicts ignore it."""
+    """Users' first reaction to an arm, which wears off: a factor of 1 + effect * 2^(-time / half_life)."""
 
     kind: Literal["novelty"] = "novelty"
     arm: str = Field(description="whose metric")
@@ -57,9 +61,7 @@ class Slowdown(Spec):
 
 
 class Leak(Spec):
-    """An arm gets slower and slower, until it is restarted and the leak begins again. Verdicts are judged by what it has come
-    to at the horizon; if it is restarted, they ignore it.
-    """
+    """An arm gets slower and slower, until it is restarted and the leak begins again."""
 
     kind: Literal["leak"] = "leak"
     arm: str = Field(description="whose calls")

@@ -7,6 +7,7 @@ __all__ = [
     "clock",
     "covariate",
     "draws",
+    "failures",
     "fates",
     "feedback",
     "jit",
@@ -21,4 +22,5 @@ __all__ = [
     "trace",
     "traffic",
     "world",
+    "worth",
 ]

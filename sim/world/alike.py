@@ -27,7 +27,7 @@ def alike(world: World) -> World:
             failing=_first(change.failing, 1),
             slowness=_first(change.slowness, 1),
             factors={name: _first(factor, 1) for name, factor in change.factors.items()},
-            lasting={name: _first(factor, 0) for name, factor in change.lasting.items()},
+            timed=(),
         )
     return replace(
         world,
@@ -39,6 +39,10 @@ def alike(world: World) -> World:
         effects=(),
         gap=None,
         varied_latency={},
+        feedback={
+            name: replace(told, success=told.success[:1] * arms, failure=told.failure[:1] * arms)
+            for name, told in world.feedback.items()
+        },
         change=change,
     )
 

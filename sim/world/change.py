@@ -22,8 +22,6 @@ class Change:
 
     failing (T, K) the chance that a call fails which would not have; slowness (T, K) what latencies are multiplied by;
     factors {metric: (T, K)} what means are multiplied by; out (T, P) how many replicas of each pool are down.
-    lasting {metric: (K,)} what verdicts are judged by: values at the horizon without transients (novelty, incidents). It is a
-    factor of a metric's mean and of "latency"; of "error_rate" it is the chance that a call fails which would not have.
     shocks: the metrics that have any; timed: the effects that are others at some times.
     bounds {metric: {key: the smallest and the largest factor that it makes}}, for the keys of a metric, such as `daily`.
     """
@@ -32,7 +30,6 @@ class Change:
     slowness: Floats
     factors: Mapping[str, Floats]
     out: Ints
-    lasting: Mapping[str, Floats]
     shocks: tuple[Shocks, ...] = ()
     timed: tuple[Timed, ...] = ()
     bounds: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
@@ -41,7 +38,7 @@ class Change:
     def none(cls, ticks: int, arms: int, pools: int) -> Change:
         """No change of any of so many arms and pools."""
         shape = ticks, arms
-        return cls(np.zeros(shape), np.ones(shape), {}, np.zeros((ticks, pools), np.int64), {})
+        return cls(np.zeros(shape), np.ones(shape), {}, np.zeros((ticks, pools), np.int64))
 
     def telling(self, metric: str) -> list[Floats]:
         """(T, any) arrays; ticks that are alike in all of them have the same mean of a metric in every arm and replication."""

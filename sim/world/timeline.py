@@ -18,12 +18,13 @@ HOUR_S = 3600.0
 def change(events: Sequence[Event], arms: Sequence[str], pools: Sequence[Pool], ticks: int, tick_s: float) -> Change | None:
     """What the events add up to; None where there are none. What varies within a tick takes its mean over the tick.
 
-    Factors of several events multiply, failures are independent of each other, and outages of one pool add up.
+    Factors of several events multiply, failures are independent of each other, and outages of one pool add up. The drifts of
+    one metric of an arm are one path, from value to value.
 
     >>> drift = Drift(arm="b", metric="conversion", at="0s", duration="2m", to="-10%")
     >>> found = change([drift], ("a", "b"), (), 3, 60.0)
-    >>> found.factors["conversion"][:, 1].round(3).tolist(), found.lasting["conversion"].tolist()
-    ([0.975, 0.925, 0.9], [1.0, 0.9])
+    >>> found.factors["conversion"][:, 1].round(3).tolist()
+    [0.975, 0.925, 0.9]
     """
     if not events:
         return None
@@ -32,9 +33,8 @@ def change(events: Sequence[Event], arms: Sequence[str], pools: Sequence[Pool], 
     slowness: Floats = np.ones(shape)
     out: NDArray[np.int64] = np.zeros((ticks, len(pools)), np.int64)
     factors: dict[str, Floats] = {}
-    lasting: dict[str, Floats] = {}
     middle: Floats = (np.arange(ticks, dtype=np.float64) + 0.5) * tick_s
-    horizon: Floats = np.array([ticks * tick_s])
+    drifts: dict[tuple[int, str], list[Drift]] = {}
     for event in events:
         if isinstance(event, Outage):
             place = next(place for place, pool in enumerate(pools) if pool.name == event.pool)
@@ -48,37 +48,53 @@ def change(events: Sequence[Event], arms: Sequence[str], pools: Sequence[Pool], 
                 slowness[_during(event, middle), arm] *= event.factor
             case Leak():
                 slowness[:, arm] *= _leak(event, middle)
-                if event.restart is None:
-                    lasting.setdefault(LATENCY, np.ones(len(arms)))[arm] *= _leak(event, horizon)[0]
             case Novelty():
                 factors.setdefault(event.metric, np.ones(shape))[:, arm] *= _novelty(event, ticks, tick_s)
             case Drift():
-                now, end = event.to * _progress(event, middle), event.to * _progress(event, horizon)[0]
-                lasts = lasting.setdefault(event.metric, np.ones(len(arms)))
-                if event.metric == ERROR_RATE:
-                    held[:, arm] *= 1 - now
-                    lasts[arm] *= 1 - end
-                else:
-                    lasts[arm] *= 1 + end
-                    if event.metric == LATENCY:
-                        slowness[:, arm] *= 1 + now
-                    else:
-                        factors.setdefault(event.metric, np.ones(shape))[:, arm] *= 1 + now
-    if ERROR_RATE in lasting:
-        lasting[ERROR_RATE] = 1 - lasting[ERROR_RATE]
+                drifts.setdefault((arm, event.metric), []).append(event)
+    for (arm, metric), several in drifts.items():
+        now = _path(several, middle)
+        if metric == ERROR_RATE:
+            held[:, arm] *= 1 - now
+        elif metric == LATENCY:
+            slowness[:, arm] *= 1 + now
+        else:
+            factors.setdefault(metric, np.ones(shape))[:, arm] *= 1 + now
     most = np.array([max(pool.replicas, pool.scaling.most if pool.scaling else 0) for pool in pools], np.int64)
-    return Change(1 - held, slowness, factors, np.minimum(out, most), lasting)
+    return Change(1 - held, slowness, factors, np.minimum(out, most))
 
 
 def _during(event: ErrorSpike | Slowdown | Outage, middle: Floats) -> NDArray[np.bool_]:
     return (middle > event.at) & (middle < event.at + event.duration)
 
 
-def _progress(drift: Drift, time_s: Floats) -> Floats:
-    """How far a drift has come. It bends at edges of ticks only, so a tick's middle is its mean."""
+def _path(drifts: Sequence[Drift], time_s: Floats) -> Floats:
+    """Where the drifts of one metric have come to, relative to what is registered, time_s (T,).
+
+    Each moves from where the one before it has come to when it begins, in a line to its own value. Lines bend at edges of ticks
+    only, so a tick's middle is its mean.
+
+    >>> weekend = [Drift(arm="b", metric="m", at="2s", to="-30%"), Drift(arm="b", metric="m", at="4s", duration="2s", to="0%")]
+    >>> _path(weekend, np.array([1.0, 3.0, 5.0, 7.0])).round(2).tolist()
+    [0.0, -0.3, -0.15, 0.0]
+    """
+    path = np.zeros(time_s.shape)
+    before: Drift | None = None
+    start = 0.0
+    for drift in sorted(drifts, key=lambda each: each.at):
+        if before is not None:
+            start = float(_line(before, start, np.array([drift.at]))[0])
+        path = np.where(time_s > drift.at, _line(drift, start, time_s), path)
+        before = drift
+    return path
+
+
+def _line(drift: Drift, start: float, time_s: Floats) -> Floats:
+    """(T,) the values of a drift from its beginning on, where it starts from a value."""
     if drift.duration is None:
-        return (time_s > drift.at).astype(np.float64)
-    return np.clip((time_s - drift.at) / drift.duration, 0.0, 1.0)
+        return np.full(time_s.shape, drift.to)
+    progress = np.clip((time_s - drift.at) / drift.duration, 0.0, 1.0)
+    return np.where(progress < 1, start + (drift.to - start) * progress, drift.to)
 
 
 def _leak(leak: Leak, middle: Floats) -> Floats:

@@ -25,6 +25,7 @@ from sim.world.priors import effects
 from sim.world.reach import Drawn, impossible
 from sim.world.rows import RowWeights
 from sim.world.traffic import Arrivals, Pieces, Schedule
+from sim.world.worth import Worths
 
 AGREEMENT = "agreement"
 
@@ -60,6 +61,13 @@ class OutcomeWorld:
     def sign(self) -> int:
         """+1 where an increase is better."""
         return 1 if self.spec.direction == "increase" else -1
+
+    @property
+    def failed_worth(self) -> float:
+        """What a failed or lost request is worth: as stated, or the worst outcome of a binary metric, or 0."""
+        if self.spec.failure is not None:
+            return self.spec.failure.worth
+        return 1.0 if self.kind == "binary" and self.sign < 0 else 0.0
 
     def metric(self) -> Metric:
         """What a policy may know of it: the champion's registered values."""
@@ -174,19 +182,6 @@ class World:
                 outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
             else:
                 outcomes[outcome.spec.name] = _replayed(outcome, shares, factors, rows)
-        lasting = self.change.lasting if self.change else {}
-        lasting_error = error_rate + (1 - error_rate) * lasting.get(ERROR_RATE, 0.0)
-        by_time = self._over_time(self.primary, drawn, then, rows)
-        value = self.value_of(outcomes[self.primary].mean * lasting.get(self.primary, 1.0) * by_time, lasting_error)
-        acceptable = np.ones((rows, arms), bool)
-        if self.error_limit is not None:
-            acceptable &= lasting_error <= self.error_limit
-        if self.latency_limit is not None:
-            quantile, limit_s = self.latency_limit
-            acceptable &= _above(limit_s, latency, scale * lasting.get(LATENCY, 1.0)) <= 1 - quantile + 1e-12
-        acceptable[:, 0] = True
-        best = np.where(acceptable, value, -np.inf).argmax(axis=1)
-        # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
         return Truth(
             world=self,
             replications=replications,
@@ -195,12 +190,9 @@ class World:
             latency=tuple(latency),
             latency_scale=scale,
             outcomes=outcomes,
-            value=value,
-            acceptable=acceptable,
-            best=best,
             effect=drawn,
             then=then,
-            by_time=by_time,
+            by_time=self._over_time(self.primary, drawn, then, rows),
             agreement=self._agreement(shares, rows),
         )
 
@@ -252,11 +244,17 @@ class World:
     def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
         """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
 
-        A request that fails earns nothing; where clients try again after errors, it fails if every attempt does.
+        A request that fails is worth what `failed_worth` says; where clients try again after errors, it fails if every attempt
+        does.
         """
-        sign = next(outcome.sign for outcome in self.outcomes if outcome.spec.name == self.primary)
+        primary = self.primary_outcome
         failing = error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
-        return sign * mean * (1 - failing)
+        return primary.sign * (mean * (1 - failing) + primary.failed_worth * failing)
+
+    @property
+    def primary_outcome(self) -> OutcomeWorld:
+        """The primary metric."""
+        return next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
 
     def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], rows: int) -> Outcomes:
         mean = np.repeat(outcome.mean[None], rows, axis=0)
@@ -286,11 +284,9 @@ class World:
 class Truth:
     """What is true in each replication of a block. No policy ever sees it.
 
-    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change; value
-    (R, K) the expected primary metric of a request, signed so that more is better, an errored request earning nothing;
-    acceptable (R, K) whether every declared limit truly holds; best (R,) the acceptable arm of highest value, the champion on a
-    tie. Where the world changes, value, acceptable and best are judged by what lasts. agreement (R, K) how often arms answer as
-    the champion does, or None where it is not known.
+    replications (R,) their numbers; arrivals (R, T); error_rate, latency_scale (R, K) and outcomes without any change. What the
+    arms are worth, in a tick or over many, is `sim.world.worth`. agreement (R, K) how often arms answer as the champion does,
+    or None where it is not known.
     """
 
     world: World
@@ -300,9 +296,6 @@ class Truth:
     latency: tuple[latencies.Latency, ...]
     latency_scale: Floats
     outcomes: dict[str, Outcomes]
-    value: Floats
-    acceptable: Bools
-    best: Ints
     effect: Drawn
     then: Drawn = field(default_factory=dict)
     """{(arm, metric): (R, J)} effects at some times: see `sim.world.timed`."""
@@ -373,25 +366,18 @@ class Truth:
         return {each.metric: each.factors(world.seed, self.replications, world.ticks) for each in shocks}
 
     def value_at(self, tick: int) -> Floats:
-        """(R, K) the value of a request in a tick. An amount's rounding to its grid, after a factor, is left out."""
-        if self.world.change is None:
-            return self.value
+        """(R, K) the expected primary metric of a request in a tick, signed so that more is better.
+
+        An amount's rounding to its grid, after a factor, is left out.
+        """
         now = self.conditions(tick)
         mean = self.outcomes[self.world.primary].mean * now.factors.get(self.world.primary, 1.0)
         return self.world.value_of(mean, now.error_rate)
 
-    def better(self) -> Bools:
-        """(R, K) acceptable, and worth more than the champion."""
-        return self.acceptable & (self.value > self.value[:, :1])
-
-    def worse(self) -> Bools:
-        """(R, K) unacceptable, or worth less than the champion."""
-        return ~self.acceptable | (self.value < self.value[:, :1])
-
-    def matters(self) -> Bools:
-        """(R, K) better than the champion by at least the smallest effect that matters."""
-        margin = self.world.smallest_effect * np.abs(self.value[:, :1])
-        return self.better() & (self.value - self.value[:, :1] >= margin - 1e-12)
+    @cached_property
+    def worths(self) -> Worths:
+        """What the arms are worth: in a tick, over the horizon, and from a verdict on."""
+        return Worths(self)
 
     def mean_latency_s(self, tick: int = 0) -> Floats:
         """(R, K) mean service time in a tick."""

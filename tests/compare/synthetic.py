@@ -15,8 +15,9 @@ NAN = float("nan")
 
 TRIAL: dict[str, Any] = {
     "verdict": "undecided", "shipped_arm": None, "best_arm": "champion", "correct": False, "decided": False,
-    "time_to_decision_s": NAN, "time_to_significance_s": NAN, "requests_to_decision": NAN, "regret": 0.0,
-    "harmed_requests": 0, "peak_exposure": 0.0, "errors": 0, "slo_violations": 0, "lost_requests": 0, "retries": 0,
+    "time_to_decision_s": NAN, "time_to_end_s": NAN, "time_to_significance_s": NAN, "requests_to_decision": NAN, "regret": 0.0,
+    "regret_fixed": 0.0, "harmed_requests": 0, "harm": 0.0, "peak_exposure": 0.0, "errors": 0, "slo_violations": 0,
+    "lost_requests": 0, "retries": 0,
     "mirrored_requests": 0, "cost_s": 0.0, "requests": 1000, "shipped_better": False, "shipped_worse": False,
     "any_better": False, "any_not_better": False, "any_worse": False, "worth_shipping": False, "best_effect": 0.0,
 }  # fmt: skip
@@ -25,8 +26,11 @@ WORSE = {"any_not_better": True, "any_worse": True}
 
 
 def decided(verdict: str, time_s: float, **facts: Any) -> dict[str, Any]:
-    """A trial with a verdict."""
-    return {"verdict": verdict, "decided": True, "time_to_decision_s": time_s, "requests_to_decision": time_s, **facts}
+    """A trial that has ended: shipped, kept or inconclusive, which is no decision."""
+    ended = {"verdict": verdict, "time_to_end_s": time_s}
+    if verdict == "inconclusive":
+        return {**ended, **facts}
+    return {**ended, "decided": True, "time_to_decision_s": time_s, "requests_to_decision": time_s, **facts}
 
 
 def frame(policies: Mapping[str, list[dict[str, Any]]]) -> pd.DataFrame:

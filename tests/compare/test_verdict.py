@@ -36,7 +36,7 @@ def test_the_lowest_regret_is_named_with_its_risks(tmp_path: Path) -> None:
     )
     assert ", below that of hold; it has decided half of its trials by 4 h, ships a challenger" in found
     assert "in 0% (0–13%) of the trials where there is one" in found
-    assert "keeps the champion in 100% (87–100%) of those with a win that matters" in found
+    assert "ships nothing in 100% (87–100%) of those with a win that matters" in found
     assert found.endswith("; to decide half, ab takes 1.4 d.")
 
 
@@ -69,7 +69,7 @@ def test_a_baseline_with_less_regret_is_owned_up_to(tmp_path: Path) -> None:
 def test_a_policy_that_never_decides_is_not_taken_for_its_low_regret(tmp_path: Path) -> None:
     never = [{**trial, "verdict": "undecided", "time_to_decision_s": float("nan")} for trial in worlds(1)]
     found = said(tmp_path, {"shy": never, "ab": worlds(3)}, {"shy": "stages", "ab": "ab"})
-    assert found.startswith("ab is the only policy that decides at least half of its trials within 14 d")
+    assert found.startswith("ab is the only policy to recommend, and decides at least half of its trials within 14 d")
     assert found.endswith("; shy does not decide half within 14 d.")
 
 
@@ -80,6 +80,52 @@ def test_nothing_decides(tmp_path: Path) -> None:
         "no policy decides half of its trials within 14 d: canary leaves 90% (60–99.5%) undecided "
         "and ab leaves 100% (72–100%) undecided."
     )
+
+
+def test_giving_up_is_no_decision_and_misses_every_win(tmp_path: Path) -> None:
+    nothing = {"decided": False, "time_to_decision_s": float("nan"), "requests_to_decision": float("nan")}
+    gives_up = [{**trial, **nothing, **decided("inconclusive", 60.0)} for trial in worlds(1)]
+    policies, kinds = {"shy": gives_up, "ab": worlds(3)}, {"shy": "ab", "ab": "ab"}
+    folder = write(tmp_path, frame(policies), kinds)
+    comparison = compare(folder)
+    assert comparison.verdict.startswith("ab is the only policy to recommend")
+    assert comparison.verdict.endswith("; shy does not decide half within 14 d.")
+    point = comparison.points[0]
+    shy = point.policy("shy")
+    assert shy is not None
+    assert (shy.measures["missed_win"].estimate, shy.measures["inconclusive"].estimate) == (1.0, 1.0)
+    assert all("shy" not in names for names in point.best.values())
+    assert (shy.incidence.inconclusive.estimate[-1], shy.incidence.decided.estimate[-1]) == (1.0, 0.0)
+    alone = said(tmp_path / "alone", {"shy": gives_up}, {"shy": "ab"})
+    assert alone == "no policy decides half of its trials within 14 d: shy gives up in 100% (93–100%)."
+
+
+def wrongs(share: float, hours: float, n: int = 100) -> list[Trial]:
+    """In worlds that are all alike, a share of the trials ships a challenger that is no better; it costs nothing."""
+    wrong = np.arange(n) < round(share * n)
+    return [decided("ship" if bad else "keep", hours * 3600, any_not_better=True, correct=not bad) for bad in wrong.tolist()]
+
+
+def test_what_ships_whatever_comes_is_not_recommended_where_that_costs_nothing(tmp_path: Path) -> None:
+    policies = {"canary": wrongs(0.97, 3), "ab": wrongs(0.02, 40), "bayes": wrongs(0.2, 20)}
+    found = said(tmp_path, policies, {"canary": "canary", "ab": "ab", "bayes": "ab"})
+    assert found.startswith("100 replications cannot tell which of ab and bayes has the lowest regret of the 2 policies")
+    assert "but of these ab is right most often, in 98% (93–99.4%)" in found
+    assert "; not recommended, as what is no better is shipped more often than not by canary in 97% (92–99%)" in found
+    found = said(tmp_path / "alone", {"canary": policies["canary"]}, {"canary": "canary"})
+    assert found.startswith("no policy can be recommended: what is no better is shipped more often than not by canary in")
+
+
+def test_a_rule_that_breaks_its_promise_is_not_recommended(tmp_path: Path) -> None:
+    policies = {"peeking": wrongs(0.14, 3), "ab": wrongs(0.02, 40)}
+    promising = [{"name": name, "kind": "ab", "promised": 0.05} for name in policies]
+    found = compare(write(tmp_path, frame(policies), dict.fromkeys(policies, "ab"), policies=promising)).verdict
+    assert found.startswith("ab is the only policy to recommend, and decides")
+    assert found.endswith("is shipped more often than promised by peeking in 14% (8.5–22%) (5% promised).")
+    # Where the promise is not shown to be broken, regret and what is right decide.
+    promising = [{**each, "promised": 0.1} for each in promising]
+    found = compare(write(tmp_path / "b", frame(policies), dict.fromkeys(policies, "ab"), policies=promising)).verdict
+    assert found.startswith("100 replications cannot tell which of peeking and ab")
 
 
 def test_only_baselines(tmp_path: Path) -> None:

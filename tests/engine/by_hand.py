@@ -61,7 +61,7 @@ def changing(
             full[tick] = row
         return full
 
-    return Change(table(failing, 0.0, 2, float), table(slowness, 1.0, 2, float), {}, table(out, 0, pools, np.int64), {})
+    return Change(table(failing, 0.0, 2, float), table(slowness, 1.0, 2, float), {}, table(out, 0, pools, np.int64))
 
 
 def scaling(least: int, most: int, target: float = 0.5, cold_start: int = 0, cool_down: int = 0) -> Scaling:

@@ -36,7 +36,8 @@ Seen = dict[str, NDArray[Any]]
 NAMES = ("champion", "a", "b")
 METRICS = ("conversion", "revenue", "score")
 LEDGER = (
-    "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "peak_exposure", "regret", "cost_s",
+    "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "harm", "peak_exposure", "regret",
+    "regret_fixed", "cost_s",
     "regret_path",
 )  # fmt: skip
 # Weights of (champion, a, b); some do not quite sum to one.
@@ -339,8 +340,7 @@ def _change(said: Said, pools: tuple[Pool, ...]) -> Change:
 
     out = np.array([[each["out"] * (number == tick % 2) for number in range(2)] for tick, each in enumerate(said["ticks"])])
     factors = {} if said["replayed"] else {name: table("factor", 1.0) for name in ("conversion", "revenue")}
-    lasting = {name: factor[-1] for name, factor in factors.items()}
-    return Change(table("failing", 0.0), table("slowness", 1.0), factors, out[:, : len(pools)].astype(np.int64), lasting)
+    return Change(table("failing", 0.0), table("slowness", 1.0), factors, out[:, : len(pools)].astype(np.int64))
 
 
 def _arrivals(said: Said) -> Arrivals:

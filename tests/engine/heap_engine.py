@@ -369,7 +369,7 @@ class HeapEngine:
         of = {name: np.array([self.rows[row].tally[name] for row in rows]) for name in self.rows[0].tally}
         self.ledger.serve(rows, tick, of["requests"], of["calls"], of["mirrored"])
         self.ledger.book(rows, of["failed"], of["slow"].astype(np.int64))
-        self.ledger.lost[rows] += of["lost"]
+        self.ledger.lose(rows, tick, of["lost"])
         self.ledger.retries[rows] += of["retries"]
         for row in rows:
             self.rows[row].clear()

@@ -105,7 +105,7 @@ def outage(ticks: int, out: int) -> Change:
     plain = np.ones((ticks, 2))
     down = np.zeros((ticks, 1), np.int64)
     down[1:3] = out
-    return Change(np.zeros((ticks, 2)), plain, {}, down, {})
+    return Change(np.zeros((ticks, 2)), plain, {}, down)
 
 
 def test_queue_heap_and_record_grow_as_far_as_they_must() -> None:

@@ -168,7 +168,7 @@ def test_the_ledger_prices_a_request_at_what_the_best_arm_would_have_earned(make
     engine = make(some, (), True)
     engine.step(routing([0, 1], (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)))
     n = some.arrivals[:, 0]
-    assert some.best.tolist() == [1, 1]
+    assert some.worths.overall.best.tolist() == [1, 1]
     assert engine.ledger.regret == pytest.approx(n * (0.4 - 0.2) * 0.9)
     assert engine.ledger.harmed.tolist() == n.tolist()
     assert engine.ledger.cost_s == pytest.approx(2.0 * n)

@@ -56,7 +56,8 @@ def test_settling_comes_to_what_serving_on_would(changes: dict[str, Any], arm: i
     served.settle(np.zeros(5, np.int64), np.full(5, -1))
     assert np.array_equal(settled.served, served.served)
     assert np.array_equal(settled.calls, served.calls)
-    assert settled.regret == pytest.approx(served.regret)
+    for name in ("regret", "regret_fixed", "harmed", "harm"):
+        assert getattr(settled, name) == pytest.approx(getattr(served, name))
     assert settled.cost_s == pytest.approx(served.cost_s)
     assert settled.regret_path[:, :-1] == pytest.approx(served.regret_path[:, :-1])
 
@@ -64,10 +65,13 @@ def test_settling_comes_to_what_serving_on_would(changes: dict[str, Any], arm: i
 def test_regret_is_the_gap_in_force_when_a_request_came() -> None:
     some = truth(timeline=NOW)
     ledger = Ledger.open(some)
-    # The challenger ends at 0.24 of the champion's 0.3, so the champion is best; before that a request to it forgoes nothing.
-    assert some.best.tolist() == [0] * 5
+    # The challenger starts at 0.4, above the champion's 0.3, and ends at 0.24.
+    assert [int(some.worths.at(tick).best[0]) for tick in (0, 3, 11)] == [1, 0, 0]
     serve(ledger, 0, 1)
     assert ledger.regret.tolist() == [0.0] * 5
+    other = Ledger.open(some)
+    serve(other, 0, 0)
+    assert other.regret == pytest.approx(some.arrivals[:, 0] * 0.1 * 0.9)
     serve(ledger, 3, 1)
     drifted = 0.4 * (1 - 0.4 * 2.5 / 6)
     assert ledger.regret == pytest.approx(some.arrivals[:, 3] * (0.3 * 0.9 - drifted * 0.9 * 0.7))
@@ -92,8 +96,53 @@ def test_a_lost_request_earns_nothing() -> None:
     ledger.serve(np.array([0]), 0, np.array([[3, 2]]), np.array([[3, 2]]), np.zeros((1, 2), np.int64))
     before = ledger.regret[0]
     assert before == pytest.approx(3 * 0.1 * 0.9)
-    ledger.lost[0] += [1, 2]
+    ledger.lose(np.array([0]), 0, np.array([[1, 2]]))
     assert ledger.regret[0] - before == pytest.approx(0.3 * 0.9 + 2 * 0.4 * 0.9)
+    assert ledger.regret_fixed == pytest.approx(ledger.regret)
+
+
+def test_a_lost_request_costs_what_it_would_have_earned_when_it_was_lost() -> None:
+    some = truth(timeline=NOW)
+    ledger = Ledger.open(some)
+    ledger.lose(np.array([1, 2]), 3, np.array([[0, 2], [1, 0]]))
+    ledger.lose(np.array([1]), 11, np.array([[0, 4]]))
+    drifted = 0.4 * (1 - 0.4 * 2.5 / 6)
+    assert ledger.lost.tolist() == [[0, 0], [0, 6], [1, 0], [0, 0], [0, 0]]
+    assert ledger.regret == pytest.approx([0, 2 * drifted * 0.9 * 0.7 + 4 * 0.24 * 0.9, 0.3 * 0.9, 0, 0])
+
+
+def test_harm_is_counted_and_weighed_by_what_an_arm_is_worth_in_the_tick() -> None:
+    some = truth(timeline=NOW)
+    ledger = Ledger.open(some)
+    n = some.arrivals
+    for tick in (0, 3, 11):
+        serve(ledger, tick, 1)
+    # In the first tick the challenger earns more than the champion, though its latency breaks no limit; later it earns less.
+    drifted = 0.4 * (1 - 0.4 * 2.5 / 6)
+    assert np.array_equal(ledger.harmed, n[:, 3] + n[:, 11])
+    assert ledger.harm == pytest.approx(n[:, 3] * (0.3 * 0.9 - drifted * 0.9 * 0.7) + n[:, 11] * 0.06 * 0.9)
+    # Over the horizon the champion is best, and in the first tick the challenger is better by 0.1 of those that do not fail.
+    assert some.worths.overall.best.tolist() == [0] * 5
+    assert ledger.regret_fixed == pytest.approx(ledger.harm - n[:, 0] * 0.1 * 0.9)
+
+
+def test_a_hair_worse_is_harm_by_count_and_not_by_size() -> None:
+    said = [behaves(outcomes={"conversion": {"bernoulli": rate}}) for rate in (0.3, 0.3 - 1e-9)]
+    ledger = Ledger.open(make_world(make_scenario(horizon="2h"), said).realise(np.arange(2)))
+    serve(ledger, 0, 1)
+    assert ledger.harmed.sum() > 2000
+    assert (ledger.harm < 1e-5).all()
+
+
+def test_an_arm_that_breaks_a_limit_harms_while_it_does() -> None:
+    spike = {"kind": "slowdown", "arm": "challenger", "at": "10m", "duration": "20m", "factor": 3}
+    ledger = Ledger.open(truth(timeline=[spike]))
+    for tick in range(4):
+        serve(ledger, tick, 1)
+    assert np.array_equal(ledger.harmed, ledger.truth.arrivals[:, 1:3].sum(axis=1))
+    assert not ledger.harm.any()
+    # While the challenger breaks the limit the champion is the best that may serve.
+    assert not ledger.regret.any()
 
 
 def test_the_errors_of_a_tail_that_changes_are_those_of_its_ticks() -> None:
@@ -145,5 +194,5 @@ def test_a_tail_belongs_to_its_replication_and_not_to_its_block() -> None:
     whole, part = Ledger.open(truth(timeline=NOW)), Ledger.open(truth(timeline=NOW))
     whole.settle(np.ones(5, np.int64), np.array([0, 2, 4, 6, 8]))
     part.settle(np.ones(5, np.int64), np.array([-1, -1, 4, -1, 8]))
-    for name in ("errors", "slo_violations", "regret", "cost_s"):
+    for name in ("errors", "slo_violations", "regret", "regret_fixed", "harmed", "harm", "cost_s"):
         assert np.array_equal(getattr(whole, name)[[2, 4]], getattr(part, name)[[2, 4]])

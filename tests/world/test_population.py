@@ -94,8 +94,8 @@ def test_everything_else_comes_to_the_world_in_its_own_units() -> None:
 def test_a_request_that_is_tried_again_fails_only_if_every_attempt_does() -> None:
     once = make_world(make_scenario(), [behaves(error_rate="10%")] * 2).realise(np.arange(1))
     thrice = make_world(make_scenario(retries={"on": ["error"]}), [behaves(error_rate="10%")] * 2).realise(np.arange(1))
-    assert once.value[0] == pytest.approx([0.05 * 0.9] * 2)
-    assert thrice.value[0] == pytest.approx([0.05 * 0.999] * 2)
+    assert once.worths.overall.value[0] == pytest.approx([0.05 * 0.9] * 2)
+    assert thrice.worths.overall.value[0] == pytest.approx([0.05 * 0.999] * 2)
 
 
 @pytest.mark.parametrize("activity", ["even", {"pareto": 1.5}, {"lognormal": 1.2}])

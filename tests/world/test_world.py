@@ -31,26 +31,27 @@ def truth(rates: list[float], replications: int = 3, **changes: Any) -> Truth:
 
 
 def test_the_best_arm_is_the_one_that_earns_most_and_the_champion_on_a_tie() -> None:
-    assert truth([0.05, 0.06, 0.055]).best.tolist() == [1, 1, 1]
-    assert truth([0.05, 0.04, 0.03]).best.tolist() == [0, 0, 0]
+    assert truth([0.05, 0.06, 0.055]).worths.overall.best.tolist() == [1, 1, 1]
+    assert truth([0.05, 0.04, 0.03]).worths.overall.best.tolist() == [0, 0, 0]
     tie = truth([0.05, 0.05])
-    assert tie.best.tolist() == [0, 0, 0]
-    assert not tie.better().any()
-    assert not tie.worse().any()
+    assert tie.worths.overall.best.tolist() == [0, 0, 0]
+    assert not tie.worths.overall.better.any()
+    assert not tie.worths.overall.worse.any()
 
 
 def test_an_errored_request_earns_nothing() -> None:
     some = truth([0.05, 0.052], of_0={"error_rate": "0%"}, of_1={"error_rate": "10%"})
-    assert some.value[0] == pytest.approx([0.05, 0.052 * 0.9])
-    assert some.best[0] == 0
-    assert some.worse()[0].tolist() == [False, True]
+    assert some.worths.overall.value[0] == pytest.approx([0.05, 0.052 * 0.9])
+    assert some.worths.overall.best[0] == 0
+    assert some.worths.overall.worse[0].tolist() == [False, True]
 
 
 def test_where_less_is_better_values_change_sign() -> None:
     metrics = [{"name": "conversion", "role": "primary", "direction": "decrease"}]
     some = truth([0.05, 0.04], metrics=metrics)
-    assert some.value[0] == pytest.approx([-0.05 * 0.999, -0.04 * 0.999])
-    assert some.best[0] == 1
+    # A request that fails counts as the worst outcome: 1.
+    assert some.worths.overall.value[0] == pytest.approx([-0.05 * 0.999 - 0.001, -0.04 * 0.999 - 0.001])
+    assert some.worths.overall.best[0] == 1
 
 
 def test_an_arm_above_a_declared_limit_is_not_acceptable_whatever_it_earns() -> None:
@@ -59,9 +60,9 @@ def test_an_arm_above_a_declared_limit_is_not_acceptable_whatever_it_earns() -> 
         [0.05, 0.2, 0.06], metrics=metrics, of_0={"error_rate": "5%"}, of_1={"error_rate": "1.1%"}, of_2={"error_rate": "1%"}
     )
     # The champion serves already: its own breach does not make shipping anything else right.
-    assert some.acceptable[0].tolist() == [True, False, True]
-    assert some.best[0] == 2
-    assert some.better()[0].tolist() == [False, False, True]
+    assert some.worths.overall.acceptable[0].tolist() == [True, False, True]
+    assert some.worths.overall.best[0] == 2
+    assert some.worths.overall.better[0].tolist() == [False, False, True]
 
 
 def test_a_latency_limit_is_about_its_quantile() -> None:
@@ -72,7 +73,7 @@ def test_a_latency_limit_is_about_its_quantile() -> None:
     slow = {"latency": {"exponential": "100ms"}}  # P(L > 200 ms) = e^-2 = 13.5%
     quick = {"latency": {"exponential": "80ms"}}  # e^-2.5 = 8.2%
     some = truth([0.05, 0.06, 0.06], metrics=metrics, of_0=quick, of_1=slow, of_2=quick)
-    assert some.acceptable[0].tolist() == [True, False, True]
+    assert some.worths.overall.acceptable[0].tolist() == [True, False, True]
     assert some.latency_above(0.2)[0] == pytest.approx(np.exp([-2.5, -2.0, -2.5]))
     assert some.mean_latency_s()[0] == pytest.approx([0.08, 0.1, 0.08])
 
@@ -80,7 +81,7 @@ def test_a_latency_limit_is_about_its_quantile() -> None:
 @pytest.mark.parametrize(("rate", "matters"), [(0.0509, False), (0.051, True), (0.052, True), (0.049, False)])
 def test_what_matters_is_at_least_the_smallest_effect(rate: float, matters: bool) -> None:
     metrics = [{"name": "conversion", "role": "primary", "smallest_effect": "2%"}]
-    assert truth([0.05, rate], metrics=metrics).matters()[0].tolist() == [False, matters]
+    assert truth([0.05, rate], metrics=metrics).worths.overall.matters[0].tolist() == [False, matters]
 
 
 def test_effects_are_relative_to_the_champion_whatever_the_challenger_registered() -> None:
@@ -156,9 +157,9 @@ def test_truth_belongs_to_its_replication_and_not_to_its_block() -> None:
     said = {"a": {"conversion": {"relative_effect": {"normal": {"mean": "0%", "sd": "5%"}}}}}
     world = make_world(make_scenario(arms=ARMS, truth=said))
     whole, part = world.realise(np.arange(20)), world.realise(np.array([4, 17]))
-    assert np.array_equal(whole.value[[4, 17]], part.value)
+    assert np.array_equal(whole.worths.overall.value[[4, 17]], part.worths.overall.value)
     assert np.array_equal(whole.arrivals[[4, 17]], part.arrivals)
-    assert np.unique(whole.value[:, 1]).size == 20
+    assert np.unique(whole.worths.overall.value[:, 1]).size == 20
 
 
 def test_replayed_values_are_those_of_the_table() -> None:
@@ -168,7 +169,7 @@ def test_replayed_values_are_those_of_the_table() -> None:
     some = world.realise(np.arange(2))
     assert some.outcomes["right"].mean[0] == pytest.approx([0.5, 0.75])
     assert world.agreement == pytest.approx([1.0, 0.75])
-    assert some.best.tolist() == [1, 1]
+    assert some.worths.overall.best.tolist() == [1, 1]
 
 
 def test_the_aggregate_engine_refuses_calls_that_outlast_a_tick() -> None:

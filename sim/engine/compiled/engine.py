@@ -155,7 +155,7 @@ class CompiledEngine:
         state, duty = self._arrays.state, self._arrays.duty
         tick = min(number, self.truth.world.ticks - 1)
         self.ledger.serve(rows, tick, *(duty[name][rows] for name in ("requests", "calls", "mirrored")))
-        self.ledger.lost[rows] += self._arrays.lost[rows, number]
+        self.ledger.lose(rows, tick, self._arrays.lost[rows, number])
         self.ledger.retries[rows] += state["retries"][rows]
         self.ledger.book(rows, state["errors"][rows], state["slow"][rows])
         for name in ("requests", "calls", "mirrored"):
@@ -179,7 +179,8 @@ class CompiledEngine:
                 request, copy, attempt, arm, arrive = (int(field) for field in call[:5])
                 if copy == 0:
                     self.ledger.book(np.array([row]), np.array([1]), np.array([0]))
-                    self.ledger.lost[row, arm] += 1
+                    lost = np.arange(self._live.shape[1]) == arm
+                    self.ledger.lose(np.array([row]), self.truth.world.ticks - 1, lost[None].astype(np.int64))
                 if arrays.run["recording"][0]:
                     place = int(arrays.run["recorded"][0])
                     if place == len(arrays.record):

@@ -113,7 +113,7 @@ class SimpyEngine:
         accounts = [self._replications[row].account for row in rows]
         self.ledger.serve(rows, tick, *(np.array([getattr(account, name) for account in accounts]) for name in _SERVED))
         self.ledger.book(rows, *(np.array([getattr(account, name) for account in accounts]) for name in ("failed", "slow")))
-        self.ledger.lost[rows] += [account.lost for account in accounts]
+        self.ledger.lose(rows, tick, np.array([account.lost for account in accounts]))
         self.ledger.retries[rows] += [account.retries for account in accounts]
         for row in rows:
             self._replications[row].account = Account.open(len(self.truth.world.arms))

@@ -24,6 +24,7 @@ from sim.policy.inference.comparison import (
     primary,
     relative_effect,
     resolved,
+    tally_problems,
 )
 from sim.units import Share
 
@@ -72,8 +73,8 @@ class BayesFactor(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
 
-    def pools(self) -> bool:
-        return resolved(self.tally) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary)) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
@@ -99,7 +100,8 @@ class BayesFactor(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
+        tallied = tally_problems(setting, self.tally, (setting.primary,))
+        return tallied + amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return share_problems(("expected_effect", "scale"), self.expected_effect, setting)

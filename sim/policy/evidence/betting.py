@@ -50,7 +50,7 @@ class Betting(Evidence):
         arms = len(setting.arms)
         return {"capital": np.zeros((2, arms - 1))} if self.method == "capital" else {"sums": np.zeros((3, arms))}
 
-    def pools(self) -> bool:
+    def pools(self, setting: DeclaredSetting) -> bool:
         # `capital` compares the arms' outcomes of one tick.
         return self.method != "capital"
 

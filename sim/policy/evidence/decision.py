@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View
 from sim.policy.columns import Column, moments_of
-from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, information, relative_effect, resolved
+from sim.policy.inference.comparison import (
+    TALLY_RULE,
+    Tally,
+    above_margin,
+    information,
+    relative_effect,
+    resolved,
+    tally_problems,
+)
 from sim.policy.inference.planned import unsized
 from sim.units import Share
 
@@ -110,11 +118,12 @@ class Decision(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
-    def pools(self) -> bool:
-        return resolved(self.tally) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return any(resolved(self.tally, setting.metrics.get(name)) == "pooled" for name in self._metrics())
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+        within = (name for name in self._metrics() if resolved(self.tally, setting.metrics[name]) == "within_ticks")
+        return tuple(dict.fromkeys(column for name in within for column in moments_of(setting.metrics[name])))
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return min(1.0, 2 * self.alpha)
@@ -160,7 +169,7 @@ class Decision(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        problems = []
+        problems = tally_problems(setting, self.tally, self._metrics())
         metrics = {
             "success": [entry.metric for entry in self.success],
             "guardrails": [entry.metric for entry in self.guardrails],

@@ -68,8 +68,8 @@ class Sprt(Evidence):
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
-    def pools(self) -> bool:
-        return resolved(self.tally, self.adjust) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

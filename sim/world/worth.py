@@ -1,0 +1,189 @@
+"""What the arms are worth to users: in a tick, over the horizon, and from a verdict on.
+
+In a tick an arm is judged by what is in force then. Over many ticks it is judged by the mean, in which every tick counts by
+the requests that are expected in it: the mean of what a request earns, of the share of calls that fail, and of the share that
+is slower than the limit. So an incident, a novelty or a drift counts by the requests that it meets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sim.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from sim.world.world import Truth
+
+STAKES = 4
+REGRET, REGRET_FIXED, HARMED, HARM = range(STAKES)
+"""The stakes of a live request to an arm, as in `Worths.stakes`."""
+
+# Rounding errors of means: a limit that is just met is met.
+_ROUNDING = 1e-12
+# What is kept of ticks, so that ticks and policies alike do not work it out again.
+_KEPT_BYTES = 32e6
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the arms are worth, in a tick or as a mean.
+
+    value (R, K) the expected primary metric of a request, signed so that more is better; acceptable (R, K) whether every
+    declared limit holds, which the champion is excused from; smallest_effect is relative to the champion.
+
+    >>> worth = Worth(np.array([[1.0, 1.1, 1.3]]), np.array([[True, True, False]]), 0.05)
+    >>> worth.best.tolist(), worth.better.tolist(), worth.worse.tolist()
+    ([1], [[False, True, False]], [[False, False, True]])
+    """
+
+    value: Floats
+    acceptable: Bools
+    smallest_effect: float
+
+    @cached_property
+    def best(self) -> Ints:
+        """(R,) the acceptable arm of highest value."""
+        # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
+        return np.asarray(np.where(self.acceptable, self.value, -np.inf).argmax(axis=1))
+
+    @cached_property
+    def better(self) -> Bools:
+        """(R, K) acceptable, and worth more than the champion."""
+        return np.asarray(self.acceptable & (self.value > self.value[:, :1]))
+
+    @cached_property
+    def worse(self) -> Bools:
+        """(R, K) unacceptable, or worth less than the champion."""
+        return np.asarray(~self.acceptable | (self.value < self.value[:, :1]))
+
+    @cached_property
+    def margin(self) -> Floats:
+        """(R,) the smallest difference that matters."""
+        return np.asarray(self.smallest_effect * np.abs(self.value[:, 0]))
+
+    @cached_property
+    def matters(self) -> Bools:
+        """(R, K) better than the champion by at least the smallest effect that matters."""
+        return np.asarray(self.better & (self.value - self.value[:, :1] >= self.margin[:, None] - 1e-12))
+
+    def short_of(self, arm: Ints) -> Floats:
+        """(R, K) by how much each arm is worth less than one of them, arm (R,); negative where it is worth more."""
+        of_arm = np.take_along_axis(self.value, arm[:, None], axis=1)
+        return np.asarray(of_arm - self.value)
+
+
+@dataclass(frozen=True)
+class Worths:
+    """What the arms are worth in a block of R replications, by tick and over many."""
+
+    truth: Truth
+    _kept: dict[int, Worth] = field(default_factory=dict, repr=False)
+    _stakes: dict[int, Floats] = field(default_factory=dict, repr=False)
+
+    def at(self, tick: int) -> Worth:
+        """What the arms are worth in a tick."""
+        kind = int(self._kinds[tick])
+        if kind not in self._kept:
+            self._forget(self._kept)
+            acceptable = self._acceptable(self._failing(tick), self._slow(tick))
+            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, self.truth.world.smallest_effect)
+        return self._kept[kind]
+
+    def stakes(self, tick: int) -> Floats:
+        """(4, R, K) what is at stake where an arm serves a live request in a tick, in the primary metric.
+
+        REGRET: by how much it is worth less than the best acceptable arm of this tick, or 0. REGRET_FIXED: by how much it is
+        worth less than the arm that is best over the horizon; negative where it is worth more. HARMED: 1 if it is worse than
+        the champion in this tick, else 0. HARM: by how much it is worth less than the champion, or 0.
+        """
+        kind = int(self._kinds[tick])
+        if kind not in self._stakes:
+            now, champion = self.at(tick), np.zeros(self.truth.rows, np.int64)
+            self._forget(self._stakes)
+            self._stakes[kind] = np.stack([
+                np.maximum(now.short_of(now.best), 0.0),
+                now.short_of(self.overall.best),
+                now.worse.astype(np.float64),
+                np.maximum(now.short_of(champion), 0.0),
+            ])  # fmt: skip
+        return self._stakes[kind]
+
+    @cached_property
+    def overall(self) -> Worth:
+        """What the arms are worth over the whole horizon."""
+        return self.after(np.zeros(self.truth.rows, np.int64))
+
+    def after(self, since: Ints) -> Worth:
+        """What the arms are worth over the ticks from one on, since (R,). Where no traffic is left: in the last tick."""
+        last = self.at(self.truth.world.ticks - 1)
+        if len(self.runs) == 2:
+            return last
+        arrived = np.concatenate([[0.0], np.cumsum(self.truth.world.requests)])
+        rest = arrived[-1] - arrived[np.minimum(since, arrived.size - 1)]
+        some = rest > 0
+        value, failing, slow = np.zeros((3, *last.value.shape))
+        for first, end in pairwise(self.runs):
+            weight = (arrived[end] - arrived[np.clip(since, first, end)])[:, None]
+            if not weight.any():
+                continue
+            value += weight * self.at(first).value
+            failing += weight * self._failing(first)
+            slow += weight * self._slow(first)
+        total = np.where(some, rest, 1.0)[:, None]
+        acceptable = self._acceptable(failing / total, slow / total)
+        return Worth(
+            np.where(some[:, None], value / total, last.value),
+            np.where(some[:, None], acceptable, last.acceptable),
+            last.smallest_effect,
+        )
+
+    def _failing(self, tick: int) -> Floats | float:
+        """(R, K) the share of calls that fail in a tick; 0 where there is no limit."""
+        return 0.0 if self.truth.world.error_limit is None else self.truth.conditions(tick).error_rate
+
+    def _slow(self, tick: int) -> Floats | float:
+        """(R, K) the share of calls that are slower than the limit in a tick; 0 where there is none."""
+        limit = self.truth.world.latency_limit
+        return 0.0 if limit is None else self.truth.latency_above(limit[1], tick)
+
+    def _acceptable(self, failing: Floats | float, slow: Floats | float) -> Bools:
+        """(R, K) whether every limit holds of shares of calls that fail, or are too slow."""
+        world = self.truth.world
+        acceptable = np.ones((self.truth.rows, len(world.arms)), bool)
+        if world.error_limit is not None:
+            acceptable &= failing <= world.error_limit + _ROUNDING
+        if world.latency_limit is not None:
+            acceptable &= slow <= 1 - world.latency_limit[0] + _ROUNDING
+        acceptable[:, 0] = True
+        return acceptable
+
+    def _forget(self, kept: dict[int, Any]) -> None:
+        """Make room for one more tick."""
+        while len(kept) >= self._most:
+            del kept[next(iter(kept))]
+
+    @property
+    def _most(self) -> int:
+        """Of so many ticks the worth is kept."""
+        return max(int(_KEPT_BYTES / (64 * self.truth.rows * len(self.truth.world.arms))), 2)
+
+    @cached_property
+    def _kinds(self) -> Ints:
+        """(T,) a number for every tick, the same for ticks in which the arms are worth the same."""
+        world = self.truth.world
+        change = world.change
+        if change is None:
+            return np.zeros(world.ticks, np.int64)
+        what = [change.failing, change.slowness] if world.latency_limit is not None else [change.failing]
+        what += change.telling(world.primary)
+        return np.unique(np.concatenate(what, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+
+    @cached_property
+    def runs(self) -> list[int]:
+        """Edges 0, ..., T between which the arms are worth the same."""
+        return [0, *(np.flatnonzero(np.diff(self._kinds)) + 1).tolist(), self.truth.world.ticks]
