@@ -210,6 +210,13 @@ class Part(BaseModel):
         """The columns, of those in `needs`, whose sums within ticks this part reads: live outcomes, compared arm by arm."""
         return ()
 
+    def bounds(self, setting: Setting) -> tuple[float, float] | None:
+        """Between which this part takes every outcome of the primary metric to lie; None where it needs no bounds.
+
+        A scenario in which an outcome can lie beyond is refused, at the keys `lowest` and `highest` where the part has them.
+        """
+        return None
+
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Arrays, of any shape, with which one replication starts a stage. The policy keeps a copy for each replication."""
         return {}

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
-from sim.policy.catalogue import parts_in
+from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
@@ -94,7 +94,11 @@ def _start(files: Sequence[PartsFile], works: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for file in files:
         file.load()
-    _player = Player(pickle.loads(works))
+    unpickled = pickle.loads(works)
+    for work in unpickled:
+        for part in parts_in(work.forms):
+            hold(part)
+    _player = Player(unpickled)
 
 
 def _play(task: Task) -> Play:

@@ -174,7 +174,8 @@ class MetricSpec(Spec):
         ge=1e-12,
         le=1e12,
         allow_inf_nan=False,
-        description="the step that monitoring rounds an amount to, at most the sd of a normal one; chosen to fit if left out",
+        description="the step that monitoring rounds an amount to, which must leave mean and sd of every arm as they are, "
+        "and be at most the sd of a normal one; chosen to fit if left out",
     )
     smallest_effect: Share = Field(
         0.0, description="relative effect on the primary metric below which shipping and keeping are both right"

@@ -52,6 +52,8 @@ class OutcomeWorld:
     reward: Floats | None
     reach: float = 1.0
     """The largest factor that effects, segments and the timeline put on an arm's mean, in any replication."""
+    between: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the largest value that a request has in any arm, tick, segment and replication: `sim.world.extent`."""
     log_chance: Floats | None = None
     laws: tuple[OutcomeKind, ...] = ()
 

@@ -58,10 +58,14 @@ class BayesFactor(Evidence):
     kind: Literal["bayes_factor"] = "bayes_factor"
     factor: float = Field(10.0, gt=1, allow_inf_nan=False, description="how many times likelier the data must be")
     expected_effect: Share | None = Field(
-        None, gt=0, description="spread of the effects that are expected, relative to the champion's registered mean"
+        None, ge=1e-9, description="spread of the effects that are expected, relative to the champion's registered mean"
     )
     scale: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `expected_effect`"
+        None,
+        ge=1e-12,
+        le=1e12,
+        allow_inf_nan=False,
+        description="the same in the primary metric's unit, instead of `expected_effect`",
     )
     prior: Literal["normal", "cauchy"] = Field("normal", description="how the expected effects spread around none")
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)

@@ -35,10 +35,12 @@ class ConfidenceSequence(PlannedTest):
     can_be_null: ClassVar[bool] = False
 
     kind: Literal["confidence_sequence"] = "confidence_sequence"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
-    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric for which the interval is tuned")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
+    mde: Share | None = Field(
+        None, ge=1e-9, description="relative effect on the primary metric for which the interval is tuned"
+    )
     margin: Share | None = Field(
-        None, gt=0, description="relative loss that is tolerated: passes when shown not to be worse by it"
+        None, ge=1e-9, description="relative loss that is tolerated: passes when shown not to be worse by it"
     )
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
 

@@ -66,7 +66,7 @@ class GroupSequential(PlannedTest):
     """
 
     kind: Literal["group_sequential"] = "group_sequential"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate over all challengers and looks, of all `sides` together")
     design: Literal["pocock", "obrien_fleming", "wang_tsiatis", "haybittle_peto", "spending"] = Field(
         "obrien_fleming", description="the family of bounds"
     )

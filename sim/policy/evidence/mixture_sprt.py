@@ -54,10 +54,10 @@ class MixtureSprt(Evidence):
     reads_reward: ClassVar[bool] = True
 
     kind: Literal["mixture_sprt"] = "mixture_sprt"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
-    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric that is found soonest")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
+    mde: Share | None = Field(None, ge=1e-9, description="relative effect on the primary metric that is found soonest")
     mixing_sd: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="spread of effects, in the metric's unit, instead of `mde`"
+        None, ge=1e-12, le=1e12, allow_inf_nan=False, description="spread of effects, in the metric's unit, instead of `mde`"
     )
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)

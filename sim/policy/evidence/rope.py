@@ -49,11 +49,11 @@ class Rope(Evidence):
     kind: Literal["rope"] = "rope"
     region: Share | None = Field(
         None,
-        gt=0,
+        ge=1e-9,
         description="effects up to this, either way, are as good as none; relative to the champion's registered mean",
     )
     width: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
+        None, ge=1e-12, le=1e12, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
     )
     mass: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability that decides")
     tally: Tally | None = Field(None, description=TALLY_RULE)

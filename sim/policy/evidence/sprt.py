@@ -54,9 +54,9 @@ class Sprt(Evidence):
     can_be_null: ClassVar[bool] = True
 
     kind: Literal["sprt"] = "sprt"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate over all challengers and looks, of all `sides` together")
     power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
-    mde: Share = Field(gt=0, description="relative effect on the primary metric that is told from none")
+    mde: Share = Field(ge=1e-9, description="relative effect on the primary metric that is told from none")
     sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)

@@ -46,9 +46,9 @@ class NonInferior(Guardrail):
 
     kind: Literal["non_inferior"] = "non_inferior"
     metric: str = Field(description="an outcome metric of the scenario")
-    margin: Share = Field(gt=0, lt=1, description="how much worse than the champion's mean it may be, relative to that")
+    margin: Share = Field(ge=1e-9, lt=1, description="how much worse than the champion's mean it may be, relative to that")
     alpha: Share = Field(
-        0.05, gt=0, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
+        0.05, ge=1e-12, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
     )
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)

@@ -39,6 +39,15 @@ def bound_problems(lowest: float | None, highest: float | None, metric: Metric) 
     return []
 
 
+def bounds_of(lowest: float | None, highest: float | None, metric: Metric) -> tuple[float, float] | None:
+    """The bounds of an amount; None for a binary metric, whose bounds are known.
+
+    >>> bounds_of(None, 100.0, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
+    (0.0, 100.0)
+    """
+    return None if metric.binary or highest is None else (lowest or 0.0, highest)
+
+
 def rescaled(
     kind: str, metric: Metric, count: Floats, total: Floats, lowest: float | None, highest: float | None
 ) -> tuple[Floats, float, float]:
