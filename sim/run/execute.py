@@ -34,7 +34,8 @@ def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None)
 
 
 def _work_s(work: Work, task: Task) -> float:
-    return (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
+    plays = 1 if work.alike is None else 2
+    return plays * (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:

@@ -43,7 +43,7 @@ class MixtureSprt(Evidence):
     Controls: the family-wise error of ever declaring a difference where none is, at `alpha`, whenever you look and however long
     you wait. The price is a larger sample than that of a planned test. It has no end of its own: without a difference it goes
     on until `max_duration`, and is then inconclusive. Assumes independent requests, and a normal limit that has set in by
-    `min_outcomes`; not valid where the allocation depends on what was seen.
+    `min_outcomes`; weights may change, and follow what was seen, unless `tally` is pooled.
 
     >>> from sim.policy.base import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})

@@ -43,8 +43,8 @@ class Sprt(Evidence):
     Controls, however often you look: the error of declaring an effect where none is, at alpha / power at most and in practice
     below `alpha`, because looks overshoot the bounds, and that of missing one of `mde`, at 1 - power in the same way (Wald
     1947, ch. 3). At an effect of none or of `mde` it needs about half of the fixed sample on average; between the two it can
-    need more. Assumes independent requests, a normal limit that has set in by `min_outcomes`, and weights that do not depend on
-    what was seen.
+    need more. Assumes independent requests, a normal limit that has set in by `min_outcomes`; weights may change, and follow
+    what was seen, unless `tally` is pooled.
 
     >>> Sprt(mde="2%").sides
     2
