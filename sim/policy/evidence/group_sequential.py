@@ -53,8 +53,8 @@ class GroupSequential(PlannedTest):
 
     Controls: the family-wise error of declaring any difference where none is, at `alpha`, over all looks. With one side, of
     declaring a challenger better that is not; with `binding` only if those that cross the futility bound do end. Assumes
-    independent requests and samples large enough for the normal limit at the first look; weights may change, and follow what was
-    seen, unless `tally` is pooled or a look comes by time (`ends`).
+    independent requests and samples large enough for the normal limit at the first look; weights may change, and follow what
+    was seen, unless `tally` is pooled or a look comes by time (`ends`).
 
     Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7; Pampallona, Tsiatis & Kim (2001), for futility;
     `sim.stats.group_sequential`, `sim.stats.running_bounds`.

@@ -32,8 +32,8 @@ class NonInferior(Guardrail):
     (Bonferroni).
 
     Controls, at `alpha` each and however often you look: the chance to hold an arm that is worse by the margin or more, and the
-    chance to stop one that is not. Assumes independent requests and a normal limit that has set in by `min_outcomes`; weights may
-    change, and follow what was seen, unless `tally` is pooled.
+    chance to stop one that is not. Assumes independent requests and a normal limit that has set in by `min_outcomes`; weights
+    may change, and follow what was seen, unless `tally` is pooled.
 
     Source: Johari, Koomen, Pekelis & Walsh, Operations Research 70 (2022), one-sided as in Howard, Ramdas, McAuliffe & Sekhon,
     Annals of Statistics 49 (2021); relative margins: Laster & Johnson, Statistics in Medicine 22 (2003), `sim.stats.margin`.
