@@ -33,7 +33,6 @@ from pydantic import (
 )
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import PydanticSerializationError
 
 from sim.errors import InputError, Problem
 from sim.policy.guarded import guard
@@ -158,7 +157,7 @@ def _wrong_defaults(part: type[BaseModel]) -> Iterator[str]:
         except ValidationError as error:
             rule = error.errors()[0]["msg"].replace("Input should", "it should")
             yield f"the default of {part.__name__}.{name} is none of its values, {field.default!r}: {rule}"
-        except (PydanticSerializationError, PydanticSchemaGenerationError) as error:
+        except (ValueError, PydanticSchemaGenerationError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             yield f"the default of {part.__name__}.{name} cannot be written in a file, {field.default!r}: {reason}"
 
