@@ -71,9 +71,13 @@ class Problem:
 
 
 class SimError(Exception):
-    """Anything this program raises on purpose. `exit_code` is what the command line returns for it."""
+    """Anything this program raises on purpose. `exit_code` is what the command line returns for it.
+
+    `kept` is the folder with what was finished before it was raised; empty where nothing was changed.
+    """
 
     exit_code = 1
+    kept = ""
 
 
 class InputError(SimError):
@@ -88,6 +92,19 @@ class InputError(SimError):
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)
+
+
+class PartError(SimError):
+    """A part from outside raised, or answered what its protocol does not allow. `trace` are the lines of its own traceback."""
+
+    exit_code = EXIT_INPUT
+
+    def __init__(self, problems: Iterable[Problem], trace: str = "") -> None:
+        self.problems, self.trace = tuple(problems), trace
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[PartError], tuple[tuple[Problem, ...], str]]:
+        return type(self), (self.problems, self.trace)
 
 
 class TrackingError(SimError):

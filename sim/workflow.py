@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
+from sim.units import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,35 @@ class Outcome:
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
 
+def _usable(**given: Any) -> None:
+    """Raise `InputError` with every argument that cannot be used, by its name; None is as left out.
+
+    >>> _usable(workers=2, samples=1, tracking_uri="")
+    Traceback (most recent call last):
+    sim.errors.InputError: samples: must be a whole number of at least 2, or None; got 1
+    tracking_uri: must be the URI of a server or a store, or None; got ''
+    """
+    least = {"workers": 1, "samples": 2}
+    problems = []
+    for name, value in given.items():
+        if name == "parts":
+            files = not isinstance(value, str | bytes | Mapping) and isinstance(value, Iterable)
+            if not files or not all(isinstance(file, str | Path) for file in value):
+                problems.append(Problem(f"must be a list of Python files; got {shown(value)}", name))
+        elif value is None:
+            continue
+        elif name in least:
+            if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
+                problems.append(Problem(f"must be a whole number of at least {least[name]}, or None; got {shown(value)}", name))
+        elif name == "baseline":
+            if not isinstance(value, str):
+                problems.append(Problem(f"must be the name of a policy, or None; got {shown(value)}", name))
+        elif not isinstance(value, str) or not value.strip():
+            problems.append(Problem(f"must be the URI of a server or a store, or None; got {shown(value)}", name))
+    if problems:
+        raise InputError(problems)
+
+
 def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
     """Read and check a scenario: a file, its text or a mapping. Does not read the registry or the files that it names.
 
@@ -55,6 +85,7 @@ def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario
     from sim.policy.catalogue import using
     from sim.scenario.reading import read
 
+    _usable(parts=parts)
     with using(parts):
         return read(path, lambda scenario, folder: _later_problems(scenario))[0]
 
@@ -76,6 +107,7 @@ def check_scenario(
     from sim.run.unplayed import doubted, look
     from sim.scenario.reading import read
 
+    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
         scenario, document = read(path, _with_files())
         if not resolve:
@@ -118,6 +150,7 @@ def plan_scenario(
     from sim.run.plan import prepare
     from sim.scenario.reading import read
 
+    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
         asked, document = read(scenario, _with_files())
         return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
@@ -137,8 +170,8 @@ def rehearse(
     """Play a scenario in memory and compare its policies: no files, no MLflow runs.
 
     The same scenario gives the same bits as `sim run`. `baseline` is the policy that other policies are paired with. `samples`,
-    at least 2, limits the ticks of the timeline. The other arguments are those of `plan_scenario`. With more than one of
-    `workers`, a script needs `if __name__ == "__main__":` around its work.
+    at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
+    those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
     >>> rehearsal = rehearse(
     ...     {
@@ -155,7 +188,12 @@ def rehearse(
     from sim.compare.comparison import compare_trials
     from sim.run import rehearse as run
 
-    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts)
+    stores = {"tracking_uri": tracking_uri, "registry_uri": registry_uri}
+    _usable(parts=parts, baseline=baseline, workers=workers, samples=samples, **stores)
+    plan = plan_scenario(scenario, models, **stores, parts=parts)
+    names = list(plan.points[0].forms)
+    if baseline is not None and baseline not in names:
+        raise InputError([Problem(f"no policy {baseline!r}; there are {', '.join(names)}", "baseline")])
     played = run.rehearse(plan, workers=workers, samples=samples)
     comparison = compare_trials(played.record, played.trials, baseline)
     return Rehearsal(plan, played.trials, played.timeline, comparison)
@@ -183,6 +221,7 @@ def run_scenario(
     """
     from sim.run.simulate import simulate
 
+    _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
@@ -225,6 +264,7 @@ def trace_scenario(
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
+    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     file = None if out is None else Path(out)
     with using(parts):
         scenario, document = read(path, _with_files())

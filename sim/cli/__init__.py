@@ -11,7 +11,7 @@ from sim.cli import bench, check, init, models, report, run, schema, trace, trac
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
 from sim.cli.parser import Parser
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, SimError, plain
+from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, PartError, SimError, plain
 from sim.version import VERSION
 
 VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
@@ -48,11 +48,15 @@ def _failed(error: SimError | BrokenPipeError) -> int:
         # The reader of our output has gone, as `head` does.
         sys.stderr.close()
         return EXIT_OK
-    if isinstance(error, InputError):
+    if isinstance(error, InputError | PartError):
+        if isinstance(error, PartError) and error.trace:
+            print(error.trace.rstrip("\n"), file=sys.stderr)
         for problem in error.problems:
             print(plain(str(problem)), file=sys.stderr)
         count = len(error.problems)
-        print(f"sim: {count} problem{'s' if count > 1 else ''} in the input; nothing was changed", file=sys.stderr)
+        left = f"what was finished before is in {error.kept}" if error.kept else "nothing was changed"
+        what = "a part failed" if isinstance(error, PartError) else f"{count} problem{'s' if count > 1 else ''} in the input"
+        print(f"sim: {what}; {left}", file=sys.stderr)
     else:
         print(f"sim: {plain(str(error))}", file=sys.stderr)
     return error.exit_code

@@ -17,7 +17,7 @@ Z_99 = 2.3263478740408408
 M = TypeVar("M")
 
 Number = Annotated[float, Field(strict=True, ge=-1e12, le=1e12, allow_inf_nan=False)]
-Positive = Annotated[float, Field(strict=True, gt=0, le=1e12, allow_inf_nan=False)]
+Positive = Annotated[float, Field(strict=True, ge=1e-12, le=1e12, allow_inf_nan=False)]
 
 
 class Frozen(BaseModel):

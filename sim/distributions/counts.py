@@ -75,6 +75,8 @@ def _too_many(mean: float) -> ValueError:
 def _levels(mean: float, dispersion: float, least: float, most: float) -> tuple[Floats, Floats]:
     """(values, log chances) of a count, with every value that matters while its mean is multiplied by `least` to `most`."""
     first, last = _Law(mean * least, dispersion).first(), _Law(mean * most, dispersion).last()
+    # However rare, a value above the mean is kept: without one there is no such mean.
+    last = max(last, math.floor(mean) + 1)
     if last - first >= MOST_VALUES:
         raise _too_many(mean * most)
     k = np.arange(first, last + 1, dtype=np.float64)

@@ -135,7 +135,7 @@ def _failed(truth: Truth, calls: NDArray[np.void], metrics: Sequence[str]) -> It
 
 
 def _fed_back(truth: Truth, calls: NDArray[np.void], ticks: int) -> list[Events]:
-    """The feedback events: the metrics of live calls, of the last where all fail, and whether a copy agreed with the champion."""
+    """The feedback events: metrics of live calls, of the last where all fail, and whether a copy agreed with the champion."""
     world = truth.world
     potential = Potential(truth, list(truth.outcomes), True, world.agreement is not None)
     metrics = world.setting(1).metrics

@@ -191,7 +191,8 @@ class FeedbackLog:
             plan["caps"][m] = len(caps)
             for cap in dict.fromkeys(column.cap for _, column in of_class(mine, CappedMoment)):
                 first = take(CappedMoment(name, cap, "sum"), CappedMoment(name, cap, "square"))
-                caps.append((round(cap / self._grid(name)), first))
+                # No value of 64 bits is above the largest cap.
+                caps.append((min(round(cap / self._grid(name)), 2**62), first))
             plan["caps_end"][m] = len(caps)
             plan["products"][m] = len(products)
             for product in dict.fromkeys(column.as_live() for _, column in of_class(needs, Product)):

@@ -64,8 +64,8 @@ class Metric(DeclaredMetric):
     """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
 
     `grid` is the value of one telemetry unit. `values` and `chances` are the champion's registered distribution, where the
-    metric is an amount that takes finitely many values. All of these are of requests, where a failed one counts: as `failed`,
-    which is None where no request can fail, or a failed one has no outcome.
+    metric is an amount that takes finitely many values. Where failed requests count as
+    outcomes, all of these are of requests, not of answers.
     """
 
     binary: bool
@@ -74,7 +74,6 @@ class Metric(DeclaredMetric):
     nominal_sd: float
     values: tuple[float, ...] = field(default=(), kw_only=True)
     chances: tuple[float, ...] = field(default=(), kw_only=True)
-    failed: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -212,6 +211,13 @@ class Part(BaseModel):
         """The columns, of those in `needs`, whose sums within ticks this part reads: live outcomes, compared arm by arm."""
         return ()
 
+    def bounds(self, setting: Setting) -> tuple[float, float] | None:
+        """Between which this part takes every outcome of the primary metric to lie; None where it needs no bounds.
+
+        A scenario in which an outcome can lie beyond is refused, at the keys `lowest` and `highest` where the part has them.
+        """
+        return None
+
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Arrays, of any shape, with which one replication starts a stage. The policy keeps a copy for each replication."""
         return {}
@@ -286,7 +292,7 @@ class Evidence(Part):
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
 
-    def pools(self) -> bool:
+    def pools(self, setting: DeclaredSetting) -> bool:
         """Whether it compares what the arms have seen since the stage began, whenever that was."""
         return self.reads_reward
 

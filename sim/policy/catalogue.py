@@ -28,11 +28,14 @@ from pydantic import (
     GetJsonSchemaHandler,
     Tag,
     TypeAdapter,
+    ValidationError,
     ValidationInfo,
 )
+from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.json_schema import JsonSchemaValue
 
 from sim.errors import InputError, Problem
+from sim.policy.guarded import guard
 from sim.policy.parts_file import PartsFile, file_of
 from sim.units import AS_WRITTEN, as_written
 
@@ -106,6 +109,7 @@ class Family(Generic[P]):
                 yield f"{name} must define {method}, as {self.base.__module__}.{self.base.__name__} says"
         if not part.model_config.get("frozen") or part.model_config.get("extra") != "forbid":
             yield f"{name} must stay frozen and refuse unknown keys, as its base does: leave its model_config alone"
+        yield from _wrong_defaults(part)
 
     def _own(self, kinds: Iterable[Kind]) -> tuple[Kind, ...]:
         return tuple(kind for kind in kinds if issubclass(kind.part, self.base))
@@ -136,6 +140,33 @@ class Family(Generic[P]):
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(self.reader().core_schema)
+
+
+def _wrong_defaults(part: type[BaseModel]) -> Iterator[str]:
+    """The reasons why the default of a field cannot stand in a file."""
+    for name, field in part.model_fields.items():
+        if field.is_required() or field.default_factory is not None:
+            continue
+        try:
+            annotated: Any = field.annotation
+            if field.metadata:
+                annotated = Annotated.__class_getitem__((annotated, *field.metadata))  # type: ignore[attr-defined]
+            held: TypeAdapter[Any] = TypeAdapter(annotated)
+            held.validate_python(field.default)
+            held.dump_python(field.default, mode="json", warnings="error")
+        except ValidationError as error:
+            rule = error.errors()[0]["msg"].replace("Input should", "it should")
+            yield f"the default of {part.__name__}.{name} is none of its values, {field.default!r}: {rule}"
+        except (ValueError, PydanticSchemaGenerationError) as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            yield f"the default of {part.__name__}.{name} cannot be written in a file, {field.default!r}: {reason}"
+
+
+def hold(part: type[BaseModel]) -> None:
+    """Hold a part that does not ship to its protocol at every call: see `sim.policy.guarded`."""
+    family = family_of(part)
+    if family is not None and all(kind.part is not part for kind in family.shipped):
+        guard(part, family.name)
 
 
 def kind_of(part: type[BaseModel]) -> str | None:
@@ -219,7 +250,7 @@ def _installed() -> tuple[tuple[Kind, ...], tuple[Problem, ...]]:
         origin = _origin(point)
         try:
             loaded = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(Problem(f"cannot be loaded: {type(error).__name__}: {error}", file=origin))
             continue
         parts = _parts_in(loaded) if isinstance(loaded, ModuleType) else [loaded]
@@ -229,6 +260,7 @@ def _installed() -> tuple[tuple[Kind, ...], tuple[Problem, ...]]:
             faults = _faults(part)
             problems += [Problem(fault, file=origin) for fault in faults]
             if not faults:
+                hold(part)
                 kinds.append(Kind(kind_of(part) or "", part, origin))
     return tuple(kinds), tuple(problems)
 
@@ -250,7 +282,9 @@ def _of_file(file: PartsFile) -> Iterator[Kind]:
     ]
     if problems:
         raise InputError(problems)
-    yield from (Kind(kind_of(part) or "", part, file.path) for part in parts)
+    for part in parts:
+        hold(part)
+        yield Kind(kind_of(part) or "", part, file.path)
 
 
 def _parts_in(module: ModuleType) -> list[type[BaseModel]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -280,6 +281,29 @@ def registered_problems(policy: Form, others: Mapping[str, Form], setting: Setti
         if placed.here
         for key, message in placed.stage.registered_problems(setting)
     ]
+
+
+def beyond(policy: Form, others: Mapping[str, Form], setting: Setting, least: float, most: float) -> list[tuple[str, str]]:
+    """Problems of the bounds that parts take the primary metric to keep, where its outcomes go from `least` to `most`.
+
+    (path within the policy, message) pairs, which `registered_problems` leaves out: a policy knows no arm's outcomes.
+    """
+    problems = []
+    for placed in policy.placed(others, {policy.name}):
+        for name, part in placed.stage.named(setting) if placed.here else ():
+            low, high = part.bounds(setting) or (-math.inf, math.inf)
+            for key, bound, value, holds, rule in (
+                ("lowest", low, least, least >= low, "at most"),
+                ("highest", high, most, most <= high, "at least"),
+            ):
+                if not holds:
+                    path = f"{name}.{key}" if key in type(part).model_fields else name
+                    which = "least" if key == "lowest" else "largest"
+                    message = (
+                        f"must be {rule} {value:.10g}, the {which} {setting.primary} that a request can have; got {bound:g}"
+                    )
+                    problems.append((placed.place(path), message))
+    return problems
 
 
 def declared_problems(policy: Form, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:

@@ -147,8 +147,10 @@ class StagedPolicy:
             view.contrasts = self._contrasts.part(rows)
             plain = naive(view, metric, arm)
             estimates.naive[rows], estimates.naive_error[rows] = plain
-            estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
-            estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
+            if not metric.provisional:
+                # Else an outcome's count and its value come in different ticks, under different shares.
+                estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
+                estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
             estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
             share = stage.evidence.planned_share(view)

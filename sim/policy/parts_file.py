@@ -56,7 +56,8 @@ class PartsFile:
         sys.modules[name] = module
         try:
             exec(compile(self.text, self.path, "exec", dont_inherit=True), vars(module))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            # A file that ends the program would end it as if all were done.
             del sys.modules[name]
             raise InputError([self._failed(error)]) from error
         return module
@@ -66,7 +67,7 @@ class PartsFile:
         tree = ast.parse(self.text)
         return next((node.lineno for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), 0)
 
-    def _failed(self, error: Exception) -> Problem:
+    def _failed(self, error: BaseException) -> Problem:
         if isinstance(error, SyntaxError) and error.filename == self.path:
             return Problem(f"is not Python: {error.msg}", file=self.path, line=error.lineno or 0, column=error.offset or 0)
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == self.path]

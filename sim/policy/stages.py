@@ -55,10 +55,14 @@ class Stage(BaseModel):
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         """Problems that show only with what the models registered. Call it only where `declared_problems` is empty."""
+        named = self.named(setting)
+        return [(f"{place}.{key}", message) for place, part in named for key, message in part.registered_problems(setting)]
+
+    def named(self, setting: DeclaredSetting) -> list[tuple[str, Part]]:
+        """The completed parts, each with its key."""
         completed = self.completed(setting)
         named: list[tuple[str, Part]] = [("allocation", completed.allocation), ("evidence", completed.evidence)]
-        named += [(f"checks[{index}]", check) for index, check in enumerate(completed.checks)]
-        return [(f"{place}.{key}", message) for place, part in named for key, message in part.registered_problems(setting)]
+        return named + [(f"checks[{index}]", check) for index, check in enumerate(completed.checks)]
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         """Problems of this stage that show in the scenario file alone: (key, message) pairs."""

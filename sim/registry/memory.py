@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-
-from pydantic import ValidationError
 
 from sim.errors import InputError, Place, Problem, format_path
 from sim.registry.behaviour import Behaviour, ModelsFile
 from sim.registry.versions import Version
+from sim.units import shown
 
 Models = str | Path | Mapping[str, Any] | Sequence[Any]
 """Behaviours in the order of the arms, or by arm; or a models file: its path, its text, or its data as a mapping.
@@ -44,6 +44,9 @@ def in_memory(arms: Sequence[tuple[str, str]], models: Models) -> tuple[Version,
         problems += [Problem(f"says nothing of the arm {arm!r}", "models") for arm in names if arm not in models]
         items = [models.get(arm) for arm in names]
         places: list[Place] = [("models", arm) for arm in names]
+    elif not isinstance(models, Sequence) or isinstance(models, bytes):
+        rule = "must be behaviours in the order of the arms, or by arm, or a models file: its path, its text or a mapping"
+        raise InputError([Problem(f"{rule}; got {shown(models)}", "models")])
     else:
         items, places = list(models), [("models", at) for at in range(len(models))]
         problems = []
@@ -71,12 +74,21 @@ def version(
 
 
 def _behaviour(given: Any, place: Place) -> Behaviour:
+    from sim.scenario.loading import Document, plain_data, validate
+
+    where = format_path(place)
     if isinstance(given, Behaviour):
         return given
+    if not isinstance(given, Mapping):
+        raise InputError([Problem(f"must be a behaviour, or a mapping as in a models file; got {shown(given)}", where)])
     try:
-        return Behaviour.model_validate(given)
-    except ValidationError as error:
-        raise InputError(Problem(detail["msg"], format_path((*place, *detail["loc"]))) for detail in error.errors()) from None
+        return validate(Document("", "", plain_data(given, where), {}), Behaviour, written=False)
+    except InputError as error:
+        found = [
+            replace(each, file="", path=f"{where}{'.' * (each.path[:1] not in ('', '['))}{each.path}")
+            for each in error.problems
+        ]
+        raise InputError(found) from None
 
 
 def _models_file(models: str | Path | Mapping[str, Any]) -> ModelsFile:

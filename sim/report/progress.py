@@ -22,6 +22,9 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
     yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
+    if plan.scenario.aa and any(each.engine.entry.tells_calls for each in plan.points):
+        # Requests are played one by one, so this costs what the policies cost.
+        yield f"{name}: A/A tests beside the policies play up to as many requests again (aa: false leaves them out)"
 
 
 class Bar:

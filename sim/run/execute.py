@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
-from sim.policy.catalogue import parts_in
+from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
@@ -34,7 +34,8 @@ def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None)
 
 
 def _work_s(work: Work, task: Task) -> float:
-    return (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
+    plays = 1 if work.alike is None else 2
+    return plays * (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:
@@ -94,7 +95,11 @@ def _start(files: Sequence[PartsFile], works: bytes) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for file in files:
         file.load()
-    _player = Player(pickle.loads(works))
+    unpickled = pickle.loads(works)
+    for work in unpickled:
+        for part in parts_in(work.forms):
+            hold(part)
+    _player = Player(unpickled)
 
 
 def _play(task: Task) -> Play:

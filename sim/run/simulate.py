@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from sim.run.about import about
 from sim.run.blocks import Task, Watch, Which, by_policy, tasks_of, works_of
 from sim.run.execute import execute, workers_for
 from sim.run.folder import CHECKPOINTS, Checkpoints, write_json, write_parquet, write_text
-from sim.run.lock import writing
+from sim.run.lock import withdraw, writing
 from sim.run.plan import Plan
 from sim.run.trial import Play
 
@@ -38,15 +38,26 @@ def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Wa
 
     `watch` is called with every finished task, and whether it was loaded from a checkpoint of an interrupted run. After an
     interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints; the next run continues from them.
+    A new folder in which nothing was finished is taken away after an error, and a `SimError` says where the others are.
     Raises `InputError` if the folder cannot be made, or another run is writing to it.
     """
     folder = folder_of(plan, reports)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError([Problem(f"cannot make the run folder: {error.strerror}", file=str(folder))]) from error
     with writing(folder, new=True):
-        return _simulate(plan, folder, workers, watch)
+        try:
+            return _simulate(plan, folder, workers, watch)
+        except BaseException as error:
+            if made and withdraw(folder):
+                with suppress(OSError):
+                    for parent in made[1:]:
+                        parent.rmdir()
+            elif isinstance(error, SimError):
+                error.kept = str(folder)
+            raise
 
 
 def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sim.errors import Problem, format_path
 from sim.policy.base import DeclaredMetric, DeclaredSetting, Setting
-from sim.policy.forms import Form, declared_problems, registered_problems
+from sim.policy.forms import Form, beyond, declared_problems, registered_problems
 from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
@@ -49,6 +49,14 @@ def registered_policy_problems(scenario: Scenario, setting: Setting) -> Iterator
     others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     for index, policy in enumerate(scenario.policies):
         for key, message in registered_problems(policy, others, setting):
+            yield Problem(message, path=f"policies[{index}].{key}")
+
+
+def bound_problems(scenario: Scenario, setting: Setting, between: tuple[float, float]) -> Iterator[Problem]:
+    """Problems of the bounds that policies take outcomes to keep, where those of the primary metric are `between` two."""
+    others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    for index, policy in enumerate(scenario.policies):
+        for key, message in beyond(policy, others, setting, *between):
             yield Problem(message, path=f"policies[{index}].{key}")
 
 

@@ -9,6 +9,7 @@ from sim.policy.base import DeclaredSetting, Evidence
 from sim.policy.forms import Form, Placed
 from sim.policy.stages import Stage
 from sim.scenario.check import declared_setting
+from sim.scenario.delays import DelayByArm
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Novelty
 
@@ -36,17 +37,22 @@ def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, poli
     moving, changing = allocation.constant_weights(setting) is None, _changing(scenario)
     # A key that stands in no file is told at the kind.
     tally = "tally" if getattr(evidence, "tally", None) else "kind"
-    if evidence.pools() and moving and changing:
+    primary = setting.metrics[setting.primary]
+    if primary.provisional and (moving or isinstance(scenario.primary.delay, DelayByArm)):
+        why = "weights change, and an arm whose share has risen" if moving else "delays differ by arm, and the later one"
+        reason = f"outcomes of {setting.primary} count as failures until they are known; {why} has more of them still to come"
+        yield Problem(f"{reason}, which {evidence.kind} takes for an effect; use until_known: unknown", path=at("kind"))
+    elif evidence.pools(setting) and moving and changing:
         reason = f"{evidence.kind} pools outcomes over weights that change, while {setting.primary} changes ({changing})"
         yield Problem(f"{reason}: what changes for both arms then looks like an effect; {_cure(evidence)}", path=at(tally))
-    elif evidence.pools() and allocation.adaptive and promised:
+    elif evidence.pools(setting) and allocation.adaptive and promised:
         reason = f"{evidence.kind} pools outcomes, which keeps its promise only under weights that do not depend on them"
         yield Problem(f"{reason}, and {allocation.kind} follows them; {_cure(evidence)}", path=at(tally))
     by_time = evidence.looks_by_time()
     if by_time and allocation.adaptive:
         reason = f"{evidence.kind} looks at planned times, and {allocation.kind} follows the outcomes: it is then not normal"
         yield Problem(f"{reason}; let it look when its information has arrived (group_sequential)", path=at(by_time))
-    if setting.metrics[setting.primary].delayed and moving and changing and not evidence.pools():
+    if primary.delayed and moving and changing and not evidence.pools(setting):
         reason = f"{evidence.kind} takes outcomes at the shares of the tick in which they become known"
         rest = f"{setting.primary} has a delay and changes on the way ({changing}); use weights that stay as they are"
         yield Problem(f"{reason}, and {rest}", path=at("kind"))

@@ -38,12 +38,16 @@ class Explainer:
     def __init__(self, schema: Schema) -> None:
         self.top = schema
         self._definitions: dict[str, Schema] = {}
+        self._of_parts: list[Schema] = []
 
     def explain(self, schema: Schema, errors: list[Error], place: Place, value: Any) -> Iterator[Finding]:
         """Findings for the errors at and below one place. The locations of `errors` start at `schema`."""
         schema = self._unwrap(schema, value)
         if schema.get("type") == "union":
             yield from self._union(schema, errors, place, value)
+            return
+        if _lacks_items(schema, errors, value):
+            yield Finding(place, f"must have {_count(schema, {'ctx': {}})}", str(len(value)))
             return
         for part, group in _by_first_part(errors).items():
             if part is None:
@@ -55,6 +59,7 @@ class Explainer:
                 yield from self.explain(*self._child(schema, part, group, place, value))
 
     def _unwrap(self, schema: Schema, value: Any = None) -> Schema:
+        parts = False
         while True:
             kind = schema.get("type")
             if kind == "definitions":
@@ -62,7 +67,7 @@ class Explainer:
             if kind in self._WRAPPERS:
                 schema = schema["schema"]
             elif family := schema.get("metadata", {}).get(FAMILY):
-                schema = family.reader(value).core_schema
+                schema, parts = family.reader(value).core_schema, True
             elif kind == "definition-ref":
                 schema = self._definitions[schema["schema_ref"]]
             elif kind == "lax-or-strict":
@@ -72,6 +77,8 @@ class Explainer:
             elif kind == "chain":
                 schema = schema["steps"][-1]
             else:
+                if parts:
+                    self._of_parts.append(schema)
                 return schema
 
     def _child(
@@ -80,7 +87,10 @@ class Explainer:
         kind = schema.get("type")
         if kind == "tagged-union":
             return self._choice(schema, part), errors, place, value
-        known = part in value if isinstance(value, dict) else isinstance(part, int) and isinstance(value, list)
+        if isinstance(value, dict):
+            known = part in value
+        else:
+            known = isinstance(part, int) and isinstance(value, list) and part < len(value)
         missing = any(details["type"] == "missing" and not rest for rest, details in errors)
         if not known and not missing:
             return {}, errors, place, value
@@ -120,7 +130,7 @@ class Explainer:
             yield from min(deeper, key=len)
         elif branches:
             findings = [finding for branch in branches for finding in branch]
-            rules = dict.fromkeys(finding.rule.removeprefix("must be ") for finding in findings)
+            rules = dict.fromkeys(_alternative(finding.rule) for finding in findings)
             hint = next((finding.hint for finding in findings if finding.hint), "")
             yield Finding(place, f"must be {', or '.join(rules)}", shown(value), hint)
 
@@ -160,9 +170,9 @@ class Explainer:
                         (*place, slips[0]), f"unknown key {shown(slips[0])}", hint=f"did you mean {key!r}?", at_key=True
                     )
                 return Finding((*place, key), f"is required: {_one_of(tags).removeprefix('must be ')}")
-            return Finding((*place, key), _one_of(tags), shown(value[key]), did_you_mean(value[key], tags))
+            return Finding((*place, key), _one_of(tags), shown(value[key]), self._other(schema, value[key], tags))
         if isinstance(value, dict) and "kind" in value:
-            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), did_you_mean(value["kind"], tags))
+            return Finding((*place, "kind"), _one_of(tags), shown(value["kind"]), self._other(schema, value["kind"], tags))
         if not isinstance(value, dict):
             return Finding(place, _one_of(tags), shown(value), did_you_mean(value, tags))
         fields = {tag: _fields(self._unwrap(choice)) for tag, choice in choices.items()}
@@ -175,6 +185,11 @@ class Explainer:
             return Finding((*place, given), f"unknown key {shown(given)}", hint=_suggest(given, keys, present={}), at_key=True)
         got = f"the keys {', '.join(value)}" if value else "none"
         return Finding(place, f"must have exactly one key, {_one_of(keys).removeprefix('must be ')}", got)
+
+    def _other(self, schema: Schema, kind: object, tags: list[str]) -> str:
+        """What an unknown kind may have been meant to be; of a part, also one that a file of the user's would define."""
+        meant = did_you_mean(kind, tags)
+        return meant or ("a part of your own needs --parts FILE" if any(each is schema for each in self._of_parts) else "")
 
 
 _MAPPING = "must be a mapping (key: value)"
@@ -234,12 +249,36 @@ def _count(schema: Schema, details: Mapping[str, Any]) -> str:
     context = details["ctx"]
     least = schema.get("min_length", context.get("min_length") or 0)
     most = schema.get("max_length", context.get("max_length"))
+    if schema.get("type") == "tuple" and schema.get("variadic_item_index") is None:
+        least = most = len(schema["items_schema"])
     what = "key" if schema.get("type") == "dict" or context.get("field_type") == "Dictionary" else "item"
     if most is None:
         return f"{least} or more {what}s"
     if least == most:
         return f"exactly {least} {what}{'' if least == 1 else 's'}"
     return f"{least} to {most} {what}s" if least else f"{most} or fewer {what}s"
+
+
+def _alternative(rule: str) -> str:
+    """A rule as one of several of which one must hold, behind "must be".
+
+    >>> _alternative("must be a number"), _alternative("must have exactly 2 items"), _alternative("must have 3 or more keys")
+    ('a number', 'a list of exactly 2 items', 'a mapping of 3 or more keys')
+    """
+    of = {"item": "a list", "items": "a list", "key": "a mapping", "keys": "a mapping", "characters": "text"}
+    if rule.startswith("must have ") and (what := of.get(rule.split()[-1])):
+        return f"{what} of {rule.removeprefix('must have ')}"
+    return rule.removeprefix("must be ")
+
+
+def _lacks_items(schema: Schema, errors: list[Error], value: Any) -> bool:
+    """Whether a list is shorter than the fixed number of items that it must have."""
+    if schema.get("type") != "tuple" or not isinstance(value, list):
+        return False
+    return any(
+        details["type"] == "missing" and len(rest) == 1 and isinstance(rest[0], int) and rest[0] >= len(value)
+        for rest, details in errors
+    )
 
 
 def _miscounted(details: Mapping[str, Any], value: Any) -> bool:

@@ -25,7 +25,18 @@ from sim.errors import InputError, Place, Problem, format_path
 from sim.scenario.explaining import Error, Explainer
 from sim.units import AS_WRITTEN, shown
 
-__all__ = ["Document", "Place", "document_of", "format_path", "load", "parse_path", "parse_yaml", "read_yaml", "validate"]
+__all__ = [
+    "Document",
+    "Place",
+    "document_of",
+    "format_path",
+    "load",
+    "parse_path",
+    "parse_yaml",
+    "plain_data",
+    "read_yaml",
+    "validate",
+]
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -143,7 +154,7 @@ def document_of(source: str | Path | Mapping[str, Any], what: str) -> Document:
     ({'rate': 3, 'unit': 's'}, {'rate': 3})
     """
     if isinstance(source, Mapping):
-        return Document("", what, _plain(source), {})
+        return Document("", what, plain_data(source, what), {})
     if isinstance(source, str) and "\n" in source:
         return parse_yaml(source, what)
     if isinstance(source, str | Path):
@@ -151,12 +162,17 @@ def document_of(source: str | Path | Mapping[str, Any], what: str) -> Document:
     raise InputError([Problem(f"must be a file, YAML text or a mapping; got {shown(source)}", file=what)])
 
 
-def _plain(value: Any) -> Any:
-    """A copy of Python data in the form of a parsed file: dicts and lists, keys as text."""
+def plain_data(value: Any, what: str, depth: int = 0) -> Any:
+    """A copy of Python data in the form of a parsed file: dicts and lists, keys as text.
+
+    Raises `InputError`, in which the data is called `what`, for data that is nested deeper than a file may be.
+    """
+    if depth > MAX_DEPTH:
+        raise InputError([Problem(f"holds more than {MAX_DEPTH} levels", file=what)])
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain_data(inner, what, depth + 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain_data(inner, what, depth + 1) for inner in value]
     return value
 
 
@@ -196,8 +212,10 @@ def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] 
     return loaded
 
 
-def validate(document: Document, model: type[M]) -> M:
+def validate(document: Document, model: type[M], *, written: bool = True) -> M:
     """The document as a model. Raises `InputError` with all problems, by line.
+
+    Where it is not `written` by people, quantities may be numbers without a unit.
 
     >>> class Traffic(BaseModel, extra="forbid"):
     ...     rate: float
@@ -207,7 +225,7 @@ def validate(document: Document, model: type[M]) -> M:
     a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
     """
     try:
-        loaded = model.model_validate(document.data, context=AS_WRITTEN)
+        loaded = model.model_validate(document.data, context=AS_WRITTEN if written else None)
         problems = [
             document.place(Problem(f"must be a number; got {shown(value)}", format_path(place)))
             for place, value in _numbers_from_booleans(document.data, loaded, ())

@@ -174,7 +174,8 @@ class MetricSpec(Spec):
         ge=1e-12,
         le=1e12,
         allow_inf_nan=False,
-        description="the step that monitoring rounds an amount to, at most the sd of a normal one; chosen to fit if left out",
+        description="the step that monitoring rounds an amount to, which must leave mean and sd of every arm as they are, "
+        "and be at most the sd of a normal one; chosen to fit if left out",
     )
     smallest_effect: Share = Field(
         0.0, description="relative effect on the primary metric below which shipping and keeping are both right"
@@ -312,9 +313,9 @@ class Scenario(Spec):
     router: RouterSpec = Field(default_factory=RouterSpec, description="what is wrong with the router")
     analysis: Literal["requests", "successes"] = Field(
         "requests",
-        description="what outcomes are analysed. requests: those of every request, and one that fails counts as 0, as the worst "
-        "outcome of a binary metric, or as `failure.worth`; successes: those of requests that are answered, and a failed one "
-        "has none, so that an arm that fails more may look better",
+        description="whose outcomes are analysed. requests: those of every request, and one that fails counts as "
+        "`failure.worth`, or else as the worst outcome of a binary metric and as 0 of an amount; successes: those of requests "
+        "that are answered, so that an arm that fails more may look better than it is",
     )
     policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
     aa: bool = Field(

@@ -57,7 +57,7 @@ class Slowdown(Spec):
     arm: str = Field(description="whose calls")
     at: Span = Field(description="when it begins")
     duration: Duration = Field(description="how long it lasts")
-    factor: float = Field(gt=0, le=1_000_000, description="what latencies are multiplied by")
+    factor: float = Field(ge=1e-6, le=1_000_000, description="what latencies are multiplied by")
 
 
 class Leak(Spec):

@@ -222,7 +222,7 @@ class EvidenceContract(PartContract):
         promised = part.promised(setting)
         if not part.declares or not promised or self.error[1] > promised:
             pytest.skip("it keeps no promise under constant weights either")
-        if part.pools():
+        if part.pools(setting):
             pytest.skip("it says that it pools: a run warns of it where weights and the world change")
         if self.by_time or not set(part.needs(setting)) <= set(moments_of(setting.metrics[self.primary])):
             pytest.skip("it reads more than the outcomes of one metric")

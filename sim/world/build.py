@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,18 @@ import numpy as np
 from sim.arrays import Floats
 from sim.errors import InputError, Problem, format_path
 from sim.registry.versions import Version
-from sim.scenario.check import check, registered_policy_problems
+from sim.scenario.check import bound_problems, check, registered_policy_problems
 from sim.scenario.delays import by_outcome
 from sim.scenario.schema import MetricSpec, Payoff, Scenario
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.course import course
+from sim.world.extent import extent
 from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.pools import pools, retry
 from sim.world.reach import reach
+from sim.world.rounding import Corners, corners_of, finer, misrounded
 from sim.world.rows import RowWeights
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
@@ -101,7 +103,8 @@ def build(
     except InputError as error:
         found += error.problems
     else:
-        found += registered_policy_problems(scenario, world.setting(scenario.replications))
+        setting = world.setting(scenario.replications)
+        found += list(registered_policy_problems(scenario, setting)) or bound_problems(scenario, setting, world.between)
     if found:
         raise InputError(found)
     return world
@@ -125,27 +128,25 @@ def _within_reach(scenario: Scenario, world: World) -> World:
         try:
             if outcome.kind == "tilted":
                 outcome = tilted(outcome.spec, outcome.laws, float(lowest.min()), float(factors.max()))
-            grid = 1.0 if outcome.kind == "binary" else _grid(scenario, outcome, most, factors, requests)
+            corners = corners_of(outcome, drawn, lowest, factors)
+            grid = 1.0 if outcome.kind == "binary" else _grid(scenario, outcome, corners, factors, requests)
         except InputError as error:
             found += error.problems
         except ValueError as error:
             found.append(Problem(str(error), path=f"metrics[{scenario.metrics.index(outcome.spec)}].name"))
         else:
-            outcomes.append(replace(outcome, grid=grid, reach=float(factors.max())))
+            outcome = replace(outcome, grid=grid, reach=float(factors.max()))
+            outcomes.append(replace(outcome, between=extent(outcome, corners)))
     if found:
         raise InputError(found)
     varied = {arm: factor for (arm, name), factor in most.items() if name == LATENCY}
     return replace(world, outcomes=tuple(outcomes), varied_latency=varied)
 
 
-def _grid(
-    scenario: Scenario, outcome: OutcomeWorld, varied: Collection[tuple[int, str]], factors: Floats, requests: float
-) -> float:
+def _grid(scenario: Scenario, outcome: OutcomeWorld, corners: Corners, factors: Floats, requests: float) -> float:
     """The grid that is asked for, or the finest on which the sums of squares of all requests stay below 2^62."""
-    spec = outcome.spec
+    spec, base = outcome.spec, corners.base
     path = f"metrics[{scenario.metrics.index(spec)}]"
-    # An arm with an effect takes what the champion registered, unless it is replayed.
-    base = [0 if (arm, spec.name) in varied and outcome.reward is None else arm for arm in range(factors.size)]
     values = outcome.mean[:, None] if outcome.kind == "normal" else outcome.atoms
     # Values of counts and scores stay what they are.
     reached = np.abs(values[base]).max(axis=1) * (1.0 if outcome.kind == "tilted" else factors)
@@ -162,10 +163,17 @@ def _grid(
         if exact is not None and largest / exact * math.sqrt(requests) < 2.0**31:
             return exact
         grid = finest_grid(spread, largest, requests)
+        # A finer one where an arm's amounts are small beside another's.
+        fine = () if grid is None else (grid, *finer(grid))
+        held = [each for each in fine if largest / each * math.sqrt(requests) < 2.0**31]
+        fitting = [each for each in held if not misrounded(outcome, each, scenario.arms, corners)]
+        # What a failed request counts as is rounded where none of them holds it.
+        grid = next((each for each in fitting if on_grid(np.array(failed), each)), fitting[0] if fitting else None)
         if grid is None:
             raise InputError([Problem(
                 f"sums of squares of {spec.name}, which reaches {largest:.3g}, over {requests:.3g} requests overflow 63 bits "
-                "on any useful grid: lower the traffic or the horizon, or narrow what multiplies it", path=blamed or f"{path}.name",
+                "on any grid that keeps the mean and sd of every arm: lower the traffic or the horizon, or narrow what "
+                "multiplies it", path=blamed or f"{path}.name",
             )])  # fmt: skip
         return grid
     if not largest / spec.grid * math.sqrt(requests) < 2.0**31:
@@ -176,10 +184,16 @@ def _grid(
     if (outcome.kind == "normal" or (outcome.kind == "tilted" and exact is None)) and spec.grid > spread:
         rule = f"must not exceed the least sd of {spec.name} ({spread:g}), got {spec.grid:g}"
         raise InputError([Problem(rule, path=f"{path}.grid")])
-    if exact is not None and not on_grid(np.append(values, failed), spec.grid):
+    if exact is not None and not on_grid(values, spec.grid):
         raise InputError([Problem(
             f"must divide every value of {spec.name}, as {exact:g} does, got {spec.grid:g}", path=f"{path}.grid"
         )])  # fmt: skip
+    if not on_grid(np.array(failed), spec.grid):
+        rule = f"must be a whole number of steps of the grid of {spec.name} ({spec.grid:g}), got {failed:g}"
+        raise InputError([Problem(rule, path=f"{path}.failure.worth")])
+    lost = misrounded(outcome, spec.grid, scenario.arms, corners)
+    if lost is not None:
+        raise InputError([Problem(f"must be finer: {lost}; got {spec.grid:g}", path=f"{path}.grid")])
     return spec.grid
 
 

@@ -32,13 +32,13 @@ def tilted(spec: MetricSpec, laws: Sequence[OutcomeKind], least: float = 1.0, mo
 
 
 def on_grid(values: Floats, grid: float) -> bool:
-    """Whether values are whole multiples of a step, but for rounding.
+    """Whether values are whole multiples of a step, but for rounding; a multiple of 0 is 0 itself.
 
-    >>> on_grid(np.array([0.5, 4.0]), 0.5), on_grid(np.array([0.5, 4.0]), 1.0)
-    (True, False)
+    >>> on_grid(np.array([0.5, 4.0]), 0.5), on_grid(np.array([0.5, 4.0]), 1.0), on_grid(np.array([0.5, 4.0]), 1e12)
+    (True, False, False)
     """
     steps = values / grid
-    return bool((np.abs(steps - np.rint(steps)) <= 1e-9 * np.maximum(np.abs(steps), 1.0)).all())
+    return bool((np.abs(steps - np.rint(steps)) <= 1e-9 * np.abs(steps)).all())
 
 
 def exact_grid(values: Floats) -> float | None:

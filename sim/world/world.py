@@ -52,6 +52,8 @@ class OutcomeWorld:
     reward: Floats | None
     reach: float = 1.0
     """The largest factor that effects, segments and the timeline put on an arm's mean, in any replication."""
+    between: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the largest value that a request has in any arm, tick, segment and replication: `sim.world.extent`."""
     log_chance: Floats | None = None
     laws: tuple[OutcomeKind, ...] = ()
 
@@ -80,10 +82,10 @@ class OutcomeWorld:
         """What monitoring counts a failed request as, on the grid."""
         return round(self.failed_outcome / self.grid)
 
-    def metric(self, failing: float = 0.0, may_fail: bool = False) -> Metric:
+    def metric(self, failing: float = 0.0) -> Metric:
         """What a policy may know of it: the champion's registered values.
 
-        failing: the share of the champion's requests that fail, as registered, and count; may_fail: whether any may count.
+        `failing` is the share of the champion's requests that fail, as registered, and count.
         """
         spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
         mean, sd = float(self.mean[0]), float(self.sd[0])
@@ -99,7 +101,6 @@ class OutcomeWorld:
             spec.name, self.sign, self.kind == "binary", self.grid, mean, sd,
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
             provisional=spec.until_known == "failure", values=tuple(values), chances=tuple(chances),
-            failed=self.failed_outcome if may_fail else None,
         )  # fmt: skip
 
 
@@ -179,6 +180,15 @@ class World:
         return self.latency_limit[1] if self.latency_limit else None
 
     @property
+    def between(self) -> tuple[float, float]:
+        """The least and the largest outcome of the primary metric that monitoring counts."""
+        primary = self.primary_outcome
+        low, high = primary.between
+        if not (self.counts_failures and self.may_fail):
+            return low, high
+        return min(low, primary.failed_outcome), max(high, primary.failed_outcome)
+
+    @property
     def may_fail(self) -> bool:
         """Whether requests can fail, or be lost in a pool."""
         errors = bool((self.error_rate > 0).any()) or (self.change is not None and bool(np.any(self.change.failing > 0)))
@@ -187,8 +197,7 @@ class World:
     def setting(self, replications: int) -> Setting:
         """What a policy knows of this world."""
         failing = float(self.failing(self.error_rate[0])) if self.counts_failures else 0.0
-        may_fail = self.counts_failures and self.may_fail
-        metrics = {outcome.spec.name: outcome.metric(failing, may_fail) for outcome in self.outcomes}
+        metrics = {outcome.spec.name: outcome.metric(failing) for outcome in self.outcomes}
         sticky = self.population is not None and self.population.sticky
         segments = {} if self.segments is None else dict(zip(self.segments.names, self.segments.share.tolist(), strict=True))
         users = self.population is not None
@@ -410,9 +419,9 @@ class Truth:
         return self.world.value_of(mean, now.error_rate)
 
     def analysed(self) -> Floats:
-        """(R, K) the mean of the primary metric's outcomes that monitoring counts, over the horizon, signed so that more is better.
+        """(R, K) the mean, over the horizon, of the outcomes of the primary metric that monitoring counts.
 
-        Drift, novelty, incidents and lost requests are left out.
+        It is signed so that more is better. Drift, novelty, incidents and lost requests are left out.
         """
         primary = self.world.primary_outcome
         mean = self.outcomes[self.world.primary].mean * self.by_time

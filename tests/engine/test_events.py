@@ -33,9 +33,9 @@ def test_a_call_arrives_starts_and_ends(monkeypatch: pytest.MonkeyPatch) -> None
     log = log_of(played(monkeypatch, [requests], pools=(ONE,)))
     assert tuple(log.columns) == COLUMNS
     assert told(log) == [
-        (0, "arrive", 0), (0, "start", 0), (1, "arrive", 1), (2, "arrive", 2), (2, "reject", 2),
-        (2, "feedback", 2), (10, "finish", 0), (10, "feedback", 0), (10, "start", 1), (51, "timeout", 1), (51, "feedback", 1), (80, "arrive", 3), (80, "start", 3),
-        (85, "error", 3), (85, "feedback", 3),
+        (0, "arrive", 0), (0, "start", 0), (1, "arrive", 1), (2, "arrive", 2), (2, "reject", 2), (2, "feedback", 2),
+        (10, "finish", 0), (10, "feedback", 0), (10, "start", 1), (51, "timeout", 1), (51, "feedback", 1),
+        (80, "arrive", 3), (80, "start", 3), (85, "error", 3), (85, "feedback", 3),
     ]  # fmt: skip
     detail = {(row.event, row.request): row.detail for row in log.itertuples() if row.event != "tick"}
     assert [detail["feedback", number] for number in range(4)] == ["conversion=1", *["conversion=0"] * 3]

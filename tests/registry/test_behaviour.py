@@ -224,13 +224,13 @@ def test_mistakes_in_kinds_of_outcome_and_mixtures_are_reported_where_they_stand
     at = "versions[0].outcomes"
     expected = {
         (f"{at}.a.poison", 4): "did you mean 'poisson'?",
-        (f"{at}.b.poisson", 5): "must be above 0; got -1",
+        (f"{at}.b.poisson", 5): "must be at least 1e-12; got -1",
         (f"{at}.c.categorical.one", 6): "a category must be a number from -1e12 to 1e12, such as 1 or 4.5; got 'one'",
         (f"{at}.d.categorical", 7): "shares must sum to 100%; got 90%",
         (f"{at}.e.beta.sd", 8): "must be from 0.001 to 0.9 times the square root of mean (1 - mean), which is 0.4899",
         (f"{at}.f.pareto", 9): "a tail up to 1 has no mean: give a maximum; got tail 0.9",
         (f"{at}.g.quantiles.50%", 10): "must be a number; got 'low'",
-        (f"{at}.h.negative_binomial.dispersion", 11): "must be above 0; got 0",
+        (f"{at}.h.negative_binomial.dispersion", 11): "must be at least 1e-12; got 0",
         (f"{at}.i.negative_binomial.dispersion", 12): "is required",
         (f"{at}.i.negative_binomial.disperson", 12): "did you mean 'dispersion'?",
         ("versions[0].latency.mixture[0].constnt", 15): "did you mean 'constant'?",

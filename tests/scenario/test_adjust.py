@@ -70,7 +70,7 @@ def test_every_rule_takes_every_adjustment(tmp_path: Path, rule: str, adjust: st
         ("kind: ratio, over: revenue", "", "", "adjust.over: must be another metric than the primary one, got 'revenue'"),
         ("kind: ratio, over: click", "", "", "adjust.over: no metric 'click' to divide by; there are clicks"),
         ("kind: ratio, over: clicks", ", delay: {constant: 1h}", "", "the feedback of revenue has a delay"),
-        ("kind: winsorise, limit: 0", "", "", "adjust.limit: must be above 0; got 0"),
+        ("kind: winsorise, limit: 0", "", "", "adjust.limit: must be at least 1e-12; got 0"),
         ("kind: winsorise", "", "", "adjust.limit: is required: the cap in the metric's unit (or give `at`, a quantile)"),
         ("kind: cupid", "", "", "adjust.kind: must be one of cluster, cuped, ratio, stratify, winsorise; got 'cupid'"),
         ("kind: cuped", ", covariate: {correlation: 120%}", "", "metrics[0].covariate.correlation"),

@@ -28,6 +28,8 @@ OUTCOMES: tuple[dict[str, Any], ...] = (
     {"bernoulli": 0.2},
     {"normal": {"mean": 3, "sd": 1}},
     {"zero_inflated": {"rate": 0.3, "amount": {"lognormal": {"mean": 8, "sd": 5}}}},
+    # Within any bounds that a file sets.
+    {"beta": {"mean": 0.4, "sd": 0.1}},
 )
 
 Place = tuple[str | int, ...]
@@ -120,15 +122,15 @@ def test_what_the_check_accepts_is_built_with_some_models_and_nothing_else_is(sa
 @pytest.mark.parametrize("kind", ["ucb1", "kl_ucb", "track_and_stop", "kl_lucb"])
 def test_bounds_are_for_amounts_and_said_once_it_is_known(kind: str) -> None:
     said = {key: value for key, value in SAID["allocations.yaml"].items() if key != "baseline"}
-    allocation = {"kind": kind, "highest": 1} if kind.endswith(("ucb1", "kl_ucb")) else {"kind": kind}
+    allocation = {"kind": kind, "lowest": -9, "highest": 9} if kind.endswith(("ucb1", "kl_ucb")) else {"kind": kind}
     said["policies"] = [{"name": "bandit", "kind": "bandit", "allocation": allocation}]
     found = read(said)
     assert found is not None
     scenario, problems = found
     assert problems == []
-    binary, normal, _ = (refused(scenario, outcome) for outcome in OUTCOMES)
+    binary, normal, *_ = (refused(scenario, outcome) for outcome in OUTCOMES)
     wrong, right = (binary, normal) if "highest" in allocation else (normal, binary)
-    assert len(wrong) == 1
+    assert len(wrong) == (2 if "highest" in allocation else 1)
     assert right == []
 
 

@@ -27,6 +27,10 @@ TEST = {"kind": "fixed_horizon", "sample": 1000}
 POOLED = TEST | {"tally": "pooled"}
 
 
+DELAYED = [{"name": "conversion", "role": "primary", "delay": {"constant": "2h"}}]
+LATE = [DELAYED[0] | {"until_known": "failure"}]
+
+
 @pytest.mark.parametrize(
     ("evidence", "allocation", "changes", "key", "words"),
     [
@@ -34,6 +38,8 @@ POOLED = TEST | {"tally": "pooled"}
         (POOLED, THOMPSON, {}, "tally", ["only under weights that do not depend on them", "thompson", WITHIN]),
         ({"kind": "posterior"}, THOMPSON, {"timeline": DRIFT}, "kind", ["posterior pools", "a rule that compares"]),
         ({"kind": "peeking", "every": "1h", "sample": 1000}, THOMPSON, {}, "every", ["looks at planned times", "information"]),
+        (TEST, RAMP, {"metrics": LATE}, "kind", ["an arm whose share has risen", "until_known: unknown"]),
+        (TEST, RAMP, {"metrics": DELAYED, "timeline": DRIFT}, "kind", ["the tick in which they become known", "has a delay"]),
         (TEST, None, {"users": {"count": 100, "similarity": "30%"}}, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
     ],
 )  # fmt: skip
@@ -51,6 +57,7 @@ def test_a_promise_that_does_not_hold_is_warned_of(
     [
         (TEST, RAMP, {"timeline": DRIFT}),
         (TEST, THOMPSON, {}),
+        (TEST, None, {"metrics": LATE, "timeline": DRIFT}),
         (POOLED, None, {"timeline": DRIFT}),
         (POOLED, RAMP, {}),
         ({"kind": "posterior"}, THOMPSON, {}),

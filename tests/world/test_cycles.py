@@ -122,10 +122,10 @@ def test_an_effect_of_some_days_is_drawn_on_its_own() -> None:
 
 def test_an_arm_that_is_better_at_night_only_is_judged_by_all_hours() -> None:
     # A third of the requests come at night: (8% - 2 * 2%) / 3 is above 0, and (5% - 2 * 3%) / 3 is not.
-    assert truth(truth=night()).best.tolist() == [1, 1, 1]
+    assert truth(truth=night()).worths.overall.best.tolist() == [1, 1, 1]
     worse = truth(truth=night("-3%", "5%"))
-    assert worse.best.tolist() == [0, 0, 0]
-    assert worse.value[0, 1] / worse.value[0, 0] - 1 == pytest.approx(-1 / 300)
+    assert worse.worths.overall.best.tolist() == [0, 0, 0]
+    assert worse.worths.overall.value[0, 1] / worse.worths.overall.value[0, 0] - 1 == pytest.approx(-1 / 300)
     assert worse.value_at(0)[0, 1] > worse.value_at(0)[0, 0]
 
 
@@ -203,8 +203,8 @@ def test_shocks_are_common_to_arms_differ_between_replications_and_metrics_and_d
     assert np.array_equal(alone.value_at(100)[0], some.value_at(100)[3])
     one, other = (Shocks.of(name, 0.2, 3600.0, 600.0).factors(7, [0], 1) for name in ("conversion", "revenue"))
     assert one != other
-    # What is judged does not depend on luck.
-    assert np.array_equal(some.value, truth(5).value)
+    # Which arm is best does not depend on luck that all arms share.
+    assert np.array_equal(some.worths.overall.best, truth(5).worths.overall.best)
 
 
 # What is refused when the world is built.

@@ -9,7 +9,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import DeclaredSetting, Metric, Setting, View
 from sim.policy.columns import Column, mean_of
-from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, rescaled
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, rescaled
 
 
 def highest(scores: Floats, arms_in: Bools) -> Floats:
@@ -28,8 +28,8 @@ class Index(Forgetting):
     """All traffic goes to the arm of the highest index, a bound on its mean reward; arms without outcomes come first."""
 
     kind: str
-    lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
-    highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
+    lowest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=LOWEST_RULE)
+    highest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def index(self, mean: Floats, count: Floats, t: Floats) -> Floats:
         """(r, K) index of arms with a `mean` reward between 0 and 1 in `count` >= 1 outcomes, after `t` (r, 1) in all."""
@@ -53,6 +53,9 @@ class Index(Forgetting):
         if not metric.binary:
             total, _, _ = rescaled(self.kind, metric, count, metric.grid * total, self.lowest, self.highest)
         return total if metric.sign > 0 else count - total
+
+    def bounds(self, setting: Setting) -> tuple[float, float] | None:
+        return bounds_of(self.lowest, self.highest, setting.metrics[setting.primary])
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = super().declared_problems(setting) + order_problems(self.lowest, self.highest)

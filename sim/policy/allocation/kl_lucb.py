@@ -31,7 +31,7 @@ class KlLucb(Identifying):
     """
 
     kind: Literal["kl_lucb"] = "kl_lucb"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate of the evidence that it samples for")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate of the evidence that it samples for")
 
     def live(self, view: View) -> Floats:
         from sim.stats.bandits import kl_upper

@@ -18,12 +18,13 @@ class KnownBefore(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mean: float = Field(allow_inf_nan=False, description="their mean, in the metric's unit")
-    sd: float = Field(gt=0, allow_inf_nan=False, description="their standard deviation")
+    mean: float = Field(ge=-1e12, le=1e12, allow_inf_nan=False, description="their mean, in the metric's unit")
+    sd: float = Field(ge=1e-12, le=1e12, allow_inf_nan=False, description="their standard deviation")
     outcomes: float = Field(ge=2, le=1e12, description="how many they are worth")
 
 
-Weight = Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+# Within what the integrals of `sim.stats.posterior` are good for, with room for the outcomes that follow.
+Weight = Annotated[float, Field(ge=0.01, le=1e11, allow_inf_nan=False)]
 
 
 class Thompson(Forgetting):

@@ -14,6 +14,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -21,9 +22,11 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     primary,
     relative_effect,
     resolved,
+    tally_problems,
 )
 from sim.units import Share
 
@@ -55,21 +58,25 @@ class BayesFactor(Evidence):
     kind: Literal["bayes_factor"] = "bayes_factor"
     factor: float = Field(10.0, gt=1, allow_inf_nan=False, description="how many times likelier the data must be")
     expected_effect: Share | None = Field(
-        None, gt=0, description="spread of the effects that are expected, relative to the champion's registered mean"
+        None, ge=1e-9, description="spread of the effects that are expected, relative to the champion's registered mean"
     )
     scale: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `expected_effect`"
+        None,
+        ge=1e-12,
+        le=1e12,
+        allow_inf_nan=False,
+        description="the same in the primary metric's unit, instead of `expected_effect`",
     )
     prior: Literal["normal", "cauchy"] = Field("normal", description="how the expected effects spread around none")
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
 
-    def pools(self) -> bool:
-        return resolved(self.tally) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary)) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
@@ -78,7 +85,7 @@ class BayesFactor(Evidence):
         return min(1.0, (len(setting.arms) - 1) / self.factor)
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, None, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), None, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.bayes_factor import log_bayes_factor
@@ -95,7 +102,8 @@ class BayesFactor(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
+        tallied = tally_problems(setting, self.tally, (setting.primary,))
+        return tallied + amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return share_problems(("expected_effect", "scale"), self.expected_effect, setting)

@@ -41,7 +41,7 @@ class BestArm(Evidence):
     can_be_null: ClassVar[bool] = True
 
     kind: Literal["best_arm"] = "best_arm"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="chance to name an arm that is not the best, over all looks: δ")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="chance to name an arm that is not the best, over all looks: δ")
     method: Literal["likelihood_ratio", "kl_bounds"] = Field("likelihood_ratio", description="how arms are told apart")
     bound: Literal["customary", "proven"] = Field("customary", description="what it takes: as in experiments, or as in proofs")
 

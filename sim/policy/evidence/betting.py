@@ -13,7 +13,7 @@ from sim.arrays import Bools, Floats
 from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
-from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, order_problems, outside, rescaled
+from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
 from sim.units import Share
 
@@ -37,10 +37,10 @@ class Betting(Evidence):
     reads_reward: ClassVar[bool] = True
 
     kind: Literal["betting"] = "betting"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
     method: Literal["capital", "empirical_bernstein"] = Field("capital", description="what is bet on")
-    lowest: float | None = Field(None, allow_inf_nan=False, description=LOWEST_RULE)
-    highest: float | None = Field(None, allow_inf_nan=False, description=HIGHEST_RULE)
+    lowest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=LOWEST_RULE)
+    highest: float | None = Field(None, ge=-1e12, le=1e12, allow_inf_nan=False, description=HIGHEST_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
@@ -50,7 +50,7 @@ class Betting(Evidence):
         arms = len(setting.arms)
         return {"capital": np.zeros((2, arms - 1))} if self.method == "capital" else {"sums": np.zeros((3, arms))}
 
-    def pools(self) -> bool:
+    def pools(self, setting: DeclaredSetting) -> bool:
         # `capital` compares the arms' outcomes of one tick.
         return self.method != "capital"
 
@@ -100,6 +100,9 @@ class Betting(Evidence):
         if (squares > scaled + 1e-9 * (1 + n)).any():
             raise InputError([outside(self.kind, metric, low, high)])
         return [n, scaled, np.clip(squares, scaled * scaled / np.maximum(n, 1), scaled)]
+
+    def bounds(self, setting: Setting) -> tuple[float, float] | None:
+        return bounds_of(self.lowest, self.highest, setting.metrics[setting.primary])
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         metric = setting.metrics.get(setting.primary)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.base import DeclaredSetting, Finding, Setting, View
-from sim.policy.inference.comparison import compare, findings_where_known, margin_problems, primary
+from sim.policy.inference.comparison import LEAST_RULE, compare, findings_where_known, least_outcomes, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Share
 
@@ -35,12 +35,14 @@ class ConfidenceSequence(PlannedTest):
     can_be_null: ClassVar[bool] = False
 
     kind: Literal["confidence_sequence"] = "confidence_sequence"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
-    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric for which the interval is tuned")
-    margin: Share | None = Field(
-        None, gt=0, description="relative loss that is tolerated: passes when shown not to be worse by it"
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
+    mde: Share | None = Field(
+        None, ge=1e-9, description="relative effect on the primary metric for which the interval is tuned"
     )
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    margin: Share | None = Field(
+        None, ge=1e-9, description="relative loss that is tolerated: passes when shown not to be worse by it"
+    )
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
 
     def planned_share(self, view: View) -> None:
         # Its sample says where the interval is narrowest; it waits for nothing.
@@ -50,7 +52,7 @@ class ConfidenceSequence(PlannedTest):
         return self.alpha if self.margin is None else None
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import asymptotic_confidence_sequence

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View
 from sim.policy.columns import Column, moments_of
-from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, information, relative_effect, resolved
+from sim.policy.inference.comparison import (
+    TALLY_RULE,
+    Tally,
+    above_margin,
+    information,
+    relative_effect,
+    resolved,
+    tally_problems,
+)
+from sim.policy.inference.planned import unsized
 from sim.units import Share
 
 
@@ -22,7 +31,7 @@ class Success(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str = Field(description="an outcome metric of the scenario")
-    mde: Share | None = Field(None, gt=0, description="relative improvement that the test is sized for")
+    mde: Share | None = Field(None, ge=1e-9, description="relative improvement that the test is sized for")
 
 
 class Protected(BaseModel):
@@ -31,7 +40,7 @@ class Protected(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str = Field(description="an outcome metric of the scenario")
-    margin: Share = Field(gt=0, lt=1, description="how much worse than the champion's mean it may be, relative to that")
+    margin: Share = Field(ge=1e-9, lt=1, description="how much worse than the champion's mean it may be, relative to that")
 
 
 class Decision(Evidence):
@@ -66,7 +75,7 @@ class Decision(Evidence):
     kind: Literal["decision"] = "decision"
     success: tuple[Success, ...] = Field(min_length=1, description="metrics of which one must improve, the primary among them")
     guardrails: tuple[Protected, ...] = Field((), description="metrics that must not be worse than their margin")
-    alpha: Share = Field(0.025, gt=0, lt=0.5, description="one-sided error rate of the decision, over all challengers")
+    alpha: Share = Field(0.025, ge=1e-12, lt=0.5, description="one-sided error rate of the decision, over all challengers")
     power: Share = Field(0.8, gt=0, lt=1, description="probability to ship where one success metric improves by its `mde`")
     sample: int | None = Field(None, ge=2, description="outcomes an arm of an even split, instead of power calculations")
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -109,11 +118,12 @@ class Decision(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
-    def pools(self) -> bool:
-        return resolved(self.tally) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return any(resolved(self.tally, setting.metrics.get(name)) == "pooled" for name in self._metrics())
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+        within = (name for name in self._metrics() if resolved(self.tally, setting.metrics[name]) == "within_ticks")
+        return tuple(dict.fromkeys(column for name in within for column in moments_of(setting.metrics[name])))
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return min(1.0, 2 * self.alpha)
@@ -159,7 +169,7 @@ class Decision(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        problems = []
+        problems = tally_problems(setting, self.tally, self._metrics())
         metrics = {
             "success": [entry.metric for entry in self.success],
             "guardrails": [entry.metric for entry in self.guardrails],
@@ -212,4 +222,4 @@ class Decision(Evidence):
                 )
             elif metric.binary and not 0 < reached < 1:
                 problems.append((key, f"takes {name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)"))
-        return problems
+        return problems or unsized("success", lambda: self.planned_sample(setting))

@@ -41,11 +41,15 @@ class ExpectedLoss(Evidence):
     kind: Literal["expected_loss"] = "expected_loss"
     threshold: Share | None = Field(
         None,
-        gt=0,
+        ge=1e-9,
         description="threshold of caring: the loss below which it decides, relative to the champion's registered mean",
     )
     loss: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `threshold`"
+        None,
+        ge=1e-12,
+        le=1e12,
+        allow_inf_nan=False,
+        description="the same in the primary metric's unit, instead of `threshold`",
     )
     min_outcomes: int = Field(100, ge=2, description="known outcomes that every arm still in must have before a look")
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
-from sim.policy.inference.comparison import compare, enough_known, primary
+from sim.policy.inference.comparison import compare, enough_known, least_outcomes, primary
 from sim.policy.inference.planned import PlannedTest
 from sim.units import Duration, Share, format_duration
 
@@ -33,8 +33,6 @@ OWNERS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "futility_rho": ("futility", ("kim_demets", "power"), True),
     "futility_gamma": ("futility", ("hwang_shih_decani",), True),
 }
-# Known outcomes before the first look, and how many of the rarer outcome must be expected among them.
-LEAST, RARE = 100, 20
 DESIGN_KEYS = ("shape", "interim", "spending", "rho", "gamma", "futility", "futility_rho", "futility_gamma", "binding")
 
 
@@ -51,12 +49,12 @@ class GroupSequential(PlannedTest):
     fraction allows, the last one, late or at `ends`, all that is left. The other designs keep the bounds of the planned
     fractions: leaving a look out can only lower the error, and coming late by less than a tick changes it little
     (docs/methods.md has the figures). No look but the last is taken before champion and challenger have `min_outcomes`: left
-    out, 100, and of a binary metric as many as hold 20 of the rarer outcome at the champion's registered rate.
+    out, 100, and as many as hold 20 outcomes that are not the commonest one, at the champion's registered distribution.
 
     Controls: the family-wise error of declaring any difference where none is, at `alpha`, over all looks. With one side, of
     declaring a challenger better that is not; with `binding` only if those that cross the futility bound do end. Assumes
-    independent requests, samples large enough for the normal limit at the first look, and weights that do not depend on what
-    was seen.
+    independent requests and samples large enough for the normal limit at the first look; weights may change, and follow what
+    was seen, unless `tally` is pooled or a look comes by time (`ends`).
 
     Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7; Pampallona, Tsiatis & Kim (2001), for futility;
     `sim.stats.group_sequential`, `sim.stats.running_bounds`.
@@ -68,7 +66,7 @@ class GroupSequential(PlannedTest):
     """
 
     kind: Literal["group_sequential"] = "group_sequential"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate over all challengers and looks, of all `sides` together")
     design: Literal["pocock", "obrien_fleming", "wang_tsiatis", "haybittle_peto", "spending"] = Field(
         "obrien_fleming", description="the family of bounds"
     )
@@ -98,7 +96,7 @@ class GroupSequential(PlannedTest):
         None,
         ge=2,
         description="known outcomes that champion and challenger must have before a look other than the last; 100 if left out, "
-        "more of a rare binary outcome",
+        "more where most outcomes are alike",
     )
     binding: bool = Field(False, description="whether the bounds of `spending` rely on stopping for futility")
 
@@ -127,11 +125,7 @@ class GroupSequential(PlannedTest):
 
     def least(self, setting: Setting) -> int:
         """Known outcomes that champion and challenger must have before a look other than the last."""
-        if self.min_outcomes is not None:
-            return self.min_outcomes
-        metric = setting.metrics[setting.primary]
-        rarer = min(metric.nominal_mean, 1 - metric.nominal_mean) if metric.binary else 1.0
-        return max(LEAST, math.ceil(RARE / rarer)) if rarer > 0 else LEAST
+        return least_outcomes(setting.metrics[setting.primary], self.min_outcomes)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """The last look of each arm; of a test that spends, also the distribution of the scores of tests that go on.

@@ -14,6 +14,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -23,6 +24,7 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     outcome_needs,
     primary,
     relative_effect,
@@ -41,7 +43,7 @@ class MixtureSprt(Evidence):
     Controls: the family-wise error of ever declaring a difference where none is, at `alpha`, whenever you look and however long
     you wait. The price is a larger sample than that of a planned test. It has no end of its own: without a difference it goes
     on until `max_duration`, and is then inconclusive. Assumes independent requests, and a normal limit that has set in by
-    `min_outcomes`; not valid where the allocation depends on what was seen.
+    `min_outcomes`; weights may change, and follow what was seen, unless `tally` is pooled.
 
     >>> from sim.policy.base import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
@@ -52,12 +54,12 @@ class MixtureSprt(Evidence):
     reads_reward: ClassVar[bool] = True
 
     kind: Literal["mixture_sprt"] = "mixture_sprt"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers and all looks")
-    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric that is found soonest")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")
+    mde: Share | None = Field(None, ge=1e-9, description="relative effect on the primary metric that is found soonest")
     mixing_sd: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="spread of effects, in the metric's unit, instead of `mde`"
+        None, ge=1e-12, le=1e12, allow_inf_nan=False, description="spread of effects, in the metric's unit, instead of `mde`"
     )
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -69,8 +71,8 @@ class MixtureSprt(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
-    def pools(self) -> bool:
-        return resolved(self.tally, self.adjust) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
@@ -79,7 +81,7 @@ class MixtureSprt(Evidence):
         return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sequential import mixture_sprt

@@ -12,7 +12,15 @@ from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
-from sim.policy.inference.comparison import TALLY_RULE, Tally, contrast_needs, findings_where_known, relative_effect, resolved
+from sim.policy.inference.comparison import (
+    TALLY_RULE,
+    Tally,
+    contrast_needs,
+    findings_where_known,
+    relative_effect,
+    resolved,
+    tally_problems,
+)
 from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
 
@@ -41,11 +49,11 @@ class Rope(Evidence):
     kind: Literal["rope"] = "rope"
     region: Share | None = Field(
         None,
-        gt=0,
+        ge=1e-9,
         description="effects up to this, either way, are as good as none; relative to the champion's registered mean",
     )
     width: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
+        None, ge=1e-12, le=1e12, allow_inf_nan=False, description="the same in the primary metric's unit, instead of `region`"
     )
     mass: Share = Field(0.95, gt=0.5, lt=1, description="posterior probability that decides")
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -54,8 +62,8 @@ class Rope(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
 
-    def pools(self) -> bool:
-        return resolved(self.tally) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary)) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
@@ -77,7 +85,8 @@ class Rope(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        return amount_problems(("region", "width"), self.region, self.width)
+        tallied = tally_problems(setting, self.tally, (setting.primary,))
+        return tallied + amount_problems(("region", "width"), self.region, self.width)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return share_problems(("region", "width"), self.region, setting)

@@ -13,6 +13,7 @@ from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
+    LEAST_RULE,
     TALLY_RULE,
     TEST_RULE,
     Tally,
@@ -22,6 +23,7 @@ from sim.policy.inference.comparison import (
     compare,
     contrast_needs,
     findings_where_known,
+    least_outcomes,
     nominal,
     outcome_needs,
     primary,
@@ -41,8 +43,8 @@ class Sprt(Evidence):
     Controls, however often you look: the error of declaring an effect where none is, at alpha / power at most and in practice
     below `alpha`, because looks overshoot the bounds, and that of missing one of `mde`, at 1 - power in the same way (Wald
     1947, ch. 3). At an effect of none or of `mde` it needs about half of the fixed sample on average; between the two it can
-    need more. Assumes independent requests, a normal limit that has set in by `min_outcomes`, and weights that do not depend on
-    what was seen.
+    need more. Assumes independent requests, a normal limit that has set in by `min_outcomes`; weights may change, and follow
+    what was seen, unless `tally` is pooled.
 
     >>> Sprt(mde="2%").sides
     2
@@ -52,11 +54,11 @@ class Sprt(Evidence):
     can_be_null: ClassVar[bool] = True
 
     kind: Literal["sprt"] = "sprt"
-    alpha: Share = Field(0.05, gt=0, lt=1, description="error rate over all challengers and looks, of all `sides` together")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate over all challengers and looks, of all `sides` together")
     power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
-    mde: Share = Field(gt=0, description="relative effect on the primary metric that is told from none")
+    mde: Share = Field(ge=1e-9, description="relative effect on the primary metric that is told from none")
     sides: Literal[1, 2] = Field(2, description="1 declares a challenger better only, 2 better or worse")
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     test: TestKind = Field("auto", description=TEST_RULE)
     adjust: AnyAdjust | None = Field(None, description=ADJUST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
@@ -68,8 +70,8 @@ class Sprt(Evidence):
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
-    def pools(self) -> bool:
-        return resolved(self.tally, self.adjust) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
@@ -78,7 +80,7 @@ class Sprt(Evidence):
         return self.alpha
 
     def judge(self, view: View) -> NDArray[np.int8]:
-        return findings_where_known(view, self.min_outcomes, self.adjust, self._look)
+        return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), self.adjust, self._look)
 
     def _look(self, view: View, rows: Bools, enough: Bools) -> NDArray[np.int8]:
         from sim.stats.sprt import boundaries, log_ratio_normal

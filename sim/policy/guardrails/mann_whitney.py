@@ -78,7 +78,7 @@ class MannWhitney(Guardrail):
     window: Duration | None = Field(
         None, description="how far a look reaches back, a whole number of ticks; from look to look if left out"
     )
-    alpha: Share = Field(0.01, gt=0, lt=0.5, description="one-sided error rate of one comparison")
+    alpha: Share = Field(0.01, ge=1e-12, lt=0.5, description="one-sided error rate of one comparison")
     min_ticks: int = Field(8, ge=2, description="ticks with a value in both arms that a comparison needs")
     pass_score: Share = Field(0.75, gt=0, alias="pass", description="score at which it holds")
     marginal: Share = Field(0.5, gt=0, description="score below which it stops the arm")

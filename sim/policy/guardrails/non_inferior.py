@@ -10,7 +10,15 @@ from pydantic import Field
 
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
-from sim.policy.inference.comparison import TALLY_RULE, Tally, above_margin, resolved
+from sim.policy.inference.comparison import (
+    LEAST_RULE,
+    TALLY_RULE,
+    Tally,
+    above_margin,
+    least_outcomes,
+    resolved,
+    tally_problems,
+)
 from sim.units import Share
 
 
@@ -24,8 +32,8 @@ class NonInferior(Guardrail):
     (Bonferroni).
 
     Controls, at `alpha` each and however often you look: the chance to hold an arm that is worse by the margin or more, and the
-    chance to stop one that is not. Assumes independent requests, weights that do not depend on what was seen, and a normal
-    limit that has set in by `min_outcomes`.
+    chance to stop one that is not. Assumes independent requests and a normal limit that has set in by `min_outcomes`; weights
+    may change, and follow what was seen, unless `tally` is pooled.
 
     Source: Johari, Koomen, Pekelis & Walsh, Operations Research 70 (2022), one-sided as in Howard, Ramdas, McAuliffe & Sekhon,
     Annals of Statistics 49 (2021); relative margins: Laster & Johnson, Statistics in Medicine 22 (2003), `sim.stats.margin`.
@@ -38,11 +46,11 @@ class NonInferior(Guardrail):
 
     kind: Literal["non_inferior"] = "non_inferior"
     metric: str = Field(description="an outcome metric of the scenario")
-    margin: Share = Field(gt=0, lt=1, description="how much worse than the champion's mean it may be, relative to that")
+    margin: Share = Field(ge=1e-9, lt=1, description="how much worse than the champion's mean it may be, relative to that")
     alpha: Share = Field(
-        0.05, gt=0, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
+        0.05, ge=1e-12, lt=1, description="one-sided error rate of each of the two tests, over all challengers and looks"
     )
-    min_outcomes: int = Field(100, ge=2, description="known outcomes that champion and challenger must have before a look")
+    min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def reads(self) -> tuple[tuple[str, str], ...]:
@@ -52,7 +60,7 @@ class NonInferior(Guardrail):
         return moments_of(setting.metrics[self.metric])
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
+        return self.needs(setting) if resolved(self.tally, setting.metrics[self.metric]) == "within_ticks" else ()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"shown": np.zeros(len(setting.arms), bool)}
@@ -63,7 +71,7 @@ class NonInferior(Guardrail):
         metric, shown = view.setting.metrics[self.metric], view.memory["shown"]
         findings = np.where(shown, Finding.PASS, Finding.UNDECIDED).astype(np.int8)
         known = view.of_total(Moment(self.metric, "count"))
-        enough = np.minimum(known[:, :1], known[:, 1:]) >= self.min_outcomes
+        enough = np.minimum(known[:, :1], known[:, 1:]) >= least_outcomes(metric, self.min_outcomes)
         rows = np.asarray(enough.any(axis=1))
         if not rows.any():
             return findings
@@ -80,7 +88,7 @@ class NonInferior(Guardrail):
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric not in setting.metrics:
             return [("metric", f"no outcome metric {self.metric!r}; there are {', '.join(setting.metrics)}")]
-        return []
+        return tally_problems(setting, self.tally, (self.metric,))
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         if setting.metrics[self.metric].nominal_mean == 0:

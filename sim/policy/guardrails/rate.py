@@ -19,7 +19,7 @@ class SequentialRate(Guardrail):
     """What the two kinds share: every tick adds its events to the evidence that a challenger has them more often."""
 
     alpha: Share = Field(
-        0.01, gt=0, lt=1, description="chance of ever stopping a challenger that is no worse, over all of them"
+        0.01, ge=1e-12, lt=1, description="chance of ever stopping a challenger that is no worse, over all of them"
     )
     tolerance: float = Field(
         0.0,

@@ -38,7 +38,7 @@ class SampleRatio(Guardrail):
     compares_traffic: ClassVar[bool] = True
 
     kind: Literal["sample_ratio"] = "sample_ratio"
-    alpha: Share = Field(0.001, gt=0, lt=1, description="chance of ever finding a mismatch where there is none")
+    alpha: Share = Field(0.001, ge=1e-12, lt=1, description="chance of ever finding a mismatch where there is none")
     looks: tuple[Duration, ...] = Field(
         (), description="times from the start of the stage; every tick, sequentially, if left out"
     )

@@ -26,7 +26,7 @@ def order_problems(lowest: float | None, highest: float | None) -> list[tuple[st
 
 
 def bound_problems(lowest: float | None, highest: float | None, metric: Metric) -> list[tuple[str, str]]:
-    """The rule that an amount has bounds, which hold of failed requests too, and a binary metric has none, as (key, message).
+    """The rule that an amount has bounds and a binary metric has none, as (key, message) pairs.
 
     >>> bound_problems(None, None, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
     [('highest', 'is required, as revenue is not binary: the bound that no outcome exceeds')]
@@ -36,12 +36,16 @@ def bound_problems(lowest: float | None, highest: float | None, metric: Metric) 
         return [(key, f"is for a metric that is not binary, got {value:g}") for key, value in given if value is not None]
     if highest is None:
         return [("highest", f"is required, as {metric.name} is not binary: the bound that no outcome exceeds")]
-    if metric.failed is not None and not (lowest or 0.0) <= metric.failed <= highest:
-        key, rule = "lowest", f"lowest to highest must hold a failed request too, which counts as {metric.failed:g}"
-        if metric.failed > highest:
-            key = "highest"
-        return [(key, f"{rule}: got {lowest or 0.0:g} to {highest:g}")]
     return []
+
+
+def bounds_of(lowest: float | None, highest: float | None, metric: Metric) -> tuple[float, float] | None:
+    """The bounds of an amount; None for a binary metric, whose bounds are known.
+
+    >>> bounds_of(None, 100.0, Metric("revenue", 1, False, 0.01, 10.0, 5.0))
+    (0.0, 100.0)
+    """
+    return None if metric.binary or highest is None else (lowest or 0.0, highest)
 
 
 def rescaled(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
+from sim.policy.base import DeclaredMetric, DeclaredSetting, Finding, Metric, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 
 if TYPE_CHECKING:
@@ -20,12 +21,37 @@ if TYPE_CHECKING:
 Tally = Literal["within_ticks", "pooled"]
 TALLY_RULE = (
     "within_ticks compares what arrived in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
-    "which is wrong where weights and the world both change; within_ticks, unless the adjustment can only pool"
+    "which is wrong where weights and the world both change; within_ticks, unless the adjustment or the feedback can only pool"
 )
 Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
 TEST_RULE = "z_pooled for a binary metric (z_unpooled of a relative effect or a margin), welch for any other, unless named"
 SCALE_RULE = "what is tested: the difference of the means, or that over the champion's mean"
+
+
+LEAST, RARE = 100, 20
+LEAST_RULE = (
+    "known outcomes that champion and challenger must have before a look; if left out 100, and as many as hold "
+    "20 that are not the commonest, at the champion's registered distribution"
+)
+
+
+def least_outcomes(metric: Metric, given: int | None) -> int:
+    """Known outcomes that an arm must have before a look: as given, or enough for the normal limit and for the variance.
+
+    Left out, 100 and as many as hold 20 outcomes that are not the commonest one: of a rare conversion, or of a purchase among
+    visits, a variance is known no sooner.
+
+    >>> from sim.policy.base import Metric
+    >>> rare = Metric("m", 1, True, 1.0, 0.005, 0.07)
+    >>> sale = Metric("m", 1, False, 1.0, 1.0, 9.0, values=(0, 50), chances=(0.98, 0.02))
+    >>> least_outcomes(rare, None), least_outcomes(sale, None), least_outcomes(rare, 50)
+    (4000, 1000, 50)
+    """
+    if given is not None:
+        return given
+    commonest = max(metric.nominal_mean, 1 - metric.nominal_mean) if metric.binary else max(metric.chances, default=0.0)
+    return max(LEAST, math.ceil(round(RARE / (1 - commonest), 6))) if 0 <= commonest < 1 else LEAST
 
 
 def primary(view: View) -> Metric:
@@ -38,14 +64,31 @@ def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[Column, .
     return moments_of(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
 
 
-def resolved(tally: Tally | None, adjust: AnyAdjust | None = None) -> Tally:
-    """The tally of a rule: as named, or the one that suits its adjustment."""
-    return tally or ("pooled" if adjust is not None and adjust.pools else "within_ticks")
+def resolved(tally: Tally | None, metric: DeclaredMetric | None, adjust: AnyAdjust | None = None) -> Tally:
+    """The tally of a rule on a metric: as named, or the one that suits its adjustment and the metric's feedback."""
+    only_pools = (adjust is not None and adjust.pools) or (metric is not None and metric.provisional)
+    return tally or ("pooled" if only_pools else "within_ticks")
+
+
+def tally_problems(
+    setting: DeclaredSetting, tally: Tally | None, metrics: Sequence[str], adjust: AnyAdjust | None = None
+) -> list[tuple[str, str]]:
+    """The rule that what can only be pooled is not compared within ticks: (key, message) pairs, none or one."""
+    if tally != "within_ticks":
+        return []
+    if adjust is not None and adjust.pools:
+        rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks"
+        return [("tally", f"{rule}; got {tally}")]
+    for name in metrics:
+        if name in setting.metrics and setting.metrics[name].provisional:
+            rule = f"must be pooled, or left out, for {name}, whose outcomes count as failures in one tick and come in another"
+            return [("tally", f"{rule}; got {tally}")]
+    return []
 
 
 def contrast_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns whose sums within ticks a comparison on the primary metric reads."""
-    return outcome_needs(setting, adjust) if resolved(tally, adjust) == "within_ticks" else ()
+    return outcome_needs(setting, adjust) if resolved(tally, setting.metrics[setting.primary], adjust) == "within_ticks" else ()
 
 
 def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
@@ -57,9 +100,10 @@ def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
 def adjust_problems(
     setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto", tally: Tally | None = None
 ) -> list[tuple[str, str]]:
-    """Problems of an adjustment beside a test that show in the scenario file alone: (key, message) pairs."""
-    if adjust is None:
-        return []
+    """Problems of an adjustment and a tally beside a test that show in the scenario file alone: (key, message) pairs."""
+    tallied = tally_problems(setting, tally, (setting.primary,), adjust)
+    if adjust is None or tallied:
+        return tallied
     if adjust.pools and tally == "within_ticks":
         return [
             ("tally", f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks; got {tally}")
@@ -116,7 +160,8 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     """
     name = metric or view.setting.primary
     known = view.of_total(Moment(name, "count"))
-    if resolved(tally, adjust) == "within_ticks":
+    within = resolved(tally, view.setting.metrics[name], adjust) == "within_ticks"
+    if within:
         from sim.stats.within_ticks import SECOND
 
         sizes = np.zeros(known.shape)
@@ -132,7 +177,7 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     sizes = np.where(enough, sizes, 0.0)
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
-        gain = adjust.within_ticks(view, rows)[1] if resolved(tally, adjust) == "within_ticks" else adjust.gain(view, rows)
+        gain = adjust.within_ticks(view, rows)[1] if within else adjust.gain(view, rows)
         sizes[rows, 1:] *= np.where(enough[rows, 1:], gain, 1.0)
     return sizes
 
@@ -156,7 +201,7 @@ def compare(
     from sim.stats.within_ticks import difference, difference_test
 
     metric = primary(view)
-    within = resolved(tally, adjust) == "within_ticks"
+    within = resolved(tally, metric, adjust) == "within_ticks"
     if adjust is not None:
         if within:
             return difference_test(adjust.within_ticks(view, rows)[0], "z_unpooled", scale)
@@ -198,7 +243,7 @@ def above_margin(view: View, metric: Metric, rows: Bools, margin: float, tally: 
     from sim.stats.moments import Estimates
     from sim.stats.within_ticks import difference, difference_test
 
-    if resolved(tally) == "pooled":
+    if resolved(tally, metric) == "pooled":
         count, total, square = (moment[rows] for moment in view.moments(metric))
         champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
         return margins.above_margin(*champion, *others, margin=margin, sign=metric.sign)

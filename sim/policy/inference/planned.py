@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
+from sim.errors import InputError
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
 from sim.policy.base import DeclaredSetting, Evidence, Setting, View
 from sim.policy.columns import Column
@@ -30,6 +32,19 @@ from sim.policy.inference.comparison import (
 from sim.units import Share
 
 
+def unsized(key: str, sample: Callable[[], float]) -> list[tuple[str, str]]:
+    """The reasons why there is no sample for a test: (key, message) pairs.
+
+    >>> unsized("mde", lambda: 1000.0)
+    []
+    """
+    try:
+        sample()
+    except InputError as error:
+        return [(key, f"cannot size a test: {problem}") for problem in error.problems]
+    return []
+
+
 class PlannedTest(Evidence):
     """A test whose sample is the usual power calculation at the scenario's nominal values.
 
@@ -41,9 +56,9 @@ class PlannedTest(Evidence):
     can_be_null: ClassVar[bool] = True
 
     kind: str
-    alpha: Share = Field(0.05, gt=0, lt=1, description="two-sided error rate, over all challengers")
+    alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers")
     power: Share = Field(0.8, gt=0, lt=1, description="probability of declaring a true effect of `mde`")
-    mde: Share | None = Field(None, gt=0, description="relative effect on the primary metric that the test is sized for")
+    mde: Share | None = Field(None, ge=1e-9, description="relative effect on the primary metric that the test is sized for")
     sample: int | None = Field(
         None, ge=2, description="outcomes an arm of an even split, instead of a power calculation from `mde`"
     )
@@ -97,8 +112,8 @@ class PlannedTest(Evidence):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return outcome_needs(setting, self.adjust)
 
-    def pools(self) -> bool:
-        return resolved(self.tally, self.adjust) == "pooled"
+    def pools(self, setting: DeclaredSetting) -> bool:
+        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
@@ -145,4 +160,4 @@ class PlannedTest(Evidence):
         reached = metric.nominal_mean * (1 + metric.sign * change)
         if metric.binary and self.adjust is None and not 0 < reached < 1:
             return [(key, f"takes {metric.name} from {metric.nominal_mean:g} to {reached:g}, outside (0, 1)")]
-        return []
+        return unsized(key, lambda: self.one_look_sample(setting))

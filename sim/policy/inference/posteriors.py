@@ -67,7 +67,7 @@ def posterior_effect(view: View, rows: Bools, tally: Tally | None = None) -> Est
     from sim.stats.within_ticks import difference
 
     metric = view.setting.metrics[view.setting.primary]
-    if resolved(tally) == "within_ticks":
+    if resolved(tally, metric) == "within_ticks":
         found = difference(*view.contrasts.part(rows).outcomes(metric))
         known = (found.variance0 > 0) & (found.variance1 > 0)
         error = np.where(known, np.sqrt(found.variance0 + found.variance1), np.inf)
@@ -85,9 +85,12 @@ def posterior_effect(view: View, rows: Bools, tally: Tally | None = None) -> Est
 
 def _beta(metric: Metric, moments: Moments) -> tuple[Floats, Floats]:
     """(r, K) each: the parameters of the Beta posterior of the chance of a good outcome."""
+    from sim.stats.posterior import BETA_LIMITS
+
     count, total, _ = moments
     better = total if metric.sign > 0 else count - total
-    return 1 + better, 1 + count - better
+    # A prior is added to counts and taken apart again: its rounding must not take a parameter below the least one.
+    return np.maximum(1 + better, BETA_LIMITS[0]), np.maximum(1 + count - better, BETA_LIMITS[0])
 
 
 def _normal(metric: Metric, moments: Moments) -> tuple[Floats, Floats]:
