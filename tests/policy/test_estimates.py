@@ -10,12 +10,13 @@ import pytest
 from sim.arrays import Ints
 from sim.policy.base import Evidence, Telemetry, Verdict
 from sim.policy.columns import Column, Moment, moments_of
-from sim.policy.estimates import EffectEstimates
+from sim.policy.estimates import Aipw, EffectEstimates
 from sim.policy.evidence import FixedHorizon, GroupSequential
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import Stage
 from sim.testing.paths import MEAN, SD, binary_ticks, gaussian_ticks
 from sim.testing.settings import METRICS, make_setting
+from tests.policy import adjusted_paths as paths
 from tests.policy.scripted import GUARD, TOLD, Guard, make_stage
 
 ROWS = 20_000
@@ -137,3 +138,40 @@ def test_no_verdict_and_no_reward_have_no_estimate() -> None:
         assert (found.arm == -1).all()
         for values in (found.effect, found.error, found.unbiased, found.lower, found.upper):
             assert np.isnan(values).all()
+
+
+def test_the_estimate_is_that_of_the_test_with_its_adjustment() -> None:
+    rows = 4000
+    ticks = paths.covariate_ticks(rows, [400], (0.1,))
+    _, found = played(one_stage(FixedHorizon(sample=200, adjust={"kind": "cuped"})), ticks)
+    left = np.sqrt(1 - paths.CORRELATION**2)
+    assert found.effect.std() / found.naive.std() == pytest.approx(left, abs=4 * np.sqrt(1 / rows))
+    assert found.error.mean() == pytest.approx(found.effect.std(), rel=4 / np.sqrt(2 * rows))
+    assert found.naive_error.mean() == pytest.approx(found.naive.std(), rel=4 / np.sqrt(2 * rows))
+    # At an even split of one tick, all estimators of the plain difference are the same.
+    np.testing.assert_allclose(found.contrast, found.naive, rtol=1e-9)
+    np.testing.assert_allclose(found.aipw, found.naive, atol=0.2 * found.naive.std())
+
+
+def test_the_adaptively_weighted_estimate_is_right_where_shares_chase_the_winner() -> None:
+    """The naive one is not: an arm that looked bad early is hardly seen again, so that its bad luck stays."""
+    rows, rate, better = 20_000, 0.2, 0.25
+    rng = np.random.default_rng(4)
+    sums, seen = Aipw(rows, 1), np.zeros((2, rows, 2))
+    for _ in range(40):
+        mean = (seen[1] + 1) / (seen[0] + 2)
+        share = np.where(mean[:, 1] > mean[:, 0], 0.9, 0.1)
+        live = np.stack([1 - share, share], axis=1)
+        first = rng.binomial(20, share)
+        n = np.stack([20 - first, first], axis=1)
+        y = rng.binomial(n, [rate, better])
+        sums.add(np.arange(rows), (n.astype(float), y.astype(float), y.astype(float)), (seen[0], seen[1]), live, rate)
+        seen += np.stack([n, y])
+    effect, error = sums.estimate(np.arange(rows), np.ones(rows, int), 1)
+    absolute = sums.sums[1, :, 0] / sums.sums[0, :, 0]
+    assert absolute.mean() == pytest.approx(better - rate, abs=4 * absolute.std() / np.sqrt(rows))
+    naive = seen[1] / np.maximum(seen[0], 1)
+    apart = naive[:, 1] - naive[:, 0]
+    assert apart.mean() > better - rate + 8 * apart.std() / np.sqrt(rows)
+    covered = np.abs(effect - (better / rate - 1)) <= 1.96 * error
+    assert covered.mean() == pytest.approx(0.95, abs=0.015)
