@@ -1,10 +1,75 @@
-"""The thresholds by which both event engines route requests."""
+"""Where a tick's weights send requests, in both event engines: by cumulated weights, or where users keep their arm by homes.
+
+*Cumulated weights* compare a request's uniform with the sums of the weights. Any change of a weight shifts all arms behind it,
+which harms nobody where every request is assigned on its own. It would move users from challenger to challenger.
+
+*Homes* are for users who keep their arm. Each of the C challengers has a home, 1 / C of all users, in a fixed order. Its weight
+is filled up from there first, so that a rise only adds users and a fall takes away those who came last. What it has above 1 / C
+are *guests* of the other homes. They come in from the other end, in all homes up to the same level, so that whoever is at home
+meets them as late as can be. The users in between are the champion's. So every share is exact, and the rule depends on nothing
+but the weights in force.
+
+With one or two challengers, the users of each are a function of its own weight, and a smaller weight has some of the users of a
+larger one. With three or more that holds for users at home: for all, up to a weight of 1 / C. Without a memory of who was where
+it cannot hold for everyone: see docs/decisions/0020-users-keep-their-arm.md.
+"""
 
 from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from sim.arrays import Floats
+
+
+class Router(Protocol):
+    """Where the weights of one replication and tick send requests."""
+
+    def arm(self, route: float, guest: float) -> int:
+        """The arm of a request, by its uniform numbers."""
+
+
+@dataclass(frozen=True)
+class ByWeight:
+    """By cumulated weights: `thresholds` (K)."""
+
+    thresholds: list[float]
+
+    def arm(self, route: float, guest: float) -> int:
+        """The arm of a request; `guest` is not looked at."""
+        return bisect_right(self.thresholds, route)
+
+
+@dataclass(frozen=True)
+class ByHome:
+    """By homes: `own`, `guests` and `thresholds` (C), as in `Homes`."""
+
+    own: list[float]
+    guests: list[float]
+    thresholds: list[float]
+
+    def arm(self, route: float, guest: float) -> int:
+        """The arm of a user: of their home, the champion, or the arm whose guest they are."""
+        home, within = divmod(route * len(self.own), 1)
+        number = int(home)
+        if within >= self.own[number]:
+            return 1 + number
+        return 0 if within >= self.guests[number] else 1 + bisect_right(self.thresholds, guest)
+
+
+class Homes(NamedTuple):
+    """(r, C) arrays, by challenger. A user is at a place 0 ≤ x < 1 of a home.
+
+    Its challenger serves x ≥ `own`, the champion `guests` ≤ x < `own`; of those below, `thresholds` for a second uniform tell
+    whose guest one is.
+    """
+
+    own: Floats
+    guests: Floats
+    thresholds: Floats
 
 
 def thresholds(live: Floats) -> Floats:
@@ -17,3 +82,48 @@ def thresholds(live: Floats) -> Floats:
     last = live.shape[1] - 1 - np.argmax(live[:, ::-1] > 0, axis=1)
     limits[np.arange(live.shape[1]) >= last[:, None]] = np.inf
     return limits
+
+
+def homes(live: Floats) -> Homes:
+    """The homes of C = K − 1 challengers under the weights (r, K).
+
+    Half of all users are at home with each of two challengers. One of them has 10% too many for that, who are guests in a
+    fifth of the other home.
+
+    >>> homes(np.array([[0.3, 0.6, 0.1]])).own.round(3).tolist()
+    [[0.0, 0.8]]
+    >>> homes(np.array([[0.3, 0.6, 0.1]])).guests.round(3).tolist()
+    [[0.0, 0.2]]
+    """
+    challengers = live[:, 1:]
+    wanted = challengers * challengers.shape[1]
+    own, more = 1 - np.minimum(wanted, 1), np.maximum(wanted - 1, 0)
+    total = more.sum(axis=1, keepdims=True)
+    # An arm without weight gets nobody, also where weights sum to 100% but for rounding.
+    guests = np.where(live[:, :1] > 0, np.minimum(own, _level(own, total)), own)
+    shares = np.where(total > 0, more / np.where(total > 0, total, 1), challengers)
+    return Homes(own, guests, thresholds(shares))
+
+
+def routers(live: Floats, sticky: bool) -> list[Router]:
+    """The routers of r replications under the weights (r, K); `sticky` says that users keep their arm.
+
+    >>> before, after = routers(np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2]]), sticky=True)
+    >>> [(before.arm(u, 0), after.arm(u, 0)) for u in (0.28, 0.35, 0.48, 0.78, 0.85, 0.98)]
+    [(0, 0), (0, 1), (1, 1), (0, 0), (0, 2), (2, 2)]
+    """
+    if sticky:
+        return [ByHome(*row) for row in zip(*(limits.tolist() for limits in homes(live)), strict=True)]
+    return [ByWeight(row) for row in thresholds(live).tolist()]
+
+
+def _level(rooms: Floats, needed: Floats) -> Floats:
+    """(r, 1) the level up to which rooms (r, C) are filled where (r, 1) is needed in all: the sum of min(room, level)."""
+    count = rooms.shape[1]
+    rising = np.sort(rooms, axis=1)
+    before = np.cumsum(rising, axis=1) - rising
+    left = count - np.arange(count)
+    # The first room that need not be full; the largest, if all must be.
+    first = np.minimum((before + left * rising < needed).sum(axis=1, keepdims=True), count - 1)
+    level: Floats = (needed - np.take_along_axis(before, first, axis=1)) / left[first]
+    return level

@@ -53,6 +53,12 @@ def route_of(rules: Any, row: Any, i: Any, user: Any) -> Any:
 
 
 @compiled
+def guest_of(rules: Any, row: Any, user: Any) -> Any:
+    """The uniform that tells whose guest a user is, where assignment is sticky; else 0."""
+    return unit(at(row.guest, user)) if rules.sticky else 0.0
+
+
+@compiled
 def data_row_of(rules: Any, row: Any, floats: Any, ints: Any, key: Any) -> Any:
     """The row of the data that a key draws."""
     u = unit(key)
@@ -177,11 +183,12 @@ def backoff_of(rules: Any, row: Any, floats: Any, i: Any, attempt: Any) -> Any:
 class Requests:
     """The n requests of a tick, in the order of their arrival, and what each would get from each of K arms in A attempts.
 
-    first: the index of the first one in the replication; arrival_ns, user, segment (n,); route, misroute (n,) and mirror (n, K)
-    uniforms, to be compared with weights, shares misrouted and mirror fractions; service_s (n, K, A) seconds, to be multiplied
-    by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force; lost (n, K, A); backoff_ns
-    (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns {metric: (n, K)}; agree (n, K) whether
-    an arm answers as the champion does. `mirror` and `agree` are None where nothing asks for them.
+    first: the index of the first one in the replication; arrival_ns, user, segment (n,); route, guest, misroute (n,) and mirror
+    (n, K) uniforms, to be compared with weights (the first two), shares misrouted and mirror fractions; service_s (n, K, A)
+    seconds, to be multiplied by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force;
+    lost (n, K, A); backoff_ns (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns
+    {metric: (n, K)}; agree (n, K) whether an arm answers as the champion does. `mirror` and `agree` are None where nothing asks
+    for them.
     """
 
     first: int
@@ -189,6 +196,7 @@ class Requests:
     user: Ints
     segment: Ints
     route: Floats
+    guest: Floats
     misroute: Floats
     mirror: Floats | None
     service_s: Floats
@@ -242,19 +250,19 @@ class Potential:
         pieces = truth.pieces(np.array([row]), tick)
         arrival = _place(self.tables, pieces, row, tick, n, tick * self.tick_ns)
         user, segment, lost = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((n, arms, attempts), bool)
-        route, misroute = np.zeros(n), np.zeros(n)
+        route, guest, misroute = np.zeros((3, n))
         mirror = np.zeros((n, arms))
         service, error = np.zeros((n, arms, attempts)), np.zeros((n, arms, attempts))
         backoff = np.zeros((n, attempts - 1), np.int64)
         value, delay = np.zeros((2, metrics, n, arms), np.int64)
         agree = np.zeros((n, arms), bool)
         _reveal(
-            *self.tables, self._factors_of(row, tick), row, first, user, segment, route, misroute, mirror, service, error, lost,
-            backoff, value, delay, agree,
+            *self.tables, self._factors_of(row, tick), row, first, user, segment, route, guest, misroute, mirror, service,
+            error, lost, backoff, value, delay, agree,
         )  # fmt: skip
         return Requests(
-            first, arrival, user, segment, route, misroute, mirror if self._mirrors else None, service, error, lost, backoff,
-            dict(zip(self.metrics, value, strict=True)), dict(zip(self.metrics, delay, strict=True)),
+            first, arrival, user, segment, route, guest, misroute, mirror if self._mirrors else None, service, error, lost,
+            backoff, dict(zip(self.metrics, value, strict=True)), dict(zip(self.metrics, delay, strict=True)),
             agree if self._agreement else None,
         )  # fmt: skip
 
@@ -272,8 +280,8 @@ def _place(tables: Tables, pieces: Pieces, row: int, tick: int, count: int, edge
 @compiled
 def _reveal(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, factors: Any, r: Any, first: Any,
-    user: Any, segment: Any, route: Any, misroute: Any, mirror: Any, service: Any, error: Any, lost: Any, backoff: Any,
-    value: Any, delay: Any, agree: Any,
+    user: Any, segment: Any, route: Any, guest: Any, misroute: Any, mirror: Any, service: Any, error: Any, lost: Any,
+    backoff: Any, value: Any, delay: Any, agree: Any,
 ) -> None:  # fmt: skip
     attempts, count = service.shape[2], service.shape[1]
     rules, row = rules_1[0], rows[r]
@@ -282,6 +290,7 @@ def _reveal(
         user[j] = user_of(rules, row, floats, ints, i)
         segment[j] = segment_of(rules, row, floats, user[j])
         route[j] = route_of(rules, row, i, user[j])
+        guest[j] = guest_of(rules, row, user[j])
         misroute[j] = unit(at(row.misroute, i))
         for attempt in range(attempts - 1):
             backoff[j, attempt] = backoff_of(rules, row, floats, i, attempt)

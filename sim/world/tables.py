@@ -40,7 +40,7 @@ RULES = np.dtype(
         ("jitter", np.float64),
     ]
 )
-ROW_KEYS = ("positions", "route", "misroute", "user", "segment", "data_row", "backoff")
+ROW_KEYS = ("positions", "route", "guest", "misroute", "user", "segment", "data_row", "backoff")
 ROW = np.dtype(
     [
         *((name, np.uint64) for name in ROW_KEYS),

@@ -53,6 +53,32 @@ class Call:
         return self.place, self.arm, self.attempt
 
 
+def kept_arm(weights: list[float], u: float, v: float) -> int:
+    """The arm of a user who keeps it: of their home, the champion, or the arm that has too many for its own home."""
+    count = len(weights) - 1
+    home = int(u * count)
+    place = u * count - home
+    room = [1 - min(weight * count, 1) for weight in weights[1:]]
+    guests = [max(weight * count - 1, 0) for weight in weights[1:]]
+    if place >= room[home]:
+        return 1 + home
+    # Guests are poured into all homes at once: the smallest rooms are full first.
+    rest, level = sum(guests), 0.0
+    for n, top in enumerate(sorted(room)):
+        poured = min((top - level) * (count - n), rest)
+        level += poured / (count - n)
+        rest -= poured
+    if weights[0] > 0 and place >= level:
+        return 0
+    shares = guests if any(guests) else weights[1:]
+    up_to = 0.0
+    for arm, share in enumerate(shares, start=1):
+        up_to += share / sum(shares)
+        if share > 0 and (v < up_to or not any(shares[arm:])):
+            return arm
+    raise AssertionError(weights)
+
+
 @dataclass
 class Station:
     """A pool as it is now. `coming` are [replicas] on their way; used and offered are integrals over a tick, up to `since`."""
@@ -174,7 +200,11 @@ class Row:
 
     def come(self, requests: Requests, place: int, attempt: int, first: int | None) -> None:
         """A live attempt arrives, and with a first one its copies."""
-        arm = int(np.argmax(requests.route[place] < self.thresholds))
+        population, uniforms = self.world.population, (float(requests.route[place]), float(requests.guest[place]))
+        if population is not None and population.sticky:
+            arm = kept_arm(self.live, *uniforms)
+        else:
+            arm = int(np.argmax(uniforms[0] < self.thresholds))
         misrouted = self.world.misrouted
         if misrouted is not None and requests.misroute[place] < misrouted[arm]:
             arm = 0
@@ -283,6 +313,7 @@ class Row:
 
     def play(self, tick: int, live: Any, mirror: Any, requests: Requests) -> None:
         """A tick from its edge to the next."""
+        self.live: list[float] = live.tolist()
         self.thresholds = np.cumsum(live)
         self.thresholds[np.flatnonzero(live)[-1] :] = np.inf
         self.mirror = mirror

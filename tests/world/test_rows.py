@@ -108,7 +108,7 @@ def test_a_population_depends_on_its_replication_only() -> None:
 def test_rows_are_all_there_is_where_the_scenario_says_so() -> None:
     truth = world_of("right", "worth", data={"population": "rows"}).realise(np.arange(5))
     assert truth.outcomes["right"].mean == pytest.approx(np.repeat(RIGHT.mean(axis=0)[None], 5, axis=0))
-    assert np.ptp(truth.value, axis=0) == pytest.approx(0)
+    assert np.ptp(truth.worths.overall.value, axis=0) == pytest.approx(0)
 
 
 def test_a_policy_knows_the_data_and_not_the_replication() -> None:
@@ -302,5 +302,5 @@ def test_an_aa_test_keeps_the_populations_and_has_no_gap() -> None:
     found, plain = alike(world).realise(np.arange(20)), world_of("right", "sold").realise(np.arange(20))
     for name in ("right", "sold"):
         assert (found.outcomes[name].mean == plain.outcomes[name].mean[:, :1]).all()
-    assert (found.best == 0).all()
+    assert (found.worths.overall.best == 0).all()
     assert found.agreement == pytest.approx(np.ones((20, 3)))

@@ -19,7 +19,7 @@ from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
 from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
-from sim.engine.routes import thresholds
+from sim.engine.routes import homes, thresholds
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, Moment
 from sim.world.clock import to_ns
@@ -126,7 +126,11 @@ class CompiledEngine:
             ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
         ):  # fmt: skip
             run[name] = value
-        duty["threshold"][rows], duty["mirror"][rows] = thresholds(live), mirror
+        duty["mirror"][rows] = mirror
+        if world.population is not None and world.population.sticky:
+            duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
+        else:
+            duty["threshold"][rows] = thresholds(live)
         duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, PLAY)

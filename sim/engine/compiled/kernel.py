@@ -50,6 +50,7 @@ from sim.world.potential import (
     backoff_of,
     delay_of,
     error_of,
+    guest_of,
     is_lost,
     route_of,
     segment_of,
@@ -77,12 +78,32 @@ def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -
 
 
 @compiled
+def _home_of(rules: Any, row: Any, duties: Any, user: Any) -> Any:
+    """The arm that serves a user who keeps their arm: see `sim.engine.routes`."""
+    place = route_of(rules, row, 0, user) * (duties.size - 1)
+    home = integer(place)
+    within = place - home
+    arm = 1 + home
+    if within < duties[arm].own:
+        arm = 0
+        if within < duties[1 + home].guests:
+            u = guest_of(rules, row, user)
+            arm = 1
+            for k in range(1, duties.size - 1):
+                arm += integer(u >= duties[k].threshold)
+    return arm
+
+
+@compiled
 def _arm_of(rules: Any, row: Any, duties: Any, i: Any, user: Any) -> Any:
     """The arm that serves a request, under the weights in force."""
-    u = route_of(rules, row, i, user)
     arm = 0
-    for k in range(duties.size - 1):
-        arm += integer(u >= duties[k].threshold)
+    if rules.sticky:
+        arm = _home_of(rules, row, duties, user)
+    else:
+        u = route_of(rules, row, i, user)
+        for k in range(duties.size - 1):
+            arm += integer(u >= duties[k].threshold)
     if arm > 0 and duties[arm].misrouted > 0.0 and unit(at(row.misroute, i)) < duties[arm].misrouted:
         arm = 0
     return arm
@@ -103,7 +124,10 @@ def _send(
         keys[k], kinds[k], means[k] = laws[k].service, laws[k].law, laws[k].a
         scales[k], thresholds[k] = duties[k].scale, duties[k].threshold
     users = rules.users
-    for j in range(count):
+    if rules.sticky:
+        for j in range(count):
+            chosen[j] = _home_of(rules, row, duties, user_of(rules, row, floats, ints, first + j))
+    for j in range(0 if rules.sticky else count):
         user = user_of(rules, row, floats, ints, first + j) if users > 0 else first + j
         u = route_of(rules, row, first + j, user)
         arm = 0

@@ -41,7 +41,7 @@ ROW = np.dtype([(name, np.int64) for name in ("cohort", "heaped", "errors", "slo
 DUTY = np.dtype(
     [
         *((name, np.int64) for name in ("pool", "requests", "calls", "mirrored")),
-        *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "mirror")),
+        *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "own", "guests", "mirror")),
     ]
 )
 """(R, K) an arm: its pool or -1, its counts, and the conditions and the routing of the tick."""

@@ -8,7 +8,6 @@ numbers: they reveal the potential outcomes of `sim.world.potential`.
 from __future__ import annotations
 
 import gc
-from bisect import bisect_right
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from sim.engine.needs import FILLED_BY_CALLS, of_class, refuse_unfilled
 from sim.engine.reference.clock import Clock, Due
 from sim.engine.reference.monitor import Monitor
 from sim.engine.reference.pool import Call, Servers
-from sim.engine.routes import thresholds
+from sim.engine.routes import ByWeight, Router, routers
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import Agreement, Column
 from sim.world.clock import to_ns
@@ -95,13 +94,14 @@ class SimpyEngine:
 
     def _play(self, rows: Ints, live: Floats, mirror: Floats, tick: int, cohort: Ints | None = None) -> None:
         """Play a tick of some replications; monitoring counts nothing if `cohort` is None."""
-        conditions, limits = self.truth.conditions(tick), thresholds(live)
+        conditions, population = self.truth.conditions(tick), self.truth.world.population
+        sent = routers(live, sticky=population is not None and population.sticky)
         with _no_collection():
             for place, row in enumerate(rows):
                 requests = self._potential.draw(int(row), tick)
                 copied = _copied(requests, mirror[place])
                 rules = Rules(
-                    limits[place].tolist(), conditions.error_rate[row].tolist(), conditions.latency_scale[row].tolist(),
+                    sent[place], conditions.error_rate[row].tolist(), conditions.latency_scale[row].tolist(),
                     cohort is not None, 0 if cohort is None else int(cohort[place]),
                 )  # fmt: skip
                 self._replications[row].play(tick, rules, requests, copied)
@@ -146,9 +146,9 @@ class Account:
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules of a tick: cumulative weights, error rates and latency factors by arm; whether monitoring looks; the cohort."""
+    """The rules of a tick: the router; error rates and latency factors by arm; whether monitoring looks; the cohort."""
 
-    thresholds: list[float]
+    router: Router
     error_rate: list[float]
     scale: list[float]
     seen: bool
@@ -176,7 +176,7 @@ class Replication:
         self.monitor = Monitor(columns, arms, self._tick_ns, world.feedback, failed)
         self.account = Account.open(arms)
         self.calls: list[tuple[int, ...]] | None = [] if record else None
-        self._rules = Rules([], [], [], False, 0)
+        self._rules = Rules(ByWeight([]), [], [], False, 0)
 
     def play(self, tick: int, rules: Rules, requests: Requests, copied: list[list[int]]) -> None:
         """Play a tick, from its edge up to the next edge. `copied` are the arms that would get a copy of each request."""
@@ -238,8 +238,8 @@ class Replication:
         self._ended(call, outcome, NEVER)
 
     def _routed(self, requests: Requests, place: int) -> int:
-        """The arm by the request's uniform number, or the champion if the router makes a mistake."""
-        arm = bisect_right(self._rules.thresholds, requests.route[place])
+        """The arm by the uniform numbers of the request or its user, or the champion if the router makes a mistake."""
+        arm = self._rules.router.arm(float(requests.route[place]), float(requests.guest[place]))
         return 0 if requests.misroute[place] < self._misrouted[arm] else arm
 
     def _arrive(self, requests: Requests, place: int, copy: int, attempt: int, arm: int) -> Call:
