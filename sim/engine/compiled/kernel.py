@@ -83,14 +83,13 @@ def _home_of(rules: Any, row: Any, duties: Any, user: Any) -> Any:
     place = route_of(rules, row, 0, user) * (duties.size - 1)
     home = integer(place)
     within = place - home
-    arm = 1 + home
-    if within < duties[arm].own:
-        arm = 0
-        if within < duties[1 + home].guests:
-            u = guest_of(rules, row, user)
-            arm = 1
-            for k in range(1, duties.size - 1):
-                arm += integer(u >= duties[k].threshold)
+    # No branch, as it could not be foreseen. Guests are few.
+    arm = (1 + home) * integer(within >= duties[1 + home].own)
+    if within < duties[1 + home].guests:
+        u = guest_of(rules, row, user)
+        arm = 1
+        for k in range(1, duties.size - 1):
+            arm += integer(u >= duties[k].threshold)
     return arm
 
 
