@@ -125,7 +125,9 @@ def test_a_ratio_of_metrics_that_depend_on_each_other() -> None:
         {"name": name, "role": role, "reward": {"column": name}}
         for name, role in (("revenue", "primary"), ("clicks", "secondary"))
     ]
-    scenario = make_scenario(horizon="1h", traffic={"rate": "1/s"}, metrics=metrics, data={"sklearn": "digits"})
+    scenario = make_scenario(
+        horizon="1h", traffic={"rate": "1/s"}, metrics=metrics, data={"sklearn": "digits", "population": "rows"}
+    )
     world = make_replayed_world(scenario, rewards, np.ones((20, 2)))
     ((effect, error),) = compared(world, Ratio(over="clicks"))
     # Two more of revenue for every click.
