@@ -74,11 +74,11 @@ def test_a_scenario_of_each_kind_runs(file: Path, folder: Path, registered: str,
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=name_of)
 def test_every_example_runs(file: Path, registered: str, tmp_path: Path) -> None:
-    """At a few replications, which is all that is changed."""
+    """At a few replications and without A/A tests, which is all that is changed."""
     lines = file.read_text(encoding="utf-8").split("\n")
     few = ["replications: 3" if line.startswith("replications:") else line for line in lines]
     small = tmp_path / file.name
-    small.write_text("\n".join(few), encoding="utf-8")
+    small.write_text("\n".join([*few, "aa: false"]), encoding="utf-8")
     assert main(["check", str(small)]) == 0
     ran = main(["run", str(small), "--registry-uri", registered, "--no-tracking", "--quiet", "--reports", str(tmp_path)])
     # 3 is a threshold that so few replications breach.
