@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from sim.cli import main
+from sim.run.record import read_run
 
 SCENARIO = """\
 name: ramped
@@ -104,3 +105,13 @@ def test_a_tally_that_does_not_fit_is_refused_at_its_line(
     error = capsys.readouterr().err
     assert message in error
     assert f"{file}:28:" in error
+
+
+def test_what_is_promised_and_warned_of_may_differ_along_a_sweep(file: Path, store: str, tmp_path: Path) -> None:
+    rule = "policies[2].stages[0].evidence"
+    swept = f"sweep: {{'{rule}.alpha': [1%, 10%], '{rule}.tally': [pooled, within_ticks]}}\n"
+    file.write_text(SCENARIO.replace("replications: 150", "replications: 4") + swept)
+    assert main(["run", str(file), "--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path)]) == 0
+    record = read_run(next(tmp_path.glob("*/run.json")).parent)
+    found = [next(policy for policy in point.run.policies if policy.name == "pooled") for point in record.points]
+    assert [(policy.promised, policy.warned) for policy in found] == [(0.01, True), (0.01, False), (0.1, True), (0.1, False)]
