@@ -20,7 +20,8 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the trials, and not the slowest figures")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME",
-        help="a field (sequential, fixed, estimates, bandits, queues, canaries), or how figures' names begin; may be repeated",
+        help="a field (sequential, fixed, changing, estimates, bandits, queues, canaries), or how figures' names begin; "
+        "may be repeated",
     )  # fmt: skip
     parser.add_argument("--write", type=Path, metavar="FILE.md", help="write the page, as docs/validation.md")
     parser.add_argument("--json", type=Path, metavar="FILE.json", help="write the results as JSON")
