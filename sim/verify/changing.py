@@ -50,9 +50,9 @@ def figures() -> Iterator[Figure]:
             lambda quick, requests=requests, ticks=ticks: share(_bandit(requests, ticks, quick).declared, 0.05),
         )  # fmt: skip
         yield played(
-            f"changing.thompson-{requests}-aipw", f"{title}: 95% intervals of the adaptively weighted estimate",
-            "Hadad, Hirshberg, Zhan, Wager & Athey 2021: by design", 0.95,
-            lambda quick, requests=requests, ticks=ticks: _covered(_bandit(requests, ticks, quick), "aipw"),
+            f"changing.thompson-{requests}-aipw", f"{title}: missed by the adaptively weighted 95% interval",
+            "Hadad, Hirshberg, Zhan, Wager & Athey 2021: by design", 0.05,
+            lambda quick, requests=requests, ticks=ticks: _missed(_bandit(requests, ticks, quick), "aipw"), at_most=True,
         )  # fmt: skip
 
 
@@ -122,8 +122,8 @@ def _bandit(requests: int, ticks: int, quick: bool) -> Trials:
     return rehearse(scenario, converts(0.3, 0.3))["bandit"]
 
 
-def _covered(trials: Trials, name: str) -> Sample:
-    """How often the 95% interval of an estimator holds that there is no effect."""
+def _missed(trials: Trials, name: str) -> Sample:
+    """How often the 95% interval of an estimator leaves out that there is no effect."""
     estimate, error = (trials.columns[f"{name}_{what}"] for what in ("estimate", "se"))
     known = np.isfinite(estimate)
-    return share((np.abs(estimate) <= 1.959963984540054 * error)[known], 0.95)
+    return share((np.abs(estimate) > 1.959963984540054 * error)[known], 0.05)
