@@ -13,7 +13,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.world.draws import binomial
 from sim.world.streams import at, keys
 from sim.world.world import Truth
-from sim.world.worth import HARM, HARMED, REGRET, REGRET_FIXED, STAKES
+from sim.world.worth import FAILED, GAIN, HARM, HARMED, REGRET, REGRET_FIXED, SLOW, STAKES
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Ledger:
         peak, cost_s = np.zeros((2, rows))
         return cls(
             truth, served, calls, mirrored, lost, retries, errors, violations, peak, np.zeros(0, np.int64), np.zeros((rows, 0)),
-            np.zeros((STAKES, rows)), cost_s, np.zeros((2, rows)), np.zeros_like(lost), np.full(rows, -1),
+            np.zeros((STAKES, rows)), cost_s, np.zeros((3, rows)), np.zeros_like(lost), np.full(rows, -1),
         )  # fmt: skip
 
     def watch(self, ticks: Ints) -> None:
@@ -85,10 +85,15 @@ class Ledger:
             self._forgone[:, rows] += self._lost_value(tick, lost, rows)
 
     def _lost_value(self, tick: int, lost: Ints, rows: Ints) -> Floats:
-        """(2, r) by how much lost requests (r, K) would have been worth more in a tick: at least 0, and as it is."""
-        primary = self.truth.world.primary_outcome
+        """(3, r) by how much lost requests (r, K) would have been worth more in a tick: at least 0; as it is; and priced."""
+        world = self.truth.world
+        primary = world.primary_outcome
         value = self.truth.worths.at(tick).value[rows] - primary.sign * primary.failed_worth
-        return np.stack([(lost * np.maximum(value, 0.0)).sum(axis=1), (lost * value).sum(axis=1)])
+        priced = np.zeros(lost.shape)
+        for name, price in world.prices.items():
+            outcome = world.outcome(name)
+            priced += price * (self.truth.value_at(tick, name)[rows] - outcome.sign * outcome.failed_worth)
+        return np.stack([(lost * each).sum(axis=1) for each in (np.maximum(value, 0.0), value, priced)])
 
     def _note(self, rows: Ints, tick: int) -> None:
         place = int(np.searchsorted(self.ticks, tick))
@@ -121,6 +126,25 @@ class Ledger:
         """(R,) what live requests lost because their arm was worth less than the champion in that tick."""
         return self._total(HARM)
 
+    @property
+    def gain(self) -> Floats:
+        """(R,) what live requests earned more than with the champion alone, at the prices of the metrics, less what was lost.
+
+        What a lost request would have earned is taken off, also where the champion alone would have lost as many.
+        """
+        total: Floats = self._total(GAIN) - self._forgone_by_loss[2]
+        return total
+
+    @property
+    def failed_more(self) -> Floats:
+        """(R,) how many more live requests are expected to fail than with the champion alone, without those lost."""
+        return self._total(FAILED)
+
+    @property
+    def slow_more(self) -> Floats:
+        """(R,) how many more live requests are expected to be slower than the objective, apart from waiting for servers."""
+        return self._total(SLOW)
+
     def _total(self, stake: int) -> Floats:
         """(R,) a stake summed over all live requests."""
         if self.truth.world.change is not None:
@@ -130,7 +154,7 @@ class Ledger:
 
     @property
     def _forgone_by_loss(self) -> Floats:
-        """(2, R) what was forgone by losing requests, as in `_lost_value`."""
+        """(3, R) what was forgone by losing requests, as in `_lost_value`."""
         last, everyone = self.truth.world.ticks - 1, np.arange(self.truth.rows)
         return self._forgone + self._lost_value(last, self._unvalued, everyone)
 

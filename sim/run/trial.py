@@ -15,6 +15,7 @@ from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Setting, Verdict
 from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
+from sim.run.gained import gained
 from sim.world.world import Truth
 
 AA = ("aa_declared", "aa_shipped")
@@ -51,6 +52,7 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     regret = engine.ledger.regret_path.copy()
     regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
+    columns |= gained(truth, verdicts, engine.ledger)
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
 

@@ -11,6 +11,7 @@ from sim.policy.guardrails import BUILT_IN
 from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
 from sim.scenario.traffic import MOST_REQUESTS, too_many, traffic_problems
+from sim.scenario.value import value_problems
 from sim.units import format_duration
 
 MOST_TICKS = 1_000_000
@@ -18,7 +19,7 @@ MOST_TICKS = 1_000_000
 
 def check(scenario: Scenario) -> list[Problem]:
     """Every problem that shows without the registry; paths are as in the file."""
-    rules = (_time, _arms, _metrics, _truth, world_problems, _policies)
+    rules = (_time, _arms, _metrics, _truth, world_problems, _policies, _value)
     return [problem for rule in rules for problem in rule(scenario)]
 
 
@@ -113,6 +114,10 @@ def _truth(scenario: Scenario) -> Iterator[Problem]:
         for metric in effects:
             if metric not in names:
                 yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=format_path(("truth", arm, metric)))
+
+
+def _value(scenario: Scenario) -> Iterator[Problem]:
+    return value_problems(scenario, [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN])
 
 
 def _policies(scenario: Scenario) -> Iterator[Problem]:

@@ -15,6 +15,7 @@ from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
+from sim.scenario.value import Value
 from sim.units import Clock, Duration, Effect, Share
 
 CHAMPION = "champion"
@@ -323,6 +324,11 @@ class Scenario(Spec):
         description="play every policy once more where the challengers equal the champion, to measure its false declarations",
     )
     baseline: str | None = Field(None, description="the policy that others are paired with; the first if left out")
+    value: Value | None = Field(
+        None,
+        description="what a decision is worth, and for how long. If left out, what it gives of the primary metric by the "
+        "horizon",
+    )
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"
     )

@@ -39,6 +39,7 @@ def alike(world: World) -> World:
         effects=(),
         gap=None,
         varied_latency={},
+        usual=None,
         feedback={
             name: replace(told, success=told.success[:1] * arms, failure=told.failure[:1] * arms)
             for name, told in world.feedback.items()

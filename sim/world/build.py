@@ -15,6 +15,7 @@ from sim.registry.versions import Version
 from sim.scenario.check import bound_problems, check, registered_policy_problems
 from sim.scenario.delays import by_outcome
 from sim.scenario.schema import MetricSpec, Payoff, Scenario
+from sim.scenario.value import Value
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
 from sim.world.course import course
@@ -28,6 +29,7 @@ from sim.world.rows import RowWeights
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
+from sim.world.usual import Usual
 from sim.world.world import AGREEMENT, OutcomeWorld, World, finest_grid
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ def build(
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,
         counts_failures=scenario.analysis == "requests",
+        usual=Usual.of(scenario, arrivals, servers),
+        value=scenario.value or Value(),
     )
     found += _unmet(scenario, world)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
 
@@ -15,6 +15,7 @@ from sim.distributions.outcome import OutcomeKind
 from sim.errors import InputError
 from sim.policy.base import Metric, Setting
 from sim.scenario.schema import MetricSpec, Prior
+from sim.scenario.value import Value
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
@@ -25,6 +26,7 @@ from sim.world.priors import effects
 from sim.world.reach import Drawn, impossible
 from sim.world.rows import RowWeights
 from sim.world.traffic import Arrivals, Pieces, Schedule
+from sim.world.usual import HOUR_S, Usual
 from sim.world.worth import Worths
 
 AGREEMENT = "agreement"
@@ -145,6 +147,10 @@ class World:
     """What live differs from the data by, drawn for each challenger and replayed metric."""
     counts_failures: bool = True
     """Whether a failed request counts as an outcome (`OutcomeWorld.failed_outcome`); else it has none."""
+    usual: Usual | None = None
+    """What a week after the horizon is like; None in a world that is such a week."""
+    value: Value = field(default_factory=Value)
+    """What a decision is worth, and for how long."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
 
@@ -287,18 +293,32 @@ class World:
         """The share of requests that fail where calls fail at a rate: where clients try again after errors, all attempts do."""
         return error_rate**self.retry.attempts if self.retry and self.retry.on_error else error_rate
 
-    def value_of(self, mean: Floats, error_rate: Floats) -> Floats:
-        """(R, K) what a request earns of the primary metric, signed so that more is better, from what an answer earns.
+    def value_of(self, outcome: OutcomeWorld, mean: Floats, error_rate: Floats) -> Floats:
+        """(R, K) what a request earns of a metric, signed so that more is better, from what an answer earns.
 
         A request that fails is worth what `failed_worth` says.
         """
-        primary, failing = self.primary_outcome, self.failing(error_rate)
-        return primary.sign * (mean * (1 - failing) + primary.failed_worth * failing)
+        failing = self.failing(error_rate)
+        return outcome.sign * (mean * (1 - failing) + outcome.failed_worth * failing)
+
+    @property
+    def prices(self) -> Mapping[str, float]:
+        """{metric: what one unit of it is worth}, of a metric that should decrease one unit less."""
+        return self.value.prices(self.primary)
+
+    @property
+    def horizon_s(self) -> float:
+        """Seconds that are simulated."""
+        return self.ticks * self.tick_s
 
     @property
     def primary_outcome(self) -> OutcomeWorld:
         """The primary metric."""
-        return next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
+        return self.outcome(self.primary)
+
+    def outcome(self, name: str) -> OutcomeWorld:
+        """A metric by its name."""
+        return next(outcome for outcome in self.outcomes if outcome.spec.name == name)
 
     def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], rows: int) -> Outcomes:
         mean = np.repeat(outcome.mean[None], rows, axis=0)
@@ -409,14 +429,14 @@ class Truth:
         shocks = world.change.shocks if world.change else ()
         return {each.metric: each.factors(world.seed, self.replications, world.ticks) for each in shocks}
 
-    def value_at(self, tick: int) -> Floats:
-        """(R, K) the expected primary metric of a request in a tick, signed so that more is better.
+    def value_at(self, tick: int, metric: str | None = None) -> Floats:
+        """(R, K) the expected outcome of a request in a tick, of a metric or the primary one, signed so that more is better.
 
         An amount's rounding to its grid, after a factor, is left out.
         """
-        now = self.conditions(tick)
-        mean = self.outcomes[self.world.primary].mean * now.factors.get(self.world.primary, 1.0)
-        return self.world.value_of(mean, now.error_rate)
+        name, now = metric or self.world.primary, self.conditions(tick)
+        mean = self.outcomes[name].mean * now.factors.get(name, 1.0)
+        return self.world.value_of(self.world.outcome(name), mean, now.error_rate)
 
     def analysed(self) -> Floats:
         """(R, K) the mean, over the horizon, of the outcomes of the primary metric that monitoring counts.
@@ -434,6 +454,12 @@ class Truth:
     def worths(self) -> Worths:
         """What the arms are worth: in a tick, over the horizon, and from a verdict on."""
         return Worths(self)
+
+    def in_week(self, week: Usual) -> Truth:
+        """What is true of the same arms in a week after the horizon."""
+        arrivals = replace(self.world.arrivals, mean=week.requests, trace=None, recorded=False, bursts=None)
+        world = replace(self.world, arrivals=arrivals, change=week.change, tick_s=HOUR_S, usual=None)
+        return replace(self, world=world, arrivals=self.arrivals[:, :0])
 
     def mean_latency_s(self, tick: int = 0) -> Floats:
         """(R, K) mean service time in a tick."""

@@ -19,8 +19,8 @@ from sim.arrays import Bools, Floats, Ints
 if TYPE_CHECKING:
     from sim.world.world import Truth
 
-STAKES = 4
-REGRET, REGRET_FIXED, HARMED, HARM = range(STAKES)
+STAKES = 7
+REGRET, REGRET_FIXED, HARMED, HARM, GAIN, FAILED, SLOW = range(STAKES)
 """The stakes of a live request to an arm, as in `Worths.stakes`."""
 
 # Rounding errors of means: a limit that is just met is met.
@@ -95,11 +95,12 @@ class Worths:
         return self._kept[kind]
 
     def stakes(self, tick: int) -> Floats:
-        """(4, R, K) what is at stake where an arm serves a live request in a tick, in the primary metric.
+        """(7, R, K) what is at stake where an arm serves a live request in a tick, in the primary metric.
 
         REGRET: by how much it is worth less than the best acceptable arm of this tick, or 0. REGRET_FIXED: by how much it is
         worth less than the arm that is best over the horizon; negative where it is worth more. HARMED: 1 if it is worse than
-        the champion in this tick, else 0. HARM: by how much it is worth less than the champion, or 0.
+        the champion in this tick, else 0. HARM: by how much it is worth less than the champion, or 0. GAIN, FAILED and SLOW are
+        `gains`.
         """
         kind = int(self._kinds[tick])
         if kind not in self._stakes:
@@ -110,8 +111,29 @@ class Worths:
                 now.short_of(self.overall.best),
                 now.worse.astype(np.float64),
                 np.maximum(now.short_of(champion), 0.0),
+                *self.gains(tick),
             ])  # fmt: skip
         return self._stakes[kind]
+
+    def gained(self, arrived: Ints) -> Floats:
+        """(3, R, K) `gains` summed over the horizon, if one arm serves all; arrived (R, T + 1) requests up to each edge."""
+        total = np.zeros((3, *self.overall.value.shape))
+        for first, end in pairwise(self.runs):
+            total += self.gains(first) * (arrived[:, end] - arrived[:, first])[:, None]
+        return total
+
+    def gains(self, tick: int) -> Floats:
+        """(3, R, K) what a live request to an arm gives more than one to the champion in a tick, or less.
+
+        What it earns, at the prices of the metrics; the chance that it fails; the chance that it is answered, but slowly.
+        """
+        world, now = self.truth.world, self.truth.conditions(tick)
+        worth = sum(price * self.truth.value_at(tick, name) for name, price in world.prices.items())
+        failing = world.failing(now.error_rate)
+        slow = np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick)
+        found = np.stack([np.broadcast_to(worth, failing.shape), failing, slow])
+        difference: Floats = found - found[:, :, :1]
+        return difference
 
     @cached_property
     def overall(self) -> Worth:
@@ -180,7 +202,7 @@ class Worths:
         if change is None:
             return np.zeros(world.ticks, np.int64)
         what = [change.failing, change.slowness] if world.latency_limit is not None else [change.failing]
-        what += change.telling(world.primary)
+        what += [told for name in dict.fromkeys((world.primary, *world.prices)) for told in change.telling(name)]
         return np.unique(np.concatenate(what, axis=1), axis=0, return_inverse=True)[1].reshape(-1)
 
     @cached_property
