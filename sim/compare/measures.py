@@ -94,6 +94,17 @@ def _exaggeration(trials: Trials) -> Estimate:
     return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
 
 
+def _valued(trials: Trials) -> NDArray[Any]:
+    """Whether the net value of a trial is known."""
+    return np.asarray(~np.isnan(trials["net_value"]))
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    """The estimate of minus what was estimated."""
+    value, lower, upper = (None if each is None else 0.0 - each for each in (estimate.estimate, estimate.upper, estimate.lower))
+    return Estimate(value, lower, upper, estimate.n)
+
+
 def _tried_alike(trials: Trials) -> NDArray[Any]:
     """Whether the policy was also tried where all arms are alike."""
     return ~np.isnan(trials["aa_declared"].astype(np.float64))
@@ -204,6 +215,30 @@ _TABLE = (
         "does neither counting with all of its users. Without `users`, every request is a user of its own.",
         lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])),
         lambda trials: ~np.isnan(trials["users"]),
+    ),
+    mean(
+        "net_value", "net value", "value",
+        "Mean of what a trial gave more than keeping the champion for ever, to the end of the verdict's lifetime: what live "
+        "requests earned more at the prices of `value`, less what failed, slow and lost requests cost, and less what the "
+        "rollout cost. After the horizon goes on what the verdict left serving, in usual weeks. Where requests compete it needs "
+        "a policy of kind hold.",
+        recorded("net_value"), _valued, better="higher",
+    ),
+    Measure(
+        "net_value_worst", "net value in the worst 5%", "value", "higher",
+        "Mean net value of the worst 5% of trials.",
+        lambda trials: _negative(cvar(-trials["net_value"][_valued(trials)], 0.95)), None, paired_difference,
+    ),
+    mean(
+        "value_lost", "value lost", "value",
+        "Mean of what the best acceptable arm would have given if it had been shipped at once, or the champion kept, less the "
+        "net value.",
+        lambda trials: np.asarray(trials["best_value"] - trials["net_value"]), _valued,
+    ),
+    Measure(
+        "value_lost_cvar95", "value lost in the worst 5%", "value", "lower",
+        "Mean value lost in the worst 5% of trials (conditional value at risk).",
+        lambda trials: cvar((trials["best_value"] - trials["net_value"])[_valued(trials)], 0.95), None, paired_difference,
     ),
     mean(
         "regret", "regret", "value",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.compare.worth import net_value
 from sim.errors import InputError, Problem
 from sim.run.record import Record
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
@@ -36,7 +37,8 @@ ESTIMATES = (
     *(f"{name}_{what}" for name in ESTIMATORS for what in ("estimate", "se")),
 )  # fmt: skip
 """Columns with NaN if a trial has no value."""
-LATER = (*ESTIMATES, "users_to_decision", "users", "aa_declared", "aa_shipped", "planned_information")
+GAINS = ("gain", "failed_more", "slow_more", "gain_per_day", "failed_more_per_day", "slow_more_per_day", "best_value")
+LATER = (*ESTIMATES, *GAINS, "users_to_decision", "users", "aa_declared", "aa_shipped", "planned_information")
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 
@@ -158,7 +160,19 @@ def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
             by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own, policy.promised)
-    return by_policy
+    return _valued(by_policy, run)
+
+
+def _valued(by_policy: dict[str, Trials], run: Record) -> dict[str, Trials]:
+    """The trials with a column `net_value`: NaN where that is not known."""
+    alone = next((trials.columns for trials in by_policy.values() if trials.kind == "hold"), None)
+
+    def worth(trials: Trials) -> NDArray[Any]:
+        if run.value is None:
+            return np.full(trials.n, np.nan)
+        return net_value(run.value, run.horizon_s, trials.columns, alone)
+
+    return {name: replace(trials, columns={**trials.columns, "net_value": worth(trials)}) for name, trials in by_policy.items()}
 
 
 def _problems(arrays: Mapping[str, NDArray[Any]], run: Record) -> list[str]:

@@ -80,8 +80,17 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "data": None if point.data is None else {"name": point.data.name, "digest": point.data.digest, "rows": point.data.rows},
         "parts": [asdict(part) for part in point.parts],
         "requests_expected": float(point.world.requests.sum()),
+        "value": _value(point),
+        "require": dict(scenario.require),
         "thresholds": dict(scenario.thresholds),
         "warnings": [str(warning) for warning in point.warnings],
         "smallest_effect": point.world.smallest_effect,
         "sim_version": VERSION,
     }
+
+
+def _value(point: PlannedPoint) -> dict[str, Any]:
+    world, horizon_s = point.world, point.scenario.horizon
+    prices = world.value.model_dump(exclude={"lifetime", "per"})
+    settled = {"lifetime_s": world.value.lasts(horizon_s), "per": dict(world.prices), "competing": world.competing}
+    return {**prices, **settled, "stated": point.scenario.value is not None}

@@ -75,6 +75,27 @@ class Primary(Stored):
     binary: bool = False
 
 
+class ValueRecord(Stored):
+    """What a decision is worth, as in the scenario's `value`, with its lifetime.
+
+    `competing`: what a request meets depends on others, so that what keeping the champion loses shows only where that is played.
+    """
+
+    lifetime_s: Length
+    currency: str | None = None
+    per: dict[str, NotNegative] = {}
+    per_error: NotNegative = 0.0
+    per_slow: NotNegative = 0.0
+    per_lost: NotNegative = 0.0
+    per_day: NotNegative = 0.0
+    per_ship: NotNegative = 0.0
+    per_rollback: NotNegative = 0.0
+    delay: NotNegative = 0.0
+    competing: bool = False
+    stated: bool = False
+    """Whether the scenario has a `value`."""
+
+
 class PointRecord(Stored):
     """A point of a sweep: its values as in the file and as numbers, and the keys of `run` that differ from the whole run."""
 
@@ -135,6 +156,9 @@ class Record(Stored):
     data: DataRecord | None = None
     parts: tuple[PartRecord, ...] = ()
     requests_expected: NotNegative
+    value: ValueRecord | None = None
+    """None of a run of an earlier version."""
+    require: dict[str, str] = {}
     thresholds: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
     smallest_effect: NotNegative = 0.0

@@ -329,6 +329,11 @@ class Scenario(Spec):
         description="what a decision is worth, and for how long. If left out, what it gives of the primary metric by the "
         "horizon",
     )
+    require: dict[str, str] = Field(
+        default_factory=dict,
+        description="by measure, such as wrong_ship: '< 5%', or by policy.measure: what a policy must be shown to meet to be "
+        "recommended",
+    )
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"
     )
