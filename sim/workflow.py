@@ -289,10 +289,12 @@ def _later_problems(scenario: Scenario) -> list[Problem]:
     from sim.registry.versions import misspelt
 
     later_problems = [*misspelt(model.uri for model in scenario.models), *engine_problems(scenario)]
-    if scenario.thresholds:
-        from sim.compare.thresholds import problems
+    if scenario.thresholds or scenario.require:
+        from sim.compare.rules import problems
 
-        later_problems += problems(scenario.thresholds, [policy.name for policy in scenario.policies])
+        names = [policy.name for policy in scenario.policies]
+        later_problems += problems(scenario.thresholds, names)
+        later_problems += problems(scenario.require, names, "require")
     return later_problems
 
 

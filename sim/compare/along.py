@@ -1,4 +1,4 @@
-"""The verdict over the points of a run: how often each policy ships and wrongly ships, and the policy of lowest regret."""
+"""The answer over the points of a run: which policy to take where, and how often each ships and wrongly ships."""
 
 from __future__ import annotations
 
@@ -13,21 +13,45 @@ from sim.run.record import Record
 MOST_NAMED = 4
 
 
-def verdict_along(run: Record, points: Sequence[PointComparison]) -> str:
-    """Sentences on the share of trials that ship, at both ends (in a grid, the least and the greatest), and on regret.
+def memo_along(run: Record, points: Sequence[PointComparison]) -> tuple[str, ...]:
+    """Sentences on which policy to take at which points, and on what each ships at both ends (in a grid: least and most).
 
     In an interrupted run only the points with trials count.
     """
     candidates = [policy.name for policy in run.policies if policy.kind not in BASELINES]
     played = [point for point in points if point.policies]
-    clauses = [_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]]
     opening = "" if run.status == "finished" else "Interrupted: not every policy was run at every point. "
     of_all = f"{len(points)}" if len(played) == len(points) else f"{len(played)} of {len(points)}"
-    over = f"Over {of_all} {f'values of {run.paths[0]}' if len(run.paths) == 1 else 'points'}"
-    if not any(clauses):
-        return f"{opening}{over} there is nothing to choose from."
-    ships = f"{over}, the share of trials that ship a challenger: {'; '.join(filter(None, clauses))}"
-    return f"{opening}{'. '.join([ships, *_least_regret(points, candidates)])}."
+    over = f"{of_all} {f'values of {run.paths[0]}' if len(run.paths) == 1 else 'points'}"
+    compared = [point for point in played if any(point.policy(name) is not None for name in candidates)]
+    if not compared:
+        return (f"{opening}Over {over} there is nothing to choose from.",)
+    clauses = filter(None, (_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]))
+    ships = f"Over {over}, the share of trials that ship a challenger: {'; '.join(clauses)}."
+    return (opening + _taken(compared), ships)
+
+
+def _taken(points: Sequence[PointComparison]) -> str:
+    """Which policy to take at which points."""
+    where: dict[str | None, list[str]] = {}
+    for point in points:
+        where.setdefault(point.decision.chosen, []).append(point.label)
+    untold = sum(len(point.decision.tied) > 1 for point in points)
+    doubt = (
+        f" At {untold} of {len(points)} points the replications cannot tell which of several is best, and the one of them is "
+        "taken that does the least harm, or else is quickest."
+        if untold
+        else ""
+    )
+    if len(where) == 1:
+        only = next(iter(where))
+        return f"{f'Take {only}' if only else 'No policy is fit to be taken'} at every point.{doubt}"
+    clauses = [
+        f"{f'take {name}' if name else 'none is fit to be taken'} at {listed(labels, MOST_NAMED)}"
+        for name, labels in where.items()
+    ]
+    text = "; ".join(clauses)
+    return f"{text[0].upper()}{text[1:]}.{doubt}"
 
 
 def _ships(points: Sequence[PointComparison], policy: str, *, grid: bool) -> str:
@@ -54,24 +78,3 @@ def _along(points: Sequence[PointComparison], policy: str, measure: str) -> list
     """(label, estimate) of every point where the policy has an estimate of the measure."""
     estimates = [(point.label, point.estimate(policy, measure).estimate) for point in points]
     return [(label, value) for label, value in estimates if value is not None]
-
-
-def _least_regret(points: Sequence[PointComparison], candidates: Sequence[str]) -> list[str]:
-    """A sentence on which policy has the lowest regret at which points; empty if no point has two candidates."""
-    compared = [point for point in points if sum(point.policy(name) is not None for name in candidates) > 1]
-    if not compared:
-        return []
-    where: dict[str, list[str]] = {}
-    for point in compared:
-        best = point.best["regret"]
-        if len(best) == 1:
-            where.setdefault(best[0], []).append(point.label)
-    everywhere = "every point" if len(compared) == len(points) else "every point with trials of several policies"
-    if not where:
-        return [f"The replications cannot tell at {everywhere.replace('every', 'any')} which policy has the lowest regret"]
-    clear = sum(map(len, where.values()))
-    if clear == len(compared) and len(where) == 1:
-        return [f"The lowest regret: {next(iter(where))} at {everywhere}"]
-    clauses = "; ".join(f"{policy} at {listed(labels, MOST_NAMED)}" for policy, labels in where.items())
-    rest = "" if clear == len(compared) else "; at the other points the replications cannot tell"
-    return [f"The lowest regret: {clauses}{rest}"]

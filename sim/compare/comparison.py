@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.compare.along import verdict_along
-from sim.compare.frontier import choices, frontier, leaders
+from sim.compare.along import memo_along
+from sim.compare.decision import decide
+from sim.compare.frontier import frontier, leaders
 from sim.compare.measures import MEASURES
+from sim.compare.memo import memo
 from sim.compare.result import (
     Comparison,
     Curve,
@@ -23,7 +25,6 @@ from sim.compare.result import (
 )
 from sim.compare.thresholds import judge
 from sim.compare.trials import Trials, read_trials, trials_of
-from sim.compare.verdict import verdict
 from sim.errors import InputError, Problem
 from sim.run.record import Record, RunPoint, read_run
 from sim.stats.survival import Curve as Steps
@@ -75,14 +76,15 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
         baseline=reference,
         measures={name: MeasureLabel(row.label, row.unit, row.better, row.about) for name, row in MEASURES.items()},
         points=points,
-        verdict=verdict_along(run, points) if run.paths else points[0].verdict,
+        memo=memo_along(run, points) if run.paths else points[0].memo,
         thresholds=judge(run, points),
     )
 
 
 def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
     pairs_with = trials.get(reference)
-    pool = choices(trials)
+    decision = decide(point.run, trials)
+    pool = [trials[name] for name in decision.pool]
     promised = {policy.name: policy.promised for policy in point.run.policies}
     summaries = tuple(_summary(own, pairs_with, promised[own.policy]) for own in trials.values())
     return PointComparison(
@@ -92,7 +94,8 @@ def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> 
         policies=summaries,
         frontier=_frontier(summaries, {own.policy for own in trials.values() if not own.is_baseline}),
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
-        verdict=verdict(point.run, trials),
+        decision=decision,
+        memo=memo(point.run, trials, decision),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sim.compare.measure import Measure
 from sim.compare.measures import MEASURES
@@ -30,13 +30,10 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
 _EVEN = 0.5
 
 
-def choices(trials: Mapping[str, Trials]) -> list[Trials]:
-    """The policies among which to look for the best; none where none is fit to be chosen.
-
-    They are no baselines, ship or keep in at least half of their trials, and keep their promise. A policy that never decides
-    ships nothing wrong, so it would look best; so would one that ships whatever comes, wherever that costs nothing.
-    """
-    return [each for each in trials.values() if not each.is_baseline and in_time(each) and keeps_promise(each)]
+def aim(pool: Iterable[Trials]) -> Measure:
+    """What policies are chosen by: net value; regret where that is not known of all of them."""
+    known = all(MEASURES["net_value"].estimate(each).estimate is not None for each in pool)
+    return MEASURES["net_value" if known else "regret"]
 
 
 def in_time(trials: Trials) -> bool:

@@ -219,9 +219,9 @@ _TABLE = (
     mean(
         "net_value", "net value", "value",
         "Mean of what a trial gave more than keeping the champion for ever, to the end of the verdict's lifetime: what live "
-        "requests earned more at the prices of `value`, less what failed, slow and lost requests cost, and less what the "
-        "rollout cost. After the horizon goes on what the verdict left serving, in usual weeks. Where requests compete it needs "
-        "a policy of kind hold.",
+        "requests earned more at the prices of `value`, less what failed, slow and lost requests cost, and what the rollout "
+        "cost. After the horizon goes on what the verdict left serving, in usual weeks. Where requests compete it needs a "
+        "policy of kind hold.",
         recorded("net_value"), _valued, better="higher",
     ),
     Measure(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sim.compare.decision import Decision
 from sim.compare.measure import Better, Unit
 from sim.compare.measures import MEASURES
 from sim.run.record import Record
@@ -95,7 +96,8 @@ class PointComparison:
 
     `baseline` is what differences are taken to; None where that has no trials here. `frontier` are the policies, baselines
     aside, that no other beats in both mean time to decision and mean regret. `best` names, by measure, the policy with the best
-    estimate and those not shown to be worse, of the policies that decide half of their trials (baselines aside).
+    estimate and those not shown to be worse, of the policies that are fit to be taken. `decision` is which one to take, `memo`
+    says so in sentences, the answer first.
     """
 
     values: tuple[str, ...]
@@ -104,7 +106,8 @@ class PointComparison:
     policies: tuple[PolicySummary, ...]
     frontier: tuple[str, ...] = field(repr=False)
     best: Mapping[str, tuple[str, ...]] = field(repr=False)
-    verdict: str = field(repr=False)
+    decision: Decision = field(repr=False)
+    memo: tuple[str, ...] = field(repr=False)
 
     @property
     def label(self) -> str:
@@ -137,20 +140,25 @@ class Comparison:
 
     `run` is the run's `run.json`. A run without a sweep has one point; with one, a point for every value or pair of values.
     `baseline` is the policy that others are paired with; `measures` say what was measured; `thresholds` are those of all
-    points, each naming its point.
+    points, each naming its point; `memo` says in sentences what follows, the answer first.
     """
 
     run: Record
     baseline: str
     measures: Mapping[str, MeasureLabel]
     points: tuple[PointComparison, ...]
-    verdict: str
+    memo: tuple[str, ...]
     thresholds: tuple[Judgement, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
         """The keys that were swept; none in a run of one point without a sweep."""
         return self.run.paths
+
+    @property
+    def verdict(self) -> str:
+        """The memo in one text."""
+        return " ".join(self.memo)
 
     @property
     def breached(self) -> bool:

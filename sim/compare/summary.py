@@ -25,7 +25,7 @@ def to_json(comparison: Comparison) -> str:
         "baseline": comparison.baseline,
         "measures": {name: asdict(measure) for name, measure in comparison.measures.items()},
         "points": _points().dump_python(comparison.points),
-        "verdict": comparison.verdict,
+        "memo": list(comparison.memo),
         "thresholds": [asdict(judgement) for judgement in comparison.thresholds],
     }
     return json.dumps(content, allow_nan=False, ensure_ascii=False, indent=1)

@@ -124,7 +124,9 @@ def _body(source: Source) -> Iterable[str]:
 
 def _verdict(source: Source) -> str:
     comparison = source.comparison
-    parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(comparison.verdict)}</p></section>']
+    answer, *rest = comparison.memo
+    why = f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in rest)}</ul>" if rest else ""
+    parts = [f'<section class="verdict"><h2>Verdict</h2><p>{escape(answer)}</p>{why}</section>']
     if notice := tables.missing(source):
         parts.append(f'<p class="warning">{escape(notice)}</p>')
     parts += [f'<p class="warning">{escape(warning)}</p>' for warning in tables.warnings(source.run)]

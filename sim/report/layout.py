@@ -79,6 +79,7 @@ def _time(measure: str, *heading: str) -> TableColumn:
 _SHARE = _bare(share)
 _UNDECIDED = TableColumn("undecided", ("un-", "decided"), (_SHARE,))
 _REGRET = TableColumn("regret", ("", "regret"), (plus_minus, _bare(quantity)))
+_NET_VALUE = TableColumn("net_value", ("net", "value"), (plus_minus, _bare(quantity)))
 _HALF_BY = _time("time_to_decision_p50", "half", "by")
 ONE_POINT = Columns(
     (
@@ -92,14 +93,18 @@ ONE_POINT = Columns(
         TableColumn("no_better_if_shipped", ("no better,", "if shipped"), (_SHARE,)),
         TableColumn("missed_win", ("missed", "win"), (_share_interval, _SHARE)),
         TableColumn("aa_declared", ("declares", "in A/A"), (_SHARE,)),
+        _NET_VALUE,
+        TableColumn("net_value_worst", ("in worst", "5%"), (_bare(quantity),)),
         _REGRET,
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
         TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
+        TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
+        TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
     ),
     (
-        "missed_win", "wrong_ship", "peak_exposure", "harmed_requests", "regret", "inconclusive", "correct", "keep",
-        "no_better_if_shipped", "missed_win", "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared",
-        "regret",
+        "regret", "regret", "missed_win", "wrong_ship", "peak_exposure", "inconclusive", "correct", "harmed_requests",
+        "net_value", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
+        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "lost_requests", "net_value",
     ),
 )  # fmt: skip
 """Policies side by side."""
@@ -112,11 +117,12 @@ ALONG = Columns(
         _HALF_BY,
         _time("time_to_decision_p80", "80%", "by"),
         _time("time_to_decision", "mean", "time"),
+        _NET_VALUE,
         _REGRET,
     ),
     (
-        "time_to_decision_p20", "time_to_decision_p80", "ship", "time_to_decision", "regret", "time_to_decision_p50",
-        "wrong_ship", "ship", "undecided", "regret",
+        "regret", "regret", "time_to_decision_p20", "time_to_decision_p80", "ship", "time_to_decision", "net_value",
+        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "net_value",
     ),
 )  # fmt: skip
 """How the policies change along swept values."""
@@ -167,9 +173,12 @@ def fitted(comparison: Comparison, width: int) -> Layout:
     chosen = ALONG if comparison.paths else ONE_POINT
     columns = {column.measure: column for column in chosen.columns}
     forms = dict.fromkeys(columns, 0)
-    for measure in ("inconclusive", "aa_declared"):
-        # What never happened, and what was not measured, has no column.
-        if not any(_ever(comparison, measure)) and not (measure == "aa_declared" and _known(comparison, measure)):
+    # What never happened, and what is not known, has no column.
+    for measure in ("inconclusive", "lost_requests", "slo_violation_rate"):
+        if not any(_ever(comparison, measure)):
+            forms.pop(measure, None)
+    for measure in ("aa_declared", "net_value", "net_value_worst"):
+        if not _known(comparison, measure):
             forms.pop(measure, None)
     left_out: list[str] = []
     layout = _layout(comparison, columns, forms, (), width)

@@ -31,7 +31,10 @@ def page(source: Source) -> str:
     parts = [f"# {escape(run.name)}"]
     if run.question:
         parts.append(f"_{escape(run.question)}_")
-    parts.append(f"**{escape(comparison.verdict)}**")
+    answer, *rest = comparison.memo
+    parts.append(f"**{escape(answer)}**")
+    if rest:
+        parts.append("\n".join(f"- {escape(sentence)}" for sentence in rest))
     if notice := tables.missing(source):
         parts.append(escape(notice))
     parts += [f"Warning: {escape(warning)}" for warning in tables.warnings(run)]

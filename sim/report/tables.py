@@ -25,9 +25,13 @@ MAIN = (
     "missed_win",
     "time_to_decision_p50",
     "time_to_decision",
+    "net_value",
+    "net_value_worst",
     "regret",
     "harmed_requests",
     "harm",
+    "slo_violation_rate",
+    "lost_requests",
     "peak_exposure",
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
@@ -44,7 +48,8 @@ ALONG = (
 )  # fmt: skip
 """Where keys are swept, the measures that have a table of their own, point by policy."""
 
-RARE = ("inconclusive", "undecided")
+RARE = ("inconclusive", "undecided", "slo_violation_rate", "lost_requests")
+"""Measures that are left out where no policy ever has any."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "horizon_s": scenario.horizon,
         "tick_s": scenario.tick,
         "arms": list(scenario.arms),
-        "primary": {"name": metric.name, "sign": metric.sign, "binary": metric.binary},
+        "primary": {"name": metric.name, "sign": metric.sign, "binary": metric.binary, "mean": metric.nominal_mean},
         "policies": [
             {
                 "name": policy.name,

@@ -73,12 +73,14 @@ class Primary(Stored):
     name: str
     sign: Literal[1, -1]
     binary: bool = False
+    mean: FiniteFloat | None = None
+    """The champion's, as registered."""
 
 
 class ValueRecord(Stored):
     """What a decision is worth, as in the scenario's `value`, with its lifetime.
 
-    `competing`: what a request meets depends on others, so that what keeping the champion loses shows only where that is played.
+    `competing`: what a request meets depends on others, so that keeping the champion must be played to know what it loses.
     """
 
     lifetime_s: Length

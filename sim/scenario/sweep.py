@@ -18,7 +18,7 @@ MOST_POINTS = 100
 JOINT = " × "
 """The separator between the two values of a point of two keys."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
-COMMON = ("name", "question", "replications", "baseline", "thresholds")
+COMMON = ("name", "question", "replications", "baseline", "require", "thresholds")
 
 More = Callable[[Scenario], Iterable[Problem]]
 

@@ -1,0 +1,196 @@
+"""The comparison in a few plain sentences, for people who were not there. Every number in it is in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sim.compare.decision import Decision
+from sim.compare.frontier import differs, leaders
+from sim.compare.measure import Measure
+from sim.compare.measures import MEASURES
+from sim.compare.trials import Trials
+from sim.compare.wording import duration, listed, share, with_interval
+from sim.run.record import Record
+from sim.stats.intervals import Estimate
+
+# A sentence names at most so many policies; the table has all.
+MOST_NAMED = 3
+
+_SUPERLATIVE = {"net_value": "highest net value", "regret": "lowest regret"}
+
+
+def memo(run: Record, trials: Mapping[str, Trials], decision: Decision) -> tuple[str, ...]:
+    """Sentences on what to do and why, what it gives and risks, how often it errs, how long it takes, and what it rests on.
+
+    The first one is the answer. A difference is claimed only where a paired interval leaves out 0.
+    """
+    opening = _interrupted(run, trials)
+    others = [each for each in trials.values() if not each.is_baseline]
+    baselines = [each for each in trials.values() if each.is_baseline]
+    if not trials:
+        return (f"{opening}No policy has any trials, so there is nothing to compare.",)
+    if not others:
+        return (f"{opening}Only baselines were run, which decide on nothing: {_baselines_alone(baselines)}.",)
+    if decision.chosen is None:
+        return (f"{opening}Take none of {_policies(len(others))}: none is fit to be recommended.", *_passed_over(run, decision))
+    chosen = trials[decision.chosen]
+    return (
+        opening + _answer(decision, trials),
+        *_gives(run, chosen, trials, decision),
+        *_worst(run, chosen),
+        _errs(chosen),
+        _takes(run, chosen, trials, decision),
+        *_passed_over(run, decision),
+    )
+
+
+def amount(run: Record, estimate: Estimate, *, signed: bool = False) -> str:
+    """An amount of net value or regret, with its unit."""
+    return f"{with_interval(estimate, 'value', signed=signed)} {unit_of(run)}"
+
+
+def unit_of(run: Record) -> str:
+    """What amounts are in: the currency, or the primary metric."""
+    return (run.value.currency if run.value else None) or run.primary.name
+
+
+def _answer(decision: Decision, trials: Mapping[str, Trials]) -> str:
+    """What to do, and why."""
+    chosen, best = decision.chosen, _SUPERLATIVE[decision.aim]
+    fit = f"of the {len(decision.pool)} policies that are fit to be recommended"
+    assert chosen is not None
+    n = trials[chosen].n
+    if decision.because == "only":
+        only = "the only policy" if not decision.passed_over else "the only policy that is fit to be recommended"
+        return f"Take {chosen}: it is {only}."
+    if decision.because == "best":
+        return f"Take {chosen}: {fit} it has the {best}."
+    tie = f"{n:,} replications cannot tell which of {listed(decision.tied)} has the {best} {fit}"
+    if decision.because == "first":
+        return f"Take {chosen}, or another: {tie}, and nothing else tells {listed(decision.left)} apart."
+    found = with_interval(MEASURES[decision.because].estimate(trials[chosen]), MEASURES[decision.because].unit)
+    why = {
+        "harmed_requests": f"harms the fewest requests, {found}",
+        "slo_violation_rate": f"has the fewest failed and slow requests, {found}",
+        "correct": f"is right most often, in {found}",
+        "time_to_decision": f"decides soonest on average, in {found}",
+    }[decision.because]
+    return f"Take {chosen}: {tie}, and of these {chosen} {why}."
+
+
+def _gives(run: Record, chosen: Trials, trials: Mapping[str, Trials], decision: Decision) -> Iterator[str]:
+    """What it gives against keeping the champion, and against the others."""
+    aim = MEASURES[decision.aim]
+    found = aim.estimate(chosen)
+    compared = list(_against(run, aim, chosen, trials, decision.runner_up))
+    if decision.aim == "regret":
+        yield f"Its regret is {amount(run, found)}{''.join(f', {text}' for text in compared)}."
+        return
+    over = duration(run.value.lifetime_s if run.value else run.horizon_s)
+    part = _part(run, found)
+    yield f"Over {over} it gives {amount(run, found, signed=True)} against keeping the champion{part}."
+    if compared:
+        yield f"That is {'; '.join(compared)}."
+
+
+def _part(run: Record, found: Estimate) -> str:
+    """What a net value is as a share of all that the champion would earn; empty where prices are stated."""
+    if run.value is None or run.value.stated or run.primary.mean is None or found.estimate is None:
+        return ""
+    earned = abs(run.primary.mean) * run.requests_expected * run.value.lifetime_s / run.horizon_s
+    return f", which is {share(abs(found.estimate) / earned)} of all {run.primary.name}" if earned > 0 else ""
+
+
+def _against(
+    run: Record, aim: Measure, chosen: Trials, trials: Mapping[str, Trials], runner_up: str | None
+) -> Iterator[str]:  # fmt: skip
+    """How it compares with the next best, with shipping at once, and by regret with keeping the champion."""
+    shown = {1: "more than", -1: "less than"}
+    named = [(runner_up, f"the runner-up {runner_up}")] if runner_up else []
+    for other in trials.values():
+        if other.is_baseline and not (other.kind == "hold" and aim.name == "net_value"):
+            what = "shipping at once" if other.kind == "switch" else "keeping the champion"
+            named.append((other.policy, f"{what} ({other.policy})"))
+    for name, text in named:
+        difference = aim.difference(chosen, trials[name])
+        side = differs(difference)
+        if side is None or difference is None:
+            yield f"not shown to differ from {text}"
+        else:
+            size = Estimate(*(_absolute(difference)), difference.n)
+            yield f"{amount(run, size)} {shown[side]} {text}"
+
+
+def _absolute(difference: Estimate) -> tuple[float | None, float | None, float | None]:
+    """A difference whose interval leaves out 0, by its size."""
+    value, lower, upper = difference.estimate, difference.lower, difference.upper
+    if value is None or value >= 0:
+        return value, lower, upper
+    return -value, None if upper is None else -upper, None if lower is None else -lower
+
+
+def _worst(run: Record, chosen: Trials) -> Iterator[str]:
+    worst = MEASURES["net_value_worst"].estimate(chosen)
+    if worst.estimate is not None:
+        yield f"In the worst 5% of trials it gives {amount(run, worst, signed=True)}."
+
+
+def _errs(chosen: Trials) -> str:
+    wrong, missed = (MEASURES[name].estimate(chosen) for name in ("wrong_ship", "missed_win"))
+    ships = (
+        f"It ships a challenger that is no better in {with_interval(wrong, 'share')} of the trials where there is one"
+        if wrong.n
+        else "It ships nothing wrong, as every challenger is better in every trial"
+    )
+    misses = (
+        f"ships nothing in {with_interval(missed, 'share')} of those with a win that matters"
+        if missed.n
+        else "misses no win, as no trial has one that matters"
+    )
+    return f"{ships}, and {misses}."
+
+
+def _takes(run: Record, chosen: Trials, trials: Mapping[str, Trials], decision: Decision) -> str:
+    """How long it takes, and the others that are fit."""
+    late = chosen.incidence.quantile(0.95)
+    end = f"95% by {duration(late)}" if late is not None else f"95% not within {duration(run.horizon_s)}"
+    others = [f"{name} takes {_half(trials[name])}" for name in decision.pool if name != chosen.policy]
+    rest = f"; to decide half, {listed(others, MOST_NAMED)}" if others else ""
+    return f"Half of its trials are decided by {_half(chosen)}, {end}{rest}."
+
+
+def _passed_over(run: Record, decision: Decision) -> Iterator[str]:
+    if not decision.passed_over:
+        return
+    clauses = [f"{name}, which {reason}" for name, reason in decision.passed_over.items()]
+    named = clauses[:MOST_NAMED]
+    more = [f"{len(clauses) - MOST_NAMED} more"] if len(clauses) > MOST_NAMED else []
+    yield f"Not recommended within {duration(run.horizon_s)}: {'; '.join([*named, *more])}."
+
+
+def _baselines_alone(baselines: Sequence[Trials]) -> str:
+    regrets = listed([
+        f"{each.policy} has a regret of {with_interval(MEASURES['regret'].estimate(each), 'value')}" for each in baselines
+    ])  # fmt: skip
+    if len(baselines) == 1:
+        return regrets
+    least = leaders(MEASURES["regret"], baselines)
+    if len(least) > 1:
+        return f"{regrets}; {baselines[0].n:,} replications cannot tell which is lower"
+    return f"{regrets}; that of {least[0]} is the lowest"
+
+
+def _interrupted(run: Record, trials: Mapping[str, Trials]) -> str:
+    if run.status == "finished":
+        return ""
+    return f"Interrupted, with {len(trials)} of {len(run.policies)} policies run. "
+
+
+def _policies(count: int) -> str:
+    return "the one policy" if count == 1 else f"the {count} policies"
+
+
+def _half(trials: Trials) -> str:
+    time = trials.incidence.quantile(0.5)
+    assert time is not None
+    return duration(time)
