@@ -158,25 +158,27 @@ _TABLE = (
     proportion(
         "wrong_ship", "wrong ship", "lower",
         "Share of trials that ship a challenger that is truly no better than the champion, among trials in which some "
-        "challenger is not, over the whole horizon.",
+        "challenger is not, over the whole horizon. With `goal: not_worse`: that is worse by more than the margin.",
         _wrongly_shipped, recorded("any_not_better"),
     ),
     proportion(
         "no_better_if_shipped", "no better, if shipped", "lower",
         "Share of trials in which the shipped challenger is truly no better than the champion from then on, among trials that "
-        "ship. It depends on how often the scenario has a challenger that is better.",
+        "ship. It depends on how often the scenario has a challenger that is better. With `goal: not_worse`: that is worse by "
+        "more than the margin.",
         _not_better, ended("ship"), paired=False,
     ),
     proportion(
         "missed_win", "missed win", "lower",
         "Share of trials that ship nothing by the horizon, among trials in which some challenger is better by at least the "
         "smallest effect that matters, over the whole horizon. It does not matter whether they keep the champion, give up, or "
-        "are still running.",
+        "are still running. With `goal: not_worse`: in which some challenger is right to ship.",
         _not_shipped, recorded("worth_shipping"),
     ),
     proportion(
         "false_rollback", "false rollback", "lower",
-        "Share of trials that keep the champion, among trials in which some challenger is better by however little.",
+        "Share of trials that keep the champion, among trials in which some challenger is better by however little; with "
+        "`goal: not_worse`, not worse by more than the margin.",
         ended("keep"), recorded("any_better"),
     ),
     proportion(

@@ -38,7 +38,7 @@ def memo(run: Record, trials: Mapping[str, Trials], decision: Decision) -> tuple
         opening + _answer(decision, trials),
         *_gives(run, chosen, trials, decision),
         *_worst(run, chosen),
-        _errs(chosen),
+        _errs(run, chosen),
         _takes(run, chosen, trials, decision),
         *_passed_over(run, decision),
     )
@@ -135,7 +135,9 @@ def _worst(run: Record, chosen: Trials) -> Iterator[str]:
         yield f"In the worst 5% of trials it gives {amount(run, worst, signed=True)}."
 
 
-def _errs(chosen: Trials) -> str:
+def _errs(run: Record, chosen: Trials) -> str:
+    if run.goal == "not_worse":
+        return _releases(chosen)
     wrong, missed = (MEASURES[name].estimate(chosen) for name in ("wrong_ship", "missed_win"))
     ships = (
         f"It ships a challenger that is no better in {with_interval(wrong, 'share')} of the trials where there is one"
@@ -148,6 +150,24 @@ def _errs(chosen: Trials) -> str:
         else "misses no win, as no trial has one that matters"
     )
     return f"{ships}, and {misses}."
+
+
+def _releases(chosen: Trials) -> str:
+    """How often it errs where a challenger only must not be worse: what becomes of healthy releases and of bad ones."""
+    back, shipped, caught = (
+        MEASURES[name].estimate(chosen) for name in ("false_rollback", "missed_regression", "time_to_keep_if_worse")
+    )
+    healthy = (
+        f"It rolls a healthy release back in {with_interval(back, 'share')} of the trials with one"
+        if back.n
+        else "No trial has a healthy release"
+    )
+    bad = (
+        f"ships a bad one in {with_interval(shipped, 'share')}, and takes {with_interval(caught, 's')} to roll one back"
+        if shipped.n
+        else "no trial has a bad one"
+    )
+    return f"{healthy}, {bad}." if back.n and shipped.n else f"{healthy}, and {bad}."
 
 
 def _takes(run: Record, chosen: Trials, trials: Mapping[str, Trials], decision: Decision) -> str:

@@ -81,6 +81,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "parts": [asdict(part) for part in point.parts],
         "requests_expected": float(point.world.requests.sum()),
         "value": _value(point),
+        "goal": scenario.goal,
         "require": dict(scenario.require),
         "thresholds": dict(scenario.thresholds),
         "warnings": [str(warning) for warning in point.warnings],

@@ -160,6 +160,7 @@ class Record(Stored):
     requests_expected: NotNegative
     value: ValueRecord | None = None
     """None of a run of an earlier version."""
+    goal: Literal["better", "not_worse"] = "better"
     require: dict[str, str] = {}
     thresholds: dict[str, str] = {}
     warnings: tuple[str, ...] = ()

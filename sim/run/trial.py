@@ -130,6 +130,8 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
     overall, rest = truth.worths.overall, truth.worths.after(np.where(ended, verdicts.decided_tick, world.ticks))
     shipped_better = shipped & rest.better[rows, verdicts.arm]
     near_best = rest.short_of(rest.best)[rows, verdicts.arm] <= rest.margin + 1e-12
+    # Where the goal is to be not worse, any arm that is not is right to ship.
+    near_best |= rest.not_worse is not None
     seconds = world.tick_s
     with np.errstate(divide="ignore", invalid="ignore"):
         champion = overall.value[:, :1]

@@ -117,7 +117,15 @@ def _truth(scenario: Scenario) -> Iterator[Problem]:
 
 
 def _value(scenario: Scenario) -> Iterator[Problem]:
-    return value_problems(scenario, [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN])
+    if not any(metric.role == "primary" for metric in scenario.metrics):
+        return
+    if scenario.margin and scenario.goal != "not_worse":
+        yield Problem("is for `goal: not_worse`", path="margin")
+    if scenario.primary.smallest_effect and scenario.goal == "not_worse":
+        index = scenario.metrics.index(scenario.primary)
+        message = "is for `goal: better`; `margin` says what `goal: not_worse` allows"
+        yield Problem(message, path=f"metrics[{index}].smallest_effect")
+    yield from value_problems(scenario, [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN])
 
 
 def _policies(scenario: Scenario) -> Iterator[Problem]:

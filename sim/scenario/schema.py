@@ -329,6 +329,14 @@ class Scenario(Spec):
         description="what a decision is worth, and for how long. If left out, what it gives of the primary metric by the "
         "horizon",
     )
+    goal: Literal["better", "not_worse"] = Field(
+        "better",
+        description="what makes shipping right. better: the challenger is better than the champion; not_worse: it is not worse "
+        "by more than `margin`, as for a refactoring, a cheaper model or a security fix; keeping it back is a false rollback",
+    )
+    margin: Share = Field(
+        0.0, description="for `goal: not_worse`: how much worse it may be on the primary metric, relative to the champion"
+    )
     require: dict[str, str] = Field(
         default_factory=dict,
         description="by measure, such as wrong_ship: '< 5%', or by policy.measure: what a policy must be shown to meet to be "

@@ -88,6 +88,7 @@ def build(
         error_limit=error_spec.limit if error_spec else None,
         latency_limit=(latency_spec.quantile or 0.99, latency_spec.limit) if latency_spec and latency_spec.limit else None,
         smallest_effect=scenario.primary.smallest_effect,
+        not_worse=scenario.margin if scenario.goal == "not_worse" else None,
         population=population(scenario.users),
         segments=segments(scenario.segments),
         change=course(scenario, servers),

@@ -51,6 +51,8 @@ class World:
     error_limit: float | None
     latency_limit: tuple[float, float] | None
     smallest_effect: float
+    not_worse: float | None = None
+    """By how much less than the champion, relatively, an arm may be worth to be right to ship; None where it must be better."""
     population: Population | None = None
     segments: Segments | None = None
     change: Change | None = None

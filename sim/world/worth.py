@@ -34,7 +34,9 @@ class Worth:
     """What the arms are worth, in a tick or as a mean.
 
     value (R, K) the expected primary metric of a request, signed so that more is better; acceptable (R, K) whether every
-    declared limit holds, which the champion is excused from; smallest_effect is relative to the champion.
+    declared limit holds, which the champion is excused from; smallest_effect is relative to the champion. Where the goal is to
+    be not worse, `not_worse` is by how much less, relative to the champion, an arm may be worth to be right to ship; None where
+    it is to be better.
 
     >>> worth = Worth(np.array([[1.0, 1.1, 1.3]]), np.array([[True, True, False]]), 0.05)
     >>> worth.best.tolist(), worth.better.tolist(), worth.worse.tolist()
@@ -44,6 +46,7 @@ class Worth:
     value: Floats
     acceptable: Bools
     smallest_effect: float
+    not_worse: float | None = None
 
     @cached_property
     def best(self) -> Ints:
@@ -53,13 +56,23 @@ class Worth:
 
     @cached_property
     def better(self) -> Bools:
-        """(R, K) acceptable, and worth more than the champion."""
-        return np.asarray(self.acceptable & (self.value > self.value[:, :1]))
+        """(R, K) whether an arm is right to ship: acceptable, and worth more than the champion, or not too much less."""
+        if self.not_worse is None:
+            return np.asarray(self.acceptable & (self.value > self.value[:, :1]))
+        healthy = self.acceptable & (self.value >= self._least)
+        healthy[:, 0] = False
+        return healthy
 
     @cached_property
     def worse(self) -> Bools:
-        """(R, K) unacceptable, or worth less than the champion."""
-        return np.asarray(~self.acceptable | (self.value < self.value[:, :1]))
+        """(R, K) unacceptable, or worth less than the champion by more than it may be."""
+        return np.asarray(~self.acceptable | (self.value < self._least))
+
+    @property
+    def _least(self) -> Floats:
+        """(R, 1) the least that an arm may be worth."""
+        champion = self.value[:, :1]
+        return champion - _ROUNDING - self.not_worse * np.abs(champion) if self.not_worse is not None else champion
 
     @cached_property
     def margin(self) -> Floats:
@@ -68,7 +81,9 @@ class Worth:
 
     @cached_property
     def matters(self) -> Bools:
-        """(R, K) better than the champion by at least the smallest effect that matters."""
+        """(R, K) right to ship, and where the goal is to be better by at least the smallest effect that matters."""
+        if self.not_worse is not None:
+            return self.better
         return np.asarray(self.better & (self.value - self.value[:, :1] >= self.margin[:, None] - 1e-12))
 
     def short_of(self, arm: Ints) -> Floats:
@@ -91,7 +106,8 @@ class Worths:
         if kind not in self._kept:
             self._forget(self._kept)
             acceptable = self._acceptable(self._failing(tick), self._slow(tick))
-            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, self.truth.world.smallest_effect)
+            world = self.truth.world
+            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse)
         return self._kept[kind]
 
     def stakes(self, tick: int) -> Floats:
@@ -162,6 +178,7 @@ class Worths:
             np.where(some[:, None], value / total, last.value),
             np.where(some[:, None], acceptable, last.acceptable),
             last.smallest_effect,
+            last.not_worse,
         )
 
     def _failing(self, tick: int) -> Floats | float:
