@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.engine.needs import of_class
+from sim.engine.weighed import WeighedUsers
 from sim.policy.columns import (
     MOMENTS,
     CappedMoment,
@@ -27,6 +28,7 @@ from sim.policy.columns import (
     Product,
     SegmentMoment,
     UserMoment,
+    WeighedUserMoment,
     covariate_moments,
     joint_user_moments,
     user_moments,
@@ -94,8 +96,11 @@ class FeedbackLog:
         self._plan, self._caps, self._products, slots = self._planned([column for column in columns if column.per_request])
         # For every column: its place, whether it is mirrored, and its slot.
         self._columns = [
-            (place, column.mirrored, slots[column.as_live()]) for place, column in enumerate(columns) if column.per_request
+            (place, column.mirrored, slots[column.as_live()])
+            for place, column in enumerate(columns)
+            if column.per_request and not isinstance(column, WeighedUserMoment)
         ]
+        self._weighed = WeighedUsers(truth, potential, columns, self.metrics)
         self._past = pasts(truth, potential.metrics)
         mirrored = any(mirrored for _, mirrored, _ in self._columns)
         self._lanes = arms * (2 if mirrored else 1)
@@ -119,8 +124,13 @@ class FeedbackLog:
             return
         self._sums[rows] = 0
         self._tally[rows] = 0
+        self._weighed.enter(rows)
         for known, logs in self._later.items():
             self._later[known] = [log[~np.isin(log[:, ROW], rows)] for log in logs]
+
+    def weigh(self, rows: Ints, live: Floats) -> None:
+        """The shares live (r, K) of the tick that begins, in replications `rows` (r,), at which what becomes known is weighed."""
+        self._weighed.weigh(rows, live)
 
     def book(self, log: Ints, tick: int) -> None:
         """Add a log (n, FIELDS) of a tick, or of a part of it, to the sums."""
@@ -150,11 +160,13 @@ class FeedbackLog:
             lanes = slice(arms, None) if mirrored else slice(arms)
             counts[..., place] = self._sums[rows, slot, lanes, of]
         self._sums[:, slot] = 0
+        self._weighed.report(rows, counts)
 
     def _count(self, log: Ints) -> None:
         if len(log):
             arms = self._sums.shape[2] // 2
             _count_users(*self._potential.tables, log, self._plan, self._place, self._sums, self._tally, arms)
+            self._weighed.count(log)
 
     def _reach(self, tick: int, latest: int) -> None:
         """Make room for the ticks from this one up to the latest."""

@@ -25,6 +25,11 @@ MomentKind = Literal["count", "sum", "square"]
 CovariateKind = Literal["sum", "square", "cross"]
 UserKind = Literal["count", "square", "cross", "sizes"]
 JointKind = Literal["square", "cross", "counter", "sizes"]
+WeighedKind = Literal[
+    "square", "cross", "sizes", "base_square", "base_cross", "base_sizes",
+    "joint_square", "joint_cross", "joint_counter", "joint_sizes",
+]  # fmt: skip
+Digits = Literal["whole", "rest"]
 MOMENTS: tuple[MomentKind, ...] = get_args(MomentKind)
 
 
@@ -237,6 +242,41 @@ class JointUserMoment(_OfMetric):
         return f"{self.metric}.user.joint.{self.moment}"
 
 
+WEIGHT_BITS = 20
+"""The weights behind a `WeighedUserMoment` are multiples of 2⁻²⁰, so that its sums are exact in any order."""
+
+
+@dataclass(frozen=True, repr=False)
+class WeighedUserMoment(_OfMetric):
+    """Sums over users of what they have in a challenger's arm and with the champion, weighed as comparisons within ticks weigh.
+
+    With w the challenger's share of the two arms' traffic in the tick in which an outcome becomes known, rounded to 2⁻²⁰, it
+    weighs 1 - w in the challenger's arm and w in the champion's. A user's weights add up to n and n₀, weights times outcomes to s
+    and s₀. The champion's own column is 0.
+
+    moment: `square`, the sum of s²; `cross`, of n s; `sizes`, of n²; `base_…`, the same of n₀ and s₀; `joint_square`, of s₀ s;
+    `joint_cross`, of n₀ s; `joint_counter`, of s₀ n; `joint_sizes`, of n₀ n. digits: the sum is `whole` + `rest` / 2⁴⁰, as one
+    integer would not hold it.
+
+    >>> WeighedUserMoment("revenue", "base_cross", "rest").name
+    'revenue.user.weighed.base_cross.rest'
+    """
+
+    per_request: ClassVar[bool] = True
+    by_user: ClassVar[bool] = True
+
+    moment: WeighedKind
+    digits: Digits
+
+    def __post_init__(self) -> None:
+        _known("weighed moment of users", self.moment, get_args(WeighedKind))
+        _known("part of a sum", self.digits, get_args(Digits))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.user.weighed.{self.moment}.{self.digits}"
+
+
 @dataclass(frozen=True, repr=False)
 class SegmentMoment(_OfMetric):
     """A `Moment` of the requests of one segment.
@@ -335,3 +375,10 @@ def joint_user_moments(metric: str) -> tuple[JointUserMoment, ...]:
     """All columns of users in an arm and with the champion, in the order square, cross, counter, sizes."""
     kinds: tuple[JointKind, ...] = get_args(JointKind)
     return tuple(JointUserMoment(metric, kind) for kind in kinds)
+
+
+def weighed_user_moments(metric: str) -> tuple[WeighedUserMoment, ...]:
+    """All columns of users weighed within ticks: of each moment, in the order of `WeighedKind`, whole and rest."""
+    kinds: tuple[WeighedKind, ...] = get_args(WeighedKind)
+    digits: tuple[Digits, ...] = get_args(Digits)
+    return tuple(WeighedUserMoment(metric, kind, each) for kind in kinds for each in digits)

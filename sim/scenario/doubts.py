@@ -74,7 +74,8 @@ def _changing(scenario: Scenario) -> str:
 
 
 def _cure(evidence: Evidence) -> str:
-    if getattr(evidence, "adjust", None) is not None:
+    adjust = getattr(evidence, "adjust", None)
+    if adjust is not None and adjust.pools:
         return "use weights that stay as they are, or an adjustment that compares within ticks"
     return "use tally: within_ticks" if hasattr(evidence, "tally") else "use a rule that compares within ticks"
 

@@ -55,6 +55,7 @@ class CompiledEngine:
         self._enter_cohorts(rows, routing.cohort)
         self.ledger.expose(rows, routing.live)
         self._live[rows] = routing.live
+        self._feedback.weigh(rows, routing.live)
         self._play(self.tick, rows, routing.live, routing.mirror, shown=True)
         seen = self._arrays.seen[rows, self.tick]
         arms = len(self.truth.world.arms)

@@ -59,6 +59,7 @@ class SimpyEngine:
         self.ledger.expose(rows, routing.live)
         self._feedback.enter(rows[routing.cohort != self._cohort[rows]])
         self._cohort[rows] = routing.cohort
+        self._feedback.weigh(rows, routing.live)
         self._play(rows, routing.live, routing.mirror, self.tick, routing.cohort)
         counts = np.zeros((*routing.live.shape, len(self._places)), np.int64)
         for place, row in enumerate(rows):

@@ -30,7 +30,7 @@ class Adjust(BaseModel):
     """How the primary metric of champion and challenger is estimated, and how sure that is.
 
     `least` is how many known outcomes an arm must have before its standard error says how much is known. `pools` says that it
-    cannot compare within ticks; `same_question` that it estimates the effect on the metric's mean.
+    has no `within_ticks`, and compares totals only; `same_question` that it estimates the effect on the metric's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,6 +43,14 @@ class Adjust(BaseModel):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that this adjustment reads, beside the count of the primary metric."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it reads")
+
+    def needs_within_ticks(self, setting: Setting) -> tuple[Column, ...]:
+        """The same, where it compares within ticks."""
+        return self.needs(setting)
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        """The columns, of those in `needs_within_ticks`, whose sums within ticks it reads."""
+        return self.needs_within_ticks(setting)
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         """Estimates of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""

@@ -64,7 +64,7 @@ class Sprt(Evidence):
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return outcome_needs(setting, self.adjust)
+        return outcome_needs(setting, self.adjust, self.tally)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""

@@ -59,9 +59,13 @@ def primary(view: View) -> Metric:
     return view.setting.metrics[view.setting.primary]
 
 
-def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[Column, ...]:
+def outcome_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns that a comparison on the primary metric reads."""
-    return moments_of(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
+    metric = setting.metrics[setting.primary]
+    if adjust is None:
+        return moments_of(metric)
+    within = resolved(tally, metric, adjust) == "within_ticks"
+    return adjust.needs_within_ticks(setting) if within else adjust.needs(setting)
 
 
 def resolved(tally: Tally | None, metric: DeclaredMetric | None, adjust: AnyAdjust | None = None) -> Tally:
@@ -77,7 +81,7 @@ def tally_problems(
     if tally != "within_ticks":
         return []
     if adjust is not None and adjust.pools:
-        rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks"
+        rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which compares totals only"
         return [("tally", f"{rule}; got {tally}")]
     for name in metrics:
         if name in setting.metrics and setting.metrics[name].provisional:
@@ -88,7 +92,10 @@ def tally_problems(
 
 def contrast_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns whose sums within ticks a comparison on the primary metric reads."""
-    return outcome_needs(setting, adjust) if resolved(tally, setting.metrics[setting.primary], adjust) == "within_ticks" else ()
+    metric = setting.metrics[setting.primary]
+    if resolved(tally, metric, adjust) == "pooled":
+        return ()
+    return moments_of(metric) if adjust is None else adjust.contrasts(setting)
 
 
 def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
@@ -104,10 +111,6 @@ def adjust_problems(
     tallied = tally_problems(setting, tally, (setting.primary,), adjust)
     if adjust is None or tallied:
         return tallied
-    if adjust.pools and tally == "within_ticks":
-        return [
-            ("tally", f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks; got {tally}")
-        ]
     problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
         problems.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))

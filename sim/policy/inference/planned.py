@@ -110,7 +110,7 @@ class PlannedTest(Evidence):
         return np.asarray(enough.all(axis=1))
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return outcome_needs(setting, self.adjust)
+        return outcome_needs(setting, self.adjust, self.tally)
 
     def pools(self, setting: DeclaredSetting) -> bool:
         return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
