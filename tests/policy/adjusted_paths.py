@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,12 @@ from sim.policy.columns import (
     Product,
     SegmentMoment,
     covariate_moments,
-    joint_user_moments,
     moments_of,
     user_moments,
 )  # fmt: skip
 from sim.testing.paths import MEAN, SD, gaussian_ticks
 from sim.testing.settings import METRICS, SEGMENTS
+from sim.testing.users import in_one_arm
 
 Floats = NDArray[np.float64]
 Ticks = list[dict[Column, Ints]]
@@ -35,7 +35,7 @@ REVENUE, COST = (moments_of(METRICS[name]) for name in ("revenue", "cost"))
 """Number, sum and sum of squares of their outcomes."""
 
 
-def _whole(columns: Iterable[Column], values: Iterable[Floats]) -> dict[Column, Ints]:
+def _whole(columns: Iterable[Column], values: Iterable[Floats | Ints]) -> dict[Column, Ints]:
     return {column: np.rint(each).astype(np.int64) for column, each in zip(columns, values, strict=True)}
 
 
@@ -76,24 +76,46 @@ def ratio_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed
 
 
 def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 23) -> Ticks:
-    """Users who send `PER_USER` requests each, alike by `ALIKE`, and stay in their arm."""
+    """Users who send `PER_USER` requests each in one tick, alike by `ALIKE`, and stay in their arm."""
     rng, mean = np.random.default_rng(seed), MEAN + SD * np.array([0.0, *effects])
     shape = (rows, mean.size)
+    even = np.full(shape, 1 / mean.size)
+    return [_of_users(rng, np.full(shape, count // PER_USER), np.broadcast_to(mean, shape), even) for count in outcomes]
+
+
+def alike_user_ticks(
+    rows: int, weigh: Callable[[int, Floats], Floats | float], shift: list[float], seed: int = 25
+) -> tuple[Ticks, list[Floats]]:
+    """As `sim.testing.paths.alike_ticks`, of 50 users a tick as in `user_ticks`."""
+    rng = np.random.default_rng(seed)
+    seen, added = np.zeros((2, rows, 2))
+    ticks: Ticks = []
+    live: list[Floats] = []
+    for number, by in enumerate(shift):
+        weight = np.broadcast_to(weigh(number, added / np.maximum(seen, 1)), (rows,))
+        challenger = rng.binomial(50, weight)
+        live.append(np.stack([1 - weight, weight], axis=1))
+        users = np.stack([50 - challenger, challenger], axis=1)
+        ticks.append(_of_users(rng, users, np.full((rows, 2), MEAN + SD * by), live[-1]))
+        seen, added = seen + PER_USER * users, added + ticks[-1][REVENUE[1]]
+    return ticks, live
+
+
+def _of_users(rng: np.random.Generator, users: Ints, mean: Floats, live: Floats) -> dict[Column, Ints]:
+    """A tick of so many users (rows, K), whose outcomes have this mean (rows, K), under the shares live (rows, K)."""
+
+    def scatter(degrees: Ints) -> Floats:
+        return np.where(degrees > 0, rng.chisquare(np.maximum(degrees, 1)), 0.0)
+
     deviation = SD * np.sqrt(PER_USER * (1 + (PER_USER - 1) * ALIKE))
-    ticks = []
-    for count in outcomes:
-        users = count // PER_USER
-        total = rng.normal(users * PER_USER * mean, deviation * np.sqrt(users), shape)
-        square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
-        nobody = np.zeros(shape)
-        requests = users * PER_USER
-        # Of a user's requests: what their mean makes, and what is left within the user.
-        squares = square / PER_USER + SD**2 * (1 - ALIKE) * rng.chisquare(requests - users, shape)
-        plain = (nobody + requests, total, squares)
-        own = (nobody + users, square, PER_USER * total, nobody + users * PER_USER**2)
-        columns = (*REVENUE, *user_moments("revenue"), *joint_user_moments("revenue"))
-        ticks.append(_whole(columns, (*plain, *own, *[nobody] * 4)))
-    return ticks
+    requests, some = users * PER_USER, np.maximum(users, 1)
+    total = rng.normal(requests * mean, deviation * np.sqrt(users))
+    square = total**2 / some + deviation**2 * scatter(users - 1)
+    # Of a user's requests: what their mean makes, and what is left within the user.
+    squares = square / PER_USER + SD**2 * (1 - ALIKE) * scatter(requests - users)
+    own = _whole(user_moments("revenue"), (users, square, PER_USER * total, users * PER_USER**2))
+    _, whole, cross, sizes = own.values()
+    return _whole(REVENUE, (requests, total, squares)) | own | in_one_arm("revenue", whole, cross, sizes, live)
 
 
 def segment_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 24) -> Ticks:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.base import Evidence, Finding, Metric, Setting
 from sim.policy.columns import Column
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
-from sim.testing.contract import EvidenceContract
+from sim.testing.contract import PATHS, EvidenceContract
 from sim.testing.paths import declared, first_findings, standard_error
 from sim.testing.settings import make_setting
 from tests.policy import adjusted_paths as paths
@@ -38,8 +39,37 @@ class TestCuped(AdjustedContract):
     adjust: ClassVar[dict[str, Any]] = {"kind": "cuped"}
 
 
-class TestCluster(AdjustedContract):
+class ClusterContract(AdjustedContract):
     adjust: ClassVar[dict[str, Any]] = {"kind": "cluster"}
+
+    def alike(
+        self, weigh: Callable[[int, Floats], Floats | float], shift: list[float]
+    ) -> tuple[list[dict[Column, Ints]], list[Floats]]:
+        return paths.alike_user_ticks(PATHS, weigh, shift)
+
+
+class TestCluster(ClusterContract):
+    @pytest.fixture(params=[{"mde": "10%"}, {"sample": 600}], ids=str)
+    def part(self, request: pytest.FixtureRequest) -> Evidence:
+        # The contract's ramp is well into its second part when so many have been seen.
+        return FixedHorizon(adjust=self.adjust, **request.param)
+
+
+class TestPooledCluster(ClusterContract):
+    @pytest.fixture
+    def part(self) -> Evidence:
+        return FixedHorizon(mde="10%", adjust=self.adjust, tally="pooled")
+
+
+@pytest.mark.parametrize(("tally", "least", "most"), [("within_ticks", 0.0, 0.065), ("pooled", 0.5, 1.0)])
+def test_users_are_compared_at_the_same_times_only_within_ticks(tally: str, least: float, most: float) -> None:
+    """A/A: 10% of traffic for 24 ticks and then half, while both arms rise by .3 standard deviations."""
+    part = FixedHorizon(sample=600, adjust={"kind": "cluster"}, tally=tally)
+    ticks, live = paths.alike_user_ticks(4000, lambda tick, means: 0.1 if tick < 24 else 0.5, [0.0] * 24 + [0.3] * 12)
+    found, at = first_findings(part, ticks, live=live)
+    assert (at > 24).all()
+    # 6.5% is 4 standard errors above 5%.
+    assert least < declared(found) < most
 
 
 class TestStratify(AdjustedContract):
@@ -66,8 +96,7 @@ class TestGroupSequential(AdjustedContract):
         return GroupSequential(design=request.param, mde="10%", adjust=self.adjust, **more)
 
 
-class TestMixtureSprt(AdjustedContract):
-    adjust: ClassVar[dict[str, Any]] = {"kind": "cluster"}
+class TestMixtureSprt(ClusterContract):
     error: ClassVar[tuple[float, float]] = (0.005, 0.05)
     power: ClassVar[tuple[float, float]] = (0.6, 1.0)
 
