@@ -89,7 +89,6 @@ def test_it_can_be_left_out(file: Path, store: str, tmp_path: Path) -> None:
     ("said", "message"),
     [
         ("tally: totals", "must be one of within_ticks, pooled; got 'totals'"),
-        ("adjust: {kind: cluster}, tally: within_ticks", "must be pooled, or left out, with adjust: cluster"),
         ("kind: posterior, tally: pooled", "unknown key 'tally'"),
     ],
 )
