@@ -129,7 +129,7 @@ class FeedbackLog:
             self._later[known] = [log[~np.isin(log[:, ROW], rows)] for log in logs]
 
     def weigh(self, rows: Ints, live: Floats) -> None:
-        """The shares live (r, K) of the tick that begins, in replications `rows` (r,), at which what becomes known is weighed."""
+        """The shares live (r, K) of the tick that begins, in replications `rows` (r,), at which outcomes are weighed."""
         self._weighed.weigh(rows, live)
 
     def book(self, log: Ints, tick: int) -> None:

@@ -251,8 +251,8 @@ class WeighedUserMoment(_OfMetric):
     """Sums over users of what they have in a challenger's arm and with the champion, weighed as comparisons within ticks weigh.
 
     With w the challenger's share of the two arms' traffic in the tick in which an outcome becomes known, rounded to 2⁻²⁰, it
-    weighs 1 - w in the challenger's arm and w in the champion's. A user's weights add up to n and n₀, weights times outcomes to s
-    and s₀. The champion's own column is 0.
+    weighs 1 - w in the challenger's arm and w in the champion's. A user's weights add up to n and n₀, weights times outcomes to
+    s and s₀. The champion's own column is 0.
 
     moment: `square`, the sum of s²; `cross`, of n s; `sizes`, of n²; `base_…`, the same of n₀ and s₀; `joint_square`, of s₀ s;
     `joint_cross`, of n₀ s; `joint_counter`, of s₀ n; `joint_sizes`, of n₀ n. digits: the sum is `whole` + `rest` / 2⁴⁰, as one

@@ -51,11 +51,11 @@ def difference_by_user(
 ) -> Difference:
     """The difference of the weighted means of two arms, with a variance and a covariance of users, who may be in both.
 
-    All arrays broadcast together. `square`, `cross`, `counter` and `sizes` are the sums over users of s₀ s, n₀ s, s₀ n and n₀ n, the
-    champion's n₀ and s₀ beside the challenger's. With the weights of `sim.stats.within_ticks`, w for the champion and 1 - w for the
-    challenger, the means are taken over the same times, so that what both arms do together over time cancels; under constant
-    shares they are the plain means. The information is that of the `plain` difference of the same outcomes, 0 where an arm has
-    fewer than two users.
+    All arrays broadcast together. `square`, `cross`, `counter` and `sizes` are sums over users, of s₀ s, n₀ s, s₀ n and n₀ n,
+    the champion's n₀ and s₀ beside the challenger's. With the weights of `sim.stats.within_ticks`, w for the champion and 1 - w
+    for the challenger, the means are taken over the same times, so that what both arms do together over time cancels; under
+    constant shares they are the plain means. The information is that of the `plain` difference of the same outcomes, 0 where an
+    arm has fewer than two users.
 
     It is the regression of the outcomes on the arm, with these weights and standard errors clustered by user; with the
     correction n / (n - 1) for the n users of each arm (CR1).

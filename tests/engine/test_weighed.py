@@ -1,4 +1,4 @@
-"""Sums over users, weighed within ticks: exact, in whatever order requests are told, and what a trace of the requests adds up to."""
+"""Sums over users, weighed within ticks: exact in whatever order requests are told, and what a trace of them adds up to."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ def world_of(primary: dict[str, Any], **said: Any) -> World:
 
 
 def compared(
-    world: World, *adjustments: Any, share: Callable[[int], float] = lambda tick: 0.5, tallies: tuple[Tally, ...] = ("within_ticks",)
+    world: World,
+    *adjustments: Any,
+    share: Callable[[int], float] = lambda tick: 0.5,
+    tallies: tuple[Tally, ...] = ("within_ticks",),
 ) -> list[tuple[Floats, Floats]]:
     """(ROWS,) effect and standard error at the end of the horizon, by each adjustment and tally; None for no adjustment.
 
@@ -95,7 +98,9 @@ def test_similar_users_fool_the_plain_test_where_they_keep_their_arm_and_never_t
 def test_under_weights_that_change_users_are_compared_at_the_same_times_only_within_ticks(assignment: str) -> None:
     """A/A: 10% of traffic for half an hour and then half, while both arms rise by a fifth."""
     users = {"count": 1000, "similarity": "50%", "assignment": assignment, "activity": {"lognormal": 0.5}}
-    drift = [{"kind": "drift", "arm": arm, "metric": "conversion", "at": "30m", "to": "20%"} for arm in ("champion", "challenger")]
+    drift = [
+        {"kind": "drift", "arm": arm, "metric": "conversion", "at": "30m", "to": "20%"} for arm in ("champion", "challenger")
+    ]
     world = world_of({"name": "conversion"}, users=users, timeline=drift)
     within, pooled = compared(
         world, Cluster(), share=lambda tick: 0.1 if 2 * tick < world.ticks else 0.5, tallies=("within_ticks", "pooled")

@@ -42,7 +42,8 @@ def found_of(user: Floats, arm: Floats, weight: Floats, outcome: Floats, w: Floa
     joint = [np.asarray(float(a @ b)) for a, b in ((base_s, s), (base_n, s), (base_s, n), (base_n, n))]
     plain: list[WeightedMoments] = []
     for side in (0, 1):
-        each = [moments(1, y, y * y, share, champion=side == 0) for y, share in zip(outcome[arm == side], w[arm == side])]
+        told = zip(outcome[arm == side], w[arm == side], strict=True)
+        each = [moments(1, y, y * y, share, champion=side == 0) for y, share in told]
         plain.append(WeightedMoments(*(sum(getattr(one, field.name) for one in each) for field in fields(WeightedMoments))))
     return difference_by_user(sums[0], sums[1], *joint, difference(*plain))
 
