@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 
 from sim.arrays import Floats, Ints
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
+from sim.policy.adjust.base import Adjust
 from sim.policy.base import Evidence, Finding, Metric, Setting
 from sim.policy.columns import Column
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
+from sim.policy.inference.comparison import resolved, tally_problems
 from sim.testing.contract import PATHS, EvidenceContract
 from sim.testing.paths import declared, first_findings, standard_error
 from sim.testing.settings import make_setting
@@ -183,6 +185,25 @@ def test_what_cannot_be_adjusted_is_refused(adjust: Any, setting: Setting, key: 
     assert message in said
     for rule in (FixedHorizon(sample=10, adjust=adjust), MixtureSprt(mixing_sd=1, adjust=adjust), Sprt(mde=0.1, adjust=adjust)):
         assert (f"adjust.{key}", said) in rule.problems(setting)
+
+
+class OnlyTotals(Adjust):
+    """An adjustment of one's own that has no `within_ticks`."""
+
+    pools: ClassVar[bool] = True
+
+    kind: Literal["only_totals"] = "only_totals"
+
+
+def test_what_compares_totals_only_is_not_compared_within_ticks() -> None:
+    adjust: Any = OnlyTotals()
+    assert resolved(None, None, adjust) == "pooled"
+    ((key, said),) = tally_problems(SETTING, "within_ticks", ("conversion",), adjust)
+    assert (key, said) == (
+        "tally", "must be pooled, or left out, with adjust: only_totals, which compares totals only; got within_ticks"
+    )  # fmt: skip
+    assert resolved(None, None, Cluster()) == "within_ticks"
+    assert tally_problems(SETTING, "within_ticks", ("conversion",), Cluster()) == []
 
 
 def test_a_delayed_metric_has_no_ratio() -> None:

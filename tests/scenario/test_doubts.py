@@ -25,6 +25,8 @@ def warned(evidence: dict[str, Any], allocation: dict[str, Any] | None = None, *
 WITHIN = "tally: within_ticks"
 TEST = {"kind": "fixed_horizon", "sample": 1000}
 POOLED = TEST | {"tally": "pooled"}
+BY_USER = {"adjust": {"kind": "cluster"}}
+USERS = {"users": {"count": 100, "similarity": "30%"}}
 
 
 DELAYED = [{"name": "conversion", "role": "primary", "delay": {"constant": "2h"}}]
@@ -40,7 +42,8 @@ LATE = [DELAYED[0] | {"until_known": "failure"}]
         ({"kind": "peeking", "every": "1h", "sample": 1000}, THOMPSON, {}, "every", ["looks at planned times", "information"]),
         (TEST, RAMP, {"metrics": LATE}, "kind", ["an arm whose share has risen", "until_known: unknown"]),
         (TEST, RAMP, {"metrics": DELAYED, "timeline": DRIFT}, "kind", ["the tick in which they become known", "has a delay"]),
-        (TEST, None, {"users": {"count": 100, "similarity": "30%"}}, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
+        (TEST, None, USERS, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
+        (POOLED | BY_USER, RAMP, {"timeline": DRIFT, **USERS}, "tally", ["pools outcomes over weights that change", WITHIN]),
     ],
 )  # fmt: skip
 def test_a_promise_that_does_not_hold_is_warned_of(
@@ -62,7 +65,9 @@ def test_a_promise_that_does_not_hold_is_warned_of(
         (POOLED, RAMP, {}),
         ({"kind": "posterior"}, THOMPSON, {}),
         ({"kind": "betting"}, THOMPSON, {"timeline": DRIFT}),
-        (TEST | {"adjust": {"kind": "cluster"}}, None, {"users": {"count": 100, "similarity": "30%"}}),
+        (TEST | BY_USER, None, USERS),
+        (TEST | BY_USER, RAMP, {"timeline": DRIFT, **USERS}),
+        (TEST | BY_USER | {"tally": "within_ticks"}, RAMP, {"timeline": DRIFT, **USERS}),
         ({"kind": "survive", "duration": "2h"}, RAMP, {"timeline": DRIFT}),
     ],
 )
