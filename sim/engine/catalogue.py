@@ -94,6 +94,7 @@ def _simpy() -> Maker:
 
 def _aggregate_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
     yield from aggregate.refusals(world)
+    yield from aggregate.visit_refusals(needs)
     if any(column.mirrored for column in needs):
         yield from aggregate.mirror_refusals(world)
 

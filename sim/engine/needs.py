@@ -9,6 +9,7 @@ from sim.errors import InputError, Problem
 from sim.policy.columns import (
     Above,
     Agreement,
+    AtVisit,
     CappedMoment,
     Column,
     Count,
@@ -30,7 +31,7 @@ Filled = type[Column] | Column
 CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
 FILLED_BY_CALLS: tuple[Filled, ...] = (
     *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, WeighedUserMoment, SegmentMoment,
-    CappedMoment, Product,
+    CappedMoment, Product, AtVisit,
 )  # fmt: skip
 """The columns that an engine which records single calls fills."""
 

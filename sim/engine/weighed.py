@@ -1,4 +1,4 @@
-"""Sums over users of their outcomes, weighed by the shares of the tick in which each becomes known; for both event engines.
+"""Sums over users of their outcomes, weighed by the shares of the tick in which each was sent; for both event engines.
 
 Weights are multiples of 2⁻²⁰, and sums of products are kept as two integers, the whole part and the rest in units of 2⁻⁴⁰. So
 sums are exact, and do not depend on the order of the log. They telescope, as all sums over users do: a tick adds their growth.
@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from sim.arrays import Floats, Ints
+from sim.arrays import Ints
 from sim.engine.needs import of_class
+from sim.engine.visits import VISIT_BITS
 from sim.policy.columns import WEIGHT_BITS, Column, Digits, WeighedKind, WeighedUserMoment
-from sim.policy.contrast import share_of_two
 from sim.world.jit import compiled
 from sim.world.potential import Potential, user_of
 from sim.world.world import Truth
@@ -29,6 +29,8 @@ SQUARE, BASE_SQUARE, JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
 )  # fmt: skip
 ONE = 1 << WEIGHT_BITS
 REST = (1 << 2 * WEIGHT_BITS) - 1
+FINER = VISIT_BITS - WEIGHT_BITS
+HALF = 1 << FINER - 1
 
 
 class WeighedUsers:
@@ -46,23 +48,18 @@ class WeighedUsers:
         self._where = np.array([names.index(name) if name in names else -1 for name in metrics], np.int64)
         challengers, population = len(truth.world.arms) - 1, truth.world.population
         users = 0 if population is None else population.users
-        self._weight = np.zeros((truth.rows, challengers), np.int64)
         self._sums = np.zeros((truth.rows, len(names), challengers, len(_KINDS), len(_DIGITS)), np.int64)
         self._tally = np.zeros((truth.rows, len(names), users, challengers, 4), np.int64)
-
-    def weigh(self, rows: Ints, live: Floats) -> None:
-        """The shares live (r, K) of the tick that begins, in replications `rows` (r,)."""
-        self._weight[rows] = np.rint(share_of_two(live) * ONE)
 
     def enter(self, rows: Ints) -> None:
         """Start a new cohort in rows (r,): its sums start at 0."""
         self._sums[rows] = 0
         self._tally[rows] = 0
 
-    def count(self, log: Ints) -> None:
-        """Add a log (n, FIELDS) of what becomes known in this tick."""
+    def count(self, log: Ints, weight: Ints) -> None:
+        """Add a log (n, FIELDS) of what becomes known in this tick; weight (R, T, K - 1) as in `sim.engine.visits`."""
         if self._columns:
-            _count(*self._potential.tables, log, self._where, self._weight, self._sums, self._tally)
+            _count(*self._potential.tables, log, self._where, weight, self._sums, self._tally)
 
     def report(self, rows: Ints, counts: Ints) -> None:
         """Write the growth of this tick into counts (r, K, C)."""
@@ -87,7 +84,7 @@ def _count(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, log: Any, where: Any, weight: Any,
     sums: Any, tally: Any,
 ) -> None:  # fmt: skip
-    rules, challengers = rules_1[0], weight.shape[1]
+    rules, challengers = rules_1[0], weight.shape[2]
     for j in range(log.shape[0]):
         r, lane, m, i, value, counts = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5], log[j, 6]
         # Copies of requests are compared with nothing.
@@ -98,7 +95,8 @@ def _count(
             if lane != 0 and lane != k + 1:
                 continue
             # The outcome's own side of what the user has, and the other arm's.
-            own, first, w = (2, BASE_SQUARE, weight[r, k]) if lane == 0 else (0, SQUARE, ONE - weight[r, k])
+            share = (weight[r, log[j, 7], k] + HALF) >> FINER
+            own, first, w = (2, BASE_SQUARE, share) if lane == 0 else (0, SQUARE, ONE - share)
             of, to = tally[r, where[m], user, k], sums[r, where[m], k]
             n, s, other_n, other_s = of[own], of[own + 1], of[2 - own], of[3 - own]
             more_n, more_s = w * counts, w * value

@@ -130,13 +130,15 @@ class Telemetry:
     """What monitoring shows of one tick. counts (r, K, C) integers, in the order of the routing's rows.
 
     `columns` maps a column to its place on the last axis. Metric values are in units of their grid. live (r, K) are the shares
-    of live traffic under which these calls arrived: of an earlier tick where monitoring is behind.
+    of live traffic under which these calls arrived: of an earlier tick where monitoring is behind. weighed (2, r, K - 1, C', 3)
+    are the sums of the tick of each `AtVisit` among the columns, in their order, as in `sim.policy.contrast.Contrasts`.
     """
 
     tick: int
     counts: Ints
     columns: Mapping[Column, int]
     live: Floats
+    weighed: Floats | None = None
 
 
 @dataclass

@@ -250,7 +250,7 @@ WEIGHT_BITS = 20
 class WeighedUserMoment(_OfMetric):
     """Sums over users of what they have in a challenger's arm and with the champion, weighed as comparisons within ticks weigh.
 
-    With w the challenger's share of the two arms' traffic in the tick in which an outcome becomes known, rounded to 2⁻²⁰, it
+    With w the challenger's share of the two arms' traffic in the tick in which a request was sent, rounded to 2⁻²⁰, its outcome
     weighs 1 - w in the challenger's arm and w in the champion's. A user's weights add up to n and n₀, weights times outcomes to
     s and s₀. The champion's own column is 0.
 
@@ -275,6 +275,32 @@ class WeighedUserMoment(_OfMetric):
     @property
     def _label(self) -> str:
         return f"{self.metric}.user.weighed.{self.moment}.{self.digits}"
+
+
+@dataclass(frozen=True, repr=False)
+class AtVisit(Column):
+    """The sums within ticks of another column, weighed by the shares of the tick in which each request was sent.
+
+    Of a metric whose outcomes are known late, what becomes known in a tick was sent under the shares of many. An engine shows
+    these sums in `Telemetry.weighed`, in the order of such columns; in the counts this column is 0. adaptive: whether the
+    shares may follow the outcomes, so that every tick may have its own.
+
+    >>> AtVisit(Moment("conversion", "sum")).name
+    'conversion.sum.at_visit'
+    """
+
+    per_request: ClassVar[bool] = True
+
+    of: Column
+    adaptive: bool = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.of.metrics
+
+    @property
+    def _label(self) -> str:
+        return f"{self.of.name}.at_visit"
 
 
 @dataclass(frozen=True, repr=False)

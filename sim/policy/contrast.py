@@ -61,14 +61,24 @@ class Contrasts:
         return contrasts
 
     def add(self, rows: Ints, counts: Ints, live: Floats) -> None:
-        """Add a tick of replications `rows` (r,): counts (r, K, C) that arrived under the shares live (r, K)."""
+        """Add a tick of replications `rows` (r,): counts (r, K, C') that arrived under the shares live (r, K), of the first C'
+        columns.
+        """
         from sim.stats.within_ticks import weigh
 
         weight = share_of_two(live)
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.sums.shape[1] else rows
         for side, weighed in enumerate(weigh(counts.astype(np.float64), weight)):
-            self.sums[side, of] += weighed
+            self.sums[side, of, :, : counts.shape[2]] += weighed
+
+    def add_weighed(self, rows: Ints, columns: Sequence[Column], sums: Floats) -> None:
+        """Add sums (2, r, K - 1, C', KINDS) of a tick that are weighed already, of some of the columns."""
+        places = [self.columns[column] for column in columns]
+        for side in (0, 1):
+            seen = self.sums[side, rows]
+            seen[:, :, places] += sums[side]
+            self.sums[side, rows] = seen
 
     def clear(self, rows: Ints) -> None:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""

@@ -38,24 +38,22 @@ def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, poli
     # A key that stands in no file is told at the kind.
     tally = "tally" if getattr(evidence, "tally", None) else "kind"
     primary = setting.metrics[setting.primary]
-    if primary.provisional and (moving or isinstance(scenario.primary.delay, DelayByArm)):
-        why = "weights change, and an arm whose share has risen" if moving else "delays differ by arm, and the later one"
+    by_arm, pools = isinstance(scenario.primary.delay, DelayByArm), evidence.pools(setting)
+    if primary.provisional and (by_arm or (moving and pools)):
+        why = "delays differ by arm, and the later one" if by_arm else "weights change, and an arm whose share has risen"
         reason = f"outcomes of {setting.primary} count as failures until they are known; {why} has more of them still to come"
-        yield Problem(f"{reason}, which {evidence.kind} takes for an effect; use until_known: unknown", path=at("kind"))
-    elif evidence.pools(setting) and moving and changing:
+        cure = "use until_known: unknown" if by_arm else _cure(evidence)
+        yield Problem(f"{reason}, which {evidence.kind} takes for an effect; {cure}", path=at("kind" if by_arm else tally))
+    elif pools and moving and changing:
         reason = f"{evidence.kind} pools outcomes over weights that change, while {setting.primary} changes ({changing})"
         yield Problem(f"{reason}: what changes for both arms then looks like an effect; {_cure(evidence)}", path=at(tally))
-    elif evidence.pools(setting) and allocation.adaptive and promised:
+    elif pools and allocation.adaptive and promised:
         reason = f"{evidence.kind} pools outcomes, which keeps its promise only under weights that do not depend on them"
         yield Problem(f"{reason}, and {allocation.kind} follows them; {_cure(evidence)}", path=at(tally))
     by_time = evidence.looks_by_time()
     if by_time and allocation.adaptive:
         reason = f"{evidence.kind} looks at planned times, and {allocation.kind} follows the outcomes: it is then not normal"
         yield Problem(f"{reason}; let it look when its information has arrived (group_sequential)", path=at(by_time))
-    if primary.delayed and moving and changing and not evidence.pools(setting):
-        reason = f"{evidence.kind} takes outcomes at the shares of the tick in which they become known"
-        rest = f"{setting.primary} has a delay and changes on the way ({changing}); use weights that stay as they are"
-        yield Problem(f"{reason}, and {rest}", path=at("kind"))
     if promised and _alike(scenario) and not _clustered(stage):
         reason = f"{evidence.kind} takes requests as independent, and those of a user are alike (users.similarity)"
         cure = "adjust: {kind: cluster}" if hasattr(evidence, "adjust") else "a rule with adjust: {kind: cluster}"

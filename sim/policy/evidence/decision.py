@@ -19,7 +19,6 @@ from sim.policy.inference.comparison import (
     information,
     relative_effect,
     resolved,
-    tally_problems,
 )
 from sim.policy.inference.planned import unsized
 from sim.units import Share
@@ -119,11 +118,10 @@ class Decision(Evidence):
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return any(resolved(self.tally, setting.metrics.get(name)) == "pooled" for name in self._metrics())
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        within = (name for name in self._metrics() if resolved(self.tally, setting.metrics[name]) == "within_ticks")
-        return tuple(dict.fromkeys(column for name in within for column in moments_of(setting.metrics[name])))
+        return () if resolved(self.tally) == "pooled" else self.needs(setting)
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return min(1.0, 2 * self.alpha)
@@ -169,7 +167,7 @@ class Decision(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        problems = tally_problems(setting, self.tally, self._metrics())
+        problems: list[tuple[str, str]] = []
         metrics = {
             "success": [entry.metric for entry in self.success],
             "guardrails": [entry.metric for entry in self.guardrails],

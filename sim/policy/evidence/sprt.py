@@ -71,7 +71,7 @@ class Sprt(Evidence):
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

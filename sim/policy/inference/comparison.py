@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import DeclaredMetric, DeclaredSetting, Finding, Metric, Setting, View
+from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 Tally = Literal["within_ticks", "pooled"]
 TALLY_RULE = (
-    "within_ticks compares what arrived in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
-    "which is wrong where weights and the world both change; within_ticks, unless the adjustment or the feedback can only pool"
+    "within_ticks compares what was sent in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
+    "which is wrong where weights and the world both change; within_ticks, unless the adjustment can only pool"
 )
 Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
@@ -64,36 +64,27 @@ def outcome_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | Non
     metric = setting.metrics[setting.primary]
     if adjust is None:
         return moments_of(metric)
-    within = resolved(tally, metric, adjust) == "within_ticks"
+    within = resolved(tally, adjust) == "within_ticks"
     return adjust.needs_within_ticks(setting) if within else adjust.needs(setting)
 
 
-def resolved(tally: Tally | None, metric: DeclaredMetric | None, adjust: AnyAdjust | None = None) -> Tally:
-    """The tally of a rule on a metric: as named, or the one that suits its adjustment and the metric's feedback."""
-    only_pools = (adjust is not None and adjust.pools) or (metric is not None and metric.provisional)
-    return tally or ("pooled" if only_pools else "within_ticks")
+def resolved(tally: Tally | None, adjust: AnyAdjust | None = None) -> Tally:
+    """The tally of a rule: as named, or the one that suits its adjustment."""
+    return tally or ("pooled" if adjust is not None and adjust.pools else "within_ticks")
 
 
-def tally_problems(
-    setting: DeclaredSetting, tally: Tally | None, metrics: Sequence[str], adjust: AnyAdjust | None = None
-) -> list[tuple[str, str]]:
+def tally_problems(tally: Tally | None, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
     """The rule that what can only be pooled is not compared within ticks: (key, message) pairs, none or one."""
-    if tally != "within_ticks":
+    if tally != "within_ticks" or adjust is None or not adjust.pools:
         return []
-    if adjust is not None and adjust.pools:
-        rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which compares totals only"
-        return [("tally", f"{rule}; got {tally}")]
-    for name in metrics:
-        if name in setting.metrics and setting.metrics[name].provisional:
-            rule = f"must be pooled, or left out, for {name}, whose outcomes count as failures in one tick and come in another"
-            return [("tally", f"{rule}; got {tally}")]
-    return []
+    rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which compares totals only"
+    return [("tally", f"{rule}; got {tally}")]
 
 
 def contrast_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns whose sums within ticks a comparison on the primary metric reads."""
     metric = setting.metrics[setting.primary]
-    if resolved(tally, metric, adjust) == "pooled":
+    if resolved(tally, adjust) == "pooled":
         return ()
     return moments_of(metric) if adjust is None else adjust.contrasts(setting)
 
@@ -108,7 +99,7 @@ def adjust_problems(
     setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto", tally: Tally | None = None
 ) -> list[tuple[str, str]]:
     """Problems of an adjustment and a tally beside a test that show in the scenario file alone: (key, message) pairs."""
-    tallied = tally_problems(setting, tally, (setting.primary,), adjust)
+    tallied = tally_problems(tally, adjust)
     if adjust is None or tallied:
         return tallied
     problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
@@ -163,7 +154,7 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     """
     name = metric or view.setting.primary
     known = view.of_total(Moment(name, "count"))
-    within = resolved(tally, view.setting.metrics[name], adjust) == "within_ticks"
+    within = resolved(tally, adjust) == "within_ticks"
     if within:
         from sim.stats.within_ticks import SECOND
 
@@ -204,7 +195,7 @@ def compare(
     from sim.stats.within_ticks import difference, difference_test
 
     metric = primary(view)
-    within = resolved(tally, metric, adjust) == "within_ticks"
+    within = resolved(tally, adjust) == "within_ticks"
     if adjust is not None:
         if within:
             return difference_test(adjust.within_ticks(view, rows)[0], "z_unpooled", scale)
@@ -246,7 +237,7 @@ def above_margin(view: View, metric: Metric, rows: Bools, margin: float, tally: 
     from sim.stats.moments import Estimates
     from sim.stats.within_ticks import difference, difference_test
 
-    if resolved(tally, metric) == "pooled":
+    if resolved(tally) == "pooled":
         count, total, square = (moment[rows] for moment in view.moments(metric))
         champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
         return margins.above_margin(*champion, *others, margin=margin, sign=metric.sign)

@@ -113,7 +113,7 @@ class PlannedTest(Evidence):
         return outcome_needs(setting, self.adjust, self.tally)
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
