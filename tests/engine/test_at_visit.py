@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from sim.arrays import Floats, Ints
-from sim.cli import main
 from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.aggregate.refusals import refusals, visit_refusals
 from sim.engine.base import Maker
@@ -66,13 +63,10 @@ def test_aggregate_agrees_with_the_compiled_engine_in_distribution(said: dict[st
     world = three_families(**said)
     assert not list(refusals(world))
     assert not list(visit_refusals(NEEDS))
-    shown = [
-        np.concatenate([sums[:, :, each].transpose(2, 0, 1, 3, 4, 5) for sums in found]).reshape(-1, world.ticks, 2 * 2 * 9 * 3)
-        for found in (
-            [weighed(CompiledEngine, world, np.arange(3000))[1]], [weighed(AggregateEngine, world, np.arange(50_000, 53_000))[1]]
-        )
-        for each in [slice(None, None, 2)]
-    ]  # fmt: skip
+    shown = []
+    for engine, first in ((CompiledEngine, 0), (AggregateEngine, 50_000)):
+        sums = weighed(engine, world, np.arange(first, first + 3000))[1]
+        shown.append(sums.transpose(2, 0, 1, 3, 4, 5)[::2].reshape(1500, world.ticks, -1))
     one, other = shown
     z = apart(one.reshape(len(one), -1), other.reshape(len(other), -1))
     # 648 means, of which many say the same.
@@ -120,55 +114,3 @@ def test_under_shares_that_follow_outcomes_single_requests_are_played() -> None:
     assert [*visit_refusals([AtVisit(column, adaptive=True)])] == [
         "metrics.conversion.delay: where shares follow the outcomes, what is known in a tick was sent under the shares of many"
     ]
-
-
-LATE = """\
-name: late
-seed: 2
-replications: 400
-horizon: 4d
-tick: 1h
-engine: {engine}
-aa: false
-traffic: {{rate: 1/s}}
-models:
-  - {{arm: champion, uri: "models:/checkout-ranker@champion"}}
-  - {{arm: challenger, uri: "models:/checkout-ranker@champion"}}
-metrics:
-  - name: conversion
-    role: primary
-    delay: {{by_outcome: {{success: {{exponential: 6h}}, failure: {failure}}}}}
-    attribution_window: 1d
-policies:
-  - name: within
-    kind: stages
-    stages:
-      - name: ramp
-        allocation: {{kind: ramp, steps: [{{weight: 10%, bake: 1d}}, {{weight: 50%, bake: 3d}}]}}
-        evidence: {{kind: fixed_horizon, sample: 100000{adjust}}}
-  - name: pooled
-    kind: stages
-    stages:
-      - name: ramp
-        allocation: {{kind: ramp, steps: [{{weight: 10%, bake: 1d}}, {{weight: 50%, bake: 3d}}]}}
-        evidence: {{kind: fixed_horizon, sample: 100000, tally: pooled}}
-"""
-
-
-def declared(store: str, tmp_path: Path, **said: str) -> pd.Series:
-    """The share of trials in which each policy declares a difference between a model and itself."""
-    file = tmp_path / "late.yaml"
-    file.write_text(LATE.format(**{"engine": "aggregate", "failure": "window", "adjust": "", **said}))
-    assert main(["check", str(file)]) == 0
-    options = ["--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path / "reports")]
-    assert main(["run", str(file), *options]) == 0
-    (trials,) = (tmp_path / "reports").glob("*/trials.parquet")
-    return pd.read_parquet(trials).groupby("policy")["shipped_arm"].apply(lambda arm: arm.notna().mean())
-
-
-def test_late_conversions_in_a_ramp_are_no_effect(store: str, tmp_path: Path) -> None:
-    """Successes are known days before failures, so what a tick shows was sent under two weights."""
-    share = declared(store, tmp_path)
-    # Half of 5% of 400 are 10, with a standard deviation of 3.1; only ships are counted.
-    assert share["within"] <= 22 / 400
-    assert share["pooled"] > 0.9
