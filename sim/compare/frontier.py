@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sim.compare.measures import MEASURES, Measure
+from sim.compare.measure import Measure
+from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials
 from sim.stats.intervals import Estimate
 

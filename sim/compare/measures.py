@@ -6,131 +6,15 @@ a verdict as the horizon: a mean over decided trials only would favour slow poli
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Floats
+from sim.compare.measure import Column, Measure, decided_by, ended, mean, proportion, recorded, time
 from sim.compare.trials import Trials
-from sim.stats.intervals import (
-    Estimate,
-    mean_interval,
-    paired_difference,
-    paired_proportion_difference,
-    proportion_interval,
-)
+from sim.stats.intervals import Estimate, mean_interval, paired_difference
 from sim.stats.risk import cvar
-from sim.stats.survival import restricted_mean
-
-Unit = Literal["share", "s", "requests", "users", "count", "value"]
-Better = Literal["lower", "higher", "none"]
-Column = Callable[[Trials], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure of a policy.
-
-    `estimate` takes the trials of one policy. `values` gives one number per trial (n,), in `unit`, NaN where the
-    trial does not meet the measure's condition. It is None where a measure has no paired difference: it is not a mean of
-    trials (a quantile), or its condition is not a fact of the world but of what the policy did, so that the trials that meet
-    it under both policies are not those of either. `pair` is the interval of the mean of paired differences.
-    """
-
-    name: str
-    label: str
-    unit: Unit
-    better: Better
-    about: str
-    estimate: Callable[[Trials], Estimate]
-    values: Callable[[Trials], Floats] | None
-    pair: Callable[[Floats, Floats, float], Estimate]
-
-    def difference(self, first: Trials, second: Trials, confidence: float = 0.95) -> Estimate | None:
-        """The first policy less the second over their common replications that meet the condition in both.
-
-        None where there is no paired difference.
-        """
-        if self.values is None:
-            return None
-        _, mine, other = np.intersect1d(first["replication"], second["replication"], assume_unique=True, return_indices=True)
-        a, b = self.values(first)[mine], self.values(second)[other]
-        both = ~(np.isnan(a) | np.isnan(b))
-        return self.pair(a[both], b[both], confidence)
-
-
-def _all(trials: Trials) -> NDArray[Any]:
-    return np.ones(trials.n, np.bool_)
-
-
-def _flag(name: str) -> Column:
-    return lambda trials: trials[name]
-
-
-def _verdict(verdict: str) -> Column:
-    return lambda trials: np.asarray(trials["verdict"] == verdict)
-
-
-def _among(values: Column, condition: Column) -> Callable[[Trials], Floats]:
-    return lambda trials: np.where(condition(trials), values(trials).astype(np.float64), np.nan)
-
-
-def _met(values: Floats) -> Floats:
-    return values[~np.isnan(values)]
-
-
-def _proportion(
-    name: str, label: str, better: Better, about: str, event: Column, condition: Column = _all, *, paired: bool = True
-) -> Measure:
-    values = _among(event, condition)
-
-    def estimate(trials: Trials) -> Estimate:
-        observed = _met(values(trials))
-        return proportion_interval(float(observed.sum()), observed.size)
-
-    return Measure(name, label, "share", better, about, estimate, values if paired else None, paired_proportion_difference)
-
-
-def _mean(
-    name: str,
-    label: str,
-    unit: Unit,
-    about: str,
-    column: Column,
-    condition: Column = _all,
-    better: Better = "lower",
-    *,
-    paired: bool = True,
-) -> Measure:
-    values = _among(column, condition)
-    return Measure(
-        name, label, unit, better, about,
-        lambda trials: mean_interval(_met(values(trials))), values if paired else None, paired_difference,
-    )  # fmt: skip
-
-
-def _time(name: str, label: str, about: str, time_s: Column, condition: Column = _all) -> Measure:
-    def limited(trials: Trials) -> Floats:
-        # NaN means "not by the horizon"; fmin then returns the horizon.
-        return np.asarray(np.fmin(time_s(trials), trials.horizon_s))
-
-    values = _among(limited, condition)
-    return Measure(
-        name, label, "s", "lower", about,
-        lambda trials: restricted_mean(_met(values(trials)), trials.horizon_s), values, paired_difference,
-    )  # fmt: skip
-
-
-def _decided_by(percent: int) -> Measure:
-    return Measure(
-        f"time_to_decision_p{percent}", f"{percent}% decided by", "s", "lower",
-        f"Time by which {percent}% of all trials have shipped or kept; none where that is not reached by the horizon. An "
-        "inconclusive trial has not.",
-        lambda trials: trials.incidence.quantile_interval(percent / 100), None, paired_difference,
-    )  # fmt: skip
 
 
 def _wrongly_shipped(trials: Trials) -> NDArray[Any]:
@@ -226,11 +110,11 @@ def _of_estimator(name: str, label: str, about: str) -> tuple[Measure, Measure]:
     """Bias and coverage of an estimator, over the trials that have a verdict and an estimate."""
     column = f"{name}_estimate"
     return (
-        _mean(
+        mean(
             f"bias_{name}", f"bias, {label}", "share", f"Mean at the verdict, less the true relative effect, of {about}.",
             _bias(column), _estimated(column), better="none", paired=False,
         ),
-        _proportion(
+        proportion(
             f"coverage_{name}", f"coverage, {label}", "higher",
             f"Share of trials in which the usual 95% interval holds the true effect, of {about}.",
             _covered(name), _estimated(column), paired=False,
@@ -239,100 +123,100 @@ def _of_estimator(name: str, label: str, about: str) -> tuple[Measure, Measure]:
 
 
 _TABLE = (
-    _proportion("ship", "ships", "none", "Share of trials that end in shipping a challenger.", _verdict("ship")),
-    _proportion(
+    proportion("ship", "ships", "none", "Share of trials that end in shipping a challenger.", ended("ship")),
+    proportion(
         "keep", "keeps", "none",
-        "Share of trials that end in keeping the champion: a rollback, or no winner.", _verdict("keep"),
+        "Share of trials that end in keeping the champion: a rollback, or no winner.", ended("keep"),
     ),
-    _proportion(
+    proportion(
         "inconclusive", "inconclusive", "lower",
         "Share of trials in which the policy gave up: it has ended, and decided nothing. The champion serves on.",
-        _verdict("inconclusive"),
+        ended("inconclusive"),
     ),
-    _proportion(
+    proportion(
         "undecided", "undecided", "lower",
-        "Share of trials in which the policy is still running at the horizon.", _verdict("undecided"),
+        "Share of trials in which the policy is still running at the horizon.", ended("undecided"),
     ),
-    _proportion(
+    proportion(
         "correct", "correct", "higher",
         "Share of all trials that end in a right verdict: shipping a better challenger that is the best, or short of it by "
         "less than the smallest effect that matters, or keeping the champion where no challenger is better by that much. "
         "Judged by what the arms are worth from the verdict on. Trials without a verdict are not right, nor inconclusive ones.",
-        _flag("correct"),
+        recorded("correct"),
     ),
-    _proportion(
+    proportion(
         "wrong_ship", "wrong ship", "lower",
         "Share of trials that ship a challenger that is truly no better than the champion, among trials in which some "
         "challenger is not, over the whole horizon.",
-        _wrongly_shipped, _flag("any_not_better"),
+        _wrongly_shipped, recorded("any_not_better"),
     ),
-    _proportion(
+    proportion(
         "no_better_if_shipped", "no better, if shipped", "lower",
         "Share of trials in which the shipped challenger is truly no better than the champion from then on, among trials that "
         "ship. It depends on how often the scenario has a challenger that is better.",
-        _not_better, _verdict("ship"), paired=False,
+        _not_better, ended("ship"), paired=False,
     ),
-    _proportion(
+    proportion(
         "missed_win", "missed win", "lower",
         "Share of trials that ship nothing by the horizon, among trials in which some challenger is better by at least the "
         "smallest effect that matters, over the whole horizon. It does not matter whether they keep the champion, give up, or "
         "are still running.",
-        _not_shipped, _flag("worth_shipping"),
+        _not_shipped, recorded("worth_shipping"),
     ),
-    _proportion(
+    proportion(
         "false_rollback", "false rollback", "lower",
         "Share of trials that keep the champion, among trials in which some challenger is better by however little.",
-        _verdict("keep"), _flag("any_better"),
+        ended("keep"), recorded("any_better"),
     ),
-    _proportion(
+    proportion(
         "missed_regression", "missed regression", "lower",
         "Share of trials that ship a challenger that is truly worse than the champion or breaks a limit, among trials "
         "in which there is one.",
-        _flag("shipped_worse"), _flag("any_worse"),
+        recorded("shipped_worse"), recorded("any_worse"),
     ),
-    _time(
+    time(
         "time_to_decision", "time to decision",
         "Mean time from start to shipping or keeping, a trial that does neither counting as the whole horizon: an inconclusive "
         "trial has ended, but decided nothing.",
-        _flag("time_to_decision_s"),
+        recorded("time_to_decision_s"),
     ),
-    *(_decided_by(percent) for percent in (20, 50, 80)),
-    _time(
+    *(decided_by(percent) for percent in (20, 50, 80)),
+    time(
         "time_to_significance", "time to significance",
         "Mean time from start until the evidence rule first declares, a trial in which it does not counting as the whole "
         "horizon.",
-        _flag("time_to_significance_s"),
+        recorded("time_to_significance_s"),
     ),
-    _time(
+    time(
         "time_to_keep_if_worse", "time to roll back",
         "Mean time until the champion is kept, among trials in which some challenger is worse or breaks a limit; a trial "
         "that does not keep it counts as the whole horizon.",
-        _kept_at, _flag("any_worse"),
+        _kept_at, recorded("any_worse"),
     ),
-    _mean(
+    mean(
         "requests_to_decision", "requests to decision", "requests",
         "Mean number of live requests until shipping or keeping, a trial that does neither counting with all of its requests.",
         _requests_to_decision,
     ),
-    _mean(
+    mean(
         "users_to_decision", "users to decision", "users",
         "Mean of the number of different users to be expected among the live requests until shipping or keeping, a trial that "
         "does neither counting with all of its users. Without `users`, every request is a user of its own.",
         lambda trials: np.asarray(np.fmin(trials["users_to_decision"], trials["users"])),
         lambda trials: ~np.isnan(trials["users"]),
     ),
-    _mean(
+    mean(
         "regret", "regret", "value",
         "What users forgo by the horizon: the expected primary metric of the arm that is best and acceptable in the tick less "
         "the serving arm's, summed over live requests, before and after the verdict, plus the worth of lost requests.",
-        _flag("regret"),
+        recorded("regret"),
     ),
-    _mean(
+    mean(
         "regret_fixed", "regret against one arm", "value",
         "The same against the one arm that is best over the whole horizon. Below 0 where a policy did better than any one arm.",
-        _flag("regret_fixed"),
+        recorded("regret_fixed"),
     ),
-    _mean(
+    mean(
         "regret_per_1000", "regret per 1,000 requests", "value",
         "Mean over trials of the regret per 1,000 live requests.", _per_request("regret", 1000.0), _served,
     ),
@@ -341,61 +225,61 @@ _TABLE = (
         "Mean regret of the worst 5% of trials (conditional value at risk).",
         lambda trials: cvar(trials["regret"], 0.95), None, paired_difference,
     ),
-    _mean(
+    mean(
         "harmed_requests", "harmed requests", "requests",
         "Mean number of live requests served by an arm that is truly worse than the champion or breaks a limit in that tick.",
-        _flag("harmed_requests"),
+        recorded("harmed_requests"),
     ),
-    _mean(
+    mean(
         "harm", "harm", "value",
         "What the users of worse arms lost: the champion's expected primary metric less the serving arm's where that is less "
         "in the tick, summed over live requests. A broken limit and a lost request are not in it.",
-        _flag("harm"),
+        recorded("harm"),
     ),
-    _mean(
+    mean(
         "peak_exposure", "peak exposure", "share",
         "Mean of the largest share of live traffic that challengers had before the verdict; all of it if shipped at once.",
-        _flag("peak_exposure"),
+        recorded("peak_exposure"),
     ),
-    _mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", _flag("errors")),
-    _mean(
+    mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", recorded("errors")),
+    mean(
         "slo_violation_rate", "SLO violations", "share",
         "Mean share of live requests that failed or were slower than the latency objective.",
         _per_request("slo_violations"), _served,
     ),
-    _mean(
+    mean(
         "lost_requests", "lost requests", "requests",
         "Mean number of live requests that ended in a timeout or a rejection, after whatever attempts there were.",
-        _flag("lost_requests"),
+        recorded("lost_requests"),
     ),
-    _mean(
+    mean(
         "mirrored_requests", "mirrored requests", "requests",
-        "Mean number of requests that were copied to a challenger without showing its answer.", _flag("mirrored_requests"),
+        "Mean number of requests that were copied to a challenger without showing its answer.", recorded("mirrored_requests"),
     ),
-    _mean(
-        "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", _flag("cost_s"),
+    mean(
+        "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", recorded("cost_s"),
     ),
-    _proportion(
+    proportion(
         "aa_declared", "declares in A/A", "lower",
         "Share of A/A tests, where the challengers equal the champion, in which the evidence declares a difference.",
-        _flag("aa_declared"), _tried_alike, paired=False,
+        recorded("aa_declared"), _tried_alike, paired=False,
     ),
-    _proportion(
+    proportion(
         "aa_ship", "ships in A/A", "lower",
         "Share of A/A tests, where the challengers equal the champion, that end in shipping one of them.",
-        _flag("aa_shipped"), _tried_alike, paired=False,
+        recorded("aa_shipped"), _tried_alike, paired=False,
     ),
-    _mean(
+    mean(
         "planned_information", "of the planned information", "share",
         "Mean share of the information that the test was planned for which had arrived, among trials that gave up before.",
-        _flag("planned_information"), lambda trials: ~np.isnan(trials["planned_information"]), better="none", paired=False,
+        recorded("planned_information"), lambda trials: ~np.isnan(trials["planned_information"]), better="none", paired=False,
     ),
-    _mean(
+    mean(
         "winner_bias", "bias of winners", "share",
         "Mean of the relative effect that was seen of the shipped challenger at the verdict, less its true one.",
         _bias("effect_estimate"), _winner("effect_estimate"), better="none", paired=False,
     ),
-    _mean(
+    mean(
         "winner_bias_unbiased", "bias of winners, adjusted", "share",
         "The same of the median-unbiased estimate, where the rule of evidence has one. It is right as often as not over all "
         "trials; among those that ship it still exceeds the truth, but by less.",
@@ -407,19 +291,19 @@ _TABLE = (
         "a difference where there is one.",
         _exaggeration, None, paired_difference,
     ),
-    _proportion(
+    proportion(
         "wrong_sign", "wrong sign", "lower",
         "Type S: share of trials in which the effect that was seen has the wrong sign, among those in which the evidence "
         "declared a difference where there is one.",
         _opposite, _significant, paired=False,
     ),
-    _proportion(
+    proportion(
         "effect_coverage", "coverage", "higher",
         "Share of trials in which the usual 95% interval of the effect holds the true one, among those with an estimate: a "
         "trial without a verdict has none.",
         _covered("effect"), _estimated("effect_estimate"), paired=False,
     ),
-    _proportion(
+    proportion(
         "effect_coverage_unbiased", "coverage, adjusted", "higher",
         "Share of trials in which the 95% interval of the median-unbiased estimate holds the true effect.",
         _covered_unbiased, _estimated("effect_unbiased"), paired=False,

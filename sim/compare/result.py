@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sim.compare.measures import MEASURES, Better, Unit
+from sim.compare.measure import Better, Unit
+from sim.compare.measures import MEASURES
 from sim.run.record import Record
 from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate

@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from sim.compare.measures import MEASURES, Unit
+from sim.compare.measure import Unit
+from sim.compare.measures import MEASURES
 from sim.compare.result import Judgement, PointComparison
 from sim.compare.trials import BASELINES
 from sim.errors import InputError, Problem, format_path

@@ -75,8 +75,9 @@ def tasks_of(plan: Plan) -> list[Task]:
     """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies."""
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
-        replications, ticks = point.scenario.replications, point.world.ticks
-        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _kept(point))
+        size = ENGINES[point.engine.name].rows(point.world.ticks, float(point.world.requests.sum()))
+        rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1)))
+        todo += tasks([*point.forms], point.scenario.replications, rows, number)
     return todo
 
 
@@ -100,17 +101,12 @@ def _kept(point: PlannedPoint) -> int:
     return kept + (world.row_weights.shift.size if point.engine.entry.tells_calls else by_payoff)
 
 
-def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, kept: int = 0) -> list[Task]:
-    """Every policy of a point in every block, policy by policy.
+def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0) -> list[Task]:
+    """Every policy of a point in every block of up to `rows` replications, policy by policy.
 
-    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each.
-
-    >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
+    >>> [task.name for task in tasks(["a", "b"], 1500, 1000)]
     ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
     """
-    entry = ENGINES[engine]
-    # The arrivals of a block take 16 bytes for each replication and tick.
-    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_KEPT // max(kept, 1)))
     firsts = range(0, replications, rows)
     return [
         Task(policy, block, first, min(first + rows, replications), point)

@@ -13,6 +13,7 @@ __all__ = [
     "jit",
     "latency",
     "left_open",
+    "metric",
     "outcomes",
     "overload",
     "potential",

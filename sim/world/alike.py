@@ -8,7 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.world.world import OutcomeWorld, World
+from sim.world.metric import OutcomeWorld
+from sim.world.world import World
 
 A = TypeVar("A", bound=NDArray[np.generic])
 

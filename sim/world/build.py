@@ -21,6 +21,7 @@ from sim.world.course import course
 from sim.world.extent import extent
 from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
+from sim.world.metric import OutcomeWorld, finest_grid
 from sim.world.pools import pools, retry
 from sim.world.reach import reach
 from sim.world.rounding import Corners, corners_of, finer, misrounded
@@ -28,7 +29,7 @@ from sim.world.rows import RowWeights
 from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
-from sim.world.world import AGREEMENT, OutcomeWorld, World, finest_grid
+from sim.world.world import AGREEMENT, World
 
 if TYPE_CHECKING:
     from sim.registry.replay import ReplayTable

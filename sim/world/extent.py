@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.world.metric import OutcomeWorld
 from sim.world.rounding import Corners
-from sim.world.world import OutcomeWorld
 
 Z_RARE = 5.612001244174965
 """The point of the standard normal distribution above which lies a chance of 1e-8."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from sim.errors import Problem
 from sim.scenario.schema import Scenario
-from sim.world.rows import RowWeights
-from sim.world.world import World, means
+from sim.world.rows import RowWeights, means
+from sim.world.world import World
 
 # Replications whose populations stand for all: they are those that are played.
 _BOOTSTRAPS = 1_000

@@ -9,7 +9,7 @@ import numpy as np
 from sim.arrays import Floats
 from sim.distributions.outcome import OutcomeKind
 from sim.scenario.schema import MetricSpec
-from sim.world.world import OutcomeWorld
+from sim.world.metric import OutcomeWorld
 
 # A grid finer than this does not count as exact.
 _MOST_DECIMALS = 6

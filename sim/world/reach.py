@@ -15,7 +15,8 @@ from sim.world.shocks import CUT
 from sim.world.tilt import MARGIN
 
 if TYPE_CHECKING:
-    from sim.world.world import OutcomeWorld, World
+    from sim.world.metric import OutcomeWorld
+    from sim.world.world import World
 
 Drawn = dict[tuple[int, str], Floats]
 """{(arm, metric): relative effects}."""
@@ -71,7 +72,7 @@ def _above_one(
     """Effects that take the share of ones of a replayed arm above 1."""
     if outcome.kind != "binary" or effect.max() <= 0:
         return
-    share = np.minimum(world.data_means(outcome, replications)[:, arm], 1.0) * (1 + effect)
+    share = np.minimum(outcome.data_means(world.shares(replications), len(replications))[:, arm], 1.0) * (1 + effect)
     bad = np.flatnonzero(share > 1)
     if bad.size:
         found = f"{outcome.spec.name} of {world.arms[arm]} to {share[bad[0]]:.4g} in replication {replications[bad[0]]}"

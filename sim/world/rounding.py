@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.arrays import Floats
-from sim.world.world import OutcomeWorld
+from sim.world.metric import OutcomeWorld
 
 MOST_OFF_MEAN, MOST_OFF_SD = 0.001, 0.01
 """The shares of the mean and of the sd by which rounding may move them, in any arm."""

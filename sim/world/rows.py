@@ -8,13 +8,16 @@ metrics of a replication share these weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.world.streams import at, keys, uniforms
+
+Shares = Callable[[list[Ints]], list[Floats]]
+"""Ways of grouping rows of the data, (N,) each, to how likely each group is in each replication, (R, G)."""
 
 # Weights of so many rows, over replications, are held at once.
 _AT_ONCE = 2**20
@@ -60,6 +63,19 @@ class RowWeights:
             for of, into in zip(groups, found, strict=True):
                 into[place] = np.bincount(of, share, into.shape[1])
         return found
+
+
+def means(of: Floats, shares: Shares) -> Floats:
+    """(R, K) means of what rows have in each arm, (N, K).
+
+    >>> weights = RowWeights(np.array([1.0, 3.0]), bootstrap=False)
+    >>> means(np.array([[0.0, 1.0], [4.0, 1.0]]), lambda groups: weights.grouped(7, np.arange(1), groups)).tolist()
+    [[3.0, 1.0]]
+    """
+    found = [np.unique(own, return_inverse=True) for own in of.T]
+    by_arm = shares([group for _, group in found])
+    # Not a matrix product, whose last digit depends on how many rows there are.
+    return np.stack([(share * values).sum(axis=1) for share, (values, _) in zip(by_arm, found, strict=True)], axis=1)
 
 
 def search_table(share: Floats) -> tuple[Floats, Ints]:

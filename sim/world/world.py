@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -11,97 +10,23 @@ from itertools import product
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
-from sim.distributions.outcome import OutcomeKind
 from sim.errors import InputError
-from sim.policy.base import Metric, Setting
-from sim.scenario.schema import MetricSpec, Prior
+from sim.policy.base import Setting
+from sim.scenario.schema import Prior
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
 from sim.world.feedback import Feedback
-from sim.world.outcomes import Binary, Discrete, Joint, NormalAmount, Outcomes, Replayed, Tilted
+from sim.world.metric import OutcomeWorld
+from sim.world.outcomes import Joint, Outcomes
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.reach import Drawn, impossible
-from sim.world.rows import RowWeights
+from sim.world.rows import RowWeights, Shares, means
 from sim.world.traffic import Arrivals, Pieces, Schedule
 from sim.world.worth import Worths
 
 AGREEMENT = "agreement"
-
-Shares = Callable[[list[Ints]], list[Floats]]
-"""Ways of grouping rows of the data, (N,) each, to how likely each group is in each replication, (R, G)."""
-
-
-@dataclass(frozen=True)
-class OutcomeWorld:
-    """One metric before any replication: what every arm registered, in the metric's own units.
-
-    `kind` is binary, normal, discrete or tilted. mean, sd (K,); atoms, chance (K, G) for discrete and tilted; reward (rows, K)
-    for replayed, where a binary metric's may be chances of a 1; log_chance (K, G), and `laws`, the arms' distributions as
-    registered, for tilted.
-    """
-
-    spec: MetricSpec
-    kind: str
-    grid: float
-    mean: Floats
-    sd: Floats
-    atoms: Floats
-    chance: Floats
-    reward: Floats | None
-    reach: float = 1.0
-    """The largest factor that effects, segments and the timeline put on an arm's mean, in any replication."""
-    between: tuple[float, float] = (-math.inf, math.inf)
-    """The least and the largest value that a request has in any arm, tick, segment and replication: `sim.world.extent`."""
-    log_chance: Floats | None = None
-    laws: tuple[OutcomeKind, ...] = ()
-
-    @property
-    def sign(self) -> int:
-        """+1 where an increase is better."""
-        return 1 if self.spec.direction == "increase" else -1
-
-    @property
-    def failed_worth(self) -> float:
-        """What a failed or lost request is worth: as stated, or the worst outcome of a binary metric, or 0."""
-        if self.spec.failure is not None:
-            return self.spec.failure.worth
-        return 1.0 if self.kind == "binary" and self.sign < 0 else 0.0
-
-    @property
-    def failed_outcome(self) -> float:
-        """What monitoring counts a failed request as: its worth; the worst outcome where a binary metric has no such value."""
-        worth = self.failed_worth
-        if self.kind == "binary" and worth not in (0.0, 1.0):
-            return 1.0 if self.sign < 0 else 0.0
-        return worth
-
-    @property
-    def failed_value(self) -> int:
-        """What monitoring counts a failed request as, on the grid."""
-        return round(self.failed_outcome / self.grid)
-
-    def metric(self, failing: float = 0.0) -> Metric:
-        """What a policy may know of it: the champion's registered values.
-
-        `failing` is the share of the champion's requests that fail, as registered, and count.
-        """
-        spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
-        mean, sd = float(self.mean[0]), float(self.sd[0])
-        values, chances = self.atoms[0][there].tolist(), self.chance[0][there].tolist()
-        if failing > 0:
-            # A team plans with what it measures: a mixture of what answers earn and of what failures count as.
-            gap = mean - self.failed_outcome
-            mean, sd = mean - failing * gap, math.sqrt((1 - failing) * (sd**2 + failing * gap**2))
-            if values:
-                chances = [*((1 - failing) * chance for chance in chances), failing]
-                values = [*values, self.failed_outcome]
-        return Metric(
-            spec.name, self.sign, self.kind == "binary", self.grid, mean, sd,
-            covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
-            provisional=spec.until_known == "failure", values=tuple(values), chances=tuple(chances),
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,12 +77,6 @@ class World:
     def replayed(self) -> tuple[str, ...]:
         """The metrics whose outcomes are those of rows of the data."""
         return tuple(outcome.spec.name for outcome in self.outcomes if outcome.reward is not None)
-
-    def data_means(self, outcome: OutcomeWorld, replications: Ints) -> Floats:
-        """(R, K) what the rows of each replication earn of a replayed metric, without effects."""
-        assert outcome.reward is not None
-        shares = self._shares(replications)
-        return np.repeat(outcome.mean[None], len(replications), axis=0) if shares is None else means(outcome.reward, shares)
 
     @property
     def requests(self) -> Floats:
@@ -216,14 +135,13 @@ class World:
             if (arm, LATENCY) in drawn:
                 latency[arm] = self.latency[0]
                 scale[:, arm] = 1 + drawn[arm, LATENCY]
-        shares = self._shares(replications)
-        outcomes: dict[str, Outcomes] = {}
-        for outcome in self.outcomes:
-            factors = {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}
-            if outcome.reward is None:
-                outcomes[outcome.spec.name] = self._realised(outcome, factors, rows)
-            else:
-                outcomes[outcome.spec.name] = _replayed(outcome, shares, factors, rows)
+        shares = self.shares(replications)
+        outcomes = {
+            outcome.spec.name: outcome.realise(
+                {arm: 1 + effect for (arm, name), effect in drawn.items() if name == outcome.spec.name}, shares, rows
+            )
+            for outcome in self.outcomes
+        }
         return Truth(
             world=self,
             replications=replications,
@@ -246,7 +164,7 @@ class World:
             return np.repeat(self.agreement[None], rows, axis=0)
         return np.minimum(means(self.answers_agree.astype(np.float64), shares), 1.0)
 
-    def _shares(self, replications: Ints) -> Shares | None:
+    def shares(self, replications: Ints) -> Shares | None:
         """How likely groups of rows are in some replications."""
         weights = self.row_weights
         return None if weights is None else lambda groups: weights.grouped(self.seed, replications, groups)
@@ -300,29 +218,6 @@ class World:
         """The primary metric."""
         return next(outcome for outcome in self.outcomes if outcome.spec.name == self.primary)
 
-    def _realised(self, outcome: OutcomeWorld, factors: dict[int, Floats], rows: int) -> Outcomes:
-        mean = np.repeat(outcome.mean[None], rows, axis=0)
-        for arm, factor in factors.items():
-            mean[:, arm] = outcome.mean[0] * factor
-        if outcome.kind == "binary":
-            return Binary(mean)
-        if outcome.kind == "normal":
-            sd = np.repeat(outcome.sd[None], rows, axis=0)
-            for arm in factors:
-                sd[:, arm] = outcome.sd[0]
-            return NormalAmount(mean, sd, outcome.grid)
-        if outcome.log_chance is not None:
-            on_grid = np.rint(outcome.atoms / outcome.grid).astype(np.int64)
-            return Tilted.of(on_grid, outcome.log_chance, outcome.grid, factors, rows)
-        atoms = np.repeat(outcome.atoms[None], rows if factors else 1, axis=0)
-        chance = outcome.chance.copy()
-        for arm, factor in factors.items():
-            atoms[:, arm] = outcome.atoms[0] * factor[:, None]
-            chance[arm] = outcome.chance[0]
-        on_grid = np.rint(atoms / outcome.grid).astype(np.int64)
-        mean = np.broadcast_to((on_grid * chance).sum(axis=-1) * outcome.grid, (rows, len(self.arms)))
-        return Discrete(mean, on_grid, chance)
-
 
 @dataclass(frozen=True)
 class Truth:
@@ -355,7 +250,7 @@ class Truth:
     @cached_property
     def joint(self) -> Joint | None:
         """The replayed metrics together, where there are several."""
-        return Joint.of(self.outcomes, self.world._shares(self.replications))
+        return Joint.of(self.outcomes, self.world.shares(self.replications))
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -445,49 +340,6 @@ class Truth:
         return _above(limit_s, self.latency, self.conditions(tick).latency_scale)
 
 
-def means(of: Floats, shares: Shares) -> Floats:
-    """(R, K) means of what rows have in each arm, (N, K)."""
-    found = [np.unique(own, return_inverse=True) for own in of.T]
-    by_arm = shares([group for _, group in found])
-    # Not a matrix product, whose last digit depends on how many rows there are.
-    return np.stack([(share * values).sum(axis=1) for share, (values, _) in zip(by_arm, found, strict=True)], axis=1)
-
-
-def _replayed(outcome: OutcomeWorld, shares: Shares | None, factors: Mapping[int, Floats], rows: int) -> Replayed:
-    """What requests earn of a replayed metric in `rows` replications; of some arms, factors (R,) of it."""
-    assert outcome.reward is not None
-    if outcome.kind == "binary":
-        mean = np.repeat(outcome.mean[None], rows, axis=0) if shares is None else means(outcome.reward, shares)
-        # Rounding may take a sum of shares a little above 1.
-        return Replayed.ones(outcome.reward, np.minimum(mean, 1.0), factors)
-    chance = outcome.chance
-    if shares is not None:
-        chance = np.zeros((rows, *outcome.atoms.shape))
-        by_arm = shares([np.unique(own, return_inverse=True)[1] for own in outcome.reward.T])
-        for arm, share in enumerate(by_arm):
-            chance[:, arm, : share.shape[1]] = share
-    on_grid, atoms = (np.rint(each / outcome.grid).astype(np.int64) for each in (outcome.reward, outcome.atoms))
-    return Replayed.amounts(on_grid, atoms, chance, outcome.grid, factors, rows)
-
-
 def _above(limit_s: float, latency: Sequence[latencies.Latency], scale: Floats) -> Floats:
     """(R, K) the chance that scale (R, K) times a latency exceeds a limit."""
     return np.stack([each.above(limit_s / scale[:, arm]) for arm, each in enumerate(latency)], axis=1)
-
-
-def finest_grid(spread: float, largest: float, requests: float) -> float | None:
-    """The finest decade of at most a thousandth of the spread on which sums of squares stay below 2^63.
-
-    None where even a tenth of the spread would overflow.
-
-    >>> finest_grid(10.0, 100.0, 1e6)
-    0.01
-    """
-    if spread <= 0:
-        spread = max(abs(largest), 1.0)
-    most = math.sqrt(2.0**62 / max(requests, 1.0))
-    decade = math.floor(math.log10(spread)) - 3
-    for grid in (10.0**power for power in range(decade, decade + 4)):
-        if grid <= spread / 10 and abs(largest) < grid * most:
-            return grid
-    return None

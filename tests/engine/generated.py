@@ -24,10 +24,11 @@ from sim.world.capacity import Pool, Retry, Scaling
 from sim.world.change import Change
 from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
+from sim.world.metric import OutcomeWorld
 from sim.world.population import Population, Segments
 from sim.world.trace import Trace, of_counts, of_times
 from sim.world.traffic import Arrivals
-from sim.world.world import OutcomeWorld, World
+from sim.world.world import World
 from tests.columns import agreement, mirrored, moments
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 

@@ -15,7 +15,8 @@ from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Moment
 from sim.scenario.schema import FailureSpec
 from sim.world.capacity import Pool
-from sim.world.world import OutcomeWorld, World
+from sim.world.metric import OutcomeWorld
+from sim.world.world import World
 from tests.columns import counts, mirrored, moments
 from tests.engine.by_hand import BOTH, Played, played, request, retrying, world_of
 from tests.engine.side_by_side import apart, observed, spread_apart, three_families

@@ -15,8 +15,9 @@ from sim.engine.catalogue import choose
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.policy.columns import Moment
+from sim.world.metric import finest_grid
 from sim.world.priors import effects
-from sim.world.world import Truth, finest_grid
+from sim.world.world import Truth
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 ARMS = ("champion", "a", "b")

@@ -13,7 +13,8 @@ from sim.scenario.schema import Scenario
 from sim.world.clock import to_ns
 from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Latency
-from sim.world.world import OutcomeWorld, World
+from sim.world.metric import OutcomeWorld
+from sim.world.world import World
 
 # If a scenario expects more calls than this that outlast a tick, "no call outlasts a tick" is not exact.
 _OUTLAST = 1e-6
