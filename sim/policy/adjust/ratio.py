@@ -108,6 +108,9 @@ class Ratio(Adjust):
         # Takes the two metrics as independent: it only sets the unit of `information`.
         return ratio, math.hypot(metric.nominal_sd, ratio * below.nominal_sd) / abs(below.nominal_mean)
 
+    def kurtosis(self, setting: Setting) -> float:
+        return max(setting.metrics[name].kurtosis for name in (setting.primary, self.over))
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.over == setting.primary:
             return [("over", f"must be another metric than the primary one, got {self.over!r}")]
