@@ -281,6 +281,10 @@ class Allocation(Part):
         """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
         return None
 
+    def least_share(self, setting: DeclaredSetting) -> float | None:
+        """The share of live traffic below which no arm still in can fall, whatever is seen; None if that is not known."""
+        return None
+
     def most_mirrored(self) -> float:
         """The largest share of live requests that is ever copied to a challenger."""
         return 1.0 if self.mirrors else 0.0
@@ -290,12 +294,14 @@ class Evidence(Part):
     """How a stage decides.
 
     `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
-    it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything.
+    it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
+    `waits` that it ends only when planned information has arrived, of all arms.
     """
 
     declares: ClassVar[bool] = True
     reads_reward: ClassVar[bool] = False
     can_be_null: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     kind: str
 

@@ -162,7 +162,7 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none; within ticks it is the
     sum of a^2 of `sim.stats.within_ticks`. The champion's own column has no meaning. An adjustment multiplies it by what it
     gains: the variance that the plain difference has in the same data over that of the adjusted one. The gain is a ratio of
-    two variances of the same outcomes, so it is known long before either of them.
+    two variances of the same outcomes, known sooner than either of them; until it is, no more is counted than it promises.
     """
     name = metric or view.setting.primary
     known = view.of_total(Moment(name, "count"))
@@ -191,8 +191,8 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
 def overstated(view: View, rows: Bools, adjust: AnyAdjust, gain: Floats) -> Floats:
     """(rows, K - 1) by how much a gain exceeds what may be trusted of it: 1 where it does not.
 
-    What an adjustment promises may be trusted, and more only once a variance is known to `SURE` from each arm's outcomes, at the
-    champion's registered kurtosis. Before, chance alone can make an adjusted variance look much too small.
+    What an adjustment promises may be trusted, and more only once a variance is known to `SURE` from the outcomes of each arm,
+    at the champion's registered kurtosis. Before, chance alone can make an adjusted variance look much too small.
     """
     known = adjust.independent(view)[rows]
     sure = np.minimum(known[:, :1], known[:, 1:]) * SURE**2 >= adjust.kurtosis(view.setting) - 1
