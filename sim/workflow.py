@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
+from sim.spelling import there_are
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def rehearse(
     plan = plan_scenario(scenario, models, **stores, parts=parts)
     names = list(plan.points[0].forms)
     if baseline is not None and baseline not in names:
-        raise InputError([Problem(f"no policy {baseline!r}; there are {', '.join(names)}", "baseline")])
+        raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
     played = run.rehearse(plan, workers=workers, samples=samples)
     comparison = compare_trials(played.record, played.trials, baseline)
     return Rehearsal(plan, played.trials, played.timeline, comparison)

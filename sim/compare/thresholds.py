@@ -15,6 +15,7 @@ from sim.compare.result import Judgement, PointComparison
 from sim.compare.trials import BASELINES
 from sim.errors import InputError, Problem, format_path
 from sim.run.record import Record
+from sim.spelling import there_are
 from sim.stats.intervals import Estimate
 from sim.units import parse_duration, parse_share, shown
 
@@ -63,7 +64,7 @@ def parse(key: str, rule: str) -> Threshold:
     policy, _, name = key.rpartition(".")
     if name not in MEASURES:
         close = get_close_matches(name, MEASURES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MEASURES)}"
+        hint = f"did you mean {close[0]}?" if close else there_are(MEASURES)
         raise InputError([Problem(f"no measure {shown(name)}; {hint}", path=path)])
     match = re.fullmatch(_RULE, rule) if isinstance(rule, str) else None
     example, read = _READ[MEASURES[name].unit]
@@ -94,7 +95,7 @@ def problems(thresholds: Mapping[str, str], policies: Collection[str] | None = N
             continue
         if policies is not None and policy is not None and policy not in policies:
             close = get_close_matches(policy, policies, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(policies)}"
+            hint = f"did you mean {close[0]}?" if close else there_are(policies)
             wrong.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path(("thresholds", key))))
     return wrong
 

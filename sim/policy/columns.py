@@ -15,6 +15,7 @@ from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from sim.errors import InputError
+from sim.spelling import there_are
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ MOMENTS: tuple[MomentKind, ...] = get_args(MomentKind)
 def _known(what: str, kind: str, kinds: Collection[str]) -> None:
     if kind not in kinds:
         close = difflib.get_close_matches(kind, kinds, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}"
+        hint = f"did you mean {close[0]}?" if close else there_are(kinds)
         raise InputError([f"telemetry has no {what} {kind!r}; {hint}"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
+from sim.compare.wording import number
 from sim.run.blocks import Task, Watch, tasks_of
 from sim.run.plan import Plan
 from sim.scenario.sweep import JOINT
@@ -22,9 +23,21 @@ def lines(plan: Plan) -> Iterator[str]:
         yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
     yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
-    if plan.scenario.aa and any(each.engine.entry.tells_calls for each in plan.points):
-        # Requests are played one by one, so this costs what the policies cost.
-        yield f"{name}: A/A tests beside the policies play up to as many requests again (aa: false leaves them out)"
+    yield from _alike(plan)
+
+
+def _alike(plan: Plan) -> Iterator[str]:
+    """The line about the A/A tests; none where none are played."""
+    tests = [(point, sum(point.policy(form).immediate is None for form in point.forms)) for point in plan.points]
+    count = sum(each for _, each in tests)
+    if not plan.scenario.aa or not count:
+        return
+    said = f"{plan.scenario.name}: A/A tests of {count} {'policies' if count > 1 else 'policy'} beside the run"
+    one_by_one = [(point, each) for point, each in tests if point.engine.entry.tells_calls]
+    requests = sum(each * float(point.world.requests.sum()) * point.scenario.replications for point, each in one_by_one)
+    # Where requests are played one by one, this costs what the policies cost.
+    cost = f" play at most {number(requests, 'requests')} requests, as the run itself" if requests else ""
+    yield f"{said}{cost} (aa: false leaves them out)"
 
 
 class Bar:

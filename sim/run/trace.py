@@ -17,6 +17,7 @@ from sim.run.folder import replacing
 from sim.run.plan import PlannedPoint
 from sim.run.trial import rounds
 from sim.scenario.schema import Scenario
+from sim.spelling import there_are
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
     if policy not in names:
         close = difflib.get_close_matches(policy, names, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        wrong.append(Problem(f"no policy {policy!r}; there are {', '.join(names)}{hint}", path="--policy"))
+        wrong.append(Problem(f"no policy {policy!r}; {there_are(names)}{hint}", path="--policy"))
     if not 0 <= replication < scenario.replications:
         rule = f"must be one of the replications 0 to {scenario.replications - 1}"
         wrong.append(Problem(f"{rule}, got {replication}", path="--replication"))

@@ -257,6 +257,9 @@ class TimedEffect(Spec):
     def _some_time(self) -> TimedEffect:
         if self.between is None and self.days is None:
             raise ValueError("needs hours (`between`), `days`, or both")
+        if self.days is not None and len(set(self.days)) < len(self.days):
+            twice = next(day for place, day in enumerate(self.days) if day in self.days[:place])
+            raise ValueError(f"days must be different days, got {twice} more than once")
         if self.between is not None and self.between[0] == self.between[1]:
             raise ValueError("between must be two different times of day")
         return self

@@ -9,7 +9,7 @@ Source: Robinson, Econometrica 56 (1988), the regression of residuals on residua
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -102,6 +102,11 @@ class Difference:
     effective0: Floats
     effective1: Floats
     covariance: Floats | float = 0.0
+
+    def widened(self, times: Floats) -> Difference:
+        """The same estimate with a variance that is `times` (...) as large."""
+        wider = {name: getattr(self, name) * times for name in ("variance0", "variance1", "pooled", "covariance")}
+        return replace(self, **wider)
 
 
 def difference(champion: WeightedMoments, challenger: WeightedMoments) -> Difference:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Ints
+from sim.distributions.amounts import ZeroInflated
+from sim.policy.base import Metric, Setting
 from sim.policy.columns import (
     CappedMoment,
     Column,
@@ -18,7 +21,7 @@ from sim.policy.columns import (
     user_moments,
 )  # fmt: skip
 from sim.testing.paths import MEAN, SD, gaussian_ticks
-from sim.testing.settings import METRICS, SEGMENTS
+from sim.testing.settings import METRICS, SEGMENTS, make_setting
 from sim.testing.users import in_one_arm
 
 Floats = NDArray[np.float64]
@@ -145,3 +148,50 @@ def capped_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], cap
     _, sum_of, square_of = REVENUE
     capped = {CappedMoment("revenue", cap, "sum"): sum_of, CappedMoment("revenue", cap, "square"): square_of}
     return [tick | {column: tick[whole] for column, whole in capped.items()} for tick in ticks]
+
+
+SALE = ZeroInflated.model_validate({"zero_inflated": {"rate": 0.02, "amount": {"lognormal": {"mean": 50.0, "sd": 65.5}}}})
+TELLING = 0.9
+"""The correlation of a sale with what was known before."""
+
+
+def sale_setting() -> Setting:
+    """Two arms, and `revenue` that is mostly 0 and sometimes large, with a covariate."""
+    values, chances = SALE.atoms()
+    metric = Metric(
+        "revenue", 1, False, 0.01, SALE.mean, SALE.sd, covariate=TELLING, values=tuple(values), chances=tuple(chances)
+    )
+    return replace(make_setting(primary="revenue"), metrics={"revenue": metric})
+
+
+def sale_ticks(rows: int, outcomes: list[int], effect: float, seed: int = 26) -> Ticks:
+    """Sales, of which the challenger's are larger by the relative `effect`; a covariate repeats one with chance `TELLING`."""
+    rng = np.random.default_rng(seed)
+    values, chances = SALE.atoms()
+    rate, values, chances = 1 - chances[0], values[1:], chances[1:] / (1 - chances[0])
+    factor = np.array([1.0, 1 + effect])
+    shape = (rows, 2)
+
+    def sums(sales: Ints, *of: Callable[[Floats], Floats]) -> list[Floats]:
+        """(rows, K) each: sums of functions of so many amounts, (rows, K)."""
+        drawn = rng.choice(values, sales.sum(), p=chances)
+        place = np.repeat(np.arange(sales.size), sales.ravel())
+        return [np.bincount(place, each(drawn), sales.size).reshape(shape) for each in of]
+
+    def once(value: Floats) -> Floats:
+        return value / 0.01
+
+    def squared(value: Floats) -> Floats:
+        return (value / 0.01) ** 2
+
+    ticks = []
+    for count in outcomes:
+        repeated = rng.binomial(count, TELLING, shape)
+        both, bothsquared = sums(rng.binomial(repeated, rate), once, squared)
+        y, yy = sums(rng.binomial(count - repeated, rate), once, squared)
+        x, xx = sums(rng.binomial(count - repeated, rate), once, squared)
+        # Of a value that is not repeated, what was known before is another draw: the product's mean is that of the two sums.
+        cross = factor * (bothsquared + y * x / np.maximum(count - repeated, 1))
+        found = (np.full(shape, count), factor * (both + y), factor**2 * (bothsquared + yy), both + x, bothsquared + xx, cross)
+        ticks.append(_whole((*REVENUE, *covariate_moments("revenue")), found))
+    return ticks

@@ -31,6 +31,7 @@ USERS = {"users": {"count": 100, "similarity": "30%"}}
 
 DELAYED = [{"name": "conversion", "role": "primary", "delay": {"constant": "2h"}}]
 LATE = [DELAYED[0] | {"until_known": "failure"}]
+APART = [DELAYED[0] | {"delay": {"by_outcome": {"success": {"constant": "2h"}}}}]
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ LATE = [DELAYED[0] | {"until_known": "failure"}]
         (POOLED, THOMPSON, {}, "tally", ["only under weights that do not depend on them", "thompson", WITHIN]),
         ({"kind": "posterior"}, THOMPSON, {"timeline": DRIFT}, "kind", ["posterior pools", "a rule that compares"]),
         ({"kind": "peeking", "every": "1h", "sample": 1000}, THOMPSON, {}, "every", ["looks at planned times", "information"]),
-        (TEST, RAMP, {"metrics": LATE}, "kind", ["an arm whose share has risen", "until_known: unknown"]),
-        (TEST, RAMP, {"metrics": DELAYED, "timeline": DRIFT}, "kind", ["the tick in which they become known", "has a delay"]),
+        (POOLED, RAMP, {"metrics": LATE}, "tally", ["of conversion successes come at other times", WITHIN]),
+        (POOLED, RAMP, {"metrics": APART}, "tally", ["visits of another age", WITHIN]),
         (TEST, None, USERS, "kind", ["users.similarity", "adjust: {kind: cluster}"]),
         (POOLED | BY_USER, RAMP, {"timeline": DRIFT, **USERS}, "tally", ["pools outcomes over weights that change", WITHIN]),
     ],
@@ -61,6 +62,10 @@ def test_a_promise_that_does_not_hold_is_warned_of(
         (TEST, RAMP, {"timeline": DRIFT}),
         (TEST, THOMPSON, {}),
         (TEST, None, {"metrics": LATE, "timeline": DRIFT}),
+        (TEST, RAMP, {"metrics": LATE, "timeline": DRIFT}),
+        (TEST, RAMP, {"metrics": DELAYED, "timeline": DRIFT}),
+        (TEST, RAMP, {"metrics": APART, "timeline": DRIFT}),
+        (POOLED, None, {"metrics": APART}),
         (POOLED, None, {"timeline": DRIFT}),
         (POOLED, RAMP, {}),
         ({"kind": "posterior"}, THOMPSON, {}),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from sim.arrays import Bools, Floats
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, Moment
 
@@ -24,6 +24,13 @@ class Pair:
     champion: Estimates
     challenger: Estimates
     covariance: Floats | float = 0.0
+
+    def widened(self, times: Floats) -> Pair:
+        """The same estimates with variances that are `times` (rows, K - 1) as large."""
+        champion, challenger = (
+            replace(each, standard_error=each.standard_error * np.sqrt(times)) for each in (self.champion, self.challenger)
+        )
+        return Pair(champion, challenger, self.covariance * times)
 
 
 class Adjust(BaseModel):
@@ -63,6 +70,18 @@ class Adjust(BaseModel):
     def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
         """The adjusted difference within ticks, (rows, K - 1), and the gain of it, as in `gain`."""
         raise NotImplementedError(f"{type(self).__name__} cannot compare within ticks")
+
+    def promised_gain(self, setting: Setting) -> float:
+        """The gain that can be told beforehand from what is registered; 1 where none can."""
+        return 1.0
+
+    def independent(self, view: View) -> Ints:
+        """(r, K) how many outcomes that do not depend on each other an arm's variance is estimated from."""
+        return view.of_total(Moment(view.setting.primary, "count"))
+
+    def kurtosis(self, setting: Setting) -> float:
+        """The kurtosis of one of them at the champion's registered values: it says how well so many tell their variance."""
+        return setting.metrics[setting.primary].kurtosis
 
     def ready(self, view: View) -> Bools:
         """(r, K) whether an arm has enough outcomes to trust its standard error."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
-from sim.arrays import Bools, Floats
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust.base import Adjust, Pair, over, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import (
@@ -99,9 +99,11 @@ class Cluster(Adjust):
         adjusted = np.maximum(found.variance0 + found.variance1 - 2 * found.covariance, 0.0)
         return found, over(plain.variance0 + plain.variance1, adjusted)
 
+    def independent(self, view: View) -> Ints:
+        return view.of_total(UserMoment(view.setting.primary, "count"))
+
     def ready(self, view: View) -> Bools:
-        users = view.of_total(UserMoment(view.setting.primary, "count"))
-        return np.asarray(super().ready(view) & (users >= self.least_users))
+        return np.asarray(super().ready(view) & (self.independent(view) >= self.least_users))
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if setting.users:

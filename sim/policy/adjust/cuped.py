@@ -43,6 +43,10 @@ class Cuped(Adjust):
         left = difference(*self._moments(view, rows)).variance_ratio
         return 1 / np.where(left > 0, left, 1.0)
 
+    def promised_gain(self, setting: Setting) -> float:
+        correlation = setting.metrics[setting.primary].covariate or 0.0
+        return 1 / (1 - correlation**2)
+
     def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
         from sim.stats.within_ticks import CENTRE, SECOND, WeightedMoments, difference
 

@@ -21,6 +21,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.planned import unsized
+from sim.spelling import there_are
 from sim.units import Share
 
 
@@ -70,6 +71,7 @@ class Decision(Evidence):
 
     reads_reward: ClassVar[bool] = True
     can_be_null: ClassVar[bool] = True
+    waits: ClassVar[bool] = True
 
     kind: Literal["decision"] = "decision"
     success: tuple[Success, ...] = Field(min_length=1, description="metrics of which one must improve, the primary among them")
@@ -175,7 +177,7 @@ class Decision(Evidence):
         for key, names in metrics.items():
             for index, name in enumerate(names):
                 if name not in setting.metrics:
-                    problems.append((f"{key}[{index}].metric", f"no metric {name!r}; there are {', '.join(setting.metrics)}"))
+                    problems.append((f"{key}[{index}].metric", f"no metric {name!r}; {there_are(setting.metrics)}"))
                 elif name in names[:index]:
                     problems.append((f"{key}[{index}].metric", f"{name!r} stands there twice"))
         for index, success in enumerate(self.success):

@@ -18,6 +18,7 @@ from sim.policy.inference.comparison import (
     least_outcomes,
     resolved,
 )
+from sim.spelling import there_are
 from sim.units import Share
 
 
@@ -86,7 +87,7 @@ class NonInferior(Guardrail):
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric not in setting.metrics:
-            return [("metric", f"no outcome metric {self.metric!r}; there are {', '.join(setting.metrics)}")]
+            return [("metric", f"no outcome metric {self.metric!r}; {there_are(setting.metrics)}")]
         return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:

@@ -29,6 +29,9 @@ TEST_RULE = "z_pooled for a binary metric (z_unpooled of a relative effect or a 
 SCALE_RULE = "what is tested: the difference of the means, or that over the champion's mean"
 
 
+SURE = 0.1
+"""The relative standard error with which a variance is known well enough for a test to end on it."""
+
 LEAST, RARE = 100, 20
 LEAST_RULE = (
     "known outcomes that champion and challenger must have before a look; if left out 100, and as many as hold "
@@ -150,7 +153,7 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none; within ticks it is the
     sum of a^2 of `sim.stats.within_ticks`. The champion's own column has no meaning. An adjustment multiplies it by what it
     gains: the variance that the plain difference has in the same data over that of the adjusted one. The gain is a ratio of
-    two variances of the same outcomes, so it is known long before either of them.
+    two variances of the same outcomes, known sooner than either of them; until it is, no more is counted than it promises.
     """
     name = metric or view.setting.primary
     known = view.of_total(Moment(name, "count"))
@@ -172,8 +175,19 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
         gain = adjust.within_ticks(view, rows)[1] if within else adjust.gain(view, rows)
-        sizes[rows, 1:] *= np.where(enough[rows, 1:], gain, 1.0)
+        sizes[rows, 1:] *= np.where(enough[rows, 1:], gain / overstated(view, rows, adjust, gain), 1.0)
     return sizes
+
+
+def overstated(view: View, rows: Bools, adjust: AnyAdjust, gain: Floats) -> Floats:
+    """(rows, K - 1) by how much a gain exceeds what may be trusted of it: 1 where it does not.
+
+    What an adjustment promises may be trusted, and more only once a variance is known to `SURE` from the outcomes of each arm,
+    at the champion's registered kurtosis. Before, chance alone can make an adjusted variance look much too small.
+    """
+    known = adjust.independent(view)[rows]
+    sure = np.minimum(known[:, :1], known[:, 1:]) * SURE**2 >= adjust.kurtosis(view.setting) - 1
+    return np.where(sure, 1.0, np.maximum(gain / adjust.promised_gain(view.setting), 1.0))
 
 
 def compare(
@@ -197,11 +211,12 @@ def compare(
     metric = primary(view)
     within = resolved(tally, adjust) == "within_ticks"
     if adjust is not None:
-        if within:
-            return difference_test(adjust.within_ticks(view, rows)[0], "z_unpooled", scale)
         from sim.stats.contrast import z_test
 
-        pair = adjust.estimates(view, rows)
+        if within:
+            found, gain = adjust.within_ticks(view, rows)
+            return difference_test(found.widened(overstated(view, rows, adjust, gain)), "z_unpooled", scale)
+        pair = adjust.estimates(view, rows).widened(overstated(view, rows, adjust, adjust.gain(view, rows)))
         return z_test(pair.champion, pair.challenger, pair.covariance, scale)
     if kind == "auto":
         kind = "welch" if not metric.binary else "z_pooled" if pooled and scale == "absolute" else "z_unpooled"

@@ -54,6 +54,7 @@ class PlannedTest(Evidence):
 
     reads_reward: ClassVar[bool] = True
     can_be_null: ClassVar[bool] = True
+    waits: ClassVar[bool] = True
 
     kind: str
     alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers")
