@@ -12,12 +12,13 @@ import pytest
 from sim.arrays import Ints
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.events import Steering, event_log
-from sim.engine.feedback import COUNTS, FIELDS, KNOWN, LANE, REQUEST, ROW, VALUE, FeedbackLog
+from sim.engine.feedback import COUNTS, FIELDS, KNOWN, LANE, REQUEST, ROW, VALUE, VISITED, FeedbackLog
 from sim.engine.reference.engine import SimpyEngine
 from sim.engine.weighed import _add
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.policy.columns import Moment, WeighedUserMoment, weighed_user_moments
+from sim.world.clock import to_ns
 from sim.world.potential import Potential, user_of
 from sim.world.world import World
 from tests.engine.test_feedback import small_world
@@ -60,13 +61,15 @@ def by_hand(world: World, live: Any, engine: Any, challenger: int, bits: int | N
     log = event_log(engine.truth, engine.calls, Steering(live, np.zeros_like(live), None), world.ticks)
     told = log[log["event"] == "feedback"]
     grid, seen = world.outcomes[0].grid, set()
+    sent = dict(zip(engine.calls["request"].tolist(), (engine.calls["arrive_ns"] // to_ns(world.tick_s)).tolist(), strict=True))
     users: dict[int, list[Any]] = {}
     for time_s, request, user, arm, detail in told[["time_s", "request", "user", "arm", "detail"]].itertuples(index=False):
         tick, lane = int(time_s // world.tick_s), world.arms.index(arm)
         if tick >= world.ticks or lane not in (0, 1 + challenger):
             continue
-        both = live[tick][0] + live[tick][1 + challenger]
-        share = live[tick][1 + challenger] / both if both > 0 else 0.0
+        shares = live[sent[request]]
+        both = shares[0] + shares[1 + challenger]
+        share = shares[1 + challenger] / both if both > 0 else 0.0
         weight = share if bits is None else round(share * 2**bits)
         of = users.setdefault(user, [0, 0, 0, 0])
         side, weight = (2, weight) if lane == 0 else (0, (1 if bits is None else 2**bits) - weight)
@@ -130,13 +133,14 @@ def test_the_order_of_the_log_does_not_matter(most: int) -> None:
     log[:, REQUEST], log[:, COUNTS] = rng.integers(0, 1000, 500), 1
     log[:, VALUE] = np.where(rng.random(500) < (1.0 if most < 10**9 else 0.002), rng.integers(-9, most, 500), 1)
     log[:, KNOWN] = rng.integers(0, 3, 500)
+    log[:, VISITED] = np.minimum(log[:, KNOWN], rng.integers(0, 3, 500))
     live = np.array([[[0.9, 0.1], [0.3, 0.7]], [[0.5, 0.5], [0.4, 0.6]], [[0.1, 0.9], [1.0, 0.0]]])
     seen = []
     for order in (np.arange(500), rng.permutation(500)):
         potential = Potential(truth, ["revenue"], False, False)
         feedback, ticks = FeedbackLog(truth, potential, needs), []
         for tick in range(3):
-            feedback.weigh(np.arange(2), live[tick])
+            feedback.weigh(np.arange(2), tick, live[tick])
             if tick == 0:
                 feedback.book(log[order[:300]], tick)
                 feedback.book(log[order[300:]], tick)
@@ -148,7 +152,7 @@ def test_the_order_of_the_log_does_not_matter(most: int) -> None:
     tables, sums = potential.tables, {}
     for entry in log.tolist():
         user = int(user_of(tables.rules[0], tables.rows[entry[ROW]], tables.floats, tables.ints, entry[REQUEST]))
-        weight = round(live[entry[KNOWN], entry[ROW], 1] * 2**20)
+        weight = round(live[entry[VISITED], entry[ROW], 1] * 2**20)
         if entry[LANE] == 1:
             sums[entry[ROW], user] = sums.get((entry[ROW], user), 0) + (2**20 - weight) * entry[VALUE]
     for (row, _), total in sums.items():
