@@ -219,9 +219,13 @@ def run_scenario(
     `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
     input and `TrackingError` if the registry cannot be read.
     """
+    from sim.registry.store import addresses
     from sim.run.simulate import simulate
 
     _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    if log:
+        # An address that cannot be one is said before anything is played.
+        addresses(tracking_uri, registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
@@ -324,14 +328,13 @@ def _resolver(
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
     """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
-    from sim.registry.store import absent, client, default_uri
+    from sim.registry.store import absent, registry
     from sim.registry.versions import unregistered
 
     # Only the registry is read here: the tracking server need not be up before there are results.
-    uri = registry_uri or tracking_uri or default_uri()
-    if absent(uri, registry_uri):
+    if absent(tracking_uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return client(uri, registry_uri)
+    return registry(tracking_uri, registry_uri)
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.registry import trust
 from sim.registry.behaviour import digest_of
 from sim.registry.data import Data, DataSpec, digest_frame, load_data, training_part
 from sim.registry.measure import measure
@@ -97,6 +98,7 @@ def demo(client: MlflowClient) -> list[Registered]:
     slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is replayed from). A
     version of the same recipe and data is not registered again. Raises `TrackingError` if the store cannot be reached.
     """
+    trust.check(client, "", "real models are measured")
     return [done for model, data, recipes in SETS for done in _registered(client, model, data, recipes)]
 
 
