@@ -41,9 +41,10 @@ def reaching(client: MlflowClient | str) -> Iterator[None]:
 
     `client` is a client, or the URI of a store. What our own code raises in the block is left as it is, except `OSError`.
     """
-    uris = (
-        (client,) if isinstance(client, str) else (client.tracking_uri, getattr(client, "_registry_uri", client.tracking_uri))
-    )
+    # MLflow sets its loggers up when it is imported: before they are quietened.
+    import mlflow.exceptions  # noqa: F401
+
+    uris = (client,) if isinstance(client, str) else _uris(client)
     try:
         with quiet():
             yield

@@ -70,9 +70,8 @@ def prepare(uri: str) -> None:
                 return
             if contents.finished or contents.holds:
                 advice = "back it up, then run `mlflow db upgrade` on it"
-                raise TrackingError(
-                    f"the store {shown(uri)} lacks tables, as one of an earlier version of MLflow does: {advice}"
-                )
+                what = "lacks tables, as one of an earlier version of MLflow does"
+                raise TrackingError(f"the store {shown(uri)} {what}: {advice}")
             _fill(uri, begun=bool(contents.tables & contents.expected))
 
 
@@ -99,7 +98,7 @@ def _engine(uri: str) -> Iterator[Engine]:
     url = make_url(uri)
     if url.get_backend_name() in _LOCKS and "connect_timeout" not in url.query:
         url = url.update_query_dict({"connect_timeout": str(_CONNECT_S)})
-    engine = create_sqlalchemy_engine(url.render_as_string(hide_password=False))
+    engine: Engine = create_sqlalchemy_engine(url.render_as_string(hide_password=False))  # type: ignore[no-untyped-call]
     try:
         yield engine
     finally:

@@ -100,7 +100,7 @@ def _fill(new: Path, artifacts: Path) -> None:
     # MLflow only looks for a file that it cannot open for 100 s; this says at once why.
     with contextlib.closing(_connect(new, "rwc")) as connection:
         connection.execute("PRAGMA user_version")
-    store = SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts.as_uri())
+    store = SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts.as_uri())  # type: ignore[no-untyped-call]
     store.engine.dispose()
 
 

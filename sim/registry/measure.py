@@ -27,10 +27,9 @@ def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> 
     """Time single-row predictions of a version, and store quantiles and error share on its tags.
 
     Calls take the rows of `data` in turn, after 20 calls that do not count. Each call is timed in seconds with
-    `time.perf_counter`; calls that raise count as errors, not as latency. The 99.9% quantile needs 1,000
-    calls. **This runs the model's code**. Raises `InputError` where nobody vouches for its store (`trust`), for a URI without a version, a behaviour
-    model, data that does not match the signature, fewer than 20 calls, or a model that fails on every
-    row.
+    `time.perf_counter`; calls that raise count as errors, not as latency. The 99.9% quantile needs 1,000 calls. **This runs the
+    model's code**. Raises `InputError` where nobody vouches for its store (`trust`), for a URI without a version, a behaviour
+    model, data that does not match the signature, fewer than 20 calls, or a model that fails on every row.
     """
     import numpy as np
 

@@ -62,7 +62,8 @@ def replay(
     for the same version and data.
 
     **Loading a version runs its code.** Versions are loaded from the registry of `client` only: open only
-    one you trust. Raises `InputError` where nobody vouches for it (`trust`), for a behaviour model, data that does not match a signature, a
+    one you trust. Raises `InputError` where nobody vouches for it (`trust`), for a behaviour model, data
+    that does not match a signature, a
     model that fails, predictions that are not one per row or cannot equal the target, and pay-offs that
     are absent, not numbers or not finite, or of which the rule does not say whether they are amounts or chances.
     """
