@@ -142,7 +142,8 @@ def plan_scenario(
 
     `scenario` is a file, its text or a mapping; it is checked as by `sim check`. `models` are behaviours in memory, as
     `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
-    registry, which runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the
+    registry, which runs their code: only if it is named, here or by the environment, or is the mlflow.db of this folder and was
+    made by this user's own `sim`. `cache` is a folder for their predictions. `parts` are Python files whose parts the
     scenario may use (docs/extending.md); their code runs. Raises `InputError`, and `TrackingError` if the registry cannot be
     read.
     """
@@ -169,7 +170,8 @@ def rehearse(
 ) -> Rehearsal:
     """Play a scenario in memory and compare its policies: no files, no MLflow runs.
 
-    The same scenario gives the same bits as `sim run`. `baseline` is the policy that other policies are paired with. `samples`,
+    The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
+    `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
     at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
@@ -215,9 +217,9 @@ def run_scenario(
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
-    default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
-    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
-    input and `TrackingError` if the registry cannot be read.
+    default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan before it is
+    played; it may return a `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises
+    `InputError` for wrong input and `TrackingError` if the registry cannot be read.
     """
     from sim.registry.store import addresses
     from sim.run.simulate import simulate
@@ -260,7 +262,8 @@ def trace_scenario(
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
-    `path`, `models` and `parts` are as in `plan_scenario`. The sweep of a scenario is ignored.
+    `path`, `models` and `parts` are as in `plan_scenario`, which says when real versions run their code. The sweep of a
+    scenario is ignored.
     """
     from sim.policy.catalogue import using
     from sim.run.folder import writable

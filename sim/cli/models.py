@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli.options import Verbs, add_stores, models_file, positive
+from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_stores, models_file, positive
 from sim.errors import EXIT_OK, InputError, visible
 
 if TYPE_CHECKING:
@@ -19,7 +19,11 @@ def add(verbs: Verbs) -> None:
     models = verbs.add_parser("models", help="register and measure model versions").add_subparsers(
         title="verbs", required=True, metavar="VERB"
     )
-    demo = models.add_parser("demo", help="train and register real demo models (handwritten digits)")
+    demo = models.add_parser(
+        "demo", help="train, register and measure real demo models (handwritten digits), which runs their code",
+        formatter_class=PLAIN,
+        description=f"Train, register and measure real models of handwritten digits and of biopsies.\n\n{RUNS_MODELS}",
+    )  # fmt: skip
     add_stores(demo, experiment=False)
     demo.set_defaults(verb=_demo)
     register = models.add_parser(
@@ -31,8 +35,10 @@ def add(verbs: Verbs) -> None:
     add_stores(register, experiment=False)
     register.set_defaults(verb=_register)
     measure = models.add_parser(
-        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)"
-    )
+        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)",
+        formatter_class=PLAIN,
+        description=f"Measure how long a real version takes to answer, and keep it on the version's tags.\n\n{RUNS_MODELS}",
+    )  # fmt: skip
     measure.add_argument("uri", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set, such as digits")
     measure.add_argument("--target", default="target", help="column of the right answers, not given to the model")

@@ -39,17 +39,14 @@ def addresses(tracking_uri: str | None = None, registry_uri: str | None = None) 
     Traceback (most recent call last):
     sim.errors.InputError: tracking_uri: must name a file, as in sqlite:///mlflow.db, because what is kept in memory is ...
     """
-    problems = [
-        Problem(problem, path=place)
-        for place, uri in (("tracking_uri", tracking_uri), ("registry_uri", registry_uri))
-        if uri and (problem := _problem(uri))
-    ]
     unset = [
         variable
         for variable, uri in (("MLFLOW_TRACKING_URI", tracking_uri), ("MLFLOW_REGISTRY_URI", registry_uri))
         if not uri and _environment(variable)
     ]
-    problems += [Problem(problem, path=variable) for variable in unset if (problem := _problem(_environment(variable)))]
+    places = {_environment(variable): variable for variable in unset}
+    places |= {uri: place for place, uri in (("tracking_uri", tracking_uri), ("registry_uri", registry_uri)) if uri}
+    problems = [Problem(problem, path=place) for uri, place in places.items() if (problem := _problem(uri))]
     if problems:
         raise InputError(problems)
     tracking = tracking_uri or default_uri()
@@ -145,7 +142,8 @@ def _problem(uri: str) -> str:
     base = scheme.partition("+")[0]
     if scheme and scheme not in _SCHEMES and base not in DATABASES and not _plugin(scheme):
         rule = "must begin with http://, https://, sqlite:///, postgresql://, mysql:// or mssql://"
-        return f"{rule}{did_you_mean(scheme, _SCHEMES)}; got {shown(uri)!r}"
+        near = did_you_mean(scheme, _SCHEMES)
+        return f"{rule}{f'; {near}' if near else ''}; got {shown(uri)!r}"
     return _driver_problem(uri) if base in DATABASES else ""
 
 

@@ -79,11 +79,13 @@ def _reason(error: Exception, uris: tuple[str, ...]) -> str:
     if isinstance(error, MlflowException | requests.RequestException) and where.startswith("http"):
         if "not in a valid JSON format" in text:
             return f"the MLflow server {where} cannot be used: its answer is not MLflow's; is the address right?"
+        if found := re.search(r"too many (\d+) error responses", text):
+            return f"the MLflow server {where} cannot be used: it answers with error {found[1]}, again and again"
         if re.search(r"failed with exception|Max retries|timed out|Connection", text):
             return f"the MLflow server {where} cannot be reached: is it running, and is the address right?"
     known = isinstance(error, MlflowException | requests.RequestException | OSError | sqlite3.Error)
     known = known or type(error).__module__.startswith("sqlalchemy")
-    kind = "" if known else f"what it answered cannot be read ({type(error).__name__}): "
+    kind = "" if known and not isinstance(error, ValueError) else f"what it answered cannot be read ({type(error).__name__}): "
     return f"the MLflow store {where} cannot be used: {kind}{said(text, *uris)}"
 
 

@@ -90,7 +90,11 @@ def _make(file: Path) -> bool:
         trust.forget(file, identity)
         return False
     finally:
-        _remove(aside, handle)
+        try:
+            _remove(aside, handle)
+        finally:
+            # Once more, for an interrupt that falls into the first.
+            _remove(aside, None)
 
 
 def _fill(new: Path, artifacts: Path) -> None:

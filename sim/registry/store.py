@@ -95,9 +95,9 @@ def experiment(client: MlflowClient, name: str) -> str:
                 # Another process may have created it since.
                 if (existing := client.get_experiment_by_name(name)) is None:
                     raise
+    found = str(given(existing.experiment_id, "the id of an experiment", client))
     if existing.lifecycle_stage != "active":
         raise TrackingError(
-            f"the MLflow experiment {name!r} is deleted: restore it with "
-            f"`mlflow experiments restore --experiment-id {existing.experiment_id}`"
+            f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore --experiment-id {found}`"
         )
-    return str(given(existing.experiment_id, "the id of an experiment", client))
+    return found
