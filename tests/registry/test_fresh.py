@@ -37,9 +37,8 @@ def test_whatever_happens_at_any_step_there_is_no_store_or_a_whole_one(tmp_path:
     counts = Counter((each["act"], each["left"].partition(" ")[0]) for each in tries)
     assert all(counts[act, left] >= 2 for act in ("killed", "interrupted") for left in ("none", "whole")), counts
     assert counts["full", "none"] >= 5
-    assert {"os.mkdir", "os.link", "open", "os.remove", "os.rmdir", "sqlite3.connect", "sql"} <= {
-        each["step"] for each in tries
-    }
+    kinds = {each["step"] for each in tries}
+    assert kinds >= {"os.mkdir", "os.link", "open", "os.remove", "os.rmdir", "sqlite3.connect", "sql"}
     assert all("TrackingError" in each["raised"] for each in tries if each["act"] == "full" and each["left"] == "none")
 
 
@@ -150,5 +149,5 @@ def test_a_store_that_came_to_be_meanwhile_stands(tmp_path: Path, monkeypatch: p
 
 def test_a_store_where_nothing_can_be_written_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "mkdir", lambda *given, **named: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
-    with pytest.raises(TrackingError, match="cannot be used: .*Permission denied"):
+    with pytest.raises(TrackingError, match=r"cannot be used: .*Permission denied"):
         prepare(f"sqlite:///{tmp_path / 'mlflow.db'}")
