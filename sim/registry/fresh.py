@@ -98,20 +98,31 @@ def _make(file: Path) -> bool:
 
 
 def _fill(new: Path, artifacts: Path) -> None:
-    """Have MLflow make its tables and the experiment that every store has, and put it all on the disk."""
+    """Have MLflow make its tables and the experiment that every store has."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    from sqlalchemy import Engine, event
+
+    def unsynced(connection: object, record: object) -> None:
+        # Nobody needs it until it is whole, and then it is flushed once: MLflow's migrations would do so hundreds of times.
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
 
     # MLflow only looks for a file that it cannot open for 100 s; this says at once why.
     with contextlib.closing(_connect(new, "rwc")) as connection:
         connection.execute("PRAGMA user_version")
-    store = SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts.as_uri())  # type: ignore[no-untyped-call]
-    store.engine.dispose()
+    event.listen(Engine, "connect", unsynced)
+    try:
+        store = SqlAlchemyStore(f"sqlite:///{new.as_posix()}", artifacts.as_uri())  # type: ignore[no-untyped-call]
+        store.engine.dispose()
+    finally:
+        event.remove(Engine, "connect", unsynced)
 
 
 def _mark(new: Path) -> trust.Identity:
     """Put the store's own mark into it, and flush it to the disk."""
     name = secrets.token_hex(16)
     with contextlib.closing(_connect(new)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
         trust.write_name(connection, name)
         # No other file may belong to it when it is moved.
         connection.execute("PRAGMA journal_mode=DELETE")

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow.store.tracking.sqlalchemy_store  # noqa: F401  so that no child has to
 from sqlalchemy import Engine, event
 
 from sim.registry import fresh, trust
@@ -95,6 +96,8 @@ def state(file: Path) -> str:
 def main(root: Path) -> None:
     """Print, as JSON, what each try left."""
     (root / "dry").mkdir()
+    # What a killed process has written is there without it, and disks may be slow.
+    os.fsync = lambda handle: None
     filled = root / "dry" / "mlflow.db"
     with_sql, raised = attempt(filled, -1, killed)
     assert not raised, raised
