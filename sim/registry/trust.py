@@ -145,7 +145,7 @@ def _unkept() -> str:
     """Why no notes can be kept; empty if they can."""
     folder = state_folder()
     above = next(place for place in folder.parents if place.exists())
-    return "" if os.access(above, os.W_OK) else f"{above} cannot be written to; {_ANOTHER}"
+    return "" if above.is_dir() and os.access(above, os.W_OK) else f"{above} cannot be written to; {_ANOTHER}"
 
 
 def _is_own(path: Path, is_kind: Callable[[int], bool]) -> bool:

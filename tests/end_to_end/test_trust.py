@@ -74,7 +74,7 @@ def test_a_program_is_refused_too(got: Path) -> None:
 def test_each_refusal_is_at_the_line_of_its_model(got: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(RUNS["run"]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in said[:2]] == ["real.yaml:8:27", "real.yaml:9:29"]
+    assert [line.split()[0] for line in said[:2]] == ["real.yaml:9:26", "real.yaml:10:28"]
 
 
 def test_naming_the_store_runs_them_and_vouches_for_nothing_later(

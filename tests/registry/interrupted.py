@@ -124,7 +124,9 @@ def main(root: Path) -> None:
             fresh._fill = fill
             _, raised = attempt(file, at, act)
             left = state(file)
-            # The next command of this user.
+            # The next command of this user, an hour later: what has no lock yet may have just begun.
+            for entry in file.parent.iterdir():
+                os.utime(entry, (0, 0))
             fresh._fill = copied
             attempt(file, -1, act)
             results.append({"act": name, "step": kind, "left": left, "raised": raised, "then": state(file)})
