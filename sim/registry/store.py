@@ -58,16 +58,16 @@ def client(tracking_uri: str | None, registry_uri: str | None = None) -> MlflowC
     where = addresses(tracking_uri, registry_uri)
     made = {uri: prepare(uri) for uri in dict.fromkeys((where.tracking, where.registry))}
     with reaching(where.tracking):
-        from sim.registry.opened import StoreClient
+        from mlflow import MlflowClient
 
-        opened = StoreClient(tracking_uri=where.tracking, registry_uri=where.registry)
+        opened = MlflowClient(tracking_uri=where.tracking, registry_uri=where.registry)
         opened.search_experiments(max_results=1)
     if where.registry != where.tracking:
         with reaching(where.registry):
             opened.search_registered_models(max_results=1)
     file = sqlite_file(where.registry)
     if not where.named and not made[where.registry] and file is not None:
-        opened.doubt = trust.doubt_of(file)
+        trust.doubted(opened, trust.doubt_of(file))
     return opened
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _TABLE = "rollout_sim"
+_DOUBT = "_sim_doubt"
 _ANOTHER = "set XDG_STATE_HOME to a folder of yours"
 ADVICE = "if you trust it, name it: --registry-uri sqlite:///mlflow.db"
 
@@ -44,8 +45,13 @@ def check(client: MlflowClient, path: str, what: str) -> None:
 
 def problem_of(client: MlflowClient, path: str, what: str) -> Problem | None:
     """The problem, if the client's models may not run. A client that `store.client` did not make was named by a program."""
-    doubt: str = getattr(client, "doubt", "")
+    doubt: str = getattr(client, _DOUBT, "")
     return Problem(f"{what}, which runs code, and {doubt}; {ADVICE}", path=path) if doubt else None
+
+
+def doubted(client: MlflowClient, doubt: str) -> None:
+    """Keep with a client why nobody vouches for the models of its registry; empty where somebody does."""
+    setattr(client, _DOUBT, doubt)
 
 
 def doubt_of(file: Path) -> str:
