@@ -47,6 +47,17 @@ def plain(text: str) -> str:
     return re.sub(r"`([^`\n]+)`", r"'\1'", text)
 
 
+def visible(text: str) -> str:
+    """Text from elsewhere with its control characters written out, as a terminal would obey them. Lines stay lines.
+
+    >>> print(visible("no\\x1b[2J model"))
+    no\\x1b[2J model
+    """
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
 @dataclass(frozen=True, order=True)
 class Problem:
     """One thing that is wrong with an input, and where.

@@ -143,7 +143,8 @@ def plan_scenario(
 
     `scenario` is a file, its text or a mapping; it is checked as by `sim check`. `models` are behaviours in memory, as
     `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
-    registry, which runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the
+    registry, which runs their code: only if it is named, here or by the environment, or is the mlflow.db of this folder and was
+    made by this user's own `sim`. `cache` is a folder for their predictions. `parts` are Python files whose parts the
     scenario may use (docs/extending.md); their code runs. Raises `InputError`, and `TrackingError` if the registry cannot be
     read.
     """
@@ -170,7 +171,8 @@ def rehearse(
 ) -> Rehearsal:
     """Play a scenario in memory and compare its policies: no files, no MLflow runs.
 
-    The same scenario gives the same bits as `sim run`. `baseline` is the policy that other policies are paired with. `samples`,
+    The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
+    `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
     at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
@@ -216,13 +218,17 @@ def run_scenario(
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
-    default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
-    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
-    input and `TrackingError` if the registry cannot be read.
+    default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan before it is
+    played; it may return a `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises
+    `InputError` for wrong input and `TrackingError` if the registry cannot be read.
     """
+    from sim.registry.store import addresses
     from sim.run.simulate import simulate
 
     _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    if log:
+        # An address that cannot be one is said before anything is played.
+        addresses(tracking_uri, registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
@@ -257,7 +263,8 @@ def trace_scenario(
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
-    `path`, `models` and `parts` are as in `plan_scenario`. The sweep of a scenario is ignored.
+    `path`, `models` and `parts` are as in `plan_scenario`, which says when real versions run their code. The sweep of a
+    scenario is ignored.
     """
     from sim.policy.catalogue import using
     from sim.run.folder import writable
@@ -325,14 +332,13 @@ def _resolver(
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
     """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
-    from sim.registry.store import absent, client, default_uri
+    from sim.registry.store import absent, registry
     from sim.registry.versions import unregistered
 
     # Only the registry is read here: the tracking server need not be up before there are results.
-    uri = registry_uri or tracking_uri or default_uri()
-    if absent(uri, registry_uri):
+    if absent(tracking_uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return client(uri, registry_uri)
+    return registry(tracking_uri, registry_uri)
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling"),
+    ("errors", "version", "arrays", "spelling", "locking"),
     ("units", "stats"),
     ("distributions",),
     ("policy",),

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from sim.scenario.examples import Found
 
+RUNS_MODELS = """\
+A real model is loaded, which runs its code: only from a registry that --registry-uri, --tracking-uri or the environment names,
+or from the mlflow.db in this folder if your own sim made it there. Behaviour models are read, never run."""
+"""What every verb says that may run the code of a registered model."""
+
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where each verb adds its parser."""
 PLAIN = argparse.RawDescriptionHelpFormatter

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_display, add_parts, add_stores, positive, scenario_file
+from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_display, add_parts, add_stores, positive, scenario_file
 from sim.errors import plain
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "run", help="simulate a scenario, compare its policies, write the report, log to MLflow", formatter_class=PLAIN,
         reads_scenario=True,
-        description="Simulate a scenario file. Loading a registered real model runs its code: name a registry you trust.",
+        description=f"Simulate a scenario file.\n\n{RUNS_MODELS}",
         epilog="example: sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db",
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")

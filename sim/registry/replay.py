@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from sim.errors import InputError, Problem
+from sim.registry import trust
 from sim.registry.behaviour import digest_of
 from sim.registry.data import Data, digest_frame, numbers
 from sim.registry.scoring import load, model_inputs, predict
@@ -61,13 +62,14 @@ def replay(
     for the same version and data.
 
     **Loading a version runs its code.** Versions are loaded from the registry of `client` only: open only
-    one you trust. Raises `InputError` for a behaviour model, data that does not match a signature, a
+    one you trust. Raises `InputError` where nobody vouches for it (`trust`), for a behaviour model, data
+    that does not match a signature, a
     model that fails, predictions that are not one per row or cannot equal the target, and pay-offs that
     are absent, not numbers or not finite, or of which the rule does not say whether they are amounts or chances.
     """
     import numpy as np
 
-    problems = mixed_problems(versions) or payoff_problems(rewards, data)
+    problems = untrusted_problems(versions, client) or mixed_problems(versions) or payoff_problems(rewards, data)
     if problems:
         raise InputError(problems)
     used = reward_columns(rewards, data)
@@ -86,6 +88,16 @@ def replay(
     bits = {metric: hashlib.sha256(table.tobytes()).hexdigest() for metric, table in earned.items()}
     digest = digest_of([arms, bits, hashlib.sha256(agreement.tobytes()).hexdigest()])
     return ReplayTable(data.rows, arms, earned, agreement, digest, data.weights)
+
+
+def untrusted_problems(versions: Sequence[Version], client: MlflowClient) -> list[Problem]:
+    """The real models of a store that nobody vouches for, even where their answers are known already."""
+    found = (
+        trust.problem_of(client, f"models[{index}].uri", f"{version.pinned} is a real model")
+        for index, version in enumerate(versions)
+        if version.kind == "replay"
+    )
+    return [problem for problem in found if problem]
 
 
 def mixed_problems(versions: Sequence[Version]) -> list[Problem]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, visible
 from sim.registry.behaviour import Behaviour, digest_of
 from sim.registry.profile import Profile
 from sim.registry.publish import BEHAVIOUR, DIGEST, KIND
@@ -103,7 +103,7 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
                 model, entity = _find(uri, client, registered)
                 kind, behaviour, digest = _read(entity, client, unmeasured)
         except _Unusable as error:
-            problems.append(Problem(str(error), path=f"models[{index}].uri"))
+            problems.append(Problem(visible(str(error)), path=f"models[{index}].uri"))
             continue
         version = str(entity.version)
         aliases = sorted(alias for alias, number in model.aliases.items() if str(number) == version)
@@ -245,8 +245,13 @@ def _logged_behaviour(entity: ModelVersion, client: MlflowClient) -> Any:
     import yaml
 
     file = _download(entity.name, str(entity.version), client, "MLmodel")
-    flavors = yaml.safe_load(file.read_text("utf-8")).get("flavors", {})
-    config = flavors.get("python_function", {}).get("config")
+    try:
+        read = yaml.safe_load(file.read_text("utf-8"))
+        flavors = dict(read)["flavors"]
+        config = dict(flavors.get("python_function", {})).get("config")
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, ValueError, AttributeError):
+        name = f"models:/{entity.name}/{entity.version}"
+        raise _Unusable(f"what the store gives as the MLmodel file of {name} is none: is it an MLflow server?") from None
     return config.get("behaviour") if isinstance(config, dict) else None
 
 
