@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling"),
-    ("units", "stats"),
+    ("errors", "version", "arrays", "spelling", "files"),
+    ("units", "stats", "tables"),
     ("distributions",),
     ("policy",),
     ("scenario",),
