@@ -113,8 +113,6 @@ def _say_found(outcome: workflow.Outcome, run: Record) -> None:
     """Say that a run was finished before, and by which program."""
     _warn(run.warnings)
     if outcome.stale:
-        _warn(
-            [f"another version of sim played this ({run.sim_version or 'unknown'}); --again plays it anew with this one"]
-        )
+        _warn([f"another version of sim played this ({run.sim_version or 'unknown'}); --again plays it anew with this one"])
     when = f" on {run.finished_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if run.finished_at else " before"
     print(f"sim: finished{when}, and not played again (--again plays it anew)", file=sys.stderr)

@@ -82,7 +82,7 @@ def simulate(
 
 
 def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None, conclude: Conclude | None) -> Run:
-    before = _before(folder, plan)
+    before, damaged = _before(folder, plan)
     started = _started(before)
     checkpoints = Checkpoints(folder, plan.digest)
     todo = tasks_of(plan)
@@ -104,7 +104,7 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
 
     def write(*, interrupted: bool) -> Run:
         done = {which: tables[which] for which in parts if which in tables}
-        keep = bool(done) and (not interrupted or _adds(done, before))
+        keep = bool(done) and (not interrupted or (not damaged and _adds(done, before)))
         if keep:
             _write(plan, folder, done, started, interrupted, conclude)
         return Run(folder, interrupted, tuple(done), keep)
@@ -133,16 +133,19 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
     return run
 
 
-def _before(folder: Path, plan: Plan) -> Record | None:
-    """The record of the result that the folder holds; None where it holds none, or a damaged one."""
+def _before(folder: Path, plan: Plan) -> tuple[Record | None, bool]:
+    """The record of the result that the folder holds, None where it holds none; and whether it holds a damaged one.
+
+    What is damaged may still be worth something to somebody: only a whole result replaces it.
+    """
     try:
         before = held(folder)
     except InputError:
-        return None
+        return None, True
     if before is not None and before.digest != plan.digest:
         message = "holds a run of another scenario, by the digest in its run.json; move it away, or name another place"
         raise InputError([Problem(message, file=str(folder))])
-    return before
+    return before, False
 
 
 def _started(before: Record | None) -> datetime:
