@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import InputError, Problem
-from sim.files import reading
+from sim.files import Place, reading
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -53,20 +53,20 @@ def read_table(file: Path) -> pa.Table:
     # pyarrow opens only names that are UTF-8; Python opens any.
     with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
         table = content.read()
-        doubled(table.column_names, str(file))
+        check_names(table.column_names, lambda message: Problem(message, file=str(file)))
         return table
 
 
-def doubled(names: list[str], file: str) -> None:
+def check_names(names: Iterable[str], place: Place) -> None:
     """Raise `InputError` where a column is there twice.
 
-    >>> doubled(["a", "b", "a"], "a.parquet")
+    >>> check_names(["a", "b", "a"], Problem)
     Traceback (most recent call last):
-    sim.errors.InputError: a.parquet: has the column 'a' more than once
+    sim.errors.InputError: has the column 'a' more than once
     """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InputError([Problem(f"has the column {shown(twice[0])} more than once", file=file)])
+        raise InputError([place(f"has the column {shown(twice[0])} more than once")])
 
 
 def columns(table: pa.Table, schema: Schema, file: str) -> dict[str, NDArray[Any]]:

@@ -18,8 +18,8 @@ import pytest
 from sim.engine.catalogue import ENGINES
 from sim.errors import InputError, SimError
 from sim.run.blocks import Task, Work
-from sim.run.execute import execute
 from sim.run.checkpoints import FOLDER as CHECKPOINTS
+from sim.run.execute import execute
 from sim.run.plan import Plan
 from sim.run.simulate import Run, folder_of, simulate
 from tests import worlds
