@@ -118,7 +118,7 @@ def _values(values: pa.ChunkedArray, column: Column) -> NDArray[Any]:
 
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
-    if not _fits(values.type, column):
+    if not _fits(values.type, column) and not (len(values) == 0 and pa.types.is_null(values.type)):
         raise _Refused(f"must hold {column.kind}, got {values.type}")
     if values.null_count and not column.gaps:
         raise _Refused("must not be empty in any row")

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar, cast
 
 from sim.arrays import Floats
 from sim.compare.result import Comparison, PointComparison
-from sim.compare.summary import read_summary
+from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
 from sim.files import reading
 from sim.run.record import Record, read_run
+from sim.run.timeline import FILE as TIMELINE
 from sim.run.timeline import read_timeline
+from sim.tables import read_table
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -43,22 +47,27 @@ def read(folder: Path, told: Path | None = None) -> Source:
 
     `told` is the folder of `summary.json`, where that is another.
     """
-    run = read_run(folder)
-    readers: tuple[Callable[[], Any], ...] = (
-        lambda: read_summary(told or folder, run),
-        lambda: _text(folder / "scenario.yaml"),
-        lambda: read_timeline(folder, run),
-    )
     problems: list[Problem] = []
-    contents: list[Any] = []
-    for reader in readers:
+
+    def attempt(reader: Callable[[], T]) -> T | None:
         try:
-            contents.append(reader())
+            return reader()
         except InputError as error:
-            problems += error.problems
+            problems.extend(error.problems)
+            return None
+
+    if not (folder / "run.json").is_file():
+        # Raises an error that tells a folder without a run from none.
+        read_run(folder)
+    run = attempt(lambda: read_run(folder))
+    # Of a run that is not known, only whether its files can be read can be said.
+    summary = told or folder
+    comparison = attempt(lambda: read_summary(summary, run) if run else _text(summary / FILE))
+    scenario = attempt(lambda: _text(folder / "scenario.yaml"))
+    timeline = attempt(lambda: read_timeline(folder, run) if run else read_table(folder / TIMELINE))
     if problems:
         raise InputError(problems)
-    return Source(*contents)
+    return Source(cast(Comparison, comparison), cast(str, scenario), cast(dict[str, dict[str, Floats]], timeline))
 
 
 def _text(file: Path) -> str:

@@ -18,7 +18,7 @@ _SHARE, _GAPS = Column(Kind.NUMBER), Column(Kind.NUMBER, gaps=True)
 
 
 def schema(run: Record) -> Schema:
-    """The columns of the timeline of a run, those of the sweep aside."""
+    """The columns of the timeline of a run of one point; those of a sweep stand beside them."""
     return {
         "policy": Column(Kind.TEXT, choices=tuple(policy.name for policy in run.policies)),
         "tick": Column(Kind.WHOLE),
@@ -37,9 +37,10 @@ def read_timeline(folder: Path, run: Record) -> dict[str, dict[str, Floats]]:
     """
     file = folder / FILE
     check_intact(file, run)
-    arrays = columns(read_table(file), schema(run), str(file))
+    table = read_table(file)
     if len(run.points) > 1:
         return {}
+    arrays = columns(table, schema(run), str(file))
     policy, tick = arrays.pop("policy"), arrays["tick"]
     found = {name: policy == name for name in dict.fromkeys(policy.tolist())}
     back = [name for name, rows in found.items() if (np.diff(tick[rows]) <= 0).any() or (tick[rows] < 0).any()]
