@@ -15,6 +15,8 @@ EXIT_INTERRUPTED = 130
 
 Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value in a file."""
+# Controls other than a tab and a new line, what turns the direction of text, and bytes of names that are no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NAME = re.compile(r'[^.\[\]"\s]+')
 
 
@@ -39,12 +41,17 @@ def format_path(place: Place) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a terminal, with quotes in place of Markdown's backticks.
+    r"""Text for a terminal: quotes in place of Markdown's backticks, and names without power over the terminal.
+
+    A name of a file may hold escape characters, and bytes that are no text.
 
     >>> plain("give `width` instead")
     "give 'width' instead"
+    >>> plain("a\x1b[2J.yaml: no such file")
+    'a\\x1b[2J.yaml: no such file'
     """
-    return re.sub(r"`([^`\n]+)`", r"'\1'", text)
+    quoted = re.sub(r"`([^`\n]+)`", r"'\1'", text)
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), quoted)
 
 
 def visible(text: str) -> str:
@@ -89,6 +96,10 @@ class SimError(Exception):
 
     exit_code = 1
     kept = ""
+
+
+class FileError(SimError):
+    """A file cannot be written: no space, a limit, no permission. What it held before, it still holds."""
 
 
 class InputError(SimError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +30,18 @@ REPORTS = Path("reports")
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run. `comparison` is None if the run was interrupted before any policy was finished."""
+    """The result of a run. `comparison` is None if the run was interrupted before it could add anything to its folder.
+
+    `played` is false where the folder held the finished run already; `stale` says that other sources of the program played it.
+    """
 
     folder: Path
     comparison: Comparison | None
     tracked: Tracked | None
     tracking_error: TrackingError | None
     interrupted: bool
+    played: bool = True
+    stale: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -213,17 +218,22 @@ def run_scenario(
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
+    again: bool = False,
     planned: Callable[[Plan], Watch | None] | None = None,
+    noted: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
     default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan before it is
-    played; it may return a `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises
-    `InputError` for wrong input and `TrackingError` if the registry cannot be read.
+    played; it may return a `Watch`, which is told of every finished task. A run that is finished in its folder is not played,
+    only compared and logged; with `again` it is played anew, and replaces the old one when it is complete. `noted` is called
+    with a line about a folder that is damaged, and is therefore played. Results are on disk before anything is logged. Raises
+    `InputError` for wrong input, `FileError` where a file cannot be written, and `TrackingError` if the registry cannot be read.
     """
     from sim.registry.store import addresses
-    from sim.run.simulate import simulate
+    from sim.run.checkpoints import played_by
+    from sim.run.simulate import folder_of, simulate
 
     _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
@@ -232,18 +242,51 @@ def run_scenario(
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
-    watch = planned(plan) if planned else None
-    run = simulate(plan, folder, workers=workers, watch=watch)
-    if not run.completed:
-        return Outcome(run.folder, None, None, None, run.interrupted)
-    comparison = report_run(run.folder)
-    if not log:
-        return Outcome(run.folder, comparison, None, None, run.interrupted)
+    there = None if again else _finished(folder_of(plan, folder), plan, noted)
+    if there is not None:
+        outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
+    else:
+        watch = planned(plan) if planned else None
+        found: list[Comparison] = []
+        run = simulate(plan, folder, workers=workers, watch=watch, conclude=lambda new: found.append(_tell(new, new)))
+        outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+    if not log or outcome.comparison is None:
+        return outcome
     try:
-        tracked = track_run(run.folder, tracking_uri=tracking_uri, experiment=experiment)
+        return replace(outcome, tracked=track_run(outcome.folder, tracking_uri=tracking_uri, experiment=experiment))
     except TrackingError as error:
-        return Outcome(run.folder, comparison, None, error, run.interrupted)
-    return Outcome(run.folder, comparison, tracked, None, run.interrupted)
+        return replace(outcome, tracking_error=error)
+
+
+def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
+    """The comparison of the finished run of a plan that a folder holds; None where it is to be played.
+
+    Only a report that is missing or cannot be read is written again.
+    """
+    from sim.compare.comparison import compare
+    from sim.report import source
+    from sim.run.folder import FILES, holding
+    from sim.run.held import held
+
+    with holding(folder):
+        try:
+            run = held(folder)
+            if run is None or (run.status, run.digest) != ("finished", plan.digest):
+                return None
+            comparison = compare(folder)
+        except InputError as error:
+            if noted:
+                more = f", and {len(error.problems) - 1} more" if len(error.problems) > 1 else ""
+                noted(f"what is in {folder} cannot be used, and is played anew: {error.problems[0]}{more}")
+            return None
+        try:
+            source.read(folder)
+            told = all((folder / name).is_file() for name in FILES)
+        except InputError:
+            told = False
+        if not told:
+            _report(folder)
+        return comparison
 
 
 def trace_scenario(
@@ -266,8 +309,8 @@ def trace_scenario(
     `path`, `models` and `parts` are as in `plan_scenario`, which says when real versions run their code. The sweep of a
     scenario is ignored.
     """
+    from sim.files import writable
     from sim.policy.catalogue import using
-    from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
@@ -342,26 +385,42 @@ def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scen
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
-    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
+    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none."""
+    from sim.run.folder import holding
+
+    folder = Path(folder)
+    with holding(folder):
+        return _report(folder, baseline)
+
+
+def _report(folder: Path, baseline: str | None = None) -> Comparison:
+    from sim.run.folder import replacement
+    from sim.run.record import read_run
+
+    # Raises an error that tells a folder without a run before anything is made in it.
+    read_run(folder)
+    with replacement(folder) as new:
+        return _tell(folder, new, baseline)
+
+
+def _tell(folder: Path, into: Path, baseline: str | None = None) -> Comparison:
+    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import html, markdown
-    from sim.run.lock import writing
 
-    folder = Path(folder)
-    with writing(folder):
-        comparison = compare(folder, baseline)
-        write_summary(comparison, folder)
-        html.write(folder)
-        markdown.write(folder)
+    comparison = compare(folder, baseline)
+    write_summary(comparison, into)
+    html.write(folder, into)
+    markdown.write(folder, into)
     return comparison
 
 
 def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
     """Log a run folder to MLflow. Logging the same folder again adds nothing."""
     from sim.registry.store import default_uri
-    from sim.run.lock import writing
+    from sim.run.folder import holding
     from sim.tracking.track import track
 
-    with writing(Path(folder)):
+    with holding(Path(folder)):
         return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)

@@ -15,8 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling", "locking"),
-    ("units", "stats"),
+    ("errors", "version", "arrays", "spelling", "locking", "files"),
+    ("units", "stats", "tables"),
     ("distributions",),
     ("policy",),
     ("scenario",),

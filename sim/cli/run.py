@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
 from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_display, add_parts, add_stores, positive, scenario_file
+from sim.cli.output import shown_of
 from sim.errors import plain
 
 if TYPE_CHECKING:
     from sim.run.blocks import Watch
     from sim.run.plan import Plan
+    from sim.run.record import Record
 
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "run", help="simulate a scenario, compare its policies, write the report, log to MLflow", formatter_class=PLAIN,
         reads_scenario=True,
-        description=f"Simulate a scenario file.\n\n{RUNS_MODELS}",
+        description="Simulate a scenario file. A run that is finished is shown as it is, and an interrupted one goes on.\n\n"
+        f"{RUNS_MODELS}",
         epilog="example: sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db",
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
@@ -28,6 +33,11 @@ def add(verbs: Verbs) -> None:
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="play a run that is finished anew; the old one is replaced when the new one is complete",
+    )
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
@@ -45,8 +55,7 @@ def _run(options: argparse.Namespace) -> int:
             options.interrupts.check()
             for line in lines(plan):
                 bar.say(line)
-            for warning in plan.warnings:
-                print(f"sim: warning: {plain(warning)}", file=sys.stderr)
+            _warn(plan.warnings)
             compiled = next((each for each in plan.points if each.engine.entry.compiles), None)
             if compiled:
                 from sim.engine.compiled import warm_up
@@ -64,22 +73,33 @@ def _run(options: argparse.Namespace) -> int:
             workers=options.workers,
             log=not options.no_tracking,
             parts=options.parts,
+            again=options.again,
             planned=planned,
+            noted=lambda line: _warn([line]),
         )
     _show(outcome, options.display)
     return outcome.exit_code
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"sim: warning: {plain(warning)}", file=sys.stderr)
 
 
 def _show(outcome: workflow.Outcome, display: Any) -> None:
     from sim.report.terminal import table
 
     if outcome.comparison is None:
-        print(f"sim: interrupted before any policy was finished; run again to go on: {outcome.folder}", file=sys.stderr)
+        where = plain(str(outcome.folder))
+        print(f"sim: interrupted before there was anything new for {where}; the same command goes on", file=sys.stderr)
         return
-    table(outcome.comparison, display=display, file=sys.stdout)
-    print(f"report: {outcome.folder / 'report.html'}")
-    if outcome.tracked:
-        print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
+    if not outcome.played:
+        _say_found(outcome, outcome.comparison.run)
+    with shown_of(outcome.folder):
+        table(outcome.comparison, display=display, file=sys.stdout)
+        print(f"report: {plain(str(outcome.folder / 'report.html'))}")
+        if outcome.tracked:
+            print(f"mlflow: {plain(outcome.tracked.tracking_uri)} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {plain(str(outcome.tracking_error))}", file=sys.stderr)
     breached = [row.name for row in outcome.comparison.thresholds if row.breached]
@@ -87,3 +107,12 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)
     if outcome.interrupted:
         print("sim: interrupted; finished policies are saved, run again to go on", file=sys.stderr)
+
+
+def _say_found(outcome: workflow.Outcome, run: Record) -> None:
+    """Say that a run was finished before, and by which program."""
+    _warn(run.warnings)
+    if outcome.stale:
+        _warn([f"another version of sim played this ({run.sim_version or 'unknown'}); --again plays it anew with this one"])
+    when = f" on {run.finished_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if run.finished_at else " before"
+    print(f"sim: finished{when}, and not played again (--again plays it anew)", file=sys.stderr)

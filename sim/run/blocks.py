@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,18 +26,23 @@ Which = tuple[int, str]
 
 @dataclass(frozen=True)
 class Task:
-    """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`."""
+    """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`.
+
+    `place` is the policy's place among those of the scenario.
+    """
 
     policy: str
     block: int
     first: int
     end: int
     point: int = 0
+    place: int = 0
 
     @property
     def name(self) -> str:
-        """The name of its checkpoint."""
-        return f"{self.point}.{self.policy}.{self.first}-{self.end}"
+        """The name of its checkpoint: of every policy another, also where file names do not tell `ab` from `AB`."""
+        policy = hashlib.sha256(self.policy.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return f"{self.point}.{self.place}-{policy}.{self.first}-{self.end}"
 
     @property
     def which(self) -> Which:
@@ -104,13 +110,13 @@ def _kept(point: PlannedPoint) -> int:
 def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0) -> list[Task]:
     """Every policy of a point in every block of up to `rows` replications, policy by policy.
 
-    >>> [task.name for task in tasks(["a", "b"], 1500, 1000)]
-    ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
+    >>> [(task.policy, task.first, task.end) for task in tasks(["a", "b"], 1500, 1000)]
+    [('a', 0, 1000), ('a', 1000, 1500), ('b', 0, 1000), ('b', 1000, 1500)]
     """
     firsts = range(0, replications, rows)
     return [
-        Task(policy, block, first, min(first + rows, replications), point)
-        for policy in policies
+        Task(policy, block, first, min(first + rows, replications), point, place)
+        for place, policy in enumerate(policies)
         for block, first in enumerate(firsts)
     ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sim.run import frames
@@ -12,7 +11,7 @@ from sim.run.about import about
 from sim.run.blocks import Task, Watch, by_policy, tasks_of, works_of
 from sim.run.execute import execute, workers_for
 from sim.run.plan import Plan
-from sim.run.record import Record
+from sim.run.record import Record, now
 from sim.run.trial import Play
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def rehearse(plan: Plan, *, workers: int | None = None, watch: Watch | None = No
 
     `watch` is called with every finished task. `samples` is the most ticks of the timeline, at least 2.
     """
-    started = datetime.now(UTC)
+    started = now()
     todo = tasks_of(plan)
     works = works_of(plan, samples)
     plays: dict[Task, Play] = {}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sim.run.folder import write_json
+from sim.errors import FileError
+from sim.files import write_json
 
 FILE = "tracking.json"
 
@@ -42,5 +43,5 @@ def write_marker(folder: Path, marker: Marker) -> None:
     ...     read_marker(Path(folder)).complete
     False
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileError):
         write_json(folder / FILE, marker.model_dump())

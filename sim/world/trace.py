@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
+from sim.files import reading
 from sim.scenario.traffic import MOST_REQUESTS, TraceSpec
+from sim.tables import check_names
 from sim.units import format_duration, shown
 from sim.world.clock import NS, to_ns
 
@@ -212,25 +214,26 @@ def _column(file: Path, name: str, key: str) -> _Column:
         raise _wrong("file", f"{file.name} is empty")
     # An empty line may be a missing count: it must not shift those below.
     strict = pa.csv.ParseOptions(ignore_empty_lines=False)
-    try:
+
+    def at(message: str) -> Problem:
+        return Problem(f"{file.name} {message}", path="traffic.trace.file")
+
+    with reading(at), file.open("rb") as opened, file.open("rb") as head:
         if kind == ".csv":
-            with pa.csv.open_csv(file, parse_options=strict) as reader:
+            with pa.csv.open_csv(head, parse_options=strict) as reader:
                 names = reader.schema.names
         else:
-            names = pq.read_schema(file).names
+            names = pq.read_schema(head).names
+        check_names(names, at)
         if name not in names:
             there = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             raise _wrong(key, f"{file.name} has no column {name!r}; it has {there or 'none'}")
         if kind == ".csv":
             text = pa.csv.ConvertOptions(include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True)
-            table = pa.csv.read_csv(file, parse_options=strict, convert_options=text)
+            table = pa.csv.read_csv(opened, parse_options=strict, convert_options=text)
         else:
-            table = pq.read_table(file, columns=[name])
+            table = pq.read_table(opened, columns=[name])
         values = table.column(0).to_pandas()
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise _wrong(
-            "file", f"{file.name} cannot be read: {(str(error).strip() or 'unknown').splitlines()[0][:200]}"
-        ) from error
     if values.empty:
         raise _wrong("file", f"{file.name} has no rows")
     return _Column(values, f"{file.name}, column {name!r}", key, *(("line", 2) if kind == ".csv" else ("row", 1)))

@@ -233,7 +233,7 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
     )  # fmt: skip
     deadline = time.monotonic() + 60
     # Once the first task of the second policy is there, the first policy is finished.
-    while not list((tmp_path / "reports").glob("*/.checkpoint/0.ab.*")):
+    while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "no checkpoint of the second policy"
         time.sleep(0.05)

@@ -18,8 +18,8 @@ import pytest
 from sim.engine.catalogue import ENGINES
 from sim.errors import InputError, SimError
 from sim.run.blocks import Task, Work
+from sim.run.checkpoints import FOLDER as CHECKPOINTS
 from sim.run.execute import execute
-from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import Run, folder_of, simulate
 from tests import worlds
@@ -152,7 +152,7 @@ def test_checkpoints_of_another_program_are_played_again(tmp_path: Path, monkeyp
     resumed: list[bool] = []
     cut_after(3, plan, tmp_path)
     with monkeypatch.context() as edited:
-        edited.setattr("sim.run.folder.sources", lambda *layers: "of a program that was edited")
+        edited.setattr("sim.run.checkpoints.sources", lambda *layers: "of a program that was edited")
         run = simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept))
     assert resumed == [False] * 4
     assert not run.interrupted

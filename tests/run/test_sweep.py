@@ -12,7 +12,7 @@ import pytest
 
 from sim.engine.catalogue import ENGINES
 from sim.run.blocks import Task
-from sim.run.folder import CHECKPOINTS
+from sim.run.checkpoints import FOLDER as CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
 from sim.scenario.loading import parse_yaml, validate
