@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling"),
+    ("errors", "version", "arrays", "spelling", "files"),
     ("units", "stats"),
     ("distributions",),
     ("policy",),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Problem
+from sim.files import unreadable
 from sim.scenario.schema import Data as DataSpec
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def _read(file: Path) -> pd.DataFrame:
     kind = file.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise _wrong(f"must end in .csv or .parquet; got {file.name!r}")
-    if not file.is_file():
-        raise _wrong(f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
+    if reason := unreadable(file):
+        raise _wrong(f"{reason}: {file}")
     try:
         frame: pd.DataFrame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
     except (ValueError, OSError, pa.ArrowException) as error:

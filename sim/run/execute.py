@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ from sim.run.trial import Play
 
 Progress = Callable[[Task], None]
 
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 # Below this many seconds of work, starting a second process takes more time than it saves.
 _WORTH_A_PROCESS_S = 3.0
 
@@ -46,8 +48,8 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
             yield task, player.play(task)
         return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context(_METHOD)
+    _start_helpers()
     # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
@@ -66,6 +68,23 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         ) from error
     finally:
         _stop(pool)
+
+
+def _start_helpers() -> None:
+    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
+
+    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
+    """
+    if _METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
@@ -91,8 +110,11 @@ _player: Player | None = None
 
 def _start(files: Sequence[PartsFile], works: bytes) -> None:
     global _player
-    # The parent process handles interrupts, and stops the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _follow_parent()
+    # The parent process handles interrupts, and stops the workers. A terminal sends them to all of its processes.
+    for each in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, each):
+            signal.signal(getattr(signal, each), signal.SIG_IGN)
     for file in files:
         file.load()
     unpickled = pickle.loads(works)
@@ -100,6 +122,23 @@ def _start(files: Sequence[PartsFile], works: bytes) -> None:
         for part in parts_in(work.forms):
             hold(part)
     _player = Player(unpickled)
+
+
+def _follow_parent() -> None:
+    """End this process as soon as its parent ends, however the parent ended.
+
+    The parent holds one end of a pipe (on Windows, its own handle), which the operating system closes. A worker would otherwise
+    wait for ever: it holds both ends of the queue that it gets its tasks from.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        # Nothing is left to tidy up, and the main thread may be deep in a kernel.
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _play(task: Task) -> Play:

@@ -10,11 +10,13 @@ from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
-from sim.scenario.loading import Document, Place, format_path, parse_path, validate
+from sim.scenario.loading import MAX_DEPTH, Document, Place, format_path, parse_path, validate
 from sim.scenario.schema import Scenario
 from sim.units import shown
 
 MOST_POINTS = 100
+MOST_PLAYED = 10_000
+"""Policies, counted at every point."""
 JOINT = " × "
 """The separator between the two values of a point of two keys."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
@@ -56,6 +58,9 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
         count *= len(values)
     if count > MOST_POINTS:
         raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
+    if count * len(scenario.policies) > MOST_PLAYED:
+        got = f"{count} points of {len(scenario.policies):,} policies"
+        raise InputError([document.place(Problem(f"must play at most {MOST_PLAYED:,} policies in all points, got {got}", path="sweep"))])
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
@@ -152,6 +157,9 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
         except InputError as error:
             wrong(error.problems[0].message, key)
             continue
+        if len(place) > MAX_DEPTH:
+            wrong(f"must have at most {MAX_DEPTH} parts, got {len(place):,}", key)
+            continue
         if not place or place[0] == "sweep" or place[0] in COMMON:
             wrong(f"cannot be swept: {', '.join(COMMON)} and sweep are of the run as a whole", key)
         for other, before in places.items():
@@ -175,7 +183,10 @@ def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
     names, expected = ([(policy.name, policy.kind) for policy in one.policies] for one in (point, scenario))
     if names != expected:
         yield Problem("must keep its names and kinds at every point of a sweep", path="policies")
-    if (point.primary.name, point.primary.direction) != (scenario.primary.name, scenario.primary.direction):
+    primary, expected_primary = (
+        [(metric.name, metric.direction) for metric in one.metrics if metric.role == "primary"] for one in (point, scenario)
+    )
+    if primary != expected_primary:
         yield Problem("must keep its primary metric and its direction at every point of a sweep", path="metrics")
 
 
