@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.registry.memory import Models
     from sim.registry.store import Client
     from sim.run.blocks import Watch
+    from sim.run.effort import Effort
     from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
@@ -210,23 +211,26 @@ def run_scenario(
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
-    planned: Callable[[Plan], Watch | None] | None = None,
+    planned: Callable[[Plan, Effort], Watch | None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
-    default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
-    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
-    input and `TrackingError` if the registry cannot be read.
+    default the tracking server), which runs their code. `planned` is called with the plan, and what it will take, before it is
+    played; it may return a `Watch`, which is told of every finished task. Results are on disk before anything is logged.
+    Raises `InputError` for wrong input and for a plan that has no room in memory, and `TrackingError` if the registry cannot be
+    read.
     """
+    from sim.run.effort import effort_of
     from sim.run.simulate import simulate
 
     _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
-    watch = planned(plan) if planned else None
-    run = simulate(plan, folder, workers=workers, watch=watch)
+    effort = effort_of(plan, workers)
+    watch = planned(plan, effort) if planned else None
+    run = simulate(plan, folder, workers=effort.workers, watch=watch)
     if not run.completed:
         return Outcome(run.folder, None, None, None, run.interrupted)
     comparison = report_run(run.folder)

@@ -22,8 +22,8 @@ def interrupted() -> int:
 def failed(error: BaseException) -> int:
     """Say why a command failed, in one message; the exit code.
 
-    A `SimError` says so itself. A broken output, a file that cannot be used and too little memory are the machine's. Anything else is
-    a fault of this program: one line, with the file that has the traceback.
+    A `SimError` says so itself. A broken output, a file that cannot be used and too little memory are the machine's. Anything
+    else is a fault of this program: one line, with the file that has the traceback.
     """
     if isinstance(error, SimError):
         return _refused(error)
@@ -40,7 +40,7 @@ def failed(error: BaseException) -> int:
         return EXIT_MACHINE
     if isinstance(error, MemoryError):
         what = f" ({error})" if str(error) else ""
-        _say(f"sim: there is not enough memory{what}; play less at once: fewer --workers, a shorter horizon, fewer arms or users")
+        _say(f"sim: memory ran out{what}; play less at once: fewer --workers, a shorter horizon, fewer arms or users")
         return EXIT_MACHINE
     _say(f"sim: a fault of sim {VERSION}, not of your input: {_summary(error)}; {_kept(error)}")
     return EXIT_FAULT
@@ -80,7 +80,7 @@ def _kept(error: BaseException) -> str:
 
 
 def _broken_output() -> OSError | None:
-    """Why an output stream cannot be written, or None. A broken stream is replaced, as Python would complain of it at its exit."""
+    """Why an output stream cannot be written, or None. A broken one is replaced: Python would complain of it as it ends."""
     found = None
     for name in ("stdout", "stderr"):
         stream: TextIO | None = getattr(sys, name)

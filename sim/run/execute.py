@@ -7,45 +7,30 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, cast
 
-from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
 from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.trial import Play
 
-Progress = Callable[[Task], None]
+Played = tuple[Task, Play, float]
+"""A task, its result, and the seconds that it took."""
 
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-# Below this many seconds of work, starting a second process takes more time than it saves.
-_WORTH_A_PROCESS_S = 3.0
 
 
-def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
-    """The number of processes: `asked`, or the available processors; 1 if there is little work."""
-    if asked is not None:
-        return max(1, min(asked, len(tasks)))
-    work_s = sum(_work_s(works[task.point], task) for task in tasks)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if work_s < _WORTH_A_PROCESS_S else max(1, min(available, len(tasks)))
-
-
-def _work_s(work: Work, task: Task) -> float:
-    plays = 1 if work.alike is None else 2
-    return plays * (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
-
-
-def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:
-    """Each task with its result, in the order in which tasks finish. Closing the generator stops the workers."""
+def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[Played, None, None]:
+    """Each task with its result and its seconds, in the order in which they finish. Closing the generator stops the workers."""
     if workers == 1:
         player = Player(works)
         for task in tasks:
-            yield task, player.play(task)
+            yield task, *_timed(player, task)
         return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
     context = multiprocessing.get_context(_METHOD)
@@ -54,7 +39,7 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
     try:
-        waiting: dict[Future[Play], Task] = {}
+        waiting: dict[Future[tuple[Play, float]], Task] = {}
         for task in tasks:
             waiting[pool.submit(_play, task)] = task
             if len(waiting) >= 2 * workers:
@@ -99,10 +84,10 @@ def _stop(pool: ProcessPoolExecutor) -> None:
     results._writer.close()
 
 
-def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:
+def _finished(waiting: dict[Future[tuple[Play, float]], Task]) -> Iterator[Played]:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for future in done:
-        yield waiting.pop(future), future.result()
+        yield waiting.pop(future), *future.result()
 
 
 _player: Player | None = None
@@ -141,6 +126,11 @@ def _follow_parent() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _play(task: Task) -> Play:
+def _play(task: Task) -> tuple[Play, float]:
     assert _player is not None
-    return _player.play(task)
+    return _timed(_player, task)
+
+
+def _timed(player: Player, task: Task) -> tuple[Play, float]:
+    started = time.monotonic()
+    return player.play(task), time.monotonic() - started

@@ -12,7 +12,8 @@ from sim.errors import InputError, Problem, SimError
 from sim.run import frames
 from sim.run.about import about
 from sim.run.blocks import Task, Watch, Which, by_policy, tasks_of, works_of
-from sim.run.execute import execute, workers_for
+from sim.run.effort import workers_for
+from sim.run.execute import execute
 from sim.run.folder import CHECKPOINTS, Checkpoints, write_json, write_parquet, write_text
 from sim.run.lock import withdraw, writing
 from sim.run.plan import Plan
@@ -36,8 +37,8 @@ def folder_of(plan: Plan, reports: Path) -> Path:
 def simulate(plan: Plan, reports: Path, *, workers: int | None = None, watch: Watch | None = None) -> Run:
     """Play every policy at every point, and write the folder.
 
-    `watch` is called with every finished task, and whether it was loaded from a checkpoint of an interrupted run. After an
-    interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints; the next run continues from them.
+    `watch` is called with every finished task and its seconds, None if it was loaded from a checkpoint. After an interrupt
+    (Ctrl-C) or an error, the folder has the finished policies and the checkpoints; the next run continues from them.
     A new folder in which nothing was finished is taken away after an error, and a `SimError` says where the others are.
     Raises `InputError` if the folder cannot be made, or another run is writing to it.
     """
@@ -69,7 +70,7 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
     kept = {task for task in todo if checkpoints.load(task) is not None}
     for task in todo:
         if task in kept and watch:
-            watch(task, True)
+            watch(task, None)
     left = [task for task in todo if task not in kept]
     tables: dict[Which, frames.Tables] = {}
     finished = set(kept)
@@ -85,11 +86,11 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
             collect(which)
         if left:
             with closing(execute(works, left, workers_for(works, left, workers))) as played:
-                for task, play in played:
+                for task, play, seconds in played:
                     checkpoints.save(task, play)
                     finished.add(task)
                     if watch:
-                        watch(task, False)
+                        watch(task, seconds)
                     collect(task.which)
     except KeyboardInterrupt:
         interrupted = True

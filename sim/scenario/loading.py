@@ -217,7 +217,7 @@ def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] 
 
 
 def validate(document: Document, model: type[M], *, written: bool = True) -> M:
-    """The document as a model. Raises `InputError` with all problems, by line; of thousands, with the first thousand and a count.
+    """The document as a model. Raises `InputError` with all problems, by line: of thousands, with a thousand and a count.
 
     Where it is not `written` by people, quantities may be numbers without a unit.
 

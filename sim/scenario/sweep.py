@@ -59,8 +59,9 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     if count > MOST_POINTS:
         raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
     if count * len(scenario.policies) > MOST_PLAYED:
+        rule = f"must have at most {MOST_PLAYED:,} policies in all points"
         got = f"{count} points of {len(scenario.policies):,} policies"
-        raise InputError([document.place(Problem(f"must play at most {MOST_PLAYED:,} policies in all points, got {got}", path="sweep"))])
+        raise InputError([document.place(Problem(f"{rule}, got {got}", path="sweep"))])
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
