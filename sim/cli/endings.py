@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -11,6 +12,9 @@ from typing import TextIO
 
 from sim.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, InputError, PartError, SimError, listed, plain
 from sim.version import VERSION
+
+# What writing to an open file may end with. Errors of files that are opened have the file's name.
+_OF_WRITING = (errno.ENOSPC, errno.EIO, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def interrupted() -> int:
@@ -32,8 +36,9 @@ def failed(error: BaseException) -> int:
         if isinstance(error, BrokenPipeError) and (broken is None or isinstance(broken, BrokenPipeError)):
             # The reader of our output has gone, as `head` does.
             return EXIT_OK
-        if broken is not None:
-            _say(f"sim: standard output cannot be written: {broken.strerror}; files that were written before are complete")
+        if broken is not None or (not error.filename and error.errno in _OF_WRITING):
+            reason = (broken or error).strerror
+            _say(f"sim: the output cannot be written: {reason}; what was said to be saved is saved")
             return EXIT_MACHINE
         where = f"{error.filename!r}: " if error.filename else ""
         _say(f"sim: {where}{error.strerror or error}; run the command again once that is mended")

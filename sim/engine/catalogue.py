@@ -91,7 +91,7 @@ ENGINES = {
     entry.name: entry
     for entry in (
         Entry(
-            "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, cells=3_000_000, tick_s=2e-6,
+            "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, cells=3_000_000, tick_s=5e-6,
             request_s=0.0, cell_bytes=60, request_bytes=0,
             common="policies meet the same arrivals, and the same outcomes while their routing agrees",
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,

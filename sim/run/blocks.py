@@ -88,7 +88,7 @@ def tasks_of(plan: Plan) -> list[Task]:
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
         replications, world = point.scenario.replications, point.world
-        row_s = point.engine.entry.cost_s(world.ticks, float(world.requests.sum()))
+        row_s = point.engine.entry.cost_s(0, float(world.requests.sum()))
         of_point = tasks([*point.forms], replications, world.ticks, point.engine.name, number, _kept(point), row_s)
         if len(of_point) >= _MANY_BLOCKS * len(point.forms):
             of_point.sort(key=lambda task: task.block > 0)
@@ -121,7 +121,7 @@ def tasks(
 ) -> list[Task]:
     """Every policy of a point in every block, policy by policy.
 
-    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each; `row_s` the seconds that it takes.
+    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each; `row_s` the seconds of its requests.
 
     >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
     ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']

@@ -14,7 +14,7 @@ BLOCKS = 200
 
 
 def tasks(policies: Mapping[str, float], points: int = 1) -> list[Task]:
-    """The tasks of policies at points in the order of a run: where a point has many blocks, the first of each policy go first."""
+    """The tasks of policies at points in the order of a run: where a point has many blocks, the first blocks go first."""
     made = []
     for point in range(points):
         of_point = [
@@ -27,7 +27,7 @@ def tasks(policies: Mapping[str, float], points: int = 1) -> list[Task]:
 
 
 def errors(policies: Mapping[str, float], workers: int, points: int = 1, growth: float = 1.0) -> list[float]:
-    """How many times too long or short each remaining time is that is told after a tenth of the work.
+    """How many times too long or short remaining times are, told after a tenth of the work.
 
     Tasks take the seconds of their policy, `growth` times as long at each next point, and all of them were expected to take 1 s.
     """

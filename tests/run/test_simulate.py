@@ -143,7 +143,9 @@ def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     second.write_bytes(b"")
     resumed: list[bool] = []
-    assert digest(simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None)).folder) == whole
+    assert (
+        digest(simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None)).folder) == whole
+    )
     assert sum(resumed) == 1
 
 
