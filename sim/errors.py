@@ -109,8 +109,8 @@ class InputError(SimError):
         self.more = more
         super().__init__("\n".join(listed(checked, more)))
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...], int]]:
-        return type(self), (self.problems, self.more)
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]], dict[str, int]]:
+        return type(self), (self.problems,), {"more": self.more}
 
 
 MOST_SHOWN = 100

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -216,10 +216,11 @@ def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] 
     return loaded
 
 
-def validate(document: Document, model: type[M], *, written: bool = True) -> M:
+def validate(document: Document, model: type[M], *, written: bool = True, put: Collection[Place] = ()) -> M:
     """The document as a model. Raises `InputError` with all problems, by line: of thousands, with a thousand and a count.
 
-    Where it is not `written` by people, quantities may be numbers without a unit.
+    Where it is not `written` by people, quantities may be numbers without a unit. `put` are places of values that a sweep has
+    put there.
 
     >>> class Traffic(BaseModel, extra="forbid"):
     ...     rate: float
@@ -243,7 +244,7 @@ def validate(document: Document, model: type[M], *, written: bool = True) -> M:
         details_of_all = error.errors(include_url=False, include_input=False)
         errors: list[Error] = [(details["loc"], details) for details in details_of_all[:_MOST_EXPLAINED]]
         more = len(details_of_all) - len(errors)
-        explainer = Explainer(model.__pydantic_core_schema__)
+        explainer = Explainer(model.__pydantic_core_schema__, put)
         problems = [
             Problem(
                 finding.message,

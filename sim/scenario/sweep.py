@@ -70,13 +70,18 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
             own = replace(document, data={name: value for name, value in document.data.items() if name != "sweep"})
             for (key, place), index in zip(places.items(), picked, strict=True):
                 own = replaced(own, place, document, ("sweep", key, index))
-            read = validate(own, Scenario)
+            read = validate(own, Scenario, put=places.values())
             problems = (*check(read), *(more(read) if more else ()), *_common(read, scenario))
-            by_point.append((JOINT.join(texts), [own.place(problem) for problem in problems]))
+            found = [own.place(problem) for problem in problems]
         except InputError as error:
-            by_point.append((JOINT.join(texts), list(error.problems)))
+            found = list(error.problems)
+        if found:
+            # What is not in the file, such as a default, is blamed on the value that does not go with it.
+            line, column = document.mark(("sweep", next(iter(places)), picked[0]))
+            found = [each if _written(each, own) else replace(each, line=line, column=column) for each in found]
         else:
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
+        by_point.append((JOINT.join(texts), found))
     wrong = gathered(by_point)
     if wrong:
         raise InputError(wrong)
@@ -142,6 +147,15 @@ def replaced(document: Document, place: Place, origin: Document, source: Place) 
         raise InputError([Problem(message, format_path(source[:2]), document.path, line, column)])
 
     return replace(document, data=put(document.data, 0), marks=marks)
+
+
+def _written(problem: Problem, document: Document) -> bool:
+    """Whether a file has the place of a problem, or one that leads to it."""
+    try:
+        place = parse_path(problem.path)
+    except InputError:
+        return True
+    return not document.marks or any(place[:length] in document.marks for length in range(1, len(place) + 1))
 
 
 def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:

@@ -29,7 +29,7 @@ def tasks(policies: Mapping[str, float], points: int = 1) -> list[Task]:
 def errors(policies: Mapping[str, float], workers: int, points: int = 1, growth: float = 1.0) -> list[float]:
     """How many times too long or short remaining times are, told after a tenth of the work.
 
-    Tasks take the seconds of their policy, `growth` times as long at each next point, and all of them were expected to take 1 s.
+    Tasks take the seconds of their policy, `growth` times as long at each next point, and all were expected to take 1 s.
     """
     todo = tasks(policies, points)
     took = {task: policies[task.policy] * growth**task.point for task in todo}

@@ -27,6 +27,7 @@ class Cluster(Adjust):
     pools: ClassVar[bool] = True
 
     kind: Literal["cluster"] = "cluster"
+    single: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric = setting.metrics[setting.primary]
