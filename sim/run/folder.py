@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sim.errors import InputError, Problem
+from sim.files import unreadable
 from sim.run.blocks import Task
 from sim.run.trial import Play
 from sim.version import sources
@@ -64,6 +65,9 @@ def writable(file: Path, option: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         new = not file.exists()
+        if not new and (reason := unreadable(file)):
+            # A pipe would wait for a reader, and a device would be replaced by a file.
+            raise OSError(0, reason)
         file.open("a").close()
         if new:
             file.unlink()
