@@ -17,12 +17,11 @@ from sim.errors import SimError
 from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
+from sim.run.machine import METHOD, later
 from sim.run.trial import Play
 
 Played = tuple[Task, Play, float]
 """A task, its result, and the seconds that it took."""
-
-_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[Played, None, None]:
@@ -33,7 +32,7 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
             yield task, *_timed(player, task)
         return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
-    context = multiprocessing.get_context(_METHOD)
+    context = multiprocessing.get_context(METHOD)
     _start_helpers()
     # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
@@ -41,7 +40,9 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
     try:
         waiting: dict[Future[tuple[Play, float]], Task] = {}
         for task in tasks:
-            waiting[pool.submit(_play, task)] = task
+            # A worker that gets half of what it needs to start would end with a traceback.
+            with later("SIGINT", "SIGTERM", "SIGHUP"):
+                waiting[pool.submit(_play, task)] = task
             if len(waiting) >= 2 * workers:
                 yield from _finished(waiting)
         while waiting:
@@ -60,16 +61,13 @@ def _start_helpers() -> None:
 
     A signal that is blocked here stays blocked in them, and comes to this process afterwards.
     """
-    if _METHOD != "forkserver":
+    if METHOD != "forkserver":
         return
     from multiprocessing import forkserver, resource_tracker
 
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    try:
+    with later("SIGHUP"):
         resource_tracker.ensure_running()
         forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:

@@ -71,8 +71,9 @@ def writable(file: Path, option: str) -> None:
         file.open("a").close()
         if new:
             file.unlink()
-    except OSError as error:
-        raise InputError([Problem(f"must be a file that can be written, got {file}: {error.strerror}", path=option)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError([Problem(f"must be a file that can be written, got {file}: {reason}", path=option)]) from None
 
 
 class Checkpoints:

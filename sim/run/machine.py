@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+"""How workers are started."""
 
 
 def processors() -> int:
@@ -19,11 +25,26 @@ def free_bytes() -> int | None:
     return min(found) if found else _of_system()
 
 
+@contextmanager
+def later(*signals: str) -> Iterator[None]:
+    """Let signals wait until this is over. Where a worker inherits what is blocked, as without a fork server, none waits."""
+    if METHOD != "forkserver":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, each) for each in signals])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @cache
 def no_second_process() -> str:
     """Why no worker process can be started, such as no `/dev/shm`; empty if one can."""
     try:
-        multiprocessing.get_context("spawn").Lock()
+        # This starts a helper process, which a closed terminal must leave be.
+        with later("SIGHUP"):
+            multiprocessing.get_context("spawn").Lock()
     except (OSError, ImportError) as error:
         return getattr(error, "strerror", None) or str(error)
     return ""
