@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EXIT_OK = 0
+EXIT_MACHINE = 1
+"""The machine could not do it: a full disk, too little memory, a process that was killed."""
 EXIT_INPUT = 2
 EXIT_THRESHOLD = 3
 EXIT_TRACKING = 4
+EXIT_FAULT = 70
+"""A fault of this program (EX_SOFTWARE of sysexits.h)."""
 EXIT_INTERRUPTED = 130
 
 Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value in a file."""
 # Controls other than a tab and a new line, what turns the direction of text, and bytes of names that are no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# A name from a file may be of any length, and is part of paths and messages.
+_LONGEST_PATH, _LONGEST_MESSAGE = 300, 2000
 _NAME = re.compile(r'[^.\[\]"\s]+')
 
 
@@ -84,8 +90,20 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.file and self.line else self.file
         if self.path:
-            where = f"{where} {self.path}" if where else self.path
-        return f"{where}: {self.message}" if where else self.message
+            path = shortened(self.path, _LONGEST_PATH)
+            where = f"{where} {path}" if where else path
+        message = shortened(self.message, _LONGEST_MESSAGE)
+        return f"{where}: {message}" if where else message
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters: its middle is left out where it is longer.
+
+    >>> shortened("models[1].uri", 40), shortened("k" * 3_000_000, 20)
+    ('models[1].uri', 'kkkkkkkkkk…kkkkkkkkk')
+    """
+    kept = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - kept]}…{text[-kept:]}"
 
 
 class SimError(Exception):
@@ -94,7 +112,7 @@ class SimError(Exception):
     `kept` is the folder with what was finished before it was raised; empty where nothing was changed.
     """
 
-    exit_code = 1
+    exit_code = EXIT_MACHINE
     kept = ""
 
 
@@ -103,17 +121,33 @@ class FileError(SimError):
 
 
 class InputError(SimError):
-    """The input is wrong. `problems` holds every problem, not only the first."""
+    """The input is wrong. `problems` holds every problem, not only the first; `more` counts those that were not worked out."""
 
     exit_code = EXIT_INPUT
 
-    def __init__(self, problems: Iterable[Problem | str]) -> None:
+    def __init__(self, problems: Iterable[Problem | str], more: int = 0) -> None:
         checked = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
         self.problems: tuple[Problem, ...] = tuple(checked)
-        super().__init__("\n".join(str(problem) for problem in checked))
+        self.more = more
+        super().__init__("\n".join(listed(checked, more)))
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
-        return type(self), (self.problems,)
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]], dict[str, int]]:
+        return type(self), (self.problems,), {"more": self.more}
+
+
+MOST_SHOWN = 100
+
+
+def listed(problems: Sequence[Problem], more: int = 0) -> list[str]:
+    """The lines of the first hundred problems, and a line that counts the others and `more`.
+
+    >>> listed([Problem("is too low", path="a")], 2)
+    ['a: is too low', 'and 2 more problems']
+    """
+    left = len(problems) - MOST_SHOWN if len(problems) > MOST_SHOWN else 0
+    left += more
+    rest = [f"and {left:,} more problem{'s' if left > 1 else ''}"] if left else []
+    return [*map(str, problems[:MOST_SHOWN]), *rest]
 
 
 class PartError(SimError):

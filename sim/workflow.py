@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sim.registry.memory import Models
     from sim.registry.store import Client
     from sim.run.blocks import Watch
+    from sim.run.effort import Effort
     from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
@@ -219,20 +220,22 @@ def run_scenario(
     log: bool = True,
     parts: Sequence[str | Path] = (),
     again: bool = False,
-    planned: Callable[[Plan], Watch | None] | None = None,
+    planned: Callable[[Plan, Effort], Watch | None] | None = None,
     noted: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
-    default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan before it is
-    played; it may return a `Watch`, which is told of every finished task. A run that is finished in its folder is not played,
-    only compared and logged; with `again` it is played anew, and replaces the old one when it is complete. `noted` is called
-    with a line about a folder that is damaged, and is therefore played. Results are on disk before anything is logged. Raises
-    `InputError` for wrong input, `FileError` where a file cannot be written, and `TrackingError` if the registry cannot be read.
+    default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan, and what it
+    will take, before it is played; it may return a `Watch`, which is told of every finished task. A run that is finished in
+    its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
+    complete. `noted` is called with a line about a folder that is damaged, and is therefore played. Results are on disk before
+    anything is logged. Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be
+    written, and `TrackingError` if the registry cannot be read.
     """
     from sim.registry.store import addresses
     from sim.run.checkpoints import played_by
+    from sim.run.effort import effort_of
     from sim.run.simulate import folder_of, simulate
 
     _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
@@ -246,9 +249,10 @@ def run_scenario(
     if there is not None:
         outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
     else:
-        watch = planned(plan) if planned else None
+        effort = effort_of(plan, workers)
+        watch = planned(plan, effort) if planned else None
         found: list[Comparison] = []
-        run = simulate(plan, folder, workers=workers, watch=watch, conclude=lambda new: found.append(_tell(new, new)))
+        run = simulate(plan, folder, workers=effort.workers, watch=watch, conclude=lambda new: found.append(_tell(new, new)))
         outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
     if not log or outcome.comparison is None:
         return outcome

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from sim.errors import shortened
+
 if TYPE_CHECKING:
     from sim.scenario.examples import Found
 
@@ -19,6 +21,9 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where each verb adds its parser."""
 PLAIN = argparse.RawDescriptionHelpFormatter
 """Keeps the lines of descriptions and examples as they are written."""
+
+
+_MOST_DIGITS = 12
 
 
 def scenario_file(word: str) -> Path:
@@ -70,15 +75,18 @@ def add_stores(
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
+    return _number(text, 1)
 
 
 def whole(text: str) -> int:
     """A whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < least:
+        rule = f"must be a whole number of at least {least} and below 10^{_MOST_DIGITS}"
+        raise argparse.ArgumentTypeError(f"{rule}, got {shortened(text, 60)!r}")
     return int(text)
 
 

@@ -16,6 +16,7 @@ from sim.errors import plain
 
 if TYPE_CHECKING:
     from sim.run.blocks import Watch
+    from sim.run.effort import Effort
     from sim.run.plan import Plan
     from sim.run.record import Record
 
@@ -39,6 +40,7 @@ def add(verbs: Verbs) -> None:
         help="play a run that is finished anew; the old one is replaced when the new one is complete",
     )
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
+    parser.add_argument("--yes", action="store_true", help="do not ask before a run of more than an hour")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
     add_parts(parser)
@@ -47,14 +49,16 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar, lines
+    from sim.report.progress import Bar, confirm, lines
 
     with Bar(quiet=options.quiet) as bar:
 
-        def planned(plan: Plan) -> Watch | None:
+        def planned(plan: Plan, effort: Effort) -> Watch | None:
             options.interrupts.check()
-            for line in lines(plan):
+            for line in lines(plan, effort):
                 bar.say(line)
+            if effort.note:
+                print(f"sim: {effort.note}", file=sys.stderr)
             _warn(plan.warnings)
             compiled = next((each for each in plan.points if each.engine.entry.compiles), None)
             if compiled:
@@ -62,7 +66,9 @@ def _run(options: argparse.Namespace) -> int:
 
                 warm_up(compiled.world, bar.say)
                 options.interrupts.check()
-            return bar.start(plan)
+            if not options.yes:
+                confirm(effort)
+            return bar.start(effort)
 
         outcome = workflow.run_scenario(
             scenario_file(options.file),

@@ -38,7 +38,8 @@ class Entry:
     it cannot play a world with these columns. tells_calls: whether it records single calls, which a trace shows. compiles:
     whether it needs a compiler. most_rows: the most replications of a block; with many requests in a tick, busy_rows. cells:
     the most replications times ticks of a block. tick_s, request_s: the approximate cost of a tick of a replication and of a
-    request, in seconds. common: what policies have in common, for readers of a comparison.
+    request, in seconds. cell_bytes, request_bytes: the approximate memory for an arm in a tick of a replication, and for a
+    request of the busiest tick. common: what policies have in common, for readers of a comparison.
     """
 
     name: str
@@ -49,6 +50,8 @@ class Entry:
     cells: int
     tick_s: float
     request_s: float
+    cell_bytes: int
+    request_bytes: int
     common: str
     busy_rows: int = 1
     compiles: bool = False
@@ -106,18 +109,17 @@ ENGINES = {
     for entry in (
         Entry(
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, busy_rows=1_000,
-            cells=3_000_000, tick_s=2e-6, request_s=0.0,
+            cells=3_000_000, tick_s=5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
             common="policies meet the same arrivals, and the same outcomes while their routing agrees",
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=250, busy_rows=25, cells=400_000,
-            tick_s=5e-6, request_s=1.2e-7, common=_SAME_REQUESTS, compiles=True,
+            tick_s=5e-6, request_s=1.2e-7, cell_bytes=600, request_bytes=40, common=_SAME_REQUESTS, compiles=True,
         ),
         Entry(
             "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, busy_rows=25, cells=100_000, tick_s=1e-4,
-            request_s=2e-5,
-            common=_SAME_REQUESTS,
+            request_s=2e-5, cell_bytes=600, request_bytes=1000, common=_SAME_REQUESTS,
         ),
     )
 }  # fmt: skip

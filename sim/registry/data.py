@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Problem
-from sim.files import reading
+from sim.files import reading, unreadable
 from sim.scenario.schema import Data as DataSpec
 from sim.tables import check_names
 
@@ -110,8 +110,8 @@ def _read(file: Path) -> pd.DataFrame:
     kind = file.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise _wrong(f"must end in .csv or .parquet; got {file.name!r}")
-    if not file.is_file():
-        raise _wrong(f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
+    if reason := unreadable(file):
+        raise _wrong(f"{reason}: {file}")
 
     def at(message: str) -> Problem:
         return Problem(f"{file.name} {message}", path="data.file")

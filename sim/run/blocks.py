@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sim.engine.catalogue import ENGINES, make
+from sim.engine.catalogue import ENGINES, Entry, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
 from sim.run.trial import Play, play, play_alike
@@ -17,6 +17,10 @@ from sim.world.world import Truth, World
 
 # The most that a block keeps of users and of rows of the data, at 16 bytes each.
 _MOST_KEPT = 20_000_000
+# About the most seconds of a block: of what is finished, nothing is lost by an interrupt.
+_LONGEST_S = 10.0
+# From so many blocks on, the first ones are a small part of the work.
+_MANY_BLOCKS = 10
 # The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 
@@ -50,8 +54,8 @@ class Task:
         return self.point, self.policy
 
 
-Watch = Callable[[Task, bool], None]
-"""A function that is called with a finished task, and whether it was loaded from a checkpoint of an interrupted run."""
+Watch = Callable[[Task, float | None], None]
+"""A function that is called with a finished task and its seconds, None if it was loaded from a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,11 @@ class Work:
     samples: int
     alike: World | None = None
     """The same world with arms that are alike, where every policy is also tried in an A/A test."""
+
+    @property
+    def entry(self) -> Entry:
+        """The properties of the engine."""
+        return ENGINES[self.engine]
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
@@ -78,12 +87,21 @@ def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
 
 
 def tasks_of(plan: Plan) -> list[Task]:
-    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies."""
+    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies.
+
+    Where there are many blocks, the first block of every policy comes before the others: it tells how long the policy takes.
+    """
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
-        size = ENGINES[point.engine.name].rows(point.world.ticks, float(point.world.requests.sum()))
-        rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1)))
-        todo += tasks([*point.forms], point.scenario.replications, rows, number)
+        requests = float(point.world.requests.sum())
+        size = ENGINES[point.engine.name].rows(point.world.ticks, requests)
+        # A block does not keep a worker for long, so that progress is told, and an interrupt loses little.
+        quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, requests), 1e-9))
+        rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1), quick))
+        of_point = tasks([*point.forms], point.scenario.replications, rows, number)
+        if len(of_point) >= _MANY_BLOCKS * len(point.forms):
+            of_point.sort(key=lambda task: task.block > 0)
+        todo += of_point
     return todo
 
 

@@ -14,7 +14,8 @@ from sim.run import frames
 from sim.run.about import about
 from sim.run.blocks import Task, Watch, Which, by_policy, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints, played_by
-from sim.run.execute import execute, workers_for
+from sim.run.effort import workers_for
+from sim.run.execute import execute
 from sim.run.folder import FILES, TABLES, holding, replacement
 from sim.run.held import digest_of, held
 from sim.run.lock import withdraw
@@ -55,7 +56,7 @@ def simulate(
 ) -> Run:
     """Play every policy at every point, and write the folder.
 
-    `watch` is called with every finished task, and whether it was loaded from a checkpoint of an interrupted run. `conclude` is
+    `watch` is called with every finished task and its seconds, None if it was loaded from a checkpoint. `conclude` is
     called with a folder that holds the new files, to add reports, before they replace all those of an earlier run together.
     After an interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints, unless what it held
     before is more; the next run continues from them. A new folder in which nothing was finished is taken away after an error,
@@ -91,7 +92,7 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
     kept = {task for task in todo if checkpoints.load(task) is not None}
     for task in todo:
         if task in kept and watch:
-            watch(task, True)
+            watch(task, None)
     left = [task for task in todo if task not in kept]
     tables: dict[Which, frames.Tables] = {}
     finished = set(kept)
@@ -114,11 +115,11 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
             collect(which)
         if left:
             with closing(execute(works, left, workers_for(works, left, workers))) as played:
-                for task, play in played:
+                for task, play, seconds in played:
                     checkpoints.save(task, play)
                     finished.add(task)
                     if watch:
-                        watch(task, False)
+                        watch(task, seconds)
                     collect(task.which)
     except KeyboardInterrupt:
         interrupted = True

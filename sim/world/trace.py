@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
-from sim.files import reading
+from sim.files import reading, unreadable
 from sim.scenario.traffic import MOST_REQUESTS, TraceSpec
 from sim.tables import check_names
 from sim.units import format_duration, shown
@@ -208,8 +208,8 @@ def _column(file: Path, name: str, key: str) -> _Column:
     kind = file.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise _wrong("file", f"must end in .csv or .parquet; got {file.name!r}")
-    if not file.is_file():
-        raise _wrong("file", f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
+    if reason := unreadable(file):
+        raise _wrong("file", f"{reason}: {file}")
     if file.stat().st_size == 0:
         raise _wrong("file", f"{file.name} is empty")
     # An empty line may be a missing count: it must not shift those below.

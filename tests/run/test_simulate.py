@@ -128,7 +128,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
     assert json.loads((run.folder / "run.json").read_text())["status"] == "interrupted"
     assert pd.read_parquet(run.folder / "trials.parquet")["policy"].unique().tolist() == ["switch"]
     resumed: list[bool] = []
-    again = simulate(plan, tmp_path / "cut", workers=1, watch=lambda task, kept: resumed.append(kept))
+    again = simulate(plan, tmp_path / "cut", workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert not again.interrupted
     assert sum(resumed) == 5
     assert digest(again.folder) == whole
@@ -143,7 +143,9 @@ def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     second.write_bytes(b"")
     resumed: list[bool] = []
-    assert digest(simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept)).folder) == whole
+    assert (
+        digest(simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None)).folder) == whole
+    )
     assert sum(resumed) == 1
 
 
@@ -153,7 +155,7 @@ def test_checkpoints_of_another_program_are_played_again(tmp_path: Path, monkeyp
     cut_after(3, plan, tmp_path)
     with monkeypatch.context() as edited:
         edited.setattr("sim.run.checkpoints.sources", lambda *layers: "of a program that was edited")
-        run = simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept))
+        run = simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert resumed == [False] * 4
     assert not run.interrupted
 

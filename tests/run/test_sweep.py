@@ -127,7 +127,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     assert [point["run"]["completed"] for point in about["sweep"]["points"]] == [["hold", "ab"], []]
     assert (about["status"], about["completed"]) == ("interrupted", [])
     resumed: list[bool] = []
-    again = simulate(sweep, tmp_path / "cut", workers=1, watch=lambda task, kept: resumed.append(kept))
+    again = simulate(sweep, tmp_path / "cut", workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert sum(resumed) == 3
     assert digest(again.folder) == whole
     assert not (again.folder / CHECKPOINTS).exists()

@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) 
     (tmp_path / "b.parquet").write_text("no parquet")
     for name, told in (
         ("none.csv", "no such file"), ("a.pickle", "must end in .csv or .parquet; got 'a.pickle'"),
-        ("folder.csv", "is a folder, not a file"), ("b.parquet", "b.parquet is corrupt"),
+        ("folder.csv", "is a directory, not a file"), ("b.parquet", "b.parquet is corrupt"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=rf"^traffic\.trace\.file: {told}"):
             read_trace(TraceSpec(file=name, time="t"), tmp_path)

@@ -8,6 +8,8 @@ import numpy as np
 
 from sim.engine.aggregate.late import bits_of, delayed
 from sim.engine.needs import Filled
+from sim.policy.adjust.base import Adjust
+from sim.policy.catalogue import kind_of, parts_in
 from sim.policy.columns import Above, Agreement, AtVisit, Column, Count, Moment
 from sim.scenario.schema import Scenario
 from sim.world.clock import to_ns
@@ -74,6 +76,8 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
     )
+    adjusted = dict.fromkeys(part for part in parts_in(scenario.policies) if issubclass(part, Adjust) and part.single)
+    yield from (f"adjust: {kind_of(part)} takes single requests to tell" for part in adjusted)
 
 
 def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:

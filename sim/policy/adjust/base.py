@@ -37,7 +37,8 @@ class Adjust(BaseModel):
     """How the primary metric of champion and challenger is estimated, and how sure that is.
 
     `least` is how many known outcomes an arm must have before its standard error says how much is known. `pools` says that it
-    has no `within_ticks`, and compares totals only; `same_question` that it estimates the effect on the metric's mean.
+    has no `within_ticks`, and compares totals only; `single` that single requests must be told from each other;
+    `same_question` that it estimates the effect on the metric's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +46,7 @@ class Adjust(BaseModel):
     kind: str
     least: ClassVar[int] = 100
     pools: ClassVar[bool] = False
+    single: ClassVar[bool] = False
     same_question: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:

@@ -40,6 +40,7 @@ class Cluster(Adjust):
     least_users: ClassVar[int] = 50
 
     kind: Literal["cluster"] = "cluster"
+    single: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric = setting.metrics[setting.primary]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Cuped(Adjust):
     """
 
     kind: Literal["cuped"] = "cuped"
+    single: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return (*moments_of(setting.metrics[setting.primary]), *covariate_moments(setting.primary))

@@ -34,6 +34,7 @@ class Ratio(Adjust):
     same_question: ClassVar[bool] = False
 
     kind: Literal["ratio"] = "ratio"
+    single: ClassVar[bool] = True
     over: str = Field(description="the metric to divide by, of the same requests")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
