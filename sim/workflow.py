@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
+from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sim.scenario.loading import Document
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
+    from sim.tracking.child import Child
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
@@ -67,6 +70,9 @@ def _usable(**given: Any) -> None:
         elif name in least:
             if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
                 problems.append(Problem(f"must be a whole number of at least {least[name]}, or None; got {shown(value)}", name))
+        elif name == "timeout_s":
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LONGEST_S:
+                problems.append(Problem(f"must be seconds, above 0 and at most {LONGEST_S:g}; got {shown(value)}", name))
         elif name == "baseline":
             if not isinstance(value, str):
                 problems.append(Problem(f"must be the name of a policy, or None; got {shown(value)}", name))
@@ -207,6 +213,7 @@ def run_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     experiment: str | None = None,
+    timeout_s: float = TIMEOUT_S,
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
@@ -216,12 +223,15 @@ def run_scenario(
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
     default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
-    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
-    input and `TrackingError` if the registry cannot be read.
+    `Watch`, which is told of every finished task. Results are on disk before anything is logged; logging ends after `timeout_s`
+    seconds, or when it is interrupted, and the outcome says so. Raises `InputError` for wrong input and `TrackingError` if the
+    registry cannot be read.
     """
+    from sim.registry.store import default_uri
     from sim.run.simulate import simulate
+    from sim.tracking.child import Child
 
-    _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    _usable(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
@@ -229,13 +239,18 @@ def run_scenario(
     run = simulate(plan, folder, workers=workers, watch=watch)
     if not run.completed:
         return Outcome(run.folder, None, None, None, run.interrupted)
-    comparison = report_run(run.folder)
     if not log:
-        return Outcome(run.folder, comparison, None, None, run.interrupted)
-    try:
-        tracked = track_run(run.folder, tracking_uri=tracking_uri, experiment=experiment)
-    except TrackingError as error:
-        return Outcome(run.folder, comparison, None, error, run.interrupted)
+        return Outcome(run.folder, report_run(run.folder), None, None, run.interrupted)
+    # The process that logs loads its libraries while the report is written.
+    with Child(tracking_uri or default_uri()) as child:
+        comparison = report_run(run.folder)
+        try:
+            tracked = _track(run.folder, tracking_uri, experiment, timeout_s, child)
+        except TrackingError as error:
+            return Outcome(run.folder, comparison, None, error, run.interrupted)
+        except KeyboardInterrupt:
+            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(run.folder))}"
+            return Outcome(run.folder, comparison, None, TrackingError(later), interrupted=True)
     return Outcome(run.folder, comparison, tracked, None, run.interrupted)
 
 
@@ -350,11 +365,19 @@ def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison
     return comparison
 
 
-def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
-    """Log a run folder to MLflow. Logging the same folder again adds nothing."""
-    from sim.registry.store import default_uri
+def track_run(
+    folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None, timeout_s: float = TIMEOUT_S
+) -> Tracked:
+    """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing."""
+    _usable(timeout_s=timeout_s, tracking_uri=tracking_uri)
+    return _track(Path(folder), tracking_uri, experiment, timeout_s)
+
+
+def _track(
+    folder: Path, tracking_uri: str | None, experiment: str | None, timeout_s: float, child: Child | None = None
+) -> Tracked:
     from sim.run.lock import writing
     from sim.tracking.track import track
 
-    with writing(Path(folder)):
-        return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)
+    with writing(folder):
+        return track(folder, tracking_uri=tracking_uri, experiment=experiment, timeout_s=timeout_s, child=child)

@@ -45,7 +45,7 @@ def marker(folder: Path) -> dict[str, object]:
 
 def test_a_finished_run(tmp_path: Path, uri: str, mlflow: MlflowClient, digest: str) -> None:
     folder = write_folder(tmp_path, digest=digest, ticks=400)
-    tracked = track(folder, tracking_uri=uri)
+    tracked = here(folder, uri)
     assert tracked.created
     assert tracked.url_or_hint == f"mlflow ui --backend-store-uri {uri}"
     run = mlflow.get_run(tracked.run_id)
@@ -75,11 +75,11 @@ def test_a_finished_run(tmp_path: Path, uri: str, mlflow: MlflowClient, digest: 
 @pytest.mark.parametrize("with_marker", [True, False])
 def test_again_adds_nothing(tmp_path: Path, uri: str, mlflow: MlflowClient, digest: str, with_marker: bool) -> None:
     folder = write_folder(tmp_path, digest=digest)
-    first = track(folder, tracking_uri=uri)
+    first = here(folder, uri)
     before = children(mlflow, first.run_id)
     if not with_marker:
         (folder / "tracking.json").unlink()
-    again = track(folder, tracking_uri=uri)
+    again = here(folder, uri)
     assert (again.run_id, again.created) == (first.run_id, False)
     after = children(mlflow, first.run_id)
     assert [run.to_dictionary() for run in after] == [run.to_dictionary() for run in before]
@@ -100,11 +100,11 @@ def test_a_run_that_was_left_half_logged_is_completed(
 
     monkeypatch.setattr(MlflowClient, "log_batch", failing)
     with pytest.raises(TrackingError, match=r"to log them later: sim track"):
-        track(folder, tracking_uri=uri)
+        here(folder, uri)
     assert marker(folder)["complete"] is False
     monkeypatch.undo()
     half = len(children(mlflow, str(marker(folder)["run_id"])))
-    tracked = track(folder, tracking_uri=uri)
+    tracked = here(folder, uri)
     assert not tracked.created
     assert half == 1
     canary, hold = children(mlflow, tracked.run_id)
@@ -116,12 +116,12 @@ def test_a_run_that_was_left_half_logged_is_completed(
 
 def test_a_comparison_made_anew_corrects_what_was_logged(tmp_path: Path, uri: str, mlflow: MlflowClient, digest: str) -> None:
     folder = write_folder(tmp_path, digest=digest)
-    tracked = track(folder, tracking_uri=uri)
+    tracked = here(folder, uri)
     summary = json.loads((folder / "summary.json").read_text())
     summary["points"][0]["policies"][1]["measures"]["wrong_ship"]["estimate"] = 0.125
     (folder / "summary.json").write_text(json.dumps(summary))
     for _ in range(2):
-        assert track(folder, tracking_uri=uri).run_id == tracked.run_id
+        assert here(folder, uri).run_id == tracked.run_id
     canary, _ = children(mlflow, tracked.run_id)
     assert canary.data.metrics["wrong_ship"] == 0.125
     assert mlflow.get_run(tracked.run_id).data.metrics["canary/wrong_ship"] == 0.125
@@ -132,11 +132,11 @@ def test_an_interrupted_run_is_killed_and_completed_when_it_goes_on(
     tmp_path: Path, uri: str, mlflow: MlflowClient, digest: str
 ) -> None:
     folder = write_folder(tmp_path, completed=["hold"], digest=digest)
-    tracked = track(folder, tracking_uri=uri)
+    tracked = here(folder, uri)
     assert mlflow.get_run(tracked.run_id).info.status == "KILLED"
     assert [run.info.run_name for run in children(mlflow, tracked.run_id)] == ["hold"]
     write_folder(tmp_path, digest=digest)
-    assert track(folder, tracking_uri=uri).run_id == tracked.run_id
+    assert here(folder, uri).run_id == tracked.run_id
     assert mlflow.get_run(tracked.run_id).info.status == "FINISHED"
     assert [run.info.run_name for run in children(mlflow, tracked.run_id)] == ["canary", "hold"]
 
@@ -159,9 +159,9 @@ def test_the_experiment_is_the_one_named(
 
     assert name(track(folder, tracking_uri=uri, experiment="ranking")) == "ranking"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
-    assert name(track(folder, tracking_uri=uri)) == "ranking"
+    assert name(here(folder, uri)) == "ranking"
     (folder / "tracking.json").unlink()
-    assert name(track(folder, tracking_uri=uri)) == "team"
+    assert name(here(folder, uri)) == "team"
 
 
 def test_inside_mlflow_run_the_run_is_the_one_that_it_made(
@@ -209,7 +209,7 @@ def test_versions_and_data_are_linked(tmp_path: Path, uri: str, mlflow: MlflowCl
     wrong = {**record, "arm": "wrong", "model_id": "../../users"}
     data = {"name": "digits", "digest": "cd" * 32, "rows": 719}
     folder = write_folder(tmp_path, digest=digest, versions=[record, elsewhere, wrong], data=data)
-    run = mlflow.get_run(track(folder, tracking_uri=uri).run_id)
+    run = mlflow.get_run(here(folder, uri).run_id)
     assert [each.model_id for each in run.inputs.model_inputs] == [version.model_id]
     assert run.data.tags["sim.arm.champion.model_id"] == version.model_id
     assert {each.dataset.name for each in run.inputs.dataset_inputs} == {"checkout-ranker traffic", "digits"}
@@ -245,7 +245,7 @@ def test_an_unreachable_server_leaves_the_folder_to_be_logged_later(
     assert f"sim track {folder}" in str(caught.value)
     assert "secret" not in str(caught.value) + (folder / "tracking.json").read_text()
     assert marker(folder)["complete"] is False
-    assert track(folder, tracking_uri=uri).created
+    assert here(folder, uri).created
     assert marker(folder)["complete"] is True
 
 
