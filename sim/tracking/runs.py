@@ -58,9 +58,10 @@ class Settled:
 def settle(found: Sequence[Found], key: str, *, given: str | None = None, experiment: str | None = None) -> Settled:
     """Which runs of the folder with this key stay: of several with one key the oldest, then the least run id.
 
-    `given` is the id of the run that the scenario has to be logged to, whatever else there is. `experiment` is the only
-    experiment in which runs count; those of another are records of their own. The rule reads only what never changes of a run,
-    and never removes the first one. So processes that log the same folder at once all end with the same runs.
+    `given` is the id of the run that the scenario has to be logged to, whatever else there is. `experiment` is where the runs
+    have to be; if it is left out, where the oldest is. Those of other experiments are records of their own. The rule reads only
+    what never changes of a run, and never removes the first one. So processes that log the same folder at once all end with the
+    same runs.
 
     >>> late, soon = (Found(run_id, "1", "k", "", created, "", True) for run_id, created in (("a", "10:01"), ("b", "10:00")))
     >>> settled = settle([late, soon], "k")
@@ -72,7 +73,8 @@ def settle(found: Sequence[Found], key: str, *, given: str | None = None, experi
         parent = next((run for run in scenarios if run.run_id == given), None)
         beside = [run for run in scenarios if run.run_id != given]
     else:
-        mine = [run for run in scenarios if experiment in (None, run.experiment_id)]
+        where = experiment or next((run.experiment_id for run in scenarios), None)
+        mine = [run for run in scenarios if run.experiment_id == where]
         parent = mine[0] if mine else None
         beside = [run for run in scenarios if run not in mine or (run is not parent and not run.created)]
     here = parent.run_id if parent else given

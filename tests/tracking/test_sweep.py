@@ -12,8 +12,8 @@ from sim.compare.summary import write_summary
 from sim.errors import InputError
 from sim.tracking.entries import nested_entries, scenario_entry
 from sim.tracking.folder import read_folder
-from sim.tracking.track import track
 from tests.compare.sweeps import changed, write_sweep
+from tests.tracking.stores import here
 
 PARAM = "sweep.truth.challenger.conversion.relative_effect"
 
