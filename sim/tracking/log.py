@@ -112,7 +112,7 @@ class _Logging:
         self._given = self._around if self._around and self._around.data.tags.get(KEY, key) == key else None
         self._named = None if experiment is None or self._around else store.experiment(client, experiment)
         self._among = experiments(client)
-        self._made: dict[str, str] = {}
+        self._made: dict[tuple[str, str], str] = {}
 
     def end(self, keys: Sequence[str]) -> None:
         """End the runs of other results that nobody will complete."""
@@ -141,7 +141,9 @@ class _Logging:
             return None
         if self._complete(parent, settled.nested):
             return None
-        return Logged(parent.run_id, parent.experiment_id, created=parent.created == self._made.get(parent.key))
+        return Logged(
+            parent.run_id, parent.experiment_id, created=parent.created == self._made.get((parent.key, parent.parent))
+        )
 
     def _experiment(self) -> str:
         """The experiment of a new run."""
@@ -153,7 +155,8 @@ class _Logging:
 
     def _create(self, entry: Entry, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Create a run. It is searched for in the next round: its answer may be lost, or others may have created it too."""
-        if entry.key in self._made:
+        made = entry.key, tags.get(PARENT, "")
+        if made in self._made:
             # It is never created a second time, as what is not seen may still be there.
             time.sleep(_PATIENCE_S)
             return
@@ -161,7 +164,7 @@ class _Logging:
         own = {**tags, FOLDER: self._folder.record.key, KEY: entry.key, CREATED: stamp}
         own |= {"mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL", **_user()}
         self._client.create_run(experiment_id, start_time=self._folder.record.start_ms, tags=own, run_name=entry.name)
-        self._made[entry.key] = stamp
+        self._made[made] = stamp
 
     def _complete(self, parent: Found, nested: Mapping[str, Found]) -> bool:
         """Log what is not logged whole yet; whether there was anything."""

@@ -259,7 +259,8 @@ def test_an_experiment_that_is_named_has_a_set_of_its_own(folder: RunFolder) -> 
     assert log_to(pretend, folder).run_id == here_first.run_id
     assert not any(run.deleted for run in pretend.runs.values())
     # Half a set elsewhere does not stay open.
-    assert was_killed(other := Pretend(1), folder, 15, before=True)
+    other = Pretend(1)
+    assert was_killed(other, folder, 15, before=True)
     log_to(other, folder, experiment="team")
     assert "RUNNING" not in {run.status for run in other.runs.values()}
 
