@@ -40,7 +40,7 @@ class Late(Exception):
 
 
 class Child:
-    """The process, in the parent. It loads what the store `uri` needs while the parent may do other work, and ends with the block.
+    """The process, in the parent. It loads what the store `uri` needs while the parent does other work, and ends with the block.
 
     >>> with Child("sqlite:///mlflow.db") as child:
     ...     child.log("nowhere", timeout_s=30)
