@@ -190,7 +190,7 @@ def experiment(client: MlflowClient, name: str) -> str:
                 # Another process may have created it since.
                 if (existing := client.get_experiment_by_name(name)) is None:
                     raise
-    if existing.lifecycle_stage != "active":
+    if existing.experiment_id and existing.lifecycle_stage != "active":
         raise TrackingError(
             f"the MLflow experiment {name!r} is deleted: restore it with "
             f"`mlflow experiments restore --experiment-id {existing.experiment_id}`"

@@ -40,7 +40,7 @@ class Late(Exception):
 
 
 class Child:
-    """The process, in the parent. It loads what the store `uri` needs while the parent does other work, and ends with the block.
+    """The process, in the parent. It loads what the store `uri` needs while the parent works on, and ends with the block.
 
     >>> with Child("sqlite:///mlflow.db") as child:
     ...     child.log("nowhere", timeout_s=30)
@@ -192,12 +192,17 @@ def _answer(folder: Path, uri: str, experiment: str | None, unfinished: list[str
         if any(isinstance(each, _TooLong) for each in _chain(error)):
             what = f"an answer has more than {LONGEST_ANSWER >> 20} MB"
         elif isinstance(error, TrackingError):
-            return "failed", str(error)
+            return "failed", _shown(error)
         elif _ours(error):
             raise
         else:
             what = f"an answer is none of MLflow's ({type(error).__name__})"
         return "failed", f"the MLflow store {store.shown(uri)} cannot be used: {what}"
+
+
+def _shown(error: TrackingError) -> str:
+    """A message without what a terminal would obey: it may quote a server."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in str(error))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

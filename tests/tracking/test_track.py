@@ -243,16 +243,3 @@ def test_artifacts_that_cannot_be_written_are_said_in_plain_words(
     mlflow.create_experiment(digest, artifact_location=(tmp_path / "file" / "artifacts").as_uri())
     with pytest.raises(TrackingError, match="the artifacts cannot be written to"):
         here(write_folder(tmp_path / "run", digest=digest), uri, digest)
-
-
-@pytest.mark.slow
-def test_a_real_server(tmp_path: Path, server: str, digest: str) -> None:
-    folder = write_folder(tmp_path, digest=digest)
-    tracked = track(folder, tracking_uri=server)
-    assert tracked.url_or_hint == f"{server}/#/experiments/{tracked.experiment_id}/runs/{tracked.run_id}"
-    client = store.client(server)
-    assert len(client.list_artifacts(tracked.run_id)) == 6
-    assert [run.info.run_name for run in children(client, tracked.run_id)] == ["canary", "hold"]
-    assert [each.dataset.name for each in client.get_run(tracked.run_id).inputs.dataset_inputs] == ["checkout-ranker traffic"]
-    (folder / "tracking.json").unlink()
-    assert track(folder, tracking_uri=server).created is False
