@@ -55,27 +55,40 @@ def text(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, kind: 
     handler.wfile.write(body)
 
 
-class RealServer:
-    """A real MLflow server of one process that keeps artifacts itself, which can be killed and started again."""
+_APP = """
+import sys
+from mlflow.server import app
+from werkzeug.serving import make_server
+make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True).serve_forever()
+"""
 
-    def __init__(self, home: Path, backend: str | None = None) -> None:
+
+class RealServer:
+    """MLflow's own server in a process, which can be killed and started again. It keeps artifacts itself.
+
+    `mlflow server` starts the same application, and several processes more.
+    """
+
+    def __init__(self, home: Path) -> None:
         self._home, self._port, self._process = home, closed_port(), None
-        self._backend = backend or f"sqlite:///{home / 'mlflow.db'}"
         self.address = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
-        command += ["--backend-store-uri", self._backend, "--artifacts-destination", str(self._home / "artifacts")]
+        kept = {"FILE_STORE": f"sqlite:///{self._home / 'mlflow.db'}", "ARTIFACT_DESTINATION": str(self._home / "artifacts")}
+        kept |= {"SERVE_ARTIFACTS": "true", "ARTIFACT_ROOT": "mlflow-artifacts:/"}
         with open(self._home / "log", "a") as log:
-            self._process = subprocess.Popen(command, cwd=self._home, stdout=log, stderr=log, start_new_session=True)
-        give_up = time.monotonic() + 90
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _APP, str(self._port)], cwd=self._home, stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, **{f"_MLFLOW_SERVER_{key}": value for key, value in kept.items()}},
+            )  # fmt: skip
+        give_up = time.monotonic() + 120
         while True:
             try:
-                urllib.request.urlopen(f"{self.address}/health", timeout=1).close()
+                urllib.request.urlopen(f"{self.address}/health", timeout=5).close()
                 return
             except OSError:
                 assert time.monotonic() < give_up, (self._home / "log").read_text()[-2000:]
-                time.sleep(0.2)
+                time.sleep(0.1)
 
     def kill(self) -> None:
         if self._process is not None:
