@@ -33,7 +33,7 @@ def marker(folder: Path) -> dict[str, object]:
 
 def test_a_finished_run(tmp_path: Path, uri: str, mlflow: MlflowClient, digest: str) -> None:
     folder = write_folder(tmp_path, digest=digest, ticks=400)
-    tracked = track(folder, tracking_uri=uri)
+    tracked = track(folder, tracking_uri=uri, timeout_s=600)
     assert tracked.created
     assert tracked.url_or_hint == f"mlflow ui --backend-store-uri {uri}"
     run = mlflow.get_run(tracked.run_id)
@@ -221,7 +221,7 @@ def test_an_unreachable_server_leaves_the_folder_to_be_logged_later(
     assert f"sim track {folder}" in str(caught.value)
     assert "secret" not in str(caught.value) + (folder / "tracking.json").read_text()
     assert marker(folder)["complete"] is False
-    assert track(folder, tracking_uri=uri).created
+    assert track(folder, tracking_uri=uri, timeout_s=600).created
     assert marker(folder)["complete"] is True
 
 
@@ -232,7 +232,7 @@ def test_a_folder_that_takes_no_marker_is_logged_all_the_same(
         raise PermissionError("read-only")
 
     monkeypatch.setattr("sim.tracking.marker.write_json", refuse)
-    assert track(write_folder(tmp_path, digest=digest), tracking_uri=uri).created
+    assert track(write_folder(tmp_path, digest=digest), tracking_uri=uri, timeout_s=600).created
     assert not (tmp_path / "tracking.json").exists()
 
 
