@@ -243,6 +243,7 @@ def run_scenario(
         return Outcome(run.folder, report_run(run.folder), None, None, run.interrupted)
     # The process that logs loads its libraries while the report is written.
     with Child(tracking_uri or default_uri()) as child:
+        child.start()
         comparison = report_run(run.folder)
         try:
             tracked = _track(run.folder, tracking_uri, experiment, timeout_s, child)

@@ -40,7 +40,7 @@ class Late(Exception):
 
 
 class Child:
-    """The process, in the parent. It loads what the store `uri` needs while the parent works on, and ends with the block.
+    """The process, in the parent. From `start` on it loads what the store `uri` needs, and it ends with the block.
 
     >>> with Child("sqlite:///mlflow.db") as child:
     ...     child.log("nowhere", timeout_s=30)
@@ -50,11 +50,16 @@ class Child:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-
-    def __enter__(self) -> Child:
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._said: deque[bytes] = deque(maxlen=100)
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = False
+
+    def start(self) -> None:
+        """Start the process, unless it is started; without this, `log` does."""
+        if self._started:
+            return
+        self._started = True
         # The terminal's Ctrl-C is for the parent, which ends this process.
         how: dict[str, Any] = {"start_new_session": True}
         if sys.platform == "win32":
@@ -65,11 +70,13 @@ class Child:
         except OSError as error:
             self._said.append(str(error).encode())
             self._events.put(None)
-            return self
+            return
         for listen in (self._hear_events, self._hear_words):
             threading.Thread(target=listen, args=(self._process,), daemon=True).start()
         self._write(sys.path)
         self._write(self._uri)
+
+    def __enter__(self) -> Child:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -82,6 +89,7 @@ class Child:
 
     def log(self, folder: str, experiment: str | None = None, unfinished: Sequence[str] = (), *, timeout_s: float) -> Logged:
         """Log a folder, as `sim.tracking.log.log` does, in `timeout_s` seconds. Raises `Late` when they are over."""
+        self.start()
         # The time that the process needs for its own start is no fault of the server.
         if self._events.get() is None:
             raise self._death()

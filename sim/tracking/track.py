@@ -48,8 +48,8 @@ def track(
     MLFLOW_RUN_ID names; if that run records another folder already, it becomes the parent. A policy that did not run to its end
     is not logged.
 
-    `timeout_s` is for everything that is asked of the store, whatever it does. `child` is a process that was started
-    before, for the same store.
+    `timeout_s` is for everything that is asked of the store, whatever it does. `child` is a process for the same
+    store that may have been started before.
 
     Raises `InputError` if the folder is no run folder or a file in it cannot be read. Raises `TrackingError`, with what was
     logged and how to go on, if the store cannot be reached, refuses, or takes too long.
