@@ -268,12 +268,12 @@ def test_an_experiment_that_is_named_has_a_set_of_its_own(folder: RunFolder) -> 
 @pytest.mark.parametrize("n", [5, 9, 12, 16])
 def test_a_real_store_is_completed_too(tmp_path: Path, uri: str, mlflow: MlflowClient, n: int) -> None:
     place = write_folder(tmp_path, digest=f"killed-{n}", ticks=2)
-    around, patch = killed_at(n, before=False), pytest.MonkeyPatch()
-    for name in [name for name in vars(PretendClient) if not name.startswith("_") and name != "tracking_uri"]:
-        original = getattr(MlflowClient, name)
-        patch.setattr(MlflowClient, name, lambda *given, _call=original, **named: around(lambda: _call(*given, **named)))
-    with patch.context(), pytest.raises(Killed):
-        here(place, uri)
-    patch.undo()
+    around = killed_at(n, before=False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in vars(PretendClient) if not name.startswith("_") and name != "tracking_uri"]:
+            original = getattr(MlflowClient, name)
+            patch.setattr(MlflowClient, name, lambda *given, _call=original, **named: around(lambda: _call(*given, **named)))
+        with pytest.raises(Killed):
+            here(place, uri)
     here(place, uri)
     is_whole(mlflow, place)
