@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
 from sim.spelling import there_are
+from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sim.scenario.loading import Document
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
+    from sim.tracking.child import Child
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
@@ -74,6 +77,9 @@ def _usable(**given: Any) -> None:
         elif name in least:
             if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
                 problems.append(Problem(f"must be a whole number of at least {least[name]}, or None; got {shown(value)}", name))
+        elif name == "timeout_s":
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LONGEST_S:
+                problems.append(Problem(f"must be seconds, above 0 and at most {LONGEST_S:g}; got {shown(value)}", name))
         elif name == "baseline":
             if not isinstance(value, str):
                 problems.append(Problem(f"must be the name of a policy, or None; got {shown(value)}", name))
@@ -216,6 +222,7 @@ def run_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     experiment: str | None = None,
+    timeout_s: float = TIMEOUT_S,
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
@@ -230,15 +237,17 @@ def run_scenario(
     will take, before it is played; it may return a `Watch`, which is told of every finished task. A run that is finished in
     its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
     complete. `noted` is called with a line about a folder that is damaged, and is therefore played. Results are on disk before
-    anything is logged. Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be
-    written, and `TrackingError` if the registry cannot be read.
+    anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
+    `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written, and
+    `TrackingError` if the registry cannot be read.
     """
-    from sim.registry.store import addresses
+    from sim.registry.store import addresses, default_uri
     from sim.run.checkpoints import played_by
     from sim.run.effort import effort_of
     from sim.run.simulate import folder_of, simulate
+    from sim.tracking.child import Child
 
-    _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    _usable(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
@@ -246,20 +255,31 @@ def run_scenario(
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
     there = None if again else _finished(folder_of(plan, folder), plan, noted)
-    if there is not None:
-        outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
-    else:
-        effort = effort_of(plan, workers)
-        watch = planned(plan, effort) if planned else None
-        found: list[Comparison] = []
-        run = simulate(plan, folder, workers=effort.workers, watch=watch, conclude=lambda new: found.append(_tell(new, new)))
-        outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
-    if not log or outcome.comparison is None:
-        return outcome
-    try:
-        return replace(outcome, tracked=track_run(outcome.folder, tracking_uri=tracking_uri, experiment=experiment))
-    except TrackingError as error:
-        return replace(outcome, tracking_error=error)
+    with Child(tracking_uri or default_uri()) as child:
+        if there is not None:
+            outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
+        else:
+            effort = effort_of(plan, workers)
+            watch = planned(plan, effort) if planned else None
+            found: list[Comparison] = []
+
+            def conclude(new: Path) -> None:
+                if log:
+                    # The process that logs loads its libraries while the report is written.
+                    child.start()
+                found.append(_tell(new, new))
+
+            run = simulate(plan, folder, workers=effort.workers, watch=watch, conclude=conclude)
+            outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+        if not log or outcome.comparison is None:
+            return outcome
+        try:
+            return replace(outcome, tracked=_track(outcome.folder, tracking_uri, experiment, timeout_s, child))
+        except TrackingError as error:
+            return replace(outcome, tracking_error=error)
+        except KeyboardInterrupt:
+            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
+            return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
@@ -420,11 +440,19 @@ def _tell(folder: Path, into: Path, baseline: str | None = None) -> Comparison:
     return comparison
 
 
-def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
-    """Log a run folder to MLflow. Logging the same folder again adds nothing."""
-    from sim.registry.store import default_uri
+def track_run(
+    folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None, timeout_s: float = TIMEOUT_S
+) -> Tracked:
+    """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing."""
+    _usable(timeout_s=timeout_s, tracking_uri=tracking_uri)
+    return _track(Path(folder), tracking_uri, experiment, timeout_s)
+
+
+def _track(
+    folder: Path, tracking_uri: str | None, experiment: str | None, timeout_s: float, child: Child | None = None
+) -> Tracked:
     from sim.run.folder import holding
     from sim.tracking.track import track
 
-    with holding(Path(folder)):
-        return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)
+    with holding(folder):
+        return track(folder, tracking_uri=tracking_uri, experiment=experiment, timeout_s=timeout_s, child=child)

@@ -21,7 +21,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files (YAML), or names of examples")
     parser.add_argument("--quiet", action="store_true", help="say nothing of files that are fine")
     add_parts(parser)
-    add_stores(parser, experiment=False, only_if_named=True)
+    add_stores(parser, logs=False, only_if_named=True)
     parser.set_defaults(verb=_check)
 
 

@@ -24,7 +24,7 @@ def add(verbs: Verbs) -> None:
         formatter_class=PLAIN,
         description=f"Train, register and measure real models of handwritten digits and of biopsies.\n\n{RUNS_MODELS}",
     )  # fmt: skip
-    add_stores(demo, experiment=False)
+    add_stores(demo, logs=False)
     demo.set_defaults(verb=_demo)
     register = models.add_parser(
         "register", help="register behaviour models from YAML files; the same text registers nothing new"
@@ -32,7 +32,7 @@ def add(verbs: Verbs) -> None:
     register.add_argument(
         "files", metavar="FILE", nargs="+", help="models files (YAML), or names of examples: checkout, offers, search"
     )
-    add_stores(register, experiment=False)
+    add_stores(register, logs=False)
     register.set_defaults(verb=_register)
     measure = models.add_parser(
         "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)",
@@ -43,7 +43,7 @@ def add(verbs: Verbs) -> None:
     measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set, such as digits")
     measure.add_argument("--target", default="target", help="column of the right answers, not given to the model")
     measure.add_argument("--calls", type=positive, default=300, help="timed calls (default 300)")
-    add_stores(measure, experiment=False)
+    add_stores(measure, logs=False)
     measure.set_defaults(verb=_measure)
 
 

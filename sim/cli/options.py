@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import shortened
+from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 
 if TYPE_CHECKING:
     from sim.scenario.examples import Found
@@ -62,15 +64,19 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
 
 
 def add_stores(
-    parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True, only_if_named: bool = False
+    parser: argparse.ArgumentParser, *, registry: bool = True, logs: bool = True, only_if_named: bool = False
 ) -> None:
-    """Where MLflow is; with `only_if_named`, it is only asked where one of the options is given."""
+    """Where MLflow is; with `only_if_named`, it is only asked where one of the options is given. `logs` if runs are logged."""
     default = "none, and models are not resolved" if only_if_named else "MLFLOW_TRACKING_URI, else mlflow.db in this folder"
     parser.add_argument("--tracking-uri", help=f"MLflow server or store (default: {default})")
     if registry:
         parser.add_argument("--registry-uri", help="where model versions are (default: the tracking server)")
-    if experiment:
+    if logs:
         parser.add_argument("--experiment", help="MLflow experiment (default: rollout-simulations)")
+        parser.add_argument(
+            "--timeout", type=seconds, metavar="SECONDS", default=TIMEOUT_S,
+            help=f"time for logging, whatever the server does (default: {TIMEOUT_S:g}); 'sim track' goes on later",
+        )  # fmt: skip
 
 
 def positive(text: str) -> int:
@@ -98,3 +104,14 @@ def duration(text: str) -> float:
         return parse_duration(text)
     except UnitError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def seconds(text: str) -> float:
+    """Seconds for logging."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, above 0 and at most {LONGEST_S:g}, got {text!r}")
+    return value

@@ -76,6 +76,7 @@ def _run(options: argparse.Namespace) -> int:
             tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri,
             experiment=options.experiment,
+            timeout_s=options.timeout,
             workers=options.workers,
             log=not options.no_tracking,
             parts=options.parts,

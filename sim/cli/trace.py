@@ -33,7 +33,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
     add_parts(parser)
-    add_stores(parser, experiment=False)
+    add_stores(parser, logs=False)
     parser.set_defaults(verb=_trace)
 
 

@@ -16,9 +16,7 @@ from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate
 from sim.tracking.folder import RunFolder
 from sim.tracking.names import safe_names
-
-KEY = "sim.key"
-LOGGED = "sim.logged"
+from sim.tracking.runs import FOLDER, KEY
 
 POINTS = 200
 """The largest number of points that are logged of a series of the timeline."""
@@ -193,7 +191,7 @@ def _shared(record: Record) -> dict[str, str]:
 
 
 def _tags(folder: RunFolder) -> dict[str, str]:
-    return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
+    return {FOLDER: folder.record.key, "sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
 
 
 def _lineage(record: Record) -> dict[str, str]:

@@ -14,7 +14,10 @@ FILE = "tracking.json"
 
 
 class Marker(BaseModel):
-    """What the file holds. `key` is the run's; `tracking_uri` without a password; `logged_at` ISO 8601, once `complete`."""
+    """What the file holds. `key` is the run's; `tracking_uri` without a password; `logged_at` ISO 8601, once `complete`.
+
+    `unfinished` are the keys of earlier results of the folder that were not logged whole, and that nobody will complete.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -24,6 +27,7 @@ class Marker(BaseModel):
     run_id: str | None = None
     logged_at: str | None = None
     complete: bool = False
+    unfinished: tuple[str, ...] = ()
 
 
 def read_marker(folder: Path) -> Marker | None:
