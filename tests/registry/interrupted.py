@@ -133,4 +133,5 @@ def main(root: Path) -> None:
     print(json.dumps(results))
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
