@@ -169,9 +169,9 @@ def promises(comparison: Comparison, point: PointComparison) -> str:
     waited = why if gave_up else ""
     return f"""<h2>Does every rule keep its promise?</h2>
 <p>Every policy was also played where the challengers equal the champion, under the same traffic, cycles and drift, and with the
-champion's latency, failures and delays in every arm. What it declares there is false. A promise is broken where the 95% interval
-of what was measured lies above it. What delays that differ by arm do stands beside it: how often it declares, in the world as
-played, a difference that is none or has the other sign.</p>{waited}
+champion's latency, failures and delays in every arm. What it declares there is false. A promise is broken where the 95%
+interval of what was measured lies above it. What delays that differ by arm do stands beside it: how often it declares, in the
+world as played, a difference that is none or has the other sign.</p>{waited}
 {scrolling_table("A/A tests", header, body)}"""
 
 

@@ -130,7 +130,9 @@ def test_what_late_conversions_do_in_the_world_as_played_is_warned_of_and_measur
     assert main([*command, "--display", "none"]) == 0
     said = capsys.readouterr().err
     assert "ramped: A/A tests of 1 policy beside the run (aa: false leaves them out)" in said
-    assert f"{file}:11:51 policies[0].evidence.kind: of what is known of conversion" in said
+    place = f"{file}:{head.count(chr(10)) + 1}:"
+    assert f"warning: {place}" in said
+    assert "policies[0].evidence.kind: of what is known of conversion, the arms have unlike shares of successes" in said
     (summary,) = tmp_path.glob("*/summary.json")
     (fixed,) = json.loads(summary.read_text())["points"][0]["policies"]
     assert fixed["measures"]["false_declaration"]["estimate"] > 0.9
