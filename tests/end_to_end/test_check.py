@@ -122,7 +122,7 @@ def test_a_data_set_that_no_model_is_replayed_on_is_refused(
     small.write_text(SMALL + "data: {sklearn: digits}\n")
     for verb, *more in (("check",), ("run", "--no-tracking", "--reports", str(tmp_path / "reports"))):
         assert main([verb, str(small), "--registry-uri", store, *more]) == 2
-        assert f"{small}:20:1 data: is for real model versions" in capsys.readouterr().err
+        assert f"{small}:22:7 data: is for real model versions" in capsys.readouterr().err
     assert not (tmp_path / "reports").exists()
 
 
