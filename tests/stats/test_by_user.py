@@ -116,7 +116,7 @@ def test_nothing_is_never_nan() -> None:
 
 @pytest.mark.parametrize("sticky", [True, False])
 def test_it_is_calibrated_where_shares_and_means_change_together(sticky: bool) -> None:
-    """Four standard errors of a variance, and 3% for so few users."""
+    """Within four standard errors, and what nine to 45 users of the challenger leave of a bias and a variance."""
     w = np.repeat([0.1, 0.5], [300, 300])
     replications = 1500
     z = []
