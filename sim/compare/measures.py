@@ -62,8 +62,13 @@ def _significant(trials: Trials) -> NDArray[Any]:
 
 def _falsely_declared(trials: Trials) -> NDArray[Any]:
     """Whether the evidence declared a difference of an arm that truly has none, or one of the other sign."""
-    declared = ~np.isnan(trials["time_to_significance_s"]) & _estimated("effect_estimate")(trials)
+    declared = ~np.isnan(trials["time_to_significance_s"])
     return np.asarray(declared & ((trials["effect_true"] == 0) | _opposite(trials)))
+
+
+def _declared_of_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known if what was declared is true; nothing is to be known where nothing was declared."""
+    return np.asarray(np.isnan(trials["time_to_significance_s"]) | _estimated("effect_estimate")(trials))
 
 
 def _bias(column: str) -> Column:
@@ -274,7 +279,7 @@ _TABLE = (
         "false_declaration", "declares falsely", "lower",
         "Share of trials in which the evidence declares a difference of an arm that has none, or one of the other sign, in the "
         "world that is played. Arms that are alike may have other delays here, which they have not in A/A tests.",
-        _falsely_declared, paired=False,
+        _falsely_declared, _declared_of_known, paired=False,
     ),
     proportion(
         "aa_ship", "ships in A/A", "lower",

@@ -173,7 +173,7 @@ BARE = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, False, 1.0, 5
         (Cluster(), BARE, "kind", "needs `users`"),
         (Stratify(), BARE, "kind", "needs `segments`"),
         (Ratio(over="m"), BARE, "over", "must be another metric than the primary one, got 'm'"),
-        (Ratio(over="clicks"), BARE, "over", "no metric 'clicks' to divide by; there are n"),
+        (Ratio(over="clicks"), BARE, "over", "no metric 'clicks' to divide by; there is n"),
         (Ratio(over="n"), BARE, "over", "must not have a mean of 0"),
         (Winsorise(), BARE, "limit", "is required"),
         (Winsorise(limit=3, at=0.99), BARE, "at", "say the same in two ways"),
