@@ -81,7 +81,7 @@ def test_cuped_leaves_one_minus_rho_squared_of_the_variance(metric: str, correla
     if metric == "conversion":
         assert calibrated(adjusted, error)
     else:
-        # So few amounts do not tell a variance to a tenth: the error is never taken for smaller than promised, and is too large.
+        # So few amounts do not tell a variance to a tenth: the error is then rather too large than too small.
         assert 0.6 < (adjusted / error).var() < 1 + 4 * np.sqrt(2 / ROWS) + 0.01
 
 
