@@ -161,7 +161,7 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ),
         (
             "timeline: [{kind: drift, arm: challenger, metric: agreement, to: 1%}]",
-            "11:51 timeline[0].metric: agreement cannot be varied here; there is conversion, latency, error_rate",
+            "11:51 timeline[0].metric: agreement cannot be varied here; there are conversion, latency, error_rate",
         ),
         (
             "timeline: [{kind: drift, arm: challenger, metric: error_rate, to: -1%}]",
