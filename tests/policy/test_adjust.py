@@ -199,13 +199,13 @@ class OnlyTotals(Adjust):
 
 def test_what_compares_totals_only_is_not_compared_within_ticks() -> None:
     adjust: Any = OnlyTotals()
-    assert resolved(None, None, adjust) == "pooled"
-    ((key, said),) = tally_problems(SETTING, "within_ticks", ("conversion",), adjust)
+    assert resolved(None, adjust) == "pooled"
+    ((key, said),) = tally_problems("within_ticks", adjust)
     assert (key, said) == (
         "tally", "must be pooled, or left out, with adjust: only_totals, which compares totals only; got within_ticks"
     )  # fmt: skip
-    assert resolved(None, None, Cluster()) == "within_ticks"
-    assert tally_problems(SETTING, "within_ticks", ("conversion",), Cluster()) == []
+    assert resolved(None, Cluster()) == "within_ticks"
+    assert tally_problems("within_ticks", Cluster()) == []
 
 
 def test_a_delayed_metric_has_no_ratio() -> None:
