@@ -135,17 +135,19 @@ def writable(file: Path, option: str) -> None:
 
     Nothing is left behind. Of a link, what it leads to is looked at.
     """
-    target = Path(os.path.realpath(file))
     try:
+        target = Path(os.path.realpath(file))
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():
-            raise InputError([Problem(f"must be a file, got {file}, which is something else", path=option)])
+        if target.exists() and (reason := unreadable(target)):
+            # A pipe would wait for a reader, and a device would be replaced by a file.
+            raise OSError(0, reason)
         with tempfile.NamedTemporaryFile(prefix=".sim-", dir=target.parent):
             pass
         if target.exists():
             target.open("ab").close()
-    except OSError as error:
-        raise InputError([Problem(f"must be a file that can be written, got {file}: {error.strerror}", path=option)]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError([Problem(f"must be a file that can be written, got {file}: {reason}", path=option)]) from None
 
 
 Place = Callable[[str], Problem]

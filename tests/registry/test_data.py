@@ -90,7 +90,7 @@ def test_an_unreadable_file_says_why(tmp_path: Path, name: str, content: bytes |
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="is a directory"):
         load_data(DataSpec(file="rows.csv"), tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_what_is_no_file_is_refused_and_not_replaced(tmp_path: Path) -> None:
             writable(path, "--out")
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(InputError, match=r"which is something else"):
+        with pytest.raises(InputError, match=r"is a pipe or a device, not a file"):
             writable(tmp_path / "pipe", "--out")
 
 
