@@ -229,7 +229,7 @@ def test_a_folder_that_takes_no_marker_is_logged_all_the_same(
     tmp_path: Path, uri: str, digest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError("read-only")
+        raise FileError("tracking.json: cannot be written: read-only")
 
     monkeypatch.setattr("sim.tracking.marker.write_json", refuse)
     assert track(write_folder(tmp_path, digest=digest), tracking_uri=uri, timeout_s=600).created
