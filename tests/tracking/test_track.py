@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from sim.errors import InputError, TrackingError
+from sim.errors import FileError, InputError, TrackingError
 from sim.registry import store
 from sim.registry.behaviour import ModelsFile
 from sim.registry.register import register
