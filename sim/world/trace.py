@@ -247,7 +247,7 @@ def _times_ns(column: _Column) -> Ints:
     text = isinstance(first, str) and pd.notna(pd.to_numeric(first, errors="coerce"))
     if pd.api.types.is_numeric_dtype(values) or text:
         seconds = column.numbers("a number of seconds since the start of the run")
-        column.refuse(~(seconds * NS < LONGEST_NS), lambda row: f"has {seconds[row]:g} seconds, which must be below 9 years")
+        column.refuse(~(seconds < LONGEST_NS / NS), lambda row: f"has {seconds[row]:g} seconds, which must be below 9 years")
         times = np.rint(seconds * NS).astype(np.int64)
     else:
         try:

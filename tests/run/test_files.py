@@ -39,7 +39,7 @@ NAMES = [
 
 def test_no_two_policies_share_a_checkpoint_where_names_are_folded() -> None:
     for policies in (NAMES, NAMES[::-1]):
-        names = [task.name for point in (0, 1) for task in tasks(policies, 1500, 100, "aggregate", point)]
+        names = [task.name for point in (0, 1) for task in tasks(policies, 1500, 1000, point)]
         assert len({name.casefold() for name in names}) == len(names) == 2 * 2 * len(NAMES)
         assert all(name.isascii() and len(name) < 100 and name[0].isdigit() and "/" not in name for name in names)
 

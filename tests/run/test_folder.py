@@ -71,8 +71,8 @@ def aged(folder: Path) -> Content:
 def stop_at(policy: str) -> Watch:
     """An interrupt once a policy's first task is there."""
 
-    def stop(task: Task, again: bool) -> None:
-        if task.policy == policy and not again:
+    def stop(task: Task, seconds: float | None) -> None:
+        if task.policy == policy and seconds is not None:
             raise KeyboardInterrupt
 
     return stop

@@ -42,7 +42,7 @@ def cut_after(tasks: int, plan: Plan, reports: Path) -> Run:
     """A run that is interrupted once so many tasks are there."""
     seen: list[str] = []
 
-    def stop(task: Task, again: bool) -> None:
+    def stop(task: Task, seconds: float | None) -> None:
         seen.append(task.name)
         if len(seen) == tasks:
             raise KeyboardInterrupt
@@ -164,7 +164,7 @@ def test_of_two_runs_at_once_the_second_is_refused_and_harms_nothing(tmp_path: P
     plan = make_plan()
     refused: list[str] = []
 
-    def meanwhile(task: Task, again: bool) -> None:
+    def meanwhile(task: Task, seconds: float | None) -> None:
         with pytest.raises(InputError) as caught:
             simulate(plan, tmp_path, workers=1)
         refused.append(str(caught.value))
@@ -182,7 +182,7 @@ def test_a_run_whose_checkpoints_are_removed_is_no_shorter_run(tmp_path: Path, m
     plan = make_plan()
     folder = folder_of(plan, tmp_path)
 
-    def remove(task: Task, again: bool) -> None:
+    def remove(task: Task, seconds: float | None) -> None:
         if (task.policy, task.first) == ("ab", 0):
             shutil.rmtree(folder / CHECKPOINTS)
 

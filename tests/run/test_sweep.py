@@ -114,7 +114,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     whole = digest(simulate(sweep, tmp_path / "whole", workers=1).folder)
     seen: list[str] = []
 
-    def stop(task: Task, again: bool) -> None:
+    def stop(task: Task, seconds: float | None) -> None:
         seen.append(task.name)
         if len(seen) == 3:
             raise KeyboardInterrupt
