@@ -444,7 +444,10 @@ def track_run(
     folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None, timeout_s: float = TIMEOUT_S
 ) -> Tracked:
     """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing."""
+    from sim.registry.store import addresses
+
     _usable(timeout_s=timeout_s, tracking_uri=tracking_uri)
+    addresses(tracking_uri)
     return _track(Path(folder), tracking_uri, experiment, timeout_s)
 
 

@@ -98,7 +98,7 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
 
     if outcome.comparison is None:
         where = plain(str(outcome.folder))
-        print(f"sim: interrupted before there was anything new for {where}; the same command goes on", file=sys.stderr)
+        print(f"sim: interrupted; what was played is kept in {where}, and the same command goes on", file=sys.stderr)
         return
     if not outcome.played:
         _say_found(outcome, outcome.comparison.run)

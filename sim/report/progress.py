@@ -99,8 +99,16 @@ class Bar:
         if sys.stderr.isatty():
             return self._on_terminal(pace)
 
+        before = 0
+
         def watch(task: Task, seconds: float | None) -> None:
+            nonlocal before
+            if seconds is not None and before:
+                # What an interrupted run left is told once, before the first that is played now.
+                print(f"going on: {before} of {len(effort.expected)} parts were played before", file=sys.stderr)
+                before = 0
             pace.note(task, seconds)
+            before += seconds is None
             now = time.monotonic()
             if now - self._said >= _EVERY_S:
                 self._said = now

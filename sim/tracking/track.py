@@ -71,7 +71,7 @@ def track(
             logged = process.log(str(folder), experiment, marker.unfinished, timeout_s=timeout_s)
     except Late as late:
         what = f"the MLflow store {shown} did not take everything within {timeout_s:g} s: {_so_far(late.progress)}"
-        longer = ("--timeout", f"{min(4 * timeout_s, LONGEST_S):g}")
+        longer = ("--timeout", f"{min(max(4 * timeout_s, TIMEOUT_S), LONGEST_S):g}")
         raise TrackingError(f"{what}\n{_later(folder, tracking_uri, experiment, *longer)}") from None
     except TrackingError as error:
         raise TrackingError(f"{error}\n{_later(folder, tracking_uri, experiment)}") from error

@@ -124,7 +124,7 @@ def test_again_plays_anew_and_what_was_finished_outlives_an_interrupt(
     with monkeypatch.context() as patch:
         interrupts_at(patch, 2)
         assert run("--again") == 130
-    assert "interrupted before there was anything new for" in capsys.readouterr().err
+    assert "interrupted; what was played is kept in" in capsys.readouterr().err
     assert content(folder) == before
     assert run() == 0
     assert content(folder) == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -247,3 +248,9 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
     statuses = {run.data.tags["mlflow.runName"]: run.info.status for run in client.search_runs([experiment.experiment_id])}
     assert statuses["small"] == "KILLED"
     assert "RUNNING" not in statuses.values()
+    again = subprocess.run(
+        [*command, "--registry-uri", store, "--no-tracking", "--display", "none"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"going on: \d+ of 36 parts were played before", again.stderr)
