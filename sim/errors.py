@@ -56,8 +56,7 @@ def plain(text: str) -> str:
     >>> plain("a\x1b[2J.yaml: no such file")
     'a\\x1b[2J.yaml: no such file'
     """
-    quoted = re.sub(r"`([^`\n]+)`", r"'\1'", text)
-    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), quoted)
+    return visible(re.sub(r"`([^`\n]+)`", r"'\1'", text))
 
 
 def visible(text: str) -> str:
@@ -66,9 +65,7 @@ def visible(text: str) -> str:
     >>> print(visible("no\\x1b[2J model"))
     no\\x1b[2J model
     """
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode() for letter in text
-    )
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, order=True)

@@ -193,24 +193,17 @@ def _answer(folder: Path, uri: str, experiment: str | None, unfinished: list[str
     from sim.tracking.log import log
 
     try:
-        return "logged", asdict(log(read_folder(folder), uri, experiment, unfinished=unfinished, tell=tell))
+        with store.reaching(uri):
+            return "logged", asdict(log(read_folder(folder), uri, experiment, unfinished=unfinished, tell=tell))
     except InputError as error:
         return "input", [asdict(problem) for problem in error.problems]
     except Exception as error:
         if any(isinstance(each, _TooLong) for each in _chain(error)):
             what = f"an answer has more than {LONGEST_ANSWER >> 20} MB"
-        elif isinstance(error, TrackingError):
-            return "failed", _shown(error)
-        elif _ours(error):
-            raise
-        else:
-            what = f"an answer is none of MLflow's ({type(error).__name__})"
-        return "failed", f"the MLflow store {store.shown(uri)} cannot be used: {what}"
-
-
-def _shown(error: TrackingError) -> str:
-    """A message without what a terminal would obey: it may quote a server."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in str(error))
+            return "failed", f"the MLflow store {store.shown(uri)} cannot be used: {what}"
+        if isinstance(error, TrackingError):
+            return "failed", str(error)
+        raise
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -218,14 +211,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _ours(error: Exception) -> bool:
-    """Whether this program's own code raised an error, not a library that reads a server's answer."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0] == "sim"
 
 
 def _end_with_parent() -> None:

@@ -276,5 +276,7 @@ def _uploading(client: MlflowClient) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        where = store.shown(client.tracking_uri)
-        raise TrackingError(f"the artifacts cannot be written to {where}: {type(error).__name__}: {error}") from error
+        # The error may quote the address with its password, so it must not be printed as the cause.
+        uri = client.tracking_uri
+        why = f"{type(error).__name__}: {store.said(error, uri)}"
+        raise TrackingError(f"the artifacts cannot be written to {store.shown(uri)}: {why}") from None

@@ -48,7 +48,7 @@ def test_a_slow_server_is_given_its_time_and_no_more(
         assert main(["track", str(folder), "--tracking-uri", address, "--timeout", "1.5"]) == 4
     said = capsys.readouterr().err
     assert f"the MLflow store {address} did not take everything within 1.5 s: nothing is logged yet" in said
-    assert f"to log them later: sim track {folder} --tracking-uri {address} --timeout 6" in said
+    assert f"to log them later: sim track {folder} --tracking-uri {address} --timeout 30" in said
 
 
 @pytest.mark.parametrize(
