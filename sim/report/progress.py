@@ -50,7 +50,7 @@ def spoken(seconds: float) -> str:
     """A length of time, for people.
 
     >>> spoken(0.4), spoken(75), spoken(5400), spoken(3e6)
-    ('1 s', '75 s', '1.5 h', '35 d')
+    ('1 s', '75 s', '90 min', '35 d')
     """
     for unit, length, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48)):
         if seconds < most * length - 0.5 * length:
