@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EXIT_OK = 0
+EXIT_MACHINE = 1
+"""The machine could not do it: a full disk, too little memory, a process that was killed."""
 EXIT_INPUT = 2
 EXIT_THRESHOLD = 3
 EXIT_TRACKING = 4
+EXIT_FAULT = 70
+"""A fault of this program (EX_SOFTWARE of sysexits.h)."""
 EXIT_INTERRUPTED = 130
 
 Place = tuple[str | int, ...]
 """The keys and list positions that lead to a value in a file."""
+# Controls other than a tab and a new line, what turns the direction of text, and bytes of names that are no UTF-8.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# A name from a file may be of any length, and is part of paths and messages.
+_LONGEST_PATH, _LONGEST_MESSAGE = 300, 2000
 _NAME = re.compile(r'[^.\[\]"\s]+')
 
 
@@ -39,12 +47,25 @@ def format_path(place: Place) -> str:
 
 
 def plain(text: str) -> str:
-    """Text for a terminal, with quotes in place of Markdown's backticks.
+    r"""Text for a terminal: quotes in place of Markdown's backticks, and names without power over the terminal.
+
+    A name of a file may hold escape characters, and bytes that are no text.
 
     >>> plain("give `width` instead")
     "give 'width' instead"
+    >>> plain("a\x1b[2J.yaml: no such file")
+    'a\\x1b[2J.yaml: no such file'
     """
-    return re.sub(r"`([^`\n]+)`", r"'\1'", text)
+    return visible(re.sub(r"`([^`\n]+)`", r"'\1'", text))
+
+
+def visible(text: str) -> str:
+    """Text from elsewhere with its control characters written out, as a terminal would obey them. Lines stay lines.
+
+    >>> print(visible("no\\x1b[2J model"))
+    no\\x1b[2J model
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 @dataclass(frozen=True, order=True)
@@ -66,8 +87,20 @@ class Problem:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}:{self.column}" if self.file and self.line else self.file
         if self.path:
-            where = f"{where} {self.path}" if where else self.path
-        return f"{where}: {self.message}" if where else self.message
+            path = shortened(self.path, _LONGEST_PATH)
+            where = f"{where} {path}" if where else path
+        message = shortened(self.message, _LONGEST_MESSAGE)
+        return f"{where}: {message}" if where else message
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters: its middle is left out where it is longer.
+
+    >>> shortened("models[1].uri", 40), shortened("k" * 3_000_000, 20)
+    ('models[1].uri', 'kkkkkkkkkk…kkkkkkkkk')
+    """
+    kept = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - kept]}…{text[-kept:]}"
 
 
 class SimError(Exception):
@@ -76,22 +109,42 @@ class SimError(Exception):
     `kept` is the folder with what was finished before it was raised; empty where nothing was changed.
     """
 
-    exit_code = 1
+    exit_code = EXIT_MACHINE
     kept = ""
 
 
+class FileError(SimError):
+    """A file cannot be written: no space, a limit, no permission. What it held before, it still holds."""
+
+
 class InputError(SimError):
-    """The input is wrong. `problems` holds every problem, not only the first."""
+    """The input is wrong. `problems` holds every problem, not only the first; `more` counts those that were not worked out."""
 
     exit_code = EXIT_INPUT
 
-    def __init__(self, problems: Iterable[Problem | str]) -> None:
+    def __init__(self, problems: Iterable[Problem | str], more: int = 0) -> None:
         checked = [problem if isinstance(problem, Problem) else Problem(problem) for problem in problems]
         self.problems: tuple[Problem, ...] = tuple(checked)
-        super().__init__("\n".join(str(problem) for problem in checked))
+        self.more = more
+        super().__init__("\n".join(listed(checked, more)))
 
-    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]]]:
-        return type(self), (self.problems,)
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[Problem, ...]], dict[str, int]]:
+        return type(self), (self.problems,), {"more": self.more}
+
+
+MOST_SHOWN = 100
+
+
+def listed(problems: Sequence[Problem], more: int = 0) -> list[str]:
+    """The lines of the first hundred problems, and a line that counts the others and `more`.
+
+    >>> listed([Problem("is too low", path="a")], 2)
+    ['a: is too low', 'and 2 more problems']
+    """
+    left = len(problems) - MOST_SHOWN if len(problems) > MOST_SHOWN else 0
+    left += more
+    rest = [f"and {left:,} more problem{'s' if left > 1 else ''}"] if left else []
+    return [*map(str, problems[:MOST_SHOWN]), *rest]
 
 
 class PartError(SimError):

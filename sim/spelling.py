@@ -46,6 +46,16 @@ def did_you_mean(word: object, words: Iterable[str], *, quoted: bool = True) -> 
     return f"did you mean {' or '.join(repr(name) if quoted else name for name in near)}?" if near else ""
 
 
+def there_are(words: Iterable[str]) -> str:
+    """The known words, for the end of a message.
+
+    >>> there_are(["conv", "revenue"]), there_are(["conv"]), there_are([])
+    ('there are conv, revenue', 'there is conv', 'there is none')
+    """
+    known = list(words)
+    return f"there {'are' if len(known) > 1 else 'is'} {', '.join(known) or 'none'}"
+
+
 def _plain(word: str) -> str:
     return word.strip().lower().replace("_", "").replace("-", "")
 

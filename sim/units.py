@@ -288,7 +288,8 @@ def _positive(exact: Fraction, value: object, rule: str) -> float:
     except OverflowError:
         number = math.inf
     if not 0 < number < math.inf:
-        raise UnitError(f"{rule}; got {shown(value)}")
+        size = "" if exact <= 0 else ": this is too large" if number else ": this is too small"
+        raise UnitError(f"{rule}{size}; got {shown(value)}")
     return number
 
 

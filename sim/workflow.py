@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
+from sim.spelling import there_are
+from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -17,11 +20,13 @@ if TYPE_CHECKING:
     from sim.registry.memory import Models
     from sim.registry.store import Client
     from sim.run.blocks import Watch
+    from sim.run.effort import Effort
     from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
+    from sim.tracking.child import Child
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
@@ -29,13 +34,18 @@ REPORTS = Path("reports")
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run. `comparison` is None if the run was interrupted before any policy was finished."""
+    """The result of a run. `comparison` is None if the run was interrupted before it could add anything to its folder.
+
+    `played` is false where the folder held the finished run already; `stale` says that other sources of the program played it.
+    """
 
     folder: Path
     comparison: Comparison | None
     tracked: Tracked | None
     tracking_error: TrackingError | None
     interrupted: bool
+    played: bool = True
+    stale: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -67,6 +77,9 @@ def _usable(**given: Any) -> None:
         elif name in least:
             if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
                 problems.append(Problem(f"must be a whole number of at least {least[name]}, or None; got {shown(value)}", name))
+        elif name == "timeout_s":
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LONGEST_S:
+                problems.append(Problem(f"must be seconds, above 0 and at most {LONGEST_S:g}; got {shown(value)}", name))
         elif name == "baseline":
             if not isinstance(value, str):
                 problems.append(Problem(f"must be the name of a policy, or None; got {shown(value)}", name))
@@ -142,7 +155,8 @@ def plan_scenario(
 
     `scenario` is a file, its text or a mapping; it is checked as by `sim check`. `models` are behaviours in memory, as
     `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
-    registry, which runs their code. `cache` is a folder for their predictions. `parts` are Python files whose parts the
+    registry, which runs their code: only if it is named, here or by the environment, or is the mlflow.db of this folder and was
+    made by this user's own `sim`. `cache` is a folder for their predictions. `parts` are Python files whose parts the
     scenario may use (docs/extending.md); their code runs. Raises `InputError`, and `TrackingError` if the registry cannot be
     read.
     """
@@ -169,7 +183,8 @@ def rehearse(
 ) -> Rehearsal:
     """Play a scenario in memory and compare its policies: no files, no MLflow runs.
 
-    The same scenario gives the same bits as `sim run`. `baseline` is the policy that other policies are paired with. `samples`,
+    The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
+    `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
     at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
@@ -193,7 +208,7 @@ def rehearse(
     plan = plan_scenario(scenario, models, **stores, parts=parts)
     names = list(plan.points[0].forms)
     if baseline is not None and baseline not in names:
-        raise InputError([Problem(f"no policy {baseline!r}; there are {', '.join(names)}", "baseline")])
+        raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
     played = run.rehearse(plan, workers=workers, samples=samples)
     comparison = compare_trials(played.record, played.trials, baseline)
     return Rehearsal(plan, played.trials, played.timeline, comparison)
@@ -207,36 +222,95 @@ def run_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     experiment: str | None = None,
+    timeout_s: float = TIMEOUT_S,
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
-    planned: Callable[[Plan], Watch | None] | None = None,
+    again: bool = False,
+    planned: Callable[[Plan, Effort], Watch | None] | None = None,
+    noted: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
     `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
-    default the tracking server), which runs their code. `planned` is called with the plan before it is played; it may return a
-    `Watch`, which is told of every finished task. Results are on disk before anything is logged. Raises `InputError` for wrong
-    input and `TrackingError` if the registry cannot be read.
+    default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan, and what it
+    will take, before it is played; it may return a `Watch`, which is told of every finished task. A run that is finished in
+    its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
+    complete. `noted` is called with a line about a folder that is damaged, and is therefore played. Results are on disk before
+    anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
+    `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written, and
+    `TrackingError` if the registry cannot be read.
     """
-    from sim.run.simulate import simulate
+    from sim.registry.store import addresses, default_uri
+    from sim.run.checkpoints import played_by
+    from sim.run.effort import effort_of
+    from sim.run.simulate import folder_of, simulate
+    from sim.tracking.child import Child
 
-    _usable(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    _usable(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    if log:
+        # An address that cannot be one is said before anything is played.
+        addresses(tracking_uri, registry_uri)
     folder = Path(reports)
     cache = folder / ".predictions"
     plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
-    watch = planned(plan) if planned else None
-    run = simulate(plan, folder, workers=workers, watch=watch)
-    if not run.completed:
-        return Outcome(run.folder, None, None, None, run.interrupted)
-    comparison = report_run(run.folder)
-    if not log:
-        return Outcome(run.folder, comparison, None, None, run.interrupted)
-    try:
-        tracked = track_run(run.folder, tracking_uri=tracking_uri, experiment=experiment)
-    except TrackingError as error:
-        return Outcome(run.folder, comparison, None, error, run.interrupted)
-    return Outcome(run.folder, comparison, tracked, None, run.interrupted)
+    there = None if again else _finished(folder_of(plan, folder), plan, noted)
+    with Child(tracking_uri or default_uri()) as child:
+        if there is not None:
+            outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
+        else:
+            effort = effort_of(plan, workers)
+            watch = planned(plan, effort) if planned else None
+            found: list[Comparison] = []
+
+            def conclude(new: Path) -> None:
+                if log:
+                    # The process that logs loads its libraries while the report is written.
+                    child.start()
+                found.append(_tell(new, new))
+
+            run = simulate(plan, folder, workers=effort.workers, watch=watch, conclude=conclude)
+            outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+        if not log or outcome.comparison is None:
+            return outcome
+        try:
+            return replace(outcome, tracked=_track(outcome.folder, tracking_uri, experiment, timeout_s, child))
+        except TrackingError as error:
+            return replace(outcome, tracking_error=error)
+        except KeyboardInterrupt:
+            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
+            return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+
+
+def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
+    """The comparison of the finished run of a plan that a folder holds; None where it is to be played.
+
+    Only a report that is missing or cannot be read is written again.
+    """
+    from sim.compare.comparison import compare
+    from sim.report import source
+    from sim.run.folder import FILES, holding
+    from sim.run.held import held
+
+    with holding(folder):
+        try:
+            run = held(folder)
+            if run is None or (run.status, run.digest) != ("finished", plan.digest):
+                return None
+            comparison = compare(folder)
+        except InputError as error:
+            if noted:
+                more = f", and {len(error.problems) - 1} more" if len(error.problems) > 1 else ""
+                noted(f"what is in {folder} cannot be used, and is played anew: {error.problems[0]}{more}")
+            return None
+        try:
+            source.read(folder)
+            told = all((folder / name).is_file() for name in FILES)
+        except InputError:
+            told = False
+        if not told:
+            _report(folder)
+        return comparison
 
 
 def trace_scenario(
@@ -256,10 +330,11 @@ def trace_scenario(
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
-    `path`, `models` and `parts` are as in `plan_scenario`. The sweep of a scenario is ignored.
+    `path`, `models` and `parts` are as in `plan_scenario`, which says when real versions run their code. The sweep of a
+    scenario is ignored.
     """
+    from sim.files import writable
     from sim.policy.catalogue import using
-    from sim.run.folder import writable
     from sim.run.plan import prepare
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
@@ -326,37 +401,63 @@ def _resolver(
 
 def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
     """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
-    from sim.registry.store import absent, client, default_uri
+    from sim.registry.store import absent, registry
     from sim.registry.versions import unregistered
 
     # Only the registry is read here: the tracking server need not be up before there are results.
-    uri = registry_uri or tracking_uri or default_uri()
-    if absent(uri, registry_uri):
+    if absent(tracking_uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return client(uri, registry_uri)
+    return registry(tracking_uri, registry_uri)
 
 
 def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
-    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it."""
+    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none."""
+    from sim.run.folder import holding
+
+    folder = Path(folder)
+    with holding(folder):
+        return _report(folder, baseline)
+
+
+def _report(folder: Path, baseline: str | None = None) -> Comparison:
+    from sim.run.folder import replacement
+    from sim.run.record import read_run
+
+    # Raises an error that tells a folder without a run before anything is made in it.
+    read_run(folder)
+    with replacement(folder) as new:
+        return _tell(folder, new, baseline)
+
+
+def _tell(folder: Path, into: Path, baseline: str | None = None) -> Comparison:
+    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import html, markdown
-    from sim.run.lock import writing
 
-    folder = Path(folder)
-    with writing(folder):
-        comparison = compare(folder, baseline)
-        write_summary(comparison, folder)
-        html.write(folder)
-        markdown.write(folder)
+    comparison = compare(folder, baseline)
+    write_summary(comparison, into)
+    html.write(folder, into)
+    markdown.write(folder, into)
     return comparison
 
 
-def track_run(folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None) -> Tracked:
-    """Log a run folder to MLflow. Logging the same folder again adds nothing."""
-    from sim.registry.store import default_uri
-    from sim.run.lock import writing
+def track_run(
+    folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None, timeout_s: float = TIMEOUT_S
+) -> Tracked:
+    """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing."""
+    from sim.registry.store import addresses
+
+    _usable(timeout_s=timeout_s, tracking_uri=tracking_uri)
+    addresses(tracking_uri)
+    return _track(Path(folder), tracking_uri, experiment, timeout_s)
+
+
+def _track(
+    folder: Path, tracking_uri: str | None, experiment: str | None, timeout_s: float, child: Child | None = None
+) -> Tracked:
+    from sim.run.folder import holding
     from sim.tracking.track import track
 
-    with writing(Path(folder)):
-        return track(Path(folder), tracking_uri=tracking_uri or default_uri(), experiment=experiment)
+    with holding(folder):
+        return track(folder, tracking_uri=tracking_uri, experiment=experiment, timeout_s=timeout_s, child=child)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,9 @@ for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
     del os.environ[name]
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MPLBACKEND"] = "Agg"
+# Notes of the stores that tests make are no business of the user's.
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="sim-tests-state-")
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 settings.register_profile("sim", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("sim")

@@ -7,14 +7,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling"),
-    ("units", "stats"),
+    ("errors", "version", "arrays", "spelling", "locking", "files"),
+    ("units", "stats", "tables"),
     ("distributions",),
     ("policy",),
     ("scenario",),
@@ -55,10 +57,10 @@ def rank_of(module: str) -> float:
 
 
 def resolved(name: str) -> str:
-    """`sim.engine.base.Engine` is the module `sim.engine.base`; a name from `sim` itself is `sim`."""
+    """`sim.engine.base.Engine` is the module `sim.engine.base`; a name from `sim` itself is `sim.__init__`."""
     while name not in MODULES and "." in name and not (ROOT / name.replace(".", "/")).is_dir():
         name = name.rpartition(".")[0]
-    return name
+    return "sim.__init__" if name == "sim" else name
 
 
 def imports(node: ast.AST, file: Path) -> Iterator[tuple[int, str]]:
@@ -78,8 +80,10 @@ def all_imports(file: Path) -> Iterator[tuple[int, str]]:
         yield from imports(node, file)
 
 
-def imports_on_load(file: Path) -> Iterator[tuple[int, str]]:
+@cache
+def imports_on_load(file: Path) -> tuple[tuple[int, str], ...]:
     """What runs when the module is imported: not the bodies of functions, not `if TYPE_CHECKING`."""
+    found: list[tuple[int, str]] = []
     pending: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while pending:
         node = pending.pop()
@@ -88,8 +92,9 @@ def imports_on_load(file: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             pending.extend(node.orelse)
             continue
-        yield from imports(node, file)
+        found += imports(node, file)
         pending.extend(ast.iter_child_nodes(node))
+    return tuple(found)
 
 
 def is_under(name: str, package: str) -> bool:
@@ -123,18 +128,23 @@ def test_heavy_modules_are_imported_where_they_are_used(file: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def loads(module: str) -> set[str]:
+def packages_of(module: str) -> list[str]:
+    """The packages that a module is in, which are loaded before it."""
+    return [resolved(module[:at]) for at, letter in enumerate(module) if letter == "."]
+
+
+@cache
+def loads(module: str) -> frozenset[str]:
     """Our modules that come along when one is imported."""
     found: set[str] = set()
-    pending = [module]
+    pending = [resolved(module)]
     while pending:
         name = pending.pop()
         if name in MODULES and name not in found:
             found.add(name)
             pending += [resolved(imported) for _, imported in imports_on_load(MODULES[name])]
-            # A module is loaded after the packages that it is in.
-            pending += ["sim", *(name[:at] for at, letter in enumerate(name) if letter == "." and at > len("sim"))]
-    return found
+            pending += packages_of(name)
+    return frozenset(found)
 
 
 def test_the_compiler_loads_only_where_something_plays_event_by_event() -> None:
@@ -178,24 +188,52 @@ def test_stats_knows_only_errors_and_arrays() -> None:
     assert ours <= {"sim.errors", "sim.arrays"}
 
 
-def test_each_module_loads_on_its_own_and_nothing_heavy_comes_along() -> None:
-    """A cycle shows only when the right module is imported first, so each one is, in a fresh `sim`."""
+def needs(module: str) -> set[str]:
+    """Our modules that must have run for one to run: those that it imports, and the packages in which these are.
+
+    The packages that it is itself in have begun before it, and load whether or not it is the first of them to be asked for.
+    """
+    begun = {module, *packages_of(module)}
+    asked = {resolved(name) for _, name in imports_on_load(MODULES[module])}
+    around = {package for name in asked for package in packages_of(name) if package not in begun}
+    return {name for name in asked | around if name in MODULES and name != module}
+
+
+def test_each_module_loads_on_its_own() -> None:
+    """A cycle shows only when the right module is imported first. Where nothing leads back to itself, none is the wrong one."""
+    order = TopologicalSorter({module: needs(module) for module in MODULES})
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(f"each of these is imported, when it loads, by the one after it: {' -> '.join(error.args[1])}")
+
+
+def test_what_loads_is_what_is_written_and_nothing_heavy_comes_along() -> None:
+    """Each module once, in a process of its own: so the tests above, which read the text, see all that happens."""
     script = """
 import importlib, sys
-for module in sys.argv[2].split():
-    for name in [name for name in sys.modules if name == "sim" or name.startswith("sim.")]:
-        del sys.modules[name]
+before = set()
+for module in sys.argv[1].split():
     try:
         importlib.import_module(module)
     except ImportError as error:
-        print(f"{module}: {error}")
-print(*(f"{name} is loaded" for name in sys.argv[1].split() if name in sys.modules), sep="\\n")
+        print(f"{module} does not load: {error}".replace("\\n", " "))
+    now = {name for name in sys.modules if name.partition(".")[0] == "sim"} - {"sim.__init__"}
+    print(module, *sorted(now - before))
+    before = now
+print("heavy", *(name for name in sys.argv[2].split() if name in sys.modules))
 """
-    never = {"sim.__init__", "sim.__main__", *RUN_BY_MLFLOW}
-    modules = [name for name in MODULES if name not in never and COMPILER not in loads(name)]
-    command = [sys.executable, "-c", script, " ".join(HEAVY), " ".join(["sim", *modules])]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
+    modules = [name for name in MODULES if name not in {"sim.__main__", *RUN_BY_MLFLOW}]
+    light = [name for name in modules if COMPILER not in loads(name)]
+    for asked, never in ((light, HEAVY), ([name for name in modules if name not in light], ())):
+        command = [sys.executable, "-c", script, " ".join(asked), " ".join(never)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        *lines, heavy = done.stdout.splitlines()
+        assert heavy == "heavy"
+        assert len(lines) == len(asked)
+        for line in lines:
+            module, *loaded = line.split()
+            assert {resolved(name) for name in loaded} <= loads(module), line
 
 
 def test_architecture_page_shows_these_layers() -> None:

@@ -11,7 +11,7 @@ from sim.bench.measure import measure
 from sim.bench.result import Bench, environment
 from sim.bench.scale import QUICK_SIZES, SIZES, scale
 from sim.engine.catalogue import no_compiler
-from sim.run.folder import write_json
+from sim.files import write_json
 
 ROUNDS, QUICK_ROUNDS = 5, 3
 REQUESTS, QUICK_REQUESTS = 10_000_000, 1_000_000

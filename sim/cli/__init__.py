@@ -8,10 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from sim.cli import bench, check, init, models, report, run, schema, trace, track, verify
+from sim.cli.endings import failed, interrupted
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
 from sim.cli.parser import Parser
-from sim.errors import EXIT_INTERRUPTED, EXIT_OK, InputError, PartError, SimError, plain
+from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
@@ -19,7 +20,7 @@ VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 2 wrong input, 3 threshold breached, 4 not logged, 130 interrupted."""
+    """Run one command and return its exit code, as `sim --help` lists them."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A ρ or an arrow that the terminal's encoding lacks must not end a program whose work is done.
         sys.stdout.reconfigure(errors="replace")
@@ -27,39 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options = _parser().parse_args(arguments, argparse.Namespace(interrupts=interrupts))
             code: int = options.verb(options)
+            if sys.stdout is not None:
+                # What cannot be written is to be known here, not when Python ends.
+                sys.stdout.flush()
         except BaseException as error:
             if interrupts.heard or isinstance(error, KeyboardInterrupt):
                 # The interrupt may have become another exception on the way up; it is still why the command ends.
-                return _interrupted()
-            if not isinstance(error, SimError | BrokenPipeError):
+                return interrupted()
+            if isinstance(error, SystemExit):
+                # How argparse ends.
                 raise
-            return _failed(error)
+            return failed(error)
         # A verb that saved what it had has said so itself.
-        return _interrupted() if interrupts.heard and code != EXIT_INTERRUPTED else code
-
-
-def _interrupted() -> int:
-    print("sim: interrupted", file=sys.stderr)
-    return EXIT_INTERRUPTED
-
-
-def _failed(error: SimError | BrokenPipeError) -> int:
-    if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone, as `head` does.
-        sys.stderr.close()
-        return EXIT_OK
-    if isinstance(error, InputError | PartError):
-        if isinstance(error, PartError) and error.trace:
-            print(error.trace.rstrip("\n"), file=sys.stderr)
-        for problem in error.problems:
-            print(plain(str(problem)), file=sys.stderr)
-        count = len(error.problems)
-        left = f"what was finished before is in {error.kept}" if error.kept else "nothing was changed"
-        what = "a part failed" if isinstance(error, PartError) else f"{count} problem{'s' if count > 1 else ''} in the input"
-        print(f"sim: {what}; {left}", file=sys.stderr)
-    else:
-        print(f"sim: {plain(str(error))}", file=sys.stderr)
-    return error.exit_code
+        return interrupted() if interrupts.heard and code != EXIT_INTERRUPTED else code
 
 
 _EPILOGUE = """\
@@ -78,7 +59,8 @@ examples:
 
 A word such as quickstart is a file in this folder, with or without .yaml, or else an example that comes with sim.
 
-exit codes: 0 done; 2 wrong input; 3 a threshold is breached; 4 saved, but the tracking server could not be reached;
+exit codes: 0 done; 1 this machine could not do it (a full disk, too little memory, a process that was killed);
+2 wrong input; 3 a threshold is breached; 4 saved, but the tracking server could not be reached; 70 a fault of sim;
 130 interrupted, and resumable by the same command.
 """
 

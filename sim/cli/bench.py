@@ -34,7 +34,7 @@ def add(verbs: Verbs) -> None:
 
 def _bench(options: argparse.Namespace) -> int:
     from sim.bench.run import bench, keep
-    from sim.run.folder import writable
+    from sim.files import writable
 
     writable(options.out, "--out")
 

@@ -21,7 +21,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files (YAML), or names of examples")
     parser.add_argument("--quiet", action="store_true", help="say nothing of files that are fine")
     add_parts(parser)
-    add_stores(parser, experiment=False, only_if_named=True)
+    add_stores(parser, logs=False, only_if_named=True)
     parser.set_defaults(verb=_check)
 
 
@@ -29,6 +29,7 @@ def _check(options: argparse.Namespace) -> int:
     from sim.scenario.sweep import text_of
 
     problems: list[Problem] = []
+    more = 0
     for word in options.files:
         try:
             file = scenario_file(word)
@@ -41,6 +42,7 @@ def _check(options: argparse.Namespace) -> int:
             )
         except InputError as error:
             problems += error.problems
+            more += error.more
             continue
         for warning in seen.warnings:
             print(f"sim: warning: {warning}", file=sys.stderr)
@@ -52,5 +54,5 @@ def _check(options: argparse.Namespace) -> int:
             if seen.unscored:
                 print("  its real models are there, and the data fits their signatures; what they predict is seen by `sim run`")
     if problems:
-        raise InputError(problems)
+        raise InputError(problems, more)
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: an interrupt ends a command the same way wherever it falls."""
+"""Ctrl-C, SIGTERM and SIGHUP: an interrupt ends a command the same way wherever it falls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 from types import FrameType
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP is what a closed terminal sends; Windows has none.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 _AS_THEY_COME = (signal.default_int_handler, signal.SIG_DFL)
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sim.cli.options import Verbs, add_stores, models_file, positive
-from sim.errors import EXIT_OK, InputError
+from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_stores, models_file, positive
+from sim.errors import EXIT_OK, InputError, visible
 
 if TYPE_CHECKING:
     from sim.registry.publish import Registered
@@ -19,8 +19,12 @@ def add(verbs: Verbs) -> None:
     models = verbs.add_parser("models", help="register and measure model versions").add_subparsers(
         title="verbs", required=True, metavar="VERB"
     )
-    demo = models.add_parser("demo", help="train and register real demo models (handwritten digits)")
-    add_stores(demo, experiment=False)
+    demo = models.add_parser(
+        "demo", help="train, register and measure real demo models (handwritten digits), which runs their code",
+        formatter_class=PLAIN,
+        description=f"Train, register and measure real models of handwritten digits and of biopsies.\n\n{RUNS_MODELS}",
+    )  # fmt: skip
+    add_stores(demo, logs=False)
     demo.set_defaults(verb=_demo)
     register = models.add_parser(
         "register", help="register behaviour models from YAML files; the same text registers nothing new"
@@ -28,16 +32,18 @@ def add(verbs: Verbs) -> None:
     register.add_argument(
         "files", metavar="FILE", nargs="+", help="models files (YAML), or names of examples: checkout, offers, search"
     )
-    add_stores(register, experiment=False)
+    add_stores(register, logs=False)
     register.set_defaults(verb=_register)
     measure = models.add_parser(
-        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)"
-    )
+        "measure", help="measure a real version's latency and keep it on its tags (runs the model's code)",
+        formatter_class=PLAIN,
+        description=f"Measure how long a real version takes to answer, and keep it on the version's tags.\n\n{RUNS_MODELS}",
+    )  # fmt: skip
     measure.add_argument("uri", help="models:/NAME@ALIAS or models:/NAME/VERSION")
     measure.add_argument("--data", required=True, help="CSV or Parquet file, or a scikit-learn set, such as digits")
     measure.add_argument("--target", default="target", help="column of the right answers, not given to the model")
     measure.add_argument("--calls", type=positive, default=300, help="timed calls (default 300)")
-    add_stores(measure, experiment=False)
+    add_stores(measure, logs=False)
     measure.set_defaults(verb=_measure)
 
 
@@ -53,11 +59,12 @@ def _register(options: argparse.Namespace) -> int:
     from sim.registry.behaviour import ModelsFile
     from sim.registry.publish import name_problems
     from sim.registry.register import register
+    from sim.registry.store import addresses
     from sim.scenario.loading import read_yaml, validate
 
     documents = [read_yaml(models_file(word)) for word in options.files]
     files = [validate(document, ModelsFile) for document in documents]
-    uri = _tracking_uri(options)
+    uri = addresses(*_named(options)).tracking
     named = [
         (document, problem)
         for document, file in zip(documents, files, strict=True)
@@ -81,7 +88,8 @@ def _registered(rows: list[Registered], store: Any) -> None:
         scores = [f"{what} {tags[key]}" for key, what in _SCORES.items() if key in tags]
         about = f" @{row.alias}" if row.alias else ""
         score_text = f" ({', '.join(scores)})" if scores else ""
-        print(f"models:/{row.name}/{row.version}{about} {'registered' if row.created else 'is there already'}{score_text}")
+        said = "registered" if row.created else "is there already"
+        print(visible(f"models:/{row.name}/{row.version}{about} {said}{score_text}"))
 
 
 def _measure(options: argparse.Namespace) -> int:
@@ -105,11 +113,9 @@ def _measure(options: argparse.Namespace) -> int:
 def _client(options: argparse.Namespace) -> Any:
     from sim.registry.store import client
 
-    return client(_tracking_uri(options), options.registry_uri)
+    return client(*_named(options))
 
 
-def _tracking_uri(options: argparse.Namespace) -> str:
-    from sim.registry.store import default_uri
-
-    named: str | None = options.registry_uri or options.tracking_uri
-    return named or default_uri()
+def _named(options: argparse.Namespace) -> tuple[str | None, str | None]:
+    """The tracking store and the registry that options name: a registry that is named takes the runs of its versions too."""
+    return options.registry_uri or options.tracking_uri, options.registry_uri

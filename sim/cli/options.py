@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from sim.errors import shortened
+from sim.tracking.limits import LONGEST_S, TIMEOUT_S
+
 if TYPE_CHECKING:
     from sim.scenario.examples import Found
+
+RUNS_MODELS = """\
+A real model is loaded, which runs its code: only from a registry that --registry-uri, --tracking-uri or the environment names,
+or from the mlflow.db in this folder if your own sim made it there. Behaviour models are read, never run."""
+"""What every verb says that may run the code of a registered model."""
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where each verb adds its parser."""
 PLAIN = argparse.RawDescriptionHelpFormatter
 """Keeps the lines of descriptions and examples as they are written."""
+
+
+_MOST_DIGITS = 12
 
 
 def scenario_file(word: str) -> Path:
@@ -52,28 +64,35 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
 
 
 def add_stores(
-    parser: argparse.ArgumentParser, *, registry: bool = True, experiment: bool = True, only_if_named: bool = False
+    parser: argparse.ArgumentParser, *, registry: bool = True, logs: bool = True, only_if_named: bool = False
 ) -> None:
-    """Where MLflow is; with `only_if_named`, it is only asked where one of the options is given."""
+    """Where MLflow is; with `only_if_named`, it is only asked where one of the options is given. `logs` if runs are logged."""
     default = "none, and models are not resolved" if only_if_named else "MLFLOW_TRACKING_URI, else mlflow.db in this folder"
     parser.add_argument("--tracking-uri", help=f"MLflow server or store (default: {default})")
     if registry:
         parser.add_argument("--registry-uri", help="where model versions are (default: the tracking server)")
-    if experiment:
+    if logs:
         parser.add_argument("--experiment", help="MLflow experiment (default: rollout-simulations)")
+        parser.add_argument(
+            "--timeout", type=seconds, metavar="SECONDS", default=TIMEOUT_S,
+            help=f"time for logging, whatever the server does (default: {TIMEOUT_S:g}); 'sim track' goes on later",
+        )  # fmt: skip
 
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
-    return int(text)
+    return _number(text, 1)
 
 
 def whole(text: str) -> int:
     """A whole number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 0, got {text!r}")
+    return _number(text, 0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or len(text) > _MOST_DIGITS or int(text) < least:
+        rule = f"must be a whole number of at least {least} and below 10^{_MOST_DIGITS}"
+        raise argparse.ArgumentTypeError(f"{rule}, got {shortened(text, 60)!r}")
     return int(text)
 
 
@@ -85,3 +104,14 @@ def duration(text: str) -> float:
         return parse_duration(text)
     except UnitError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def seconds(text: str) -> float:
+    """Seconds for logging."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= LONGEST_S:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds, above 0 and at most {LONGEST_S:g}, got {text!r}")
+    return value

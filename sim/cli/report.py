@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sim import workflow
 from sim.cli.options import PLAIN, Verbs, add_display
-from sim.errors import EXIT_OK
+from sim.cli.output import shown_of
+from sim.errors import EXIT_OK, plain
 
 
 def add(verbs: Verbs) -> None:
@@ -24,6 +25,7 @@ def _report(options: argparse.Namespace) -> int:
     from sim.report.terminal import table
 
     comparison = workflow.report_run(options.folder, baseline=options.baseline)
-    table(comparison, display=options.display, file=sys.stdout)
-    print(f"report: {options.folder / 'report.html'}")
+    with shown_of(options.folder):
+        table(comparison, display=options.display, file=sys.stdout)
+        print(f"report: {plain(str(options.folder / 'report.html'))}")
     return EXIT_OK

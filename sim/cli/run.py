@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_display, add_parts, add_stores, positive, scenario_file
+from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_display, add_parts, add_stores, positive, scenario_file
+from sim.cli.output import shown_of
 from sim.errors import plain
 
 if TYPE_CHECKING:
     from sim.run.blocks import Watch
+    from sim.run.effort import Effort
     from sim.run.plan import Plan
+    from sim.run.record import Record
 
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "run", help="simulate a scenario, compare its policies, write the report, log to MLflow", formatter_class=PLAIN,
         reads_scenario=True,
-        description="Simulate a scenario file. Loading a registered real model runs its code: name a registry you trust.",
+        description="Simulate a scenario file. A run that is finished is shown as it is, and an interrupted one goes on.\n\n"
+        f"{RUNS_MODELS}",
         epilog="example: sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db",
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
@@ -28,7 +34,13 @@ def add(verbs: Verbs) -> None:
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="play a run that is finished anew; the old one is replaced when the new one is complete",
+    )
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
+    parser.add_argument("--yes", action="store_true", help="do not ask before a run of more than an hour")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
     add_parts(parser)
@@ -37,23 +49,26 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar, lines
+    from sim.report.progress import Bar, confirm, lines
 
     with Bar(quiet=options.quiet) as bar:
 
-        def planned(plan: Plan) -> Watch | None:
+        def planned(plan: Plan, effort: Effort) -> Watch | None:
             options.interrupts.check()
-            for line in lines(plan):
+            for line in lines(plan, effort):
                 bar.say(line)
-            for warning in plan.warnings:
-                print(f"sim: warning: {plain(warning)}", file=sys.stderr)
+            if effort.note:
+                print(f"sim: {effort.note}", file=sys.stderr)
+            _warn(plan.warnings)
             compiled = next((each for each in plan.points if each.engine.entry.compiles), None)
             if compiled:
                 from sim.engine.compiled import warm_up
 
                 warm_up(compiled.world, bar.say)
                 options.interrupts.check()
-            return bar.start(plan)
+            if not options.yes:
+                confirm(effort)
+            return bar.start(effort)
 
         outcome = workflow.run_scenario(
             scenario_file(options.file),
@@ -61,25 +76,37 @@ def _run(options: argparse.Namespace) -> int:
             tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri,
             experiment=options.experiment,
+            timeout_s=options.timeout,
             workers=options.workers,
             log=not options.no_tracking,
             parts=options.parts,
+            again=options.again,
             planned=planned,
+            noted=lambda line: _warn([line]),
         )
     _show(outcome, options.display)
     return outcome.exit_code
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(f"sim: warning: {plain(warning)}", file=sys.stderr)
 
 
 def _show(outcome: workflow.Outcome, display: Any) -> None:
     from sim.report.terminal import table
 
     if outcome.comparison is None:
-        print(f"sim: interrupted before any policy was finished; run again to go on: {outcome.folder}", file=sys.stderr)
+        where = plain(str(outcome.folder))
+        print(f"sim: interrupted; what was played is kept in {where}, and the same command goes on", file=sys.stderr)
         return
-    table(outcome.comparison, display=display, file=sys.stdout)
-    print(f"report: {outcome.folder / 'report.html'}")
-    if outcome.tracked:
-        print(f"mlflow: {outcome.tracked.tracking_uri} run {outcome.tracked.run_id}")
+    if not outcome.played:
+        _say_found(outcome, outcome.comparison.run)
+    with shown_of(outcome.folder):
+        table(outcome.comparison, display=display, file=sys.stdout)
+        print(f"report: {plain(str(outcome.folder / 'report.html'))}")
+        if outcome.tracked:
+            print(f"mlflow: {plain(outcome.tracked.tracking_uri)} run {outcome.tracked.run_id}")
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {plain(str(outcome.tracking_error))}", file=sys.stderr)
     breached = [row.name for row in outcome.comparison.thresholds if row.breached]
@@ -87,3 +114,12 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)
     if outcome.interrupted:
         print("sim: interrupted; finished policies are saved, run again to go on", file=sys.stderr)
+
+
+def _say_found(outcome: workflow.Outcome, run: Record) -> None:
+    """Say that a run was finished before, and by which program."""
+    _warn(run.warnings)
+    if outcome.stale:
+        _warn([f"another version of sim played this ({run.sim_version or 'unknown'}); --again plays it anew with this one"])
+    when = f" on {run.finished_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if run.finished_at else " before"
+    print(f"sim: finished{when}, and not played again (--again plays it anew)", file=sys.stderr)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_parts, add_stores, duration, positive, scenario_file, whole
+from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_parts, add_stores, duration, positive, scenario_file, whole
 from sim.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "trace", help="print or write one replication's event log", formatter_class=PLAIN, reads_scenario=True,
         description="Play one replication of one policy request by request, and tell every event: arrive, start, finish,\n"
-        "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.",
+        "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.\n\n"
+        f"{RUNS_MODELS}",
         epilog="examples:\n  sim trace quickstart --policy ab --replication 3 --until 10m\n"
         "  sim trace quickstart --policy canary --replication 0 --until 6h --out canary.parquet",
     )  # fmt: skip
@@ -32,7 +33,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
     add_parts(parser)
-    add_stores(parser, experiment=False)
+    add_stores(parser, logs=False)
     parser.set_defaults(verb=_trace)
 
 

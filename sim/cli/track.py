@@ -19,6 +19,8 @@ def add(verbs: Verbs) -> None:
 
 
 def _track(options: argparse.Namespace) -> int:
-    tracked = workflow.track_run(options.folder, tracking_uri=options.tracking_uri, experiment=options.experiment)
+    tracked = workflow.track_run(
+        options.folder, tracking_uri=options.tracking_uri, experiment=options.experiment, timeout_s=options.timeout
+    )
     print(f"mlflow: {tracked.tracking_uri} run {tracked.run_id}{'' if tracked.created else ' (was there already)'}")
     return EXIT_OK

@@ -30,7 +30,7 @@ def add(verbs: Verbs) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from sim.run.folder import writable
+    from sim.files import writable
     from sim.verify import page
     from sim.verify.run import chosen, verify
 

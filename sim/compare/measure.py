@@ -14,6 +14,7 @@ from sim.compare.trials import Trials
 from sim.stats.intervals import (
     Estimate,
     mean_interval,
+    of_share,
     paired_difference,
     paired_proportion_difference,
     proportion_interval,
@@ -104,13 +105,16 @@ def mean(
     better: Better = "lower",
     *,
     paired: bool = True,
+    part: bool = False,
 ) -> Measure:
-    """The mean of a column over the trials that meet a condition."""
+    """The mean of a column over the trials that meet a condition; `part` says that it, and its interval, lie from 0 to 1."""
     values = _among(column, condition)
-    return Measure(
-        name, label, unit, better, about,
-        lambda trials: mean_interval(_met(values(trials))), values if paired else None, paired_difference,
-    )  # fmt: skip
+
+    def estimate(trials: Trials) -> Estimate:
+        found = mean_interval(_met(values(trials)))
+        return of_share(found) if part else found
+
+    return Measure(name, label, unit, better, about, estimate, values if paired else None, paired_difference)
 
 
 def time(name: str, label: str, about: str, time_s: Column, condition: Column = every) -> Measure:

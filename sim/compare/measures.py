@@ -60,6 +60,17 @@ def _significant(trials: Trials) -> NDArray[Any]:
     return np.asarray(declared & (trials["effect_true"] != 0))
 
 
+def _falsely_declared(trials: Trials) -> NDArray[Any]:
+    """Whether the evidence declared a difference of an arm that truly has none, or one of the other sign."""
+    declared = ~np.isnan(trials["time_to_significance_s"])
+    return np.asarray(declared & ((trials["effect_true"] == 0) | _opposite(trials)))
+
+
+def _declared_of_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known if what was declared is true; nothing is to be known where nothing was declared."""
+    return np.asarray(np.isnan(trials["time_to_significance_s"]) | _estimated("effect_estimate")(trials))
+
+
 def _bias(column: str) -> Column:
     return lambda trials: np.asarray(trials[column] - trials["effect_true"])
 
@@ -276,13 +287,13 @@ _TABLE = (
     mean(
         "peak_exposure", "peak exposure", "share",
         "Mean of the largest share of live traffic that challengers had before the verdict; all of it if shipped at once.",
-        recorded("peak_exposure"),
+        recorded("peak_exposure"), part=True,
     ),
     mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", recorded("errors")),
     mean(
         "slo_violation_rate", "SLO violations", "share",
         "Mean share of live requests that failed or were slower than the latency objective.",
-        _per_request("slo_violations"), _served,
+        _per_request("slo_violations"), _served, part=True,
     ),
     mean(
         "lost_requests", "lost requests", "requests",
@@ -300,6 +311,12 @@ _TABLE = (
         "aa_declared", "declares in A/A", "lower",
         "Share of A/A tests, where the challengers equal the champion, in which the evidence declares a difference.",
         recorded("aa_declared"), _tried_alike, paired=False,
+    ),
+    proportion(
+        "false_declaration", "declares falsely", "lower",
+        "Share of trials in which the evidence declares a difference of an arm that has none, or one of the other sign, in the "
+        "world that is played. Arms that are alike may have other delays here, which they have not in A/A tests.",
+        _falsely_declared, _declared_of_known, paired=False,
     ),
     proportion(
         "aa_ship", "ships in A/A", "lower",

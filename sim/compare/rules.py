@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from sim.compare.measure import Unit
 from sim.compare.measures import MEASURES
 from sim.errors import InputError, Problem, format_path
+from sim.spelling import there_are
 from sim.stats.intervals import Estimate
 from sim.units import parse_duration, parse_share, shown
 
@@ -64,7 +65,7 @@ def parse(key: str, rule: str, root: str = "thresholds") -> Rule:
     policy, _, name = key.rpartition(".")
     if name not in MEASURES:
         close = get_close_matches(name, MEASURES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(MEASURES)}"
+        hint = f"did you mean {close[0]}?" if close else there_are(MEASURES)
         raise InputError([Problem(f"no measure {shown(name)}; {hint}", path=path)])
     match = re.fullmatch(_RULE, rule) if isinstance(rule, str) else None
     example, read = _READ[MEASURES[name].unit]
@@ -95,7 +96,7 @@ def problems(rules: Mapping[str, str], policies: Collection[str] | None = None, 
             continue
         if policies is not None and policy is not None and policy not in policies:
             close = get_close_matches(policy, policies, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(policies)}"
+            hint = f"did you mean {close[0]}?" if close else there_are(policies)
             wrong.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path((root, key))))
     return wrong
 

@@ -12,8 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from sim.compare.result import Comparison, PointComparison
 from sim.errors import InputError, Problem
-from sim.run.folder import write_text
+from sim.files import reading, write_text
 from sim.run.record import Record, problems_of
+from sim.units import shown
 
 FILE = "summary.json"
 
@@ -49,16 +50,15 @@ def read_summary(folder: Path, run: Record) -> Comparison:
     sim.errors.InputError: nowhere/summary.json: cannot be read: No such file or directory
     """
     file = folder / FILE
-    try:
+    with reading(file):
         content = json.loads(file.read_bytes(), parse_constant=_refused)
+        if not isinstance(content, dict):
+            raise ValueError(f"must be a mapping, got {shown(content)}")
         # Take the record from run.json, not from the summary: run.json has the current state of the run.
-        comparison: Comparison = _reader().validate_python({**content, "run": run})
-    except OSError as error:
-        raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
-    except ValidationError as error:
-        raise InputError(problems_of(error, file)) from error
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError([Problem(f"is corrupt: {error}", file=str(file))]) from error
+        try:
+            comparison: Comparison = _reader().validate_python({**content, "run": run})
+        except ValidationError as error:
+            raise InputError(problems_of(error, file)) from error
     stale = _stale(comparison, run)
     if stale:
         raise InputError([Problem(f"{stale}; compare the run again", file=str(file))])

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from sim.compare.worth import net_value
 from sim.errors import InputError, Problem
+from sim.run.held import check_intact
 from sim.run.record import Record
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
+from sim.tables import Column, Kind, Schema, columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,21 +87,29 @@ class Trials:
         return cumulative_incidence(np.where(gave_up, self["time_to_end_s"], np.nan), self["verdict"], self.horizon_s)
 
 
+def schema(run: Record) -> Schema:
+    """The columns of the trials of a run, those of the sweep aside: columns that earlier versions lack may be missing."""
+    return {
+        "policy": Column(Kind.TEXT, choices=tuple(policy.name for policy in run.policies)),
+        "replication": Column(Kind.WHOLE),
+        "verdict": Column(Kind.TEXT, choices=VERDICTS),
+        **dict.fromkeys(FLAGS, Column(Kind.FLAG)),
+        **dict.fromkeys(TIMES, Column(Kind.NUMBER, gaps=True)),
+        **dict.fromkeys(FINITE, Column(Kind.NUMBER)),
+        **dict.fromkeys(LATER, Column(Kind.NUMBER, gaps=True, infinite=True, optional=True)),
+        # A run without a sweep has one point and no column for it.
+        **({"point": Column(Kind.WHOLE)} if run.paths else {}),
+    }
+
+
 def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
     """At each point of a run, the trials of every policy that has some, in the order of `run.policies`.
 
     Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     file = folder / "trials.parquet"
-    try:
-        with pq.ParquetFile(file) as opened:
-            table = opened.read()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError([Problem(f"cannot be read: {error}", file=str(file))]) from None
-    return _by_point(table, run, str(file))
+    check_intact(file, run)
+    return _by_point(read_table(file), run, str(file))
 
 
 def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
@@ -111,8 +121,7 @@ def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
 
 def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]]:
     points = run.points
-    # A run without a sweep has one point and no column for it.
-    arrays = _arrays(table, ("point",) if run.paths else (), file)
+    arrays = columns(table, schema(run), file)
     at = arrays.pop("point", np.zeros(arrays["policy"].size))
     strangers = sorted(set(at.tolist()) - set(range(len(points))))
     if strangers:
@@ -120,36 +129,10 @@ def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]
     return [_by_policy(arrays, point.run, np.flatnonzero(at == number), file) for number, point in enumerate(points)]
 
 
-def _arrays(table: pa.Table, more: tuple[str, ...], file: str) -> dict[str, NDArray[Any]]:
-    """The columns of trials.parquet, and `more` columns of numbers."""
-    import pyarrow as pa
-
-    wanted = ("policy", "replication", "verdict", *FLAGS, *TIMES, *FINITE, *more)
-    missing = [name for name in wanted if name not in table.column_names]
-    if missing:
-        raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=file)])
-    columns = {name: table.column(name) for name in wanted}
-    empty = [name for name in ("policy", "replication", "verdict", *FLAGS, *more) if columns[name].null_count]
-    if empty:
-        raise InputError([Problem(f"{name} must not be empty in any row", file=file) for name in empty])
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.asarray(columns[name].cast(pa.string()).to_numpy(zero_copy_only=False)).astype(str)
-        for name in ("policy", "verdict")
-    }
-    arrays["replication"] = columns["replication"].to_numpy().astype(np.int64)
-    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.bool_) for name in FLAGS}
-    arrays |= {name: columns[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in (*TIMES, *FINITE, *more)}
-    for name in LATER:
-        present = name in table.column_names
-        values = table.column(name).to_numpy(zero_copy_only=False).astype(np.float64) if present else np.array(np.nan)
-        arrays[name] = np.broadcast_to(values, arrays["policy"].shape)
-    return arrays
-
-
 def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.int64], file: str) -> dict[str, Trials]:
     """The trials in some rows of all, by policy."""
     arrays = {name: array[rows] for name, array in every.items()}
-    problems = _problems(arrays, run)
+    problems = _problems(arrays)
     if problems:
         raise InputError([Problem(problem, file=file) for problem in problems])
     by_policy = {}
@@ -175,17 +158,8 @@ def _valued(by_policy: dict[str, Trials], run: Record) -> dict[str, Trials]:
     return {name: replace(trials, columns={**trials.columns, "net_value": worth(trials)}) for name, trials in by_policy.items()}
 
 
-def _problems(arrays: Mapping[str, NDArray[Any]], run: Record) -> list[str]:
+def _problems(arrays: Mapping[str, NDArray[Any]]) -> list[str]:
     problems = []
-    names = [policy.name for policy in run.policies]
-    for name, known in (("policy", names), ("verdict", VERDICTS)):
-        strangers = sorted(set(arrays[name].tolist()) - set(known))
-        if strangers:
-            problems.append(f"{name} must be one of {', '.join(known)}, got {strangers[0]!r}")
-    for name in FINITE:
-        odd = np.flatnonzero(~np.isfinite(arrays[name]))
-        if odd.size:
-            problems.append(f"{name} must be finite, got {arrays[name][odd[0]]} in row {odd[0]}")
     for name in TIMES:
         odd = np.flatnonzero(arrays[name] < 0)
         if odd.size:

@@ -15,6 +15,7 @@ Z_99 = 2.3263478740408408
 """The 99% point of the standard normal distribution."""
 
 M = TypeVar("M")
+_WIDEST = 1e6
 
 Number = Annotated[float, Field(strict=True, ge=-1e12, le=1e12, allow_inf_nan=False)]
 Positive = Annotated[float, Field(strict=True, ge=1e-12, le=1e12, allow_inf_nan=False)]
@@ -44,9 +45,14 @@ def single_key(keys: tuple[str, ...]) -> Callable[[Any], str | None]:
 
 
 def check_ordered(value: M, median: float, p99: float) -> M:
-    """`value`, or a `ValueError` where its 99% point does not exceed its median."""
+    """`value`, or a `ValueError` where its 99% point does not exceed its median, or does a million times.
+
+    Beyond, a log-normal has a mean that rests on what never comes, and beyond numbers of floating point none at all.
+    """
     if not p99 > median:
         raise ValueError(f"p99 must be above the median; got median {median:g} and p99 {p99:g}")
+    if not p99 / median <= _WIDEST:
+        raise ValueError(f"p99 must be at most {_WIDEST:,.0f} times the median; got median {median:g} and p99 {p99:g}")
     return value
 
 

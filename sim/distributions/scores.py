@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from sim.arrays import Floats
-from sim.distributions.base import Frozen, Positive
+from sim.distributions.base import Frozen
 from sim.distributions.outcome import Family, OutcomeKind
 from sim.distributions.strata import edges
 from sim.units import Share, format_share, shown
@@ -122,8 +122,8 @@ class Categorical(OutcomeKind):
 class MeanSdShare(Frozen):
     """A score from 0 to 1 by its mean and standard deviation."""
 
-    mean: Annotated[Positive, Field(lt=1)]
-    sd: Positive
+    mean: Annotated[Share, Field(gt=0, lt=1)]
+    sd: Annotated[Share, Field(gt=0)]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -16,17 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Ints
+from sim.arrays import Floats, Ints
 from sim.engine.needs import of_class
+from sim.engine.visits import Visits, put
+from sim.engine.weighed import WeighedUsers
 from sim.policy.columns import (
     MOMENTS,
+    AtVisit,
     CappedMoment,
     Column,
     CovariateMoment,
     JointUserMoment,
+    Moment,
     Product,
     SegmentMoment,
     UserMoment,
+    WeighedUserMoment,
     covariate_moments,
     joint_user_moments,
     user_moments,
@@ -39,7 +44,8 @@ from sim.world.world import Truth
 
 # The fields of a logged feedback. The lane is the arm for live calls, and arm + K for mirrored calls. COUNTS is 1 where an
 # outcome becomes known. One that counts as 0 until it is known has two entries: it counts, with 0; then its value, not counted.
-ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, COUNTS, FIELDS = range(8)
+# VISITED is the tick in which the call was sent.
+ROW, KNOWN, LANE, METRIC, REQUEST, VALUE, COUNTS, VISITED, FIELDS = range(9)
 
 
 def own_columns(metric: str) -> tuple[Column, ...]:
@@ -66,10 +72,14 @@ JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
 EACH_SEGMENT = len(MOMENTS)
 
 PLAN = np.dtype(
-    [(name, np.int64) for name in ("first", "covariate", "user", "segments", "caps", "caps_end", "products", "products_end")]
+    [
+        (name, np.int64)
+        for name in ("first", "covariate", "user", "segments", "moments", "caps", "caps_end", "products", "products_end")
+    ]
 )
-"""(M,) the plan of a metric: its first slot; whether covariates, users and segments are asked for; and the ranges of its caps
-(cap, slot) and products (other metric, slot). A product belongs to the metric that is logged later."""
+"""(M,) the plan of a metric: its first slot; whether covariates, users and segments are asked for; the first slot of its
+moments where they are weighed, or -1; and the ranges of its caps (cap, slot) and products (other metric, slot). A product
+belongs to the metric that is logged later."""
 
 
 def asked(columns: Sequence[Column]) -> list[str]:
@@ -91,11 +101,18 @@ class FeedbackLog:
         self.metrics = asked(columns)
         self._truth, self._potential = truth, potential
         arms = len(truth.world.arms)
-        self._plan, self._caps, self._products, slots = self._planned([column for column in columns if column.per_request])
+        logged = [column.of if isinstance(column, AtVisit) else column for column in columns if column.per_request]
+        self._plan, self._caps, self._products, slots = self._planned(list(dict.fromkeys(logged)))
         # For every column: its place, whether it is mirrored, and its slot.
         self._columns = [
-            (place, column.mirrored, slots[column.as_live()]) for place, column in enumerate(columns) if column.per_request
+            (place, column.mirrored, slots[column.as_live()])
+            for place, column in enumerate(columns)
+            if column.per_request and not isinstance(column, WeighedUserMoment | AtVisit)
         ]
+        visited = of_class(columns, AtVisit)
+        self._visits = Visits(truth, [slots[column.of] for _, column in visited], len(slots))
+        self._in_sums = [place for place, _ in visited]
+        self._weighed = WeighedUsers(truth, potential, columns, self.metrics)
         self._past = pasts(truth, potential.metrics)
         mirrored = any(mirrored for _, mirrored, _ in self._columns)
         self._lanes = arms * (2 if mirrored else 1)
@@ -119,8 +136,14 @@ class FeedbackLog:
             return
         self._sums[rows] = 0
         self._tally[rows] = 0
+        self._visits.enter(rows)
+        self._weighed.enter(rows)
         for known, logs in self._later.items():
             self._later[known] = [log[~np.isin(log[:, ROW], rows)] for log in logs]
+
+    def weigh(self, rows: Ints, tick: int, live: Floats) -> None:
+        """The shares live (r, K) of a tick that begins, in replications `rows` (r,), at which what is sent in it is weighed."""
+        self._visits.weigh(rows, tick, live)
 
     def book(self, log: Ints, tick: int) -> None:
         """Add a log (n, FIELDS) of a tick, or of a part of it, to the sums."""
@@ -129,7 +152,9 @@ class FeedbackLog:
         if not len(log):
             return
         self._reach(tick, int(log[:, KNOWN].max()))
-        _add(*self._potential.tables, self._past, log, self._plan, self._caps, self._products, self._sums)
+        _add(
+            *self._potential.tables, self._past, log, self._plan, self._caps, self._products, self._sums, *self._visits.tables
+        )  # fmt: skip
         if not self._by_user.any():
             return
         of_users = self._by_user[log[:, METRIC]]
@@ -139,22 +164,29 @@ class FeedbackLog:
         for known in np.unique(log[later, KNOWN]):
             self._later.setdefault(int(known), []).append(log[later & (log[:, KNOWN] == known)])
 
-    def report(self, rows: Ints, tick: int, counts: Ints) -> None:
-        """Write what became known in a tick into counts (r, K, C), in the columns that need single requests."""
+    def report(self, rows: Ints, tick: int, counts: Ints) -> Floats | None:
+        """Write what became known in a tick into counts (r, K, C), in the columns that need single requests.
+
+        Returns the sums of the columns that are weighed at the visit, as in `Telemetry.weighed`; None without such columns.
+        """
         if not self.metrics:
-            return
+            return None
         for log in self._later.pop(tick, ()):
             self._count(log)
         arms, slot = counts.shape[1], tick % self._ahead
         for place, mirrored, of in self._columns:
             lanes = slice(arms, None) if mirrored else slice(arms)
             counts[..., place] = self._sums[rows, slot, lanes, of]
+        counts[..., self._in_sums] = 0
         self._sums[:, slot] = 0
+        self._weighed.report(rows, counts)
+        return self._visits.report(rows, slot)
 
     def _count(self, log: Ints) -> None:
         if len(log):
             arms = self._sums.shape[2] // 2
             _count_users(*self._potential.tables, log, self._plan, self._place, self._sums, self._tally, arms)
+            self._weighed.count(log, self._visits.weight)
 
     def _reach(self, tick: int, latest: int) -> None:
         """Make room for the ticks from this one up to the latest."""
@@ -164,6 +196,7 @@ class FeedbackLog:
         grown = np.zeros((len(self._sums), ahead, *self._sums.shape[2:]), np.int64)
         ticks = np.arange(tick, tick + self._ahead)
         grown[:, ticks % ahead] = self._sums[:, ticks % self._ahead]
+        self._visits.grow(tick, self._ahead, ahead)
         self._ahead, self._sums = ahead, grown
 
     def _planned(self, needs: Sequence[Column]) -> tuple[NDArray[Any], Ints, Ints, dict[Column, int]]:
@@ -185,6 +218,8 @@ class FeedbackLog:
             plan["first"][m] = take(*own_columns(name))
             plan["covariate"][m] = bool(of_class(mine, CovariateMoment))
             plan["user"][m] = any(column.by_user for column in mine)
+            asked_for = {column.moment for _, column in of_class(mine, Moment)}
+            plan["moments"][m] = take(*(Moment(name, moment) for moment in MOMENTS)) if asked_for else -1
             plan["segments"][m] = bool(of_class(mine, SegmentMoment))
             if plan["segments"][m] and segments is not None:
                 take(*(SegmentMoment(name, segment, moment) for segment in segments.names for moment in MOMENTS))
@@ -213,13 +248,13 @@ def _table(pairs: Sequence[tuple[int, int]]) -> Ints:
 @compiled
 def _add(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, past: Any, log: Any, plan: Any,
-    caps: Any, products: Any, sums: Any,
+    caps: Any, products: Any, sums: Any, place_of: Any, weight: Any, weighed: Any,
 ) -> None:  # fmt: skip
     """Add to the sums that do not depend on a user's other requests."""
     rules, count, ahead = rules_1[0], arms.shape[1], sums.shape[1]
     for j in range(log.shape[0]):
         r, lane, m, i, value, counts = log[j, 0], log[j, 2], log[j, 3], log[j, 4], log[j, 5], log[j, 6]
-        tick = log[j, 1] % ahead
+        tick, visited = log[j, 1] % ahead, log[j, 7]
         of = plan[m]
         row = rows[r]
         user = i
@@ -231,26 +266,29 @@ def _add(
             x = covariate_of(
                 rules, row, metrics[r, m], past[r, m], cells[r, m, arm], cells[r, m, 0], floats, ints, count, i, user, segment
             )
-            sums[r, tick, lane, of.first + X_SUM] += counts * x
-            sums[r, tick, lane, of.first + X_SQUARE] += counts * x * x
-            sums[r, tick, lane, of.first + X_CROSS] += x * value
+            for slot, more in ((X_SUM, counts * x), (X_SQUARE, counts * x * x), (X_CROSS, x * value)):
+                put(sums, weighed, place_of, weight, r, tick, visited, lane, of.first + slot, more)
+        if of.moments >= 0:
+            for slot, more in ((0, counts), (1, value), (2, value * value)):
+                put(sums, weighed, place_of, weight, r, tick, visited, lane, of.moments + slot, more)
         if of.segments:
             place = of.first + SLOTS + EACH_SEGMENT * segment
-            sums[r, tick, lane, place] += counts
-            sums[r, tick, lane, place + 1] += value
-            sums[r, tick, lane, place + 2] += value * value
+            if of.moments >= 0:
+                place += EACH_SEGMENT
+            for slot, more in ((0, counts), (1, value), (2, value * value)):
+                put(sums, weighed, place_of, weight, r, tick, visited, lane, place + slot, more)
         for c in range(of.caps, of.caps_end):
             capped = min(value, caps[c, 0])
             # A correction takes away what the outcome counted as, which was 0 below the cap.
             before = 0 if counts == 1 else min(0, caps[c, 0])
-            sums[r, tick, lane, caps[c, 1]] += capped - before
-            sums[r, tick, lane, caps[c, 1] + 1] += capped * capped - before * before
+            for slot, more in ((0, capped - before), (1, capped * capped - before * before)):
+                put(sums, weighed, place_of, weight, r, tick, visited, lane, caps[c, 1] + slot, more)
         for c in range(of.products, of.products_end):
             # The entries of one call are adjacent in the log.
             other = j
             while log[other, 3] != products[c, 0]:
                 other -= 1
-            sums[r, tick, lane, products[c, 1]] += value * log[other, 5]
+            put(sums, weighed, place_of, weight, r, tick, visited, lane, products[c, 1], value * log[other, 5])
 
 
 @compiled

@@ -35,7 +35,7 @@ class Lagged:
         self._engine = engine
         self._rows = rows
         self._lag = lag
-        self._line: list[tuple[Ints, Ints, Floats]] = []
+        self._line: list[tuple[Ints, Ints, Floats, Floats | None]] = []
 
     def step(self, routing: Routing) -> Telemetry:
         """Play a tick. Returns the telemetry of `lag` ticks ago."""
@@ -47,13 +47,19 @@ class Lagged:
         counts[routing.rows] = fresh.counts
         live = np.zeros((self._rows, routing.live.shape[1]))
         live[routing.rows] = routing.live
-        self._line.append((cohort, counts, live))
+        weighed = None
+        if fresh.weighed is not None:
+            weighed = np.zeros((2, self._rows, *fresh.weighed.shape[2:]))
+            weighed[:, routing.rows] = fresh.weighed
+        self._line.append((cohort, counts, live, weighed))
         if len(self._line) <= self._lag:
-            return Telemetry(fresh.tick, np.zeros_like(fresh.counts), fresh.columns, fresh.live)
-        then, seen, shares = self._line.pop(0)
+            nothing = None if fresh.weighed is None else np.zeros_like(fresh.weighed)
+            return Telemetry(fresh.tick, np.zeros_like(fresh.counts), fresh.columns, fresh.live, nothing)
+        then, seen, shares, sums = self._line.pop(0)
         same = then[routing.rows] == routing.cohort
         shown = np.where(same[:, None, None], seen[routing.rows], 0)
-        return Telemetry(fresh.tick, shown, fresh.columns, shares[routing.rows])
+        past = None if sums is None else np.where(same[:, None, None, None], sums[:, routing.rows], 0.0)
+        return Telemetry(fresh.tick, shown, fresh.columns, shares[routing.rows], past)
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         """Book the cost of each verdict until the horizon."""

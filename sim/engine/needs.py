@@ -9,6 +9,7 @@ from sim.errors import InputError, Problem
 from sim.policy.columns import (
     Above,
     Agreement,
+    AtVisit,
     CappedMoment,
     Column,
     Count,
@@ -18,6 +19,7 @@ from sim.policy.columns import (
     Product,
     SegmentMoment,
     UserMoment,
+    WeighedUserMoment,
 )
 from sim.world.world import World
 
@@ -28,7 +30,8 @@ Filled = type[Column] | Column
 
 CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
 FILLED_BY_CALLS: tuple[Filled, ...] = (
-    *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, SegmentMoment, CappedMoment, Product,
+    *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, WeighedUserMoment, SegmentMoment,
+    CappedMoment, Product, AtVisit,
 )  # fmt: skip
 """The columns that an engine which records single calls fills."""
 
@@ -75,6 +78,11 @@ def _unavailable(world: World, needs: Sequence[Column]) -> Iterator[tuple[Column
     for _, segment in of_class(needs, SegmentMoment):
         if world.segments is None or segment.segment not in world.segments.names:
             yield segment, f"there is no segment {segment.segment!r}"
+    for _, weighed in of_class(needs, WeighedUserMoment):
+        if weighed.mirrored:
+            yield weighed, "copies of requests have no share of traffic"
+        elif world.population is None:
+            yield weighed, "there are no users"
     for _, product in of_class(needs, Product):
         if any(name in world.feedback for name in product.metrics):
             yield product, f"{product.metric} and {product.other} are not known together"
@@ -90,7 +98,9 @@ def overflows(world: World, needs: Iterable[Column]) -> Iterator[Problem]:
     squares = requests + requests**2 * float((population.activity**2).sum())
     for outcome in world.outcomes:
         # A sum of sixteen times its expectation does not happen by chance.
-        largest = 16 * squares * float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
+        mean_square = float((outcome.mean**2 + outcome.sd**2).max()) * (outcome.reach / outcome.grid) ** 2
+        # The squares of how many requests a user sends are summed as well.
+        largest = 16 * squares * max(1.0, mean_square)
         if world.counts_failures:
             largest = max(largest, 16 * squares * float(outcome.failed_value) ** 2)
         if outcome.spec.name in by_user and largest >= 2.0**62:

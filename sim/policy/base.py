@@ -64,8 +64,8 @@ class Metric(DeclaredMetric):
     """A metric as a policy knows it: its nominal values are the team's expectation, never a replication's truth.
 
     `grid` is the value of one telemetry unit. `values` and `chances` are the champion's registered distribution, where the
-    metric is an amount that takes finitely many values. Where failed requests count as
-    outcomes, all of these are of requests, not of answers.
+    metric is an amount that takes finitely many values; `bell` is the kurtosis of an amount that takes any, 3 if normal. Where
+    failed requests count as outcomes, all of these are of requests, not of answers.
     """
 
     binary: bool
@@ -74,6 +74,25 @@ class Metric(DeclaredMetric):
     nominal_sd: float
     values: tuple[float, ...] = field(default=(), kw_only=True)
     chances: tuple[float, ...] = field(default=(), kw_only=True)
+    bell: float = field(default=3.0, kw_only=True)
+
+    @property
+    def kurtosis(self) -> float:
+        """The champion's registered fourth central moment over its squared variance; 1, the least there is, without variance.
+
+        So a variance that is estimated from n outcomes has a relative standard error of about sqrt((kurtosis - 1) / n) (Mood,
+        Graybill & Boes 1974, VI.2.3).
+
+        >>> Metric("m", 1, True, 1.0, 0.5, 0.5).kurtosis, Metric("m", 1, False, 1.0, 9.0, 2.0).kurtosis
+        (1.0, 3.0)
+        """
+        if not self.binary and not self.values:
+            return self.bell
+        rate = self.nominal_mean
+        values, chances = ((0.0, 1.0), (1 - rate, rate)) if self.binary else (self.values, self.chances)
+        deviation = np.subtract(values, self.nominal_mean)
+        variance, fourth = (float(np.dot(chances, deviation**power)) for power in (2, 4))
+        return fourth / variance**2 if variance > 0 else 1.0
 
 
 @dataclass(frozen=True)
@@ -130,13 +149,15 @@ class Telemetry:
     """What monitoring shows of one tick. counts (r, K, C) integers, in the order of the routing's rows.
 
     `columns` maps a column to its place on the last axis. Metric values are in units of their grid. live (r, K) are the shares
-    of live traffic under which these calls arrived: of an earlier tick where monitoring is behind.
+    of live traffic under which these calls arrived: of an earlier tick where monitoring is behind. weighed (2, r, K - 1, C', 3)
+    are the sums of the tick of each `AtVisit` among the columns, in their order, as in `sim.policy.contrast.Contrasts`.
     """
 
     tick: int
     counts: Ints
     columns: Mapping[Column, int]
     live: Floats
+    weighed: Floats | None = None
 
 
 @dataclass
@@ -262,6 +283,10 @@ class Allocation(Part):
         """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
         return None
 
+    def least_share(self, setting: DeclaredSetting) -> float | None:
+        """The share of live traffic below which no arm still in can fall, whatever is seen; None if that is not known."""
+        return None
+
     def most_mirrored(self) -> float:
         """The largest share of live requests that is ever copied to a challenger."""
         return 1.0 if self.mirrors else 0.0
@@ -271,12 +296,14 @@ class Evidence(Part):
     """How a stage decides.
 
     `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
-    it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything.
+    it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
+    `waits` that it ends only when planned information has arrived, of all arms.
     """
 
     declares: ClassVar[bool] = True
     reads_reward: ClassVar[bool] = False
     can_be_null: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     kind: str
 

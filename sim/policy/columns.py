@@ -15,6 +15,7 @@ from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, get_args
 
 from sim.errors import InputError
+from sim.spelling import there_are
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -25,13 +26,18 @@ MomentKind = Literal["count", "sum", "square"]
 CovariateKind = Literal["sum", "square", "cross"]
 UserKind = Literal["count", "square", "cross", "sizes"]
 JointKind = Literal["square", "cross", "counter", "sizes"]
+WeighedKind = Literal[
+    "square", "cross", "sizes", "base_square", "base_cross", "base_sizes",
+    "joint_square", "joint_cross", "joint_counter", "joint_sizes",
+]  # fmt: skip
+Digits = Literal["whole", "rest"]
 MOMENTS: tuple[MomentKind, ...] = get_args(MomentKind)
 
 
 def _known(what: str, kind: str, kinds: Collection[str]) -> None:
     if kind not in kinds:
         close = difflib.get_close_matches(kind, kinds, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}"
+        hint = f"did you mean {close[0]}?" if close else there_are(kinds)
         raise InputError([f"telemetry has no {what} {kind!r}; {hint}"])
 
 
@@ -237,6 +243,67 @@ class JointUserMoment(_OfMetric):
         return f"{self.metric}.user.joint.{self.moment}"
 
 
+WEIGHT_BITS = 20
+"""The weights behind a `WeighedUserMoment` are multiples of 2⁻²⁰, so that its sums are exact in any order."""
+
+
+@dataclass(frozen=True, repr=False)
+class WeighedUserMoment(_OfMetric):
+    """Sums over users of what they have in a challenger's arm and with the champion, weighed as comparisons within ticks weigh.
+
+    With w the challenger's share of the two arms' traffic in the tick in which a request was sent, rounded to 2⁻²⁰, its outcome
+    weighs 1 - w in the challenger's arm and w in the champion's. A user's weights add up to n and n₀, weights times outcomes to
+    s and s₀. The champion's own column is 0.
+
+    moment: `square`, the sum of s²; `cross`, of n s; `sizes`, of n²; `base_…`, the same of n₀ and s₀; `joint_square`, of s₀ s;
+    `joint_cross`, of n₀ s; `joint_counter`, of s₀ n; `joint_sizes`, of n₀ n. digits: the sum is `whole` + `rest` / 2⁴⁰, as one
+    integer would not hold it.
+
+    >>> WeighedUserMoment("revenue", "base_cross", "rest").name
+    'revenue.user.weighed.base_cross.rest'
+    """
+
+    per_request: ClassVar[bool] = True
+    by_user: ClassVar[bool] = True
+
+    moment: WeighedKind
+    digits: Digits
+
+    def __post_init__(self) -> None:
+        _known("weighed moment of users", self.moment, get_args(WeighedKind))
+        _known("part of a sum", self.digits, get_args(Digits))
+
+    @property
+    def _label(self) -> str:
+        return f"{self.metric}.user.weighed.{self.moment}.{self.digits}"
+
+
+@dataclass(frozen=True, repr=False)
+class AtVisit(Column):
+    """The sums within ticks of another column, weighed by the shares of the tick in which each request was sent.
+
+    Of a metric whose outcomes are known late, what becomes known in a tick was sent under the shares of many. An engine shows
+    these sums in `Telemetry.weighed`, in the order of such columns; in the counts this column is 0. adaptive: whether the
+    shares may follow the outcomes, so that every tick may have its own.
+
+    >>> AtVisit(Moment("conversion", "sum")).name
+    'conversion.sum.at_visit'
+    """
+
+    per_request: ClassVar[bool] = True
+
+    of: Column
+    adaptive: bool = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return self.of.metrics
+
+    @property
+    def _label(self) -> str:
+        return f"{self.of.name}.at_visit"
+
+
 @dataclass(frozen=True, repr=False)
 class SegmentMoment(_OfMetric):
     """A `Moment` of the requests of one segment.
@@ -335,3 +402,10 @@ def joint_user_moments(metric: str) -> tuple[JointUserMoment, ...]:
     """All columns of users in an arm and with the champion, in the order square, cross, counter, sizes."""
     kinds: tuple[JointKind, ...] = get_args(JointKind)
     return tuple(JointUserMoment(metric, kind) for kind in kinds)
+
+
+def weighed_user_moments(metric: str) -> tuple[WeighedUserMoment, ...]:
+    """All columns of users weighed within ticks: of each moment, in the order of `WeighedKind`, whole and rest."""
+    kinds: tuple[WeighedKind, ...] = get_args(WeighedKind)
+    digits: tuple[Digits, ...] = get_args(Digits)
+    return tuple(WeighedUserMoment(metric, kind, each) for kind in kinds for each in digits)

@@ -19,6 +19,18 @@ KINDS = 3
 """The weights of `sim.stats.within_ticks`: CENTRE, FIRST, SECOND."""
 
 
+def share_of_two(live: Floats) -> Floats:
+    """(r, K - 1) each challenger's share of its and the champion's traffic, from shares of live traffic (r, K).
+
+    >>> share_of_two(np.array([[0.6, 0.2, 0.2], [0.0, 0.0, 1.0]]))
+    array([[0.25, 0.25],
+           [0.  , 1.  ]])
+    """
+    both = live[:, :1] + live[:, 1:]
+    weight: Floats = live[:, 1:] / np.where(both > 0, both, 1.0)
+    return weight
+
+
 @dataclass(frozen=True)
 class Contrasts:
     """Weighted sums since the stage was entered, of each pair of champion and challenger.
@@ -49,15 +61,24 @@ class Contrasts:
         return contrasts
 
     def add(self, rows: Ints, counts: Ints, live: Floats) -> None:
-        """Add a tick of replications `rows` (r,): counts (r, K, C) that arrived under the shares live (r, K)."""
+        """Add a tick of replications `rows` (r,): counts (r, K, C') that arrived under the shares live (r, K), of the first C'
+        columns.
+        """
         from sim.stats.within_ticks import weigh
 
-        both = live[:, :1] + live[:, 1:]
-        weight = live[:, 1:] / np.where(both > 0, both, 1.0)
+        weight = share_of_two(live)
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.sums.shape[1] else rows
         for side, weighed in enumerate(weigh(counts.astype(np.float64), weight)):
-            self.sums[side, of] += weighed
+            self.sums[side, of, :, : counts.shape[2]] += weighed
+
+    def add_weighed(self, rows: Ints, columns: Sequence[Column], sums: Floats) -> None:
+        """Add sums (2, r, K - 1, C', KINDS) of a tick that are weighed already, of some of the columns."""
+        places = [self.columns[column] for column in columns]
+        for side in (0, 1):
+            seen = self.sums[side, rows]
+            seen[:, :, places] += sums[side]
+            self.sums[side, rows] = seen
 
     def clear(self, rows: Ints) -> None:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""

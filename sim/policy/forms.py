@@ -15,6 +15,7 @@ from sim.policy.evidence import AnyEvidence, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import On, Stage, chain_problems
+from sim.spelling import there_are
 from sim.units import Duration, Share
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ and -")]
@@ -107,7 +108,7 @@ class Switch(Form):
     def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.arm is None or self.arm in setting.arms[1:]:
             return []
-        return [("arm", f"no challenger {self.arm!r}; there are {', '.join(setting.arms[1:])}")]
+        return [("arm", f"no challenger {self.arm!r}; {there_are(setting.arms[1:])}")]
 
 
 class Hold(Form):
@@ -246,8 +247,8 @@ class Chain(Form):
 
     def _link_problems(self, link: str, others: Mapping[str, Form], earlier: Mapping[str, None]) -> list[str]:
         if link not in others:
-            known = ", ".join(name for name in others if name != self.name) or "none"
-            return [f"no policy {link!r} to take stages from; there are {known}"]
+            known = there_are(name for name in others if name != self.name)
+            return [f"no policy {link!r} to take stages from; {known}"]
         if not others[link].has_stages:
             return [f"{link!r} is a {others[link].kind}, which has no stages"]
         reached = _reached(link, others, {})

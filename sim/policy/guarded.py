@@ -191,6 +191,15 @@ def _enough(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     return None if _real(answer, shape) else f"whether arms have enough, {shape}"
 
 
+def _known(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    shape = arguments[0].arms_in.shape
+    return None if _real(answer, shape) else f"numbers of outcomes, {shape}"
+
+
+def _gain(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    return None if _number(answer) and answer > 0 else "a number above 0"
+
+
 def _gains(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     rows, arms = int(np.sum(arguments[1])), arguments[0].arms_in.shape[1]
     return None if _real(answer, (rows, arms - 1)) else f"a ratio of variances {(rows, arms - 1)}"
@@ -216,7 +225,7 @@ _PART: dict[str, Check] = {
 _OF_FAMILY: dict[str, dict[str, Check]] = {
     "allocation": {
         "live": _shares, "mirror": _copied, "length_s": _number_or_none, "constant_weights": _weights, "most_mirrored": _share,
-        **_PART,
+        "least_share": _number_or_none, **_PART,
     },
     "evidence": {
         "judge": _findings, "completed": partial(_like, "judge"), "length_s": _number_or_none,
@@ -227,6 +236,6 @@ _OF_FAMILY: dict[str, dict[str, Check]] = {
     },
     "adjust": {
         "estimates": _adjusted, "gain": _gains, "within_ticks": _difference, "ready": _enough, "nominal": _two_numbers,
-        "needs": _columns, **_PROBLEMS,
+        "promised_gain": _gain, "independent": _known, "kurtosis": _gain, "needs": _columns, **_PROBLEMS,
     },
 }  # fmt: skip

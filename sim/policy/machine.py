@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
-from sim.policy.columns import Column, mean_of, moments_of
+from sim.policy.columns import AtVisit, Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
@@ -46,7 +46,9 @@ class StagedPolicy:
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that some stage reads, each once, in a stable order."""
-        return tuple(dict.fromkeys(column for stage in self._completed(setting) for column in stage.needs(setting)))
+        chain = self._completed(setting)
+        needs = dict.fromkeys(column for stage in chain for column in stage.needs(setting))
+        return (*needs, *_at_visit(chain, setting).values())
 
     def promised(self, setting: Setting) -> float | None:
         """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
@@ -92,14 +94,14 @@ class StagedPolicy:
         self._total = np.zeros((rows, arms, len(self.columns)), np.int64)
         self._compares = [[bool(part.contrasts(setting)) for part in stage.parts()] for stage in self._chain]
         self._outcomes = self._primary_columns()
+        # What is known late is weighed by the engine, where weights may change; the rest by the shares of the tick.
+        self._visited = tuple(_at_visit(self._chain, setting))
         contrasted = dict.fromkeys(
-            (
-                *self._outcomes,
-                *(column for stage in self._chain for part in stage.parts() for column in part.contrasts(setting)),
-            )
+            (*self._outcomes, *(column for stage in self._chain for column in _compared(stage, setting)))
         )
-        self._contrasts = Contrasts.empty(rows, arms, list(contrasted))
-        self._contrasted = [self.columns[column] for column in contrasted]
+        prompt = [column for column in contrasted if column not in self._visited]
+        self._contrasts = Contrasts.empty(rows, arms, [*prompt, *self._visited])
+        self._contrasted = [self.columns[column] for column in prompt]
         self._aipw = Aipw(rows, arms - 1)
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
@@ -117,6 +119,9 @@ class StagedPolicy:
         self._age[rows] += 1
         if self._contrasted:
             self._contrasts.add(rows, last[..., self._contrasted], telemetry.live)
+        if self._visited:
+            assert telemetry.weighed is not None
+            self._contrasts.add_weighed(rows, self._visited, telemetry.weighed)
         if self._outcomes:
             self._weigh(rows, last, telemetry.live)
         self._total[rows] += last
@@ -137,6 +142,8 @@ class StagedPolicy:
             return estimates
         metric = self.setting.metrics[self.setting.primary]
         decided = self.verdicts.decided_tick > 0
+        # Whether outcomes may become known under other shares than those under which they were sent.
+        late = metric.delayed and any(_moves(stage, self.setting) for stage in self._chain)
         for number, stage in enumerate(self._chain):
             rows = np.flatnonzero(decided & (self._stage == number))
             if not rows.size or not stage.evidence.reads_reward:
@@ -147,9 +154,9 @@ class StagedPolicy:
             view.contrasts = self._contrasts.part(rows)
             plain = naive(view, metric, arm)
             estimates.naive[rows], estimates.naive_error[rows] = plain
-            if not metric.provisional:
-                # Else an outcome's count and its value come in different ticks, under different shares.
+            if not late or self._outcomes[0] in self._visited:
                 estimates.contrast[rows], estimates.contrast_error[rows] = within_ticks(view, metric, arm)
+            if not late:
                 estimates.aipw[rows], estimates.aipw_error[rows] = self._aipw.estimate(rows, arm, metric.sign)
             estimates.effect[rows], estimates.error[rows] = stage.evidence.estimate(view, arm) or plain
             estimates.arm[rows] = np.where(np.isfinite(estimates.effect[rows]), arm, -1)
@@ -311,6 +318,28 @@ class StagedPolicy:
                     mirror[at_stage] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
                 self._remember(number, place, rows[at_stage], view)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
+
+
+def _compared(stage: Stage, setting: Setting) -> tuple[Column, ...]:
+    """The columns whose sums within ticks some part of a stage reads."""
+    return tuple(dict.fromkeys(column for part in stage.parts() for column in part.contrasts(setting)))
+
+
+def _moves(stage: Stage, setting: Setting) -> bool:
+    """Whether weights may change while a stage lasts."""
+    return stage.allocation.constant_weights(setting) is None
+
+
+def _at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]:
+    """The columns that engines must weigh by the shares of the tick of a visit: those compared that are known late."""
+    adaptive = any(stage.allocation.adaptive for stage in chain)
+    return {
+        column: AtVisit(column, adaptive)
+        for stage in chain
+        if _moves(stage, setting)
+        for column in _compared(stage, setting)
+        if any(setting.metrics[name].delayed for name in column.metrics)
+    }
 
 
 def _masked(proposed: Floats, arms_in: Bools) -> Floats:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sim.errors import InputError, Problem
+from sim.files import unreadable
 
 _PREFIX = "sim_parts_"
 
@@ -26,6 +27,8 @@ class PartsFile:
     @classmethod
     def read(cls, path: Path) -> PartsFile:
         """Reads a file. Raises `InputError` for one that does not exist or cannot be read."""
+        if reason := unreadable(path):
+            raise InputError([Problem(reason if "cannot be read" in reason else f"cannot be read: {reason}", file=str(path))])
         try:
             return cls(str(path), path.read_bytes())
         except OSError as error:

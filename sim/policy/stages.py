@@ -9,6 +9,7 @@ from sim.policy.base import DeclaredSetting, Part, Setting
 from sim.policy.columns import Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
+from sim.spelling import there_are
 from sim.units import Duration, format_duration
 
 SHIP, KEEP, INCONCLUSIVE, NEXT = "ship", "keep", "inconclusive", "next"
@@ -137,5 +138,5 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
             problems.append((index, "on.inconclusive", f"{rule}: must not be {stage.on.inconclusive!r} with a check of it"))
         for key, target in (("pass", stage.on.passed), ("fail", stage.on.fail), ("inconclusive", stage.on.inconclusive)):
             if target not in targets:
-                problems.append((index, f"on.{key}", f"no stage {target!r}; there are {', '.join(targets)}"))
+                problems.append((index, f"on.{key}", f"no stage {target!r}; {there_are(targets)}"))
     return problems

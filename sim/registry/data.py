@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Problem
+from sim.files import reading, unreadable
 from sim.scenario.schema import Data as DataSpec
+from sim.tables import check_names
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,20 +105,30 @@ def _frame(spec: DataSpec, base_dir: Path | None) -> tuple[pd.DataFrame, str]:
 
 def _read(file: Path) -> pd.DataFrame:
     import pandas as pd
-    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     kind = file.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise _wrong(f"must end in .csv or .parquet; got {file.name!r}")
-    if not file.is_file():
-        raise _wrong(f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
-    try:
-        frame: pd.DataFrame = pd.read_csv(file) if kind == ".csv" else pd.read_parquet(file)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise _wrong(f"{file.name} cannot be read: {str(error).strip().splitlines()[0][:200]}") from error
+    if reason := unreadable(file):
+        raise _wrong(f"{reason}: {file}")
+
+    def at(message: str) -> Problem:
+        return Problem(f"{file.name} {message}", path="data.file")
+
+    with reading(at), file.open("rb") as opened:
+        if kind == ".csv":
+            # pandas gives the second of two columns of one name another name.
+            check_names(pd.read_csv(opened, header=None, nrows=1, dtype=str).iloc[0].dropna(), at)
+            opened.seek(0)
+            frame: pd.DataFrame = pd.read_csv(opened)
+        else:
+            check_names(pq.read_schema(opened).names, at)
+            opened.seek(0)
+            frame = pd.read_parquet(opened)
+        frame.columns = frame.columns.map(str)
     if frame.empty:
         raise _wrong(f"{file.name} has no rows")
-    frame.columns = frame.columns.map(str)
     return frame
 
 

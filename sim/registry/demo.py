@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sim.registry import trust
 from sim.registry.behaviour import digest_of
 from sim.registry.data import Data, DataSpec, digest_frame, load_data, training_part
 from sim.registry.measure import measure
@@ -95,8 +96,10 @@ def demo(client: MlflowClient) -> list[Registered]:
     They are measured, too. All versions are trained on the part of the data that is not replayed. The tags of a version give
     the digest and number of training rows, the time of training, the offline score (accuracy on a quarter of the version's own
     slice, unseen in training) and the live score (accuracy on the held-out rows, which traffic is replayed from). A
-    version of the same recipe and data is not registered again. Raises `TrackingError` if the store cannot be reached.
+    version of the same recipe and data is not registered again. Raises `InputError` where nobody vouches for the store
+    (`trust`), and `TrackingError` if it cannot be reached.
     """
+    trust.check(client, "", "real models are measured")
     return [done for model, data, recipes in SETS for done in _registered(client, model, data, recipes)]
 
 

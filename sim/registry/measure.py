@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError, Problem
+from sim.registry import trust
 from sim.registry.data import Data
 from sim.registry.profile import Profile
 from sim.registry.scoring import load, model_inputs
@@ -26,10 +27,9 @@ def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> 
     """Time single-row predictions of a version, and store quantiles and error share on its tags.
 
     Calls take the rows of `data` in turn, after 20 calls that do not count. Each call is timed in seconds with
-    `time.perf_counter`; calls that raise count as errors, not as latency. The 99.9% quantile needs 1,000
-    calls. **This runs the model's code**. Raises `InputError` for a URI without a version, a behaviour
-    model, data that does not match the signature, fewer than 20 calls, or a model that fails on every
-    row.
+    `time.perf_counter`; calls that raise count as errors, not as latency. The 99.9% quantile needs 1,000 calls. **This runs the
+    model's code**. Raises `InputError` where nobody vouches for its store (`trust`), for a URI without a version, a behaviour
+    model, data that does not match the signature, fewer than 20 calls, or a model that fails on every row.
     """
     import numpy as np
 
@@ -41,6 +41,7 @@ def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> 
         raise InputError([Problem(problem.message, path="uri") for problem in error.problems]) from error
     if version.kind == "behaviour":
         raise InputError([Problem(f"{uri} is a behaviour model: its latency is stated, not measured", path="uri")])
+    trust.check(client, "uri", f"{uri} is a real model")
     inputs = model_inputs(version, data, client)
     times_s, failure = _timed(load(version, client), inputs, calls)
     if not times_s:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from sim.errors import InputError, Place, Problem, format_path
 from sim.registry.behaviour import Behaviour, ModelsFile
 from sim.registry.versions import Version
+from sim.spelling import there_are
 from sim.units import shown
 
 Models = str | Path | Mapping[str, Any] | Sequence[Any]
@@ -37,9 +38,7 @@ def in_memory(arms: Sequence[tuple[str, str]], models: Models) -> tuple[Version,
     names = [arm for arm, _ in arms]
     if isinstance(models, Mapping):
         problems = [
-            Problem(f"no arm {arm!r}; there are {', '.join(names)}", format_path(("models", arm)))
-            for arm in models
-            if arm not in names
+            Problem(f"no arm {arm!r}; {there_are(names)}", format_path(("models", arm))) for arm in models if arm not in names
         ]
         problems += [Problem(f"says nothing of the arm {arm!r}", "models") for arm in names if arm not in models]
         items = [models.get(arm) for arm in names]
@@ -110,11 +109,9 @@ def _of_file(arms: Sequence[tuple[str, str]], file: ModelsFile) -> tuple[Version
             resolved.append(version(arm, uri, numbers[0], file.versions[numbers[0] - 1].behaviour))
         else:
             named = [f"@{spec.alias}" if spec.alias else f"/{number}" for number, spec in enumerate(file.versions, start=1)]
-            choices = ", ".join(f"models:/{file.model}{name}" for name in named)
+            choices = there_are(f"models:/{file.model}{name}" for name in named)
             problems.append(
-                Problem(
-                    f"names no version of the models that were given; there are {choices}; got {uri!r}", f"models[{index}].uri"
-                )
+                Problem(f"names no version of the models that were given; {choices}; got {uri!r}", f"models[{index}].uri")
             )
     if problems:
         raise InputError(problems)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Problem
-from sim.registry.store import experiment, quiet, reaching, shown
+from sim.registry.store import experiment, given, quiet, reaching, said, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -85,7 +85,7 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
 
     experiment_id = experiment(client, EXPERIMENT)
     with reaching(client):
-        run_id = client.create_run(experiment_id, run_name=name).info.run_id
+        run_id = str(given(client.create_run(experiment_id, run_name=name).info.run_id, "the id of a run", client))
         try:
             for key, value in (publication.params or {}).items():
                 client.log_param(run_id, key, value)
@@ -93,6 +93,7 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
                 client.log_metric(run_id, key, number, timestamp=int(time.time() * 1000))
             with _refusing(client, name):
                 logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
+            given(logged.model_id and logged.artifact_location, "the place of a model", client)
             with tempfile.TemporaryDirectory() as folder:
                 path = str(Path(folder) / "model")
                 with quiet():
@@ -115,6 +116,7 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
                 description=publication.description or None,
                 model_id=logged.model_id,
             ).version
+            given(version, "the number of a version", client)
         except BaseException as error:
             with contextlib.suppress(Exception):
                 client.set_terminated(run_id, "FAILED")
@@ -152,10 +154,10 @@ def _refusing(client: MlflowClient, name: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        message = str(error).strip().split("\n")[0][:300]
+        message = said(error, client.tracking_uri)
         if error.error_code != "INVALID_PARAMETER_VALUE" or "name" not in message.lower():
             raise
-        raise InputError([Problem(f"{shown(client.tracking_uri)} refuses {name!r}: {message}", path="model")]) from error
+        raise InputError([Problem(f"{shown(client.tracking_uri)} refuses {name!r}: {message}", path="model")]) from None
 
 
 def point(client: MlflowClient, name: str, alias: str | None, version: str) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sim.errors import InputError, Problem
+from sim.errors import FileError, InputError, Problem
+from sim.files import read_arrays, write_arrays
+from sim.registry import trust
 from sim.registry.behaviour import digest_of
 from sim.registry.data import Data, digest_frame, numbers
 from sim.registry.scoring import load, model_inputs, predict
@@ -61,13 +61,14 @@ def replay(
     for the same version and data.
 
     **Loading a version runs its code.** Versions are loaded from the registry of `client` only: open only
-    one you trust. Raises `InputError` for a behaviour model, data that does not match a signature, a
+    one you trust. Raises `InputError` where nobody vouches for it (`trust`), for a behaviour model, data
+    that does not match a signature, a
     model that fails, predictions that are not one per row or cannot equal the target, and pay-offs that
     are absent, not numbers or not finite, or of which the rule does not say whether they are amounts or chances.
     """
     import numpy as np
 
-    problems = mixed_problems(versions) or payoff_problems(rewards, data)
+    problems = untrusted_problems(versions, client) or mixed_problems(versions) or payoff_problems(rewards, data)
     if problems:
         raise InputError(problems)
     used = reward_columns(rewards, data)
@@ -86,6 +87,16 @@ def replay(
     bits = {metric: hashlib.sha256(table.tobytes()).hexdigest() for metric, table in earned.items()}
     digest = digest_of([arms, bits, hashlib.sha256(agreement.tobytes()).hexdigest()])
     return ReplayTable(data.rows, arms, earned, agreement, digest, data.weights)
+
+
+def untrusted_problems(versions: Sequence[Version], client: MlflowClient) -> list[Problem]:
+    """The real models of a store that nobody vouches for, even where their answers are known already."""
+    found = (
+        trust.problem_of(client, f"models[{index}].uri", f"{version.pinned} is a real model")
+        for index, version in enumerate(versions)
+        if version.kind == "replay"
+    )
+    return [problem for problem in found if problem]
 
 
 def mixed_problems(versions: Sequence[Version]) -> list[Problem]:
@@ -194,18 +205,17 @@ def _answers(version: Version, data: Data, client: MlflowClient, payoffs: set[st
     digest = hashlib.sha256(inputs.tobytes()).hexdigest() if isinstance(inputs, np.ndarray) else digest_frame(inputs)
     # The version's digest includes when and where it was made, because another registry may have a version of this number.
     made = [version.name, version.version, version.digest, client.tracking_uri]
-    kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npy" if cache_dir else None
+    kept = cache_dir / f"predictions-{digest_of([made, digest])[:32]}.npz" if cache_dir else None
     if kept is not None:
-        with contextlib.suppress(OSError, ValueError, EOFError):
-            cached: NDArray[Any] = np.load(kept, allow_pickle=False)
-            if cached.shape == (data.rows,):
-                return cached
+        cached = (read_arrays(kept) or {}).get("answer")
+        if cached is not None and cached.shape == (data.rows,):
+            return cached
     answer = _plain(version, predict(load(version, client), version, inputs), data.rows)
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".npy", delete=False) as file:
-            np.save(file, answer, allow_pickle=False)
-        os.replace(file.name, kept)
+        # Nothing depends on the cache.
+        with contextlib.suppress(OSError, FileError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            write_arrays(kept, answer=answer)
     return answer
 
 

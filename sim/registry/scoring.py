@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, visible
+from sim.registry import trust
 from sim.registry.data import Data
 from sim.registry.store import quiet, reaching
 from sim.registry.versions import Version, artifacts, signature_of
@@ -54,9 +55,12 @@ def model_inputs(version: Version, data: Data, client: MlflowClient, *, rewards:
 def load(version: Version, client: MlflowClient) -> PyFuncModel:
     """The version through `mlflow.pyfunc`. **This runs code from the registry**: open only one you trust.
 
-    Raises `InputError` where the model cannot be loaded here, and `TrackingError` where it cannot be fetched.
+    Raises `InputError` where nobody vouches for its store (`trust`), or the model cannot be loaded here, and `TrackingError`
+    where it cannot be fetched.
     """
     import mlflow.pyfunc
+
+    trust.check(client, "data", f"{version.arm} ({version.pinned}) is a real model")
 
     with reaching(client):
         path = artifacts(version, client)
@@ -101,7 +105,7 @@ def _mismatch(version: Version, message: str) -> InputError:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip()[:300]}".replace("\n", " ")
+    return visible(f"{type(error).__name__}: {str(error).strip()[:300]}".replace("\n", " "))
 
 
 def _some(names: list[Any]) -> str:

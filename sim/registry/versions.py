@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, visible
 from sim.registry.behaviour import Behaviour, digest_of
 from sim.registry.profile import Profile
 from sim.registry.publish import BEHAVIOUR, DIGEST, KIND
 from sim.registry.store import client, reaching
+from sim.scenario.examples import registering
+from sim.spelling import there_are
 from sim.units import AS_WRITTEN
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ class Version:
 
 _URI = re.compile(r"models:/([^/:@]+)(?:@([^/:@]+)|/([^/:@]+))?")
 _RULE = "must be models:/NAME@ALIAS or models:/NAME/VERSION; got {!r}"
-_EMPTY = "the registry is empty: register a models file with `sim models register FILE`"
 
 
 def misspelt(uris: Iterable[str]) -> list[Problem]:
@@ -70,7 +71,20 @@ def misspelt(uris: Iterable[str]) -> list[Problem]:
 def unregistered(uris: Iterable[str]) -> list[Problem]:
     """The problems that `resolve` would report for well-formed URIs in an empty registry."""
     names = [match[1] if (match := _URI.fullmatch(uri)) else uri for uri in uris]
-    return [Problem(f"no model {name!r} in the registry; {_EMPTY}", path=f"models[{at}].uri") for at, name in enumerate(names)]
+    return [Problem(_nothing_registered(name), path=f"models[{at}].uri") for at, name in enumerate(names)]
+
+
+def _command(name: str) -> str:
+    """The command that registers a model of the examples; empty for any other name."""
+    from sim.registry.demo import BIOPSIES, MODEL
+
+    return "sim models demo" if name in (MODEL, BIOPSIES) else registering(name)
+
+
+def _nothing_registered(name: str) -> str:
+    command = _command(name)
+    how = f"`{command}` registers that of the examples" if command else "register a models file with `sim models register FILE`"
+    return f"no model {name!r} in the registry; the registry is empty: {how}"
 
 
 def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasured: bool = False) -> list[Version]:
@@ -89,7 +103,7 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
                 model, entity = _find(uri, client, registered)
                 kind, behaviour, digest = _read(entity, client, unmeasured)
         except _Unusable as error:
-            problems.append(Problem(str(error), path=f"models[{index}].uri"))
+            problems.append(Problem(visible(str(error)), path=f"models[{index}].uri"))
             continue
         version = str(entity.version)
         aliases = sorted(alias for alias, number in model.aliases.items() if str(number) == version)
@@ -139,7 +153,8 @@ def _find(uri: str, client: MlflowClient, registered: dict[str, RegisteredModel]
         registered[name] = _model(name, client)
     model = registered[name]
     aliases = {alias: str(version) for alias, version in model.aliases.items()}
-    listing = f"its aliases are {', '.join(sorted(aliases))}" if aliases else "it has no alias"
+    are = "aliases are" if len(aliases) > 1 else "alias is"
+    listing = f"its {are} {', '.join(sorted(aliases))}" if aliases else "it has no alias"
     if alias is None and (number is None or not re.fullmatch(r"[0-9]{1,9}", number)):
         what = "no version is named" if number is None else f"{number!r} is not a version"
         if number == "latest":
@@ -165,9 +180,11 @@ def _model(name: str, client: MlflowClient) -> RegisteredModel:
             raise
     names = [model.name for model in client.search_registered_models(max_results=1000)]
     if not names:
-        raise _Unusable(f"no model {name!r} in the registry; {_EMPTY}")
-    some = ", ".join(sorted(names)[:10]) + (", …" if len(names) > 10 else "")
-    raise _Unusable(f"no model {name!r} in the registry{_did_you_mean(name, names)}; there is {some}")
+        raise _Unusable(_nothing_registered(name))
+    some = there_are(sorted(names)[:10]) + (", …" if len(names) > 10 else "")
+    command = _command(name)
+    example = f": `{command}` registers that of the examples" if command else ""
+    raise _Unusable(f"no model {name!r} in the registry{example}{_did_you_mean(name, names)}; {some}")
 
 
 def _version(name: str, number: str, client: MlflowClient) -> ModelVersion:
@@ -228,8 +245,13 @@ def _logged_behaviour(entity: ModelVersion, client: MlflowClient) -> Any:
     import yaml
 
     file = _download(entity.name, str(entity.version), client, "MLmodel")
-    flavors = yaml.safe_load(file.read_text("utf-8")).get("flavors", {})
-    config = flavors.get("python_function", {}).get("config")
+    try:
+        read = yaml.safe_load(file.read_text("utf-8"))
+        flavors = dict(read)["flavors"]
+        config = dict(flavors.get("python_function", {})).get("config")
+    except (yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError, ValueError, AttributeError):
+        name = f"models:/{entity.name}/{entity.version}"
+        raise _Unusable(f"what the store gives as the MLmodel file of {name} is none: is it an MLflow server?") from None
     return config.get("behaviour") if isinstance(config, dict) else None
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from html import escape
 from pathlib import Path
 
+from sim.files import write_text
 from sim.report import figures, tables
 from sim.report.curves import CURVES, curves
 from sim.report.figures import Chart
@@ -24,7 +25,6 @@ from sim.report.parts import (
 )
 from sim.report.source import Source, read
 from sim.report.style import CSS
-from sim.run.folder import write_text
 
 NAME = "report.html"
 Draw = Callable[[Source], list[Chart]]
@@ -59,17 +59,18 @@ FIGURES: tuple[tuple[str, str, Draw], ...] = (
 """Title, explanation, and what draws the charts: none, where a run has not what they show."""
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, into: Path | None = None) -> Path:
     """Write `report.html` to a run folder from the files in it, whole or not at all, and return its path.
 
-    The bytes depend on those files alone. Raises `InputError` naming each file that is missing or unreadable.
+    With `into`, `summary.json` is read from that folder, and the report is written to it. The bytes depend on those files
+    alone. Raises `InputError` naming each file that is missing or unreadable.
 
     >>> write(Path("no-such-run"))
     Traceback (most recent call last):
     sim.errors.InputError: no-such-run: no such folder
     """
-    file = folder / NAME
-    write_text(file, page(read(folder)))
+    file = (into or folder) / NAME
+    write_text(file, page(read(folder, into)))
     return file
 
 

@@ -6,22 +6,22 @@ import re
 from pathlib import Path
 
 from sim.compare.result import Comparison, Judgement, PointComparison
+from sim.files import write_text
 from sim.report import tables
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
-from sim.run.folder import write_text
 from sim.scenario.sweep import JOINT
 
 NAME = "report.md"
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, into: Path | None = None) -> Path:
     """Write `report.md` to a run folder from the files in it, whole or not at all, and return its path.
 
-    Raises `InputError` naming each file that is missing or unreadable.
+    `into` is as in `sim.report.html.write`. Raises `InputError` naming each file that is missing or unreadable.
     """
-    file = folder / NAME
-    write_text(file, page(read(folder)))
+    file = (into or folder) / NAME
+    write_text(file, page(read(folder, into)))
     return file
 
 

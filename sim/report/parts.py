@@ -156,17 +156,22 @@ def promises(comparison: Comparison, point: PointComparison) -> str:
         held = "<td></td>" if policy.promised is None else f'<td class="{tone}">{word}</td>'
         measured = [_cell(policy, name, comparison) for name in ("aa_declared", "aa_ship")]
         arrived = [_cell(policy, name, comparison) for name in gave_up]
-        cells = (f"<td>{escape(said)}</td>", *measured, held, *arrived)
+        cells = (f"<td>{escape(said)}</td>", *measured, held, _cell(policy, "false_declaration", comparison), *arrived)
         body.append(table_row(policy.policy, cells))
-    header = ("policy", "promised", "declares", "ships", "promise", *("information when it gave up" for _ in gave_up))
+    header = (
+        "policy", "promised", "declares", "ships", "promise", "declares falsely, as played",
+        *("information when it gave up" for _ in gave_up),
+    )  # fmt: skip
     why = (
         "\n<p>A test that waits for information gives up at its longest duration where too little arrives: at shares near 0 or "
         "1 a tick says little of the difference between the arms.</p>"
     )
     waited = why if gave_up else ""
     return f"""<h2>Does every rule keep its promise?</h2>
-<p>Every policy was also played where the challengers equal the champion, under the same traffic, cycles, drift and delays. What
-it declares there is false. A promise is broken where the 95% interval of what was measured lies above it.</p>{waited}
+<p>Every policy was also played where the challengers equal the champion, under the same traffic, cycles and drift, and with the
+champion's latency, failures and delays in every arm. What it declares there is false. A promise is broken where the 95%
+interval of what was measured lies above it. What delays that differ by arm do stands beside it: how often it declares, in the
+world as played, a difference that is none or has the other sign.</p>{waited}
 {scrolling_table("A/A tests", header, body)}"""
 
 

@@ -1,4 +1,4 @@
-"""A progress bar with the remaining time, on the terminal's error stream; a line now and then where there is no terminal."""
+"""What a run will take, and how far it is: a bar on a terminal's error stream, lines now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -8,32 +8,76 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from sim.run.blocks import Task, Watch, tasks_of
+from sim.compare.wording import number
+from sim.run.blocks import Task, Watch
+from sim.run.effort import Effort, size
+from sim.run.pace import Pace
 from sim.run.plan import Plan
 from sim.scenario.sweep import JOINT
 
 _EVERY_S = 10.0
+# Above this, a person is asked first.
+_LONG_S = 3600.0
 
 
-def lines(plan: Plan) -> Iterator[str]:
-    """Lines about the plan: its points, engines and versions."""
+def lines(plan: Plan, effort: Effort) -> Iterator[str]:
+    """Lines about the plan: its points, engines and versions, and what it will take."""
     name = plan.scenario.name
     if plan.paths:
         yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
     yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
-    if plan.scenario.aa and any(each.engine.entry.tells_calls for each in plan.points):
-        # Requests are played one by one, so this costs what the policies cost.
-        yield f"{name}: A/A tests beside the policies play up to as many requests again (aa: false leaves them out)"
+    yield from _alike(plan)
+    processes = "1 process" if effort.workers == 1 else f"{effort.workers} processes"
+    yield f"{name}: up to about {spoken(effort.seconds)} on {processes}, and {size(effort.memory)} of memory"
+
+
+def _alike(plan: Plan) -> Iterator[str]:
+    """The line about the A/A tests; none where none are played."""
+    tests = [(point, sum(point.policy(form).immediate is None for form in point.forms)) for point in plan.points]
+    count = sum(each for _, each in tests)
+    if not plan.scenario.aa or not count:
+        return
+    said = f"{plan.scenario.name}: A/A tests of {count} {'policies' if count > 1 else 'policy'} beside the run"
+    one_by_one = [(point, each) for point, each in tests if point.engine.entry.tells_calls]
+    requests = sum(each * float(point.world.requests.sum()) * point.scenario.replications for point, each in one_by_one)
+    # Where requests are played one by one, this costs what the policies cost.
+    cost = f" play at most {number(requests, 'requests')} requests, as the run itself" if requests else ""
+    yield f"{said}{cost} (aa: false leaves them out)"
+
+
+def spoken(seconds: float) -> str:
+    """A length of time, for people.
+
+    >>> spoken(0.4), spoken(75), spoken(5400), spoken(3e6)
+    ('1 s', '75 s', '90 min', '35 d')
+    """
+    for unit, length, most in (("s", 1, 100), ("min", 60, 100), ("h", 3600, 48)):
+        if seconds < most * length - 0.5 * length:
+            count = seconds / length
+            return f"{count:.1f} h".replace(".0 ", " ") if unit == "h" else f"{max(round(count), 1)} {unit}"
+    return f"{seconds / 86_400:,.0f} d"
+
+
+def confirm(effort: Effort) -> None:
+    """Ask on a terminal before a run that may take more than an hour. Raises `KeyboardInterrupt` unless the answer is yes.
+
+    Where nobody can answer, it goes on: what it will take has been said.
+    """
+    if effort.seconds <= _LONG_S or not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    print(f"This may take {spoken(effort.seconds)}. Go on? (--yes does not ask) [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise KeyboardInterrupt
 
 
 class Bar:
-    """Watches tasks finish. Weighs them by replications; tasks of a resumed run do not count towards the speed."""
+    """Watches tasks finish, and says how long the others will take."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._bar: Any = None
-        self._said = self._started = time.monotonic()
+        self._said = time.monotonic()
 
     def __enter__(self) -> Bar:
         return self
@@ -47,41 +91,46 @@ class Bar:
         if not self._quiet:
             print(text, file=sys.stderr)
 
-    def start(self, plan: Plan) -> Watch | None:
+    def start(self, effort: Effort) -> Watch | None:
         """Begin; returns the function to call for every finished task."""
         if self._quiet:
             return None
-        total = sum(task.end - task.first for task in tasks_of(plan))
-        self._started = time.monotonic()
+        pace = Pace(effort.expected, effort.workers)
         if sys.stderr.isatty():
-            return self._on_terminal(total)
-        done = resumed = 0
+            return self._on_terminal(pace)
 
-        def watch(task: Task, again: bool) -> None:
-            nonlocal done, resumed
-            done += task.end - task.first
-            resumed += (task.end - task.first) if again else 0
+        before = 0
+
+        def watch(task: Task, seconds: float | None) -> None:
+            nonlocal before
+            if seconds is not None and before:
+                # What an interrupted run left is told once, before the first that is played now.
+                print(f"going on: {before} of {len(effort.expected)} parts were played before", file=sys.stderr)
+                before = 0
+            pace.note(task, seconds)
+            before += seconds is None
             now = time.monotonic()
             if now - self._said >= _EVERY_S:
                 self._said = now
-                left = (now - self._started) * (total - done) / max(done - resumed, 1)
-                print(f"{done / total:4.0%} played, about {left:.0f} s left", file=sys.stderr)
+                print(f"{pace.share:4.0%} played, about {spoken(pace.left_s)} left", file=sys.stderr)
 
         return watch
 
-    def _on_terminal(self, total: int) -> Watch:
+    def _on_terminal(self, pace: Pace) -> Watch:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
             console=Console(stderr=True), transient=True,
         )  # fmt: skip
         self._bar.start()
-        row = self._bar.add_task("playing", total=total)
+        row = self._bar.add_task("playing", total=1.0, left="")
 
-        def watch(task: Task, again: bool) -> None:
-            self._bar.update(row, advance=task.end - task.first, description=f"played {task.policy}")
+        def watch(task: Task, seconds: float | None) -> None:
+            pace.note(task, seconds)
+            left = f"about {spoken(pace.left_s)} left"
+            self._bar.update(row, completed=pace.share, description=f"played {task.policy}", left=left)
 
         return watch

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 CSS = """
 :root{color-scheme:light dark;--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;
---better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb}
+--better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb;--shade:#aeb6c2}
 @media(prefers-color-scheme:dark){:root{--page:#14171c;--card:#1d2229;--ink:#e8eaed;--quiet:#a8b0bd;--line:#353c46;
---accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a}}
+--accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a;--shade:#59626f}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
 overflow-wrap:anywhere}
-header,main,footer{max-width:1240px;margin:0 auto;padding:0 20px}
+header,main,footer{max-width:1300px;margin:0 auto;padding:0 20px}
 header{padding-top:40px}
 h1{font-size:clamp(1.6rem,4vw,2.2rem);line-height:1.2;letter-spacing:-.015em;margin:0 0 .3em}
 h2{font-size:1.3rem;line-height:1.3;letter-spacing:-.01em;margin:2.6em 0 .5em}
@@ -24,11 +24,13 @@ p{max-width:72ch;margin:.5em 0}
 .verdict p{font-size:1.12rem;margin:.3em 0 0}
 .warning{border-left:4px solid var(--worse);padding:8px 20px;margin:16px 0 0}
 .note{color:var(--quiet);font-size:.9rem}
-.scroll{overflow-x:auto;margin:12px 0;border:1px solid var(--line);border-radius:8px}
+.scroll{overflow-x:auto;margin:12px 0;border:1px solid var(--line);border-radius:8px;
+background:linear-gradient(90deg,transparent,var(--page) 70%) 100% 0/48px 100% no-repeat local,
+linear-gradient(90deg,transparent,var(--shade)) 100% 0/20px 100% no-repeat scroll}
 .scroll:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-table{border-collapse:separate;border-spacing:0;width:100%;font-size:.86rem;line-height:1.35;font-variant-numeric:tabular-nums;
+table{border-collapse:separate;border-spacing:0;width:100%;font-size:.84rem;line-height:1.35;font-variant-numeric:tabular-nums;
 overflow-wrap:normal}
-th,td{padding:8px 9px;text-align:right;vertical-align:top;border-top:1px solid var(--line);white-space:nowrap}
+th,td{padding:8px 6px;text-align:right;vertical-align:top;border-top:1px solid var(--line);white-space:nowrap}
 thead th{border-top:0;background:var(--card);font-weight:600;vertical-align:bottom;white-space:normal;min-width:4.5em}
 th:first-child{position:sticky;left:0;z-index:1;text-align:left;background:var(--page);border-right:1px solid var(--line);
 min-width:8em;max-width:12em;white-space:normal;overflow-wrap:anywhere}
@@ -67,9 +69,11 @@ code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 footer{margin-top:3em;padding-bottom:40px;color:var(--quiet);font-size:.85rem}
 @media(max-width:600px){header,main,footer{padding-left:16px;padding-right:16px}header{padding-top:24px}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px}th:first-child{max-width:8.5em}}
+@page{size:A4 landscape;margin:12mm}
 @media print{:root{color-scheme:light;--page:#fff;--card:#f5f6f8;--ink:#000;--quiet:#444;--line:#bbb;--accent:#000;--tint:#fff;
 --better:#0a6b3d;--worse:#b3261e}body{font-size:10.5pt}header,main,footer{max-width:none;padding:0}
-.scroll{overflow:visible}table{font-size:7.5pt}th,td{padding:4px 5px}thead th{min-width:0}.interval,.kind,.gap{font-size:6.5pt}
+.scroll{overflow:visible;background:none}table{font-size:7.5pt}th,td{padding:4px 5px}thead th{min-width:0}
+td{white-space:normal}td{overflow-wrap:anywhere}.interval,.kind,.gap{font-size:6.5pt}
 th:first-child{position:static;min-width:6.5em}details:not([open]){display:none}h2{break-after:avoid}tr{break-inside:avoid}
 .charts{grid-template-columns:1fr 1fr 1fr;gap:8px}figure{padding:6px}}
 """

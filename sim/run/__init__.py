@@ -1,3 +1,6 @@
 """The work itself: plans, blocks, workers, checkpoints, the run folder."""
 
-__all__ = ["blocks", "folder", "lock", "plan", "record", "rehearse", "simulate", "trace", "trial", "unplayed"]
+__all__ = [
+    "blocks", "checkpoints", "effort", "folder", "held", "pace", "plan", "record", "rehearse", "simulate", "timeline", "trace",
+    "trial", "unplayed",
+]  # fmt: skip

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sim.run.blocks import Which
+from sim.run.checkpoints import played_by
 from sim.run.plan import Plan, PlannedPoint
+from sim.run.record import now
 from sim.version import VERSION
 
 # Keys that belong to the run as a whole, not to its points.
@@ -70,7 +72,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         ],
         "baseline": scenario.baseline or scenario.policies[0].name,
         "started_at": started.isoformat(timespec="milliseconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "finished_at": max(now(), started).isoformat(timespec="milliseconds"),
         "status": "interrupted" if interrupted else "finished",
         "completed": completed,
         "versions": [
@@ -87,6 +89,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "warnings": [str(warning) for warning in point.warnings],
         "smallest_effect": point.world.smallest_effect,
         "sim_version": VERSION,
+        "sources": played_by(),
     }
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sim.engine.catalogue import ENGINES, make
+from sim.engine.catalogue import ENGINES, Entry, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
 from sim.run.trial import Play, play, play_alike
@@ -16,6 +17,10 @@ from sim.world.world import Truth, World
 
 # The most that a block keeps of users and of rows of the data, at 16 bytes each.
 _MOST_KEPT = 20_000_000
+# About the most seconds of a block: of what is finished, nothing is lost by an interrupt.
+_LONGEST_S = 10.0
+# From so many blocks on, the first ones are a small part of the work.
+_MANY_BLOCKS = 10
 # The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 
@@ -25,18 +30,23 @@ Which = tuple[int, str]
 
 @dataclass(frozen=True)
 class Task:
-    """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`."""
+    """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`.
+
+    `place` is the policy's place among those of the scenario.
+    """
 
     policy: str
     block: int
     first: int
     end: int
     point: int = 0
+    place: int = 0
 
     @property
     def name(self) -> str:
-        """The name of its checkpoint."""
-        return f"{self.point}.{self.policy}.{self.first}-{self.end}"
+        """The name of its checkpoint: of every policy another, also where file names do not tell `ab` from `AB`."""
+        policy = hashlib.sha256(self.policy.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        return f"{self.point}.{self.place}-{policy}.{self.first}-{self.end}"
 
     @property
     def which(self) -> Which:
@@ -44,8 +54,8 @@ class Task:
         return self.point, self.policy
 
 
-Watch = Callable[[Task, bool], None]
-"""A function that is called with a finished task, and whether it was loaded from a checkpoint of an interrupted run."""
+Watch = Callable[[Task, float | None], None]
+"""A function that is called with a finished task and its seconds, None if it was loaded from a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,11 @@ class Work:
     samples: int
     alike: World | None = None
     """The same world with arms that are alike, where every policy is also tried in an A/A test."""
+
+    @property
+    def entry(self) -> Entry:
+        """The properties of the engine."""
+        return ENGINES[self.engine]
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
@@ -72,11 +87,21 @@ def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
 
 
 def tasks_of(plan: Plan) -> list[Task]:
-    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies."""
+    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies.
+
+    Where there are many blocks, the first block of every policy comes before the others: it tells how long the policy takes.
+    """
     todo: list[Task] = []
     for number, point in enumerate(plan.points):
-        replications, ticks = point.scenario.replications, point.world.ticks
-        todo += tasks([*point.forms], replications, ticks, point.engine.name, number, _kept(point))
+        requests = float(point.world.requests.sum())
+        size = ENGINES[point.engine.name].rows(point.world.ticks, requests)
+        # A block does not keep a worker for long, so that progress is told, and an interrupt loses little.
+        quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, requests), 1e-9))
+        rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1), quick))
+        of_point = tasks([*point.forms], point.scenario.replications, rows, number)
+        if len(of_point) >= _MANY_BLOCKS * len(point.forms):
+            of_point.sort(key=lambda task: task.block > 0)
+        todo += of_point
     return todo
 
 
@@ -100,21 +125,16 @@ def _kept(point: PlannedPoint) -> int:
     return kept + (world.row_weights.shift.size if point.engine.entry.tells_calls else by_payoff)
 
 
-def tasks(policies: Sequence[str], replications: int, ticks: int, engine: str, point: int = 0, kept: int = 0) -> list[Task]:
-    """Every policy of a point in every block, policy by policy.
+def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0) -> list[Task]:
+    """Every policy of a point in every block of up to `rows` replications, policy by policy.
 
-    `kept` is what a replication keeps of users and of rows of the data, at 16 bytes each.
-
-    >>> [task.name for task in tasks(["a", "b"], 1500, 100, "aggregate")]
-    ['0.a.0-1000', '0.a.1000-1500', '0.b.0-1000', '0.b.1000-1500']
+    >>> [(task.policy, task.first, task.end) for task in tasks(["a", "b"], 1500, 1000)]
+    [('a', 0, 1000), ('a', 1000, 1500), ('b', 0, 1000), ('b', 1000, 1500)]
     """
-    entry = ENGINES[engine]
-    # The arrivals of a block take 16 bytes for each replication and tick.
-    rows = max(1, min(entry.most_rows, entry.cells // ticks, _MOST_KEPT // max(kept, 1)))
     firsts = range(0, replications, rows)
     return [
-        Task(policy, block, first, min(first + rows, replications), point)
-        for policy in policies
+        Task(policy, block, first, min(first + rows, replications), point, place)
+        for place, policy in enumerate(policies)
         for block, first in enumerate(firsts)
     ]
 

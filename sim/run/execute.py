@@ -6,55 +6,43 @@ import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, cast
 
-from sim.engine.catalogue import ENGINES
 from sim.errors import SimError
 from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
+from sim.run.machine import METHOD, later
 from sim.run.trial import Play
 
-Progress = Callable[[Task], None]
-
-# Below this many seconds of work, starting a second process takes more time than it saves.
-_WORTH_A_PROCESS_S = 3.0
+Played = tuple[Task, Play, float]
+"""A task, its result, and the seconds that it took."""
 
 
-def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
-    """The number of processes: `asked`, or the available processors; 1 if there is little work."""
-    if asked is not None:
-        return max(1, min(asked, len(tasks)))
-    work_s = sum(_work_s(works[task.point], task) for task in tasks)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if work_s < _WORTH_A_PROCESS_S else max(1, min(available, len(tasks)))
-
-
-def _work_s(work: Work, task: Task) -> float:
-    plays = 1 if work.alike is None else 2
-    return plays * (task.end - task.first) * ENGINES[work.engine].cost_s(work.world.ticks, float(work.world.requests.sum()))
-
-
-def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[tuple[Task, Play], None, None]:
-    """Each task with its result, in the order in which tasks finish. Closing the generator stops the workers."""
+def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[Played, None, None]:
+    """Each task with its result and its seconds, in the order in which they finish. Closing the generator stops the workers."""
     if workers == 1:
         player = Player(works)
         for task in tasks:
-            yield task, player.play(task)
+            yield task, *_timed(player, task)
         return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
+    context = multiprocessing.get_context(METHOD)
+    _start_helpers()
     # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
     try:
-        waiting: dict[Future[Play], Task] = {}
+        waiting: dict[Future[tuple[Play, float]], Task] = {}
         for task in tasks:
-            waiting[pool.submit(_play, task)] = task
+            # A worker that gets half of what it needs to start would end with a traceback.
+            with later("SIGINT", "SIGTERM", "SIGHUP"):
+                waiting[pool.submit(_play, task)] = task
             if len(waiting) >= 2 * workers:
                 yield from _finished(waiting)
         while waiting:
@@ -66,6 +54,20 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         ) from error
     finally:
         _stop(pool)
+
+
+def _start_helpers() -> None:
+    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
+
+    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
+    """
+    if METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    with later("SIGHUP"):
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
 
 
 def _stop(pool: ProcessPoolExecutor) -> None:
@@ -80,10 +82,10 @@ def _stop(pool: ProcessPoolExecutor) -> None:
     results._writer.close()
 
 
-def _finished(waiting: dict[Future[Play], Task]) -> Iterator[tuple[Task, Play]]:
+def _finished(waiting: dict[Future[tuple[Play, float]], Task]) -> Iterator[Played]:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for future in done:
-        yield waiting.pop(future), future.result()
+        yield waiting.pop(future), *future.result()
 
 
 _player: Player | None = None
@@ -91,8 +93,11 @@ _player: Player | None = None
 
 def _start(files: Sequence[PartsFile], works: bytes) -> None:
     global _player
-    # The parent process handles interrupts, and stops the workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _follow_parent()
+    # The parent process handles interrupts, and stops the workers. A terminal sends them to all of its processes.
+    for each in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, each):
+            signal.signal(getattr(signal, each), signal.SIG_IGN)
     for file in files:
         file.load()
     unpickled = pickle.loads(works)
@@ -102,6 +107,28 @@ def _start(files: Sequence[PartsFile], works: bytes) -> None:
     _player = Player(unpickled)
 
 
-def _play(task: Task) -> Play:
+def _follow_parent() -> None:
+    """End this process as soon as its parent ends, however the parent ended.
+
+    The parent holds one end of a pipe (on Windows, its own handle), which the operating system closes. A worker would otherwise
+    wait for ever: it holds both ends of the queue that it gets its tasks from.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        # Nothing is left to tidy up, and the main thread may be deep in a kernel.
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _play(task: Task) -> tuple[Play, float]:
     assert _player is not None
-    return _player.play(task)
+    return _timed(_player, task)
+
+
+def _timed(player: Player, task: Task) -> tuple[Play, float]:
+    started = time.monotonic()
+    return player.play(task), time.monotonic() - started

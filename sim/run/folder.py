@@ -1,109 +1,80 @@
-"""The files of a run folder. Each file is written completely or not at all."""
+"""The files of a run folder, which change all together or not at all (docs/decisions/0023)."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from sim.files import placing, sync
+from sim.run.lock import writing
 
-from sim.errors import InputError, Problem
-from sim.run.blocks import Task
-from sim.run.trial import Play
-from sim.version import sources
+FILES = ("scenario.yaml", "trials.parquet", "timeline.parquet", "run.json", "summary.json", "report.html", "report.md")
+"""The files of a result."""
+TABLES = ("trials.parquet", "timeline.parquet")
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-CHECKPOINTS = ".checkpoint"
+STAGED, COMPLETE = ".writing", ".written"
+"""New files while they are written, and once they are complete: from then on they count, wherever they are."""
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A temporary file beside `file`, which replaces it at the end. So `file` is never seen half-written."""
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    os.close(handle)
-    temporary = Path(name)
+def holding(folder: Path, *, new: bool = False) -> Iterator[None]:
+    """Lock a run folder, as `sim.run.lock.writing`, and bring a replacement to its end that another process began.
+
+    Raises `InputError` if another process or thread has the folder, and `FileError` if the replacement cannot be ended.
+    """
+    with writing(folder, new=new):
+        settle(folder)
+        yield
+
+
+@contextmanager
+def replacement(folder: Path) -> Iterator[Path]:
+    """A new folder to write files into, which at the end replace those of the same names in a run folder, all together.
+
+    The moment of the change is one renaming, once all is on the disk. Until then an error, an interrupt or a crash leaves the
+    folder as it was. After it, whoever next holds the folder moves what is not in place yet. An empty file takes away the one
+    of its name. The caller holds the folder.
+    """
+    staged = folder / STAGED
+    with placing(staged):
+        staged.mkdir()
     try:
-        yield temporary
-        # Without this, a power failure may leave the new name with an empty file.
-        with temporary.open("ab") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(file)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield staged
+        sync(staged)
+        with placing(folder / COMPLETE):
+            staged.rename(folder / COMPLETE)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+    sync(folder)
+    settle(folder)
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a text file, completely or not at all."""
-    with replacing(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def settle(folder: Path) -> None:
+    """Move complete new files into their places, and remove incomplete ones. The caller holds the folder.
+
+    Whatever stops it, the next call goes on. Raises `FileError` for a file that cannot be moved.
+    """
+    complete = folder / COMPLETE
+    if unsettled(folder):
+        for name in FILES:
+            file, target = complete / name, folder / name
+            if not file.is_file():
+                continue
+            with placing(target):
+                if file.stat().st_size:
+                    file.replace(target)
+                else:
+                    target.unlink(missing_ok=True)
+                    file.unlink()
+        sync(folder)
+    shutil.rmtree(complete, ignore_errors=True)
+    shutil.rmtree(folder / STAGED, ignore_errors=True)
 
 
-def write_json(file: Path, value: Any) -> None:
-    """Write a JSON file. Raises `ValueError` for NaN and infinity."""
-    write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def write_parquet(file: Path, frame: pd.DataFrame) -> None:
-    """Write a Parquet file."""
-    with replacing(file) as temporary:
-        frame.to_parquet(temporary, index=False)
-
-
-def writable(file: Path, option: str) -> None:
-    """Create the folder of an output file. Raises `InputError` if the file cannot be written, before any work is done."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        new = not file.exists()
-        file.open("a").close()
-        if new:
-            file.unlink()
-    except OSError as error:
-        raise InputError([Problem(f"must be a file that can be written, got {file}: {error.strerror}", path=option)]) from None
-
-
-class Checkpoints:
-    """Finished tasks of an unfinished run. A run with the same digest and the same program sources continues from them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / CHECKPOINTS
-
-    def save(self, task: Task, play: Play) -> None:
-        """Save the result of a task."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {f"column.{name}": values for name, values in play.columns.items()}
-        arrays |= {name: getattr(play, name) for name in _TRAJECTORY} | {"sources": np.array(sources(*_PLAYED_BY))}
-        with replacing(self._file(task)) as temporary, temporary.open("wb") as out:
-            np.savez(out, allow_pickle=False, **arrays)
-
-    def load(self, task: Task) -> Play | None:
-        """The result of a task, or None unless this version of the program saved it and it can be read."""
-        try:
-            with np.load(self._file(task), allow_pickle=False) as kept:
-                if str(kept["sources"]) != sources(*_PLAYED_BY):
-                    return None
-                columns = {name.removeprefix("column."): kept[name] for name in kept if name.startswith("column.")}
-                return Play(columns=columns, **{name: kept[name] for name in _TRAJECTORY})
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-
-    def clear(self) -> None:
-        """Delete all checkpoints."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _file(self, task: Task) -> Path:
-        return self._folder / f"{task.name}.npz"
-
-
-# All trials of a table come from the same sources. These packages decide the bits of a trial.
-_PLAYED_BY = ("engine", "policy", "registry", "run", "stats", "world")
-_TRAJECTORY = ("ticks", "regret", "live", "mirror", "decided", "verdict")
+def unsettled(folder: Path) -> bool:
+    """Whether a folder holds complete new files that are not in their places yet."""
+    complete = folder / COMPLETE
+    return complete.is_dir() and not complete.is_symlink()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sim import locking
 from sim.errors import InputError, Problem
 
 FILE = ".lock"
@@ -45,7 +45,7 @@ def _open(folder: Path, new: bool) -> int | None:
             handle = os.open(folder / FILE, os.O_RDWR | (os.O_CREAT if new else 0), 0o644)
         except OSError:
             return None
-        if not _locked(handle):
+        if not locking.take(handle):
             os.close(handle)
             raise InputError([Problem("another run is writing to this folder: let it end, or stop it", file=str(folder))])
         if _still_there(handle, folder / FILE):
@@ -74,25 +74,3 @@ def withdraw(folder: Path) -> bool:
             folder.rmdir()
             return True
     return False
-
-
-def _locked(handle: int) -> bool:
-    """Take the lock until the file is closed. Returns whether nobody else holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        # Some network file systems have no locks.
-        return True
-    return True

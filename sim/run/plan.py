@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sim.registry.store import Client
 
 
+UNUSED_DATA = "is for real model versions, which are replayed on it: every arm here is a behaviour model; leave it out"
 NEEDS_DATA = "is required: real model versions are replayed on a data set"
 
 
@@ -180,6 +181,8 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
 
     Raises `InputError` if the world cannot be built or the engine cannot play it.
     """
+    if scenario.data is not None and not any(version.kind == "replay" for version in resolved.versions):
+        raise InputError([Problem(UNUSED_DATA, path="data")])
     traced = scenario.traffic.trace
     trace = None if traced is None else read_trace(traced, base)
     world = build_world(scenario, resolved.versions, resolved.table, trace)

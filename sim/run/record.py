@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
 
 from sim.errors import InputError, Problem, format_path
+from sim.files import reading
+from sim.run.folder import holding, unsettled
 from sim.scenario.sweep import JOINT
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -18,6 +20,12 @@ _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UT
 When = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]
 Length = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def now() -> datetime:
+    """The time as a run may carry it: a clock that stands before 1970 counts as 1970."""
+    return min(max(datetime.now(UTC), _FIRST), _LAST)
 
 
 class Stored(BaseModel):
@@ -166,6 +174,10 @@ class Record(Stored):
     warnings: tuple[str, ...] = ()
     smallest_effect: NotNegative = 0.0
     sim_version: str = ""
+    sources: str = ""
+    """A digest of the program's sources that decide the bits of a trial."""
+    files: dict[str, Digest] = {}
+    """The sha256, in hexadecimal, of each table as it was written."""
     sweep: SweepRecord | None = None
 
     @model_validator(mode="after")
@@ -238,12 +250,17 @@ class Record(Stored):
 def read_run(folder: Path) -> Record:
     """The `run.json` of a run folder. Raises `InputError` if there is none, or with every problem in it.
 
+    A replacement of the folder's files that did not come to its end is brought to it first.
+
     >>> read_run(Path("nowhere"))
     Traceback (most recent call last):
     sim.errors.InputError: nowhere: no such folder
     """
     if not folder.is_dir():
         raise InputError([Problem("is a file, not a run folder" if folder.exists() else "no such folder", file=str(folder))])
+    if unsettled(folder):
+        with holding(folder):
+            pass
     if not (folder / "run.json").is_file():
         raise InputError([Problem("is not a run folder: it has no run.json", file=str(folder))])
     return read_json(folder / "run.json", Record)
@@ -254,12 +271,12 @@ M = TypeVar("M", bound=BaseModel)
 
 def read_json(file: Path, model: type[M]) -> M:
     """A JSON file of a run folder, parsed as a model. Raises `InputError` with every problem in it."""
-    try:
-        return model.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        raise InputError(problems_of(error, file)) from error
-    except OSError as error:
-        raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
+    with reading(file):
+        content = file.read_bytes()
+        try:
+            return model.model_validate_json(content)
+        except ValidationError as error:
+            raise InputError(problems_of(error, file)) from error
 
 
 def problems_of(error: ValidationError, file: Path) -> Iterator[Problem]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sim.run import frames
 from sim.run.about import about
 from sim.run.blocks import Task, Watch, by_policy, tasks_of, works_of
-from sim.run.execute import execute, workers_for
+from sim.run.effort import effort_of
+from sim.run.execute import execute
 from sim.run.plan import Plan
-from sim.run.record import Record
+from sim.run.record import Record, now
 from sim.run.trial import Play
 
 if TYPE_CHECKING:
@@ -33,15 +33,15 @@ def rehearse(plan: Plan, *, workers: int | None = None, watch: Watch | None = No
 
     `watch` is called with every finished task. `samples` is the most ticks of the timeline, at least 2.
     """
-    started = datetime.now(UTC)
+    started = now()
     todo = tasks_of(plan)
     works = works_of(plan, samples)
     plays: dict[Task, Play] = {}
-    with closing(execute(works, todo, workers_for(works, todo, workers))) as played:
-        for task, play in played:
+    with closing(execute(works, todo, effort_of(plan, workers, in_memory=True).workers)) as played:
+        for task, play, seconds in played:
             plays[task] = play
             if watch:
-                watch(task, False)
+                watch(task, seconds)
     parts = by_policy(todo)
     tables = [frames.tables(plan, which, [plays[task] for task in tasks]) for which, tasks in parts.items()]
     return Rehearsal(Record.model_validate(about(plan, parts, started)), *frames.joined(tables))

@@ -12,11 +12,12 @@ import numpy as np
 from sim.engine.catalogue import ENGINES, REFERENCE, TRACERS
 from sim.engine.lag import Lagged
 from sim.errors import InputError, Problem
+from sim.files import replacing, write_parquet
 from sim.policy.base import Routing, Verdict
-from sim.run.folder import replacing
 from sim.run.plan import PlannedPoint
 from sim.run.trial import rounds
 from sim.scenario.schema import Scenario
+from sim.spelling import there_are
 from sim.units import format_duration
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
     if policy not in names:
         close = difflib.get_close_matches(policy, names, 1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        wrong.append(Problem(f"no policy {policy!r}; there are {', '.join(names)}{hint}", path="--policy"))
+        wrong.append(Problem(f"no policy {policy!r}; {there_are(names)}{hint}", path="--policy"))
     if not 0 <= replication < scenario.replications:
         rule = f"must be one of the replications 0 to {scenario.replications - 1}"
         wrong.append(Problem(f"{rule}, got {replication}", path="--replication"))
@@ -111,15 +112,12 @@ def _verdict_text(arms: tuple[str, ...], verdict: Verdict, arm: int) -> str:
 
 
 def write(log: pd.DataFrame, out: Path) -> None:
-    """Write a log as Parquet or CSV, by the suffix of the file, completely or not at all."""
-    try:
+    """Write a log as Parquet or CSV, by the suffix of the file, completely or not at all. Raises `FileError`."""
+    if out.suffix == ".csv":
         with replacing(out) as temporary:
-            if out.suffix == ".csv":
-                log.to_csv(temporary, index=False)
-            else:
-                log.to_parquet(temporary, index=False)
-    except OSError as error:
-        raise InputError([Problem(f"cannot be written: {error.strerror or error}", path="--out", file=str(out))]) from error
+            log.to_csv(temporary, index=False)
+    else:
+        write_parquet(out, log)
 
 
 def lines(log: pd.DataFrame, limit: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from sim.scenario.check_world import world_problems
 from sim.scenario.schema import CHAMPION, Scenario
 from sim.scenario.traffic import MOST_REQUESTS, too_many, traffic_problems
 from sim.scenario.value import value_problems
+from sim.spelling import there_are
 from sim.units import format_duration
 
 MOST_TICKS = 1_000_000
@@ -109,11 +110,11 @@ def _truth(scenario: Scenario) -> Iterator[Problem]:
     names = [metric.name for metric in scenario.metrics if metric.name != "agreement"]
     for arm, effects in scenario.truth.items():
         if arm not in scenario.arms[1:]:
-            challengers = ", ".join(scenario.arms[1:])
-            yield Problem(f"no challenger {arm!r}; there are {challengers}", path=format_path(("truth", arm)))
+            challengers = there_are(scenario.arms[1:])
+            yield Problem(f"no challenger {arm!r}; {challengers}", path=format_path(("truth", arm)))
         for metric in effects:
             if metric not in names:
-                yield Problem(f"no metric {metric!r}; there are {', '.join(names)}", path=format_path(("truth", arm, metric)))
+                yield Problem(f"no metric {metric!r}; {there_are(names)}", path=format_path(("truth", arm, metric)))
 
 
 def _value(scenario: Scenario) -> Iterator[Problem]:
@@ -134,7 +135,7 @@ def _policies(scenario: Scenario) -> Iterator[Problem]:
         if name in names[:index]:
             yield Problem(f"two policies are called {name!r}", path=f"policies[{index}].name")
     if scenario.baseline is not None and scenario.baseline not in names:
-        yield Problem(f"no policy {scenario.baseline!r}; there are {', '.join(names)}", path="baseline")
+        yield Problem(f"no policy {scenario.baseline!r}; {there_are(names)}", path="baseline")
     others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     setting = declared_setting(scenario)
     for index, policy in enumerate(scenario.policies):

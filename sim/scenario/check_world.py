@@ -13,6 +13,7 @@ from sim.scenario.check_cycles import CYCLES, cycle_problems
 from sim.scenario.delays import DelayByArm, DelayByOutcome, by_outcome
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Event, Leak, Novelty, Outage
+from sim.spelling import there_are
 from sim.units import format_duration, format_share
 
 MOST_SERVERS = 1_000_000
@@ -226,7 +227,7 @@ def _outcomes(scenario: Scenario) -> list[str]:
 
 def _outcome(metric: str, known: list[str], path: str) -> Iterator[Problem]:
     if metric in BUILT_IN and metric not in known:
-        yield Problem(f"{metric} cannot be varied here; there are {', '.join(known) or 'none'}", path=path)
+        yield Problem(f"{metric} cannot be varied here; {there_are(known)}", path=path)
     else:
         yield from _known(metric, known, "metric", path)
 
@@ -234,7 +235,7 @@ def _outcome(metric: str, known: list[str], path: str) -> Iterator[Problem]:
 def _known(name: str, known: Iterable[str], what: str, path: str) -> Iterator[Problem]:
     names = list(known)
     if name not in names:
-        yield Problem(f"no {what} {name!r}; there are {', '.join(names) or 'none'}", path=path)
+        yield Problem(f"no {what} {name!r}; {there_are(names)}", path=path)
 
 
 def _span(scenario: Scenario, length_s: float, path: str) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -66,6 +67,11 @@ def by_outcome(delay: Delay | None) -> list[tuple[Place, OutcomeDelays]]:
             if isinstance(each, DelayByOutcome)
         ]
     return [(("delay", "by_outcome"), delay.by_outcome)] if isinstance(delay, DelayByOutcome) else []
+
+
+def unlike(delay: Delay | None, arms: Sequence[str]) -> bool:
+    """Whether the feedback of one arm takes longer than that of another."""
+    return any(delay_of(delay, arm) != delay_of(delay, arms[0]) for arm in arms)
 
 
 def delay_of(delay: Delay | None, arm: str) -> Latency | OutcomeDelays | None:

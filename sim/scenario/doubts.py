@@ -9,9 +9,10 @@ from sim.policy.base import DeclaredSetting, Evidence
 from sim.policy.forms import Form, Placed
 from sim.policy.stages import Stage
 from sim.scenario.check import declared_setting
-from sim.scenario.delays import DelayByArm
+from sim.scenario.delays import by_outcome, unlike
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Novelty
+from sim.units import format_duration
 
 
 def doubts(scenario: Scenario) -> Iterator[Problem]:
@@ -38,28 +39,54 @@ def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, poli
     # A key that stands in no file is told at the kind.
     tally = "tally" if getattr(evidence, "tally", None) else "kind"
     primary = setting.metrics[setting.primary]
-    if primary.provisional and (moving or isinstance(scenario.primary.delay, DelayByArm)):
-        why = "weights change, and an arm whose share has risen" if moving else "delays differ by arm, and the later one"
-        reason = f"outcomes of {setting.primary} count as failures until they are known; {why} has more of them still to come"
-        yield Problem(f"{reason}, which {evidence.kind} takes for an effect; use until_known: unknown", path=at("kind"))
-    elif evidence.pools(setting) and moving and changing:
+    later, pools = unlike(scenario.primary.delay, scenario.arms), evidence.pools(setting)
+    apart = primary.provisional or by_outcome(scenario.primary.delay)
+    if primary.provisional and later:
+        reason = (
+            f"outcomes of {setting.primary} count as failures until they are known; delays differ by arm, and the later one"
+        )
+        yield Problem(
+            f"{reason} has more of them still to come, which {evidence.kind} takes for an effect; use until_known: unknown",
+            path=at("kind"),
+        )
+    elif pools and moving and apart:
+        reason = (
+            f"{evidence.kind} pools outcomes over weights that change, and of {setting.primary} successes come at other times"
+        )
+        rest = f"than failures: visits of another age then look like an effect; {_cure(evidence)}"
+        yield Problem(f"{reason} {rest}", path=at(tally))
+    elif pools and moving and changing:
         reason = f"{evidence.kind} pools outcomes over weights that change, while {setting.primary} changes ({changing})"
         yield Problem(f"{reason}: what changes for both arms then looks like an effect; {_cure(evidence)}", path=at(tally))
-    elif evidence.pools(setting) and allocation.adaptive and promised:
+    elif pools and allocation.adaptive and promised:
         reason = f"{evidence.kind} pools outcomes, which keeps its promise only under weights that do not depend on them"
         yield Problem(f"{reason}, and {allocation.kind} follows them; {_cure(evidence)}", path=at(tally))
+    if later and not primary.provisional and (by_outcome(scenario.primary.delay) or changing):
+        yield Problem(_known_unlike(scenario, evidence, changing), path=at("kind"))
     by_time = evidence.looks_by_time()
+    if evidence.waits and not by_time and allocation.adaptive and allocation.least_share(setting) == 0:
+        reason = f"{allocation.kind} can leave an arm next to no traffic, tick after tick, and {evidence.kind} waits until it"
+        where = f"{policy}.{placed.place('allocation.kind')}"
+        yield Problem(f"{reason} has been compared: it may never end; give every arm a share (floor: 5%)", path=where)
     if by_time and allocation.adaptive:
         reason = f"{evidence.kind} looks at planned times, and {allocation.kind} follows the outcomes: it is then not normal"
         yield Problem(f"{reason}; let it look when its information has arrived (group_sequential)", path=at(by_time))
-    if primary.delayed and moving and changing and not evidence.pools(setting):
-        reason = f"{evidence.kind} takes outcomes at the shares of the tick in which they become known"
-        rest = f"{setting.primary} has a delay and changes on the way ({changing}); use weights that stay as they are"
-        yield Problem(f"{reason}, and {rest}", path=at("kind"))
     if promised and _alike(scenario) and not _clustered(stage):
         reason = f"{evidence.kind} takes requests as independent, and those of a user are alike (users.similarity)"
         cure = "adjust: {kind: cluster}" if hasattr(evidence, "adjust") else "a rule with adjust: {kind: cluster}"
         yield Problem(f"{reason}: it declares more often than it promises; use {cure}", path=at("kind"))
+
+
+def _known_unlike(scenario: Scenario, evidence: Evidence, changing: str) -> str:
+    """What goes wrong where the outcomes of one arm are known sooner than those of another, and what to do about it."""
+    primary, window = scenario.primary.name, scenario.primary.attribution_window
+    if by_outcome(scenario.primary.delay):
+        known = f"of what is known of {primary}, the arms have unlike shares of successes, as their delays differ by outcome"
+    else:
+        known = f"what is known of {primary} is older in one arm than in the other, and it changes on the way ({changing})"
+    late = "as long" if window is None else f"as long as the window ({format_duration(window)})"
+    cure = f"count every outcome of every arm {late} after its call: one constant delay for all of them"
+    return f"{known}, which {evidence.kind} takes for an effect; {cure}"
 
 
 def _changing(scenario: Scenario) -> str:
@@ -74,7 +101,8 @@ def _changing(scenario: Scenario) -> str:
 
 
 def _cure(evidence: Evidence) -> str:
-    if getattr(evidence, "adjust", None) is not None:
+    adjust = getattr(evidence, "adjust", None)
+    if adjust is not None and adjust.pools:
         return "use weights that stay as they are, or an adjustment that compares within ticks"
     return "use tally: within_ticks" if hasattr(evidence, "tally") else "use a rule that compares within ticks"
 

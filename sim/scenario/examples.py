@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sim.errors import InputError, Problem
 from sim.scenario.loading import read_yaml
-from sim.spelling import did_you_mean
+from sim.spelling import did_you_mean, there_are
 
 _SCHEMA_LINE = "# yaml-language-server:"
 
@@ -36,6 +36,16 @@ def models() -> dict[str, Path]:
     ['checkout', 'offers', 'search']
     """
     return {file.stem: file for file in sorted((folder() / "models").glob("*.yaml"))}
+
+
+def registering(model: str) -> str:
+    """The command that registers the versions of a model that an example plays; empty if no example does.
+
+    >>> registering("checkout-ranker"), registering("of-my-own")
+    ('sim models register checkout', '')
+    """
+    described = (stem for stem, file in models().items() if read_yaml(file).data.get("model") == model)
+    return next((f"sim models register {stem}" for stem in described), "")
 
 
 @dataclass(frozen=True)
@@ -71,9 +81,7 @@ def find(word: str, examples: Mapping[str, Path]) -> Found:
     hint = did_you_mean(word, examples)
     if word in others:
         hint = f"{word} is an example of a {'models file' if word in models() else 'scenario'}"
-    raise InputError(
-        [Problem(f"no such file, and no example of that name; {hint or 'there are ' + ', '.join(examples)}", file=word)]
-    )
+    raise InputError([Problem(f"no such file, and no example of that name; {hint or there_are(examples)}", file=word)])
 
 
 def listing() -> Iterator[tuple[str, str]]:
@@ -97,7 +105,7 @@ def write(name: str, into: Path) -> Start:
     """
     known = scenarios()
     if name not in known:
-        hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+        hint = did_you_mean(name, known) or there_are(known)
         raise InputError([Problem(f"no example {name!r}; {hint}", path="--example")])
     document = read_yaml(known[name])
     needed = {str(model.get("uri", "")).removeprefix("models:/").partition("@")[0] for model in document.data["models"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,10 @@ class Explainer:
 
     _WRAPPERS = frozenset(("default", "nullable", "model", "function-before", "function-after", "function-wrap", "definitions"))
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, put: Collection[Place] = ()) -> None:
+        """`put` are places of values that a sweep put there: of an unknown one, the known key beside it is what was meant."""
         self.top = schema
+        self._put = put
         self._definitions: dict[str, Schema] = {}
         self._of_parts: list[Schema] = []
 
@@ -53,7 +55,8 @@ class Explainer:
             if part is None:
                 yield from (self._finding(schema, e, place, value) for _, e in group if not _miscounted(e, value))
             elif group[0][1]["type"] == "extra_forbidden" and not group[0][0]:
-                hint = _suggest(part, [str(name) for name in _fields(schema)], present=value)
+                present = {} if (*place, part) in self._put else value
+                hint = _suggest(part, [str(name) for name in _fields(schema)], present=present)
                 yield Finding((*place, part), f"unknown key {shown(part)}", hint=hint, at_key=True)
             else:
                 yield from self.explain(*self._child(schema, part, group, place, value))
@@ -241,7 +244,10 @@ def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:
         return f"{near[0]!r} is given already"
     absent = [name for name in names if name not in present]
     hint = did_you_mean(key, [name for name in near if name in absent] or absent)
-    return hint or f"allowed: {_one_of(absent).removeprefix('must be ').removeprefix('one of ') if absent else 'none'}"
+    if not absent:
+        beside = f"nothing may stand beside {' and '.join(map(repr, names))}"
+        return beside if len(names) < 4 else "all keys that are allowed are given"
+    return hint or f"allowed: {_one_of(absent).removeprefix('must be ').removeprefix('one of ')}"
 
 
 def _count(schema: Schema, details: Mapping[str, Any]) -> str:

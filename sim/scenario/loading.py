@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +22,7 @@ except ImportError:  # PyYAML without libyaml: the same graph, ten times slower
     from yaml import SafeLoader as _SafeLoader  # type: ignore[assignment]
 
 from sim.errors import InputError, Place, Problem, format_path
+from sim.files import unreadable
 from sim.scenario.explaining import Error, Explainer
 from sim.units import AS_WRITTEN, shown
 
@@ -44,6 +45,10 @@ MAX_BYTES = 4_000_000
 MAX_NODES = 100_000
 MAX_DEPTH = 64
 MAX_DIGITS = 400
+LARGEST = 10**300
+"""Whole numbers are smaller, so that each of them is a number of floating point too."""
+# So many of pydantic's errors are put into words: more than are ever shown.
+_MOST_EXPLAINED = 1_000
 
 # Characters that YAML refuses, and control characters that display text in another order (Boucher & Anderson, 2023).
 _UNPRINTABLE = re.compile(rf"{yaml.reader.Reader.NON_PRINTABLE.pattern}|[\u202a-\u202e\u2066-\u2069]")
@@ -124,16 +129,13 @@ class Document:
 
 def read_yaml(path: Path) -> Document:
     """Read and parse one file. Raises `InputError` if it cannot be read, is not UTF-8 or not plain YAML."""
+    if reason := unreadable(path):
+        raise InputError([Problem(reason, file=str(path))])
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
-    except (OSError, ValueError) as error:
-        reasons: dict[type[Exception], str] = {
-            FileNotFoundError: "no such file",
-            IsADirectoryError: "is a directory, not a file",
-        }
-        reason = reasons.get(type(error)) or getattr(error, "strerror", None) or str(error)
-        raise InputError([Problem(reason, file=str(path))]) from None
+    except OSError as error:
+        raise InputError([Problem(error.strerror or str(error), file=str(path))]) from None
     if len(raw) > MAX_BYTES:
         raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=str(path))])
     try:
@@ -173,6 +175,8 @@ def plain_data(value: Any, what: str, depth: int = 0) -> Any:
         return {str(key): plain_data(inner, what, depth + 1) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain_data(inner, what, depth + 1) for inner in value]
+    if isinstance(value, int) and abs(value) >= LARGEST:
+        raise InputError([Problem(f"{_TOO_LARGE}; got {shown(value)}", file=what)])
     return value
 
 
@@ -212,10 +216,11 @@ def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] 
     return loaded
 
 
-def validate(document: Document, model: type[M], *, written: bool = True) -> M:
-    """The document as a model. Raises `InputError` with all problems, by line.
+def validate(document: Document, model: type[M], *, written: bool = True, put: Collection[Place] = ()) -> M:
+    """The document as a model. Raises `InputError` with all problems, by line: of thousands, with a thousand and a count.
 
-    Where it is not `written` by people, quantities may be numbers without a unit.
+    Where it is not `written` by people, quantities may be numbers without a unit. `put` are places of values that a sweep has
+    put there.
 
     >>> class Traffic(BaseModel, extra="forbid"):
     ...     rate: float
@@ -224,6 +229,7 @@ def validate(document: Document, model: type[M], *, written: bool = True) -> M:
     sim.errors.InputError: a.yaml:1:1 rate: is required
     a.yaml:1:1 rat: unknown key 'rat'; did you mean 'rate'?
     """
+    more = 0
     try:
         loaded = model.model_validate(document.data, context=AS_WRITTEN if written else None)
         problems = [
@@ -235,8 +241,10 @@ def validate(document: Document, model: type[M], *, written: bool = True) -> M:
     except InputError as error:
         problems = [document.place(problem) for problem in error.problems]
     except ValidationError as error:
-        errors: list[Error] = [(details["loc"], details) for details in error.errors(include_url=False)]
-        explainer = Explainer(model.__pydantic_core_schema__)
+        details_of_all = error.errors(include_url=False, include_input=False)
+        errors: list[Error] = [(details["loc"], details) for details in details_of_all[:_MOST_EXPLAINED]]
+        more = len(details_of_all) - len(errors)
+        explainer = Explainer(model.__pydantic_core_schema__, put)
         problems = [
             Problem(
                 finding.message,
@@ -246,7 +254,7 @@ def validate(document: Document, model: type[M], *, written: bool = True) -> M:
             )
             for finding in explainer.explain(explainer.top, errors, (), document.data)
         ]
-    raise InputError(_in_order(problems)) from None
+    raise InputError(_in_order(problems), more) from None
 
 
 def _numbers_from_booleans(data: Any, read: Any, place: Place) -> Iterator[tuple[Place, bool]]:
@@ -357,7 +365,9 @@ class _Builder:
         elif len(text) > MAX_DIGITS:
             self.report(node, f"must be a number of at most {MAX_DIGITS} digits; got {len(text)}", place)
         elif kind == "int":
-            return int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))
+            if abs(number := int(text, {"0x": 16, "0o": 8}.get(text[:2], 10))) < LARGEST:
+                return number
+            self.report(node, _TOO_LARGE, place)
         else:
             return float(re.sub(r"\.(?=[in])", "", text.lower()))
         return None
@@ -400,6 +410,9 @@ class _Builder:
             self.marks[here] = (_start(key), _start(value))
             built[key.value] = self.build(value, here)
         return built
+
+
+_TOO_LARGE = "must be a number below 1e300"
 
 
 def _not_printable(unprintable: re.Match[str]) -> str:

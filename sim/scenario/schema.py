@@ -258,6 +258,9 @@ class TimedEffect(Spec):
     def _some_time(self) -> TimedEffect:
         if self.between is None and self.days is None:
             raise ValueError("needs hours (`between`), `days`, or both")
+        if self.days is not None and len(set(self.days)) < len(self.days):
+            twice = next(day for place, day in enumerate(self.days) if day in self.days[:place])
+            raise ValueError(f"days must be different days, got {twice} more than once")
         if self.between is not None and self.between[0] == self.between[1]:
             raise ValueError("between must be two different times of day")
         return self
@@ -297,14 +300,14 @@ class Scenario(Spec):
     )
     traffic: Traffic
     users: Users | None = Field(None, description="users who come back; every request is a user of its own if left out")
-    segments: tuple[SegmentSpec, ...] = Field((), description="kinds of users that behave differently")
+    segments: tuple[SegmentSpec, ...] = Field((), max_length=100, description="kinds of users that behave differently")
     models: tuple[Model, ...] = Field(min_length=2, max_length=32, description="the arms, the champion first")
     data: Data | None = Field(None, description="for real model versions: what they are replayed on")
-    metrics: tuple[MetricSpec, ...] = Field(min_length=1)
+    metrics: tuple[MetricSpec, ...] = Field(min_length=1, max_length=100)
     truth: dict[str, dict[str, Effects]] = Field(
         default_factory=dict, description="by challenger and metric: what varies between replications"
     )
-    timeline: tuple[Event, ...] = Field((), description="what changes on the way: drift, novelty, incidents")
+    timeline: tuple[Event, ...] = Field((), max_length=1000, description="what changes on the way: drift, novelty, incidents")
     capacity: dict[str, Servers] = Field(
         default_factory=dict, description="by arm: servers of its own; without any, its calls do not compete"
     )
@@ -318,7 +321,7 @@ class Scenario(Spec):
         "`failure.worth`, or else as the worst outcome of a binary metric and as 0 of an amount; successes: those of requests "
         "that are answered, so that an arm that fails more may look better than it is",
     )
-    policies: tuple[AnyPolicy, ...] = Field(min_length=1, description="the rollout policies to compare")
+    policies: tuple[AnyPolicy, ...] = Field(min_length=1, max_length=1000, description="the rollout policies to compare")
     aa: bool = Field(
         True,
         description="play every policy once more where the challengers equal the champion, to measure its false declarations",

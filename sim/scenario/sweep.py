@@ -10,11 +10,13 @@ from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
-from sim.scenario.loading import Document, Place, format_path, parse_path, validate
+from sim.scenario.loading import MAX_DEPTH, Document, Place, format_path, parse_path, validate
 from sim.scenario.schema import Scenario
 from sim.units import shown
 
 MOST_POINTS = 100
+MOST_PLAYED = 10_000
+"""Policies, counted at every point."""
 JOINT = " × "
 """The separator between the two values of a point of two keys."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
@@ -56,6 +58,10 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
         count *= len(values)
     if count > MOST_POINTS:
         raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
+    if count * len(scenario.policies) > MOST_PLAYED:
+        rule = f"must have at most {MOST_PLAYED:,} policies in all points"
+        got = f"{count} points of {len(scenario.policies):,} policies"
+        raise InputError([document.place(Problem(f"{rule}, got {got}", path="sweep"))])
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
@@ -64,13 +70,18 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
             own = replace(document, data={name: value for name, value in document.data.items() if name != "sweep"})
             for (key, place), index in zip(places.items(), picked, strict=True):
                 own = replaced(own, place, document, ("sweep", key, index))
-            read = validate(own, Scenario)
+            read = validate(own, Scenario, put=places.values())
             problems = (*check(read), *(more(read) if more else ()), *_common(read, scenario))
-            by_point.append((JOINT.join(texts), [own.place(problem) for problem in problems]))
+            found = [own.place(problem) for problem in problems]
         except InputError as error:
-            by_point.append((JOINT.join(texts), list(error.problems)))
+            found = list(error.problems)
+        if found:
+            # What is not in the file, such as a default, is blamed on the value that does not go with it.
+            line, column = document.mark(("sweep", next(iter(places)), picked[0]))
+            found = [each if _written(each, own) else replace(each, line=line, column=column) for each in found]
         else:
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
+        by_point.append((JOINT.join(texts), found))
     wrong = gathered(by_point)
     if wrong:
         raise InputError(wrong)
@@ -138,6 +149,15 @@ def replaced(document: Document, place: Place, origin: Document, source: Place) 
     return replace(document, data=put(document.data, 0), marks=marks)
 
 
+def _written(problem: Problem, document: Document) -> bool:
+    """Whether a file has the place of a problem, or one that leads to it."""
+    try:
+        place = parse_path(problem.path)
+    except InputError:
+        return True
+    return not document.marks or any(place[:length] in document.marks for length in range(1, len(place) + 1))
+
+
 def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
     places: dict[str, Place] = {}
     problems = []
@@ -151,6 +171,9 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
             place = parse_path(key)
         except InputError as error:
             wrong(error.problems[0].message, key)
+            continue
+        if len(place) > MAX_DEPTH:
+            wrong(f"must have at most {MAX_DEPTH} parts, got {len(place):,}", key)
             continue
         if not place or place[0] == "sweep" or place[0] in COMMON:
             wrong(f"cannot be swept: {', '.join(COMMON)} and sweep are of the run as a whole", key)
@@ -175,7 +198,10 @@ def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
     names, expected = ([(policy.name, policy.kind) for policy in one.policies] for one in (point, scenario))
     if names != expected:
         yield Problem("must keep its names and kinds at every point of a sweep", path="policies")
-    if (point.primary.name, point.primary.direction) != (scenario.primary.name, scenario.primary.direction):
+    primary, expected_primary = (
+        [(metric.name, metric.direction) for metric in one.metrics if metric.role == "primary"] for one in (point, scenario)
+    )
+    if primary != expected_primary:
         yield Problem("must keep its primary metric and its direction at every point of a sweep", path="metrics")
 
 

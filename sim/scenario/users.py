@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
+from sim.distributions.base import single_key
 from sim.scenario.spec import Spec
 from sim.units import Effect, Share
 
@@ -22,13 +23,21 @@ class LogNormalActivity(Spec):
     lognormal: float = Field(gt=0, le=10, description="standard deviation of the logarithm; the larger, the more unequal")
 
 
+_KEY = single_key(("pareto", "lognormal"))
+Activity = Annotated[
+    Annotated[Literal["even"], Tag("even")]
+    | Annotated[ParetoActivity, Tag("pareto")]
+    | Annotated[LogNormalActivity, Tag("lognormal")],
+    Discriminator(lambda value: "even" if isinstance(value, str) else _KEY(value)),
+]
+"""How often users come, relative to each other."""
+
+
 class Users(Spec):
     """A population of users who come back; without it every request is a user of its own."""
 
     count: int = Field(ge=1, le=5_000_000, description="how many there are")
-    activity: Literal["even"] | ParetoActivity | LogNormalActivity = Field(
-        "even", description="how often they come, relative to each other"
-    )
+    activity: Activity = Field("even", description="how often they come, relative to each other")
     assignment: Literal["sticky", "request"] = Field(
         "sticky", description="sticky: a user keeps the arm, by hash; request: every request is assigned on its own"
     )

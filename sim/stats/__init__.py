@@ -4,8 +4,8 @@ The modules by question:
 
 Is there a difference, at one look?
     `two_sample` (means and shares), `hypotheses` (not worse, or equal, by a margin), `margin` (a margin relative to a mean),
-    `within_ticks` (under weights and means that change), `contrast` (of adjusted estimates), `rank` (Mann-Whitney),
-    `multiplicity` and `dunnett` (several challengers)
+    `within_ticks` (under weights and means that change), `by_user` (the same, of users who return), `contrast` (of adjusted
+    estimates), `rank` (Mann-Whitney), `multiplicity` and `dunnett` (several challengers)
 How many outcomes does a test need, and what is its result worth?
     `power`, `exaggeration` (wrong signs and sizes at low power)
 Is there a difference, at several looks?
@@ -34,6 +34,7 @@ __all__ = [
     "bandits",
     "bayes_factor",
     "betting",
+    "by_user",
     "contrast",
     "cuped",
     "dunnett",

@@ -127,7 +127,17 @@ def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> E
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     lower = min(centre - half, _least(successes, n, confidence))
     upper = max(centre + half, 1 - _least(n - successes, n, confidence))
-    return Estimate(share, lower, upper, n)
+    return of_share(Estimate(share, lower, upper, n))
+
+
+def of_share(estimate: Estimate) -> Estimate:
+    """An estimate of what lies from 0 to 1, with bounds that do not leave that: by rounding, or as a normal limit does.
+
+    >>> of_share(Estimate(0.0, -4.3e-19, 1.2, 9))
+    Estimate(estimate=0.0, lower=0.0, upper=1.0, n=9)
+    """
+    lower, upper = (None if bound is None else min(max(bound, 0.0), 1.0) for bound in (estimate.lower, estimate.upper))
+    return Estimate(estimate.estimate, lower, upper, estimate.n)
 
 
 def _least(successes: float, n: int, confidence: float) -> float:

@@ -237,8 +237,8 @@ def _curve(time: Floats, incidence: Floats, variance: Floats, effective: Floats,
     size = np.concatenate([np.full(start, float(n)), size])
     centre = (share + z * z / (2 * size)) / (1 + z * z / size)
     half = z / (1 + z * z / size) * np.sqrt(share * (1 - share) / size + z * z / (4 * size**2))
-    lower = np.where(share < ROUNDING, 0.0, centre - half)
-    upper = np.where(share > 1 - ROUNDING, 1.0, centre + half)
+    lower = np.where(share < ROUNDING, 0.0, np.maximum(centre - half, 0.0))
+    upper = np.where(share > 1 - ROUNDING, 1.0, np.minimum(centre + half, 1.0))
     return Curve(np.concatenate([np.zeros(start), time]), share, lower, upper)
 
 

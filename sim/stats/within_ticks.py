@@ -9,7 +9,7 @@ Source: Robinson, Econometrica 56 (1988), the regression of residuals on residua
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -89,7 +89,8 @@ class Difference:
 
     information: n0 nk / (n0 + nk) with constant weights; 0 where the arms have never been compared. pooled: the variance with
     the outcomes of both arms taken together, as under no difference. base: the champion's mean at the times of the comparison.
-    effective0, effective1: the outcomes of equal weight that would say as much.
+    effective0, effective1: the outcomes of equal weight that would say as much. covariance: of the arms' means, where the same
+    users are in both.
     """
 
     effect: Floats
@@ -100,6 +101,12 @@ class Difference:
     information: Floats
     effective0: Floats
     effective1: Floats
+    covariance: Floats | float = 0.0
+
+    def widened(self, times: Floats) -> Difference:
+        """The same estimate with a variance that is `times` (...) as large."""
+        wider = {name: getattr(self, name) * times for name in ("variance0", "variance1", "pooled", "covariance")}
+        return replace(self, **wider)
 
 
 def difference(champion: WeightedMoments, challenger: WeightedMoments) -> Difference:
@@ -156,7 +163,7 @@ def difference_test(of: Difference, kind: Kind = "z_unpooled", scale: Scale = "a
     require(scale == "absolute" or kind != "z_pooled", "kind", "must be z_unpooled or welch on the relative scale", kind)
     least = 2 - 1e-9 if kind == "welch" else 0.0
     effect, enough = of.effect, (of.information > 0) & (np.minimum(of.effective0, of.effective1) >= least)
-    share = np.stack([of.variance0, of.variance1])
+    share, shared = np.stack([of.variance0, of.variance1]), np.asarray(of.covariance)
     degrees = np.full(effect.shape, np.inf)
     if kind == "z_pooled":
         champion = np.where(of.information > 0, _champion_share(of), 0.5)
@@ -168,10 +175,12 @@ def difference_test(of: Difference, kind: Kind = "z_unpooled", scale: Scale = "a
         defined = of.base != 0
         base = np.where(defined, np.abs(of.base), 1.0)
         enough = enough & defined
-        share = np.stack([share[0] * ((of.base + effect) / base) ** 2, share[1]]) / base**2
+        slope = np.where(defined, (of.base + effect) / np.where(defined, of.base, 1.0), 0.0)
+        share, shared = np.stack([share[0] * slope**2, share[1]]) / base**2, shared * slope / base**2
         effect = np.where(defined, effect / base, 0.0)
-    variance = share.sum(0)
-    positive = np.where(variance > 0, variance, 1.0)
+    apart = share.sum(0)
+    variance = np.maximum(apart - 2 * shared, 0.0)
+    positive = np.where(apart > 0, apart, 1.0)
     if kind == "welch":
         fourth = ((share / positive) ** 2 / divisor).sum(0)
         degrees = np.where(enough & (variance > 0), 1 / np.where(fourth > 0, fourth, 1.0), np.inf)

@@ -16,10 +16,11 @@ import pytest
 from sim.arrays import Floats, Ints
 from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
 from sim.policy.catalogue import family_of
-from sim.policy.columns import Column, Count, JointUserMoment, Moment, SegmentMoment, moments_of
+from sim.policy.columns import Column, Count, Moment, SegmentMoment, user_moments
 from sim.policy.contrast import Contrasts
 from sim.testing.paths import alike_ticks, first_findings, gaussian_ticks, standard_error
-from sim.testing.settings import contrasted, fresh_memory, make_setting, realised
+from sim.testing.settings import contrasted, fresh_memory, make_setting, realised, shares_of
+from sim.testing.users import in_one_arm, turned
 from sim.units import AS_WRITTEN
 
 ROWS = 40
@@ -52,8 +53,11 @@ def counts_of(part: Part, setting: Setting, rng: np.random.Generator, outcome: s
             Moment(metric.name, "count"): known, Moment(metric.name, "sum"): total, Moment(metric.name, "square"): square,
         }  # fmt: skip
     needs = part.needs(setting)
-    # Every user is in one arm only.
-    known_of |= {column: 0 * known for column in needs if isinstance(column, JointUserMoment)}
+    for name in {name for column in needs if column.by_user for name in column.metrics}:
+        # Every request is of a user of its own.
+        total, square = (known_of[Moment(name, moment)] for moment in ("sum", "square"))
+        known_of |= dict(zip(user_moments(name), (known, square, total, known), strict=True))
+        known_of |= in_one_arm(name, square, total, known, shares_of(known))
     segments = list(setting.segments)
     for column in needs:
         if isinstance(column, SegmentMoment):
@@ -224,17 +228,18 @@ class EvidenceContract(PartContract):
             pytest.skip("it keeps no promise under constant weights either")
         if part.pools(setting):
             pytest.skip("it says that it pools: a run warns of it where weights and the world change")
-        if self.by_time or not set(part.needs(setting)) <= set(moments_of(setting.metrics[self.primary])):
+        ticks, live = self.alike(weigh, shift)
+        if self.by_time or not set(part.needs(setting)) <= set(ticks[0]):
             pytest.skip("it reads more than the outcomes of one metric")
-        found, _ = first_findings(part, *self._alike(weigh, shift))
+        found, _ = first_findings(part, ticks, self.primary, live)
         most = self.error[1]
         return float(np.isin(found, self.wrong).any(axis=1).mean()), most + 4 * standard_error(most, PATHS)
 
-    def _alike(
+    def alike(
         self, weigh: Callable[[int, Floats], Floats | float], shift: list[float]
-    ) -> tuple[list[dict[Column, Ints]], str, list[Floats]]:
-        ticks, live = alike_ticks(PATHS, self.primary, weigh, shift)
-        return ticks, self.primary, live
+    ) -> tuple[list[dict[Column, Ints]], list[Floats]]:
+        """Telemetry of the ticks of two arms that are alike, and the shares of every tick, as in `alike_ticks`."""
+        return alike_ticks(PATHS, self.primary, weigh, shift)
 
     def test_a_common_drift_at_a_change_of_weights_changes_nothing(self, part: Evidence) -> None:
         wrong, most = self.wrong_where_alike(part, lambda tick, means: 0.1 if tick < 24 else 0.5, [0.0] * 24 + [0.3] * 12)
@@ -256,7 +261,7 @@ class EvidenceContract(PartContract):
             two = replace(setting, arms=setting.arms[:2])
             everyone = np.ones(total.shape[:2], bool)
             findings = part.judge(view_of(part, two, total, everyone))[:, 1]
-            other = part.judge(view_of(part, two, total[:, ::-1], everyone))[:, 1]
+            other = part.judge(view_of(part, two, turned(total, part.needs(two)), everyone))[:, 1]
             assert (other == swapped[findings]).all()
 
     def test_relabelling_the_arms_relabels_what_is_found_of_a_stage(self, part: Evidence) -> None:
@@ -274,8 +279,13 @@ class EvidenceContract(PartContract):
             swapped = np.arange(len(Finding), dtype=np.int8)
             swapped[[Finding.PASS, Finding.FAIL]] = Finding.FAIL, Finding.PASS
             two = [{column: counts[:, :2] for column, counts in tick.items()} for tick in ticks]
-            turned = [{column: counts[:, ::-1] for column, counts in tick.items()} for tick in two]
-            assert (first_findings(part, turned, self.primary)[0] == swapped[first_findings(part, two, self.primary)[0]]).all()
+            other_two = [
+                dict(zip(tick, np.moveaxis(turned(np.stack(list(tick.values()), axis=-1), list(tick)), -1, 0), strict=True))
+                for tick in two
+            ]
+            assert (
+                first_findings(part, other_two, self.primary)[0] == swapped[first_findings(part, two, self.primary)[0]]
+            ).all()
 
     def test_it_says_what_it_controls(self, part: Evidence) -> None:
         docstring = type(part).__doc__ or ""

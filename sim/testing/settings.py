@@ -39,9 +39,17 @@ def realised(counts: Ints, columns: Mapping[Column, int]) -> Floats:
     known = [at for column, at in columns.items() if isinstance(column, Moment) and column.moment == "count"]
     if not known:
         return np.full(counts.shape[:2], 1 / counts.shape[1])
-    of = counts[..., known[0]].astype(np.float64)
-    total = of.sum(axis=1, keepdims=True)
-    shares: Floats = np.where(total > 0, of / np.where(total > 0, total, 1.0), 1 / of.shape[1])
+    return shares_of(counts[..., known[0]])
+
+
+def shares_of(known: Ints) -> Floats:
+    """(r, K) the arms' shares of known outcomes (r, K); even where nothing is known.
+
+    >>> shares_of(np.array([[30, 10], [0, 0]])).tolist()
+    [[0.75, 0.25], [0.5, 0.5]]
+    """
+    total = known.sum(axis=1, keepdims=True)
+    shares: Floats = np.where(total > 0, known / np.where(total > 0, total, 1), 1 / known.shape[1])
     return shares
 
 

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sim.compare.result import PointComparison
-from sim.errors import InputError, Problem
 from sim.run.record import Record, RunPoint
+from sim.run.timeline import FILE, read_timeline
 from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate
 from sim.tracking.folder import RunFolder
 from sim.tracking.names import safe_names
-
-KEY = "sim.key"
-LOGGED = "sim.logged"
+from sim.tracking.runs import FOLDER, KEY
 
 POINTS = 200
 """The largest number of points that are logged of a series of the timeline."""
@@ -193,7 +191,7 @@ def _shared(record: Record) -> dict[str, str]:
 
 
 def _tags(folder: RunFolder) -> dict[str, str]:
-    return {"sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
+    return {FOLDER: folder.record.key, "sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
 
 
 def _lineage(record: Record) -> dict[str, str]:
@@ -221,39 +219,25 @@ def _estimates(prefix: str, intervals: Mapping[str, Estimate | None], *, bounds:
 
 def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
     """Policy → points of all its series."""
-    file = folder.file("timeline.parquet")
-    if file is None:
+    if folder.file(FILE) is None:
         return {}
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        table = pq.read_table(file)
-        policies = np.asarray(table.column("policy").to_pylist(), dtype=object)
-        ticks = table.column("tick").to_numpy().astype(np.int64)
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        message = f"is corrupt: {str(error).strip().splitlines()[0][:200]}"
-        raise InputError([Problem(message, file=str(file))]) from error
-    numeric = [
-        field.name
-        for field in table.schema
-        if field.name not in ("tick", "time_s") and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
-    ]
-    names = safe_names(numeric)
-    columns = {name: np.asarray(table.column(name).to_numpy(), dtype=np.float64) for name in numeric}
     points: dict[str, list[Point]] = {}
-    for policy in folder.record.finished:
-        rows = np.flatnonzero(policies == policy)
-        rows = rows[np.unique(np.linspace(0, rows.size - 1, min(rows.size, POINTS)).round().astype(np.int64))]
+    for policy, columns in read_timeline(folder.path, folder.record).items():
+        if policy not in folder.record.finished:
+            continue
+        ticks = columns["tick"]
+        names = safe_names(name for name in columns if name not in ("tick", "time_s"))
+        rows = np.unique(np.linspace(0, ticks.size - 1, min(ticks.size, POINTS)).round().astype(np.int64))
         points[policy] = []
-        for name, values in columns.items():
-            series = values[rows]
+        for name, key in names.items():
+            series = columns[name][rows]
             # A line through a level stretch needs only its ends.
             drawn = np.isfinite(series)
             drawn[1:-1] &= (series[1:-1] != series[:-2]) | (series[1:-1] != series[2:])
             pairs = zip(ticks[rows[drawn]].tolist(), series[drawn].tolist(), strict=True)
-            points[policy] += [Point(f"timeline/{names[name]}", value, tick) for tick, value in pairs]
+            points[policy] += [Point(f"timeline/{key}", value, int(tick)) for tick, value in pairs]
     return points
 
 

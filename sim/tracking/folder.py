@@ -11,9 +11,11 @@ from typing import Any
 from sim.compare.result import Comparison
 from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
+from sim.run.folder import FILES, TABLES
+from sim.run.held import check_intact, digest_of
 from sim.run.record import Record, read_run
 
-ARTIFACTS = ("run.json", "scenario.yaml", "summary.json", "trials.parquet", "timeline.parquet", "report.html", "report.md")
+ARTIFACTS = FILES
 """The files that are logged. Their names are fixed: no content of a file is used as a path."""
 
 _REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -55,7 +57,12 @@ def read_folder(path: Path) -> RunFolder:
     if missing:
         rule = f"is missing, though run.json says that the run is {record.status}"
         raise InputError([Problem(rule, file=str(path / name)) for name in missing])
+    for name in TABLES:
+        if (path / name).is_file():
+            check_intact(path / name, record)
     scenario = read_yaml(path / "scenario.yaml").data
+    if not isinstance(scenario, Mapping):
+        raise InputError([Problem("is corrupt: it must be a mapping of keys to values", file=str(path / "scenario.yaml"))])
     comparison = read_summary(path, record) if (path / FILE).is_file() else None
     files = tuple(path / name for name in ARTIFACTS if (path / name).is_file())
     return RunFolder(path, record, scenario, comparison, files, _fingerprint(files))
@@ -64,9 +71,5 @@ def read_folder(path: Path) -> RunFolder:
 def _fingerprint(files: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
     for file in files:
-        try:
-            with file.open("rb") as opened:
-                digest.update(file.name.encode() + hashlib.file_digest(opened, "sha256").digest())
-        except OSError as error:
-            raise InputError([Problem(f"cannot be read: {error.strerror}", file=str(file))]) from error
+        digest.update(file.name.encode() + bytes.fromhex(digest_of(file)))
     return digest.hexdigest()

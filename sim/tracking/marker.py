@@ -7,13 +7,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sim.run.folder import write_json
+from sim.errors import FileError
+from sim.files import write_json
 
 FILE = "tracking.json"
 
 
 class Marker(BaseModel):
-    """What the file holds. `key` is the run's; `tracking_uri` without a password; `logged_at` ISO 8601, once `complete`."""
+    """What the file holds. `key` is the run's; `tracking_uri` without a password; `logged_at` ISO 8601, once `complete`.
+
+    `unfinished` are the keys of earlier results of the folder that were not logged whole, and that nobody will complete.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -23,6 +27,7 @@ class Marker(BaseModel):
     run_id: str | None = None
     logged_at: str | None = None
     complete: bool = False
+    unfinished: tuple[str, ...] = ()
 
 
 def read_marker(folder: Path) -> Marker | None:
@@ -42,5 +47,5 @@ def write_marker(folder: Path, marker: Marker) -> None:
     ...     read_marker(Path(folder)).complete
     False
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(FileError):
         write_json(folder / FILE, marker.model_dump())

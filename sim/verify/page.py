@@ -10,8 +10,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from sim.errors import InputError, Problem
-from sim.run.folder import write_json, write_text
+from sim.files import write_json, write_text
 from sim.verify.figure import Result
 from sim.verify.run import FIELDS
 
@@ -131,13 +130,13 @@ def names(text: str) -> list[str]:
 
 
 def write(file: Path, results: Sequence[Result]) -> None:
-    """Write the page. Raises `InputError` if the file cannot be written."""
-    _kept(file, "--write", lambda: write_text(file, page(results)))
+    """Write the page. Raises `FileError` if the file cannot be written."""
+    write_text(file, page(results))
 
 
 def keep(file: Path, results: Sequence[Result], quick: bool) -> None:
-    """Write the JSON file. Raises `InputError` if the file cannot be written."""
-    _kept(file, "--json", lambda: write_json(file, to_dict(results, quick)))
+    """Write the JSON file. Raises `FileError` if the file cannot be written."""
+    write_json(file, to_dict(results, quick))
 
 
 def to_dict(results: Sequence[Result], quick: bool) -> dict[str, Any]:
@@ -148,10 +147,3 @@ def to_dict(results: Sequence[Result], quick: bool) -> dict[str, Any]:
         "seconds": round(sum(result.seconds for result in results), 1),
         "figures": [result.to_dict() for result in results],
     }
-
-
-def _kept(file: Path, path: str, write: Any) -> None:
-    try:
-        write()
-    except OSError as error:
-        raise InputError([Problem(f"cannot be written: {error.strerror or error}", path=path, file=str(file))]) from error

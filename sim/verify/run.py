@@ -41,7 +41,7 @@ def chosen(only: Sequence[str] = (), quick: bool = False) -> tuple[Figure, ...]:
     ['queues.mm4', 'queues.mm1']
     """
     known = ", ".join(FIELDS)
-    missed = [prefix for prefix in only if not any(figure.name.startswith(prefix) for figure in figures())]
+    missed = [prefix for prefix in only if not prefix or not any(figure.name.startswith(prefix) for figure in figures())]
     if missed:
         rule = f"no figure's name begins so; fields are {known}"
         raise InputError([Problem(f"{rule}, got {prefix!r}", path="--only") for prefix in missed])

@@ -24,18 +24,21 @@ except Exception as error:  # An unsupported platform fails in more ways than Im
 
 
 def compiled(function: F) -> F:
-    """Compile a function and keep the machine code on disk, so that the next start costs no compilation."""
+    """Compile a function and keep the machine code on disk, so that the next start costs no compilation.
+
+    Other threads run meanwhile, such as the one that ends a worker whose parent has ended.
+    """
     if missing:
         return function
     try:
-        made: Any = numba.njit(cache=True, error_model="numpy")(function)
+        made: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
         # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
         # constants from: those stand in these places.
         index = made._cache._cache_file
         index._source_stamp = (index._source_stamp, sources("engine", "world", "policy/columns.py"))
     except (RuntimeError, AttributeError):
         # No folder can be written, or this Numba keeps code in another way: compile for this process only.
-        made = numba.njit(error_model="numpy")(function)
+        made = numba.njit(nogil=True, error_model="numpy")(function)
     return cast(F, made)
 
 

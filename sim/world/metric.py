@@ -73,9 +73,11 @@ class OutcomeWorld:
         spec, there = self.spec, self.chance[0] > 0 if self.kind in ("discrete", "tilted") else np.zeros(0, bool)
         mean, sd = float(self.mean[0]), float(self.sd[0])
         values, chances = self.atoms[0][there].tolist(), self.chance[0][there].tolist()
+        bell = 3.0
         if failing > 0:
             # A team plans with what it measures: a mixture of what answers earn and of what failures count as.
             gap = mean - self.failed_outcome
+            bell = _mixed_kurtosis(sd, gap, failing)
             mean, sd = mean - failing * gap, math.sqrt((1 - failing) * (sd**2 + failing * gap**2))
             if values:
                 chances = [*((1 - failing) * chance for chance in chances), failing]
@@ -83,7 +85,7 @@ class OutcomeWorld:
         return Metric(
             spec.name, self.sign, self.kind == "binary", self.grid, mean, sd,
             covariate=None if spec.covariate is None else spec.covariate.correlation, delayed=spec.delay is not None,
-            provisional=spec.until_known == "failure", values=tuple(values), chances=tuple(chances),
+            provisional=spec.until_known == "failure", values=tuple(values), chances=tuple(chances), bell=bell,
         )  # fmt: skip
 
     def data_means(self, shares: Shares | None, rows: int) -> Floats:
@@ -133,6 +135,18 @@ class OutcomeWorld:
 
     def _on_grid(self, values: Floats) -> Ints:
         return np.rint(values / self.grid).astype(np.int64)
+
+
+def _mixed_kurtosis(sd: float, gap: float, share: float) -> float:
+    """The kurtosis of a normal amount of which a share is replaced by a value that is `gap` below the mean.
+
+    >>> _mixed_kurtosis(1.0, 0.0, 0.0), _mixed_kurtosis(0.0, 1.0, 0.5)
+    (3.0, 1.0)
+    """
+    near, far = share * gap, (1 - share) * gap
+    variance = (1 - share) * (sd**2 + near**2) + share * far**2
+    fourth = (1 - share) * (3 * sd**4 + 6 * sd**2 * near**2 + near**4) + share * far**4
+    return fourth / variance**2 if variance > 0 else 1.0
 
 
 def finest_grid(spread: float, largest: float, requests: float) -> float | None:

@@ -44,7 +44,7 @@ def impossible(world: World, drawn: Drawn, then: Drawn, replications: Ints) -> I
         path = f"truth.{world.arms[arm]}.{name}" if (arm, name) in said else "data.shift.gap"
         least = int(effect.argmin())
         if name != ERROR_RATE and effect[least] <= -1:
-            yield _too_low(float(effect[least]), int(replications[least]), path)
+            yield _too_low(effect, replications, path)
             continue
         if name in replayed:
             yield from _above_one(world, replayed[name], arm, effect, replications, path)
@@ -53,13 +53,13 @@ def impossible(world: World, drawn: Drawn, then: Drawn, replications: Ints) -> I
         share = {**champion, ERROR_RATE: world.error_rate[0]}.get(name, 0.0) * (1 + effect)
         bad = np.flatnonzero((share < 0) | (share > 1))
         if bad.size:
-            found = f"{share[bad[0]]:.4g} in replication {replications[bad[0]]}"
+            found = f"{share[bad[0]]:.4g} {_in_some(bad.size, replications)}"
             yield Problem(f"takes {name} to {found}, outside 0 to 1: narrow the effect", path=path)
     for (arm, name), effects in then.items():
-        row, window = np.unravel_index(int(effects.argmin()), effects.shape)
-        if effects[row, window] <= -1:
+        window = int(effects.min(axis=0).argmin())
+        if effects[:, window].min() <= -1:
             path = f"truth.{world.arms[arm]}.{name}.when[{window}]"
-            yield _too_low(float(effects[row, window]), int(replications[row]), path)
+            yield _too_low(effects[:, window], replications, path)
     for outcome in world.outcomes:
         if outcome.kind == "binary" and outcome.reward is None:
             yield from _shares(world, outcome, drawn, then, replications)
@@ -75,12 +75,19 @@ def _above_one(
     share = np.minimum(outcome.data_means(world.shares(replications), len(replications))[:, arm], 1.0) * (1 + effect)
     bad = np.flatnonzero(share > 1)
     if bad.size:
-        found = f"{outcome.spec.name} of {world.arms[arm]} to {share[bad[0]]:.4g} in replication {replications[bad[0]]}"
+        found = f"{outcome.spec.name} of {world.arms[arm]} to {share[bad[0]]:.4g} {_in_some(bad.size, replications)}"
         yield Problem(f"takes {found}, above 1: narrow the effect", path=path)
 
 
-def _too_low(effect: float, replication: int, path: str) -> Problem:
-    return Problem(f"draws an effect of {effect:.4g} in replication {replication}; it must stay above -100%", path=path)
+def _too_low(effects: Floats, replications: Ints, path: str) -> Problem:
+    found = f"{effects.min():.4g} {_in_some(int((effects <= -1).sum()), replications)}"
+    return Problem(f"draws an effect of {found}; it must stay above -100%", path=path)
+
+
+def _in_some(count: int, replications: Ints) -> str:
+    """In how many replications something is."""
+    total = len(replications)
+    return "in every replication" if count == total else f"in {count:,} of {total:,} replications"
 
 
 def _shares(world: World, outcome: OutcomeWorld, drawn: Drawn, then: Drawn, replications: Ints) -> Iterator[Problem]:
@@ -95,7 +102,7 @@ def _shares(world: World, outcome: OutcomeWorld, drawn: Drawn, then: Drawn, repl
             row = bad[0]
             times = _times(usual, then.get((arm, name)), row)
             path = _blamed(world, name, arm, float(share[row]), times, -math.inf, math.nextafter(1.0, 2.0))
-            found = f"{most[row]:.4g} at most, in replication {replications[row]}"
+            found = f"{most[row]:.4g} at most, {_in_some(bad.size, replications)}"
             rule = f"a share must stay within 0 to 1{_hint(world, name)}"
             yield Problem(f"takes {name} of {world.arms[arm]} to {found}; {rule}", path=path)
 
@@ -117,7 +124,7 @@ def _unreachable(world: World, outcome: OutcomeWorld, drawn: Drawn, then: Drawn,
                 if not alone:
                     at, times = float(outcome.mean[of] * (1 + usual)[row]), _times(usual, then.get((arm, name)), row)
                     path = _blamed(world, name, arm, at, times, low + margin, high - margin)
-                found = f"{mean[row]:.4g} in replication {replications[row]}"
+                found = f"{mean[row]:.4g} {_in_some(bad.size, replications)}"
                 rule = f"its mean must stay between {low:g} and {high:g}, the least and the largest of its values"
                 yield Problem(f"takes {name} of {world.arms[arm]} to {found}; {rule}{_hint(world, name)}", path=path)
                 break

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
+from sim.files import reading, unreadable
 from sim.scenario.traffic import MOST_REQUESTS, TraceSpec
+from sim.tables import check_names
 from sim.units import format_duration, shown
 from sim.world.clock import NS, to_ns
 
@@ -206,31 +208,32 @@ def _column(file: Path, name: str, key: str) -> _Column:
     kind = file.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise _wrong("file", f"must end in .csv or .parquet; got {file.name!r}")
-    if not file.is_file():
-        raise _wrong("file", f"no such file: {file}" if not file.exists() else f"is a folder, not a file: {file}")
+    if reason := unreadable(file):
+        raise _wrong("file", f"{reason}: {file}")
     if file.stat().st_size == 0:
         raise _wrong("file", f"{file.name} is empty")
     # An empty line may be a missing count: it must not shift those below.
     strict = pa.csv.ParseOptions(ignore_empty_lines=False)
-    try:
+
+    def at(message: str) -> Problem:
+        return Problem(f"{file.name} {message}", path="traffic.trace.file")
+
+    with reading(at), file.open("rb") as opened, file.open("rb") as head:
         if kind == ".csv":
-            with pa.csv.open_csv(file, parse_options=strict) as reader:
+            with pa.csv.open_csv(head, parse_options=strict) as reader:
                 names = reader.schema.names
         else:
-            names = pq.read_schema(file).names
+            names = pq.read_schema(head).names
+        check_names(names, at)
         if name not in names:
             there = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
             raise _wrong(key, f"{file.name} has no column {name!r}; it has {there or 'none'}")
         if kind == ".csv":
             text = pa.csv.ConvertOptions(include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True)
-            table = pa.csv.read_csv(file, parse_options=strict, convert_options=text)
+            table = pa.csv.read_csv(opened, parse_options=strict, convert_options=text)
         else:
-            table = pq.read_table(file, columns=[name])
+            table = pq.read_table(opened, columns=[name])
         values = table.column(0).to_pandas()
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise _wrong(
-            "file", f"{file.name} cannot be read: {(str(error).strip() or 'unknown').splitlines()[0][:200]}"
-        ) from error
     if values.empty:
         raise _wrong("file", f"{file.name} has no rows")
     return _Column(values, f"{file.name}, column {name!r}", key, *(("line", 2) if kind == ".csv" else ("row", 1)))
@@ -244,7 +247,7 @@ def _times_ns(column: _Column) -> Ints:
     text = isinstance(first, str) and pd.notna(pd.to_numeric(first, errors="coerce"))
     if pd.api.types.is_numeric_dtype(values) or text:
         seconds = column.numbers("a number of seconds since the start of the run")
-        column.refuse(~(seconds * NS < LONGEST_NS), lambda row: f"has {seconds[row]:g} seconds, which must be below 9 years")
+        column.refuse(~(seconds < LONGEST_NS / NS), lambda row: f"has {seconds[row]:g} seconds, which must be below 9 years")
         times = np.rint(seconds * NS).astype(np.int64)
     else:
         try:

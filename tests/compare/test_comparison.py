@@ -159,7 +159,7 @@ def test_one_replication_has_estimates_and_no_bounds(tmp_path: Path) -> None:
         (lambda folder: (folder / "run.json").write_text("[]"), "run.json: is corrupt: Input should be an object"),
         (lambda folder: (folder / "run.json").write_text('{"seed": NaN}'), "run.json seed: is corrupt"),
         (lambda folder: (folder / "trials.parquet").unlink(), "trials.parquet: cannot be read"),
-        (lambda folder: (folder / "trials.parquet").write_text("no"), "trials.parquet: cannot be read"),
+        (lambda folder: (folder / "trials.parquet").write_text("no"), "trials.parquet: is corrupt"),
     ],
 )
 def test_what_is_no_run_folder_is_named(tmp_path: Path, spoil: Any, message: str) -> None:
@@ -172,7 +172,7 @@ def test_what_is_no_run_folder_is_named(tmp_path: Path, spoil: Any, message: str
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
-        ("regret", float("nan"), "regret must be finite, got nan in row 0"),
+        ("regret", float("nan"), "regret must not be empty in any row"),
         ("verdict", "won", "verdict must be one of ship, keep, inconclusive, undecided, got 'won'"),
         ("policy", "abc", "policy must be one of ab, got 'abc'"),
         ("time_to_decision_s", -1.0, "time_to_decision_s must not be negative, got -1 in row 0"),

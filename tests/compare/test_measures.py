@@ -181,6 +181,8 @@ def test_what_the_estimates_are_worth(tmp_path: Path) -> None:
     assert point(found, "winner_bias_unbiased") == pytest.approx((0.005 + 0.03) / 2)
     assert point(found, "exaggeration") == pytest.approx(0.18 / 0.10)
     assert MEASURES["wrong_sign"].estimate(found) == proportion_interval(1, 4)
+    # Of all trials, one declared what is not so.
+    assert MEASURES["false_declaration"].estimate(found) == proportion_interval(1, 6)
     assert MEASURES["effect_coverage"].estimate(found) == proportion_interval(3, 5)
     assert MEASURES["effect_coverage_unbiased"].estimate(found) == proportion_interval(1, 2)
 
@@ -191,6 +193,7 @@ def test_where_nothing_is_true_there_is_no_size_to_exaggerate(tmp_path: Path) ->
     found = read_trials(folder, read_run(folder))[0]["ab"]
     assert MEASURES["exaggeration"].estimate(found) == Estimate(None, None, None, 0)
     assert MEASURES["wrong_sign"].estimate(found).n == 0
+    assert MEASURES["false_declaration"].estimate(found) == proportion_interval(3, 3)
     assert point(found, "winner_bias") == pytest.approx(0.03)
 
 
@@ -200,7 +203,7 @@ def test_a_champion_with_a_mean_of_zero_has_no_effect_to_be_wrong_about(tmp_path
     rows = [{"policy": "ab", "replication": number, **TRIAL, **trial} for number, trial in enumerate(trials)]
     folder = write(tmp_path / "run", pd.DataFrame(rows), {"ab": "ab"})
     found = read_trials(folder, read_run(folder))[0]["ab"]
-    for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage"):
+    for name in ("winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage", "false_declaration"):
         assert MEASURES[name].estimate(found).n == 1, name
     assert point(found, "effect_coverage_unbiased") == 1.0
 

@@ -116,6 +116,30 @@ def test_check_says_what_run_says(store: str, small: Path, tmp_path: Path, capsy
     assert "in the sweep at models:/search-ranker@slow" in said[0]
 
 
+def test_a_data_set_that_no_model_is_replayed_on_is_refused(
+    small: Path, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small.write_text(SMALL + "data: {sklearn: digits}\n")
+    for verb, *more in (("check",), ("run", "--no-tracking", "--reports", str(tmp_path / "reports"))):
+        assert main([verb, str(small), "--registry-uri", store, *more]) == 2
+        assert f"{small}:22:7 data: is for real model versions" in capsys.readouterr().err
+    assert not (tmp_path / "reports").exists()
+
+
+def test_a_model_of_the_examples_is_registered_by_the_command_that_is_named(
+    small: Path, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only_digits = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    own = tmp_path / "own.yaml"
+    own.write_text("model: own\nversions: [{alias: a, outcomes: {m: {bernoulli: 5%}}, latency: {constant: 1ms}}]\n")
+    assert main(["models", "register", str(own), "--tracking-uri", only_digits]) == 0
+    capsys.readouterr()
+    assert main(["check", str(small), "--registry-uri", only_digits]) == 2
+    said = capsys.readouterr().err
+    assert "no model 'checkout-ranker' in the registry: 'sim models register checkout' registers that of the examples" in said
+    assert "; there is own" in said
+
+
 def test_a_registry_that_is_not_there_is_not_made(small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(small), "--registry-uri", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
     assert "the registry is empty" in capsys.readouterr().err

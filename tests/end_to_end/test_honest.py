@@ -89,7 +89,6 @@ def test_it_can_be_left_out(file: Path, store: str, tmp_path: Path) -> None:
     ("said", "message"),
     [
         ("tally: totals", "must be one of within_ticks, pooled; got 'totals'"),
-        ("adjust: {kind: cluster}, tally: within_ticks", "must be pooled, or left out, with adjust: cluster"),
         ("kind: posterior, tally: pooled", "unknown key 'tally'"),
     ],
 )
@@ -115,3 +114,70 @@ def test_what_is_promised_and_warned_of_may_differ_along_a_sweep(file: Path, sto
     record = read_run(next(tmp_path.glob("*/run.json")).parent)
     found = [next(policy for policy in point.run.policies if policy.name == "pooled") for point in record.points]
     assert [(policy.promised, policy.warned) for policy in found] == [(0.01, True), (0.01, False), (0.1, True), (0.1, False)]
+
+
+def test_what_late_conversions_do_in_the_world_as_played_is_warned_of_and_measured(
+    file: Path, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both arms convert alike; the challenger's conversions become known later, and failures at the window."""
+    late = "{by_outcome: {success: {exponential: AFTER}, failure: window}}"
+    arms = f"champion: {late.replace('AFTER', '6h')}, challenger: {late.replace('AFTER', '12h')}"
+    metric = f"{{name: conversion, role: primary, delay: {{by_arm: {{{arms}}}}}, attribution_window: 1d}}"
+    head = SCENARIO.partition("timeline:")[0].replace("{name: conversion, role: primary}", metric)
+    head = head.replace("@challenger", "@champion")
+    file.write_text(head + "policies: [{name: fixed, kind: ab, evidence: {kind: fixed_horizon, mde: 4%}}]\n")
+    command = ["run", str(file), "--registry-uri", store, "--no-tracking", "--reports", str(tmp_path)]
+    assert main([*command, "--display", "none"]) == 0
+    said = capsys.readouterr().err
+    assert "ramped: A/A tests of 1 policy beside the run (aa: false leaves them out)" in said
+    place = f"{file}:{head.count(chr(10)) + 1}:"
+    assert f"warning: {place}" in said
+    assert "policies[0].evidence.kind: of what is known of conversion, the arms have unlike shares of successes" in said
+    (summary,) = tmp_path.glob("*/summary.json")
+    (fixed,) = json.loads(summary.read_text())["points"][0]["policies"]
+    assert fixed["measures"]["false_declaration"]["estimate"] > 0.9
+    # Seven standard errors above 5%.
+    assert fixed["measures"]["aa_declared"]["estimate"] < 0.18
+    assert "declares falsely, as played" in (summary.parent / "report.html").read_text()
+
+
+SALES = """\
+model: shop
+versions:
+  - alias: now
+    outcomes: {revenue: {zero_inflated: {rate: 2%, amount: {lognormal: {mean: 50, sd: 65.5}}}}}
+    latency: {constant: 20ms}
+    error_rate: 0%
+"""
+ADJUSTED = """\
+name: adjusted
+seed: 9
+replications: 60
+horizon: 6h
+tick: 10m
+traffic: {rate: 2/s}
+models:
+  - {arm: champion, uri: "models:/shop@now"}
+  - {arm: challenger, uri: "models:/shop@now"}
+metrics: [{name: revenue, role: primary, covariate: {correlation: 90%}}]
+policies: [{name: cuped, kind: ab, evidence: {kind: fixed_horizon, mde: 25%, adjust: {kind: cuped}}}]
+"""
+
+
+def test_an_adjusted_test_waits_for_what_it_was_planned_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plain test takes 67.7k requests, CUPED 19% of that; a tick holds 1,200 requests, and some 24 sales."""
+    uri, models, file = f"sqlite:///{tmp_path / 'mlflow.db'}", tmp_path / "models.yaml", tmp_path / "adjusted.yaml"
+    models.write_text(SALES)
+    file.write_text(ADJUSTED)
+    assert main(["models", "register", str(models), "--tracking-uri", uri]) == 0
+    command = ["run", str(file), "--registry-uri", uri, "--no-tracking", "--reports", str(tmp_path / "reports")]
+    assert main([*command, "--display", "none"]) == 0
+    assert (
+        "adjusted: A/A tests of 1 policy beside the run play at most 2.59M requests, as the run itself"
+        in capsys.readouterr().err
+    )
+    (run,) = (tmp_path / "reports").glob("*/trials.parquet")
+    ended = pd.read_parquet(run)["requests_to_decision"].dropna()
+    assert ended.size > 40
+    # Arrivals fall unevenly on the arms: four standard errors of that.
+    assert ended.min() > 0.19 * 67_700 - 4 * 0.19 * 67_700**0.5

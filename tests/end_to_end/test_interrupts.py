@@ -131,6 +131,19 @@ def test_while_a_model_is_measured(
     ended_at_once(capsys, code)
 
 
+def test_while_a_run_is_logged_its_results_are_shown(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], interrupted_at: Callable[[str], list[str]]
+) -> None:
+    called = interrupted_at("sim.tracking.track.write_marker")
+    code = main(["run", str(small), "--reports", str(tmp_path / "reports"), "--tracking-uri", store, "--display", "plain"])
+    said = capsys.readouterr()
+    assert called
+    assert code == 130
+    assert "canary" in said.out
+    assert "report: " in said.out
+    assert "results are saved, but not logged: interrupted; to go on: the same command again, or sim track" in said.err
+
+
 def test_one_that_python_swallows_ends_the_run_before_anything_is_played(
     store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

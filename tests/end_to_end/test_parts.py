@@ -143,7 +143,7 @@ def test_a_file_is_traced_and_what_is_wrong_is_said(
     assert main([*arguments, "--parts", str(part), "--reports", str(tmp_path)]) == 0
     assert "arrive" in capsys.readouterr().out
     assert main(["check", str(scenario), "--parts", str(tmp_path / "gone.py")]) == 2
-    assert "gone.py: cannot be read: No such file or directory" in capsys.readouterr().err
+    assert "gone.py: cannot be read: no such file" in capsys.readouterr().err
     scenario.write_text(scenario.read_text().replace("power: 4", "power: 400"))
     assert main(["check", str(scenario), "--parts", str(part)]) == 2
     assert "policies[1].allocation.power: must be at most 50; got 400" in capsys.readouterr().err

@@ -144,14 +144,14 @@ def test_what_is_not_shown_to_meet_a_requirement_is_not_taken(store: str, tmp_pa
     [
         ("{lifetime: 1d}", "", "value.lifetime: must be at least the horizon of 2d, got 1d"),
         ("{lifetime: 90}", "", "value.lifetime: must be a duration above zero: write a unit"),
-        ("{currency: EUR}", "", "value.currency: needs `per`, what one unit of conversion is worth in EUR"),
+        ("{currency: EUR}", "", "value.currency: needs 'per', what one unit of conversion is worth in EUR"),
         ("{per: {conversions: 3}}", "", "value.per.conversions: no outcome 'conversions'; there are conversion"),
         ("{per: -3}", "", "value.per: "),
-        ("{per_slow: 1}", "", "value.per_slow: needs a latency guardrail with `max`, which says what is slow"),
+        ("{per_slow: 1}", "", "value.per_slow: needs a latency guardrail with 'max', which says what is slow"),
         ("{per_lost: 1}", "", "value.per_lost: needs capacity, pools or retries"),
         ("{}", 'require: {wrong_shipp: "< 5%"}', "require.wrong_shipp: no measure 'wrong_shipp'; did you mean wrong_ship?"),
         ("{}", 'require: {cannary.regret: "< 5"}', "no policy 'cannary'; did you mean canary?"),
-        ("{}", "margin: 2%", "margin: is for `goal: not_worse`"),
+        ("{}", "margin: 2%", "margin: is for 'goal: not_worse'"),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_line(

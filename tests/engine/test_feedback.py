@@ -28,6 +28,7 @@ from sim.policy.columns import (
     covariate_moments,
     joint_user_moments,
     user_moments,
+    weighed_user_moments,
 )
 from sim.world.population import Population
 from sim.world.world import World
@@ -47,6 +48,8 @@ def fed_columns(of: Game, which: list[int]) -> tuple[Column, ...]:
     prompt = [metric for metric in METRICS if metric not in of.world.feedback]
     columns += [Product(one, other) for one in prompt for other in prompt if one != other]
     columns += mirrored(*columns)
+    if of.world.population is not None:
+        columns += [column for metric in METRICS for column in weighed_user_moments(metric)]
     return tuple(dict.fromkeys(columns[place % len(columns)] for place in which)) if which else tuple(columns)
 
 

@@ -143,7 +143,8 @@ def refused(**changes: Any) -> str:
 
 def test_an_effect_that_no_chances_of_the_values_have_is_refused_at_its_key() -> None:
     found = refused(truth={"challenger": {"score": {"relative_effect": "200%"}, "items": {"relative_effect": "900%"}}})
-    assert "truth.challenger.score: takes score of challenger to 1.2 in replication 0; its mean must stay between 0.0" in found
+    where = "truth.challenger.score: takes score of challenger to 1.2 in every replication; its mean must stay between 0.0"
+    assert where in found
     assert "items" not in found
     drift = [{"kind": "drift", "arm": "challenger", "metric": "stars", "at": "0s", "to": "-80%"}]
     assert "timeline: takes stars of challenger to 0.6" in refused(truth={}, timeline=drift, segments=[])

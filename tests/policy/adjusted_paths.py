@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Ints
+from sim.distributions.amounts import ZeroInflated
+from sim.policy.base import Metric, Setting
 from sim.policy.columns import (
     CappedMoment,
     Column,
     Product,
     SegmentMoment,
     covariate_moments,
-    joint_user_moments,
     moments_of,
     user_moments,
 )  # fmt: skip
 from sim.testing.paths import MEAN, SD, gaussian_ticks
-from sim.testing.settings import METRICS, SEGMENTS
+from sim.testing.settings import METRICS, SEGMENTS, make_setting
+from sim.testing.users import in_one_arm
 
 Floats = NDArray[np.float64]
 Ticks = list[dict[Column, Ints]]
@@ -35,7 +38,7 @@ REVENUE, COST = (moments_of(METRICS[name]) for name in ("revenue", "cost"))
 """Number, sum and sum of squares of their outcomes."""
 
 
-def _whole(columns: Iterable[Column], values: Iterable[Floats]) -> dict[Column, Ints]:
+def _whole(columns: Iterable[Column], values: Iterable[Floats | Ints]) -> dict[Column, Ints]:
     return {column: np.rint(each).astype(np.int64) for column, each in zip(columns, values, strict=True)}
 
 
@@ -76,24 +79,46 @@ def ratio_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed
 
 
 def user_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 23) -> Ticks:
-    """Users who send `PER_USER` requests each, alike by `ALIKE`, and stay in their arm."""
+    """Users who send `PER_USER` requests each in one tick, alike by `ALIKE`, and stay in their arm."""
     rng, mean = np.random.default_rng(seed), MEAN + SD * np.array([0.0, *effects])
     shape = (rows, mean.size)
+    even = np.full(shape, 1 / mean.size)
+    return [_of_users(rng, np.full(shape, count // PER_USER), np.broadcast_to(mean, shape), even) for count in outcomes]
+
+
+def alike_user_ticks(
+    rows: int, weigh: Callable[[int, Floats], Floats | float], shift: list[float], seed: int = 25
+) -> tuple[Ticks, list[Floats]]:
+    """As `sim.testing.paths.alike_ticks`, of 50 users a tick as in `user_ticks`."""
+    rng = np.random.default_rng(seed)
+    seen, added = np.zeros((2, rows, 2))
+    ticks: Ticks = []
+    live: list[Floats] = []
+    for number, by in enumerate(shift):
+        weight = np.broadcast_to(weigh(number, added / np.maximum(seen, 1)), (rows,))
+        challenger = rng.binomial(50, weight)
+        live.append(np.stack([1 - weight, weight], axis=1))
+        users = np.stack([50 - challenger, challenger], axis=1)
+        ticks.append(_of_users(rng, users, np.full((rows, 2), MEAN + SD * by), live[-1]))
+        seen, added = seen + PER_USER * users, added + ticks[-1][REVENUE[1]]
+    return ticks, live
+
+
+def _of_users(rng: np.random.Generator, users: Ints, mean: Floats, live: Floats) -> dict[Column, Ints]:
+    """A tick of so many users (rows, K), whose outcomes have this mean (rows, K), under the shares live (rows, K)."""
+
+    def scatter(degrees: Ints) -> Floats:
+        return np.where(degrees > 0, rng.chisquare(np.maximum(degrees, 1)), 0.0)
+
     deviation = SD * np.sqrt(PER_USER * (1 + (PER_USER - 1) * ALIKE))
-    ticks = []
-    for count in outcomes:
-        users = count // PER_USER
-        total = rng.normal(users * PER_USER * mean, deviation * np.sqrt(users), shape)
-        square = total**2 / users + deviation**2 * rng.chisquare(users - 1, shape)
-        nobody = np.zeros(shape)
-        requests = users * PER_USER
-        # Of a user's requests: what their mean makes, and what is left within the user.
-        squares = square / PER_USER + SD**2 * (1 - ALIKE) * rng.chisquare(requests - users, shape)
-        plain = (nobody + requests, total, squares)
-        own = (nobody + users, square, PER_USER * total, nobody + users * PER_USER**2)
-        columns = (*REVENUE, *user_moments("revenue"), *joint_user_moments("revenue"))
-        ticks.append(_whole(columns, (*plain, *own, *[nobody] * 4)))
-    return ticks
+    requests, some = users * PER_USER, np.maximum(users, 1)
+    total = rng.normal(requests * mean, deviation * np.sqrt(users))
+    square = total**2 / some + deviation**2 * scatter(users - 1)
+    # Of a user's requests: what their mean makes, and what is left within the user.
+    squares = square / PER_USER + SD**2 * (1 - ALIKE) * scatter(requests - users)
+    own = _whole(user_moments("revenue"), (users, square, PER_USER * total, users * PER_USER**2))
+    _, whole, cross, sizes = own.values()
+    return _whole(REVENUE, (requests, total, squares)) | own | in_one_arm("revenue", whole, cross, sizes, live)
 
 
 def segment_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], seed: int = 24) -> Ticks:
@@ -123,3 +148,50 @@ def capped_ticks(rows: int, outcomes: list[int], effects: tuple[float, ...], cap
     _, sum_of, square_of = REVENUE
     capped = {CappedMoment("revenue", cap, "sum"): sum_of, CappedMoment("revenue", cap, "square"): square_of}
     return [tick | {column: tick[whole] for column, whole in capped.items()} for tick in ticks]
+
+
+SALE = ZeroInflated.model_validate({"zero_inflated": {"rate": 0.02, "amount": {"lognormal": {"mean": 50.0, "sd": 65.5}}}})
+TELLING = 0.9
+"""The correlation of a sale with what was known before."""
+
+
+def sale_setting() -> Setting:
+    """Two arms, and `revenue` that is mostly 0 and sometimes large, with a covariate."""
+    values, chances = SALE.atoms()
+    metric = Metric(
+        "revenue", 1, False, 0.01, SALE.mean, SALE.sd, covariate=TELLING, values=tuple(values), chances=tuple(chances)
+    )
+    return replace(make_setting(primary="revenue"), metrics={"revenue": metric})
+
+
+def sale_ticks(rows: int, outcomes: list[int], effect: float, seed: int = 26) -> Ticks:
+    """Sales, of which the challenger's are larger by the relative `effect`; a covariate repeats one with chance `TELLING`."""
+    rng = np.random.default_rng(seed)
+    values, chances = SALE.atoms()
+    rate, values, chances = 1 - chances[0], values[1:], chances[1:] / (1 - chances[0])
+    factor = np.array([1.0, 1 + effect])
+    shape = (rows, 2)
+
+    def sums(sales: Ints, *of: Callable[[Floats], Floats]) -> list[Floats]:
+        """(rows, K) each: sums of functions of so many amounts, (rows, K)."""
+        drawn = rng.choice(values, sales.sum(), p=chances)
+        place = np.repeat(np.arange(sales.size), sales.ravel())
+        return [np.bincount(place, each(drawn), sales.size).reshape(shape) for each in of]
+
+    def once(value: Floats) -> Floats:
+        return value / 0.01
+
+    def squared(value: Floats) -> Floats:
+        return (value / 0.01) ** 2
+
+    ticks = []
+    for count in outcomes:
+        repeated = rng.binomial(count, TELLING, shape)
+        both, bothsquared = sums(rng.binomial(repeated, rate), once, squared)
+        y, yy = sums(rng.binomial(count - repeated, rate), once, squared)
+        x, xx = sums(rng.binomial(count - repeated, rate), once, squared)
+        # Of a value that is not repeated, what was known before is another draw: the product's mean is that of the two sums.
+        cross = factor * (bothsquared + y * x / np.maximum(count - repeated, 1))
+        found = (np.full(shape, count), factor * (both + y), factor**2 * (bothsquared + yy), both + x, bothsquared + xx, cross)
+        ticks.append(_whole((*REVENUE, *covariate_moments("revenue")), found))
+    return ticks

@@ -232,7 +232,7 @@ def test_a_file_that_is_no_file_of_parts_is_refused(write: Write, tmp_path: Path
     (tmp_path / "beside.py").write_text("z = 1\n", encoding="utf-8")
     assert "a file stands alone" in refused(write("import beside\n"))[0]
     missing = tmp_path / "missing.py"
-    assert refused(missing, write("x = 1")) == [f"{missing}: cannot be read: No such file or directory", *refused(file)]
+    assert refused(missing, write("x = 1")) == [f"{missing}: cannot be read: no such file", *refused(file)]
 
 
 def test_what_parts_share_needs_no_kind(write: Write) -> None:

@@ -24,11 +24,13 @@ from sim.policy.columns import (
     Product,
     SegmentMoment,
     UserMoment,
+    WeighedUserMoment,
     covariate_moments,
     joint_user_moments,
     mean_of,
     moments_of,
     user_moments,
+    weighed_user_moments,
 )
 from sim.testing.settings import METRICS
 
@@ -40,6 +42,7 @@ ALL: tuple[Column, ...] = (
     *covariate_moments("revenue"),
     *user_moments("revenue"),
     *joint_user_moments("revenue"),
+    *weighed_user_moments("revenue"),
     *(SegmentMoment("revenue", "desk.top", moment) for moment in MOMENTS),
     CappedMoment("revenue", 2.5, "sum"),
     CappedMoment("revenue", 2.5, "square"),
@@ -76,6 +79,7 @@ def test_a_column_of_mirrored_calls_is_the_same_of_other_calls() -> None:
         (CovariateMoment("revenue", "cross"), "revenue.covariate.cross"),
         (UserMoment("revenue", "sizes"), "revenue.user.sizes"),
         (JointUserMoment("revenue", "square"), "revenue.user.joint.square"),
+        (WeighedUserMoment("revenue", "base_square", "rest"), "revenue.user.weighed.base_square.rest"),
         (SegmentMoment("revenue", "desk.top", "count"), "revenue.segment.desk.top.count"),
         (CappedMoment("revenue", 1 / 3, "sum"), "revenue.capped.0.333333333333.sum"),
         (Product("revenue", "clicks"), "revenue.with.clicks"),
@@ -100,7 +104,7 @@ def test_a_binary_outcome_is_its_own_square() -> None:
 def test_what_takes_single_requests_is_a_fact_of_the_class() -> None:
     drawn = (Count, Above, Agreement, Moment)
     assert all(column.per_request != isinstance(column, drawn) for column in ALL)
-    assert all(column.by_user == isinstance(column, UserMoment | JointUserMoment) for column in ALL)
+    assert all(column.by_user == isinstance(column, UserMoment | JointUserMoment | WeighedUserMoment) for column in ALL)
     assert all(column.of_copies == isinstance(column, Agreement) for column in ALL)
 
 
@@ -112,6 +116,8 @@ def test_what_takes_single_requests_is_a_fact_of_the_class() -> None:
         (Moment, ("revenue", "summ"), "no moment 'summ'; did you mean sum?"),
         (CappedMoment, ("revenue", 1.0, "count"), "no moment of capped outcomes 'count'; there are sum, square"),
         (UserMoment, ("revenue", "sum"), "no moment of users 'sum'; there are count, square, cross, sizes"),
+        (WeighedUserMoment, ("revenue", "squares", "rest"), "no weighed moment of users 'squares'; did you mean square?"),
+        (WeighedUserMoment, ("revenue", "square", "half"), "no part of a sum 'half'; there are whole, rest"),
     ],
 )
 def test_a_kind_that_there_is_not_is_refused(made: Any, said: tuple[Any, ...], words: str) -> None:

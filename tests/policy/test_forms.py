@@ -173,7 +173,7 @@ class TestPlaces:
     @pytest.mark.parametrize(
         ("said", "key", "words"),
         [
-            ({**SWITCH, "arm": "c"}, "arm", "no challenger 'c'; there are a"),
+            ({**SWITCH, "arm": "c"}, "arm", "no challenger 'c'; there is a"),
             ({**SWITCH, "arm": "champion"}, "arm", "no challenger 'champion'"),
             ({**AB, "split": ["50%", "30%", "20%"]}, "split", "one share for each of the 2 arms, got 3"),
             ({**AB, "split": ["50%", "30%"]}, "split", "must sum to 100%"),

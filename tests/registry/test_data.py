@@ -71,11 +71,11 @@ def test_the_digest_sees_names_types_values_and_order() -> None:
     [
         ("absent.csv", None, "no such file"),
         ("rows.xlsx", b"", "must end in .csv or .parquet"),
-        ("empty.csv", b"", "cannot be read"),
+        ("empty.csv", b"", "is corrupt"),
         ("header.csv", b"x,target\n", "has no rows"),
-        ("ragged.csv", b"x,target\n1,2\n1,2,3\n", "cannot be read"),
-        ("latin.csv", b"x,target\n\xff\xfe,1\n", "cannot be read"),
-        ("broken.parquet", b"PAR1 and no more", "cannot be read"),
+        ("ragged.csv", b"x,target\n1,2\n1,2,3\n", "is corrupt"),
+        ("latin.csv", b"x,target\n\xff\xfe,1\n", "is corrupt"),
+        ("broken.parquet", b"PAR1 and no more", "is corrupt"),
         ("other.csv", b"x,label\n1,2\n", "has no column 'target'; it has x, label"),
         ("gaps.csv", b"x,target\n1,2\n3,\n", "has no value in 1 of 2 rows"),
     ],
@@ -90,7 +90,7 @@ def test_an_unreadable_file_says_why(tmp_path: Path, name: str, content: bytes |
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").mkdir()
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="is a directory"):
         load_data(DataSpec(file="rows.csv"), tmp_path)
 
 

@@ -89,6 +89,7 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         for arm, weight in weights.items():
             columns[f"weight.{arm}.mean"] = weight
             columns[f"weight.{arm}.q05"] = np.where((decided < 0.95) & (weight < 0.95), np.maximum(0, weight - 0.4), weight)
+            columns[f"weight.{arm}.q50"] = weight
             columns[f"weight.{arm}.q95"] = np.where((decided < 0.95) & (weight > 0.05), np.minimum(1, weight + 0.4), weight)
             columns[f"mirror.{arm}.mean"] = (time_s < 86_400) * 1.0 * (key == "careful" and arm != "champion")
         frames.append(pd.DataFrame(columns))

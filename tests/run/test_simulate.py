@@ -18,8 +18,8 @@ import pytest
 from sim.engine.catalogue import ENGINES
 from sim.errors import InputError, SimError
 from sim.run.blocks import Task, Work
+from sim.run.checkpoints import FOLDER as CHECKPOINTS
 from sim.run.execute import execute
-from sim.run.folder import CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import Run, folder_of, simulate
 from tests import worlds
@@ -42,7 +42,7 @@ def cut_after(tasks: int, plan: Plan, reports: Path) -> Run:
     """A run that is interrupted once so many tasks are there."""
     seen: list[str] = []
 
-    def stop(task: Task, again: bool) -> None:
+    def stop(task: Task, seconds: float | None) -> None:
         seen.append(task.name)
         if len(seen) == tasks:
             raise KeyboardInterrupt
@@ -128,7 +128,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(
     assert json.loads((run.folder / "run.json").read_text())["status"] == "interrupted"
     assert pd.read_parquet(run.folder / "trials.parquet")["policy"].unique().tolist() == ["switch"]
     resumed: list[bool] = []
-    again = simulate(plan, tmp_path / "cut", workers=1, watch=lambda task, kept: resumed.append(kept))
+    again = simulate(plan, tmp_path / "cut", workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert not again.interrupted
     assert sum(resumed) == 5
     assert digest(again.folder) == whole
@@ -143,7 +143,9 @@ def test_a_broken_checkpoint_is_played_again(tmp_path: Path) -> None:
     first.write_bytes(first.read_bytes()[:2000])
     second.write_bytes(b"")
     resumed: list[bool] = []
-    assert digest(simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept)).folder) == whole
+    assert (
+        digest(simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None)).folder) == whole
+    )
     assert sum(resumed) == 1
 
 
@@ -152,8 +154,8 @@ def test_checkpoints_of_another_program_are_played_again(tmp_path: Path, monkeyp
     resumed: list[bool] = []
     cut_after(3, plan, tmp_path)
     with monkeypatch.context() as edited:
-        edited.setattr("sim.run.folder.sources", lambda *layers: "of a program that was edited")
-        run = simulate(plan, tmp_path, workers=1, watch=lambda task, kept: resumed.append(kept))
+        edited.setattr("sim.run.checkpoints.sources", lambda *layers: "of a program that was edited")
+        run = simulate(plan, tmp_path, workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert resumed == [False] * 4
     assert not run.interrupted
 
@@ -162,7 +164,7 @@ def test_of_two_runs_at_once_the_second_is_refused_and_harms_nothing(tmp_path: P
     plan = make_plan()
     refused: list[str] = []
 
-    def meanwhile(task: Task, again: bool) -> None:
+    def meanwhile(task: Task, seconds: float | None) -> None:
         with pytest.raises(InputError) as caught:
             simulate(plan, tmp_path, workers=1)
         refused.append(str(caught.value))
@@ -180,7 +182,7 @@ def test_a_run_whose_checkpoints_are_removed_is_no_shorter_run(tmp_path: Path, m
     plan = make_plan()
     folder = folder_of(plan, tmp_path)
 
-    def remove(task: Task, again: bool) -> None:
+    def remove(task: Task, seconds: float | None) -> None:
         if (task.policy, task.first) == ("ab", 0):
             shutil.rmtree(folder / CHECKPOINTS)
 

@@ -12,7 +12,7 @@ import pytest
 
 from sim.engine.catalogue import ENGINES
 from sim.run.blocks import Task
-from sim.run.folder import CHECKPOINTS
+from sim.run.checkpoints import FOLDER as CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
 from sim.scenario.loading import parse_yaml, validate
@@ -114,7 +114,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     whole = digest(simulate(sweep, tmp_path / "whole", workers=1).folder)
     seen: list[str] = []
 
-    def stop(task: Task, again: bool) -> None:
+    def stop(task: Task, seconds: float | None) -> None:
         seen.append(task.name)
         if len(seen) == 3:
             raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_an_interrupt_keeps_what_is_finished_and_a_second_run_takes_up_there(tmp
     assert [point["run"]["completed"] for point in about["sweep"]["points"]] == [["hold", "ab"], []]
     assert (about["status"], about["completed"]) == ("interrupted", [])
     resumed: list[bool] = []
-    again = simulate(sweep, tmp_path / "cut", workers=1, watch=lambda task, kept: resumed.append(kept))
+    again = simulate(sweep, tmp_path / "cut", workers=1, watch=lambda task, seconds: resumed.append(seconds is None))
     assert sum(resumed) == 3
     assert digest(again.folder) == whole
     assert not (again.folder / CHECKPOINTS).exists()

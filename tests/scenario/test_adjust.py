@@ -68,7 +68,7 @@ def test_every_rule_takes_every_adjustment(tmp_path: Path, rule: str, adjust: st
         ("kind: stratify", "", USERS, "evidence.adjust.kind: stratify needs `segments`"),
         ("kind: cuped", "", "", "adjust.kind: cuped needs a value known before: give the metric revenue a `covariate`"),
         ("kind: ratio, over: revenue", "", "", "adjust.over: must be another metric than the primary one, got 'revenue'"),
-        ("kind: ratio, over: click", "", "", "adjust.over: no metric 'click' to divide by; there are clicks"),
+        ("kind: ratio, over: click", "", "", "adjust.over: no metric 'click' to divide by; there is clicks"),
         ("kind: ratio, over: clicks", ", delay: {constant: 1h}", "", "the feedback of revenue has a delay"),
         ("kind: winsorise, limit: 0", "", "", "adjust.limit: must be at least 1e-12; got 0"),
         ("kind: winsorise", "", "", "adjust.limit: is required: the cap in the metric's unit (or give `at`, a quantile)"),

@@ -127,6 +127,7 @@ policies: [{name: hold, kind: hold}]
         ("10%", "{between: ['06:00', '06:00'], relative_effect: 5%}", 14, "must be two different times of day"),
         ("10%", "{between: ['06:00'], relative_effect: 5%}", 14, "must have exactly 2 items; got 1"),
         ("10%", "{between: ['06:00', '24:00'], relative_effect: 5%}", 14, "must be a time of day from 00:00 to 23:59"),
+        ("10%", "{days: [1, 3, 1], relative_effect: 5%}", 14, "days: must be different days, got 1 more than once"),
         ("10%", "{days: [8], relative_effect: 5%}", 14, "must be at most 7; got 8"),
         ("10%", "{days: [1], relative_effect: -100%}", 14, "must be a relative change above -100%"),
         ("10%", "{days: [1]}", 14, "is required"),

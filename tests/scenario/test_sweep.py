@@ -130,7 +130,7 @@ def test_what_is_wrong_at_several_points_is_told_once(tmp_path: Path) -> None:
 
 def test_a_problem_of_the_scenario_is_not_told_again_for_each_point(tmp_path: Path) -> None:
     found = problems(tmp_path, "baseline: nobody\nsweep: {seed: [1, 2]}\n")
-    assert found == ["12:11 baseline: no policy 'nobody'; there are ab"]
+    assert found == ["12:11 baseline: no policy 'nobody'; there is ab"]
 
 
 @given(

@@ -145,11 +145,11 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ("segments: [{name: a, share: 50%}, {name: a, share: 50%}]", "11:42 segments[1].name: two segments are called 'a'"),
         (
             "segments: [{name: a, share: 100%, relative: {clicks: 1%}}]",
-            "11:54 segments[0].relative.clicks: no metric 'clicks'; there are conversion",
+            "11:54 segments[0].relative.clicks: no metric 'clicks'; there is conversion",
         ),
         (
             "segments: [{name: a, share: 100%, relative: {latency: 1%}}]",
-            "11:55 segments[0].relative.latency: latency cannot be varied here; there are conversion",
+            "11:55 segments[0].relative.latency: latency cannot be varied here; there is conversion",
         ),
         (
             "timeline: [{kind: drift, arm: x, metric: conversion, to: 1%}]",
@@ -169,7 +169,7 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ),
         (
             "timeline: [{kind: novelty, arm: challenger, metric: latency, effect: 1%, half_life: 1d}]",
-            "11:53 timeline[0].metric: latency cannot be varied here; there are conversion",
+            "11:53 timeline[0].metric: latency cannot be varied here; there is conversion",
         ),
         (
             "timeline: [{kind: errors, arm: challenger, at: 1d, duration: 10m, rate: 1%}]",
@@ -194,7 +194,7 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ),
         (
             "timeline: [{kind: outage, pool: main, at: 0s, duration: 10m}]",
-            "11:33 timeline[0].pool: no pool 'main'; there are none",
+            "11:33 timeline[0].pool: no pool 'main'; there is none",
         ),
         (
             "capacity: {champion: {replicas: 2}}\n"
@@ -207,14 +207,14 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ("telemetry: {loss: 100%}", "11:19 telemetry.loss: must be below 1; got '100%'"),
         (
             "router: {misrouted: {champion: 1%}}",
-            "11:32 router.misrouted.champion: no challenger 'champion'; there are challenger",
+            "11:32 router.misrouted.champion: no challenger 'champion'; there is challenger",
         ),
         ('capacity: {"no such": {replicas: 1}}', "11:23 capacity[\"no such\"]: no arm 'no such'; there are champion"),
         ('pools: {"my pool": {replicas: 1, arms: [x]}}', "11:41 pools[\"my pool\"].arms[0]: no arm 'x'; there are champion"),
-        ('truth: {"chal lenger": {}}', "11:24 truth[\"chal lenger\"]: no challenger 'chal lenger'; there are challenger"),
+        ('truth: {"chal lenger": {}}', "11:24 truth[\"chal lenger\"]: no challenger 'chal lenger'; there is challenger"),
         (
             'segments: [{name: a, share: 100%, relative: {"x y": 1%}}]',
-            "11:53 segments[0].relative[\"x y\"]: no metric 'x y'; there are conversion",
+            "11:53 segments[0].relative[\"x y\"]: no metric 'x y'; there is conversion",
         ),
         ("router: {misrouted: {challenger: 101%}}", "11:34 router.misrouted.challenger: must be a share from 0% to 100%"),
     ],

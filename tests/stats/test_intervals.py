@@ -186,3 +186,15 @@ def test_wrong_input_is_refused_by_name() -> None:
         mean_interval([1.0], confidence=95)
     with pytest.raises(InputError, match="q: must lie strictly"):
         quantile_interval([1.0], 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 50, 51, 519, 523, 1000, 99_991])
+def test_bounds_of_a_share_are_shares(n: int) -> None:
+    """519 trials without a success once had a lower bound of -4.3e-19, which was printed as -0."""
+    for successes in {0, min(1, n), n // 2, n - 1, n}:
+        found = proportion_interval(successes, n)
+        assert found.lower is not None
+        assert found.upper is not None
+        assert 0 <= found.lower <= successes / n <= found.upper <= 1
+    assert proportion_interval(0, n).lower == 0
+    assert proportion_interval(n, n).upper == 1

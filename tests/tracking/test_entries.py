@@ -43,7 +43,7 @@ def test_level_stretches_leave_the_drawn_line_as_it_is(tmp_path: Path) -> None:
     frame = timeline("canary", 150)
     steps = np.repeat([0.0, 0.1, 0.1, 0.5, 0.0], 30)
     frame["weight.challenger.mean"] = steps
-    frame["regret_mean"] = np.where(frame["tick"] == 7, np.nan, 1.0)
+    frame["mirror.challenger.mean"] = np.where(frame["tick"] == 7, np.nan, 1.0)
     frame.to_parquet(tmp_path / "timeline.parquet")
     (entry,) = policy_entries(read_folder(tmp_path))
     drawn = [(point.tick, point.value) for point in entry.series if point.key == "timeline/weight.challenger.mean"]

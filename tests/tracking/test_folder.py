@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sim.errors import InputError
+from sim.run.held import digest_of
 from sim.tracking.entries import policy_entries
 from sim.tracking.folder import read_folder
 from tests.tracking.folders import write_folder
@@ -60,3 +61,14 @@ def test_an_interrupted_run_needs_no_results(tmp_path: Path) -> None:
     for name in ("summary.json", "trials.parquet", "timeline.parquet", "report.html"):
         (tmp_path / name).unlink()
     assert read_folder(tmp_path).comparison is None
+
+
+def test_trials_that_are_not_as_the_run_wrote_them_are_refused(tmp_path: Path) -> None:
+    """They are not read to be logged, so only their digest tells."""
+    file = write_folder(tmp_path) / "trials.parquet"
+    run = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(run | {"files": {"trials.parquet": digest_of(file)}}))
+    assert read_folder(tmp_path).file("trials.parquet") == file
+    file.write_bytes(file.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"trials\.parquet: is corrupt: it is not as the run wrote it"):
+        read_folder(tmp_path)

@@ -12,8 +12,8 @@ from sim.compare.summary import write_summary
 from sim.errors import InputError
 from sim.tracking.entries import nested_entries, scenario_entry
 from sim.tracking.folder import read_folder
-from sim.tracking.track import track
 from tests.compare.sweeps import changed, write_sweep
+from tests.tracking.stores import here
 
 PARAM = "sweep.truth.challenger.conversion.relative_effect"
 
@@ -26,7 +26,7 @@ def swept(path: Path, digest: str = "0123456789", second: tuple[str, ...] = ()) 
 
 def test_each_point_is_a_nested_run_with_its_value(tmp_path: Path, uri: str, mlflow: MlflowClient) -> None:
     folder = swept(tmp_path, "a-sweep-of-three")
-    tracked = track(folder, tracking_uri=uri)
+    tracked = here(folder, uri)
     sweep = mlflow.get_run(tracked.run_id)
     assert sweep.data.tags["sim.kind"] == "sweep"
     assert (sweep.data.params["sweep"], sweep.data.params["points"]) == (PARAM.removeprefix("sweep."), "3")
@@ -37,7 +37,7 @@ def test_each_point_is_a_nested_run_with_its_value(tmp_path: Path, uri: str, mlf
     assert [point.data.params[PARAM] for point in points] == ["0", "0.02", "0.04"]
     assert {at: point.data.metrics["ab/ship"] for at, point in enumerate(points)} == curve
     assert all(point.data.metrics["ab/ship.lower"] <= point.data.metrics["ab/ship"] for point in points)
-    assert not track(folder, tracking_uri=uri).created
+    assert not here(folder, uri).created
     assert len(mlflow.search_runs([tracked.experiment_id], where)) == 3
 
 

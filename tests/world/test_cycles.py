@@ -246,7 +246,7 @@ def test_what_does_not_happen_at_the_same_time_does_not_add_up() -> None:
 
 
 def test_an_effect_that_is_drawn_too_low_is_refused_at_its_window() -> None:
-    with pytest.raises(InputError, match=r"draws an effect of -1\.\d+ in replication \d+") as raised:
+    with pytest.raises(InputError, match=r"draws an effect of -1\.\d+ in \d+ of \d+ replications") as raised:
         truth(truth=night(then={"normal": {"mean": "-50%", "sd": "40%"}}), replications=200)
     assert raised.value.problems[0].path == "truth.challenger.conversion.when[0]"
 

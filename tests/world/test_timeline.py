@@ -208,7 +208,7 @@ def test_a_varied_share_is_refused_in_the_replication_that_leaves_zero_to_one() 
     behaviours = [behaves(outcomes={"conversion": {"bernoulli": 0.4}})] * 2
     drift = of("drift", metric="conversion", to="40%")
     scenario = make_scenario(truth=said, timeline=[drift], seed=1, replications=200)
-    with pytest.raises(InputError, match=r"takes conversion of challenger to 1\.\d+ at most, in replication \d+"):
+    with pytest.raises(InputError, match=r"takes conversion of challenger to 1\.\d+ at most, in \d+ of \d+ replications"):
         make_world(scenario, behaviours)
 
 

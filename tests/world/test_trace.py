@@ -90,8 +90,8 @@ def test_a_parquet_file_gives_what_a_csv_file_gives(tmp_path: Path) -> None:
         ("n\n1\n2\n", {**COUNTS, "interval": "250w"}, "interval: a trace must be shorter than 9 years, got 2 rows of 1750d"),
         ("", TIMES, "file: a.csv is empty"),
         ("t\n", TIMES, "file: a.csv has no rows"),
-        ("t,x\n1,2,3\n", TIMES, "file: a.csv cannot be read: CSV parse error"),
-        (b"t\n\xff\xfe\n", TIMES, "file: a.csv cannot be read"),
+        ("t,x\n1,2,3\n", TIMES, "file: a.csv is corrupt: CSV parse error"),
+        (b"t\n\xff\xfe\n", TIMES, "file: a.csv is corrupt"),
     ],
 )  # fmt: skip
 def test_a_bad_trace_is_named_with_its_line(tmp_path: Path, text: str | bytes, said: dict[str, Any], told: str) -> None:
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) 
     (tmp_path / "b.parquet").write_text("no parquet")
     for name, told in (
         ("none.csv", "no such file"), ("a.pickle", "must end in .csv or .parquet; got 'a.pickle'"),
-        ("folder.csv", "is a folder, not a file"), ("b.parquet", "b.parquet cannot be read"),
+        ("folder.csv", "is a directory, not a file"), ("b.parquet", "b.parquet is corrupt"),
     ):  # fmt: skip
         with pytest.raises(InputError, match=rf"^traffic\.trace\.file: {told}"):
             read_trace(TraceSpec(file=name, time="t"), tmp_path)

@@ -150,7 +150,7 @@ def test_an_effect_that_only_a_late_replication_draws_is_refused_before_anything
     first = int(np.flatnonzero(effects(prior, 7, np.arange(10_000), "challenger.conversion") <= -1)[0])
     assert first > 1000
     make_world(make_scenario(truth=said, replications=first))
-    with pytest.raises(InputError, match=f"in replication {first}; it must stay above -100%"):
+    with pytest.raises(InputError, match=f"in 1 of {first + 1:,} replications; it must stay above -100%"):
         make_world(make_scenario(truth=said, replications=first + 1))
 
 

@@ -2,6 +2,6 @@
 
 from sim.engine.aggregate.ends import mirror_refusals
 from sim.engine.aggregate.engine import AggregateEngine
-from sim.engine.aggregate.refusals import FILLS, declared_refusals, refusals
+from sim.engine.aggregate.refusals import FILLS, declared_refusals, refusals, visit_refusals
 
-__all__ = ["FILLS", "AggregateEngine", "declared_refusals", "mirror_refusals", "refusals"]
+__all__ = ["FILLS", "AggregateEngine", "declared_refusals", "mirror_refusals", "refusals", "visit_refusals"]

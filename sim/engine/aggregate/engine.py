@@ -20,14 +20,15 @@ from __future__ import annotations
 import numpy as np
 
 from sim.arrays import Floats, Ints
+from sim.engine.aggregate.by_shares import ByShares
 from sim.engine.aggregate.ends import Timing
-from sim.engine.aggregate.feedback import Sums, feedback, segment_shares, summed
+from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segment_shares, summed
 from sim.engine.aggregate.late import delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
-from sim.policy.columns import MOMENTS, Above, Agreement, Column, Count, CountKind, Moment
+from sim.policy.columns import MOMENTS, Above, Agreement, AtVisit, Column, Count, CountKind, Moment
 from sim.world.draws import binomial, multinomial
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
@@ -66,7 +67,14 @@ class AggregateEngine:
         self._joint = truth.joint
         metrics = {(each.metric, each.mirrored) for _, each in self._moments}
         replayed_together = set(self._joint.names) if self._joint else set()
-        self._feedback = {of: feedback(truth, of[0]) for of in metrics if of[0] not in replayed_together}
+        self._at_visit = [column.of for _, column in of_class(needs, AtVisit)]
+        visited = {(column.metric, False) for column in self._at_visit if isinstance(column, Moment)}
+        self._feedback: dict[tuple[str, bool], FeedbackStream] = {
+            of: ByShares(truth, of[0]) if of in visited else feedback(truth, of[0])
+            for of in metrics | visited
+            if of[0] not in replayed_together
+        }
+        self._by_shares = {of[0]: stream for of, stream in self._feedback.items() if isinstance(stream, ByShares)}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
         self._cohort = np.zeros(truth.rows, np.int64)
         # Calls in flight, by their end: good answers, by segment and by which feedback will be late; errors; slow calls.
@@ -87,8 +95,10 @@ class AggregateEngine:
         self.ledger.serve(rows, self.tick, live, live, mirrored)
         self.ledger.expose(rows, routing.live)
         self._leave_earlier_cohorts(rows, routing.cohort)
+        for stream in self._by_shares.values():
+            stream.send(rows, routing.live)
         counts = self._end(rows, calls, key)
-        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live, self._weighed())
         self.tick += 1
         return telemetry
 
@@ -163,7 +173,11 @@ class AggregateEngine:
             bad.append(failed)
             slowly.append(slow)
         self.ledger.book(rows, (bad[0] + bad[1])[:, : self._arms].sum(axis=1), violations)
-        errors, slow, before = bad[0] + self._bad[rows], slowly[0] + self._slowly[rows], self._good[rows]
+        failed_before = self._bad[rows]
+        errors, slow, before = bad[0] + failed_before, slowly[0] + self._slowly[rows], self._good[rows]
+        for name, stream in self._by_shares.items():
+            if name in self._failed:
+                stream.fail(rows, bad[0][:, : self._arms], failed_before[:, : self._arms], self._failed[name])
         self._good[rows], self._bad[rows], self._slowly[rows] = good[1], bad[1], slowly[1]
         known = summed(summed(good[0] + before, 3), 2)
         counted: dict[CountKind, Ints] = {"requests": calls, "responses": known + errors, "errors": errors}
@@ -220,6 +234,16 @@ class AggregateEngine:
                 earned |= {own: self._with_failures(own[0], sums, errors) for own, sums in answered.items()}
             counts[..., place] = earned[of][MOMENTS.index(moment.moment)]
         return counts
+
+    def _weighed(self) -> Floats | None:
+        """(2, r, K - 1, C', KINDS) the sums of the tick that are weighed at the visit."""
+        if not self._at_visit:
+            return None
+        found = []
+        for column in self._at_visit:
+            assert isinstance(column, Moment)
+            found.append(self._by_shares[column.metric].weighed[:, :, :, MOMENTS.index(column.moment)])
+        return np.stack(found, axis=3)
 
     def _lanes(self, column: Column) -> slice:
         return slice(self._arms, None) if column.mirrored else slice(0, self._arms)

@@ -8,7 +8,9 @@ import numpy as np
 
 from sim.engine.aggregate.late import bits_of, delayed
 from sim.engine.needs import Filled
-from sim.policy.columns import Above, Agreement, Count, Moment
+from sim.policy.adjust.base import Adjust
+from sim.policy.catalogue import kind_of, parts_in
+from sim.policy.columns import Above, Agreement, AtVisit, Column, Count, Moment
 from sim.scenario.schema import Scenario
 from sim.world.clock import to_ns
 from sim.world.feedback import Feedback
@@ -20,7 +22,9 @@ from sim.world.world import World
 _OUTLAST = 1e-6
 NEVER = Count("timeouts"), Count("rejections"), Count("retries")
 """Counts that are 0 in every accepted world: no call waits for a server, so none times out, and no client retries."""
-FILLS: tuple[Filled, ...] = (Count("requests"), Count("responses"), Count("errors"), *NEVER, Above, Moment, Agreement)
+FILLS: tuple[Filled, ...] = (
+    Count("requests"), Count("responses"), Count("errors"), *NEVER, Above, Moment, Agreement, AtVisit,
+)  # fmt: skip
 """The columns that this engine fills."""
 
 # The number of feedback patterns doubles with every bit.
@@ -51,6 +55,18 @@ def refusals(world: World) -> Iterator[str]:
     yield from _delay_refusals(world)
 
 
+def visit_refusals(needs: Sequence[Column]) -> Iterator[str]:
+    """The reasons why this engine cannot weigh what is known late by the shares of the tick in which it was sent."""
+    for column in dict.fromkeys(column for column in needs if isinstance(column, AtVisit)):
+        if not isinstance(column.of, Moment):
+            yield f"adjust: {column.of.name} takes single requests to tell"
+        elif column.adaptive and column.of.moment == "count":
+            yield (
+                f"metrics.{column.of.metric}.delay: where shares follow the outcomes, what is known in a tick was sent under "
+                "the shares of many"
+            )
+
+
 def declared_refusals(scenario: Scenario) -> Iterator[str]:
     """The reasons that stand in the scenario itself, whatever its models are; `refusals` gives these too."""
     yield from _dependence(
@@ -60,6 +76,8 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
     )
+    adjusted = dict.fromkeys(part for part in parts_in(scenario.policies) if issubclass(part, Adjust) and part.single)
+    yield from (f"adjust: {kind_of(part)} takes single requests to tell" for part in adjusted)
 
 
 def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:

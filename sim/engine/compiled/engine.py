@@ -55,14 +55,15 @@ class CompiledEngine:
         self._enter_cohorts(rows, routing.cohort)
         self.ledger.expose(rows, routing.live)
         self._live[rows] = routing.live
+        self._feedback.weigh(rows, self.tick, routing.live)
         self._play(self.tick, rows, routing.live, routing.mirror, shown=True)
         seen = self._arrays.seen[rows, self.tick]
         arms = len(self.truth.world.arms)
         counts = np.empty((rows.size, arms, len(self._places)), np.int64)
         for place, mirrored, slot in self._counted:
             counts[..., place] = seen[:, arms:, slot] if mirrored else seen[:, :arms, slot]
-        self._feedback.report(rows, self.tick, counts)
-        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
+        weighed = self._feedback.report(rows, self.tick, counts)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live, weighed)
         self.tick += 1
         return telemetry
 

@@ -297,6 +297,7 @@ def play(
             ended = number if end < next_ns else end // tick_ns
             if ended >= run.ticks:
                 continue
+            visited = number if arrive >= edge_ns else arrive // tick_ns
             counted = ((r * run.ticks + ended) * 2 * arms + (k if copy == 0 else k + arms)) * columns
             seen[counted + RESPONSES] += 1
             for limit in range(limits):
@@ -321,6 +322,7 @@ def play(
                             logged = run.logged
                             log[logged, 0], log[logged, 1], log[logged, 2] = r, ended, k if copy == 0 else k + arms
                             log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, 1
+                            log[logged, 7] = visited
                             run.logged = logged + 1
                 continue
             earned = counted + ABOVE + limits
@@ -348,6 +350,7 @@ def play(
                                 logged = run.logged
                                 log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
                                 log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, 0, 1
+                                log[logged, 7] = visited
                                 run.logged = logged + 1
                         known = (end + delay_ns) // tick_ns
                         if known >= run.ticks or (counts == 0 and value == 0):
@@ -362,6 +365,7 @@ def play(
                         logged = run.logged
                         log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
                         log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, counts
+                        log[logged, 7] = visited
                         run.logged = logged + 1
             if run.agreement:
                 agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))

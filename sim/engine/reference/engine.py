@@ -59,14 +59,15 @@ class SimpyEngine:
         self.ledger.expose(rows, routing.live)
         self._feedback.enter(rows[routing.cohort != self._cohort[rows]])
         self._cohort[rows] = routing.cohort
+        self._feedback.weigh(rows, self.tick, routing.live)
         self._play(rows, routing.live, routing.mirror, self.tick, routing.cohort)
         counts = np.zeros((*routing.live.shape, len(self._places)), np.int64)
         for place, row in enumerate(rows):
             monitor = self._replications[row].monitor
             counts[place] = monitor.shown(self.tick, int(routing.cohort[place]))
             self._feedback.book(monitor.logged(int(row)), self.tick)
-        self._feedback.report(rows, self.tick, counts)
-        telemetry = Telemetry(self.tick, counts, self._places, routing.live)
+        weighed = self._feedback.report(rows, self.tick, counts)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live, weighed)
         self.tick += 1
         return telemetry
 

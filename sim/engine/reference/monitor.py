@@ -110,7 +110,8 @@ class Monitor:
             plane = self._shape[0] if call.copy else 0
             for known_ns, outcomes, value in self._told(name, call, outcome, now):
                 known = known_ns // self._tick_ns
-                self._log.append((known, plane + call.arm, number, call.request, value, outcomes))
+                visited = call.arrive_ns // self._tick_ns
+                self._log.append((known, plane + call.arm, number, call.request, value, outcomes, visited))
 
     def _told(self, metric: str, call: Call, outcome: int, now: int) -> list[tuple[int, int, int]]:
         """What becomes known of a metric of a call that ends now: [(when, outcomes more, what is added to their sum)]."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from sim.arrays import Bools, Floats
+from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, Moment
 
@@ -25,12 +25,20 @@ class Pair:
     challenger: Estimates
     covariance: Floats | float = 0.0
 
+    def widened(self, times: Floats) -> Pair:
+        """The same estimates with variances that are `times` (rows, K - 1) as large."""
+        champion, challenger = (
+            replace(each, standard_error=each.standard_error * np.sqrt(times)) for each in (self.champion, self.challenger)
+        )
+        return Pair(champion, challenger, self.covariance * times)
+
 
 class Adjust(BaseModel):
     """How the primary metric of champion and challenger is estimated, and how sure that is.
 
     `least` is how many known outcomes an arm must have before its standard error says how much is known. `pools` says that it
-    cannot compare within ticks; `same_question` that it estimates the effect on the metric's mean.
+    has no `within_ticks`, and compares totals only; `single` that single requests must be told from each other;
+    `same_question` that it estimates the effect on the metric's mean.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,11 +46,20 @@ class Adjust(BaseModel):
     kind: str
     least: ClassVar[int] = 100
     pools: ClassVar[bool] = False
+    single: ClassVar[bool] = False
     same_question: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that this adjustment reads, beside the count of the primary metric."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it reads")
+
+    def needs_within_ticks(self, setting: Setting) -> tuple[Column, ...]:
+        """The same, where it compares within ticks."""
+        return self.needs(setting)
+
+    def contrasts(self, setting: Setting) -> tuple[Column, ...]:
+        """The columns, of those in `needs_within_ticks`, whose sums within ticks it reads."""
+        return self.needs_within_ticks(setting)
 
     def estimates(self, view: View, rows: Bools) -> Pair:
         """Estimates of the arms, in the replications that `rows` (r,) marks, in the metric's own unit."""
@@ -55,6 +72,18 @@ class Adjust(BaseModel):
     def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
         """The adjusted difference within ticks, (rows, K - 1), and the gain of it, as in `gain`."""
         raise NotImplementedError(f"{type(self).__name__} cannot compare within ticks")
+
+    def promised_gain(self, setting: Setting) -> float:
+        """The gain that can be told beforehand from what is registered; 1 where none can."""
+        return 1.0
+
+    def independent(self, view: View) -> Ints:
+        """(r, K) how many outcomes that do not depend on each other an arm's variance is estimated from."""
+        return view.of_total(Moment(view.setting.primary, "count"))
+
+    def kurtosis(self, setting: Setting) -> float:
+        """The kurtosis of one of them at the champion's registered values: it says how well so many tell their variance."""
+        return setting.metrics[setting.primary].kurtosis
 
     def ready(self, view: View) -> Bools:
         """(r, K) whether an arm has enough outcomes to trust its standard error."""

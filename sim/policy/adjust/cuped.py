@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Cuped(Adjust):
     """
 
     kind: Literal["cuped"] = "cuped"
+    single: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return (*moments_of(setting.metrics[setting.primary]), *covariate_moments(setting.primary))
@@ -42,6 +43,10 @@ class Cuped(Adjust):
 
         left = difference(*self._moments(view, rows)).variance_ratio
         return 1 / np.where(left > 0, left, 1.0)
+
+    def promised_gain(self, setting: Setting) -> float:
+        correlation = setting.metrics[setting.primary].covariate or 0.0
+        return 1 / (1 - correlation**2)
 
     def within_ticks(self, view: View, rows: Bools) -> tuple[Difference, Floats]:
         from sim.stats.within_ticks import CENTRE, SECOND, WeightedMoments, difference

@@ -13,6 +13,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, over, split, totals
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, Product, moments_of
+from sim.spelling import there_are
 
 if TYPE_CHECKING:
     from sim.stats.moments import Moments
@@ -33,6 +34,7 @@ class Ratio(Adjust):
     same_question: ClassVar[bool] = False
 
     kind: Literal["ratio"] = "ratio"
+    single: ClassVar[bool] = True
     over: str = Field(description="the metric to divide by, of the same requests")
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
@@ -108,12 +110,15 @@ class Ratio(Adjust):
         # Takes the two metrics as independent: it only sets the unit of `information`.
         return ratio, math.hypot(metric.nominal_sd, ratio * below.nominal_sd) / abs(below.nominal_mean)
 
+    def kurtosis(self, setting: Setting) -> float:
+        return max(setting.metrics[name].kurtosis for name in (setting.primary, self.over))
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.over == setting.primary:
             return [("over", f"must be another metric than the primary one, got {self.over!r}")]
         if self.over not in setting.metrics:
-            others = ", ".join(name for name in setting.metrics if name != setting.primary) or "none"
-            return [("over", f"no metric {self.over!r} to divide by; there are {others}")]
+            others = there_are(name for name in setting.metrics if name != setting.primary)
+            return [("over", f"no metric {self.over!r} to divide by; {others}")]
         for name in (setting.primary, self.over):
             if name in setting.metrics and setting.metrics[name].delayed:
                 return [("over", f"must be known together with {setting.primary}: the feedback of {name} has a delay")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Stratify(Adjust):
     """
 
     kind: Literal["stratify"] = "stratify"
+    single: ClassVar[bool] = True
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         metric = setting.metrics[setting.primary]

@@ -31,6 +31,7 @@ class Winsorise(Adjust):
     same_question: ClassVar[bool] = False
 
     kind: Literal["winsorise"] = "winsorise"
+    single: ClassVar[bool] = True
     limit: float | None = Field(None, ge=1e-12, le=1e12, allow_inf_nan=False, description="the cap, in the metric's unit")
     at: Share | None = Field(
         None, gt=0, lt=1, description="the cap as a quantile of the champion's registered distribution, instead of `limit`"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.forgetting import Forgetting
-from sim.policy.base import Setting, View
+from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, mean_of
 from sim.units import Share
 
@@ -25,6 +25,9 @@ class EpsilonGreedy(Forgetting):
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
         return mean_of(setting.primary)
+
+    def least_share(self, setting: DeclaredSetting) -> float | None:
+        return max(self.floor, self.epsilon / len(setting.arms))
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]

@@ -77,6 +77,9 @@ class Forgetting(Allocation):
         """(r, K) shares with at least `floor` for every arm still in."""
         return floored(shares, self.floor, view.arms_in)
 
+    def least_share(self, setting: DeclaredSetting) -> float | None:
+        return self.floor
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = floor_problems(self.floor, setting)
         metric = setting.metrics.get(setting.primary)

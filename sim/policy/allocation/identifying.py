@@ -24,6 +24,9 @@ class Identifying(Allocation):
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return mean_of(setting.primary)
 
+    def least_share(self, setting: DeclaredSetting) -> float | None:
+        return self.floor
+
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return floor_problems(self.floor, setting)
 

@@ -11,6 +11,7 @@ from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import DeclaredSetting, Metric, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.posteriors import Moments, probability_best
+from sim.spelling import there_are
 
 
 class KnownBefore(BaseModel):
@@ -75,8 +76,8 @@ class Thompson(Forgetting):
         return count, total, square
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        arms = ", ".join(setting.arms)
-        unknown = [(f"prior.{name}", f"no arm {name!r}; there are {arms}") for name in self.prior if name not in setting.arms]
+        arms = there_are(setting.arms)
+        unknown = [(f"prior.{name}", f"no arm {name!r}; {arms}") for name in self.prior if name not in setting.arms]
         return super().declared_problems(setting) + unknown
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:

@@ -26,7 +26,6 @@ from sim.policy.inference.comparison import (
     primary,
     relative_effect,
     resolved,
-    tally_problems,
 )
 from sim.units import Share
 
@@ -76,7 +75,7 @@ class BayesFactor(Evidence):
         return moments_of(setting.metrics[setting.primary])
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary)) == "pooled"
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
@@ -102,8 +101,7 @@ class BayesFactor(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        tallied = tally_problems(setting, self.tally, (setting.primary,))
-        return tallied + amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
+        return amount_problems(("expected_effect", "scale"), self.expected_effect, self.scale)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return share_problems(("expected_effect", "scale"), self.expected_effect, setting)

@@ -33,6 +33,7 @@ class ConfidenceSequence(PlannedTest):
     """
 
     can_be_null: ClassVar[bool] = False
+    waits: ClassVar[bool] = False
 
     kind: Literal["confidence_sequence"] = "confidence_sequence"
     alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers and all looks")

@@ -19,9 +19,9 @@ from sim.policy.inference.comparison import (
     information,
     relative_effect,
     resolved,
-    tally_problems,
 )
 from sim.policy.inference.planned import unsized
+from sim.spelling import there_are
 from sim.units import Share
 
 
@@ -71,6 +71,7 @@ class Decision(Evidence):
 
     reads_reward: ClassVar[bool] = True
     can_be_null: ClassVar[bool] = True
+    waits: ClassVar[bool] = True
 
     kind: Literal["decision"] = "decision"
     success: tuple[Success, ...] = Field(min_length=1, description="metrics of which one must improve, the primary among them")
@@ -119,11 +120,10 @@ class Decision(Evidence):
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return any(resolved(self.tally, setting.metrics.get(name)) == "pooled" for name in self._metrics())
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        within = (name for name in self._metrics() if resolved(self.tally, setting.metrics[name]) == "within_ticks")
-        return tuple(dict.fromkeys(column for name in within for column in moments_of(setting.metrics[name])))
+        return () if resolved(self.tally) == "pooled" else self.needs(setting)
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return min(1.0, 2 * self.alpha)
@@ -169,7 +169,7 @@ class Decision(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        problems = tally_problems(setting, self.tally, self._metrics())
+        problems: list[tuple[str, str]] = []
         metrics = {
             "success": [entry.metric for entry in self.success],
             "guardrails": [entry.metric for entry in self.guardrails],
@@ -177,7 +177,7 @@ class Decision(Evidence):
         for key, names in metrics.items():
             for index, name in enumerate(names):
                 if name not in setting.metrics:
-                    problems.append((f"{key}[{index}].metric", f"no metric {name!r}; there are {', '.join(setting.metrics)}"))
+                    problems.append((f"{key}[{index}].metric", f"no metric {name!r}; {there_are(setting.metrics)}"))
                 elif name in names[:index]:
                     problems.append((f"{key}[{index}].metric", f"{name!r} stands there twice"))
         for index, success in enumerate(self.success):

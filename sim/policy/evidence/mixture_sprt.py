@@ -69,10 +69,10 @@ class MixtureSprt(Evidence):
         return amount(self.mde, self.mixing_sd, setting, self.adjust)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return outcome_needs(setting, self.adjust)
+        return outcome_needs(setting, self.adjust, self.tally)
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

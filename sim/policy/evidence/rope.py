@@ -19,7 +19,6 @@ from sim.policy.inference.comparison import (
     findings_where_known,
     relative_effect,
     resolved,
-    tally_problems,
 )
 from sim.policy.inference.posteriors import posterior_effect
 from sim.units import Share
@@ -63,7 +62,7 @@ class Rope(Evidence):
         return moments_of(setting.metrics[setting.primary])
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary)) == "pooled"
+        return resolved(self.tally) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
@@ -85,8 +84,7 @@ class Rope(Evidence):
         return relative_effect(view, arm, None, self.tally)
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        tallied = tally_problems(setting, self.tally, (setting.primary,))
-        return tallied + amount_problems(("region", "width"), self.region, self.width)
+        return amount_problems(("region", "width"), self.region, self.width)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return share_problems(("region", "width"), self.region, setting)

@@ -64,14 +64,14 @@ class Sprt(Evidence):
     tally: Tally | None = Field(None, description=TALLY_RULE)
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return outcome_needs(setting, self.adjust)
+        return outcome_needs(setting, self.adjust, self.tally)
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """Of each challenger, whether the tests against a better and a worse one have accepted that there is no effect."""
         return {"none": np.zeros((len(setting.arms) - 1, 2), bool)}
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Agreement, Column, Count, mean_of
-from sim.spelling import did_you_mean
+from sim.spelling import did_you_mean, there_are
 from sim.units import Duration, Share, format_duration, parse_duration, parse_share, read_duration, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
@@ -195,7 +195,7 @@ class Check(Guardrail):
         if self.metric not in BUILT_IN and self.metric not in setting.metrics:
             known = [*BUILT_IN, *setting.metrics]
             hint = _LATENCY_HINT if _QUANTILE_NAME.search(self.metric) else did_you_mean(self.metric, known)
-            problems.append(("metric", f"no metric {self.metric!r}; there are {', '.join(known)}{hint and '; '}{hint}"))
+            problems.append(("metric", f"no metric {self.metric!r}; {there_are(known)}{hint and '; '}{hint}"))
         elif self.metric != LATENCY:
             limits = {"max": self.max, "min": self.min}
             problems += [(key, f"{_AMOUNT}, got {shown(limit)}") for key, limit in limits.items() if isinstance(limit, str)]

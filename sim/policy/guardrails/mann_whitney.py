@@ -12,6 +12,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Column, Count, mean_of
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY
+from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
 
 
@@ -162,6 +163,6 @@ class MannWhitney(Guardrail):
             )
         for index, judged in enumerate(self.metrics):
             if judged.metric not in (ERROR_RATE, LATENCY) and judged.metric not in setting.metrics:
-                known = ", ".join([ERROR_RATE, LATENCY, *setting.metrics])
-                problems.append((f"metrics[{index}].metric", f"no metric {judged.metric!r}; there are {known}"))
+                known = there_are([ERROR_RATE, LATENCY, *setting.metrics])
+                problems.append((f"metrics[{index}].metric", f"no metric {judged.metric!r}; {known}"))
         return problems

@@ -17,8 +17,8 @@ from sim.policy.inference.comparison import (
     above_margin,
     least_outcomes,
     resolved,
-    tally_problems,
 )
+from sim.spelling import there_are
 from sim.units import Share
 
 
@@ -60,7 +60,7 @@ class NonInferior(Guardrail):
         return moments_of(setting.metrics[self.metric])
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
-        return self.needs(setting) if resolved(self.tally, setting.metrics[self.metric]) == "within_ticks" else ()
+        return self.needs(setting) if resolved(self.tally) == "within_ticks" else ()
 
     def memory(self, setting: Setting) -> dict[str, NDArray[np.bool_]]:
         return {"shown": np.zeros(len(setting.arms), bool)}
@@ -87,8 +87,8 @@ class NonInferior(Guardrail):
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.metric not in setting.metrics:
-            return [("metric", f"no outcome metric {self.metric!r}; there are {', '.join(setting.metrics)}")]
-        return tally_problems(setting, self.tally, (self.metric,))
+            return [("metric", f"no outcome metric {self.metric!r}; {there_are(setting.metrics)}")]
+        return []
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         if setting.metrics[self.metric].nominal_mean == 0:

@@ -12,6 +12,7 @@ from pydantic import Field
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Above, Column, Count, mean_of
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY
+from sim.spelling import there_are
 from sim.units import Duration, Share
 
 
@@ -87,7 +88,7 @@ class RateIncrease(SequentialRate):
         if self.metric == ERROR_RATE:
             return []
         if self.metric not in setting.metrics:
-            return [("metric", f"no metric {self.metric!r}; there are {', '.join([ERROR_RATE, *setting.metrics])}")]
+            return [("metric", f"no metric {self.metric!r}; {there_are([ERROR_RATE, *setting.metrics])}")]
         if setting.metrics[self.metric].sign > 0:
             return [("metric", f"{self.metric} improves by rising; non_inferior is for metrics that must not fall")]
         if setting.metrics[self.metric].provisional:

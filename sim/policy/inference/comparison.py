@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import DeclaredMetric, DeclaredSetting, Finding, Metric, Setting, View
+from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 
 if TYPE_CHECKING:
@@ -20,14 +20,17 @@ if TYPE_CHECKING:
 
 Tally = Literal["within_ticks", "pooled"]
 TALLY_RULE = (
-    "within_ticks compares what arrived in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
-    "which is wrong where weights and the world both change; within_ticks, unless the adjustment or the feedback can only pool"
+    "within_ticks compares what was sent in the same tick, at the shares of that tick, and adds it up; pooled compares totals, "
+    "which is wrong where weights and the world both change; within_ticks, unless the adjustment can only pool"
 )
 Scale = Literal["absolute", "relative"]
 TestKind = Literal["auto", "z_pooled", "z_unpooled", "welch"]
 TEST_RULE = "z_pooled for a binary metric (z_unpooled of a relative effect or a margin), welch for any other, unless named"
 SCALE_RULE = "what is tested: the difference of the means, or that over the champion's mean"
 
+
+SURE = 0.1
+"""The relative standard error with which a variance is known well enough for a test to end on it."""
 
 LEAST, RARE = 100, 20
 LEAST_RULE = (
@@ -59,36 +62,34 @@ def primary(view: View) -> Metric:
     return view.setting.metrics[view.setting.primary]
 
 
-def outcome_needs(setting: Setting, adjust: AnyAdjust | None) -> tuple[Column, ...]:
+def outcome_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns that a comparison on the primary metric reads."""
-    return moments_of(setting.metrics[setting.primary]) if adjust is None else adjust.needs(setting)
+    metric = setting.metrics[setting.primary]
+    if adjust is None:
+        return moments_of(metric)
+    within = resolved(tally, adjust) == "within_ticks"
+    return adjust.needs_within_ticks(setting) if within else adjust.needs(setting)
 
 
-def resolved(tally: Tally | None, metric: DeclaredMetric | None, adjust: AnyAdjust | None = None) -> Tally:
-    """The tally of a rule on a metric: as named, or the one that suits its adjustment and the metric's feedback."""
-    only_pools = (adjust is not None and adjust.pools) or (metric is not None and metric.provisional)
-    return tally or ("pooled" if only_pools else "within_ticks")
+def resolved(tally: Tally | None, adjust: AnyAdjust | None = None) -> Tally:
+    """The tally of a rule: as named, or the one that suits its adjustment."""
+    return tally or ("pooled" if adjust is not None and adjust.pools else "within_ticks")
 
 
-def tally_problems(
-    setting: DeclaredSetting, tally: Tally | None, metrics: Sequence[str], adjust: AnyAdjust | None = None
-) -> list[tuple[str, str]]:
+def tally_problems(tally: Tally | None, adjust: AnyAdjust | None) -> list[tuple[str, str]]:
     """The rule that what can only be pooled is not compared within ticks: (key, message) pairs, none or one."""
-    if tally != "within_ticks":
+    if tally != "within_ticks" or adjust is None or not adjust.pools:
         return []
-    if adjust is not None and adjust.pools:
-        rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks"
-        return [("tally", f"{rule}; got {tally}")]
-    for name in metrics:
-        if name in setting.metrics and setting.metrics[name].provisional:
-            rule = f"must be pooled, or left out, for {name}, whose outcomes count as failures in one tick and come in another"
-            return [("tally", f"{rule}; got {tally}")]
-    return []
+    rule = f"must be pooled, or left out, with adjust: {adjust.kind}, which compares totals only"
+    return [("tally", f"{rule}; got {tally}")]
 
 
 def contrast_needs(setting: Setting, adjust: AnyAdjust | None, tally: Tally | None) -> tuple[Column, ...]:
     """The columns whose sums within ticks a comparison on the primary metric reads."""
-    return outcome_needs(setting, adjust) if resolved(tally, setting.metrics[setting.primary], adjust) == "within_ticks" else ()
+    metric = setting.metrics[setting.primary]
+    if resolved(tally, adjust) == "pooled":
+        return ()
+    return moments_of(metric) if adjust is None else adjust.contrasts(setting)
 
 
 def nominal(setting: Setting, adjust: AnyAdjust | None) -> tuple[float, float]:
@@ -101,13 +102,9 @@ def adjust_problems(
     setting: DeclaredSetting, adjust: AnyAdjust | None, test: TestKind = "auto", tally: Tally | None = None
 ) -> list[tuple[str, str]]:
     """Problems of an adjustment and a tally beside a test that show in the scenario file alone: (key, message) pairs."""
-    tallied = tally_problems(setting, tally, (setting.primary,), adjust)
+    tallied = tally_problems(tally, adjust)
     if adjust is None or tallied:
         return tallied
-    if adjust.pools and tally == "within_ticks":
-        return [
-            ("tally", f"must be pooled, or left out, with adjust: {adjust.kind}, which adds up users over ticks; got {tally}")
-        ]
     problems = [(f"adjust.{key}", message) for key, message in adjust.declared_problems(setting)]
     if test != "auto":
         problems.append(("test", f"must be left out with `adjust`, which has a standard error of its own; got {test}"))
@@ -156,11 +153,11 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     It counts known outcomes of the primary metric, or of `metric`, and is 0 while either arm has none; within ticks it is the
     sum of a^2 of `sim.stats.within_ticks`. The champion's own column has no meaning. An adjustment multiplies it by what it
     gains: the variance that the plain difference has in the same data over that of the adjusted one. The gain is a ratio of
-    two variances of the same outcomes, so it is known long before either of them.
+    two variances of the same outcomes, known sooner than either of them; until it is, no more is counted than it promises.
     """
     name = metric or view.setting.primary
     known = view.of_total(Moment(name, "count"))
-    within = resolved(tally, view.setting.metrics[name], adjust) == "within_ticks"
+    within = resolved(tally, adjust) == "within_ticks"
     if within:
         from sim.stats.within_ticks import SECOND
 
@@ -178,8 +175,19 @@ def information(view: View, metric: str | None = None, adjust: AnyAdjust | None 
     rows = np.asarray(enough[:, 1:].any(axis=1))
     if rows.any():
         gain = adjust.within_ticks(view, rows)[1] if within else adjust.gain(view, rows)
-        sizes[rows, 1:] *= np.where(enough[rows, 1:], gain, 1.0)
+        sizes[rows, 1:] *= np.where(enough[rows, 1:], gain / overstated(view, rows, adjust, gain), 1.0)
     return sizes
+
+
+def overstated(view: View, rows: Bools, adjust: AnyAdjust, gain: Floats) -> Floats:
+    """(rows, K - 1) by how much a gain exceeds what may be trusted of it: 1 where it does not.
+
+    What an adjustment promises may be trusted, and more only once a variance is known to `SURE` from the outcomes of each arm,
+    at the champion's registered kurtosis. Before, chance alone can make an adjusted variance look much too small.
+    """
+    known = adjust.independent(view)[rows]
+    sure = np.minimum(known[:, :1], known[:, 1:]) * SURE**2 >= adjust.kurtosis(view.setting) - 1
+    return np.where(sure, 1.0, np.maximum(gain / adjust.promised_gain(view.setting), 1.0))
 
 
 def compare(
@@ -201,13 +209,14 @@ def compare(
     from sim.stats.within_ticks import difference, difference_test
 
     metric = primary(view)
-    within = resolved(tally, metric, adjust) == "within_ticks"
+    within = resolved(tally, adjust) == "within_ticks"
     if adjust is not None:
-        if within:
-            return difference_test(adjust.within_ticks(view, rows)[0], "z_unpooled", scale)
         from sim.stats.contrast import z_test
 
-        pair = adjust.estimates(view, rows)
+        if within:
+            found, gain = adjust.within_ticks(view, rows)
+            return difference_test(found.widened(overstated(view, rows, adjust, gain)), "z_unpooled", scale)
+        pair = adjust.estimates(view, rows).widened(overstated(view, rows, adjust, adjust.gain(view, rows)))
         return z_test(pair.champion, pair.challenger, pair.covariance, scale)
     if kind == "auto":
         kind = "welch" if not metric.binary else "z_pooled" if pooled and scale == "absolute" else "z_unpooled"
@@ -243,7 +252,7 @@ def above_margin(view: View, metric: Metric, rows: Bools, margin: float, tally: 
     from sim.stats.moments import Estimates
     from sim.stats.within_ticks import difference, difference_test
 
-    if resolved(tally, metric) == "pooled":
+    if resolved(tally) == "pooled":
         count, total, square = (moment[rows] for moment in view.moments(metric))
         champion, others = (count[:, :1], total[:, :1], square[:, :1]), (count[:, 1:], total[:, 1:], square[:, 1:])
         return margins.above_margin(*champion, *others, margin=margin, sign=metric.sign)

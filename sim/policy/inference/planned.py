@@ -54,6 +54,7 @@ class PlannedTest(Evidence):
 
     reads_reward: ClassVar[bool] = True
     can_be_null: ClassVar[bool] = True
+    waits: ClassVar[bool] = True
 
     kind: str
     alpha: Share = Field(0.05, ge=1e-12, lt=1, description="two-sided error rate, over all challengers")
@@ -110,10 +111,10 @@ class PlannedTest(Evidence):
         return np.asarray(enough.all(axis=1))
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
-        return outcome_needs(setting, self.adjust)
+        return outcome_needs(setting, self.adjust, self.tally)
 
     def pools(self, setting: DeclaredSetting) -> bool:
-        return resolved(self.tally, setting.metrics.get(setting.primary), self.adjust) == "pooled"
+        return resolved(self.tally, self.adjust) == "pooled"
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)

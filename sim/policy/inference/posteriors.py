@@ -67,7 +67,7 @@ def posterior_effect(view: View, rows: Bools, tally: Tally | None = None) -> Est
     from sim.stats.within_ticks import difference
 
     metric = view.setting.metrics[view.setting.primary]
-    if resolved(tally, metric) == "within_ticks":
+    if resolved(tally) == "within_ticks":
         found = difference(*view.contrasts.part(rows).outcomes(metric))
         known = (found.variance0 > 0) & (found.variance1 > 0)
         error = np.where(known, np.sqrt(found.variance0 + found.variance1), np.inf)

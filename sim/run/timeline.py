@@ -1,0 +1,49 @@
+"""`timeline.parquet` of a run folder, read and checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sim.arrays import Floats
+from sim.errors import InputError, Problem
+from sim.run.held import check_intact
+from sim.run.record import Record
+from sim.tables import Column, Kind, Schema, columns, read_table
+
+FILE = "timeline.parquet"
+LEVELS = ("mean", "q05", "q50", "q95")
+_SHARE, _GAPS = Column(Kind.NUMBER), Column(Kind.NUMBER, gaps=True)
+
+
+def schema(run: Record) -> Schema:
+    """The columns of the timeline of a run of one point; those of a sweep stand beside them."""
+    return {
+        "policy": Column(Kind.TEXT, choices=tuple(policy.name for policy in run.policies)),
+        "tick": Column(Kind.WHOLE),
+        "time_s": _SHARE,
+        **dict.fromkeys(("decided", "shipped", "kept", "inconclusive"), _SHARE),
+        **{f"regret_{level}": _SHARE for level in LEVELS},
+        **{f"weight.{arm}.{level}": _SHARE for arm in run.arms for level in LEVELS},
+        **{f"mirror.{arm}.mean": _GAPS for arm in run.arms},
+    }
+
+
+def read_timeline(folder: Path, run: Record) -> dict[str, dict[str, Floats]]:
+    """The columns of each policy that has rows, by name: (T,) arrays of the T ticks that were kept, in their order.
+
+    Empty for a run of several points, whose timelines cannot be shown in one. Raises `InputError` with every problem.
+    """
+    file = folder / FILE
+    check_intact(file, run)
+    table = read_table(file)
+    if len(run.points) > 1:
+        return {}
+    arrays = columns(table, schema(run), str(file))
+    policy, tick = arrays.pop("policy"), arrays["tick"]
+    found = {name: policy == name for name in dict.fromkeys(policy.tolist())}
+    back = [name for name, rows in found.items() if (np.diff(tick[rows]) <= 0).any() or (tick[rows] < 0).any()]
+    if back:
+        raise InputError([Problem(f"tick must increase from row to row of a policy, unlike in {back[0]}", file=str(file))])
+    return {name: {key: values[rows].astype(np.float64) for key, values in arrays.items()} for name, rows in found.items()}

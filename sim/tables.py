@@ -1,0 +1,158 @@
+"""Columns of tables: read from Parquet by a schema, or refused with every problem."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.errors import InputError, Problem
+from sim.files import Place, reading
+from sim.units import shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What a column holds, in words."""
+
+    TEXT = "texts"
+    WHOLE = "whole numbers"
+    NUMBER = "numbers"
+    FLAG = "true or false"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column must hold. `gaps`: rows may have no value, which is read as NaN. `infinite`: infinity is a value.
+
+    `choices` are the only texts. A column that is `optional` may be missing, which is read as NaN in every row.
+    """
+
+    kind: Kind
+    gaps: bool = False
+    infinite: bool = False
+    optional: bool = False
+    choices: tuple[str, ...] = ()
+
+
+Schema = Mapping[str, Column]
+
+
+def read_table(file: Path) -> pa.Table:
+    """A Parquet file. Raises `InputError` if it cannot be read, or has a column twice."""
+    import pyarrow.parquet as pq
+
+    # pyarrow opens only names that are UTF-8; Python opens any.
+    with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
+        table = content.read()
+        check_names(table.column_names, lambda message: Problem(message, file=str(file)))
+        return table
+
+
+def check_names(names: Iterable[str], place: Place) -> None:
+    """Raise `InputError` where a column is there twice.
+
+    >>> check_names(["a", "b", "a"], Problem)
+    Traceback (most recent call last):
+    sim.errors.InputError: has the column 'a' more than once
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError([place(f"has the column {shown(twice[0])} more than once")])
+
+
+def columns(table: pa.Table, schema: Schema, file: str) -> dict[str, NDArray[Any]]:
+    """The columns of a schema, (rows,) each. Raises `InputError` with every problem of the table.
+
+    >>> import pyarrow as pa
+    >>> columns(pa.table({"a": [1, None]}), {"a": Column(Kind.NUMBER, gaps=True)}, "a.parquet")["a"].tolist()
+    [1.0, nan]
+    >>> columns(pa.table({"a": ["x"]}), {"a": Column(Kind.NUMBER)}, "a.parquet")
+    Traceback (most recent call last):
+    sim.errors.InputError: a.parquet: a must hold numbers, got string
+    """
+    missing = [name for name, column in schema.items() if name not in table.column_names and not column.optional]
+    if missing:
+        raise InputError([Problem(f"lacks the columns {', '.join(missing)}", file=file)])
+    arrays: dict[str, NDArray[Any]] = {}
+    problems: list[Problem] = []
+    for name, column in schema.items():
+        if name not in table.column_names:
+            arrays[name] = np.full(table.num_rows, np.nan)
+            continue
+        try:
+            arrays[name] = _column(table, name, column, file)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return arrays
+
+
+class _Refused(Exception):
+    """A rule that a column breaks."""
+
+
+def _column(table: pa.Table, name: str, column: Column, file: str) -> NDArray[Any]:
+    def at(message: str) -> Problem:
+        return Problem(f"{name} {message}", file=file)
+
+    with reading(at):
+        try:
+            return _values(table.column(name), column)
+        except _Refused as refused:
+            raise InputError([at(str(refused))]) from None
+
+
+def _values(values: pa.ChunkedArray, column: Column) -> NDArray[Any]:
+    """The values of a column, (rows,)."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not _fits(values.type, column) and not (len(values) == 0 and pa.types.is_null(values.type)):
+        raise _Refused(f"must hold {column.kind}, got {values.type}")
+    if values.null_count and not column.gaps:
+        raise _Refused("must not be empty in any row")
+    if column.kind is Kind.TEXT:
+        return _texts(values, column.choices)
+    types = {Kind.WHOLE: pa.int64(), Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_()}
+    array: NDArray[Any] = values.cast(types[column.kind], safe=column.kind is Kind.WHOLE).to_numpy(zero_copy_only=False)
+    if column.kind is Kind.NUMBER:
+        odd = np.flatnonzero(~(np.isfinite(array) | (column.gaps & np.isnan(array)) | (column.infinite & np.isinf(array))))
+        if odd.size:
+            raise _Refused(f"must be finite, got {array[odd[0]]} in row {odd[0]}")
+    return array
+
+
+def _fits(kind: pa.DataType, column: Column) -> bool:
+    """Whether a type of Arrow can hold what a column must."""
+    import pyarrow as pa
+
+    if pa.types.is_null(kind):
+        return column.gaps
+    match column.kind:
+        case Kind.TEXT:
+            return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+        case Kind.WHOLE:
+            return bool(pa.types.is_integer(kind))
+        case Kind.NUMBER:
+            return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+        case Kind.FLAG:
+            return bool(pa.types.is_boolean(kind))
+
+
+def _texts(values: pa.ChunkedArray, choices: tuple[str, ...]) -> NDArray[Any]:
+    """Texts, (rows,), that are all among the choices, which bounds the memory that they take."""
+    strangers = sorted(set(values.unique().to_pylist()) - set(choices))
+    if strangers:
+        raise _Refused(f"must be one of {', '.join(choices)}, got {shown(strangers[0])}")
+    return np.asarray(values.to_numpy(zero_copy_only=False)).astype(str)

@@ -1,0 +1,215 @@
+"""A server that is too slow, answers too much or nonsense, or is gone in the middle: the next command goes on."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from sim.cli import main
+from sim.registry import store
+from sim.tracking import child
+from sim.tracking.track import track
+from tests.tracking.folders import write_folder
+from tests.tracking.servers import Answer, Between, RealServer, serving, text
+from tests.tracking.stores import here, is_whole
+
+ROOT = Path(__file__).parents[2]
+
+
+def drips(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    handler.end_headers()
+    for _ in range(600):
+        handler.wfile.write(b" ")
+        time.sleep(0.1)
+
+
+def dawdles(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    time.sleep(4.5)
+    text(handler, b"{}")
+
+
+@pytest.mark.parametrize("answer", [drips, dawdles])
+def test_a_slow_server_is_given_its_time_and_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Callable[[BaseHTTPRequestHandler, bytes], None]
+) -> None:
+    folder = write_folder(tmp_path / "run")
+    with serving(answer) as address:
+        assert main(["track", str(folder), "--tracking-uri", address, "--timeout", "1.5"]) == 4
+    said = capsys.readouterr().err
+    assert f"the MLflow store {address} did not take everything within 1.5 s: nothing is logged yet" in said
+    assert f"to log them later: sim track {folder} --tracking-uri {address} --timeout 30" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [("0", "got '0'"), ("-1", "got '-1'"), ("soon", "got 'soon'"), ("nan", "'nan'"), ("1e9", "at most 86400")],
+)
+def test_a_time_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str, says: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["track", str(tmp_path), "--timeout", given])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_an_answer_without_end_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sent = 0
+
+    def floods(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        nonlocal sent
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        for _ in range(3 * 2**10):
+            handler.wfile.write(b" " * 2**20)
+            sent += 2**20
+
+    folder = write_folder(tmp_path / "run")
+    with serving(floods) as address:
+        assert main(["track", str(folder), "--tracking-uri", address]) == 4
+    assert f"the MLflow store {address} cannot be used: an answer has more than 64 MB" in capsys.readouterr().err
+    assert sent < 300 * 2**20
+
+
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process reads answers as the one that logs does."""
+    import requests
+
+    monkeypatch.setattr(requests.Response, "iter_content", requests.Response.iter_content)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    child._load("http://")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b""), (200, b"[]"), (200, b"null"), (200, b"7"), (200, b'"yes"'), (200, b"{}"), (200, b"<html><p>Sign in</html>"),
+        (200, b'{"experiments": 5, "runs": "many"}'), (200, b'{"experiments": [{"experiment_id": ["x"]}]}'),
+        (200, b"\xff\xfe\x00"),
+        (204, b""), (302, b""), (403, b"\x1b[2J\x1b]0;owned\x07no"), (404, b"<html>"), (500, b"{}"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_none_of_mlflows_is_no_success(tmp_path: Path, bounded: None, status: int, body: bytes) -> None:
+    folder = write_folder(tmp_path / "run")
+    with serving(lambda handler, _: text(handler, body, status)) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sim.tracking.log.time.sleep", lambda s: None)
+        what, value = child._answer(folder, address, None, [], lambda progress: None)
+    assert what == "failed", value
+    assert re.search(r"cannot be used|cannot be reached|refused", value), value
+    assert address in value
+    assert value.isprintable(), value
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    real = RealServer(tmp_path_factory.mktemp("server"))
+    real.start()
+    yield real
+    real.kill()
+
+
+@pytest.mark.slow
+def test_a_real_server(tmp_path: Path, server: RealServer) -> None:
+    folder = write_folder(tmp_path, digest="real")
+    tracked = track(folder, tracking_uri=server.address, timeout_s=300)
+    assert tracked.url_or_hint == f"{server.address}/#/experiments/{tracked.experiment_id}/runs/{tracked.run_id}"
+    client = store.client(server.address)
+    is_whole(client, folder)
+    assert [each.dataset.name for each in client.get_run(tracked.run_id).inputs.dataset_inputs] == ["checkout-ranker traffic"]
+    (folder / "tracking.json").unlink()
+    assert here(folder, server.address).created is False
+    is_whole(client, folder)
+
+
+@pytest.mark.slow
+def test_answers_that_are_lost_duplicate_nothing(tmp_path: Path, server: RealServer) -> None:
+    """MLflow's client sends a request again whose answer does not come."""
+    between = Between(server.address)
+
+    def loses(n: int, hand_on: Callable[[], Answer]) -> Answer | None:
+        given = hand_on()
+        return None if n % 3 == 0 else given
+
+    between.fault = loses
+    folder = write_folder(tmp_path, digest="lost")
+    with serving(between.answer) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+        here(folder, address)
+    is_whole(store.client(server.address), folder)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_in_the_middle_and_then_the_same_command(tmp_path: Path, server: RealServer, sent: signal.Signals) -> None:
+    between = Between(server.address)
+    folder = write_folder(tmp_path, digest=f"signal-{sent.name}")
+    at = {signal.SIGINT: 9, signal.SIGTERM: 14, signal.SIGKILL: 20}[sent]
+    reached = []
+
+    def holds(n: int, hand_on: Callable[[], Answer]) -> Answer | None:
+        given = hand_on()
+        if n == at:
+            reached.append(n)
+            time.sleep(60)
+        return given
+
+    between.fault = holds
+    with serving(between.answer) as address:
+        command = [sys.executable, "-m", "sim", "track", str(folder), "--tracking-uri", address, "--timeout", "600"]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            # What is started in the background may ignore interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+        wait_for(lambda: bool(reached))
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == (-signal.SIGKILL if sent is signal.SIGKILL else 130), said
+        calls = between.calls
+        time.sleep(0.5)
+        assert between.calls == calls, "nobody goes on in the background"
+    here(folder, server.address)
+    is_whole(store.client(server.address), folder)
+
+
+@pytest.mark.slow
+def test_the_server_is_killed_in_the_middle_and_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real = RealServer(tmp_path)
+    real.start()
+    between = Between(real.address)
+    folder = write_folder(tmp_path / "run", digest="killed")
+
+    def kills(n: int, hand_on: Callable[[], Answer]) -> Answer | None:
+        if n == 12:
+            real.kill()
+        return hand_on()
+
+    between.fault = kills
+    try:
+        with serving(between.answer) as address:
+            assert main(["track", str(folder), "--tracking-uri", address, "--timeout", "60"]) == 4
+        assert "cannot be reached" in capsys.readouterr().err
+        real.start()
+        assert main(["track", str(folder), "--tracking-uri", real.address, "--timeout", "600"]) == 0
+        is_whole(store.client(real.address), folder)
+    finally:
+        real.kill()
