@@ -28,11 +28,11 @@ def memo_along(run: Record, points: Sequence[PointComparison]) -> tuple[str, ...
         return (f"{opening}Over {over} there is nothing to choose from.",)
     clauses = filter(None, (_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]))
     ships = f"Over {over}, the share of trials that ship a challenger: {'; '.join(clauses)}."
-    return (opening + _taken(compared), ships)
+    return (opening + _taken(compared, whole=len(compared) == len(points)), ships)
 
 
-def _taken(points: Sequence[PointComparison]) -> str:
-    """Which policy to take at which points."""
+def _taken(points: Sequence[PointComparison], *, whole: bool) -> str:
+    """Which policy to take at which points; `whole` where these are all points of the run."""
     where: dict[str | None, list[str]] = {}
     for point in points:
         where.setdefault(point.decision.chosen, []).append(point.label)
@@ -43,7 +43,7 @@ def _taken(points: Sequence[PointComparison]) -> str:
         if untold
         else ""
     )
-    if len(where) == 1:
+    if len(where) == 1 and whole:
         only = next(iter(where))
         return f"{f'Take {only}' if only else 'No policy is fit to be taken'} at every point.{doubt}"
     clauses = [

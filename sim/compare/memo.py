@@ -16,6 +16,7 @@ from sim.stats.intervals import Estimate
 # A sentence names at most so many policies; the table has all.
 MOST_NAMED = 3
 
+_BASELINE = {"switch": "shipping at once", "hold": "keeping the champion"}
 _SUPERLATIVE = {"net_value": "highest net value", "regret": "lowest regret"}
 
 
@@ -32,10 +33,11 @@ def memo(run: Record, trials: Mapping[str, Trials], decision: Decision) -> tuple
     if not others:
         return (f"{opening}Only baselines were run, which decide on nothing: {_baselines_alone(baselines)}.",)
     if decision.chosen is None:
-        return (f"{opening}Take none of {_policies(len(others))}: none is fit to be recommended.", *_passed_over(run, decision))
+        none = "the one policy is not" if len(others) == 1 else f"none of the {len(others)} policies is"
+        return (f"{opening}Take none: {none} fit to be recommended.", *_passed_over(run, decision))
     chosen = trials[decision.chosen]
     return (
-        opening + _answer(decision, trials),
+        opening + _answer(decision, trials) + _yet(chosen, baselines, decision),
         *_gives(run, chosen, trials, decision),
         *_worst(run, chosen),
         _errs(run, chosen),
@@ -78,6 +80,14 @@ def _answer(decision: Decision, trials: Mapping[str, Trials]) -> str:
     return f"Take {chosen}: {tie}, and of these {chosen} {why}."
 
 
+def _yet(chosen: Trials, baselines: Sequence[Trials], decision: Decision) -> str:
+    """What to do instead where a baseline is shown to do better than what is taken; empty where none is."""
+    aim = MEASURES[decision.aim]
+    good = 1 if aim.better == "higher" else -1
+    better = [each for each in baselines if differs(aim.difference(each, chosen)) == good]
+    return "".join(f" {_BASELINE[each.kind].capitalize()} ({each.policy}) does better than any policy here." for each in better)
+
+
 def _gives(run: Record, chosen: Trials, trials: Mapping[str, Trials], decision: Decision) -> Iterator[str]:
     """What it gives against keeping the champion, and against the others."""
     aim = MEASURES[decision.aim]
@@ -109,8 +119,7 @@ def _against(
     named = [(runner_up, f"the runner-up {runner_up}")] if runner_up else []
     for other in trials.values():
         if other.is_baseline and not (other.kind == "hold" and aim.name == "net_value"):
-            what = "shipping at once" if other.kind == "switch" else "keeping the champion"
-            named.append((other.policy, f"{what} ({other.policy})"))
+            named.append((other.policy, f"{_BASELINE[other.kind]} ({other.policy})"))
     for name, text in named:
         difference = aim.difference(chosen, trials[name])
         side = differs(difference)
@@ -204,10 +213,6 @@ def _interrupted(run: Record, trials: Mapping[str, Trials]) -> str:
     if run.status == "finished":
         return ""
     return f"Interrupted, with {len(trials)} of {len(run.policies)} policies run. "
-
-
-def _policies(count: int) -> str:
-    return "the one policy" if count == 1 else f"the {count} policies"
 
 
 def _half(trials: Trials) -> str:

@@ -180,9 +180,13 @@ def fitted(comparison: Comparison, width: int) -> Layout:
     for measure in ("aa_declared", "net_value", "net_value_worst"):
         if not _known(comparison, measure):
             forms.pop(measure, None)
+    shrink = chosen.shrink
+    if "net_value" not in forms:
+        # Policies are chosen by regret then, so it gives way last.
+        shrink = tuple("regret" if measure == "net_value" else measure for measure in shrink if measure != "regret")
     left_out: list[str] = []
     layout = _layout(comparison, columns, forms, (), width)
-    for measure in chosen.shrink:
+    for measure in shrink:
         if layout.width <= width:
             break
         if measure not in forms:

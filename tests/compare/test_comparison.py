@@ -128,7 +128,7 @@ def test_an_interrupted_run_compares_what_there_is(tmp_path: Path) -> None:
     assert [policy.policy for policy in comparison.points[0].policies] == ["ab", "canary"]
     assert comparison.points[0].baseline is None
     assert all(policy.differences == {} for policy in comparison.points[0].policies)
-    assert comparison.verdict.startswith("Interrupted, with 2 of 3 policies run: ")
+    assert comparison.verdict.startswith("Interrupted, with 2 of 3 policies run. Take canary: ")
     difference = compare(folder, "ab").points[0].policies[1].differences["time_to_decision"]
     assert difference is not None
     assert (difference.estimate, difference.n) == (-30.0, 3)

@@ -41,14 +41,14 @@ def test_a_run_without_a_sweep_has_one_point_without_values(tmp_path: Path) -> N
     (point,) = summary["points"]
     assert (point["values"], point["numbers"]) == ([], [])
     assert [policy["policy"] for policy in point["policies"]] == list(KINDS)
-    assert point["verdict"] == summary["verdict"]
+    assert point["memo"] == summary["memo"]
 
 
 @pytest.mark.parametrize(
     ("spoil", "path"),
     [
         (lambda said: said["points"][1]["policies"][0]["measures"].update(ship="often"), "points[1].policies[0].measures.ship"),
-        (lambda said: said.update(verdict=None), "verdict"),
+        (lambda said: said.update(memo=None), "memo"),
         (lambda said: said["thresholds"][0].pop("breached"), "thresholds[0].breached"),
         (lambda said: said.pop("points"), "points"),
     ],
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_named_at_its_place(tmp_path: Path, spoil: Callable[[di
     assert str(caught.value).startswith(f"{file} {path}: is corrupt: ")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\x00", b'{"verdict": NaN}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\x00", b'{"memo": NaN}'])
 def test_what_is_no_summary_is_corrupt(tmp_path: Path, content: bytes) -> None:
     folder = alone(tmp_path)
     (folder / FILE).write_bytes(content)

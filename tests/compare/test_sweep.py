@@ -63,17 +63,21 @@ def test_a_threshold_without_data_anywhere_is_kept(tmp_path: Path) -> None:
 
 
 def test_the_verdict_tells_how_often_each_ships_and_errs(folder: Path) -> None:
-    said = compare(folder).verdict
-    assert said.startswith(f"Over 3 values of {EFFECT}, the share of trials that ship a challenger: ab ")
-    assert "hold" not in said
-    assert " at 4%, wrongly at most " in said
-    assert "The lowest regret: " in said
+    taken, ships = compare(folder).memo
+    assert taken == (
+        "Take canary at 0% and 2%; take ab at 4%. At 2 of 3 points the replications cannot tell which of several is best, "
+        "and the one of them is taken that does the least harm, or else is quickest."
+    )
+    assert ships.startswith(f"Over 3 values of {EFFECT}, the share of trials that ship a challenger: ab ")
+    assert " at 4%, wrongly at most " in ships
+    assert "hold" not in ships
 
 
 def test_a_grid_has_a_point_for_every_pair(tmp_path: Path) -> None:
     sweep = compare(write_sweep(tmp_path, (0.0, 0.04), second=("1", "2")))
     assert [point.label for point in sweep.points] == ["0% × 1", "0% × 2", "4% × 1", "4% × 2"]
-    assert sweep.verdict.startswith("Over 4 points, ")
+    assert sweep.memo[0].startswith("Take canary at 0% × 1 and 0% × 2; take ab at 4% × 1 and 4% × 2.")
+    assert sweep.memo[1].startswith("Over 4 points, ")
 
 
 def test_another_baseline_is_paired_with_at_every_point(folder: Path) -> None:
@@ -99,13 +103,10 @@ def test_an_interrupted_sweep_speaks_of_the_points_that_were_run(tmp_path: Path)
     folder = write_sweep(tmp_path, status="interrupted")
     trials = pd.read_parquet(folder / "trials.parquet")
     trials[trials["point"] == 2].to_parquet(folder / "trials.parquet")
-    said = compare(folder).verdict
-    assert said.startswith(
-        f"Interrupted: not every policy was run at every point. Over 1 of 3 values of {EFFECT}, the share of trials that ship "
-    )
-    shares, regret = said.split(". The ")
+    taken, shares = compare(folder).memo
+    assert taken == "Interrupted: not every policy was run at every point. Take ab at 4%."
+    assert shares.startswith(f"Over 1 of 3 values of {EFFECT}, the share of trials that ship ")
     assert [shares.count(f"% at {label}") for label in ("0%", "2%", "4%")] == [0, 0, 2], "one share of each policy"
-    assert regret == "lowest regret: ab at every point with trials of several policies."
 
 
 def test_a_grid_in_which_a_policy_always_ships_as_often_says_so(tmp_path: Path) -> None:

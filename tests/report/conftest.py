@@ -149,8 +149,14 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
     if interrupted:
         run["completed"] = run["completed"][:-2]
         rows, frames = rows[:-2], frames[:-2]
-    said = "canary finds out soonest: it decides within 4.9 h in half of the trials and ships a challenger that is no "
-    said += "better in 4.3% (3.0–5.5%) of the trials where one is; ab needs 6.2 d and loses 12% more conversions."
+    said = [
+        "Take canary: it finds out soonest.",
+        "It decides within 4.9 h in half of the trials, and ships a challenger that is no better in 4.3% (3.0–5.5%) of the "
+        "trials where one is; ab needs 6.2 d and loses 12% more conversions.",
+    ]
+    chosen, others = named.get("canary", "canary"), [each["policy"] for each in rows if each["kind"] not in ("switch", "hold")]
+    decision = {"chosen": chosen, "aim": "regret", "because": "best", "pool": others, "tied": [chosen], "left": [chosen],
+                "runner_up": named.get("ab", "ab"), "passed_over": {}}  # fmt: skip
     summary = {
         "run": run,
         "measures": {
@@ -160,11 +166,11 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         "baseline": run["baseline"],
         "points": [
             {
-                "values": [], "numbers": [], "baseline": run["baseline"], "policies": rows, "best": {}, "verdict": said,
+                "values": [], "numbers": [], "baseline": run["baseline"], "policies": rows, "best": {}, "memo": said, "decision": decision,
                 "frontier": [named.get(key, key) for key in ("canary", "bandit", "careful")],
             }
         ],
-        "verdict": said,
+        "memo": said,
         "thresholds": [
             {"policy": rows[2]["policy"], "measure": "wrong_ship", "rule": "< 5%", "estimate": share(0.028, replications),
              "breached": False},

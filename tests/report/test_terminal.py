@@ -58,7 +58,7 @@ def test_columns_line_up(comparison: Comparison, monkeypatch: pytest.MonkeyPatch
 
 def test_a_narrow_terminal_leaves_columns_out_and_says_which(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
     narrow, wide = (" ".join(shown(comparison, monkeypatch, width).split()) for width in (80, 200))
-    assert "left out for want of width: peak exposure, harmed requests, correct." in narrow
+    assert "left out for want of width: peak exposure, correct, harmed requests." in narrow
     assert "left out" not in wide
     assert "wrong ship" not in narrow.split("left out")[1]
 
