@@ -142,7 +142,7 @@ class StagedPolicy:
         return self._route(done, last[marked(self.verdicts.verdict[rows] == _OPEN)])
 
     def _places(self, rows: Ints) -> Ints | slice:
-        """Where replications `rows` (r,) stand in arrays of all: themselves, or a slice, which copies nothing, if they are all."""
+        """Where replications `rows` (r,) stand in arrays of all: there, or everywhere, as a slice, which copies nothing."""
         return slice(None) if rows.size == self.setting.replications else rows
 
     def estimates(self) -> EffectEstimates:
