@@ -56,7 +56,7 @@ def main(rounds: int) -> None:
         "models": [{"arm": "champion", "uri": "models:/m/1"}, {"arm": "challenger", "uri": "models:/m/2"}],
         "metrics": [{"name": "conversion", "role": "primary"}], "policies": POLICIES,
     }  # fmt: skip
-    point = plan_scenario(scenario, [{"model": "m", "versions": [behaviour, behaviour]}]).points[0]
+    point = plan_scenario(scenario, {"champion": behaviour, "challenger": behaviour}).points[0]
     truth = point.world.realise(np.arange(ROWS))
     names = [each["name"] for each in POLICIES if each["name"] != "first"]
     best = {name: np.full((2, TICKS), np.inf) for name in names}
