@@ -50,7 +50,7 @@ class Glance:
         later = (mean - float(self.ended.min())) * max(math.log(rows / self.ended.size), 0.0)
         last = min(float(self.ended.max()) + later, float(world.ticks))
         after = rows * (world.ticks - mean) * float(world.requests.mean()) if settles else 0.0
-        return dearer * (_cost_s(work, world, last, rows * mean) + work.entry.cost_s(0, 0, after))
+        return dearer * _cost_s(work, world, last, rows * mean) + work.entry.cost_s(0, 0, after)
 
 
 def glanced(plan: Plan, effort: Effort) -> Effort:

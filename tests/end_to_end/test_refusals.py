@@ -31,7 +31,6 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity: the outcomes"),
     ({"traffic": {"rate": "1/s", "arrivals": "regular"}}, "traffic.arrivals: regular arrivals"),
     ({"metrics": [{**LATE, "delay": {"gamma": {"mean": "1h", "sd": "10m"}}}]}, "what is left of a gamma delay"),
-    ({"metrics": [{**LATE, "delay": {"constant": "1h"}, "attribution_window": "30m"}]}, "it closes before any success"),
     (
         {"metrics": [LATE], "traffic": {"rate": "1/s", "bursts": {"factor": 5, "every": "1h", "duration": "1m"}}},
         "with traffic.bursts the rate changes within a tick",
