@@ -99,8 +99,10 @@ def _declared_visits(scenario: Scenario) -> Iterator[str]:
     What is weighed, and whether shares follow the outcomes, does not depend on what the models are worth: any will do.
     """
     said = declared_setting(scenario)
-    any_means = {"binary": True, "grid": 1.0, "nominal_mean": 0.5, "nominal_sd": 0.5}
-    metrics = {name: Metric(**vars(metric), **any_means) for name, metric in said.metrics.items()}
+    metrics = {
+        name: Metric(**vars(metric), binary=True, grid=1.0, nominal_mean=0.5, nominal_sd=0.5)
+        for name, metric in said.metrics.items()
+    }
     setting = Setting(**{**vars(said), "metrics": metrics})
     forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     needs = [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
