@@ -45,9 +45,9 @@ def decide(run: Record, trials: Mapping[str, Trials]) -> Decision:
     """The policy to take at a point: among those that are fit, the one of the highest net value.
 
     Fit are policies that ship or keep in at least half of their trials by the horizon, are not shown to ship wrongly more often
-    than their rule promises, and are shown to meet what the scenario requires. Where net value is not known it is the one of
-    the lowest regret. Those not shown to be worse are tied, and told apart by the measures of `_TIES`, in order. Baselines
-    (switch, hold) are compared with, never taken.
+    than their rule promises nor, with `goal: not_worse`, to roll healthy releases back more often than not, and are shown to
+    meet what the scenario requires. Where net value is not known it is the one of the lowest regret. Those not shown to be
+    worse are tied, and told apart by the measures of `_TIES`, in order. Baselines are compared with, never taken.
     """
     others = [each for each in trials.values() if not each.is_baseline]
     passed_over = {each.policy: reason for each in others if (reason := _unfit(run, each))}
@@ -87,11 +87,16 @@ def _unfit(run: Record, trials: Trials) -> str:
     missing = unmet(run.require, trials)
     if missing:
         return f"is not shown to meet {' and '.join(missing)}"
+    bad = "no better" if run.goal == "better" else "worse"
     if not keeps_promise(trials):
         wrong = _text("wrong_ship", trials)
         if trials.promised is None:
-            return f"ships what is no better more often than not: wrong ship {wrong}"
-        return f"ships what is no better more often than the {share(trials.promised)} it promises: wrong ship {wrong}"
+            return f"ships what is {bad} more often than not: wrong ship {wrong}"
+        return f"ships what is {bad} more often than the {share(trials.promised)} it promises: wrong ship {wrong}"
+    # To roll back whatever comes does no harm, and is not what a release is made for.
+    back = MEASURES["false_rollback"].estimate(trials)
+    if run.goal == "not_worse" and back.lower is not None and back.lower > 0.5:
+        return f"rolls healthy releases back more often than not: false rollback {_text('false_rollback', trials)}"
     return ""
 
 

@@ -39,7 +39,7 @@ def memo(run: Record, trials: Mapping[str, Trials], decision: Decision, along: S
         return (f"{opening}Take none: {none} fit to be recommended.", *_passed_over(run, decision))
     chosen = trials[decision.chosen]
     return (
-        opening + _answer(decision, trials) + _yet(chosen, baselines, decision),
+        opening + _answer(decision, trials) + _yet(run.goal, chosen, baselines, decision),
         *_gives(run, chosen, trials, decision),
         *_worst(run, chosen),
         _errs(run, chosen),
@@ -83,11 +83,13 @@ def _answer(decision: Decision, trials: Mapping[str, Trials]) -> str:
     return f"Take {chosen}: {tie}, and of these {chosen} {why}."
 
 
-def _yet(chosen: Trials, baselines: Sequence[Trials], decision: Decision) -> str:
+def _yet(goal: str, chosen: Trials, baselines: Sequence[Trials], decision: Decision) -> str:
     """What to do instead where a baseline is shown to do better than what is taken; empty where none is."""
     aim = MEASURES[decision.aim]
     good = 1 if aim.better == "higher" else -1
-    better = [each for each in baselines if differs(aim.difference(each, chosen)) == good]
+    # What a release is for, which is not seen in the primary metric, is no part of its net value.
+    rivals = [each for each in baselines if not (goal == "not_worse" and each.kind == "hold")]
+    better = [each for each in rivals if differs(aim.difference(each, chosen)) == good]
     return "".join(f" {_BASELINE[each.kind].capitalize()} ({each.policy}) does better than any policy here." for each in better)
 
 

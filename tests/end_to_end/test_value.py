@@ -186,3 +186,49 @@ def test_where_requests_compete_losses_are_the_difference_to_keeping(store: str,
     found = compare(run.parent).points[0].estimate("switch", "net_value").estimate
     assert found == pytest.approx(np.mean(worth))
     assert (trials.loc["switch", "lost_requests"] > 0).any()
+
+
+RELEASES = """\
+name: releases
+seed: 5
+replications: 60
+horizon: 1d
+tick: 1h
+aa: false
+goal: not_worse
+margin: 2%
+traffic: {rate: 20/s}
+models:
+  - {arm: champion, uri: "models:/checkout-ranker@champion"}
+  - {arm: release, uri: "models:/checkout-ranker@challenger"}
+metrics: [{name: conversion, role: primary}, {name: error_rate, role: guardrail}]
+truth: {release: {conversion: {relative_effect: {choice: {values: [0%, -10%], weights: [70%, 30%]}}}}}
+policies:
+  - {name: hold, kind: hold}
+  - {name: timid, kind: canary, steps: [{weight: 50%, bake: 2h}], checks: [{metric: error_rate, max: 0%}]}
+  - {name: bold, kind: canary, steps: [{weight: 50%, bake: 2h}], checks: [{metric: error_rate, max: 50%}]}
+  - name: careful
+    kind: canary
+    steps: [{weight: 50%, bake: 8h}]
+    checks: [{metric: conversion, kind: non_inferior, margin: 5%}]
+"""
+
+
+def test_of_releases_neither_what_stops_all_nor_what_ships_all_is_taken(store: str, tmp_path: Path) -> None:
+    file = tmp_path / "releases.yaml"
+    file.write_text(RELEASES)
+    assert main(["check", str(file)]) == 0
+    options = ["--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path / "reports")]
+    assert main(["run", str(file), *options]) == 0
+    (run,) = (tmp_path / "reports").glob("*/run.json")
+    comparison = compare(run.parent)
+    point = comparison.points[0]
+    assert point.decision.chosen == "careful"
+    assert point.decision.passed_over["timid"].startswith(
+        "rolls healthy releases back more often than not: false rollback 100%"
+    )
+    assert point.decision.passed_over["bold"].startswith("ships what is worse more often than not: wrong ship 100%")
+    assert (point.estimate("bold", "false_rollback").estimate, point.estimate("timid", "missed_regression").estimate) == (0, 0)
+    # What a release is for is no part of the primary metric, so keeping the champion is not said to do better.
+    assert comparison.memo[0] == "Take careful: it is the only policy that is fit to be recommended."
+    assert any(sentence.startswith("It rolls a healthy release back in ") for sentence in comparison.memo)
