@@ -27,7 +27,7 @@ MODELS = """\
 model: page
 versions:
   - {alias: champion, outcomes: {sale: {bernoulli: 20%}}, latency: {constant: 45ms}}
-  - {alias: challenger, outcomes: {sale: {bernoulli: 20%}}, latency: {exponential: 60ms}}
+  - {alias: challenger, outcomes: {sale: {bernoulli: 20%}}, latency: {exponential: 60ms}, error_rate: 2%}
   - {alias: failing, outcomes: {sale: {bernoulli: 20%}}, latency: {constant: 45ms}, error_rate: 5%}
 """
 HEAD = """\
@@ -49,7 +49,7 @@ capacity: {other: {replicas: 1, concurrency: 4, queue: 2, timeout: 80ms}}
 retries: {attempts: 2}
 metrics:
   - {name: sale, role: primary, smallest_effect: 5%, delay: {exponential: 30m}, covariate: {correlation: 30%}}
-  - {name: latency, role: guardrail, max: 1s}
+  - {name: latency, role: guardrail, quantile: 50%, max: 70ms}
 truth: {other: {sale: {relative_effect: {normal: {mean: 0%, sd: 40%}}}}}
 policies:
   - {name: hold, kind: hold}
@@ -213,6 +213,34 @@ def test_units_fit_what_is_written(folders: dict[str, Path]) -> None:
         assert name.endswith("_s") <= (unit == "s"), name
         if unit == "share":
             assert frame[name].dropna().between(0, 1).all(), name
+
+
+def test_columns_stand_to_each_other_as_the_page_says(folders: dict[str, Path]) -> None:
+    frames, timelines = tables(folders, "trials.parquet"), tables(folders, "timeline.parquet")
+    met = frames["everything"]
+    assert met["lost_requests"].max() > 0
+    for less, more in (
+        ("lost_requests", "errors"), ("errors", "slo_violations"), ("slo_violations", "requests"),
+        ("harmed_requests", "requests"), ("users", "requests"), ("users_to_decision", "requests_to_decision"),
+    ):  # fmt: skip
+        assert (met[less].isna() | (met[less] <= met[more])).all(), f"{less} exceeds {more}"
+        assert (met[less] < met[more]).any(), f"{less} is always {more}"
+    assert met.loc[met["decided"], "time_to_decision_s"].equals(met.loc[met["decided"], "time_to_end_s"])
+    swept = frames["swept"]
+    assert (swept["users"] == swept["requests"]).all()
+    assert swept.groupby("point").size().to_dict() == {0: 12, 1: 12}
+    for frame in frames.values():
+        assert (frame["decided"] == frame["verdict"].isin(["ship", "keep"])).all()
+        assert (frame.loc[frame["verdict"] != "ship", "gain_per_day"] == 0).all()
+        assert not frame.loc[~frame["decided"], "correct"].any()
+    # Policies meet the same worlds and the same arrivals.
+    assert (met.groupby("replication")[["requests", "best_effect", "best_value", "any_better"]].nunique() == 1).all(axis=None)
+    last = timelines["everything"].groupby("policy").last()
+    by_policy = met.groupby("policy")
+    assert last["regret_mean"].to_numpy() == pytest.approx(by_policy["regret"].mean().to_numpy())
+    for column, verdict in {"shipped": "ship", "kept": "keep", "inconclusive": "inconclusive"}.items():
+        share = met["verdict"].eq(verdict).groupby(met["policy"]).mean()
+        assert last[column].to_numpy() == pytest.approx(share.to_numpy()), column
 
 
 class Watched(dict[str, Any]):
