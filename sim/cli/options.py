@@ -12,7 +12,10 @@ from sim.errors import shortened
 from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.scenario.examples import Found
+    from sim.scenario.put import Change
 
 RUNS_MODELS = """\
 A real model is loaded, which runs its code: only from a registry that --registry-uri, --tracking-uri or the environment names,
@@ -61,6 +64,44 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
         "--parts", type=Path, action="append", default=[], metavar="FILE",
         help="a Python file with parts of your own, such as allocations; runs that file's code. May be given several times",
     )  # fmt: skip
+
+
+def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
+    """Other values than those of the scenario file; `engine` where the verb has no engine of its own to name."""
+    parser.add_argument(
+        "--set", dest="changes", action="append", default=[], metavar="PATH=VALUE", type=_change,
+        help="another value for a key of the file, by the path that errors print, as YAML: replications=200, "
+        "policies[1].evidence.mde=1%%, traffic='{rate: 3/s}', sweep=null. May be given several times; the last one holds",
+    )  # fmt: skip
+    if engine:
+        parser.add_argument(
+            "--engine",
+            dest="changes",
+            action="append",
+            metavar="KIND",
+            type=_change_of("--engine"),
+            help="short for --set engine=KIND",
+        )
+    parser.add_argument(
+        "--seed", dest="changes", action="append", metavar="N", type=_change_of("--seed"), help="short for --set seed=N"
+    )
+
+
+def _change(text: str) -> Change:
+    from sim.scenario.put import Change
+
+    return Change.parse(text)
+
+
+def _change_of(option: str) -> Callable[[str], Change]:
+    """Reads the value of an option that is short for a change of the key of its name."""
+
+    def read(text: str) -> Change:
+        from sim.scenario.put import Change
+
+        return Change.of(option, option.removeprefix("--"), text)
+
+    return read
 
 
 def add_stores(

@@ -8,6 +8,7 @@ __all__ = [
     "doubts",
     "examples",
     "loading",
+    "put",
     "reading",
     "schema",
     "sweep",
