@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
+FORMATS = {"html": "report.html", "md": "report.md", "json": "summary.json"}
+"""What is told of a run, by the format, and its file in the run folder."""
 
 
 @dataclass(frozen=True)
@@ -424,35 +426,44 @@ def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scen
     return registry(tracking_uri, registry_uri)
 
 
-def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
-    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none."""
+def report_run(folder: str | Path, *, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
+    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none.
+
+    Files of other formats than `formats` stay as they are.
+    """
     from sim.run.folder import holding
 
     folder = Path(folder)
     with holding(folder):
-        return _report(folder, baseline)
+        return _report(folder, baseline, formats)
 
 
-def _report(folder: Path, baseline: str | None = None) -> Comparison:
+def _report(folder: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
     from sim.run.folder import replacement
     from sim.run.record import read_run
 
     # Raises an error that tells a folder without a run before anything is made in it.
     read_run(folder)
     with replacement(folder) as new:
-        return _tell(folder, new, baseline)
+        return _tell(folder, new, baseline, formats)
 
 
-def _tell(folder: Path, into: Path, baseline: str | None = None) -> Comparison:
+def _tell(
+    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)
+) -> Comparison:  # fmt: skip
     """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import html, markdown
 
     comparison = compare(folder, baseline)
-    write_summary(comparison, into)
-    html.write(folder, into)
-    markdown.write(folder, into)
+    summary = write_summary(comparison, into)
+    # Both reports are made of the summary.
+    for name, write in (("html", html.write), ("md", markdown.write)):
+        if name in formats:
+            write(folder, into)
+    if "json" not in formats:
+        summary.unlink()
     return comparison
 
 

@@ -51,11 +51,16 @@ def _note_shown(found: Found) -> Path:
     return found.file
 
 
-def add_display(parser: argparse.ArgumentParser) -> None:
-    """How a table is shown."""
+def add_display(parser: argparse.ArgumentParser, *, width: bool = False) -> None:
+    """How a table is shown; with `width`, also in how many characters."""
     parser.add_argument(
         "--display", choices=("auto", "rich", "plain", "none"), default="auto", help="how the table is shown (default: auto)"
     )
+    if width:
+        parser.add_argument(
+            "--width", type=positive, metavar="CHARACTERS",
+            help="of a line, at least 20; columns without room are left out, and named (default: the terminal's, else 120)",
+        )  # fmt: skip
 
 
 def add_parts(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +123,20 @@ def add_stores(
             "--timeout", type=seconds, metavar="SECONDS", default=TIMEOUT_S,
             help=f"time for logging, whatever the server does (default: {TIMEOUT_S:g}); 'sim track' goes on later",
         )  # fmt: skip
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """The formats of reports in a list with commas, each once."""
+    from sim.spelling import did_you_mean, there_are
+    from sim.workflow import FORMATS
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"no format {shortened(name, 60)!r}; {did_you_mean(name, FORMATS) or there_are(FORMATS)}"
+            )
+    return names
 
 
 def positive(text: str) -> int:

@@ -18,14 +18,15 @@ Display = Literal["auto", "rich", "plain", "none"]
 
 # Longer lines of text are hard to read, even on a wide screen.
 WIDEST_TEXT = 100
-WIDTH_OF_A_FILE = 120
+WIDTH_OF_A_FILE, NARROWEST = 120, 20
 
 
-def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) -> None:
+def table(comparison: Comparison, *, display: Display = "auto", file: TextIO, width: int | None = None) -> None:
     """Write the verdict and the comparison table to `file`: a row a policy, or where keys are swept a row a policy and point.
 
     `auto` takes `rich` where the file is a terminal, and `plain`, which has no control characters, elsewhere. `none`
-    writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them.
+    writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them. `width` is
+    in characters, and that of the terminal if left out.
 
     >>> import io
     >>> table(None, display="none", file=io.StringIO())  # type: ignore[arg-type]
@@ -34,7 +35,8 @@ def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) ->
         return
     tty = file.isatty()
     pretty = display == "rich" or (display == "auto" and tty and _is_utf(file))
-    width = max(shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns, 20) if tty or display == "rich" else WIDTH_OF_A_FILE
+    found = width or (shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns if tty or display == "rich" else WIDTH_OF_A_FILE)
+    width = max(found, NARROWEST)
     layout = fitted(comparison, width)
     if not _is_utf(file):
         layout = layout.in_ascii()
