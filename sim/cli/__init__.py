@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from sim.cli import bench, check, init, models, report, run, schema, show, trace, track, verify
+from sim.cli import bench, check, compare, init, models, report, run, schema, show, trace, track, verify
 from sim.cli.endings import failed, interrupted
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
@@ -15,7 +15,7 @@ from sim.cli.parser import Parser
 from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
-VERBS = (init, models, check, run, show, report, trace, track, bench, verify, schema)
+VERBS = (init, models, check, run, show, compare, report, trace, track, bench, verify, schema)
 """One file each, in the order of `sim --help`."""
 
 

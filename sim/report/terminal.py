@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
 from sim.compare.result import Comparison
@@ -31,24 +31,40 @@ def table(comparison: Comparison, *, display: Display = "auto", file: TextIO, wi
     >>> import io
     >>> table(None, display="none", file=io.StringIO())  # type: ignore[arg-type]
     """
+    written(
+        lambda most: fitted(comparison, most), _above(comparison), lambda layout: _below(comparison, layout),
+        display=display, file=file, width=width,
+    )  # fmt: skip
+
+
+def written(
+    fit: Callable[[int], Layout],
+    above: Sequence[str],
+    below: Callable[[Layout], Sequence[str]],
+    *,
+    display: Display,
+    file: TextIO,
+    width: int | None,
+) -> None:
+    """Write paragraphs, a table that `fit` makes for a width, and lines about it, as `table` says."""
     if display == "none":
         return
     tty = file.isatty()
     pretty = display == "rich" or (display == "auto" and tty and _is_utf(file))
     found = width or (shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns if tty or display == "rich" else WIDTH_OF_A_FILE)
     width = max(found, NARROWEST)
-    layout = fitted(comparison, width)
+    layout = fit(width)
     if not _is_utf(file):
         layout = layout.in_ascii()
     text_width = min(width, WIDEST_TEXT)
-    above = "\n".join(_wrapped(line, text_width) for line in _above(comparison))
-    below = "\n".join(_wrapped(line, text_width) for line in _below(comparison, layout))
+    head = "\n".join(_wrapped(line, text_width) for line in above)
+    foot = "\n".join(_wrapped(line, text_width) for line in below(layout))
     if not _is_utf(file):
-        above, below = in_ascii(above), in_ascii(below)
+        head, foot = in_ascii(head), in_ascii(foot)
     if pretty:
-        _rich(layout, above, below, file, width)
+        _rich(layout, head, foot, file, width)
         return
-    lines = [above, "", *_plain(layout), "", below] if layout.rows else [above, below]
+    lines = [head, "", *_plain(layout), "", foot] if layout.rows else [head, foot]
     encoding = getattr(file, "encoding", None) or "utf-8"
     # A terminal that cannot show a name's letters must not end the program.
     file.write(("\n".join(lines).rstrip() + "\n").encode(encoding, "replace").decode(encoding))
