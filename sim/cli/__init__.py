@@ -46,13 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 _EPILOGUE = """\
 examples:
   sim init --list                          the examples that come with sim, each with its question
+  sim init my-ranker --model ranker --baseline 5% --traffic 40/s
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line
   sim run quickstart                       simulate, compare, report, log
   sim trace quickstart --policy ab --replication 3 --until 10m
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
-  sim run quickstart --set replications=200 --set traffic.rate=5/s --seed 3
+  sim compare reports/quickstart-* reports/small-lift-*
+  sim run quickstart --set replications=200 --seed 3 --out fewer
   sim show reports/quickstart-*            the memo and the table again
   sim report reports/quickstart-* --baseline ab
   sim track reports/quickstart-* --tracking-uri sqlite:///team.db

@@ -39,7 +39,7 @@ def add(verbs: Verbs) -> None:
         f"{RUNS_MODELS}",
         epilog="examples:\n  sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db\n"
         "  sim run small-lift --set truth.challenger.conversion.relative_effect=2% --set replications=200 --seed 3\n"
-        "  sim run small-lift --set policies[0].evidence.mde=1% --out small-mde",
+        "  sim run small-lift --set 'policies[2].evidence.mde=1%' --out small-mde",
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     parser.add_argument(

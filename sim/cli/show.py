@@ -16,7 +16,7 @@ def add(verbs: Verbs) -> None:
         "show", help="print what a run folder says again", formatter_class=PLAIN,
         description="Print the memo and the table of a run folder again. Nothing is played, computed or changed.",
         epilog="examples:\n  sim show reports/quickstart-*\n  sim show reports/quickstart-* --width 200\n"
-        "  sim show reports/quickstart-* --json | jq '.points[0].decision.chosen'",
+        "  sim show reports/quickstart-* --json",
     )  # fmt: skip
     parser.add_argument("folder", metavar="RUN", type=Path, help="run folder")
     parser.add_argument("--json", action="store_true", help="print the summary instead, as in summary.json")

@@ -49,9 +49,10 @@ def sentences(several: Several) -> tuple[str, ...]:
     """What follows from the runs, the answer first; then what it rests on."""
     texts: list[str] = []
     for world in several.worlds:
+        answer, *rest = world.memo
         if len(several.worlds) > 1 or several.alone:
-            texts.append(f"In the world of {listed([several.sides[at].label for at in world.sides])}:")
-        texts += world.memo
+            answer = f"In the world of {listed([several.sides[at].label for at in world.sides])}: {answer}"
+        texts += [answer, *rest]
     texts += [f"{side.label}: {side.point.memo[0]}" for side in several.alone]
     texts += [_paired(several, world) for world in several.worlds]
     if several.alone or len(several.worlds) > 1:

@@ -11,6 +11,7 @@ __all__ = [
     "put",
     "reading",
     "schema",
+    "starting",
     "sweep",
     "timeline",
     "traffic",
