@@ -16,4 +16,5 @@ __all__ = [
     "timeline",
     "traffic",
     "users",
+    "value",
 ]

@@ -142,8 +142,8 @@ name: {name}
 question: "Should the next version of {model} ship, and which rollout finds out at the least cost?"
 seed: 1               # the same seed gives the same numbers
 replications: 1000    # how often every policy is tried; more make intervals narrower
-horizon: {facts["horizon"]}          # by when the rollout must be over
-tick: {tick}             # how often monitoring is read, and a policy may act
+{_beside("horizon: " + facts["horizon"])}# by when the rollout must be over
+{_beside("tick: " + tick)}# how often monitoring is read, and a policy may act
 
 traffic:
   rate: {facts["traffic"]}
@@ -165,7 +165,7 @@ truth:
     {metric}: {{relative_effect: {{normal: {{mean: 0%, sd: {facts["spread"]}}}}}}}
 
 value:
-  lifetime: {facts["lifetime"]}       # the verdict lasts until the next version takes over
+{_beside("  lifetime: " + facts["lifetime"])}# the verdict lasts until the next version takes over
   # What is one {primary} worth, and what does a failed request, or a day of two versions, cost beside?
   # per: 3
   # currency: EUR
@@ -173,9 +173,9 @@ value:
   # per_day: 200
 
 policies:
-  - {{name: switch, kind: switch}}    # ship at once, and
-  - {{name: hold, kind: hold}}        # never ship: what the others are compared with
-  - name: ab                          # half and half, until the test has the sample that it needs
+  - {{name: switch, kind: switch}}   # ship at once, and
+  - {{name: hold, kind: hold}}       # never ship: what the others are compared with
+  - name: ab          # half and half, until the test has the sample that it needs
     kind: ab
     split: [50%, 50%]
     evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {facts["smallest_effect"]}}}
@@ -184,12 +184,17 @@ policies:
     kind: canary
     steps: [{{weight: 5%, bake: {bake}}}, {{weight: 25%, bake: {bake}}}, {{weight: 50%, bake: {bake}}}]
     checks: [{{metric: error_rate, max: 1%, trip: 2, min_requests: 100}}]
-  - {{name: careful, kind: stages, stages: [canary, ab]}}    # a canary, and then a test
+  - {{name: careful, kind: stages, stages: [canary, ab]}}   # a canary, and then a test
 baseline: ab          # differences are taken to it
 
 # What a policy must be shown to meet to be recommended, such as:
 # require: {{wrong_ship: "< 10%", peak_exposure: "<= 50%"}}
 """
+
+
+def _beside(text: str) -> str:
+    """A key and its value, with room up to where comments begin."""
+    return f"{text:<21} "
 
 
 def _models(facts: Mapping[str, str]) -> str:
