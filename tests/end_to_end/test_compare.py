@@ -90,11 +90,11 @@ def test_other_policies_in_the_same_world_are_paired(runs: Path, capsys: pytest.
 def test_the_same_policies_in_other_worlds_are_told_apart_key_by_key(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(capsys, runs / "here", runs / "slower")
     said = " ".join(text.split())
-    assert "Warning: the runs are not of one world, and not paired: they differ in traffic.rate." in said
+    assert "Warning: not all runs are of one world; those that are not are not paired, and differ in traffic.rate." in said
     assert "differs in traffic.rate: 2/s | 1/s" in text
     assert not compare_runs([runs / "here", runs / "slower"]).worlds
     text = shown(capsys, runs / "here", runs / "reseeded")
-    assert "they differ in seed." in " ".join(text.split())
+    assert "not paired, and differ in seed." in " ".join(text.split())
 
 
 def test_a_point_of_a_sweep_is_of_the_world_of_a_run_without(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +145,7 @@ def test_runs_of_other_sources_of_the_program_are_not_paired(
     other = copied(runs, "here", tmp_path / "other")
     run = json.loads((other / "run.json").read_text())
     (other / "run.json").write_text(json.dumps({**run, "sources": "f" * 64}))
-    assert "not paired: they differ in sim.sources." in " ".join(shown(capsys, runs / "here", other).split())
+    assert "not paired, and differ in sim.sources." in " ".join(shown(capsys, runs / "here", other).split())
 
 
 class Texts(HTMLParser):
