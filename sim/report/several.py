@@ -58,9 +58,8 @@ def sentences(several: Several) -> tuple[str, ...]:
     if several.alone or len(several.worlds) > 1:
         keys = [each.path for each in several.differences if each.matters]
         if keys:
-            texts.append(
-                f"Warning: not all runs are of one world; those that are not are not paired, and differ in {listed(keys, _MOST_NAMED)}."
-            )
+            told = "Warning: not all runs are of one world; those that are not are not paired, and differ in"
+            texts.append(f"{told} {listed(keys, _MOST_NAMED)}.")
     return (*texts, *several.doubts)
 
 

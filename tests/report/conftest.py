@@ -166,7 +166,8 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         "baseline": run["baseline"],
         "points": [
             {
-                "values": [], "numbers": [], "baseline": run["baseline"], "policies": rows, "best": {}, "memo": said, "decision": decision,
+                "values": [], "numbers": [], "baseline": run["baseline"], "policies": rows, "best": {}, "memo": said,
+                "decision": decision,
                 "frontier": [named.get(key, key) for key in ("canary", "bandit", "careful")],
             }
         ],
