@@ -6,11 +6,13 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
+from sim.compare.measures import MEASURES
 from sim.compare.result import Comparison
 from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
 from sim.run.held import held
 from sim.run.record import read_run
+from sim.units import shown
 from sim.version import VERSION
 
 
@@ -36,7 +38,23 @@ def read_saved(folder: Path) -> Comparison:
         other = f"by sim {comparison.sim_version}" if comparison.sim_version else "by an earlier version of sim"
         message = f"was compared {other}, and this is {VERSION}, whose measures may differ; {_mended(folder)}"
         raise InputError([Problem(message, file=str(folder / FILE))])
+    if lacking := _lacking(comparison):
+        raise InputError([Problem(f"is corrupt: {lacking}; {_mended(folder)}", file=str(folder / FILE))])
     return comparison
+
+
+def _lacking(comparison: Comparison) -> str:
+    """What a comparison of this version of the program has and this one has not; empty if it has all."""
+    known = {policy.name for policy in comparison.run.policies}
+    if not comparison.memo or not all(point.memo for point in comparison.points):
+        return "it has no memo"
+    for point in comparison.points:
+        for policy in point.policies:
+            if policy.policy not in known:
+                return f"policy {shown(policy.policy)} is none of run.json"
+            if missing := [name for name in MEASURES if name not in policy.measures]:
+                return f"policy {policy.policy} has no {missing[0]}"
+    return ""
 
 
 def _mended(folder: Path) -> str:

@@ -158,13 +158,25 @@ def _sides(folders: Sequence[Path], comparisons: Sequence[Comparison]) -> Iterat
         data = read_yaml(folder / "scenario.yaml").data
         by_point = read_trials(folder, run)
         for point, compared, trials in zip(run.points, comparison.points, by_point, strict=True):
-            own = data
-            for path, value in zip(run.paths, (data.get("sweep") or {}).values(), strict=False):
-                texts = [text_of(each) for each in value]
-                at = point.values[run.paths.index(path)]
-                own = put(own, parse_path(path), value[texts.index(at)] if at in texts else at)
+            own = _at_point(data, run.paths, point, folder / "scenario.yaml")
             where = f"{label} at {point.label}" if point.label else label
             yield Side(where, folder, comparison, compared, point.run, _facts(own, point), trials)
+
+
+def _at_point(data: Mapping[str, Any], paths: Sequence[str], point: RunPoint, file: Path) -> Mapping[str, Any]:
+    """The scenario of a point: that of the file with the point's own values of the swept keys."""
+    sweep = data.get("sweep") or {}
+    if not isinstance(sweep, dict) or list(sweep) != list(paths) or not all(isinstance(each, list) for each in sweep.values()):
+        raise InputError([Problem("must have the sweep of run.json", "sweep", str(file))])
+    own = data
+    for path, text in zip(paths, point.values, strict=True):
+        # An alias of a version, or the path of a file, is written out in the resolved scenario.
+        value = next((each for each in sweep[path] if text_of(each) == text), text)
+        try:
+            own = put(own, parse_path(path), value)
+        except InputError as error:
+            raise InputError(replace(problem, file=str(file)) for problem in error.problems) from None
+    return own
 
 
 def _facts(data: Mapping[str, Any], point: RunPoint) -> dict[str, str]:

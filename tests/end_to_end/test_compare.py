@@ -223,6 +223,17 @@ def test_runs_that_share_no_measure(runs: Path, tmp_path: Path, capsys: pytest.C
     assert "must share a measure of which each has an estimate" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("sweep", ["5", "null", "{traffic.rate: null}", "{tick: [1h]}"])
+def test_a_scenario_that_is_not_that_of_the_run(
+    runs: Path, tmp_path: Path, sweep: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = copied(runs, "swept", tmp_path / "other")
+    text = (other / "scenario.yaml").read_text()
+    (other / "scenario.yaml").write_text(text.partition("sweep:")[0] + f"sweep: {sweep}\n")
+    assert main(["compare", str(runs / "here"), str(other)]) == 2
+    assert "scenario.yaml sweep: must have the sweep of run.json" in capsys.readouterr().err
+
+
 def test_a_page_of_another_format_is_refused_before_anything_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

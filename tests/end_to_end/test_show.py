@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +105,26 @@ def test_a_truncated_folder_is_told_with_what_to_do(
     assert says in said
     assert "sim: 1 problem in the input" in said
     assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda point: point["policies"][0]["measures"].pop("ship"), "is corrupt: policy hold has no ship"),
+        (lambda point: point["policies"].append({**point["policies"][0], "policy": "no"}), "policy 'no' is none of run.json"),
+        (lambda point: point.update(memo=[]), "is corrupt: it has no memo"),
+    ],
+)
+def test_a_summary_that_lacks_what_is_shown(
+    folder: Path, change: Callable[[dict[str, Any]], Any], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = json.loads((folder / "summary.json").read_text())
+    change(summary["points"][0])
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert main(["show", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "its trials are whole, and 'sim report" in said
 
 
 def test_what_is_said_to_do_with_a_damaged_run_does_it(folder: Path, played: Path, capsys: pytest.CaptureFixture[str]) -> None:
