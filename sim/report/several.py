@@ -196,5 +196,10 @@ def table(several: Several, *, display: Display = "auto", file: TextIO, width: i
     below += [f"and in {more} more keys (--out FILE.html has all)"] if more > 0 else []
     chosen = replace(ONE_POINT, columns=columns)
     written(
-        lambda most: fit(lines, ["run"], chosen, most), above, lambda layout: below, display=display, file=file, width=width
+        lambda most: fit(lines, ["run"], chosen, most),
+        lambda: above,
+        lambda layout: below,
+        display=display,
+        file=file,
+        width=width,
     )

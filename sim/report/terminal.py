@@ -32,14 +32,14 @@ def table(comparison: Comparison, *, display: Display = "auto", file: TextIO, wi
     >>> table(None, display="none", file=io.StringIO())  # type: ignore[arg-type]
     """
     written(
-        lambda most: fitted(comparison, most), _above(comparison), lambda layout: _below(comparison, layout),
+        lambda most: fitted(comparison, most), lambda: _above(comparison), lambda layout: _below(comparison, layout),
         display=display, file=file, width=width,
     )  # fmt: skip
 
 
 def written(
     fit: Callable[[int], Layout],
-    above: Sequence[str],
+    above: Callable[[], Sequence[str]],
     below: Callable[[Layout], Sequence[str]],
     *,
     display: Display,
@@ -57,7 +57,7 @@ def written(
     if not _is_utf(file):
         layout = layout.in_ascii()
     text_width = min(width, WIDEST_TEXT)
-    head = "\n".join(_wrapped(line, text_width) for line in above)
+    head = "\n".join(_wrapped(line, text_width) for line in above())
     foot = "\n".join(_wrapped(line, text_width) for line in below(layout))
     if not _is_utf(file):
         head, foot = in_ascii(head), in_ascii(foot)
