@@ -1,3 +1,3 @@
 """What follows from the trials: measures with their intervals, paired differences, the frontier, thresholds."""
 
-__all__ = ["comparison", "measures", "result", "rules", "summary", "trials", "wording"]
+__all__ = ["comparison", "measures", "result", "rules", "saved", "several", "summary", "trials", "wording"]
