@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC
 from functools import partial
 from html import escape
 from pathlib import Path
 
 from sim.files import write_text
-from sim.report import figures, tables
+from sim.report import figures, tables, told
 from sim.report.curves import CURVES, curves
 from sim.report.figures import Chart
 from sim.report.parts import (
@@ -25,6 +25,7 @@ from sim.report.parts import (
 )
 from sim.report.source import Source, read
 from sim.report.style import CSS
+from sim.run.record import Record
 
 NAME = "report.html"
 Draw = Callable[[Source], list[Chart]]
@@ -107,6 +108,7 @@ def page(source: Source) -> str:
 def _body(source: Source) -> Iterable[str]:
     comparison = source.comparison
     yield _verdict(source)
+    yield from _told(source.run)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
         yield from filter(None, [promises(comparison, source.only), estimates(comparison, source.only)])
@@ -134,6 +136,23 @@ def _verdict(source: Source) -> str:
     if comparison.thresholds:
         parts += ["<h2>Thresholds</h2>", thresholds(comparison)]
     return "\n".join(parts)
+
+
+def _told(run: Record) -> Iterable[str]:
+    """What was compared, and what it rests on."""
+    policies = told.policies(run)
+    if policies:
+        shown = "".join(_term(name, texts, kind if kind != name else "") for name, kind, texts in policies)
+        yield f'<h2>What was compared</h2>\n<dl class="told">{shown}</dl>'
+    given = told.assumptions(run)
+    if given:
+        shown = "".join(_term(name, texts) for name, texts in given)
+        yield f'<h2>What it rests on</h2>\n<dl class="told">{shown}</dl>'
+
+
+def _term(name: str, texts: Sequence[str], kind: str = "") -> str:
+    kind_text = f'<span class="kind">{escape(kind)}</span>' if kind else ""
+    return f"<dt>{escape(name)}{kind_text}</dt>{''.join(f'<dd>{escape(text)}</dd>' for text in texts)}"
 
 
 def _figures(source: Source) -> Iterable[str]:

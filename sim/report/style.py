@@ -62,13 +62,14 @@ details{margin:10px 0}
 summary{cursor:pointer;color:var(--accent);width:fit-content}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:6px 20px;margin:12px 0}
 dt{font-weight:600}
-dd{margin:0;max-width:72ch}
+dd{margin:0;max-width:72ch;grid-column:2}
+dt .kind{font-weight:400}
 pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:14px 16px;overflow-x:auto;font-size:.8rem;
 line-height:1.5;overflow-wrap:normal}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 footer{margin-top:3em;padding-bottom:40px;color:var(--quiet);font-size:.85rem}
 @media(max-width:600px){header,main,footer{padding-left:16px;padding-right:16px}header{padding-top:24px}
-dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px}th:first-child{max-width:8.5em}}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px;grid-column:1}th:first-child{max-width:8.5em}}
 @page{size:A4 landscape;margin:12mm}
 @media print{:root{color-scheme:light;--page:#fff;--card:#f5f6f8;--ink:#000;--quiet:#444;--line:#bbb;--accent:#000;--tint:#fff;
 --better:#0a6b3d;--worse:#b3261e}body{font-size:10.5pt}header,main,footer{max-width:none;padding:0}

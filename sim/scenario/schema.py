@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from sim.policy.forms import AnyPolicy, Name
+from sim.policy.telling import listed
 from sim.scenario.capacity import PoolSpec, Retries, Servers
 from sim.scenario.cycles import ShocksSpec, Span, spans_of
 from sim.scenario.delays import Delay
@@ -16,7 +17,7 @@ from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
 from sim.scenario.value import Value
-from sim.units import Clock, Duration, Effect, Share
+from sim.units import Clock, Duration, Effect, Share, format_clock, format_effect, format_share
 
 CHAMPION = "champion"
 
@@ -66,13 +67,29 @@ class ChoicePrior(Spec):
 class NormalEffect(Spec):
     normal: NormalPrior
 
+    def told(self) -> str:
+        """The prior in words."""
+        return f"normal, mean {format_effect(self.normal.mean)}, sd {format_share(self.normal.sd)}"
+
 
 class UniformEffect(Spec):
     uniform: UniformPrior
 
+    def told(self) -> str:
+        """The prior in words."""
+        return f"uniform from {format_effect(self.uniform.low)} to {format_effect(self.uniform.high)}"
+
 
 class ChoiceEffect(Spec):
     choice: ChoicePrior
+
+    def told(self) -> str:
+        """The prior in words."""
+        values = [format_effect(value) for value in self.choice.values]
+        if self.choice.weights is None:
+            return f"{listed(values, 'or')}, each as likely"
+        weights = [format_share(weight) for weight in self.choice.weights]
+        return listed([f"{value} in {weight}" for value, weight in zip(values, weights, strict=True)], "or")
 
 
 def _prior_kind(value: Any) -> str:
@@ -88,6 +105,15 @@ Prior = Annotated[
     | Annotated[ChoiceEffect, Tag("choice")],
     Discriminator(_prior_kind),
 ]
+
+
+def prior_told(prior: Prior) -> str:
+    """A prior of a relative effect in words.
+
+    >>> prior_told(0.02), prior_told(NormalEffect(normal=NormalPrior(mean=0.0, sd=0.03)))
+    ('+2%', 'normal, mean 0%, sd 3%')
+    """
+    return format_effect(prior) if isinstance(prior, float) else prior.told()
 
 
 class Shift(Spec):
@@ -264,6 +290,12 @@ class TimedEffect(Spec):
         if self.between is not None and self.between[0] == self.between[1]:
             raise ValueError("between must be two different times of day")
         return self
+
+    def told(self) -> str:
+        """The effect, and when it holds, in words."""
+        hours = "" if self.between is None else f" between {' and '.join(format_clock(each) for each in self.between)}"
+        days = "" if self.days is None else f" on day {listed([str(day) for day in self.days])} of the week"
+        return f"{prior_told(self.relative_effect)}{hours}{days}"
 
     @property
     def spans(self) -> list[Span]:

@@ -21,7 +21,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.posteriors import posterior_effect
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class Rope(Evidence):
@@ -66,6 +66,13 @@ class Rope(Evidence):
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
+
+    def told(self, setting: Setting) -> str:
+        region = format_share(self.region) if self.region is not None else f"{self.width:g}"
+        passes = f"looks every tick, and passes a challenger that is better in {setting.primary} by more than {region}"
+        return (
+            f"{passes} with a posterior probability of {format_share(self.mass)}; gives up on one that is as likely within it"
+        )
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)
