@@ -45,6 +45,7 @@ CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
 )
 """Title, explanation, and the measures that are drawn."""
+LEGEND = (("dotted", "estimate at a point, a colour a policy"), ("band", "95% interval"))
 
 # Measures whose charts leave out baselines, which always decide the same, at once.
 _WITHOUT_BASELINES = ("ship", *CURVES[1][2])

@@ -20,7 +20,7 @@ def assumptions(point: PlannedPoint) -> dict[str, str]:
 def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
     yield "Champion", _champion(world)
     for arm, name in enumerate(world.arms[1:], start=1):
-        yield f"Challenger {name}", _challenger(scenario, world, arm)
+        yield "Challenger" if name == "challenger" else f"Challenger {name}", _challenger(scenario, world, arm)
     yield "Traffic", f"{scenario.traffic.told()}; {world.requests.sum():,.0f} requests expected by the horizon"
     if scenario.users is not None:
         yield "Users", scenario.users.told()

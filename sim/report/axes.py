@@ -1,0 +1,61 @@
+"""Axes that say their scale, and where a time or a point stands in a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sim.arrays import Floats
+from sim.report.numbers import number
+from sim.report.svg import linear_time, log_time, round_times
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def time_axis(axes: Axes, first: float, last: float) -> str:
+    """A time axis on x to `last`, logarithmic from `first` where that is far below it. Returns its name, with the scale."""
+    if last / first >= 50:
+        log_time(axes, first, last)
+        return "simulated time, logarithmic"
+    return f"simulated time, {linear_time(axes, last)}, linear"
+
+
+def mean_time_axis(axes: Axes, first: float, last: float, *, log: bool) -> str:
+    """An axis on x for mean times, of which some may be 0. Returns its name, with the scale."""
+    if not log:
+        unit = linear_time(axes, last)
+        axes.set_xlim(-0.04 * last, 1.06 * last)
+        return f"mean time to a decision, {unit}, linear"
+    axes.set_xscale("symlog", linthresh=first, linscale=0.5)
+    stops = [0.0, first, *(stop for stop in round_times(first, last) if 2 * first < stop < last / 1.8), last]
+    axes.set_xticks(stops, [number(stop, "s") if stop else "0" for stop in stops])
+    axes.set_xlim(-first * 0.2, last * 1.25)
+    axes.minorticks_off()
+    return "mean time to a decision, logarithmic"
+
+
+def symlog_ticks(axes: Axes, knee: float, highest: float) -> None:
+    """Powers of ten on y, from about `knee` to `highest`, and 0."""
+    power = int(np.floor(np.log10(knee)))
+    stops = [0.0, *(10.0**each for each in range(power, power + 15) if knee * 0.3 < 10.0**each <= highest)]
+    axes.set_yticks(stops, [number(stop, "value") for stop in stops])
+    axes.minorticks_off()
+
+
+def at_times(axes: Axes, times: Floats) -> tuple[tuple[float, float | None], ...]:
+    """Where times stand in the chart, in units of its view box: call it once limits and scales are set."""
+    low = axes.get_ylim()[0]
+    pixels = axes.transData.transform(np.column_stack([np.maximum(times, 1e-12), np.full(times.size, low)]))
+    left, right = axes.bbox.x0, axes.bbox.x1
+    return tuple((round(float(min(max(x, left), right)), 1), None) for x, _ in pixels)
+
+
+def at_points(axes: Axes, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float | None], ...]:
+    """Where points (x, y) stand in the chart, from its upper left corner in units of its view box."""
+    figure = axes.get_figure()
+    assert figure is not None
+    pixels = axes.transData.transform(np.array(points, dtype=np.float64))
+    return tuple((round(float(x), 1), round(float(figure.bbox.height - y), 1)) for x, y in pixels)
