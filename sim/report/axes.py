@@ -37,20 +37,22 @@ def mean_time_axis(axes: Axes, first: float, last: float, *, log: bool) -> str:
     return "mean time to a decision, logarithmic"
 
 
-def symlog_ticks(axes: Axes, knee: float, highest: float) -> None:
-    """Powers of ten on y, from about `knee` to `highest`, and 0."""
+def symlog_ticks(axes: Axes, knee: float, highest: float, lowest: float = 0.0, unit: str = "value") -> None:
+    """Powers of ten on y from about `knee` to `highest`, and as far below 0 as `lowest`; and 0."""
     power = int(np.floor(np.log10(knee)))
-    stops = [0.0, *(10.0**each for each in range(power, power + 15) if knee * 0.3 < 10.0**each <= highest)]
-    axes.set_yticks(stops, [number(stop, "value") for stop in stops])
+    powers = [10.0**each for each in range(power, power + 15) if knee * 0.3 < 10.0**each]
+    every = 1 + sum(each <= max(highest, -lowest) for each in powers) // 6
+    above, below = ([each for each in powers if each <= far][::-every] for far in (highest, -lowest))
+    stops = [*(-each for each in below), 0.0, *above]
+    axes.set_yticks(stops, [number(stop, unit) for stop in stops])
     axes.minorticks_off()
 
 
 def at_times(axes: Axes, times: Floats) -> tuple[tuple[float, float | None], ...]:
-    """Where times stand in the chart, in units of its view box: call it once limits and scales are set."""
-    low = axes.get_ylim()[0]
-    pixels = axes.transData.transform(np.column_stack([np.maximum(times, 1e-12), np.full(times.size, low)]))
-    left, right = axes.bbox.x0, axes.bbox.x1
-    return tuple((round(float(min(max(x, left), right)), 1), None) for x, _ in pixels)
+    """Where times, or other numbers on x, stand in a chart whose limits and scales are set, in units of its view box."""
+    left, right = axes.get_xlim()
+    pixels = axes.transData.transform(np.column_stack([np.clip(times, left, right), np.full(times.size, axes.get_ylim()[0])]))
+    return tuple((round(float(x), 1), None) for x, _ in pixels)
 
 
 def at_points(axes: Axes, points: Sequence[tuple[float, float]]) -> tuple[tuple[float, float | None], ...]:

@@ -24,6 +24,7 @@ from sim.report.parts import (
     simulated,
     thresholds,
     versions,
+    winners,
 )
 from sim.report.script import ALLOWED, SCRIPT
 from sim.report.source import Source, read
@@ -129,14 +130,19 @@ def page(source: Source) -> str:
 def _body(source: Source) -> Iterable[str]:
     comparison = source.comparison
     yield _verdict(source)
+    if comparison.paths and any(point.policies for point in comparison.points):
+        yield winners(comparison)
     yield from _told(source.run)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
         yield from filter(None, [promises(comparison, source.only), estimates(comparison, source.only)])
     yield from _figures(source)
     if comparison.paths:
-        yield f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>"
-        yield from along(comparison)
+        tabled = "\n".join(along(comparison))
+        yield (
+            f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>\n"
+            f"<details><summary>Measure by measure</summary>{tabled}</details>"
+        )
     if not source.only:
         yield "<h2>The policies compared, point by point</h2>"
         for point in comparison.points:

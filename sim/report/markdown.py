@@ -40,6 +40,8 @@ def page(source: Source) -> str:
     if notice := tables.missing(source):
         parts.append(escape(notice))
     parts += [f"Warning: {escape(warning)}" for warning in tables.warnings(run)]
+    if comparison.paths:
+        parts += _winners(comparison)
     parts += _told(run)
     if comparison.thresholds:
         parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
@@ -60,6 +62,19 @@ def _told(run: Record) -> Iterator[str]:
         if entries:
             lines = (f"- **{escape(name)}**: {escape(' '.join(texts))}" for name, texts in entries)
             yield f"## {title}\n\n" + "\n".join(lines)
+
+
+def _winners(comparison: Comparison) -> Iterator[str]:
+    """Which policy to take at which point of a sweep: a row a point."""
+    aim, found = tables.winners(comparison)
+    if found:
+        keys = JOINT.join(comparison.paths)
+        lines = [_line([keys, "take", aim, "runner-up", f"its {aim}", "why"]), _line(["---"] * 6, raw=True)]
+        for winner in found:
+            taken = f"**{escape(winner.policy)}**" if winner.changes else escape(winner.policy)
+            rest = map(escape, (winner.value, winner.runner_up, winner.its_value, winner.told_by))
+            lines.append(_line([escape(winner.point), taken, *rest], raw=True))
+        yield "\n".join(lines)
 
 
 def _by_policy(comparison: Comparison, point: PointComparison) -> str:

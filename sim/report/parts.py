@@ -139,6 +139,24 @@ def _cell(policy: PolicySummary, name: str, comparison: Comparison, scale: tuple
     return f"<td>{''.join(parts)}</td>"
 
 
+def winners(comparison: Comparison) -> str:
+    """The section on which policy to take at which point of a sweep, and where that changes."""
+    aim, found = tables.winners(comparison)
+    keys = JOINT.join(path.rpartition(".")[2] for path in comparison.paths)
+    body = []
+    for winner in found:
+        mark = ' <span class="kind">changes here</span>' if winner.changes else ""
+        cells = (winner.value, winner.runner_up, winner.its_value, winner.told_by)
+        texts = "".join(f"<td>{escape(text)}</td>" for text in cells)
+        style = ' class="change"' if winner.changes else ""
+        taken = f"<td><b>{escape(winner.policy)}</b>{mark}</td>"
+        body.append(f'<tr{style}><th scope="row">{escape(winner.point)}</th>{taken}{texts}</tr>')
+    header = (keys, "take", aim, "runner-up", f"its {aim}", "why")
+    return f"""<h2>Which policy wins where?</h2>
+<p>At each value of {escape(" and ".join(comparison.paths))}: which policy to take, and how the next best that is fit does.</p>
+{scrolling_table("Winners", header, body, style="text")}"""
+
+
 def along(comparison: Comparison) -> Iterator[str]:
     """Where keys are swept, a table for each measure: a row a point, a column a policy."""
     names = [policy.name for policy in comparison.run.policies]

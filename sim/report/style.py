@@ -84,6 +84,7 @@ background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
 opacity:.45;print-color-adjust:exact}
 .bar::after{content:"";position:absolute;top:0;bottom:0;left:calc(var(--p) - 1px);width:2px;background:var(--accent);
 print-color-adjust:exact;box-shadow:none}
+.change td,.change th{border-top:2px solid var(--accent)}
 .hint{font-size:.8rem;color:var(--quiet);margin:-6px 0 12px}
 .scroll:not(.wide)+.hint{display:none}
 figure>details{margin:4px 0 2px}

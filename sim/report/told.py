@@ -42,5 +42,5 @@ def _along(run: Record, by_point: Sequence[tuple[str, ...]]) -> list[str]:
         return list(next(iter(labels)))
     told = list(labels)
     if len(told) > MOST_POINTS:
-        told = [told[0], told[-1]]
-    return [f"at {', '.join(labels[texts])}: {text}" for texts in told for text in texts]
+        told = [told[0], ("…",), told[-1]]
+    return [f"at {', '.join(labels[texts])}: {text}" if texts in labels else text for texts in told for text in texts]

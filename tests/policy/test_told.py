@@ -72,7 +72,13 @@ def test_what_follows_is_what_the_stage_does(on: dict[str, str], said: str) -> N
 
 def test_a_chain_is_told_stage_by_stage_and_says_where_each_leads() -> None:
     ab = AB.model_validate({"name": "ab", "evidence": TEST, "split": ["90%", "10%"], "max_duration": "2d"})
-    shadow = {"name": "look", "kind": "shadow", "mirror": "10%", "duration": "6h", "checks": [{"metric": "error_rate", "max": 0.01}]}
+    shadow = {
+        "name": "look",
+        "kind": "shadow",
+        "mirror": "10%",
+        "duration": "6h",
+        "checks": [{"metric": "error_rate", "max": 0.01}],
+    }
     chain = Chain.model_validate({"name": "careful", "kind": "stages", "stages": [shadow, "ab"]})
     first, second = told(chain, {"ab": ab, "careful": chain})
     assert first.startswith("look: Answers users with the champion only, and copies 10% of live requests to the challenger.")
