@@ -40,7 +40,9 @@ def mean_time_axis(axes: Axes, first: float, last: float, *, log: bool) -> str:
 def symlog_ticks(axes: Axes, knee: float, highest: float, lowest: float = 0.0, unit: str = "value") -> None:
     """Powers of ten on y from about `knee` to `highest`, and as far below 0 as `lowest`; and 0."""
     power = int(np.floor(np.log10(knee)))
-    powers = [10.0**each for each in range(power, power + 15) if knee * 0.3 < 10.0**each]
+    # On both sides of 0 the linear part is in the middle, and narrow.
+    least = knee if lowest < 0 else 0.3 * knee
+    powers = [10.0**each for each in range(power, power + 15) if least < 10.0**each]
     every = 1 + sum(each <= max(highest, -lowest) for each in powers) // 6
     above, below = ([each for each in powers if each <= far][::-every] for far in (highest, -lowest))
     stops = [*(-each for each in below), 0.0, *above]

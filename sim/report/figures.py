@@ -156,8 +156,9 @@ def regret(source: Source) -> list[Chart]:
     if not lines:
         return []
     _, last = span(source)
-    tops = sorted(max(float(line[key].max()) for key in ("regret_q95", "regret_mean")) for _, _, line in lines)
-    bottom = min(0.0, *(float(line["regret_q05"].min()) for _, _, line in lines))
+    fans = [*(line["regret_q95"] for _, _, line in deciding), *(line["regret_mean"] for _, _, line in lines)]
+    tops = sorted(float(values.max()) for values in fans)
+    bottom = min(0.0, *(float(line[key].min()) for _, _, line in lines for key in ("regret_q05", "regret_mean")))
     # One disastrous policy would flatten the curves of all others.
     flat = [top for top in tops if 0 < top < tops[-1] / 20]
     knee = flat[0] if len(flat) > len(tops) / 3 else None

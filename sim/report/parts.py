@@ -120,8 +120,7 @@ def _bar(estimate: Estimate, scale: tuple[float, float]) -> str:
     if middle is None or lower is None or upper is None or not lowest < highest:
         return ""
     left, mark, right = (100 * (value - lowest) / (highest - lowest) for value in (lower, middle, upper))
-    zero = -100 * lowest / (highest - lowest)
-    places = f"--l:{left:.3g}%;--w:{right - left:.3g}%;--p:{mark:.3g}%;--z:{zero:.3g}%"
+    places = f"--l:{left:.3g}%;--w:{right - left:.3g}%;--p:{mark:.3g}%"
     return f'<span class="bar" style="{places}" aria-hidden="true"></span>'
 
 

@@ -112,7 +112,7 @@ td{white-space:normal}td{overflow-wrap:anywhere}.interval,.kind,.gap{font-size:6
 th:first-child{position:static;min-width:6.5em}details:not([open]):not(.printed){display:none}
 .printed::details-content{content-visibility:visible;display:block;block-size:auto}pre{white-space:pre-wrap}
 h2,h3,h2+p,.legend,figcaption{break-after:avoid}tr,dd,.verdict{break-inside:avoid}section.figures{break-before:page}
-.hint,.tip,.mark{display:none}
+.hint,.tip,.mark{display:none}.bar{min-width:20px}
 .charts{grid-template-columns:1fr 1fr 1fr;gap:8px}figure{padding:6px}}
 """
 

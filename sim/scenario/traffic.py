@@ -134,7 +134,9 @@ class Traffic(Spec):
             parts.append(self.daily.told())
         if self.weekly is not None:
             parts.append(f"by day of the week times {', '.join(f'{factor:g}' for factor in self.weekly)}")
-        parts += [each.told() for each in (*([self.bursts] if self.bursts else []), *self.flash_crowds)]
+        if self.bursts is not None:
+            parts.append(self.bursts.told())
+        parts += [crowd.told() for crowd in self.flash_crowds]
         if self.start:
             parts.append(f"starting at {format_clock(self.start)}")
         return "; ".join(parts)
