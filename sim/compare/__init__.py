@@ -1,3 +1,3 @@
 """What follows from the trials: measures with their intervals, paired differences, the frontier, thresholds."""
 
-__all__ = ["comparison", "measures", "result", "rules", "summary", "thresholds", "trials", "wording"]
+__all__ = ["comparison", "decision", "frontier", "measures", "memo", "result", "rules", "summary", "trials", "wording"]

@@ -257,7 +257,7 @@ class Part(BaseModel):
         return self.declared_problems(setting) or self.registered_problems(setting)
 
     def told(self, setting: Setting) -> str:
-        """What this part does, with its settings, for people who read a report: the words after "The stage ...".
+        """What this part does, with its settings, for people who read a report: the words after "It ...".
 
         A part without words of its own is told by its kind and all its settings.
         """

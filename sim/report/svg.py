@@ -91,7 +91,7 @@ def canvas(width: float, height: float, *, right: float, left: float = 50.0) -> 
 def name_axes(axes: Axes, x: str, y: str) -> None:
     """Label both axes; y above its axis, where it can be read without turning the head."""
     axes.set_xlabel(x, color=QUIET, fontsize=FONT - 1, labelpad=5)
-    axes.set_title(y, color=QUIET, fontsize=FONT - 1, loc="left", x=0, pad=8)
+    axes.set_title(y, color=QUIET, fontsize=FONT - 1, loc="left", x=0, y=1.0, pad=8)
 
 
 def log_time(axes: Axes, first_s: float, last_s: float) -> None:

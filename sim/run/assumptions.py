@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sim.run.plan import PlannedPoint
 from sim.scenario.delays import delay_told
 from sim.scenario.schema import Scenario, prior_told
 from sim.units import format_duration, format_share
@@ -12,9 +11,9 @@ from sim.world.metric import OutcomeWorld
 from sim.world.world import World
 
 
-def assumptions(point: PlannedPoint) -> dict[str, str]:
-    """{what: how it is taken to be} at a point, in the order in which a reader wants them; nothing of what is not in it."""
-    return dict(_told(point.scenario, point.world))
+def assumptions(scenario: Scenario, world: World) -> dict[str, str]:
+    """{what: how it is taken to be}, in the order in which a reader wants them; nothing of what is not in the scenario."""
+    return dict(_told(scenario, world))
 
 
 def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:

@@ -14,4 +14,5 @@ __all__ = [
     "timeline",
     "traffic",
     "users",
+    "value",
 ]
