@@ -118,10 +118,10 @@ def _right(scenario: Scenario) -> str:
 
 def _worth(scenario: Scenario, world: World) -> str:
     value = world.value
-    unit = value.currency or "each"
+    unit = f" {value.currency}" if value.currency else ""
     lasts = f"a verdict lasts {format_duration(value.lasts(scenario.horizon))} from the start"
     lasts += " (the horizon)" if value.lifetime is None else ""
-    prices = [f"one {name} {price:g} {unit}" for name, price in world.prices.items()]
+    prices = [f"one {name} is worth {price:g}{unit}" for name, price in world.prices.items()]
     costs = {
         "a failed request": value.per_error,
         "a slow request": value.per_slow,
@@ -147,7 +147,7 @@ def _more(outcome: OutcomeWorld, arm: int) -> str:
     mean, champion = float(outcome.mean[arm]), float(outcome.mean[0])
     if not champion or mean == champion:
         return ", as the champion's" if mean == champion else ""
-    return f" ({abs(mean / champion - 1):.2%} {'more' if mean > champion else 'less'})"
+    return f" ({100 * abs(mean / champion - 1):.3g}% {'more' if mean > champion else 'less'})"
 
 
 def _percent(share: float) -> str:

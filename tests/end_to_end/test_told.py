@@ -35,7 +35,7 @@ policies:
     steps: [{weight: 5%, bake: 1h}, {weight: 50%, bake: 2h}]
     checks: [{metric: error_rate, max: 1%, trip: 2}]
 """
-PARTS = '''
+PARTS = """
 from typing import Literal
 
 import numpy as np
@@ -51,7 +51,7 @@ class Halves(Allocation):
     def live(self, view):
         return np.full(view.arms_in.shape, 0.5)
 {told}
-'''
+"""
 SAID = (
     "Splits live traffic evenly between champion and challenger.",
     "planned to find an effect of 20% in 80% of tests",
@@ -64,7 +64,7 @@ SAID = (
     "highest at 20:00, 60% above its mean",
     "known after a call's end: exponential 2h; until then they are left out",
     "from 1d on 10% of the calls of challenger fail in addition, for 2h",
-    "a verdict lasts 30d from the start; one conversion 12 EUR; a day of the rollout costs 50",
+    "a verdict lasts 30d from the start; one conversion is worth 12 EUR; a day of the rollout costs 50",
     "an effect below 1% does not matter; never what has error_rate above 2%",
 )
 
@@ -72,7 +72,8 @@ SAID = (
 def written(folder: Path, told: str = "") -> list[str]:
     (folder / "told.yaml").write_text(FILE, encoding="utf-8")
     (folder / "halves.py").write_text(PARTS.replace("{told}", told), encoding="utf-8")
-    return [str(folder / "told.yaml"), "--parts", str(folder / "halves.py"), "--no-tracking", "--quiet", "--reports", str(folder / "r")]
+    files = [str(folder / "told.yaml"), "--parts", str(folder / "halves.py"), "--reports", str(folder / "r")]
+    return [*files, "--no-tracking", "--quiet"]
 
 
 def test_a_report_says_what_each_policy_was_and_what_it_rests_on(store: str, tmp_path: Path) -> None:

@@ -173,6 +173,17 @@ def corner(picture: Path) -> tuple[int, int, int]:
     return row[1], row[2], row[3]
 
 
+def test_in_print_no_table_is_cut(make_run: Callable[..., Path], tmp_path: Path, chromium: str) -> None:
+    """With the rules of print on a screen as wide as A4 paper across, less its margins: 273 mm are 1,031 px."""
+    page = html.write(make_run(names={"careful": "a-policy-with-" + 40 * "x"})).read_text(encoding="utf-8")
+    on_screen = tmp_path / "print.html"
+    on_screen.write_text(page.replace("@media print", "@media all"), encoding="utf-8")
+    tables = 'return all("table").filter(each => each.offsetParent).map(each => each.getBoundingClientRect().width);'
+    widths = measured(chromium, tmp_path, on_screen, 1031, tables)
+    assert len(widths) >= 3
+    assert max(widths) <= 1031
+
+
 def test_in_print_the_scenario_is_open(make_run: Callable[..., Path], tmp_path: Path, chromium: str) -> None:
     folder, paper = make_run(), tmp_path / "report.pdf"
     pages = []

@@ -68,11 +68,9 @@ class Rope(Evidence):
         return contrast_needs(setting, None, self.tally)
 
     def told(self, setting: Setting) -> str:
-        region = format_share(self.region) if self.region is not None else f"{self.width:g}"
+        region, mass = format_share(self.region) if self.region is not None else f"{self.width:g}", format_share(self.mass)
         passes = f"looks every tick, and passes a challenger that is better in {setting.primary} by more than {region}"
-        return (
-            f"{passes} with a posterior probability of {format_share(self.mass)}; gives up on one that is as likely within it"
-        )
+        return f"{passes} with a posterior probability of {mass}; gives up on one that is within {region} with the same"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)
