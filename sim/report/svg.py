@@ -181,8 +181,8 @@ def room_for(names: Sequence[str]) -> float:
 def seen(times: Floats, first_s: float, last_s: float, *, log: bool, width: float) -> Ints:
     """The places of the times (T,) that are told apart in `width` pixels: the last of each half pixel, and the first of all.
 
-    >>> seen(np.linspace(0.0, 10.0, 1001), 0.0, 10.0, log=False, width=2.0).tolist()
-    [0, 125, 375, 625, 875, 1000]
+    >>> seen(np.array([0.0, 1.0, 2.0, 9.0, 10.0]), 0.0, 10.0, log=False, width=2.0).tolist()
+    [0, 1, 2, 4]
     """
     at = np.log(np.maximum(times, first_s) / first_s) / np.log(last_s / first_s) if log else times / last_s
     pixel = np.round(2 * width * np.clip(at, 0, 1))
