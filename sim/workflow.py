@@ -259,7 +259,7 @@ def run_scenario(
         if there is not None:
             outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
         else:
-            effort = effort_of(plan, workers)
+            effort = effort_of(plan, workers, folder=folder_of(plan, folder))
             watch = planned(plan, effort) if planned else None
             found: list[Comparison] = []
 

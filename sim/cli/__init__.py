@@ -28,19 +28,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             options = _parser().parse_args(arguments, argparse.Namespace(interrupts=interrupts))
             code: int = options.verb(options)
-            if sys.stdout is not None:
-                # What cannot be written is to be known here, not when Python ends.
-                sys.stdout.flush()
+            _flush()
         except BaseException as error:
             if interrupts.heard or isinstance(error, KeyboardInterrupt):
                 # The interrupt may have become another exception on the way up; it is still why the command ends.
                 return interrupted()
             if isinstance(error, SystemExit):
-                # How argparse ends.
-                raise
+                return _parsed(error)
             return failed(error)
         # A verb that saved what it had has said so itself.
         return interrupted() if interrupts.heard and code != EXIT_INTERRUPTED else code
+
+
+def _parsed(ended: SystemExit) -> int:
+    """How argparse ends: after `--help` and `--version`, whose output may be broken as that of any verb, or with an error."""
+    try:
+        _flush()
+    except OSError as error:
+        return failed(error)
+    raise ended
+
+
+def _flush() -> None:
+    """What cannot be written is to be known here, not when Python ends."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 _EPILOGUE = """\

@@ -8,8 +8,8 @@ import sys
 import traceback
 from contextlib import suppress
 from tempfile import NamedTemporaryFile
-from typing import TextIO
 
+from sim.cli.output import broken_output
 from sim.errors import EXIT_FAULT, EXIT_INTERRUPTED, EXIT_MACHINE, EXIT_OK, InputError, PartError, SimError, listed, plain
 from sim.version import VERSION
 
@@ -32,7 +32,7 @@ def failed(error: BaseException) -> int:
     if isinstance(error, SimError):
         return _refused(error)
     if isinstance(error, OSError):
-        broken = _broken_output()
+        broken = broken_output()
         if isinstance(error, BrokenPipeError) and (broken is None or isinstance(broken, BrokenPipeError)):
             # The reader of our output has gone, as `head` does.
             return EXIT_OK
@@ -82,22 +82,6 @@ def _kept(error: BaseException) -> str:
     except OSError:
         return f"no file can be made for its traceback:\n{trace}"
     return f"please report it with {file.name}"
-
-
-def _broken_output() -> OSError | None:
-    """Why an output stream cannot be written, or None. A broken one is replaced: Python would complain of it as it ends."""
-    found = None
-    for name in ("stdout", "stderr"):
-        stream: TextIO | None = getattr(sys, name)
-        try:
-            if stream is not None:
-                stream.flush()
-        except ValueError:
-            continue
-        except OSError as error:
-            found = found or error
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (it stays open until the process ends)
-    return found
 
 
 def _say(text: str) -> None:

@@ -33,6 +33,11 @@ class Parser(argparse.ArgumentParser):
         self._refuse_unknown(given)
         return super().parse_known_args(given, namespace)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # `argparse` says nothing of an output that cannot be written.
+        if message:
+            print(message, end="", file=file or sys.stderr)
+
     def _refuse_unknown(self, given: Sequence[str]) -> None:
         for word in given:
             if word == "--":

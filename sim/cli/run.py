@@ -49,13 +49,14 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar, confirm, lines
+    from sim.report.progress import Bar, confirm, lines, taken
+    from sim.run.glance import glanced
 
     with Bar(quiet=options.quiet) as bar:
 
         def planned(plan: Plan, effort: Effort) -> Watch | None:
             options.interrupts.check()
-            for line in lines(plan, effort):
+            for line in lines(plan):
                 bar.say(line)
             if effort.note:
                 print(f"sim: {effort.note}", file=sys.stderr)
@@ -65,6 +66,10 @@ def _run(options: argparse.Namespace) -> int:
                 from sim.engine.compiled import warm_up
 
                 warm_up(compiled.world, bar.say)
+                options.interrupts.check()
+            if not options.quiet:
+                effort = glanced(plan, effort)
+                bar.say(taken(plan, effort))
                 options.interrupts.check()
             if not options.yes:
                 confirm(effort)

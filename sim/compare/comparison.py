@@ -23,6 +23,7 @@ from sim.compare.result import (
     PointComparison,
     PolicySummary,
 )
+from sim.compare.sensitivity import sensitivity
 from sim.compare.thresholds import judge
 from sim.compare.trials import Trials, read_trials, trials_of
 from sim.errors import InputError, Problem
@@ -84,6 +85,7 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
 def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
     pairs_with = trials.get(reference)
     decision = decide(point.run, trials)
+    along = sensitivity(point.run, trials, decision.pool)
     pool = [trials[name] for name in decision.pool]
     promised = {policy.name: policy.promised for policy in point.run.policies}
     summaries = tuple(_summary(own, pairs_with, promised[own.policy]) for own in trials.values())
@@ -95,7 +97,8 @@ def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> 
         frontier=_frontier(summaries, {own.policy for own in trials.values() if not own.is_baseline}),
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
         decision=decision,
-        memo=memo(point.run, trials, decision),
+        sensitivity=along,
+        memo=memo(point.run, trials, decision, along),
     )
 
 

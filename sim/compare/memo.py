@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from sim.compare.decision import Decision
 from sim.compare.frontier import differs, leaders
 from sim.compare.measure import Measure
 from sim.compare.measures import MEASURES
+from sim.compare.sensitivity import Sensitivity
 from sim.compare.trials import Trials
-from sim.compare.wording import duration, listed, share, with_interval
+from sim.compare.wording import duration, listed, quantity, share, with_interval
 from sim.run.record import Record
 from sim.stats.intervals import Estimate
 
@@ -20,8 +22,8 @@ _BASELINE = {"switch": "shipping at once", "hold": "keeping the champion"}
 _SUPERLATIVE = {"net_value": "highest net value", "regret": "lowest regret"}
 
 
-def memo(run: Record, trials: Mapping[str, Trials], decision: Decision) -> tuple[str, ...]:
-    """Sentences on what to do and why, what it gives and risks, how often it errs, how long it takes, and what it rests on.
+def memo(run: Record, trials: Mapping[str, Trials], decision: Decision, along: Sequence[Sensitivity] = ()) -> tuple[str, ...]:
+    """Sentences on what to do and why, what it gives and risks, how often it errs, how long it takes, and what would change it.
 
     The first one is the answer. A difference is claimed only where a paired interval leaves out 0.
     """
@@ -43,6 +45,7 @@ def memo(run: Record, trials: Mapping[str, Trials], decision: Decision) -> tuple
         _errs(run, chosen),
         _takes(run, chosen, trials, decision),
         *_passed_over(run, decision),
+        *_flips(run, decision, along),
     )
 
 
@@ -195,6 +198,54 @@ def _passed_over(run: Record, decision: Decision) -> Iterator[str]:
     named = clauses[:MOST_NAMED]
     more = [f"{len(clauses) - MOST_NAMED} more"] if len(clauses) > MOST_NAMED else []
     yield f"Not recommended within {duration(run.horizon_s)}: {'; '.join([*named, *more])}."
+
+
+def _flips(run: Record, decision: Decision, along: Sequence[Sensitivity]) -> Iterator[str]:
+    """At which lifetime and prices the choice changes; one sentence of all that half and twice the value leave as it is."""
+    stays = [each for each in along if not each.changes(decision.chosen)]
+    for each in along:
+        if each.changes(decision.chosen):
+            found = [f"{_chosen(other.chosen)} at {_value(each, other.value, run)}" for other in each.varied
+                     if other.chosen != decision.chosen]  # fmt: skip
+            now = f"{LABELS[each.key]} of {_value(each, each.now, run)}"
+            yield f"The choice depends on the {now}: {listed(found)}{_turns(each, run)}."
+    turning = sorted((each for each in stays if each.below or each.above), key=_distance)
+    if stays:
+        of = listed([f"{LABELS[each.key]} of {_value(each, each.now, run)}" for each in stays])
+        text = "half or twice" if all(len(each.varied) > 1 for each in stays) else "twice"
+        yield f"The choice stays at {text} the {of}{''.join(_turns(each, run) for each in turning[:1])}."
+
+
+LABELS = {
+    "lifetime": "lifetime", "per_error": "cost of a failed request", "per_slow": "cost of a slow request",
+    "per_lost": "cost of a lost request", "per_day": "cost of a day of rollout", "per_ship": "cost of shipping",
+    "per_rollback": "cost of a rollback", "delay": "cost of a day of waiting",
+}  # fmt: skip
+"""What the keys of `value` are called in a sentence."""
+
+
+def _chosen(policy: str | None) -> str:
+    return f"take {policy}" if policy else "take none"
+
+
+def _value(each: Sensitivity, value: float, run: Record) -> str:
+    return duration(value) if each.key == "lifetime" else f"{quantity(value)} {unit_of(run)}"
+
+
+def _distance(each: Sensitivity) -> float:
+    """How many times its value the nearest break-even of a key is, or its value that."""
+    turns = (turn.value / each.now for turn in (each.below, each.above) if turn)
+    return min(max(ratio, 1 / ratio) if ratio else math.inf for ratio in turns)
+
+
+def _turns(each: Sensitivity, run: Record) -> str:
+    """The break-even values of a key, as the end of a sentence."""
+    turns = (("below", each.below), ("above", each.above))
+    what = f"a {LABELS[each.key]} of"
+    found = [
+        f"{side} {what} {_value(each, turn.value, run)} {turn.policy} gives most on average" for side, turn in turns if turn
+    ]
+    return f"; {listed(found)}" if found else ""
 
 
 def _baselines_alone(baselines: Sequence[Trials]) -> str:

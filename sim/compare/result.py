@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sim.compare.decision import Decision
 from sim.compare.measure import Better, Unit
 from sim.compare.measures import MEASURES
+from sim.compare.sensitivity import Sensitivity
 from sim.run.record import Record
 from sim.scenario.sweep import JOINT
 from sim.stats.intervals import Estimate
@@ -97,7 +98,7 @@ class PointComparison:
     `baseline` is what differences are taken to; None where that has no trials here. `frontier` are the policies, baselines
     aside, that no other beats in both mean time to decision and mean regret. `best` names, by measure, the policy with the best
     estimate and those not shown to be worse, of the policies that are fit to be taken. `decision` is which one to take, `memo`
-    says so in sentences, the answer first.
+    says so in sentences, the answer first, and `sensitivity` what of the stated value would change it.
     """
 
     values: tuple[str, ...]
@@ -108,6 +109,7 @@ class PointComparison:
     best: Mapping[str, tuple[str, ...]] = field(repr=False)
     decision: Decision = field(repr=False)
     memo: tuple[str, ...] = field(repr=False)
+    sensitivity: tuple[Sensitivity, ...] = field(default=(), repr=False)
 
     @property
     def label(self) -> str:

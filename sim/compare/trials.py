@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sim.compare.worth import net_value
 from sim.errors import InputError, Problem
 from sim.run.held import check_intact
-from sim.run.record import Record
+from sim.run.record import Record, ValueRecord
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
 from sim.tables import Column, Kind, Schema, columns, read_table
 
@@ -143,17 +143,15 @@ def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
             by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own, policy.promised)
-    return _valued(by_policy, run)
+    return with_net_value(by_policy, run.value, run.horizon_s)
 
 
-def _valued(by_policy: dict[str, Trials], run: Record) -> dict[str, Trials]:
-    """The trials with a column `net_value`: NaN where that is not known."""
+def with_net_value(by_policy: Mapping[str, Trials], value: ValueRecord | None, horizon_s: float) -> dict[str, Trials]:
+    """The trials of one point with a column `net_value` by these prices: NaN where that is not known."""
     alone = next((trials.columns for trials in by_policy.values() if trials.kind == "hold"), None)
 
     def worth(trials: Trials) -> NDArray[Any]:
-        if run.value is None:
-            return np.full(trials.n, np.nan)
-        return net_value(run.value, run.horizon_s, trials.columns, alone)
+        return np.full(trials.n, np.nan) if value is None else net_value(value, horizon_s, trials.columns, alone)
 
     return {name: replace(trials, columns={**trials.columns, "net_value": worth(trials)}) for name, trials in by_policy.items()}
 

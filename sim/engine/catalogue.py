@@ -37,9 +37,10 @@ class Entry:
     load: returns its maker; Numba and SimPy are imported only then. fills: the columns it can fill. refusals: the reasons why
     it cannot play a world with these columns. tells_calls: whether it records single calls, which a trace shows. compiles:
     whether it needs a compiler. most_rows: the most replications of a block; with many requests in a tick, busy_rows. cells:
-    the most replications times ticks of a block. tick_s, request_s: the approximate cost of a tick of a replication and of a
-    request, in seconds. cell_bytes, request_bytes: the approximate memory for an arm in a tick of a replication, and for a
-    request of the busiest tick. common: what policies have in common, for readers of a comparison.
+    the most replications times ticks of a block. tick_s, cell_s, request_s: the approximate seconds of a tick of a block with
+    its policy, of an arm in a tick of a replication, and of a request. cell_bytes, request_bytes: the approximate memory for an
+    arm in a tick of a replication, and for a request of the busiest tick. common: what policies have in
+    common, for readers of a comparison.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Entry:
     most_rows: int
     cells: int
     tick_s: float
+    cell_s: float
     request_s: float
     cell_bytes: int
     request_bytes: int
@@ -70,9 +72,9 @@ class Entry:
         quiet = int(_BUSY * ticks / max(requests, 1.0))
         return max(1, min(self.most_rows, max(self.busy_rows, quiet), self.cells // ticks))
 
-    def cost_s(self, ticks: int, requests: float) -> float:
-        """The approximate time of a replication, in seconds."""
-        return ticks * self.tick_s + requests * self.request_s
+    def cost_s(self, ticks: float, cells: float, requests: float) -> float:
+        """The approximate seconds of a block: its ticks, its arms in ticks of replications, and its requests."""
+        return ticks * self.tick_s + cells * self.cell_s + requests * self.request_s
 
     def refused(self, world: World, needs: Sequence[Column]) -> list[str]:
         """The reasons why it cannot play a world or fill the columns that are needed; empty if it can."""
@@ -109,17 +111,18 @@ ENGINES = {
     for entry in (
         Entry(
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, busy_rows=1_000,
-            cells=3_000_000, tick_s=5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
+            cells=3_000_000, tick_s=2.5e-3, cell_s=3.5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
             common="policies meet the same arrivals, and the same outcomes while their routing agrees",
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=250, busy_rows=25, cells=400_000,
-            tick_s=5e-6, request_s=1.2e-7, cell_bytes=600, request_bytes=40, common=_SAME_REQUESTS, compiles=True,
+            tick_s=1e-3, cell_s=2.5e-6, request_s=1.3e-7, cell_bytes=600, request_bytes=40, common=_SAME_REQUESTS,
+            compiles=True,
         ),
         Entry(
-            "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, busy_rows=25, cells=100_000, tick_s=1e-4,
-            request_s=2e-5, cell_bytes=600, request_bytes=1000, common=_SAME_REQUESTS,
+            "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, busy_rows=25, cells=100_000, tick_s=1e-3,
+            cell_s=5e-5, request_s=2e-5, cell_bytes=600, request_bytes=1000, common=_SAME_REQUESTS,
         ),
     )
 }  # fmt: skip

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import Floats, Ints
+from sim.engine.limbs import add_product
 from sim.policy.contrast import KINDS, share_of_two
 from sim.world.jit import compiled
 from sim.world.world import Truth
 
 VISIT_BITS = 30
 ONE = 1 << VISIT_BITS
-REST = ONE - 1
 
 
 class Visits:
@@ -69,14 +69,6 @@ class Visits:
 
 
 @compiled
-def _add(sums: Any, weight: Any, amount: Any) -> None:
-    """Add weight · amount, the weight in units of 2⁻³⁰, to a sum (whole, rest)."""
-    rest = sums[1] + weight * (amount & REST)
-    sums[0] += weight * (amount >> VISIT_BITS) + (rest >> VISIT_BITS)
-    sums[1] = rest & REST
-
-
-@compiled
 def put(
     sums: Any, weighed: Any, place_of: Any, weight: Any, r: Any, tick: Any, visited: Any, lane: Any, slot: Any, amount: Any
 ) -> None:  # fmt: skip
@@ -92,6 +84,6 @@ def put(
         rest = ONE - share
         own = share if lane == 0 else rest
         of = weighed[r, tick, k, 0 if lane == 0 else 1, place]
-        _add(of[0], share * rest >> VISIT_BITS, amount)
-        _add(of[1], own, amount)
-        _add(of[2], own * own >> VISIT_BITS, amount)
+        add_product(of[0], share * rest >> VISIT_BITS, amount, VISIT_BITS)
+        add_product(of[1], own, amount, VISIT_BITS)
+        add_product(of[2], own * own >> VISIT_BITS, amount, VISIT_BITS)

@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 
 from sim.arrays import Ints
+from sim.engine.limbs import add_product
 from sim.engine.needs import of_class
 from sim.engine.visits import VISIT_BITS
 from sim.policy.columns import WEIGHT_BITS, Column, Digits, WeighedKind, WeighedUserMoment
@@ -28,7 +29,8 @@ SQUARE, BASE_SQUARE, JOINT_SQUARE, JOINT_CROSS, JOINT_COUNTER, JOINT_SIZES = (
     for kind in ("square", "base_square", "joint_square", "joint_cross", "joint_counter", "joint_sizes")
 )  # fmt: skip
 ONE = 1 << WEIGHT_BITS
-REST = (1 << 2 * WEIGHT_BITS) - 1
+# Of a product of two weighed amounts.
+SUM_BITS = 2 * WEIGHT_BITS
 FINER = VISIT_BITS - WEIGHT_BITS
 HALF = 1 << FINER - 1
 
@@ -70,16 +72,6 @@ class WeighedUsers:
 
 
 @compiled
-def _add(sums: Any, a: Any, b: Any) -> None:
-    """Add a b, of two integers in units of 2⁻²⁰, to a sum (whole, rest), also where the product has more than 64 bits."""
-    a_high, a_low, b_high, b_low = a >> WEIGHT_BITS, a & (ONE - 1), b >> WEIGHT_BITS, b & (ONE - 1)
-    between = a_high * b_low + a_low * b_high
-    rest = sums[1] + ((between & (ONE - 1)) << WEIGHT_BITS) + a_low * b_low
-    sums[0] += a_high * b_high + (between >> WEIGHT_BITS) + (rest >> 2 * WEIGHT_BITS)
-    sums[1] = rest & REST
-
-
-@compiled
 def _count(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, log: Any, where: Any, weight: Any,
     sums: Any, tally: Any,
@@ -100,13 +92,13 @@ def _count(
             of, to = tally[r, where[m], user, k], sums[r, where[m], k]
             n, s, other_n, other_s = of[own], of[own + 1], of[2 - own], of[3 - own]
             more_n, more_s = w * counts, w * value
-            _add(to[first], more_s, 2 * s + more_s)
-            _add(to[first + 1], n, more_s)
-            _add(to[first + 1], more_n, s + more_s)
-            _add(to[first + 2], more_n, 2 * n + more_n)
-            _add(to[JOINT_SQUARE], more_s, other_s)
-            _add(to[JOINT_CROSS], more_n if lane == 0 else more_s, other_s if lane == 0 else other_n)
-            _add(to[JOINT_COUNTER], more_s if lane == 0 else more_n, other_n if lane == 0 else other_s)
-            _add(to[JOINT_SIZES], more_n, other_n)
+            add_product(to[first], more_s, 2 * s + more_s, SUM_BITS)
+            add_product(to[first + 1], n, more_s, SUM_BITS)
+            add_product(to[first + 1], more_n, s + more_s, SUM_BITS)
+            add_product(to[first + 2], more_n, 2 * n + more_n, SUM_BITS)
+            add_product(to[JOINT_SQUARE], more_s, other_s, SUM_BITS)
+            add_product(to[JOINT_CROSS], more_n if lane == 0 else more_s, other_s if lane == 0 else other_n, SUM_BITS)
+            add_product(to[JOINT_COUNTER], more_s if lane == 0 else more_n, other_n if lane == 0 else other_s, SUM_BITS)
+            add_product(to[JOINT_SIZES], more_n, other_n, SUM_BITS)
             of[own] += more_n
             of[own + 1] += more_s

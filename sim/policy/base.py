@@ -168,7 +168,8 @@ class View:
     age (r,) ticks completed in the stage; arms_in (r, K) arms still in (the champion always is); last, total (r, K, C) the last
     tick and the sum since the stage was entered; memory: the part's own arrays (r, ...), written back by the policy;
     contrasts: the weighted sums of the columns that the part names in `contrasts`.
-    In a stage that mirrors, a challenger's columns are those of its mirrored calls: a part need not know.
+    In a stage that mirrors, a challenger's columns are those of its mirrored calls: a part need not know. Only memory may be
+    written to: the other arrays may be the policy's own, and are read-only.
     """
 
     setting: Setting

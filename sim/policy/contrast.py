@@ -37,6 +37,7 @@ class Contrasts:
 
     sums (2, r, K - 1, C, KINDS): of the champion's outcomes, then of the challengers'. `columns` maps a column to its place on
     the axis C. Ticks are added in their order, so that the sums of a replication do not depend on its block.
+    In memory replications are next to each other, as all arithmetic runs over them.
     """
 
     sums: Floats
@@ -45,7 +46,8 @@ class Contrasts:
     @classmethod
     def empty(cls, rows: int, arms: int, columns: Sequence[Column]) -> Contrasts:
         """Sums of nothing."""
-        return cls(np.zeros((2, rows, arms - 1, len(columns), KINDS)), {column: at for at, column in enumerate(columns)})
+        sums = np.zeros((2, KINDS, len(columns), arms - 1, rows)).transpose(0, 4, 3, 2, 1)
+        return cls(sums, {column: at for at, column in enumerate(columns)})
 
     @classmethod
     def of_one_tick(cls, counts: Ints, live: Floats, columns: Sequence[Column]) -> Contrasts:
@@ -84,9 +86,11 @@ class Contrasts:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""
         self.sums[:, rows] = 0.0
 
-    def part(self, rows: Ints | Bools) -> Contrasts:
-        """The sums of some replications."""
-        return Contrasts(self.sums[:, rows], self.columns)
+    def part(self, rows: Ints | Bools | slice) -> Contrasts:
+        """The sums of some replications, to read: those of a slice are not copied."""
+        sums = self.sums[:, rows]
+        sums.flags.writeable = False
+        return Contrasts(sums, self.columns)
 
     def of(self, column: Column) -> tuple[Floats, Floats]:
         """(r, K - 1, KINDS) each: the weighted sums of a column, of the champion and of the challengers."""

@@ -103,7 +103,8 @@ class Aipw:
     sums: Floats = field(init=False)
 
     def __post_init__(self) -> None:
-        self.sums = np.zeros((len(_SUMS), self.rows, self.challengers))
+        # In memory replications are next to each other, as all arithmetic runs over them.
+        self.sums = np.zeros((len(_SUMS), self.challengers, self.rows)).transpose(0, 2, 1)
 
     def clear(self, rows: Ints) -> None:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""
@@ -117,27 +118,29 @@ class Aipw:
         tick: (r, K) count, sum and sum of squares of its outcomes; before: count and sum of those known before it; live (r, K)
         the shares under which they arrived; expected: what an arm's mean is taken for while it has no outcome.
         """
-        n, y, yy = tick
-        seen, total = before
-        mean = np.where(seen > 0, total / np.where(seen > 0, seen, 1.0), expected)
-        shares = np.where(live > 0, live, 1.0)
+        n, y, yy, seen, total, live = (np.ascontiguousarray(each.T) for each in (*tick, *before, live))
+        mean = np.full(seen.shape, expected)
+        np.divide(total, seen, out=mean, where=seen > 0)
         # A tick says something of an arm only where that arm can be served.
-        weight = np.where(live[:, :1] * live[:, 1:] > 0, 1 / (1 / shares[:, :1] + 1 / shares[:, 1:]), 0.0)
+        compared = live[:1] * live[1:] > 0
+        shares = np.where(live > 0, live, 1.0)
+        inverse = 1 / shares
+        weight = np.where(compared, 1 / (inverse[:1] + inverse[1:]), 0.0)
         h = np.sqrt(weight)
         off = (y - mean * n) / shares
         spread = (yy - 2 * mean * y + mean * mean * n) / shares**2
-        everyone = n.sum(axis=1, keepdims=True)
-        gap = mean[:, 1:] - mean[:, :1]
-        apart = off[:, 1:] - off[:, :1]
+        everyone = n.sum(axis=0, keepdims=True)
+        gap = mean[1:] - mean[:1]
+        apart = off[1:] - off[:1]
         score = everyone * gap + apart
-        square = everyone * gap * gap + 2 * gap * apart + spread[:, 1:] + spread[:, :1]
-        champion = everyone * mean[:, :1] + off[:, :1]
+        square = everyone * gap * gap + 2 * gap * apart + spread[1:] + spread[:1]
+        champion = everyone * mean[:1] + off[:1]
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.rows else rows
         for place, each in enumerate(
-            (h * everyone, h * score, weight * square, weight * score, weight * everyone, h * champion, weight * spread[:, :1])
+            (h * everyone, h * score, weight * square, weight * score, weight * everyone, h * champion, weight * spread[:1])
         ):
-            self.sums[place, of] += each
+            self.sums[place, of] += each.T
 
     def estimate(self, rows: Ints, arm: Ints, sign: int) -> tuple[Floats, Floats]:
         """(r,) each: the relative effect of an arm (r,) in replications `rows`, and its standard error; NaN as in `naive`."""

@@ -9,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Bools, Floats, Ints
+from sim.arrays import Bools, Floats, Ints, marked
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.columns import AtVisit, Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
+# As NumPy's scalars: it takes members of an enumeration for integers of 64 bits, and converts them at every use.
+_GOING, _PASSED, _FAILED, _DOUBTFUL, _NULL = (
+    np.int8(each) for each in (Finding.UNDECIDED, Finding.PASS, Finding.FAIL, Finding.INCONCLUSIVE, Finding.NULL)
+)
+_OPEN = np.int8(Verdict.UNDECIDED)
 _ENDINGS = {KEEP: Verdict.KEEP, INCONCLUSIVE: Verdict.INCONCLUSIVE}
 
 
@@ -116,7 +121,8 @@ class StagedPolicy:
     def step(self, telemetry: Telemetry) -> Routing:
         """Judge the tick that ended, and route the next one."""
         rows, last = self._rows, telemetry.counts
-        self._age[rows] += 1
+        places = self._places(rows)
+        self._age[places] += 1
         if self._contrasted:
             self._contrasts.add(rows, last[..., self._contrasted], telemetry.live)
         if self._visited:
@@ -124,16 +130,20 @@ class StagedPolicy:
             self._contrasts.add_weighed(rows, self._visited, telemetry.weighed)
         if self._outcomes:
             self._weigh(rows, last, telemetry.live)
-        self._total[rows] += last
+        self._total[places] += last
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
         for number, stage in enumerate(self._chain):
             at_stage = in_stage == number
             if at_stage.any():
-                self._judge(number, stage, rows[at_stage], last[at_stage], done)
-        undecided = self.verdicts.verdict[rows] == Verdict.UNDECIDED
-        return self._route(done, last[undecided])
+                at = marked(at_stage)
+                self._judge(number, stage, rows[at], last[at], done)
+        return self._route(done, last[marked(self.verdicts.verdict[rows] == _OPEN)])
+
+    def _places(self, rows: Ints) -> Ints | slice:
+        """Where replications `rows` (r,) stand in arrays of all: there, or everywhere, as a slice, which copies nothing."""
+        return slice(None) if rows.size == self.setting.replications else rows
 
     def estimates(self) -> EffectEstimates:
         """Estimates of the effect at each verdict. Call it after the last tick."""
@@ -151,7 +161,7 @@ class StagedPolicy:
             shipped = self.verdicts.verdict[rows] == Verdict.SHIP
             arm = np.where(shipped, self.verdicts.arm[rows], self._best(rows, self._arms_in[rows]))
             view = self._view(number, 0, rows, self._total[rows], self.setting.ticks)
-            view.contrasts = self._contrasts.part(rows)
+            view.contrasts = self._contrasts.part(self._places(rows))
             plain = naive(view, metric, arm)
             estimates.naive[rows], estimates.naive_error[rows] = plain
             if not late or self._outcomes[0] in self._visited:
@@ -182,43 +192,40 @@ class StagedPolicy:
         metric = self.setting.metrics[self.setting.primary]
         places = [self.columns[column] for column in self._outcomes]
         n, y, yy = (last[..., place].astype(np.float64) for place in (places[0], places[1], places[-1]))
-        seen, total = (self._total[rows][..., place].astype(np.float64) for place in places[:2])
+        seen, total = (self._total[self._places(rows), :, place].astype(np.float64) for place in places[:2])
         self._aipw.add(rows, (n, y * metric.grid, yy * metric.grid**2), (seen, total * metric.grid), live, metric.nominal_mean)
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
-        findings = self._findings[rows]
+        places = self._places(rows)
+        # Copies, as both are set below.
+        before, in_stage = self._findings[rows], self._arms_in[rows]
         evidence = self._ask(number, 0, stage.evidence, rows, last, done)
-        fresh = (findings == Finding.UNDECIDED) & self._arms_in[rows]
+        fresh = (before == _GOING) & in_stage
         fresh[:, 0] = False
-        findings = np.where(fresh, evidence, findings)
+        findings = np.where(fresh, evidence, before)
         if stage.evidence.declares:
-            declared = (fresh & ((evidence == Finding.PASS) | (evidence == Finding.FAIL))).any(axis=1)
-            first = rows[declared & (self.verdicts.significant_tick[rows] < 0)]
+            declared = (fresh & ((evidence == _PASSED) | (evidence == _FAILED))).any(axis=1)
+            first = rows[declared & (self.verdicts.significant_tick[places] < 0)]
             self.verdicts.significant_tick[first] = done
         held, shown = np.ones(findings.shape, bool), np.ones(findings.shape, bool)
         for place, check in enumerate(stage.checks, start=1):
             check_findings = self._ask(number, place, check, rows, last, done)
-            findings = np.where(check_findings == Finding.FAIL, Finding.FAIL, findings)
-            findings = np.where(
-                (check_findings == Finding.INCONCLUSIVE) & (findings != Finding.FAIL), Finding.INCONCLUSIVE, findings
-            )
-            seen = check_findings != Finding.UNDECIDED
+            findings = np.where(check_findings == _FAILED, _FAILED, findings)
+            findings = np.where((check_findings == _DOUBTFUL) & (findings != _FAILED), _DOUBTFUL, findings)
+            seen = check_findings != _GOING
             held, shown = (held, shown & seen) if check.waits else (held & seen, shown)
-        findings = np.where((findings == Finding.PASS) & fresh & ~held, Finding.INCONCLUSIVE, findings)
+        findings = np.where((findings == _PASSED) & fresh & ~held, _DOUBTFUL, findings)
         # The finding of the evidence stands. The stage goes on until every guardrail that `waits` has a finding.
-        waiting = (findings == Finding.PASS) & ~shown & self._arms_in[rows]
+        waiting = (findings == _PASSED) & ~shown & in_stage
         if stage.max_duration is not None:
-            over = self._age[rows] >= self.setting.ticks_of(stage.max_duration)
-            findings = np.where(over[:, None] & ((findings == Finding.UNDECIDED) | waiting), Finding.INCONCLUSIVE, findings)
-        in_stage = self._arms_in[rows]
-        findings = np.where(in_stage, findings, Finding.NULL).astype(np.int8)
-        findings[:, 0] = Finding.NULL
-        self._findings[rows] = findings
-        undecided = ((findings == Finding.UNDECIDED) | (waiting & (findings == Finding.PASS))).any(axis=1)
-        going = rows[undecided]
-        self._arms_in[going] &= findings[undecided] != Finding.FAIL
-        self._arms_in[going, 0] = True
-        over = ~undecided
+            late = self._age[places] >= self.setting.ticks_of(stage.max_duration)
+            findings = np.where(late[:, None] & ((findings == _GOING) | waiting), _DOUBTFUL, findings)
+        findings = np.where(in_stage, findings, _NULL).astype(np.int8)
+        findings[:, 0] = _NULL
+        self._findings[places] = findings
+        over = ~((findings == _GOING) | (waiting & (findings == _PASSED))).any(axis=1)
+        # A stage that is over carries its own arms on: see `_follow`.
+        self._arms_in[places] = in_stage & ((findings != _FAILED) | over[:, None])
         if over.any():
             self._follow(number, stage, rows[over], findings[over], in_stage[over], done)
 
@@ -287,36 +294,40 @@ class StagedPolicy:
 
     def _remember(self, number: int, place: int, rows: Ints, view: View) -> None:
         for key, array in view.memory.items():
-            self._memory[number][place][key][rows] = array
+            self._memory[number][place][key][self._places(rows)] = array
 
     def _view(self, number: int, place: int, rows: Ints, last: Ints, tick: int) -> View:
+        places = self._places(rows)
         return View(
             setting=self.setting,
             tick=tick,
-            age=self._age[rows],
-            arms_in=self._arms_in[rows],
-            last=last,
-            total=self._total[rows],
+            age=_shown(self._age[places]),
+            arms_in=_shown(self._arms_in[places]),
+            last=_shown(last),
+            total=_shown(self._total[places]),
             columns=self.columns,
             mirrored=self._chain[number].allocation.mirrors,
             memory={key: array[rows] for key, array in self._memory[number][place].items()},
-            contrasts=self._contrasts.part(rows if self._compares[number][place] else rows[:0]),
+            contrasts=self._contrasts.part(places if self._compares[number][place] else rows[:0]),
         )
 
     def _route(self, tick: int, last: Ints) -> Routing:
-        rows = self._rows = self._rows[self.verdicts.verdict[self._rows] == Verdict.UNDECIDED]
+        rows = self._rows = self._rows[marked(self.verdicts.verdict[self._rows] == _OPEN)]
         live: Floats = np.zeros((rows.size, len(self.setting.arms)))
         mirror = np.zeros(live.shape)
-        last = np.where(self._age[rows][:, None, None] > 0, last, 0)
+        entered = self._age[rows] == 0
+        if entered.any():
+            last = np.where(entered[:, None, None], 0, last)
+        in_stage = self._stage[rows]
         for number, stage in enumerate(self._chain):
-            at_stage = self._stage[rows] == number
+            at_stage = in_stage == number
             if at_stage.any():
-                place = len(self._memory[number]) - 1
-                view = self._view(number, place, rows[at_stage], last[at_stage], tick)
-                live[at_stage] = _masked(stage.allocation.live(view), view.arms_in)
+                at, place = marked(at_stage), len(self._memory[number]) - 1
+                view = self._view(number, place, rows[at], last[at], tick)
+                live[at] = _masked(stage.allocation.live(view), view.arms_in)
                 if stage.allocation.mirrors:
-                    mirror[at_stage] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
-                self._remember(number, place, rows[at_stage], view)
+                    mirror[at] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+                self._remember(number, place, rows[at], view)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
 
 
@@ -345,9 +356,18 @@ def _at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]
 def _masked(proposed: Floats, arms_in: Bools) -> Floats:
     """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
     live = np.where(arms_in, proposed, 0.0)
-    live[:, 0] = np.where(live.any(axis=1), live[:, 0], 1.0)
-    shares: Floats = live / live.sum(axis=1, keepdims=True)
+    total = live.sum(axis=1, keepdims=True)
+    none = total[:, 0] == 0
+    live[none, 0], total[none] = 1.0, 1.0
+    shares: Floats = live / total
     return shares
+
+
+def _shown(array: NDArray[Any]) -> NDArray[Any]:
+    """What a part may read and not write: it may be the policy's own."""
+    seen = array.view()
+    seen.flags.writeable = False
+    return seen
 
 
 def _full_size(part: Part, setting: Setting) -> dict[str, NDArray[Any]]:

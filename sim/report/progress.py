@@ -20,16 +20,20 @@ _EVERY_S = 10.0
 _LONG_S = 3600.0
 
 
-def lines(plan: Plan, effort: Effort) -> Iterator[str]:
-    """Lines about the plan: its points, engines and versions, and what it will take."""
+def lines(plan: Plan) -> Iterator[str]:
+    """Lines about the plan: its points, engines and versions."""
     name = plan.scenario.name
     if plan.paths:
         yield f"{name}: {len(plan.points)} points of {JOINT.join(plan.paths)}"
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
     yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
     yield from _alike(plan)
+
+
+def taken(plan: Plan, effort: Effort) -> str:
+    """The line about what the plan will take."""
     processes = "1 process" if effort.workers == 1 else f"{effort.workers} processes"
-    yield f"{name}: up to about {spoken(effort.seconds)} on {processes}, and {size(effort.memory)} of memory"
+    return f"{plan.scenario.name}: about {spoken(effort.seconds)} on {processes}, and up to {size(effort.memory)} of memory"
 
 
 def _alike(plan: Plan) -> Iterator[str]:

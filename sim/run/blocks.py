@@ -96,7 +96,7 @@ def tasks_of(plan: Plan) -> list[Task]:
         requests = float(point.world.requests.sum())
         size = ENGINES[point.engine.name].rows(point.world.ticks, requests)
         # A block does not keep a worker for long, so that progress is told, and an interrupt loses little.
-        quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, requests), 1e-9))
+        quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, 0, requests), 1e-9))
         rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1), quick))
         of_point = tasks([*point.forms], point.scenario.replications, rows, number)
         if len(of_point) >= _MANY_BLOCKS * len(point.forms):

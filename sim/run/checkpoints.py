@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ class Checkpoints:
         arrays: dict[str, Any] = {f"column.{name}": values for name, values in play.columns.items()}
         arrays |= {name: getattr(play, name) for name in _TRAJECTORY}
         write_arrays(self._file(task), holds=np.array(self._holds(task)), **arrays)
+
+    def finished(self, tasks: Iterable[Task]) -> frozenset[Task]:
+        """The tasks whose results are here and can be read."""
+        there = {file.name for file in self.folder.glob("*.npz")}
+        found = (task for task in tasks if there and self._file(task).name in there)
+        return frozenset(task for task in found if self.load(task) is not None)
 
     def load(self, task: Task) -> Play | None:
         """The result of a task, or None unless this version of the program saved it and it can be read."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from sim.errors import InputError, Problem
-from sim.run.blocks import Task, Work, tasks_of, works_of
+from sim.run.blocks import Task, Which, Work, tasks_of, works_of
+from sim.run.checkpoints import Checkpoints
 from sim.run.machine import free_bytes, no_second_process, processors
 from sim.run.plan import Plan
 
@@ -14,8 +16,8 @@ from sim.run.plan import Plan
 _WORTH_A_PROCESS_S = 3.0
 # More processes than this for each processor only take memory.
 _MOST_PER_PROCESSOR = 4
-# What a policy that decides at once costs, of what one costs that plays to the horizon.
-_AT_ONCE = 0.05
+# What a policy that decides at once costs where no request is played, of what one costs that plays to the horizon.
+_AT_ONCE = 0.02
 # A process with its imports; a row of `trials.parquet` in memory, with the copies that tables and measures make of it.
 _PROCESS_BYTES, _TRIAL_BYTES = 250_000_000, 1_500
 # Copies of the trajectories of one policy, as its timeline is made.
@@ -26,9 +28,10 @@ _COPIES = 3
 class Effort:
     """What a run will take.
 
-    expected: seconds of each task, if nothing is decided early. workers: processes. memory: bytes of all processes at their
-    peak. free: bytes that this machine has for them, None where it does not say. note: why there are fewer processes than asked
-    for; empty if there are not.
+    expected: seconds of each task; if nothing is decided early, until a glance tells more (`sim.run.glance`). workers:
+    processes. memory: bytes of all processes at their peak. free: bytes that this machine has for them, None where it does not
+    say. note: why there are fewer processes than asked for; empty if there are not. before: tasks that an interrupted run
+    finished, which take no time.
     """
 
     expected: dict[Task, float]
@@ -36,22 +39,27 @@ class Effort:
     memory: float
     free: int | None
     note: str = ""
+    before: Collection[Task] = field(default=frozenset())
 
     @property
     def seconds(self) -> float:
-        """The longest that playing takes on this many processes."""
-        return sum(self.expected.values()) / self.workers
+        """How long it takes to play what is left, on this many processes."""
+        return sum(seconds for task, seconds in self.expected.items() if task not in self.before) / self.workers
 
 
-def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False) -> Effort:
+def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, folder: Path | None = None) -> Effort:
     """The effort of a plan with the processes that are `asked` for; None as many as are worth it, and have room in memory.
 
-    With `in_memory`, nothing is put on disk on the way. Raises `InputError` if the memory of this machine is too small.
+    With `in_memory`, nothing is put on disk on the way. What an interrupted run finished in its `folder` is not played
+    again. Raises `InputError` if the memory of this machine is too small.
     """
     todo, works = tasks_of(plan), works_of(plan)
     expected = expected_of(works, todo)
-    workers, note = _workers(expected, asked)
-    kept, block = _kept_bytes(plan, works, in_memory), max(_block_bytes(works[task.point], task) for task in todo)
+    before = frozenset() if folder is None else Checkpoints(folder, plan.digest).finished(todo)
+    workers, note = _workers({task: seconds for task, seconds in expected.items() if task not in before}, asked)
+    # There may be a million tasks, and only a few kinds of them.
+    blocks = {(task.point, task.end - task.first) for task in todo}
+    kept, block = _kept_bytes(plan, works, in_memory), max(_block_bytes(works[point], rows) for point, rows in blocks)
     free = free_bytes()
 
     def needed(count: int) -> float:
@@ -66,7 +74,7 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False) 
             why = f"{workers} processes need {size(needed(workers))} of memory, and {size(free)} are free"
             raise InputError([Problem(f"must be at most {fitting} here: {why}; got {asked}", path="--workers")])
         workers, note = fitting, f"{fitting} of {workers} processes, as {size(free)} of memory are free"
-    return Effort(expected, workers, needed(workers), free, note)
+    return Effort(expected, workers, needed(workers), free, note, before)
 
 
 def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:
@@ -76,11 +84,22 @@ def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None)
 
 def expected_of(works: Sequence[Work], tasks: Sequence[Task]) -> dict[Task, float]:
     """The seconds of each task if no replication is decided before the horizon."""
-    rates: dict[tuple[int, str], float] = {}
+    costs: dict[tuple[Which, int], float] = {}
     for task in tasks:
-        if task.which not in rates:
-            rates[task.which] = _row_s(works[task.point], task.policy)
-    return {task: (task.end - task.first) * rates[task.which] for task in tasks}
+        kind = task.which, task.end - task.first
+        if kind not in costs:
+            costs[kind] = block_s(works[task.point], *kind)
+    return {task: costs[task.which, task.end - task.first] for task in tasks}
+
+
+def block_s(work: Work, which: Which, rows: int) -> float:
+    """The seconds of a block of so many replications if none is decided before the horizon."""
+    world, at_once = work.world, work.forms[which[1]].build(work.forms, work.world.arms).immediate is not None
+    requests = rows * float(world.requests.sum())
+    cost = work.entry.cost_s(world.ticks, rows * world.ticks * len(world.arms), requests)
+    if at_once:
+        return max(_AT_ONCE * cost, work.entry.cost_s(0, 0, requests))
+    return cost if work.alike is None else 2 * cost
 
 
 def size(count: float) -> str:
@@ -90,14 +109,6 @@ def size(count: float) -> str:
     ('250 MB', '33.5 GB')
     """
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def _row_s(work: Work, policy: str) -> float:
-    world = work.world
-    cost = work.entry.cost_s(world.ticks, float(world.requests.sum()))
-    if work.forms[policy].build(work.forms, world.arms).immediate is not None:
-        return _AT_ONCE * cost if not world.competing else cost
-    return cost if work.alike is None else 2 * cost
 
 
 def _workers(expected: dict[Task, float], asked: int | None) -> tuple[int, str]:
@@ -112,9 +123,9 @@ def _workers(expected: dict[Task, float], asked: int | None) -> tuple[int, str]:
     return count, ""
 
 
-def _block_bytes(work: Work, task: Task) -> float:
-    """What a process needs to play a task, beside itself."""
-    world, entry, rows = work.world, work.entry, task.end - task.first
+def _block_bytes(work: Work, rows: int) -> float:
+    """What a process needs to play a block of so many replications, beside itself."""
+    world, entry = work.world, work.entry
     cells = rows * world.ticks * len(world.arms)
     return entry.cell_bytes * cells + entry.request_bytes * float(world.requests.max())
 

@@ -89,7 +89,7 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
     todo = tasks_of(plan)
     parts = by_policy(todo)
     works = works_of(plan)
-    kept = {task for task in todo if checkpoints.load(task) is not None}
+    kept = checkpoints.finished(todo)
     for task in todo:
         if task in kept and watch:
             watch(task, None)

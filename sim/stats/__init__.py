@@ -7,7 +7,7 @@ Is there a difference, at one look?
     `within_ticks` (under weights and means that change), `by_user` (the same, of users who return), `contrast` (of adjusted
     estimates), `rank` (Mann-Whitney), `multiplicity` and `dunnett` (several challengers)
 How many outcomes does a test need, and what is its result worth?
-    `power`, `exaggeration` (wrong signs and sizes at low power)
+    `power`, `exaggeration` (wrong signs and sizes at low power), `test_and_roll` (the test that earns most)
 Is there a difference, at several looks?
     `group_sequential`, `spending`, `running_bounds`, `stopping_probability`; `sprt`; `peeking` (several looks with a test for
     one); `stopping` (estimates after several looks)
@@ -65,6 +65,7 @@ __all__ = [
     "stopping_probability",
     "stratify",
     "survival",
+    "test_and_roll",
     "two_sample",
     "two_sample_betting",
     "within_ticks",

@@ -9,7 +9,7 @@ from functools import cache
 from sim.errors import InputError, Problem
 from sim.verify.figure import Figure, Result
 
-MODULES = ("sequential", "sequential_played", "fixed", "changing", "estimates", "bandits", "queues", "canaries")
+MODULES = ("sequential", "sequential_played", "fixed", "changing", "estimates", "bandits", "queues", "canaries", "decisions")
 FIELDS = {
     "sequential": "Looking more than once",
     "fixed": "One look, several challengers, margins, intervals",
@@ -18,6 +18,7 @@ FIELDS = {
     "bandits": "Bandits",
     "queues": "Queues",
     "canaries": "Canaries and reliability",
+    "decisions": "What a decision is worth",
 }
 
 Watch = Callable[[int, int, Figure], None]

@@ -126,18 +126,22 @@ def sim(*words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_an_output_that_is_full_is_said_once(small: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [["check", "FILE"], ["--help"], ["run", "--help"], ["--version"], ["init", "--list"], ["schema"]]
+)
+def test_an_output_that_is_full_is_said_once(small: Path, words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        ended = sim("check", str(small), stdout=full)
+        ended = sim(*(str(small) if word == "FILE" else word for word in words), stdout=full)
     assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
     assert "sim: the output cannot be written: No space left on device" in ended.stderr
 
 
-def test_an_output_that_is_closed_is_no_failure(small: Path) -> None:
+@pytest.mark.parametrize("words", [["check", "FILE"], ["--help"]])
+def test_an_output_that_is_closed_is_no_failure(small: Path, words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as gone:
-        ended = sim("check", str(small), stdout=gone)
+        ended = sim(*(str(small) if word == "FILE" else word for word in words), stdout=gone)
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -242,4 +246,4 @@ def test_a_run_says_first_what_it_will_take(
 ) -> None:
     command = ["run", str(small), "--reports", str(tmp_path), "--registry-uri", store, "--no-tracking", "--workers", "1"]
     assert main(command) == 0
-    assert re.search(r"^small: up to about 1 s on 1 process, and \d+ MB of memory$", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(r"^small: about 1 s on 1 process, and up to \d+ MB of memory$", capsys.readouterr().err, re.MULTILINE)

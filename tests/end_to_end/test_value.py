@@ -136,7 +136,7 @@ def test_what_is_not_shown_to_meet_a_requirement_is_not_taken(store: str, tmp_pa
     decision = comparison.points[0].decision
     assert decision.chosen is None
     assert decision.passed_over["canary"].startswith("is not shown to meet peak_exposure <= 5%: ")
-    assert comparison.memo[0] == "Take none of the one policy: none is fit to be recommended."
+    assert comparison.memo[0] == "Take none: the one policy is not fit to be recommended."
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from sim.arrays import Ints
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.events import Steering, event_log
 from sim.engine.feedback import COUNTS, FIELDS, KNOWN, LANE, REQUEST, ROW, VALUE, VISITED, FeedbackLog
+from sim.engine.limbs import add_product
 from sim.engine.reference.engine import SimpyEngine
-from sim.engine.weighed import _add
 from sim.errors import InputError
 from sim.policy.base import Routing
 from sim.policy.columns import Moment, WeighedUserMoment, weighed_user_moments
@@ -115,7 +115,7 @@ def test_sums_are_exact_where_products_have_more_than_64_bits() -> None:
         sums, whole = np.zeros(2, np.int64), 0
         for _ in range(8):
             a, b = (draw.choice((-1, 1)) * draw.getrandbits(draw.randrange(1, 50)) for _ in range(2))
-            _add(sums, np.int64(a), np.int64(b))
+            add_product(sums, np.int64(a), np.int64(b), 40)
             whole += a * b
         assert int(sums[0]) * 2**40 + int(sums[1]) == whole
         assert 0 <= sums[1] < 2**40

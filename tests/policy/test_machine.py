@@ -294,6 +294,31 @@ def test_only_arms_still_in_are_mirrored() -> None:
     assert all(routing.live.tolist() == [[1, 0, 0]] for routing in routings)
 
 
+class Writes(Told):
+    """A rule that changes what it is shown."""
+
+    what: str
+
+    def judge(self, view: View) -> NDArray[np.int8]:
+        shown = view.contrasts.sums if self.what == "contrasts" else getattr(view, self.what)
+        shown[...] = 0
+        return super().judge(view)
+
+
+@pytest.mark.parametrize("what", ["age", "arms_in", "last", "total", "contrasts"])
+@pytest.mark.parametrize("only_one", [False, True])
+def test_no_part_can_change_what_the_policy_has_seen(what: str, only_one: bool) -> None:
+    stages = [make_stage("first"), make_stage("second", evidence=Writes(what=what))]
+    policy = StagedPolicy(stages)
+    routing = policy.start(make_setting(replications=2))
+    told = np.full((2, 2, 1), Finding.PASS, np.int64)
+    if only_one:
+        told[0] = Finding.UNDECIDED
+    routing = policy.step(Telemetry(0, told, {TOLD: 0}, routing.live))
+    with pytest.raises(ValueError, match="read-only"):
+        policy.step(Telemetry(1, np.zeros((2, 2, 1), np.int64), {TOLD: 0}, routing.live))
+
+
 NAMES = ("one", "two", "three")
 
 

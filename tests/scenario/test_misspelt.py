@@ -104,6 +104,8 @@ NAMED = (
     "capacity",
     "pools",
     "thresholds",
+    "require",
+    "per",
     "outcomes",
     "relative",
     "misrouted",

@@ -93,8 +93,8 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
         ("sweep: {a..b: [1, 2]}", '12:9 sweep["a..b"]: must be a path such as models[1].uri; got \'a..b\''),
         (
             "sweep: {replications: [1, 2]}",
-            "12:9 sweep.replications: cannot be swept: name, question, replications, baseline, thresholds and sweep are of the "
-            "run as a whole",
+            "12:9 sweep.replications: cannot be swept: name, question, replications, baseline, require, thresholds and sweep "
+            "are of the run as a whole",
         ),
         (
             "sweep: {traffic: [{rate: 1/s}, {rate: 2/s}], traffic.rate: [1/s, 2/s]}",

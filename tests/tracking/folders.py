@@ -86,10 +86,11 @@ def write_folder(
                 "policies": [policy_summary(name, number) for number, name in enumerate(done)],
                 "frontier": [],
                 "best": {},
-                "verdict": "canary decides 2 days sooner.",
+                "memo": ["Take canary.", "It decides 2 days sooner."],
+                "decision": {"chosen": None, "aim": "regret", "because": "only"},
             }
         ],
-        "verdict": "canary decides 2 days sooner.",
+        "memo": ["Take canary.", "It decides 2 days sooner."],
         "thresholds": [],
     }
     (path / "run.json").write_text(json.dumps(run))

@@ -27,7 +27,9 @@ def test_a_policys_settings_and_estimates(tmp_path: Path) -> None:
 def test_the_scenario_shows_policies_side_by_side(tmp_path: Path) -> None:
     entry = scenario_entry(read_folder(write_folder(tmp_path)))
     assert entry.estimates == {"hold/wrong_ship": 0.25, "canary/wrong_ship": 1.25}
-    assert entry.tags["mlflow.note.content"] == "Is the retrained ranker safe to ship?\n\ncanary decides 2 days sooner."
+    assert (
+        entry.tags["mlflow.note.content"] == "Is the retrained ranker safe to ship?\n\nTake canary. It decides 2 days sooner."
+    )
     assert entry.tags["sim.arm.challenger.version"] == "2"
 
 

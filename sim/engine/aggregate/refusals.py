@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from sim.engine.aggregate.late import bits_of, delayed
 from sim.engine.needs import Filled
 from sim.policy.adjust.base import Adjust
+from sim.policy.base import Metric, Setting
 from sim.policy.catalogue import kind_of, parts_in
 from sim.policy.columns import Above, Agreement, AtVisit, Column, Count, Moment
+from sim.policy.forms import Form
+from sim.scenario.check import check, declared_setting
 from sim.scenario.schema import Scenario
 from sim.world.clock import to_ns
 from sim.world.feedback import Feedback
@@ -76,8 +79,34 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
     )
+    feedback = {spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None}
+    # What a window or a policy needs is known of those without problems.
+    if feedback and not check(scenario):
+        yield from _crowded(feedback)
+        if scenario.traffic.bursts is not None:
+            yield _changes_within(feedback, "traffic.bursts")
+        for name, told in feedback.items():
+            yield from _aged(name, told)
+            yield from _window(name, told, scenario.tick)
+        yield from _declared_visits(scenario)
     adjusted = dict.fromkeys(part for part in parts_in(scenario.policies) if issubclass(part, Adjust) and part.single)
     yield from (f"adjust: {kind_of(part)} takes single requests to tell" for part in adjusted)
+
+
+def _declared_visits(scenario: Scenario) -> Iterator[str]:
+    """`visit_refusals` of the policies of a scenario without problems.
+
+    What is weighed, and whether shares follow the outcomes, does not depend on what the models are worth: any will do.
+    """
+    said = declared_setting(scenario)
+    metrics = {
+        name: Metric(**vars(metric), binary=True, grid=1.0, nominal_mean=0.5, nominal_sd=0.5)
+        for name, metric in said.metrics.items()
+    }
+    setting = Setting(**{**vars(said), "metrics": metrics})
+    forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    needs = [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
+    yield from visit_refusals(needs)
 
 
 def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:
@@ -112,15 +141,14 @@ def changing(world: World, metric: str) -> bool:
 def _delay_refusals(world: World) -> Iterator[str]:
     if not world.feedback:
         return
+    yield from _crowded(world.feedback)
     key = f"metrics.{delayed(world)[0]}.delay"
     bits = sum(len([place for place in vars(of).values() if place is not None]) for of in bits_of(world).values())
-    if len(world.feedback) > _MOST_BITS:
-        yield f"{key}: at most {_MOST_BITS} metrics can be delayed, got {len(world.feedback)}"
-    elif bits > _MOST_BITS:
+    if bits > _MOST_BITS >= len(world.feedback):
         yield f"{key}: windows, and delays by outcome, of {len(world.feedback)} metrics make more than {2**_MOST_BITS} patterns"
     uneven = _uneven(world)
     if uneven:
-        yield f"{key}: with {uneven} the rate changes within a tick"
+        yield _changes_within(world.feedback, uneven)
     if _replayed_together(world.outcomes):
         yield f"{key}: a row of the data decides several metrics, which come to be known apart"
     for outcome in world.outcomes:
@@ -131,15 +159,33 @@ def _delay_refusals(world: World) -> Iterator[str]:
 def _late(world: World, outcome: OutcomeWorld, told: Feedback) -> Iterator[str]:
     """The reasons in the delays of one metric."""
     name = outcome.spec.name
+    aged = list(_aged(name, told))
+    yield from aged
+    if not aged and outcome.kind != "binary" and changing(world, name) and not steady(told):
+        yield f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
+    yield from _window(name, told, world.tick_s)
+
+
+def _crowded(feedback: Mapping[str, Feedback]) -> Iterator[str]:
+    if len(feedback) > _MOST_BITS:
+        yield f"metrics.{min(feedback)}.delay: at most {_MOST_BITS} metrics can be delayed, got {len(feedback)}"
+
+
+def _changes_within(feedback: Mapping[str, Feedback], key: str) -> str:
+    return f"metrics.{min(feedback)}.delay: with {key} the rate changes within a tick"
+
+
+def _aged(name: str, told: Feedback) -> Iterator[str]:
     laws = dict.fromkeys((*told.success, *(told.failure if told.by_outcome else ())))
     aged = dict.fromkeys(type(law).__name__.lower() for law in laws if not isinstance(law, Exponential | Constant))
     yield from (f"metrics.{name}.delay: what is left of a {kind} delay depends on its age" for kind in aged)
-    if not aged and outcome.kind != "binary" and changing(world, name) and not steady(told):
-        yield f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
+
+
+def _window(name: str, told: Feedback, tick_s: float) -> Iterator[str]:
     window_ns = told.window_ns
     if window_ns is None:
         return
-    if window_ns % to_ns(world.tick_s):
+    if window_ns % to_ns(tick_s):
         yield f"metrics.{name}.attribution_window: it closes within a tick"
     if any(isinstance(law, Constant) and to_ns(law.mean_s) > window_ns for law in told.success):
         yield f"metrics.{name}.attribution_window: it closes before any success is known"

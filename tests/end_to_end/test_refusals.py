@@ -1,0 +1,76 @@
+"""What an engine cannot play is said by `sim check` as by a run: at the line, in the same words, without any model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sim.cli import main
+from sim.engine.catalogue import ENGINES
+from sim.errors import InputError
+from sim.run.plan import needs_of
+from sim.scenario.schema import Scenario
+from sim.workflow import run_scenario
+from tests.worlds import make_world
+
+MODELS = [{"outcomes": {"conversion": {"bernoulli": 0.05}}, "latency": {"constant": "45ms"}}] * 2
+LATE = {"name": "conversion", "role": "primary", "delay": {"exponential": "1h"}}
+AB = {"name": "ab", "kind": "ab", "evidence": {"kind": "mixture_sprt", "mde": "2%"}}
+BANDIT = {
+    "name": "bandit", "kind": "bandit", "allocation": {"kind": "thompson", "floor": "5%"},
+    "evidence": {"kind": "mixture_sprt", "mde": "2%", "tally": "within_ticks"},
+}  # fmt: skip
+# Every reason of the aggregate engine that does not depend on what the models are.
+REFUSALS: list[tuple[dict[str, Any], str]] = [
+    ({"capacity": {"champion": {"replicas": 4, "concurrency": 8}}}, "capacity: requests compete"),
+    ({"retries": {"attempts": 2, "on": ["error"], "backoff": "100ms"}}, "retries: an attempt depends"),
+    ({"users": {"count": 100}}, "users.assignment: the requests of a sticky user"),
+    ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity: the outcomes"),
+    ({"traffic": {"rate": "1/s", "arrivals": "regular"}}, "traffic.arrivals: regular arrivals"),
+    ({"metrics": [{**LATE, "delay": {"gamma": {"mean": "1h", "sd": "10m"}}}]}, "what is left of a gamma delay"),
+    (
+        {"metrics": [LATE], "traffic": {"rate": "1/s", "bursts": {"factor": 5, "every": "1h", "duration": "1m"}}},
+        "with traffic.bursts the rate changes within a tick",
+    ),
+    ({"metrics": [LATE], "policies": [BANDIT]}, "what is known in a tick was sent under the shares of many"),
+]
+
+
+def written(folder: Path, **changes: Any) -> Path:
+    scenario = {
+        "name": "small", "question": "Which?", "replications": 4, "horizon": "4h", "tick": "10m", "engine": "aggregate",
+        "traffic": {"rate": "1/s"},
+        "models": [{"arm": arm, "uri": f"models:/m/{number}"} for number, arm in enumerate(("champion", "challenger"), 1)],
+        "metrics": [{"name": "conversion", "role": "primary"}], "policies": [AB], **changes,
+    }  # fmt: skip
+    file = folder / "small.yaml"
+    file.write_text(yaml.safe_dump(scenario))
+    return file
+
+
+@pytest.mark.parametrize(("changes", "said"), REFUSALS, ids=[said for _, said in REFUSALS])
+def test_check_says_what_a_run_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    file = written(tmp_path, **changes)
+    assert main(["check", str(file)]) == 2
+    found = capsys.readouterr().err
+    line = next(line for line in found.splitlines() if said in line)
+    number = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if text.startswith("engine:"))
+    assert line.startswith(f"{file}:{number}:")
+    assert "engine: aggregate cannot play this: " in line
+    # By the engine itself, once the world is built.
+    scenario = Scenario.model_validate(yaml.safe_load(file.read_text()))
+    world = make_world(scenario, MODELS)
+    refused = ENGINES["aggregate"].refused(world, needs_of(scenario, world))
+    assert [line.partition("cannot play this: ")[2]] == refused
+    with pytest.raises(InputError, match="cannot play this"):
+        run_scenario(file, models=MODELS, reports=tmp_path / "reports", log=False)
+    assert not (tmp_path / "reports").exists()
+
+
+def test_shares_that_stay_are_not_refused(tmp_path: Path) -> None:
+    assert main(["check", "--quiet", str(written(tmp_path, metrics=[LATE]))]) == 0

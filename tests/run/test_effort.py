@@ -1,0 +1,84 @@
+"""What a run will take is ordered rightly: by its size, by how early its policies decide, and by what is left of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sim.run import effort
+from sim.run.blocks import Player, tasks_of, works_of
+from sim.run.checkpoints import Checkpoints
+from sim.run.glance import glanced
+from sim.run.plan import Plan
+from tests.worlds import behaves, make_plan, make_scenario
+
+CHECKS = [{"metric": "error_rate", "max": "50%"}]
+SOON = {"name": "soon", "kind": "canary", "steps": [{"weight": "50%", "bake": "10m"}], "checks": CHECKS}
+LATE = {"name": "late", "kind": "canary", "steps": [{"weight": "50%", "bake": "20h"}], "checks": CHECKS}
+
+
+def planned(arms: int = 2, **changes: Any) -> Plan:
+    models = [{"arm": f"arm{number}" if number else "champion", "uri": f"models:/m/{number + 1}"} for number in range(arms)]
+    said = {"replications": 50, "horizon": "1d", "tick": "10m", "models": models, "policies": [LATE], "aa": False, **changes}
+    return make_plan(make_scenario(**said), [behaves()] * arms)
+
+
+def seconds(**changes: Any) -> float:
+    return effort.effort_of(planned(**changes), 1).seconds
+
+
+@pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+@pytest.mark.parametrize(
+    "more", [{"replications": 2000}, {"horizon": "3d"}, {"arms": 4}, {"aa": True}, {"policies": [LATE, SOON]}], ids=str
+)
+def test_more_takes_longer(engine: str, more: dict[str, Any]) -> None:
+    assert seconds(engine=engine, **more) > seconds(engine=engine)
+
+
+def test_requests_cost_where_they_are_played_one_by_one() -> None:
+    quiet, busy = {"traffic": {"rate": "1/s"}}, {"traffic": {"rate": "500/s"}}
+    assert seconds(engine="aggregate", **quiet) == seconds(engine="aggregate", **busy)
+    for engine in ("compiled", "simpy"):
+        assert seconds(engine=engine, **busy) > 2 * seconds(engine=engine, **quiet)
+    assert seconds(engine="aggregate", **busy) < seconds(engine="compiled", **busy) < seconds(engine="simpy", **busy)
+
+
+def test_a_glance_tells_what_decides_early() -> None:
+    plan = planned(policies=[SOON, LATE], replications=200, engine="aggregate", traffic={"rate": "1/s"})
+    before = effort.effort_of(plan, 1)
+    found = glanced(plan, before)
+    assert found.expected.keys() == before.expected.keys()
+
+    def of(policy: str, told: effort.Effort) -> float:
+        return sum(took for task, took in told.expected.items() if task.policy == policy)
+
+    assert of("soon", before) == pytest.approx(of("late", before))
+    # 1 tick of 144, and 120.
+    assert of("soon", found) < of("late", found) / 5
+
+
+def test_what_an_interrupted_run_finished_takes_no_time(tmp_path: Path) -> None:
+    plan = planned(replications=2500, horizon="1h", policies=[SOON])
+    todo = tasks_of(plan)
+    assert len(todo) == 3
+    whole = effort.effort_of(plan, 1, folder=tmp_path).seconds
+    kept = Checkpoints(tmp_path, plan.digest)
+    for task in todo[:2]:
+        kept.save(task, Player(works_of(plan)).play(task))
+    left = effort.effort_of(plan, 1, folder=tmp_path)
+    assert left.before == frozenset(todo[:2])
+    assert left.seconds == left.expected[todo[2]] < whole / 3
+    # What another scenario left is not taken for finished.
+    assert not Checkpoints(tmp_path, "another").finished(todo)
+
+
+def test_kinds_of_blocks_are_weighed_and_not_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    weigh = effort._block_bytes
+    monkeypatch.setattr(effort, "_block_bytes", lambda work, rows: asked.append(rows) or weigh(work, rows))
+    plan = planned(replications=100_300, horizon="1h", policies=[SOON, LATE])
+    assert len(tasks_of(plan)) == 202
+    effort.effort_of(plan, 1)
+    assert sorted(asked) == [300, 1000]
