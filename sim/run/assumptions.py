@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sim.scenario.delays import delay_told
-from sim.scenario.schema import Scenario, prior_told
+from sim.scenario.priors import prior_told
+from sim.scenario.schema import Scenario
 from sim.units import format_duration, format_share
 from sim.world.metric import OutcomeWorld
 from sim.world.world import World

@@ -8,6 +8,7 @@ __all__ = [
     "doubts",
     "examples",
     "loading",
+    "priors",
     "reading",
     "schema",
     "sweep",
