@@ -8,6 +8,7 @@ __all__ = [
     "doubts",
     "examples",
     "loading",
+    "priors",
     "put",
     "reading",
     "schema",
