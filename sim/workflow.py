@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
     from sim.scenario.loading import Document
+    from sim.scenario.put import Change
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
     from sim.tracking.child import Child
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
+FORMATS = {"html": "report.html", "md": "report.md", "json": "summary.json"}
+"""What is told of a run, by the format, and its file in the run folder."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,11 @@ def check_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     parts: Sequence[str | Path] = (),
+    changes: Sequence[Change] = (),
 ) -> tuple[Scenario, Seen]:
     """Read and check a scenario and the files that it names, without playing it. With `resolve`, check its models too.
+
+    `changes` are other values than those of the file.
 
     No model's code runs, so predictions of real versions are not checked. The code of `parts` runs. Raises `InputError` with
     every problem, each at its line, and `TrackingError` if the registry cannot be read.
@@ -122,7 +128,7 @@ def check_scenario(
 
     _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
-        scenario, document = read(path, _with_files())
+        scenario, document = read(path, _with_files(), changes)
         if not resolve:
             return scenario, doubted(scenario, document)
         return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document))
@@ -150,6 +156,7 @@ def plan_scenario(
     registry_uri: str | None = None,
     cache: str | Path | None = None,
     parts: Sequence[str | Path] = (),
+    changes: Sequence[Change] = (),
 ) -> Plan:
     """The versions, world and engine that a scenario is played with, at each point of its sweep.
 
@@ -157,8 +164,8 @@ def plan_scenario(
     `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
     registry, which runs their code: only if it is named, here or by the environment, or is the mlflow.db of this folder and was
     made by this user's own `sim`. `cache` is a folder for their predictions. `parts` are Python files whose parts the
-    scenario may use (docs/extending.md); their code runs. Raises `InputError`, and `TrackingError` if the registry cannot be
-    read.
+    scenario may use (docs/extending.md); their code runs. `changes` are other values than those of the scenario. Raises
+    `InputError`, and `TrackingError` if the registry cannot be read.
     """
     from sim.policy.catalogue import using
     from sim.run.plan import prepare
@@ -166,7 +173,7 @@ def plan_scenario(
 
     _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
-        asked, document = read(scenario, _with_files())
+        asked, document = read(scenario, _with_files(), changes)
         return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
 
 
@@ -205,7 +212,7 @@ def rehearse(
 
     stores = {"tracking_uri": tracking_uri, "registry_uri": registry_uri}
     _usable(parts=parts, baseline=baseline, workers=workers, samples=samples, **stores)
-    plan = plan_scenario(scenario, models, **stores, parts=parts)
+    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts)
     names = list(plan.points[0].forms)
     if baseline is not None and baseline not in names:
         raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
@@ -219,6 +226,7 @@ def run_scenario(
     *,
     models: Models | None = None,
     reports: str | Path = REPORTS,
+    out: str | Path | None = None,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     experiment: str | None = None,
@@ -226,13 +234,15 @@ def run_scenario(
     workers: int | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
+    changes: Sequence[Change] = (),
     again: bool = False,
     planned: Callable[[Plan, Effort], Watch | None] | None = None,
     noted: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
-    `path`, `models` and `parts` are as in `plan_scenario`. Real versions are loaded from the registry `registry_uri` (by
+    `path`, `models`, `parts` and `changes` are as in `plan_scenario`. The run folder is `out`, or else one in `reports` that
+    is named after the scenario and its digest. Real versions are loaded from the registry `registry_uri` (by
     default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan, and what it
     will take, before it is played; it may return a `Watch`, which is told of every finished task. A run that is finished in
     its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
@@ -244,6 +254,7 @@ def run_scenario(
     from sim.registry.store import addresses, default_uri
     from sim.run.checkpoints import played_by
     from sim.run.effort import effort_of
+    from sim.run.folder import usable
     from sim.run.simulate import folder_of, simulate
     from sim.tracking.child import Child
 
@@ -251,13 +262,17 @@ def run_scenario(
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
-    folder = Path(reports)
-    cache = folder / ".predictions"
-    plan = plan_scenario(path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts)
-    there = None if again else _finished(folder_of(plan, folder), plan, noted)
+    cache = Path(reports) / ".predictions"
+    if out is not None:
+        usable(Path(out))
+    plan = plan_scenario(
+        path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes
+    )
+    folder = folder_of(plan, Path(reports)) if out is None else Path(out)
+    there = None if again else _finished(folder, plan, noted)
     with Child(tracking_uri or default_uri()) as child:
         if there is not None:
-            outcome = Outcome(folder_of(plan, folder), there, None, None, False, False, there.run.sources != played_by())
+            outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
         else:
             effort = effort_of(plan, workers, folder=folder_of(plan, folder))
             watch = planned(plan, effort) if planned else None
@@ -269,7 +284,7 @@ def run_scenario(
                     child.start()
                 found.append(_tell(new, new))
 
-            run = simulate(plan, folder, workers=effort.workers, watch=watch, conclude=conclude)
+            run = simulate(plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude)
             outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
         if not log or outcome.comparison is None:
             return outcome
@@ -326,12 +341,13 @@ def trace_scenario(
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
     parts: Sequence[str | Path] = (),
+    changes: Sequence[Change] = (),
     planned: Callable[[PlannedPoint], None] | None = None,
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
-    `path`, `models` and `parts` are as in `plan_scenario`, which says when real versions run their code. The sweep of a
-    scenario is ignored.
+    `path`, `models`, `parts` and `changes` are as in `plan_scenario`, which says when real versions run their code. The sweep
+    of a scenario is ignored.
     """
     from sim.files import writable
     from sim.policy.catalogue import using
@@ -342,7 +358,7 @@ def trace_scenario(
     _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     file = None if out is None else Path(out)
     with using(parts):
-        scenario, document = read(path, _with_files())
+        scenario, document = read(path, _with_files(), changes)
         trace_problems = problems(scenario, policy, replication, engine, file)
         if trace_problems:
             raise InputError(trace_problems)
@@ -410,35 +426,44 @@ def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scen
     return registry(tracking_uri, registry_uri)
 
 
-def report_run(folder: str | Path, *, baseline: str | None = None) -> Comparison:
-    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none."""
+def report_run(folder: str | Path, *, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
+    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none.
+
+    Files of other formats than `formats` stay as they are.
+    """
     from sim.run.folder import holding
 
     folder = Path(folder)
     with holding(folder):
-        return _report(folder, baseline)
+        return _report(folder, baseline, formats)
 
 
-def _report(folder: Path, baseline: str | None = None) -> Comparison:
+def _report(folder: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
     from sim.run.folder import replacement
     from sim.run.record import read_run
 
     # Raises an error that tells a folder without a run before anything is made in it.
     read_run(folder)
     with replacement(folder) as new:
-        return _tell(folder, new, baseline)
+        return _tell(folder, new, baseline, formats)
 
 
-def _tell(folder: Path, into: Path, baseline: str | None = None) -> Comparison:
+def _tell(
+    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)
+) -> Comparison:  # fmt: skip
     """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import html, markdown
 
     comparison = compare(folder, baseline)
-    write_summary(comparison, into)
-    html.write(folder, into)
-    markdown.write(folder, into)
+    summary = write_summary(comparison, into)
+    # Both reports are made of the summary.
+    for name, write in (("html", html.write), ("md", markdown.write)):
+        if name in formats:
+            write(folder, into)
+    if "json" not in formats:
+        summary.unlink()
     return comparison
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def shown() -> list[str]:
 
 def test_every_verb_that_takes_a_file_shows_an_example() -> None:
     verbs = {line.split()[1] for line in shown()}
-    assert {"init", "models", "check", "run", "trace", "report", "track", "bench", "verify"} <= verbs
+    assert {"init", "models", "check", "run", "show", "compare", "trace", "report", "track", "bench", "verify"} <= verbs
 
 
 @pytest.mark.slow
@@ -114,7 +115,7 @@ def test_every_example_of_help_works_from_an_empty_folder(installed: Path, tmp_p
     done_before: set[tuple[str, ...]] = set()
     for command in shown():
         for line in command.split(" && "):
-            _, verb, *rest = line.split()
+            _, verb, *rest = shlex.split(line)
             job = (verb, rest[0])
             if verb in LONG or (job in done_before and verb != "init"):
                 _parser().parse_args([verb, *rest])

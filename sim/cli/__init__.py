@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Sequence
 
-from sim.cli import bench, check, init, models, report, run, schema, trace, track, verify
+from sim.cli import bench, check, compare, init, models, report, run, schema, show, trace, track, verify
 from sim.cli.endings import failed, interrupted
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
@@ -15,7 +15,7 @@ from sim.cli.parser import Parser
 from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
-VERBS = (init, models, check, run, trace, report, track, bench, verify, schema)
+VERBS = (init, models, check, run, show, compare, report, trace, track, bench, verify, schema)
 """One file each, in the order of `sim --help`."""
 
 
@@ -58,12 +58,16 @@ def _flush() -> None:
 _EPILOGUE = """\
 examples:
   sim init --list                          the examples that come with sim, each with its question
+  sim init my-ranker --model ranker --baseline 5% --traffic 40/s
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line
   sim run quickstart                       simulate, compare, report, log
   sim trace quickstart --policy ab --replication 3 --until 10m
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
+  sim compare reports/quickstart-* reports/small-lift-*
+  sim run quickstart --set replications=200 --seed 3 --out fewer
+  sim show reports/quickstart-*            the memo and the table again
   sim report reports/quickstart-* --baseline ab
   sim track reports/quickstart-* --tracking-uri sqlite:///team.db
   sim bench --quick                        how fast the engines are here

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_parts, add_stores, scenario_file
+from sim.cli.options import PLAIN, Verbs, add_changes, add_parts, add_stores, scenario_file
 from sim.errors import EXIT_OK, InputError, Problem
 
 
@@ -16,10 +16,12 @@ def add(verbs: Verbs) -> None:
         description="Check scenario files and the files that they name: recorded traffic, and data sets. With --tracking-uri\n"
         "or --registry-uri, resolve their models too, and say everything that `sim run` would say before it plays. No\n"
         "model's code is run: what real versions predict is seen by `sim run` only.",
-        epilog="examples:\n  sim check quickstart small-lift\n  sim check small-lift --registry-uri sqlite:///mlflow.db",
+        epilog="examples:\n  sim check quickstart small-lift\n  sim check small-lift --registry-uri sqlite:///mlflow.db\n"
+        "  sim check small-lift --set traffic.rate=2/s --set horizon=28d",
     )  # fmt: skip
     parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files (YAML), or names of examples")
     parser.add_argument("--quiet", action="store_true", help="say nothing of files that are fine")
+    add_changes(parser)
     add_parts(parser)
     add_stores(parser, logs=False, only_if_named=True)
     parser.set_defaults(verb=_check)
@@ -39,6 +41,7 @@ def _check(options: argparse.Namespace) -> int:
                 tracking_uri=options.tracking_uri,
                 registry_uri=options.registry_uri,
                 parts=options.parts,
+                changes=options.changes,
             )
         except InputError as error:
             problems += error.problems

@@ -12,7 +12,10 @@ from sim.errors import shortened
 from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sim.scenario.examples import Found
+    from sim.scenario.put import Change
 
 RUNS_MODELS = """\
 A real model is loaded, which runs its code: only from a registry that --registry-uri, --tracking-uri or the environment names,
@@ -48,11 +51,16 @@ def _note_shown(found: Found) -> Path:
     return found.file
 
 
-def add_display(parser: argparse.ArgumentParser) -> None:
-    """How a table is shown."""
+def add_display(parser: argparse.ArgumentParser, *, width: bool = False) -> None:
+    """How a table is shown; with `width`, also in how many characters."""
     parser.add_argument(
         "--display", choices=("auto", "rich", "plain", "none"), default="auto", help="how the table is shown (default: auto)"
     )
+    if width:
+        parser.add_argument(
+            "--width", type=positive, metavar="CHARACTERS",
+            help="of a line, at least 20; columns without room are left out, and named (default: the terminal's, else 120)",
+        )  # fmt: skip
 
 
 def add_parts(parser: argparse.ArgumentParser) -> None:
@@ -61,6 +69,44 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
         "--parts", type=Path, action="append", default=[], metavar="FILE",
         help="a Python file with parts of your own, such as allocations; runs that file's code. May be given several times",
     )  # fmt: skip
+
+
+def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
+    """Other values than those of the scenario file; `engine` where the verb has no engine of its own to name."""
+    parser.add_argument(
+        "--set", dest="changes", action="append", default=[], metavar="PATH=VALUE", type=_change,
+        help="another value for a key of the file, by the path that errors print, as YAML: replications=200, "
+        "policies[1].evidence.mde=1%%, traffic='{rate: 3/s}', sweep=null. May be given several times; the last one holds",
+    )  # fmt: skip
+    if engine:
+        parser.add_argument(
+            "--engine",
+            dest="changes",
+            action="append",
+            metavar="KIND",
+            type=_change_of("--engine"),
+            help="short for --set engine=KIND",
+        )
+    parser.add_argument(
+        "--seed", dest="changes", action="append", metavar="N", type=_change_of("--seed"), help="short for --set seed=N"
+    )
+
+
+def _change(text: str) -> Change:
+    from sim.scenario.put import Change
+
+    return Change.parse(text)
+
+
+def _change_of(option: str) -> Callable[[str], Change]:
+    """Reads the value of an option that is short for a change of the key of its name."""
+
+    def read(text: str) -> Change:
+        from sim.scenario.put import Change
+
+        return Change.of(option, option.removeprefix("--"), text)
+
+    return read
 
 
 def add_stores(
@@ -77,6 +123,20 @@ def add_stores(
             "--timeout", type=seconds, metavar="SECONDS", default=TIMEOUT_S,
             help=f"time for logging, whatever the server does (default: {TIMEOUT_S:g}); 'sim track' goes on later",
         )  # fmt: skip
+
+
+def formats(text: str) -> tuple[str, ...]:
+    """The formats of reports in a list with commas, each once."""
+    from sim.spelling import did_you_mean, there_are
+    from sim.workflow import FORMATS
+
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(
+                f"no format {shortened(name, 60)!r}; {did_you_mean(name, FORMATS) or there_are(FORMATS)}"
+            )
+    return names
 
 
 def positive(text: str) -> int:

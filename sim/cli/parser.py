@@ -65,5 +65,5 @@ class Parser(argparse.ArgumentParser):
             keys = list(Scenario.model_fields)
         near = closest(option, [*options, *keys])
         if near and near[0] in keys:
-            return f"{near[0]} is a key of the scenario file"
+            return f"{near[0]} is a key of the scenario file: --set {near[0]}=VALUE"
         return did_you_mean(option, options, quoted=False) or f"`{self.prog} --help` lists the options"

@@ -7,16 +7,24 @@ import sys
 from pathlib import Path
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_display
+from sim.cli.options import PLAIN, Verbs, add_display, formats
 from sim.cli.output import shown_of
 from sim.errors import EXIT_OK, plain
 
 
 def add(verbs: Verbs) -> None:
-    parser = verbs.add_parser("report", help="compare and report a run folder again", formatter_class=PLAIN,
-                              epilog="example: sim report reports/quickstart-* --baseline ab")  # fmt: skip
+    parser = verbs.add_parser(
+        "report", help="compare and report a run folder again", formatter_class=PLAIN,
+        description="Compare the policies of a run folder again, from its trials, and write what is told of them into it: the\n"
+        "reports report.html and report.md, and the summary (summary.json). Formats that are not named stay as they are.",
+        epilog="examples:\n  sim report reports/quickstart-* --baseline ab\n  sim report reports/quickstart-* --format md,json",
+    )  # fmt: skip
     parser.add_argument("folder", type=Path, help="run folder")
     parser.add_argument("--baseline", help="the policy that others are paired with")
+    parser.add_argument(
+        "--format", dest="formats", type=formats, default=tuple(workflow.FORMATS), metavar="FORMAT,…",
+        help=f"which to write, of {', '.join(workflow.FORMATS)} (default: all)",
+    )  # fmt: skip
     add_display(parser)
     parser.set_defaults(verb=_report)
 
@@ -24,8 +32,9 @@ def add(verbs: Verbs) -> None:
 def _report(options: argparse.Namespace) -> int:
     from sim.report.terminal import table
 
-    comparison = workflow.report_run(options.folder, baseline=options.baseline)
+    comparison = workflow.report_run(options.folder, baseline=options.baseline, formats=options.formats)
     with shown_of(options.folder):
         table(comparison, display=options.display, file=sys.stdout)
-        print(f"report: {plain(str(options.folder / 'report.html'))}")
+        for name in options.formats:
+            print(f"{'summary' if name == 'json' else 'report'}: {plain(str(options.folder / workflow.FORMATS[name]))}")
     return EXIT_OK

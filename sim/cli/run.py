@@ -10,7 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim import workflow
-from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_display, add_parts, add_stores, positive, scenario_file
+from sim.cli.options import (
+    PLAIN,
+    RUNS_MODELS,
+    Verbs,
+    add_changes,
+    add_display,
+    add_parts,
+    add_stores,
+    positive,
+    scenario_file,
+)
 from sim.cli.output import shown_of
 from sim.errors import plain
 
@@ -27,13 +37,18 @@ def add(verbs: Verbs) -> None:
         reads_scenario=True,
         description="Simulate a scenario file. A run that is finished is shown as it is, and an interrupted one goes on.\n\n"
         f"{RUNS_MODELS}",
-        epilog="example: sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db",
+        epilog="examples:\n  sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db\n"
+        "  sim run small-lift --set truth.challenger.conversion.relative_effect=2% --set replications=200 --seed 3\n"
+        "  sim run small-lift --set 'policies[2].evidence.mde=1%' --out small-mde",
     )  # fmt: skip
     parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     parser.add_argument(
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the run folder itself (default: named after the scenario, in --reports)"
+    )
     parser.add_argument(
         "--again",
         action="store_true",
@@ -43,6 +58,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--yes", action="store_true", help="do not ask before a run of more than an hour")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_display(parser)
+    add_changes(parser)
     add_parts(parser)
     add_stores(parser)
     parser.set_defaults(verb=_run)
@@ -78,6 +94,8 @@ def _run(options: argparse.Namespace) -> int:
         outcome = workflow.run_scenario(
             scenario_file(options.file),
             reports=options.reports,
+            out=options.out,
+            changes=options.changes,
             tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri,
             experiment=options.experiment,

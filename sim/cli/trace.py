@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim import workflow
-from sim.cli.options import PLAIN, RUNS_MODELS, Verbs, add_parts, add_stores, duration, positive, scenario_file, whole
+from sim.cli.options import (
+    PLAIN,
+    RUNS_MODELS,
+    Verbs,
+    add_changes,
+    add_parts,
+    add_stores,
+    duration,
+    positive,
+    scenario_file,
+    whole,
+)
 from sim.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -32,6 +43,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--limit", type=positive, default=40, help="events printed: the first and the last (default 40)")
     parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
     parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
+    add_changes(parser, engine=False)
     add_parts(parser)
     add_stores(parser, logs=False)
     parser.set_defaults(verb=_trace)
@@ -49,7 +61,7 @@ def _trace(options: argparse.Namespace) -> int:
         scenario_file(options.file), options.policy, options.replication,
         engine=options.engine, until_s=options.until, out=options.out,
         reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri,
-        parts=options.parts, planned=planned,
+        parts=options.parts, changes=options.changes, planned=planned,
     )  # fmt: skip
     if options.out is None:
         print(*lines(log, options.limit), sep="\n")

@@ -1,3 +1,16 @@
 """What follows from the trials: measures with their intervals, paired differences, the frontier, thresholds."""
 
-__all__ = ["comparison", "measures", "result", "rules", "summary", "trials", "wording"]
+__all__ = [
+    "comparison",
+    "decision",
+    "frontier",
+    "measures",
+    "memo",
+    "result",
+    "rules",
+    "saved",
+    "several",
+    "summary",
+    "trials",
+    "wording",
+]

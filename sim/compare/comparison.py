@@ -30,6 +30,7 @@ from sim.errors import InputError, Problem
 from sim.run.record import Record, RunPoint, read_run
 from sim.stats.survival import Curve as Steps
 from sim.units import shown
+from sim.version import VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,7 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
         points=points,
         memo=memo_along(run, points) if run.paths else points[0].memo,
         thresholds=judge(run, points),
+        sim_version=VERSION,
     )
 
 

@@ -142,7 +142,8 @@ class Comparison:
 
     `run` is the run's `run.json`. A run without a sweep has one point; with one, a point for every value or pair of values.
     `baseline` is the policy that others are paired with; `measures` say what was measured; `thresholds` are those of all
-    points, each naming its point; `memo` says in sentences what follows, the answer first.
+    points, each naming its point; `memo` says in sentences what follows, the answer first. `sim_version` is the program that
+    compared them; empty of an early one.
     """
 
     run: Record
@@ -151,6 +152,7 @@ class Comparison:
     points: tuple[PointComparison, ...]
     memo: tuple[str, ...]
     thresholds: tuple[Judgement, ...] = ()
+    sim_version: str = ""
 
     @property
     def paths(self) -> tuple[str, ...]:

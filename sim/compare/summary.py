@@ -22,6 +22,7 @@ FILE = "summary.json"
 def to_json(comparison: Comparison) -> str:
     """The text of `summary.json`: no NaN, no infinity. Policies stand in its `points`; a run without a sweep has one point."""
     content = {
+        "sim_version": comparison.sim_version,
         "run": comparison.run.to_dict(),
         "baseline": comparison.baseline,
         "measures": {name: asdict(measure) for name, measure in comparison.measures.items()},

@@ -2,4 +2,5 @@
 
 __all__ = [
     "adjust", "base", "catalogue", "columns", "contrast", "estimates", "forms", "guardrails", "machine", "parts_file", "stages",
+    "telling",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.columns import Column, moments_of
 from sim.policy.contrast import Contrasts
+from sim.policy.telling import settings
 from sim.units import format_duration
 
 
@@ -255,6 +256,13 @@ class Part(BaseModel):
     def problems(self, setting: Setting) -> list[tuple[str, str]]:
         """Problems of this part in this setting: (key, message) pairs."""
         return self.declared_problems(setting) or self.registered_problems(setting)
+
+    def told(self, setting: Setting) -> str:
+        """What this part does, with its settings, for people who read a report: the words after "It ...".
+
+        A part without words of its own is told by its kind and all its settings.
+        """
+        return f"uses {settings(self)}"
 
 
 class Allocation(Part):

@@ -82,6 +82,15 @@ class Form(BaseModel):
         """Problems of the form itself, without those of its stages: (key, message) pairs."""
         return []
 
+    def told(self, others: Mapping[str, Form], setting: Setting) -> tuple[str, ...]:
+        """What the policy does, in plain words with its settings: a text a stage, which begins with its name if several."""
+        stages = expand(self, others)
+        after = [*(stage.name for stage in stages[1:]), None]
+        texts = [stage.told(setting, following) for stage, following in zip(stages, after, strict=True)]
+        if len(texts) == 1:
+            return tuple(texts)
+        return tuple(f"{stage.name}: {text}" for stage, text in zip(stages, texts, strict=True))
+
     def build(self, others: Mapping[str, Form], arms: tuple[str, ...]) -> StagedPolicy:
         """The `StagedPolicy` that runs this policy."""
         return StagedPolicy(expand(self, others), self.verdict_at_once(arms))
@@ -105,6 +114,9 @@ class Switch(Form):
     def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str]:
         return Verdict.SHIP, self.arm or arms[1]
 
+    def told(self, others: Mapping[str, Form], setting: Setting) -> tuple[str, ...]:
+        return (f"Ships {self.arm or setting.arms[1]} to all users at once, without a look.",)
+
     def own_problems(self, others: Mapping[str, Form], setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.arm is None or self.arm in setting.arms[1:]:
             return []
@@ -117,6 +129,9 @@ class Hold(Form):
     has_stages: ClassVar[bool] = False
 
     kind: Literal["hold"] = "hold"
+
+    def told(self, others: Mapping[str, Form], setting: Setting) -> tuple[str, ...]:
+        return ("Keeps the champion, and never tries a challenger.",)
 
     def verdict_at_once(self, arms: tuple[str, ...]) -> tuple[Verdict, str]:
         return Verdict.KEEP, arms[0]

@@ -136,6 +136,10 @@ def _estimates(count: int, answer: Any, arguments: tuple[Any, ...]) -> str | Non
     return None if held else f"{count} arrays of numbers {shape}, or None"
 
 
+def _text(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    return None if isinstance(answer, str) and answer.strip() else 'a text: the words after "It ..."'
+
+
 def _columns(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     held = isinstance(answer, tuple | list) and all(isinstance(each, Column) for each in answer)
     return None if held else "a tuple of columns (sim.policy.columns)"
@@ -220,7 +224,7 @@ def _difference(answer: Any, arguments: tuple[Any, ...]) -> str | None:
 
 _PROBLEMS: dict[str, Check] = {"declared_problems": _pairs, "registered_problems": _pairs}
 _PART: dict[str, Check] = {
-    "needs": _columns, "contrasts": _columns, "memory": _arrays, "bounds": _bounds, **_PROBLEMS,
+    "needs": _columns, "contrasts": _columns, "memory": _arrays, "bounds": _bounds, "told": _text, **_PROBLEMS,
 }  # fmt: skip
 _OF_FAMILY: dict[str, dict[str, Check]] = {
     "allocation": {

@@ -102,6 +102,34 @@ class Stage(BaseModel):
             )
         return problems
 
+    def told(self, setting: Setting, following: str | None) -> str:
+        """What this stage does, in a few sentences; `following` is the stage after it, None of the last one."""
+        parts = (self.completed(setting).allocation, *(part for name, part in self.named(setting)[1:]))
+        sentences = [_sentence(part.told(setting)) for part in parts]
+        return " ".join([*sentences, _sentence(self._follows(setting, following))])
+
+    def _follows(self, setting: Setting, following: str | None) -> str:
+        """What follows its outcomes, as a sentence."""
+        ends = {SHIP: "ships", KEEP: "is not shipped", INCONCLUSIVE: "ends inconclusive", NEXT: f"goes on to {following}"}
+        after = SHIP if self.on.passed == NEXT and following is None else self.on.passed
+        what = "what passes" if len(setting.arms) == 2 else "the best of those that pass"
+        what = what if after == SHIP else "what passes"
+        text = f"{what} {ends.get(after, f'goes on to {after}')}"
+        none = SHIP if self.on.fail == NEXT and following is None else self.on.fail
+        if none == KEEP:
+            text += ", and if nothing does the champion is kept"
+        elif none == INCONCLUSIVE:
+            text += ", and if nothing does it ends inconclusive"
+        else:
+            text += f", and if nothing does, what has not failed {ends.get(none, f'goes on to {none}')}"
+        if self.max_duration is None and self.on.inconclusive == INCONCLUSIVE:
+            return text
+        late = (
+            "what is in doubt" if self.max_duration is None else f"what is in doubt after {format_duration(self.max_duration)}"
+        )
+        doubtful = SHIP if self.on.inconclusive == NEXT and following is None else self.on.inconclusive
+        return f"{text}; {late} {ends.get(doubtful, f'goes on to {doubtful}')}"
+
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns of this stage. A stage that mirrors has those of mirrored calls beside those of live calls."""
         columns = [column for part in self.parts() for column in part.needs(setting)]
@@ -110,6 +138,10 @@ class Stage(BaseModel):
             return (*columns, *(mean_of(setting.primary) if len(setting.arms) > 2 else ()))
         live = [column for column in columns if not column.of_copies]
         return (*live, *(column.as_mirrored() for column in columns))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:

@@ -1,3 +1,3 @@
 """Show a comparison: pages, charts, tables."""
 
-__all__ = ["html", "markdown", "progress", "source", "terminal"]
+__all__ = ["html", "markdown", "progress", "several", "source", "terminal"]

@@ -10,10 +10,11 @@ import numpy as np
 from sim.arrays import Floats
 from sim.compare.result import Comparison, PointComparison
 from sim.compare.trials import BASELINES
+from sim.report.axes import at_times, symlog_ticks
 from sim.report.figures import HEIGHT, WIDTH, Chart
 from sim.report.numbers import in_line
 from sim.report.source import Source
-from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axes, readable_y, shortened, time_y
+from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axes, readable_y, room_for, shortened, time_y
 from sim.stats.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("time_to_decision_p20", "time_to_decision_p50", "time_to_decision_p80", "time_to_decision"),
     ),
     (
-        "What does it cost?",
-        "Regret by the horizon, and the requests that were served by an arm that is worse.",
-        ("regret", "harmed_requests"),
+        "What does it give, and what does it cost?",
+        "Net value against keeping the champion, regret by the horizon, and requests that were served by an arm that is worse.",
+        ("net_value", "net_value_worst", "regret", "harmed_requests"),
     ),
     (
         "What are the estimates worth?",
@@ -45,11 +46,14 @@ CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
 )
 """Title, explanation, and the measures that are drawn."""
+LEGEND = (("dotted", "estimate at a point, a colour a policy"), ("band", "95% interval"))
 
 # Measures whose charts leave out baselines, which always decide the same, at once.
 _WITHOUT_BASELINES = ("ship", *CURVES[1][2])
 # The axis is logarithmic from this ratio of the largest swept number to the smallest.
 _LOG = 20.0
+# So is the axis of amounts from this ratio on.
+_LOG_Y = 50.0
 
 
 def curves(source: Source, measures: Sequence[str]) -> list[Chart]:
@@ -90,30 +94,49 @@ def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison],
     if not any(line.size and (unit == "share" or line.any()) for _, line, _ in ends):
         return None
     with drawing():
-        figure, axes = canvas(WIDTH, HEIGHT, right=96)
-        top = 0.0
+        figure, axes = canvas(WIDTH, HEIGHT, right=room_for([policy for policy, *_ in lines]), left=56)
         for _, shade, found in lines:
             line, low, high = (_values(found, side) for side in ("estimate", "lower", "upper"))
             axes.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
             axes.plot(x, line, color=shade, linewidth=1.8, marker="o", markersize=4)
-            top = max(top, np.nanmax(np.append(np.concatenate([line, high]), 0.0)))
         _x_axis(axes, x, texts, log)
-        if unit == "share":
-            axes.set_ylim(0, 1 if top > 0.5 else top * 1.08 or 0.01)
-        else:
-            axes.set_ylim(
-                min(0.0, *(float(np.nanmin(np.append(_values(found, "lower"), 0.0))) for *_, found in lines)), top * 1.05 or 1
-            )
-        time_y(axes, top) if unit == "s" else readable_y(axes, unit)
-        name_axes(axes, shortened(path, 46), f"{measure.label}, 95% bands")
+        scale = _y_axis(axes, lines, unit)
+        name_axes(axes, f"{shortened(path, 40)}{', logarithmic' if log else ''}", f"{measure.label}{scale}")
         label_ends(axes, [(policy, float(line[-1]), shade) for policy, line, shade in ends if line.size])
         told = "; ".join(
             f"{policy}: {', '.join(f'{in_line(each, unit)} at {text}' for text, each in zip(texts, found, strict=True))}"
             for policy, _, found in lines
         )
+        places = at_times(axes, x)
         svg = inline(figure, key, f"{title}, against {path}", f"{told}.")
     rows = tuple((text, *(in_line(found[at], unit) for *_, found in lines)) for at, text in enumerate(texts))
-    return Chart(title, svg, (path, *(policy for policy, *_ in lines)), rows)
+    return Chart(title, svg, (path, *(policy for policy, *_ in lines)), rows, places)
+
+
+def _y_axis(axes: Axes, lines: Sequence[tuple[str, str, Sequence[Estimate | None]]], unit: str) -> str:
+    """The axis of a measure, logarithmic where an amount goes over many powers of ten. Returns what to say of its scale."""
+    estimates = np.concatenate([_values(found, "estimate") for *_, found in lines])
+    bounds = np.concatenate([_values(found, side) for *_, found in lines for side in ("lower", "upper")])
+    known = np.append(np.concatenate([estimates, bounds]), 0.0)
+    top, bottom = float(np.nanmax(known)), float(np.nanmin(known))
+    if unit == "share":
+        axes.set_ylim(0, 1 if top > 0.5 else top * 1.08 or 0.01)
+        readable_y(axes, unit)
+        return ""
+    if unit == "s":
+        axes.set_ylim(0, top * 1.05 or 1)
+        time_y(axes, top)
+        return ", linear"
+    sizes = np.abs(estimates[np.isfinite(estimates) & (estimates != 0)])
+    if sizes.size and sizes.max() / sizes.min() >= _LOG_Y:
+        knee = max(float(sizes.min()), float(sizes.max()) / 1e5)
+        axes.set_yscale("symlog", linthresh=knee)
+        axes.set_ylim(bottom * 1.3, top * 1.3 or knee)
+        symlog_ticks(axes, knee, top, bottom, unit)
+        return ", logarithmic"
+    axes.set_ylim(bottom * 1.05, top * 1.05 or 1)
+    readable_y(axes, unit)
+    return ", linear"
 
 
 def _positions(numbers: Sequence[float | None]) -> tuple[Floats, bool]:

@@ -1,21 +1,20 @@
-"""The figures of a report: decisions over time, traffic, regret, and the frontier of time against risk."""
+"""The figures of a report over time: decisions, traffic, regret."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.arrays import Floats
+from sim.arrays import Floats, Ints
 from sim.compare.result import Curve
+from sim.compare.trials import BASELINES
+from sim.report.axes import at_times, symlog_ticks, time_axis
 from sim.report.numbers import MISSING, in_line, number
 from sim.report.source import Source
 from sim.report.svg import (
-    FONT,
-    GRID,
-    INK,
+    FAINT,
     QUIET,
     canvas,
     colour,
@@ -23,38 +22,45 @@ from sim.report.svg import (
     inline,
     label_ends,
     linear_time,
-    log_time,
     name_axes,
     readable_y,
-    round_times,
+    room_for,
+    seen,
     shortened,
 )
 from sim.stats.intervals import Estimate
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
 OUTCOMES = {"ship": "Shipped a challenger", "keep": "Kept the champion", "inconclusive": "Ended inconclusive"}
 WIDTH, HEIGHT = 350.0, 236.0
 ROWS = 25
+FAN = (("q05", "q95", 0.9, 0.16), ("q25", "q75", 0.5, 0.3))
+"""Two quantiles, the share of trials that is between them, and how dark the fan is there."""
+_TURNED = {"q05": "q95", "q25": "q75", "q75": "q25", "q95": "q05"}
+ALL, MIRRORED = "all challengers", "mirrored"
+DASHES = ((0, (6, 2)), (0, (6, 2, 1, 2)), (0, (3, 2)), (0, (8, 2, 3, 2)))
+DOTS = (0, (1, 1.5))
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: its title, the `<svg>` element, and the data behind it as a table of texts."""
+    """One chart: its title, the `<svg>` element, and the data behind it as a table of texts.
+
+    `places`: where each row stands in the chart, (x, y) from its upper left corner in the units of its view box; y is None of a
+    row that stands for a time.
+    """
 
     title: str
     svg: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    places: tuple[tuple[float, float | None], ...] = ()
 
 
 def incidence(source: Source) -> list[Chart]:
     """Share of trials that ended in each outcome by each time: one chart an outcome, one curve a policy."""
     if source.only is None:
         return []
-    first, last = _span(source)
+    first, last = span(source)
     curves = [(place, policy.policy, policy.incidence) for place, policy in enumerate(source.only.policies)]
     charts = []
     for outcome, title in OUTCOMES.items():
@@ -68,187 +74,132 @@ def incidence(source: Source) -> list[Chart]:
             continue
         never = [policy for _, policy, *_ in shown if policy not in {policy for _, policy, *_ in ever}]
         with drawing():
-            figure, axes = canvas(WIDTH, HEIGHT, right=96)
-            _time_axis(axes, first, last)
+            figure, axes = canvas(WIDTH, HEIGHT, right=room_for([policy for _, policy, *_ in ever]))
+            scale = time_axis(axes, first, last)
             axes.set_ylim(0, 1)
-            for place, _, time, bands in ever:
+            for place, _, own, bands in ever:
+                # The last step goes on to the horizon.
+                time = np.append(own, last)
+                drawn = {side: np.append(values, values[-1]) for side, values in bands.items()}
                 axes.fill_between(
-                    time, bands["lower"], bands["upper"], step="post", color=colour(place), alpha=0.18, linewidth=0
+                    time, drawn["lower"], drawn["upper"], step="post", color=colour(place), alpha=0.18, linewidth=0
                 )
-                axes.step(time, bands["estimate"], where="post", color=colour(place), linewidth=1.8)
+                axes.step(time, drawn["estimate"], where="post", color=colour(place), linewidth=1.8)
             readable_y(axes, "share")
             bands_too = any(np.isfinite(bands["lower"]).any() for *_, bands in ever)
-            name_axes(axes, "simulated time since the start", f"share of trials{', with 95% bands' if bands_too else ''}")
+            name_axes(axes, scale, f"share of trials{', with 95% bands' if bands_too else ''}")
             label_ends(axes, [(policy, bands["estimate"][-1], colour(place)) for place, policy, _, bands in ever])
             ends = [f"{policy} {_band(bands, -1)}" for _, policy, _, bands in ever]
             description = f"{title} by the horizon of {number(last, 's')}: {'; '.join(ends)}."
             if never:
                 description += f" Never: {', '.join(never)}."
+            times = _thinned(np.unique(np.concatenate([[last], *(time for _, _, time, _ in shown)])))
+            places = at_times(axes, times)
             svg = inline(figure, f"incidence-{outcome}", f"{title}, share of trials over time", description)
-        times = _thinned(np.unique(np.concatenate([time for _, _, time, _ in shown])))
         rows = tuple((number(time, "s"), *(_band(bands, _step(own, time)) for _, _, own, bands in shown)) for time in times)
-        charts.append(Chart(title, svg, ("time", *(policy for _, policy, *_ in shown)), rows))
+        charts.append(Chart(title, svg, ("time", *(policy for _, policy, *_ in shown)), rows, places))
     return charts
 
 
 def traffic(source: Source) -> list[Chart]:
-    """The challengers' share of live traffic: one chart a policy, mean and 5–95% band over replications."""
+    """The challengers' share of live traffic: one chart a policy that decides on something, the mean in a fan."""
     champion, *challengers = source.run.arms
-    first, last = _span(source)
+    first, last = span(source)
     charts = []
-    for place, policy, line in _lines(source):
+    for place, policy, line in _deciding(source):
         # Live weights sum to one: a quantile q of the challengers' share is 1 less the champion's quantile 1 - q.
-        mean, low, high = (1 - line[f"weight.{champion}.{key}"] for key in ("mean", "q95", "q05"))
+        live = {key: 1 - line[f"weight.{champion}.{of}"] for key, of in {"mean": "mean", **_TURNED}.items()}
         parts = {arm: line[f"weight.{arm}.mean"] for arm in challengers} if len(challengers) > 1 else {}
         mirrored = np.mean([line[f"mirror.{arm}.mean"] for arm in challengers], axis=0)
+        time, mean, ended = line["time_s"], live["mean"], line["decided"] + line["inconclusive"]
+        ends = [(ALL if parts else challengers[0], float(mean[-1]), colour(place))]
+        ends += [(arm, float(share[-1]), QUIET) for arm, share in parts.items()]
+        ends += [(MIRRORED, float(mirrored[-1]), QUIET)] if mirrored.any() else []
         with drawing():
-            figure, axes = canvas(WIDTH, HEIGHT, right=96)
-            _time_axis(axes, first, last)
+            figure, axes = canvas(WIDTH, HEIGHT, right=room_for([name for name, *_ in ends]))
+            scale = time_axis(axes, first, last)
             axes.set_ylim(0, 1)
-            axes.fill_between(line["time_s"], low, high, step="post", color=colour(place), alpha=0.18, linewidth=0)
-            axes.step(line["time_s"], mean, where="post", color=colour(place), linewidth=2)
-            ends = [("all" if parts else challengers[0], float(mean[-1]), colour(place))]
-            for arm, share in parts.items():
-                axes.step(line["time_s"], share, where="post", color=QUIET, linewidth=1)
-                ends.append((arm, float(share[-1]), QUIET))
+            kept = seen(time, first, last, log=axes.get_xscale() == "log", width=WIDTH)
+            for low, high, inside, shade in FAN:
+                # Once more trials have ended than lie outside, the fan would show only who shipped and who kept.
+                open_yet = kept[ended[kept] <= 1 - inside]
+                axes.fill_between(
+                    time[open_yet], live[low][open_yet], live[high][open_yet], step="post", color=colour(place), alpha=shade,
+                    linewidth=0,
+                )  # fmt: skip
+            axes.step(time[kept], mean[kept], where="post", color=colour(place), linewidth=2)
+            for order, share in enumerate(parts.values()):
+                axes.step(
+                    time[kept], share[kept], where="post", color=QUIET, linewidth=1.2, linestyle=DASHES[order % len(DASHES)]
+                )
             if mirrored.any():
-                axes.step(line["time_s"], mirrored, where="post", color=QUIET, linewidth=1.4, linestyle=(0, (1, 1.5)))
-                ends.append(("mirrored", float(mirrored[-1]), QUIET))
+                axes.step(time[kept], mirrored[kept], where="post", color=QUIET, linewidth=1.4, linestyle=DOTS)
             readable_y(axes, "share")
-            name_axes(axes, "simulated time since the start", "share of traffic, mean and 5–95% of trials")
+            name_axes(axes, scale, "share of live traffic")
             label_ends(axes, ends)
-            text = (
-                f"Challengers' share of live traffic under {policy}, mean over trials: {_words(line['time_s'], mean, 'share')}."
-            )
+            text = f"Challengers' share of live traffic under {policy}, mean over trials: {_words(time, mean, 'share')}."
             if mirrored.any():
                 text += f" Traffic is mirrored to challengers up to a mean share of {number(float(mirrored.max()), 'share')}."
+            columns = {"live, mean": mean, "5%": live["q05"], "25%": live["q25"], "75%": live["q75"], "95%": live["q95"]}
+            columns |= {f"{arm}, mean": share for arm, share in parts.items()}
+            if mirrored.any():
+                columns[MIRRORED] = mirrored
+            places = at_times(axes, time[_rows_of(time)])
             svg = inline(figure, f"traffic-{place}", f"Challengers' share of traffic under {policy}", text)
-        columns = {"live, mean": mean, "5%": low, "95%": high, **{f"{arm}, mean": share for arm, share in parts.items()}}
-        if mirrored.any():
-            columns["mirrored"] = mirrored
-        charts.append(_tabled(policy, svg, line["time_s"], columns, "share"))
+        charts.append(_tabled(policy, svg, time, columns, "share", places))
     return charts
 
 
 def regret(source: Source) -> list[Chart]:
-    """Regret so far: one chart a policy on a common scale, the others' means behind it in grey."""
-    lines = _lines(source)
+    """Regret so far: one chart a policy that decides on something, on a common scale, and all other means behind it."""
+    lines, deciding = _lines(source), _deciding(source)
     if not lines:
         return []
-    _, last = _span(source)
-    tops = sorted(max(float(line[key].max()) for key in ("regret_q95", "regret_mean")) for _, _, line in lines)
-    bottom = min(0.0, *(float(line["regret_q05"].min()) for _, _, line in lines))
+    _, last = span(source)
+    fans = [*(line["regret_q95"] for _, _, line in deciding), *(line["regret_mean"] for _, _, line in lines)]
+    tops = sorted(float(values.max()) for values in fans)
+    bottom = min(0.0, *(float(line[key].min()) for _, _, line in lines for key in ("regret_q05", "regret_mean")))
     # One disastrous policy would flatten the curves of all others.
     flat = [top for top in tops if 0 < top < tops[-1] / 20]
     knee = flat[0] if len(flat) > len(tops) / 3 else None
     charts = []
-    for place, policy, line in lines:
+    for place, policy, line in deciding:
+        time = line["time_s"]
         with drawing():
-            figure, axes = canvas(WIDTH, HEIGHT, right=16, left=56)
+            figure, axes = canvas(WIDTH, HEIGHT, right=22, left=56)
             unit = linear_time(axes, last)
             if knee:
                 axes.set_yscale("symlog", linthresh=knee)
             axes.set_ylim(bottom, tops[-1] * 1.04 or 1.0)
+            kept = seen(time, 0.0, last, log=False, width=WIDTH)
             for _, other, behind in lines:
                 if other != policy:
-                    axes.plot(behind["time_s"], behind["regret_mean"], color="#b9bfc8", linewidth=1)
-            axes.fill_between(
-                line["time_s"], line["regret_q05"], line["regret_q95"], color=colour(place), alpha=0.18, linewidth=0
-            )
-            axes.plot(line["time_s"], line["regret_mean"], color=colour(place), linewidth=2)
+                    some = seen(behind["time_s"], 0.0, last, log=False, width=WIDTH / 4)
+                    axes.plot(behind["time_s"][some], behind["regret_mean"][some], color=FAINT, linewidth=0.8)
+            for low, high, _, shade in FAN:
+                axes.fill_between(
+                    time[kept], line[f"regret_{low}"][kept], line[f"regret_{high}"][kept], color=colour(place), alpha=shade,
+                    linewidth=0,
+                )  # fmt: skip
+            axes.plot(time[kept], line["regret_mean"][kept], color=colour(place), linewidth=2)
             if knee:
-                _symlog_ticks(axes, knee, tops[-1])
+                symlog_ticks(axes, knee, tops[-1])
             else:
                 readable_y(axes, "value")
-            scale = ", log scale" if knee else ""
-            name_axes(axes, f"simulated time, {unit}", f"{source.run.primary.name} lost, mean and 5–95%{scale}")
-            description = f"Regret under {policy}, mean over trials: {_words(line['time_s'], line['regret_mean'], 'value')}."
+            scale = "logarithmic" if knee else "linear"
+            name_axes(axes, f"simulated time, {unit}, linear", f"{shortened(source.run.primary.name, 24)} lost, {scale}")
+            description = f"Regret under {policy}, mean over trials: {_words(time, line['regret_mean'], 'value')}."
             ends = f" At the end 5% of the trials lost at most {number(float(line['regret_q05'][-1]), 'value')}"
             ends += f" and 5% more than {number(float(line['regret_q95'][-1]), 'value')}."
+            places = at_times(axes, time[_rows_of(time)])
             svg = inline(figure, f"regret-{place}", f"Regret so far under {policy}", description + ends)
-        columns = {"mean": "mean", "5%": "q05", "median": "q50", "95%": "q95"}
+        columns = {"mean": "mean", "5%": "q05", "25%": "q25", "median": "q50", "75%": "q75", "95%": "q95"}
         shown = {name: line[f"regret_{key}"] for name, key in columns.items()}
-        charts.append(_tabled(policy, svg, line["time_s"], shown, "value"))
+        charts.append(_tabled(policy, svg, time, shown, "value", places))
     return charts
 
 
-def frontier(source: Source) -> list[Chart]:
-    """Restricted mean time to a decision against mean regret. A line joins the policies that no other beats in both."""
-    if source.only is None:
-        return []
-    points = [
-        _Spot(place, policy.policy, time, lost)
-        for place, policy in enumerate(source.only.policies)
-        for time, lost in [(policy.measures.get("time_to_decision"), policy.measures.get("regret"))]
-        if time and lost and time.estimate is not None and lost.estimate is not None
-    ]
-    if not points:
-        return []
-    best = set(source.only.frontier)
-    first, last = _span(source)
-    with drawing():
-        figure, axes = canvas(400, 300, right=22, left=50)
-        positive = [spot.x for spot in points if spot.x > 0]
-        if positive and last / min(positive) > 20:
-            axes.set_xscale("symlog", linthresh=first, linscale=0.5)
-        highest = max(_bounds(spot.regret)[1] for spot in points)
-        losses = [spot.y for spot in points if spot.y > 0]
-        knee = min(losses) if losses and highest / min(losses) > 50 else None
-        if knee:
-            axes.set_yscale("symlog", linthresh=knee)
-        lowest = min(0.0, *(_bounds(spot.regret)[0] for spot in points))
-        axes.set_ylim(lowest - (0 if knee else 0.03 * (highest - lowest)), highest * (1.6 if knee else 1.12) or 1.0)
-        joined = sorted((spot.x, spot.y) for spot in points if spot.policy in best)
-        axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        for spot in points:
-            (left, right), (low, high) = _bounds(spot.time), _bounds(spot.regret)
-            axes.errorbar(
-                spot.x, spot.y, color=colour(spot.place), marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
-                markerfacecolor=colour(spot.place) if spot.policy in best else "white", markeredgewidth=1.6,
-                xerr=[[spot.x - left], [right - spot.x]], yerr=[[spot.y - low], [high - spot.y]],
-            )  # fmt: skip
-        _mean_time_axis(axes, first, last)
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
-        if knee:
-            _symlog_ticks(axes, knee, highest)
-        else:
-            readable_y(axes, "value")
-        scale = ", log scale" if knee else ""
-        name_axes(axes, "mean time to a decision", f"{source.run.primary.name} lost, mean{scale}")
-        _label_points(axes, [(spot.policy, spot.x, spot.y) for spot in points])
-        description = "; ".join(
-            f"{spot.policy}: {in_line(spot.time, 's')}, regret {in_line(spot.regret, 'value')}"
-            f"{', on the frontier' if spot.policy in best else ''}"
-            for spot in points
-        )
-        svg = inline(figure, "frontier", "Mean time to a decision against mean regret", f"{description}.")
-    rows = tuple(
-        (spot.policy, in_line(spot.time, "s"), in_line(spot.regret, "value"), "yes" if spot.policy in best else "no")
-        for spot in points
-    )
-    header = ("policy", "mean time to a decision", "mean regret", "on the frontier")
-    return [Chart("Lower left is better; filled points are beaten by none in both", svg, header, rows)]
-
-
-@dataclass(frozen=True)
-class _Spot:
-    """The position of a policy in the chart of time against regret."""
-
-    place: int
-    policy: str
-    time: Estimate
-    regret: Estimate
-
-    @property
-    def x(self) -> float:
-        return self.time.estimate or 0.0
-
-    @property
-    def y(self) -> float:
-        return self.regret.estimate or 0.0
-
-
-def _span(source: Source) -> tuple[float, float]:
+def span(source: Source) -> tuple[float, float]:
     """The first tick and the horizon, seconds."""
     return source.run.tick_s, source.run.horizon_s
 
@@ -259,78 +210,18 @@ def _lines(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:
     return [(place, name, source.timeline[name]) for place, name in enumerate(names) if name in source.timeline]
 
 
+def _deciding(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:
+    """The lines of policies that decide on what they see: baselines decide at once, and always the same."""
+    kinds = {policy.policy: policy.kind for policy in source.only.policies} if source.only else {}
+    return [line for line in _lines(source) if kinds[line[1]] not in BASELINES]
+
+
 def _numbers(values: Sequence[float | None]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
-def _time_axis(axes: Axes, first: float, last: float) -> None:
-    if last / first >= 50:
-        log_time(axes, first, last)
-    else:
-        linear_time(axes, last)
-        axes.set_xticks(axes.get_xticks(), [number(tick, "s") for tick in axes.get_xticks()])
-
-
-def _mean_time_axis(axes: Axes, first: float, last: float) -> None:
-    if axes.get_xscale() == "symlog":
-        stops = [0.0, first, *(stop for stop in round_times(first, last) if stop > 2 * first)]
-        axes.set_xticks(stops, [number(stop, "s") if stop else "0" for stop in stops])
-        axes.set_xlim(-first * 0.2, last * 1.25)
-        axes.minorticks_off()
-    else:
-        _time_axis(axes, last, last)
-        axes.set_xlim(-0.04 * last, 1.06 * last)
-
-
-def _symlog_ticks(axes: Axes, knee: float, highest: float) -> None:
-    power = int(np.floor(np.log10(knee)))
-    stops = [0.0, *(10.0**each for each in range(power, power + 15) if knee * 0.3 < 10.0**each <= highest)]
-    axes.set_yticks(stops, [number(stop, "value") for stop in stops])
-    axes.minorticks_off()
-
-
-def _bounds(estimate: Estimate) -> tuple[float, float]:
-    """The interval; where there is none, the estimate."""
-    middle = estimate.estimate or 0.0
-    return (middle if estimate.lower is None else estimate.lower), (middle if estimate.upper is None else estimate.upper)
-
-
 def _bands(curve: Curve) -> dict[str, Floats]:
     return {"estimate": _numbers(curve.estimate), "lower": _numbers(curve.lower), "upper": _numbers(curve.upper)}
-
-
-def _label_points(axes: Axes, points: Sequence[tuple[str, float, float]]) -> None:
-    """Label each point at a place where its label hides no other point and no other label."""
-    scale = axes.transData
-    spots = [tuple(float(each) for each in scale.transform((x, y))) for _, x, y in points]
-    inside = axes.get_window_extent()
-    taken = [(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-    high = FONT + 2
-    for (name, x, y), (left, base) in zip(points, spots, strict=True):
-        text = shortened(name, 22)
-        wide = 7.0 * len(text)
-        places = [
-            (left + 9 if side > 0 else left - 9 - wide if side < 0 else left - wide / 2, base + lift - high / 2, side)
-            for lift in (0, 12, -12, 20, -20, 32, -32, 44, -44)
-            for side in ((1, -1) if abs(lift) < 20 else (1, -1, 0))
-        ]
-        boxes = [(at, low, at + wide, low + high) for at, low, _ in places]
-        costs = [
-            sum(_overlap(box, other) for other in taken)
-            + 3 * high * max(0.0, inside.x0 - box[0], box[2] - inside.x1 - 20)
-            + 3 * wide * max(0.0, inside.y0 - box[1], box[3] - inside.y1)
-            for box in boxes
-        ]
-        chosen = boxes[costs.index(min(costs))]
-        taken.append(chosen)
-        axes.annotate(
-            text, (x, y), xytext=(chosen[0] - left, chosen[1] + high / 2 - base), textcoords="offset points",
-            va="center_baseline", color=INK, fontsize=FONT - 0.5, zorder=3,
-        )  # fmt: skip
-
-
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _step(times: Floats, at: float) -> int | None:
@@ -359,10 +250,21 @@ def _words(times: Floats, values: Floats, unit: str) -> str:
     return ", ".join(f"{number(float(values[place]), unit)} at {number(float(times[place]), 's')}" for place in places)
 
 
-def _tabled(title: str, svg: str, times: Floats, columns: Mapping[str, Floats], unit: str) -> Chart:
-    places = _thinned(np.arange(times.size, dtype=np.float64)).astype(int)
+def _rows_of(times: Floats) -> Ints:
+    """The ticks that a table has a row of."""
+    return _thinned(np.arange(times.size, dtype=np.float64)).astype(np.int64)
+
+
+def _tabled(
+    title: str,
+    svg: str,
+    times: Floats,
+    columns: Mapping[str, Floats],
+    unit: str,
+    places: tuple[tuple[float, float | None], ...],
+) -> Chart:
     rows = tuple(
-        (number(float(times[place]), "s"), *(number(float(column[place]), unit) for column in columns.values()))
-        for place in places
+        (number(float(times[at]), "s"), *(number(float(column[at]), unit) for column in columns.values()))
+        for at in _rows_of(times)
     )
-    return Chart(title, svg, ("time", *columns), rows)
+    return Chart(title, svg, ("time", *columns), rows, places)

@@ -1,16 +1,18 @@
-"""The report as one offline HTML file: no request leaves it, no script runs in it, and every text is escaped."""
+"""The report as one offline HTML file: no request leaves it, one script only adds to it, and every text is escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
 from html import escape
 from pathlib import Path
 
 from sim.files import write_text
-from sim.report import figures, tables
+from sim.report import figures, tables, told
 from sim.report.curves import CURVES, curves
+from sim.report.curves import LEGEND as CURVE_LEGEND
 from sim.report.figures import Chart
 from sim.report.parts import (
     along,
@@ -22,41 +24,60 @@ from sim.report.parts import (
     simulated,
     thresholds,
     versions,
+    winners,
 )
+from sim.report.script import ALLOWED, SCRIPT
 from sim.report.source import Source, read
 from sim.report.style import CSS
+from sim.report.tradeoffs import tradeoffs
+from sim.run.record import Record
 
 NAME = "report.html"
-Draw = Callable[[Source], list[Chart]]
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-FIGURES: tuple[tuple[str, str, Draw], ...] = (
-    (
+POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {ALLOWED}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Charts that answer a question: none, where a run has not what they show. `legend`: (look, meaning) pairs."""
+
+    title: str
+    about: str
+    draw: Callable[[Source], list[Chart]]
+    legend: tuple[tuple[str, str], ...] = ()
+
+
+_FAN = (("line", "mean over trials"), ("half", "between: half of the trials"), ("most", "between: 90% of them"))
+SECTIONS = (
+    Section(
+        "What does each policy give, and what does it risk?",
+        "Each policy as a point, with 95% intervals of both numbers, and a line through those that no other beats in both. Of "
+        "baselines, which decide at once and on nothing, only the value is compared.",
+        tradeoffs,
+        (("point", "beaten by no other in both"), ("hollow", "beaten by another in both, or a baseline")),
+    ),
+    Section(
         "When does each policy decide, and what?",
         "Cumulative incidence: the share of all trials that have ended with each verdict by each time. The outcomes compete: "
         "the curves of ship and keep sum to the share decided, and an inconclusive trial has ended without deciding.",
         figures.incidence,
+        (("line", "share of trials, a colour a policy"), ("band", "95% interval")),
     ),
-    (
+    Section(
         "Who gets the challengers?",
-        "The challengers' share of live traffic: the mean over trials, and the band that holds 90% of them. After its verdict "
-        "a trial serves what it chose.",
+        "The challengers' share of live traffic, of every policy that decides on what it sees. After its verdict a trial "
+        "serves what it chose. A fan ends once more trials have ended than lie outside of it: it would show their verdicts.",
         figures.traffic,
+        (*_FAN, ("dashes", "one challenger, where there are several"), ("dots", "mirrored")),
     ),
-    (
+    Section(
         "What has it cost so far?",
-        "Regret: the primary metric lost against serving the arm that is truly best in every tick, until then. The mean over "
-        "trials and the band that holds 90% of them; in grey, the means of the other policies.",
+        "Regret: the primary metric lost against serving the arm that is truly best in every tick, until then. Time is linear "
+        "here and the scale is the same in all of these charts, so that their slopes can be compared.",
         figures.regret,
+        (*_FAN, ("other", "means of the other policies")),
     ),
-    (
-        "Time against risk",
-        "How long a decision takes, undecided trials counted to the horizon, and what the whole time to the horizon costs; "
-        "with 95% intervals on both.",
-        figures.frontier,
-    ),
-    *((title, about, partial(curves, measures=measures)) for title, about, measures in CURVES),
+    *(Section(title, about, partial(curves, measures=measures), CURVE_LEGEND) for title, about, measures in CURVES),
 )
-"""Title, explanation, and what draws the charts: none, where a run has not what they show."""
 
 
 def write(folder: Path, into: Path | None = None) -> Path:
@@ -96,9 +117,11 @@ def page(source: Source) -> str:
 <main>
 {body}
 <h2>The resolved scenario</h2>
-<details><summary>scenario.yaml</summary><pre tabindex="0"><code>{escape(source.scenario)}</code></pre></details>
+<details class="printed"><summary>scenario.yaml</summary>
+<pre tabindex="0"><code>{escape(source.scenario)}</code></pre></details>
 </main>
 <footer><p>Written by sim {escape(source.run.sim_version)}. {escape(_when(source))}</p></footer>
+<script>{SCRIPT}</script>
 </body>
 </html>
 """
@@ -107,13 +130,19 @@ def page(source: Source) -> str:
 def _body(source: Source) -> Iterable[str]:
     comparison = source.comparison
     yield _verdict(source)
+    if comparison.paths and any(point.policies for point in comparison.points):
+        yield winners(comparison)
+    yield from _told(source.run)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
         yield from filter(None, [promises(comparison, source.only), estimates(comparison, source.only)])
     yield from _figures(source)
     if comparison.paths:
-        yield f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>"
-        yield from along(comparison)
+        tabled = "\n".join(along(comparison))
+        yield (
+            f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>\n"
+            f"<details><summary>Measure by measure</summary>{tabled}</details>"
+        )
     if not source.only:
         yield "<h2>The policies compared, point by point</h2>"
         for point in comparison.points:
@@ -136,13 +165,35 @@ def _verdict(source: Source) -> str:
     return "\n".join(parts)
 
 
+def _told(run: Record) -> Iterable[str]:
+    """What was compared, and what it rests on."""
+    policies = told.policies(run)
+    if policies:
+        shown = "".join(_term(name, texts, kind if kind != name else "") for name, kind, texts in policies)
+        yield f'<h2>What was compared</h2>\n<dl class="told">{shown}</dl>'
+    given = told.assumptions(run)
+    if given:
+        shown = "".join(_term(name, texts) for name, texts in given)
+        yield f'<h2>What it rests on</h2>\n<dl class="told">{shown}</dl>'
+
+
+def _term(name: str, texts: Sequence[str], kind: str = "") -> str:
+    kind_text = f'<span class="kind">{escape(kind)}</span>' if kind else ""
+    return f"<dt>{escape(name)}{kind_text}</dt>{''.join(f'<dd>{escape(text)}</dd>' for text in texts)}"
+
+
 def _figures(source: Source) -> Iterable[str]:
-    for title, about, draw in FIGURES:
-        charts = draw(source)
+    for section in SECTIONS:
+        charts = section.draw(source)
         if charts:
-            wide = " wide" if len(charts) == 1 else ""
+            wide = " wide" if len(charts) <= 2 else ""
             drawn = "\n".join(figure(chart) for chart in charts)
-            yield f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="charts{wide}">\n{drawn}\n</div>'
+            looks = "".join(f'<li><i class="{look}"></i>{meaning}</li>' for look, meaning in section.legend)
+            legend = f'<ul class="legend">{looks}</ul>\n' if looks else ""
+            yield (
+                f'<section class="figures"><h2>{section.title}</h2>\n<p>{section.about}</p>\n{legend}'
+                f'<div class="charts{wide}">\n{drawn}\n</div></section>'
+            )
 
 
 def _when(source: Source) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sim.compare.result import Comparison, PointComparison, PolicySummary
@@ -168,24 +168,43 @@ class Layout:
         return replace(self, rows=tuple(tuple((in_ascii(text), marked) for text, marked in row) for row in self.rows))
 
 
+@dataclass(frozen=True)
+class Line:
+    """A row of the table to be: a policy, its values of the keys, and the measures in which it is marked as best.
+
+    `name` is empty where it stands in a row above.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    policy: PolicySummary
+    best: Collection[str] = ()
+    warned: bool = False
+
+
 def fitted(comparison: Comparison, width: int) -> Layout:
     """The layout of a comparison in a number of characters: policy by policy, a row a point."""
-    chosen = ALONG if comparison.paths else ONE_POINT
+    keys = [path.rpartition(".")[2] for path in comparison.paths]
+    return fit(_lines(comparison), keys, ALONG if comparison.paths else ONE_POINT, width)
+
+
+def fit(lines: Sequence[Line], keys: Sequence[str], chosen: Columns, width: int) -> Layout:
+    """The layout of some rows in a number of characters; `keys` are the headings of their values."""
     columns = {column.measure: column for column in chosen.columns}
     forms = dict.fromkeys(columns, 0)
     # What never happened, and what is not known, has no column.
     for measure in ("inconclusive", "lost_requests", "slo_violation_rate"):
-        if not any(_ever(comparison, measure)):
+        if not any(_ever(lines, measure)):
             forms.pop(measure, None)
     for measure in ("aa_declared", "net_value", "net_value_worst"):
-        if not _known(comparison, measure):
+        if not _known(lines, measure):
             forms.pop(measure, None)
     shrink = chosen.shrink
     if "net_value" not in forms:
         # Policies are chosen by regret then, so it gives way last.
         shrink = tuple("regret" if measure == "net_value" else measure for measure in shrink if measure != "regret")
     left_out: list[str] = []
-    layout = _layout(comparison, columns, forms, (), width)
+    layout = _layout(lines, keys, columns, forms, (), width)
     for measure in shrink:
         if layout.width <= width:
             break
@@ -195,45 +214,54 @@ def fitted(comparison: Comparison, width: int) -> Layout:
         if forms[measure] == len(columns[measure].forms):
             del forms[measure]
             left_out.append(columns[measure].called)
-        layout = _layout(comparison, columns, forms, tuple(left_out), width)
+        layout = _layout(lines, keys, columns, forms, tuple(left_out), width)
     return layout
 
 
-def _known(comparison: Comparison, measure: str) -> bool:
-    return any(estimate is not None for estimate in _ever(comparison, measure))
+def _known(lines: Sequence[Line], measure: str) -> bool:
+    return any(estimate is not None for estimate in _ever(lines, measure))
 
 
-def _ever(comparison: Comparison, measure: str) -> list[float | None]:
-    return [policy.measures[measure].estimate for point in comparison.points for policy in point.policies]
+def _ever(lines: Sequence[Line], measure: str) -> list[float | None]:
+    return [line.policy.measures[measure].estimate for line in lines]
+
+
+def _lines(comparison: Comparison) -> list[Line]:
+    """A row a policy and point. Of several points, the name of a policy stands in the first of its rows only."""
+    lines = []
+    for each in comparison.run.policies:
+        name = each.name
+        for point in comparison.points:
+            policy = point.policy(each.name)
+            if policy is not None:
+                best = [measure for measure in policy.measures if _is_best(comparison, point, policy, measure)]
+                lines.append(Line(name, point.values, policy, best, each.warned))
+                name = ""
+    return lines
 
 
 def _layout(
-    comparison: Comparison, columns: Mapping[str, TableColumn], forms: Mapping[str, int], left_out: tuple[str, ...], width: int
-) -> Layout:
-    """A row a policy and point. Of several points, the name of a policy stands in the first of its rows only."""
-    paths = comparison.paths
-    longest_name = min(LONGEST_NAME, max(width // (4 if paths else 3), 8))
+    lines: Sequence[Line], keys: Sequence[str], columns: Mapping[str, TableColumn], forms: Mapping[str, int],
+    left_out: tuple[str, ...], width: int,
+) -> Layout:  # fmt: skip
+    longest_name = min(LONGEST_NAME, max(width // (4 if keys else 3), 8))
     longest_value = min(LONGEST_NAME, max(width // 4, 8))
-    rows, quiet = [], []
+    rows = []
     unreached = False
-    for each in comparison.run.policies:
-        name = shortened(each.name, longest_name) + (BROKEN if each.warned else "")
-        for point in comparison.points:
-            policy = point.policy(each.name)
-            if policy is None:
-                continue
-            row = [(name, False), *((shortened(printable(value), longest_value), False) for value in point.values)]
-            for measure, form in forms.items():
-                column, estimate = columns[measure], policy.measures[measure]
-                unreached |= column.unreached(estimate)
-                broken = BROKEN if measure == "aa_declared" and policy.breaks_promise else ""
-                row.append((column.cell(form, estimate) + broken, _is_best(comparison, point, policy, measure)))
-            rows.append(tuple(row))
-            quiet.append(each.kind in BASELINES)
-            name = ""
-    keys = [("", shortened(path.rpartition(".")[2], longest_value)) for path in paths]
-    heading = (("", "policy"), *keys, *(columns[measure].heading for measure in forms))
-    return Layout(heading, tuple(rows), left_out, tuple(quiet), unreached)
+    for line in lines:
+        name = shortened(line.name, longest_name) + (BROKEN if line.name and line.warned else "")
+        row = [(name, False), *((shortened(printable(value), longest_value), False) for value in line.values)]
+        for measure, form in forms.items():
+            column, estimate = columns[measure], line.policy.measures[measure]
+            unreached |= column.unreached(estimate)
+            broken = BROKEN if measure == "aa_declared" and line.policy.breaks_promise else ""
+            row.append((column.cell(form, estimate) + broken, measure in line.best))
+        rows.append(tuple(row))
+    heading = (
+        ("", "policy"), *(("", shortened(key, longest_value)) for key in keys),
+        *(columns[measure].heading for measure in forms),
+    )  # fmt: skip
+    return Layout(heading, tuple(rows), left_out, tuple(line.policy.kind in BASELINES for line in lines), unreached)
 
 
 def _is_best(comparison: Comparison, point: PointComparison, policy: PolicySummary, measure: str) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from sim.compare.result import Comparison, Judgement, PointComparison
 from sim.files import write_text
-from sim.report import tables
+from sim.report import tables, told
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
+from sim.run.record import Record
 from sim.scenario.sweep import JOINT
 
 NAME = "report.md"
@@ -38,6 +40,9 @@ def page(source: Source) -> str:
     if notice := tables.missing(source):
         parts.append(escape(notice))
     parts += [f"Warning: {escape(warning)}" for warning in tables.warnings(run)]
+    if comparison.paths:
+        parts += _winners(comparison)
+    parts += _told(run)
     if comparison.thresholds:
         parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
     if source.only:
@@ -46,6 +51,30 @@ def page(source: Source) -> str:
     parts.append(escape(tables.facts(source)))
     parts.append(f"Scenario digest `{run.digest[:10]}`, sim {escape(run.sim_version)}.")
     return "\n\n".join(parts) + "\n"
+
+
+def _told(run: Record) -> Iterator[str]:
+    """What was compared, and what it rests on."""
+    for title, entries in (
+        ("What was compared", [(name, texts) for name, _, texts in told.policies(run)]),
+        ("What it rests on", told.assumptions(run)),
+    ):
+        if entries:
+            lines = (f"- **{escape(name)}**: {escape(' '.join(texts))}" for name, texts in entries)
+            yield f"## {title}\n\n" + "\n".join(lines)
+
+
+def _winners(comparison: Comparison) -> Iterator[str]:
+    """Which policy to take at which point of a sweep: a row a point."""
+    aim, found = tables.winners(comparison)
+    if found:
+        keys = JOINT.join(comparison.paths)
+        lines = [_line([keys, "take", aim, "runner-up", f"its {aim}", "why"]), _line(["---"] * 6, raw=True)]
+        for winner in found:
+            taken = f"**{escape(winner.policy)}**" if winner.changes else escape(winner.policy)
+            rest = map(escape, (winner.value, winner.runner_up, winner.its_value, winner.told_by))
+            lines.append(_line([escape(winner.point), taken, *rest], raw=True))
+        yield "\n".join(lines)
 
 
 def _by_policy(comparison: Comparison, point: PointComparison) -> str:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
-from sim.compare.result import Comparison, Judgement, PointComparison, PolicySummary
+from sim.compare.result import NOTHING, Comparison, Judgement, PointComparison, PolicySummary
 from sim.report import tables
 from sim.report.figures import Chart
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
 from sim.scenario.sweep import JOINT
+from sim.stats.intervals import Estimate
 
 
 def table_row(name: str, cells: Iterable[str], kind: str = "") -> str:
@@ -35,8 +36,10 @@ def figure(chart: Chart) -> str:
     """A chart, and its data below it."""
     body = (table_row(first, (f"<td>{escape(text)}</td>" for text in rest)) for first, *rest in chart.rows)
     data = scrolling_table(f"{chart.title}: data", chart.header, body)
+    at = " ".join(f"{x:g}" if y is None else f"{x:g},{y:g}" for x, y in chart.places)
+    places = f' data-at="{at}"' if at else ""
     return (
-        f"<figure><figcaption>{escape(chart.title)}</figcaption>\n{chart.svg}\n"
+        f"<figure{places}><figcaption>{escape(chart.title)}</figcaption>\n{chart.svg}\n"
         f"<details><summary>data</summary>{data}</details></figure>"
     )
 
@@ -64,8 +67,13 @@ def policies_compared(comparison: Comparison, point: PointComparison) -> str:
     main = tables.columns(comparison, point)
     baseline = comparison.baseline
     labels = [measures[name].label for name in main]
+    scales = {name: _scale(point.policies, name) for name in main}
     body = [
-        table_row(policy.policy, (_cell(policy, name, comparison) for name in main), _kind(policy, baseline))
+        table_row(
+            policy.policy,
+            (_cell(policy, name, comparison, scale=scales[name]) for name in main),
+            _kind(policy, baseline),
+        )
         for policy in point.policies
     ]
     gaps = [
@@ -82,7 +90,8 @@ def policies_compared(comparison: Comparison, point: PointComparison) -> str:
     ]
     names = [policy.policy for policy in point.policies]
     return f"""\
-<p>Each estimate with its 95% interval below it. A third line is the difference to <b>{escape(baseline)}</b>, paired by
+<p>Each estimate with its 95% interval below it, drawn as a bar with a mark at the estimate, on one scale a column that has 0
+in it. A last line is the difference to <b>{escape(baseline)}</b>, paired by
 replication, and is there only if its interval excludes zero: <span class="better">▲ better</span> or
 <span class="worse">▼ worse</span>.</p>
 {scrolling_table("Comparison of the policies", ("policy", *labels), body)}
@@ -97,16 +106,54 @@ def _kind(policy: PolicySummary, baseline: str) -> str:
     return ", ".join(filter(None, (kind, "reference" if policy.policy == baseline else "")))
 
 
-def _cell(policy: PolicySummary, name: str, comparison: Comparison) -> str:
+def _scale(policies: Iterable[PolicySummary], name: str) -> tuple[float, float]:
+    """The least and the greatest number of a measure in a column, with 0."""
+    found = [policy.measures.get(name, NOTHING) for policy in policies]
+    known = [each for estimate in found for each in (estimate.estimate, estimate.lower, estimate.upper) if each is not None]
+    return min(0.0, *known, 0.0), max(0.0, *known, 0.0)
+
+
+def _bar(estimate: Estimate, scale: tuple[float, float]) -> str:
+    """An interval and its estimate, drawn on the scale of a column; nothing where there is none or the scale is a point."""
+    lowest, highest = scale
+    middle, lower, upper = estimate.estimate, estimate.lower, estimate.upper
+    if middle is None or lower is None or upper is None or not lowest < highest:
+        return ""
+    left, mark, right = (100 * (value - lowest) / (highest - lowest) for value in (lower, middle, upper))
+    places = f"--l:{left:.3g}%;--w:{right - left:.3g}%;--p:{mark:.3g}%"
+    return f'<span class="bar" style="{places}" aria-hidden="true"></span>'
+
+
+def _cell(policy: PolicySummary, name: str, comparison: Comparison, scale: tuple[float, float] | None = None) -> str:
     cell = tables.cell(policy, name, comparison.measures[name])
     parts = [f'<span class="value">{escape(cell.value)}</span>']
     if cell.interval:
         parts.append(f'<span class="interval">{escape(cell.interval)}</span>')
+    if scale is not None:
+        parts.append(_bar(policy.measures.get(name, NOTHING), scale))
     if cell.gap:
         mark = {"better": "▲ ", "worse": "▼ "}.get(cell.tone, "")
         word = f' aria-label="{escape(cell.gap)}, {cell.tone}"' if cell.tone else ""
         parts.append(f'<span class="gap {cell.tone}" role="img"{word}>{mark}{escape(cell.gap)}</span>')
     return f"<td>{''.join(parts)}</td>"
+
+
+def winners(comparison: Comparison) -> str:
+    """The section on which policy to take at which point of a sweep, and where that changes."""
+    aim, found = tables.winners(comparison)
+    keys = JOINT.join(path.rpartition(".")[2] for path in comparison.paths)
+    body = []
+    for winner in found:
+        mark = ' <span class="kind">changes here</span>' if winner.changes else ""
+        cells = (winner.value, winner.runner_up, winner.its_value, winner.told_by)
+        texts = "".join(f"<td>{escape(text)}</td>" for text in cells)
+        style = ' class="change"' if winner.changes else ""
+        taken = f"<td><b>{escape(winner.policy)}</b>{mark}</td>"
+        body.append(f'<tr{style}><th scope="row">{escape(winner.point)}</th>{taken}{texts}</tr>')
+    header = (keys, "take", aim, "runner-up", f"its {aim}", "why")
+    return f"""<h2>Which policy wins where?</h2>
+<p>At each value of {escape(" and ".join(comparison.paths))}: which policy to take, and how the next best that is fit does.</p>
+{scrolling_table("Winners", header, body, style="text")}"""
 
 
 def along(comparison: Comparison) -> Iterator[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-CSS = """
+from sim.report.svg import COLOURS, DARK_COLOURS
+
+_LIGHT, _DARK = (";".join(f"--c{place}:{shade}" for place, shade in enumerate(each)) for each in (COLOURS, DARK_COLOURS))
+_CSS = """
 :root{color-scheme:light dark;--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;
---better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb;--shade:#aeb6c2}
+--better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb;--shade:#aeb6c2;--faint:#8b93a0;LIGHT}
 @media(prefers-color-scheme:dark){:root{--page:#14171c;--card:#1d2229;--ink:#e8eaed;--quiet:#a8b0bd;--line:#353c46;
---accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a;--shade:#59626f}}
+--accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a;--shade:#59626f;--faint:#7d8694;DARK}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
@@ -46,14 +49,44 @@ thead th:first-child{background:var(--card)}
 .worse{color:var(--worse)}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));gap:16px;align-items:start;
 margin:16px 0}
-.charts.wide{grid-template-columns:minmax(0,560px)}
-figure{margin:0;min-width:0;background:#fff;color:#1d2129;border:1px solid var(--line);border-radius:8px;padding:12px 14px 8px;
+.charts.wide{grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),560px))}
+figure{margin:0;min-width:0;border:1px solid var(--line);border-radius:8px;padding:12px 14px 8px;
 break-inside:avoid}
 figcaption{font-weight:600;font-size:.95rem;margin:0 0 4px}
 svg{display:block;width:100%;height:auto}
 svg *{stroke-linejoin:round;stroke-linecap:butt}
 svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif!important}
-figure details{--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;font-size:.85rem}
+figure details{font-size:.85rem}
+.plot{position:relative}
+.plot svg:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.mark{position:absolute;top:10%;bottom:18%;width:0;border-left:1px dashed var(--quiet);pointer-events:none}
+.mark.point{width:16px;height:16px;margin:-8px;bottom:auto;border:2px solid var(--ink);border-radius:50%}
+.mark[hidden],.tip[hidden]{display:none}
+.tip{position:absolute;top:0;left:4px;max-width:75%;padding:6px 10px;background:var(--card);color:var(--ink);
+border:1px solid var(--quiet);border-radius:6px;font-size:.78rem;line-height:1.4;pointer-events:none;z-index:2}
+.tip.right{left:auto;right:4px}
+.tip b,.tip span{display:block}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:4px 20px;padding:0;margin:8px 0 0;font-size:.85rem;color:var(--quiet)}
+.legend i{display:inline-block;width:26px;height:12px;margin-right:7px;vertical-align:-1px;color:var(--c0)}
+.legend .line,.legend .dotted{background:linear-gradient(currentColor,currentColor) 0 50%/100% 2.5px no-repeat}
+.legend .dotted{background:radial-gradient(circle,currentColor 3.5px,transparent 4px),
+linear-gradient(currentColor,currentColor) 0 50%/100% 2px no-repeat}
+.legend .half{background:color-mix(in srgb,currentColor 40%,transparent)}
+.legend .most,.legend .band{background:color-mix(in srgb,currentColor 17%,transparent)}
+.legend .dashes{color:var(--quiet);background:linear-gradient(90deg,currentColor 60%,transparent 0) 0 50%/9px 2px repeat-x}
+.legend .dots{color:var(--quiet);background:linear-gradient(90deg,currentColor 50%,transparent 0) 0 50%/4px 2px repeat-x}
+.legend .other{background:linear-gradient(var(--faint),var(--faint)) 0 50%/100% 1px no-repeat}
+.legend .point,.legend .hollow{width:12px;border:2px solid currentColor;border-radius:50%;background:currentColor}
+.legend .hollow{color:var(--faint);background:none}
+.bar{display:block;position:relative;height:7px;margin:3px 0 2px;min-width:56px;
+background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
+.bar::before{content:"";position:absolute;top:1px;bottom:1px;left:var(--l);width:max(var(--w),1px);background:var(--accent);
+opacity:.45;print-color-adjust:exact}
+.bar::after{content:"";position:absolute;top:0;bottom:0;left:calc(var(--p) - 1px);width:2px;background:var(--accent);
+print-color-adjust:exact;box-shadow:none}
+.change td,.change th{border-top:2px solid var(--accent)}
+.hint{font-size:.8rem;color:var(--quiet);margin:-6px 0 12px}
+.scroll:not(.wide)+.hint{display:none}
 figure>details{margin:4px 0 2px}
 figure th,figure td{padding:4px 10px}
 figure .scroll{max-height:320px;overflow:auto}
@@ -62,18 +95,25 @@ details{margin:10px 0}
 summary{cursor:pointer;color:var(--accent);width:fit-content}
 dl{display:grid;grid-template-columns:minmax(9em,max-content) 1fr;gap:6px 20px;margin:12px 0}
 dt{font-weight:600}
-dd{margin:0;max-width:72ch}
+dd{margin:0;max-width:72ch;grid-column:2}
+.told dd{max-width:100ch}
+dt .kind{font-weight:400}
 pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:14px 16px;overflow-x:auto;font-size:.8rem;
 line-height:1.5;overflow-wrap:normal}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 footer{margin-top:3em;padding-bottom:40px;color:var(--quiet);font-size:.85rem}
 @media(max-width:600px){header,main,footer{padding-left:16px;padding-right:16px}header{padding-top:24px}
-dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px}th:first-child{max-width:8.5em}}
+dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:10px;grid-column:1}th:first-child{max-width:8.5em}}
 @page{size:A4 landscape;margin:12mm}
 @media print{:root{color-scheme:light;--page:#fff;--card:#f5f6f8;--ink:#000;--quiet:#444;--line:#bbb;--accent:#000;--tint:#fff;
---better:#0a6b3d;--worse:#b3261e}body{font-size:10.5pt}header,main,footer{max-width:none;padding:0}
+--better:#0a6b3d;--worse:#b3261e;--shade:#aeb6c2;--faint:#8b93a0;LIGHT}body{font-size:10.5pt}header,main,footer{max-width:none;padding:0}
 .scroll{overflow:visible;background:none}table{font-size:7.5pt}th,td{padding:4px 5px}thead th{min-width:0}
 td{white-space:normal}td{overflow-wrap:anywhere}.interval,.kind,.gap{font-size:6.5pt}
-th:first-child{position:static;min-width:6.5em}details:not([open]){display:none}h2{break-after:avoid}tr{break-inside:avoid}
+th:first-child{position:static;min-width:6.5em}details:not([open]):not(.printed){display:none}
+.printed::details-content{content-visibility:visible;display:block;block-size:auto}pre{white-space:pre-wrap}
+h2,h3,h2+p,.legend,figcaption{break-after:avoid}tr,dd,.verdict{break-inside:avoid}section.figures{break-before:page}
+.hint,.tip,.mark{display:none}.bar{min-width:20px}
 .charts{grid-template-columns:1fr 1fr 1fr;gap:8px}figure{padding:6px}}
 """
+
+CSS = _CSS.replace("LIGHT", _LIGHT).replace("DARK", _DARK)

@@ -11,16 +11,28 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from sim.arrays import Floats, Ints
 from sim.report.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito, Color Universal Design (2008), without yellow, which is too pale on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-INK, QUIET, GRID = "#1d2129", "#5a6270", "#e3e6ea"
+# After Okabe & Ito, Color Universal Design (2008); the pale ones are darker, so that each has a contrast of 3 on white.
+COLOURS = ("#0072b2", "#d55e00", "#00805e", "#b0447f", "#8a6500", "#6a51a3", "#2b2b2b")
+DARK_COLOURS = ("#56b4e9", "#ff9a57", "#2fc79a", "#f0a3cb", "#e6b800", "#b9a6ff", "#d0d5dd")
+"""The same policies on a dark ground."""
+INK, QUIET, GRID, FAINT, GROUND = "#1d2129", "#5a6270", "#e3e6ea", "#8b93a0", "#ffffff"
+_NAMES = {INK: "ink", QUIET: "quiet", GRID: "line", FAINT: "faint", GROUND: "page"}
+_NAMES |= {shade: f"c{place}" for place, shade in enumerate(COLOURS)}
+"""Colours of a page that knows light from dark: a chart takes them by name."""
 FONT = 12.0
+LONGEST = 16
+"""Letters of a name at the end of a curve."""
+_LABEL = 44.0
+"""Pixels that the label of a time takes."""
 _DAY = 86_400.0
 _DECADES = (0.001, 0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY)
 _STEPS = {
@@ -79,14 +91,16 @@ def canvas(width: float, height: float, *, right: float, left: float = 50.0) -> 
 def name_axes(axes: Axes, x: str, y: str) -> None:
     """Label both axes; y above its axis, where it can be read without turning the head."""
     axes.set_xlabel(x, color=QUIET, fontsize=FONT - 1, labelpad=5)
-    axes.set_title(y, color=QUIET, fontsize=FONT - 1, loc="left", x=0, pad=8)
+    axes.set_title(y, color=QUIET, fontsize=FONT - 1, loc="left", x=0, y=1.0, pad=8)
 
 
 def log_time(axes: Axes, first_s: float, last_s: float) -> None:
     """A logarithmic time axis on x from `first_s` > 0 to `last_s`, in round minutes, hours and days."""
     axes.set_xscale("log")
     axes.set_xlim(first_s, last_s)
-    stops = round_times(first_s, last_s)
+    # The end has a label, and what would run into it has none.
+    room = last_s / (last_s / first_s) ** (_LABEL / max(axes.bbox.width, 1.0))
+    stops = [*(stop for stop in round_times(first_s, last_s) if stop < room), last_s]
     if len(stops) < 2:
         stops = [first_s, last_s]
     axes.set_xticks(stops, [number(stop, "s") for stop in stops])
@@ -106,8 +120,17 @@ def linear_time(axes: Axes, last_s: float) -> str:
     """A linear time axis on x from 0 to `last_s` with at most eight ticks; returns its unit, such as ``days``."""
     axes.set_xlim(0, last_s)
     unit, stops = _even_times(last_s, 7.5)
+    length = _length(unit)
+    if stops[-1][0] < 0.999 * last_s:
+        # The axis ends with its last time, and not with the last round one.
+        step = stops[1][0] if len(stops) > 1 else last_s
+        stops = [stop for stop in stops if last_s - stop[0] > 0.7 * step or not stop[0]] + [(last_s, f"{last_s / length:.3g}")]
     axes.set_xticks([stop for stop, _ in stops], [text for _, text in stops])
     return unit
+
+
+def _length(unit: str) -> float:
+    return next(length for name, length in _STEPS if name == unit)
 
 
 def time_y(axes: Axes, last_s: float) -> None:
@@ -145,9 +168,26 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:
             color=shade, linewidth=1.2, transform=axes.transAxes, clip_on=False, solid_capstyle="butt",
         )  # fmt: skip
         axes.text(
-            1 + 18 / width, place / height, shortened(name, 12), color=INK, fontsize=FONT - 1,
+            1 + 18 / width, place / height, shortened(name, LONGEST), color=INK, fontsize=FONT - 1,
             va="center_baseline", transform=axes.transAxes,
         )  # fmt: skip
+
+
+def room_for(names: Sequence[str]) -> float:
+    """Pixels at the right of a chart for labels at the ends of its curves."""
+    return 26.0 + 6.6 * max((min(len(name), LONGEST) for name in names), default=0)
+
+
+def seen(times: Floats, first_s: float, last_s: float, *, log: bool, width: float) -> Ints:
+    """The places of the times (T,) that are told apart in `width` pixels: the last of each half pixel, and the first of all.
+
+    >>> seen(np.array([0.0, 1.0, 2.0, 9.0, 10.0]), 0.0, 10.0, log=False, width=2.0).tolist()
+    [0, 1, 2, 4]
+    """
+    at = np.log(np.maximum(times, first_s) / first_s) / np.log(last_s / first_s) if log else times / last_s
+    pixel = np.round(2 * width * np.clip(at, 0, 1))
+    last = np.flatnonzero(np.append(pixel[1:] != pixel[:-1], True))
+    return np.unique(np.append(0, last))
 
 
 def spread(points: Sequence[float], gap: float, low: float, high: float) -> list[float]:
@@ -172,12 +212,13 @@ def spread(points: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def shortened(name: str, longest: int) -> str:
-    """A name that fits a label; the data table beside the chart has all of it.
+    """A name that fits a label, without its middle: names differ at their ends. The data table has all of it.
 
     >>> shortened("thompson-with-a-floor", 14)
-    'thompson-with…'
+    'thompson-…loor'
     """
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+    tail = (longest - 1) // 3
+    return name if len(name) <= longest else f"{name[: longest - 1 - tail]}…{name[len(name) - tail :]}"
 
 
 def inline(figure: Figure, key: str, title: str, description: str) -> str:
@@ -197,6 +238,7 @@ def inline(figure: Figure, key: str, title: str, description: str) -> str:
     body = re.sub(r"url\(#", f"url(#{key}-", body)
     # A hundredth of a pixel is finer than any screen or printer.
     body = re.sub(r"(?<= d=\")[^\"]*", lambda path: re.sub(r"\d+\.\d{3,}", _hundredth, path[0]), body)
+    body = re.sub(r'(?<= style=")[^"]*', lambda style: re.sub(r"#[0-9a-f]{6}", _named, style[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body).strip()
     assert view is not None
     return (
@@ -204,6 +246,10 @@ def inline(figure: Figure, key: str, title: str, description: str) -> str:
         f'<title id="{key}-title">{html.escape(title)}</title>\n<desc id="{key}-desc">{html.escape(description)}</desc>\n'
         f"{body}\n</svg>"
     )
+
+
+def _named(shade: re.Match[str]) -> str:
+    return f"var(--{_NAMES[shade[0]]})" if shade[0] in _NAMES else shade[0]
 
 
 def _hundredth(match: re.Match[str]) -> str:

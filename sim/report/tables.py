@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sim.compare.decision import Because
+from sim.compare.memo import unit_of
 from sim.compare.result import Comparison, MeasureLabel, PointComparison, PolicySummary
 from sim.compare.trials import ESTIMATORS
 from sim.compare.wording import where_missing
-from sim.report.numbers import in_line, number, value_and_interval
+from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
 from sim.scenario.sweep import JOINT
@@ -44,9 +46,60 @@ ESTIMATES = (
 
 ALONG = (
     "ship", "wrong_ship", "missed_win", "undecided", "time_to_decision_p20", "time_to_decision_p50", "time_to_decision_p80",
-    "time_to_decision", "regret", "harmed_requests", *ESTIMATES,
+    "time_to_decision", "net_value", "net_value_worst", "regret", "harmed_requests", *ESTIMATES,
 )  # fmt: skip
 """Where keys are swept, the measures that have a table of their own, point by policy."""
+
+TOLD_BY: Mapping[Because, str] = {
+    "only": "the only one fit",
+    "best": "shown to be best",
+    "harmed_requests": "tied; harms fewest",
+    "slo_violation_rate": "tied; fewest fail or are slow",
+    "correct": "tied; right most often",
+    "time_to_decision": "tied; soonest",
+    "first": "tied; nothing tells it",
+}
+"""Why a policy is taken, in a cell."""
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A point of a sweep: its label, which policy to take (a dash for none), how it and the runner-up do, and what tells them.
+
+    `changes`: whether another policy was taken at the point before.
+    """
+
+    point: str
+    policy: str
+    value: str
+    runner_up: str
+    its_value: str
+    told_by: str
+    changes: bool
+
+
+def winners(comparison: Comparison) -> tuple[str, list[Winner]]:
+    """What policies are chosen by, and the winner of every point with trials, in order."""
+    points = [point for point in comparison.points if point.policies]
+    aims = list(dict.fromkeys(point.decision.aim for point in points))
+    found: list[Winner] = []
+    before: str | None = None
+    for point in points:
+        decision = point.decision
+        measure = comparison.measures[decision.aim]
+        texts = [
+            "" if name is None else in_line(point.estimate(name, decision.aim), measure.unit)
+            for name in (decision.chosen, decision.runner_up)
+        ]
+        if len(aims) > 1:
+            texts = [text and f"{measure.label} {text}" for text in texts]
+        taken = decision.chosen or MISSING
+        told_by = TOLD_BY[decision.because] if decision.chosen else "none is fit"
+        changes = bool(found) and taken != before
+        found.append(Winner(point.label, taken, texts[0], decision.runner_up or "", texts[1], told_by, changes))
+        before = taken
+    return f"{' or '.join(comparison.measures[aim].label for aim in aims)}, {unit_of(comparison.run)}", found
+
 
 RARE = ("inconclusive", "undecided", "slo_violation_rate", "lost_requests")
 """Measures that are left out where no policy ever has any."""

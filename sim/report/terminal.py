@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, TextIO
 
 from sim.compare.result import Comparison
@@ -18,35 +18,53 @@ Display = Literal["auto", "rich", "plain", "none"]
 
 # Longer lines of text are hard to read, even on a wide screen.
 WIDEST_TEXT = 100
-WIDTH_OF_A_FILE = 120
+WIDTH_OF_A_FILE, NARROWEST = 120, 20
 
 
-def table(comparison: Comparison, *, display: Display = "auto", file: TextIO) -> None:
+def table(comparison: Comparison, *, display: Display = "auto", file: TextIO, width: int | None = None) -> None:
     """Write the verdict and the comparison table to `file`: a row a policy, or where keys are swept a row a policy and point.
 
     `auto` takes `rich` where the file is a terminal, and `plain`, which has no control characters, elsewhere. `none`
-    writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them.
+    writes nothing. Columns that do not fit the width are written shorter or left out, and the footnote names them. `width` is
+    in characters, and that of the terminal if left out.
 
     >>> import io
     >>> table(None, display="none", file=io.StringIO())  # type: ignore[arg-type]
     """
+    written(
+        lambda most: fitted(comparison, most), lambda: _above(comparison), lambda layout: _below(comparison, layout),
+        display=display, file=file, width=width,
+    )  # fmt: skip
+
+
+def written(
+    fit: Callable[[int], Layout],
+    above: Callable[[], Sequence[str]],
+    below: Callable[[Layout], Sequence[str]],
+    *,
+    display: Display,
+    file: TextIO,
+    width: int | None,
+) -> None:
+    """Write paragraphs, a table that `fit` makes for a width, and lines about it, as `table` says."""
     if display == "none":
         return
     tty = file.isatty()
     pretty = display == "rich" or (display == "auto" and tty and _is_utf(file))
-    width = max(shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns, 20) if tty or display == "rich" else WIDTH_OF_A_FILE
-    layout = fitted(comparison, width)
+    found = width or (shutil.get_terminal_size((WIDTH_OF_A_FILE, 24)).columns if tty or display == "rich" else WIDTH_OF_A_FILE)
+    width = max(found, NARROWEST)
+    layout = fit(width)
     if not _is_utf(file):
         layout = layout.in_ascii()
     text_width = min(width, WIDEST_TEXT)
-    above = "\n".join(_wrapped(line, text_width) for line in _above(comparison))
-    below = "\n".join(_wrapped(line, text_width) for line in _below(comparison, layout))
+    head = "\n".join(_wrapped(line, text_width) for line in above())
+    foot = "\n".join(_wrapped(line, text_width) for line in below(layout))
     if not _is_utf(file):
-        above, below = in_ascii(above), in_ascii(below)
+        head, foot = in_ascii(head), in_ascii(foot)
     if pretty:
-        _rich(layout, above, below, file, width)
+        _rich(layout, head, foot, file, width)
         return
-    lines = [above, "", *_plain(layout), "", below] if layout.rows else [above, below]
+    lines = [head, "", *_plain(layout), "", foot] if layout.rows else [head, foot]
     encoding = getattr(file, "encoding", None) or "utf-8"
     # A terminal that cannot show a name's letters must not end the program.
     file.write(("\n".join(lines).rstrip() + "\n").encode(encoding, "replace").decode(encoding))

@@ -66,6 +66,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
                 "name": policy.name,
                 "kind": policy.kind,
                 "promised": point.policy(policy.name).promised(setting),
+                "told": list(point.told[policy.name]),
                 "warned": any(warning.path.startswith(f"policies[{index}].") for warning in point.warnings),
             }
             for index, policy in enumerate(scenario.policies)
@@ -82,6 +83,7 @@ def _about(point: PlannedPoint, completed: list[str], started: datetime, interru
         "data": None if point.data is None else {"name": point.data.name, "digest": point.data.digest, "rows": point.data.rows},
         "parts": [asdict(part) for part in point.parts],
         "requests_expected": float(point.world.requests.sum()),
+        "assumptions": dict(point.assumptions),
         "value": _value(point),
         "goal": scenario.goal,
         "require": dict(scenario.require),

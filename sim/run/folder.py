@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sim.errors import InputError, Problem
 from sim.files import placing, sync
 from sim.run.lock import writing
 
@@ -50,6 +51,24 @@ def replacement(folder: Path) -> Iterator[Path]:
         raise
     sync(folder)
     settle(folder)
+
+
+def usable(folder: Path) -> None:
+    """Raise `InputError` for a folder that a run cannot be put into: one with files of something else.
+
+    A run replaces files by their names, so that what is not its own must not stand beside them.
+    """
+    try:
+        # Hidden files are those of a run that has not finished anything yet.
+        others = [each.name for each in sorted(folder.iterdir()) if not each.name.startswith(".")]
+    except NotADirectoryError:
+        raise InputError([Problem("is a file, not a folder", file=f"--out {folder}")]) from None
+    except OSError:
+        # It is not there yet; a folder that cannot be read says so when it is written to.
+        return
+    if others and "run.json" not in others:
+        message = f"holds other files, such as {others[0]}, and no run; name a folder that is new, empty or a run's own"
+        raise InputError([Problem(message, file=f"--out {folder}")])
 
 
 def settle(folder: Path) -> None:

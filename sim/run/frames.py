@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.policy.base import Verdict
 from sim.run.blocks import Which
 from sim.run.plan import Plan
+from sim.run.timeline import PERCENTS
 from sim.run.trial import Play
 
 if TYPE_CHECKING:
@@ -71,13 +73,17 @@ def timeline(policy: str, plays: Sequence[Play], arms: Sequence[str], tick_s: fl
     }
     regret = np.concatenate([play.regret for play in plays])
     columns["regret_mean"] = regret.mean(axis=0)
-    for level, values in zip((5, 50, 95), np.quantile(regret, [0.05, 0.5, 0.95], axis=0), strict=True):
-        columns[f"regret_q{level:02d}"] = values
+    columns |= {f"regret_{level}": values for level, values in _quantiles(regret)}
     live = np.concatenate([play.live for play in plays])
     mirror = np.concatenate([play.mirror for play in plays])
     for place, arm in enumerate(arms):
         columns[f"weight.{arm}.mean"] = live[..., place].mean(axis=0)
-        for level, values in zip((5, 50, 95), np.quantile(live[..., place], [0.05, 0.5, 0.95], axis=0), strict=True):
-            columns[f"weight.{arm}.q{level:02d}"] = values
+        columns |= {f"weight.{arm}.{level}": values for level, values in _quantiles(live[..., place])}
         columns[f"mirror.{arm}.mean"] = mirror[..., place].mean(axis=0)
     return pd.DataFrame(columns)
+
+
+def _quantiles(values: Floats) -> Iterator[tuple[str, Floats]]:
+    """The name and the values (T,) of each quantile over replications of values (R, T)."""
+    levels = np.quantile(values, [percent / 100 for percent in PERCENTS], axis=0)
+    return zip((f"q{percent:02d}" for percent in PERCENTS), levels, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from sim.policy.columns import Column
 from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
+from sim.run.assumptions import assumptions
 from sim.scenario.doubts import doubts
 from sim.scenario.loading import Document, parse_path
 from sim.scenario.schema import Scenario
@@ -73,6 +74,10 @@ class PlannedPoint:
     parts: tuple[Outside, ...] = ()
     values: tuple[str, ...] = ()
     numbers: tuple[float | None, ...] = ()
+    told: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """{policy: what it does, in words}; made before anything is played, because parts from outside have a say."""
+    assumptions: Mapping[str, str] = field(default_factory=dict)
+    """What is taken for given, in words."""
 
     @property
     def label(self) -> str:
@@ -195,7 +200,13 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
         *left_open(scenario, world),
         *doubtful_failures(scenario, world),
     )
-    return PlannedPoint(scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts)
+    forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
+    setting = world.setting(1)
+    told = {name: form.told(forms, setting) for name, form in forms.items()}
+    return PlannedPoint(
+        scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts,
+        told=told, assumptions=assumptions(scenario, world),
+    )  # fmt: skip
 
 
 def from_registry(client: Client, cache: Path | None) -> Resolver:

@@ -43,6 +43,8 @@ class PolicyName(Stored):
     """How often, at most, it says that it declares a difference where all arms are alike; None if it does not say."""
     warned: bool = False
     """Whether the run warned of it: what it promises does not hold in this scenario."""
+    told: tuple[str, ...] = ()
+    """What it does, in words: a text for each of its stages. None of a run of an earlier version."""
 
 
 class VersionRecord(Stored):
@@ -166,6 +168,8 @@ class Record(Stored):
     data: DataRecord | None = None
     parts: tuple[PartRecord, ...] = ()
     requests_expected: NotNegative
+    assumptions: dict[str, str] = {}
+    """What the run takes for given, in words; none of a run of an earlier version."""
     value: ValueRecord | None = None
     """None of a run of an earlier version."""
     goal: Literal["better", "not_worse"] = "better"

@@ -50,11 +50,12 @@ def simulate(
     plan: Plan,
     reports: Path,
     *,
+    out: Path | None = None,
     workers: int | None = None,
     watch: Watch | None = None,
     conclude: Conclude | None = None,
 ) -> Run:
-    """Play every policy at every point, and write the folder.
+    """Play every policy at every point, and write the folder: `out`, or else the plan's own in `reports`.
 
     `watch` is called with every finished task and its seconds, None if it was loaded from a checkpoint. `conclude` is
     called with a folder that holds the new files, to add reports, before they replace all those of an earlier run together.
@@ -63,7 +64,7 @@ def simulate(
     and a `SimError` says where the others are. Raises `InputError` if the folder cannot be made, or another run is writing to
     it, or its name holds a run of another scenario, and `FileError` where a file cannot be written.
     """
-    folder = folder_of(plan, reports)
+    folder = folder_of(plan, reports) if out is None else out
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,9 @@ from sim.run.record import Record
 from sim.tables import Column, Kind, Schema, columns, read_table
 
 FILE = "timeline.parquet"
-LEVELS = ("mean", "q05", "q50", "q95")
+PERCENTS = (5, 25, 50, 75, 95)
+"""The quantiles over replications that are kept: of what half of the trials, and what nine tenths, are between."""
+LEVELS = ("mean", *(f"q{percent:02d}" for percent in PERCENTS))
 _SHARE, _GAPS = Column(Kind.NUMBER), Column(Kind.NUMBER, gaps=True)
 
 

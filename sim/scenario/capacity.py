@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from sim.policy.telling import counted, listed
 from sim.scenario.spec import Span, Spec
-from sim.units import Duration, Share
+from sim.units import Duration, Share, format_duration
 
 
 class Scaling(Spec):
@@ -31,6 +32,17 @@ class Servers(Spec):
     timeout: Duration | None = Field(None, description="a client gives up this long after its call came; never if left out")
     scaling: Scaling | None = Field(None, description="replicas that follow the load; always as many if left out")
 
+    def told(self) -> str:
+        """The servers in words."""
+        text = f"{counted(self.replicas, 'replica')} of {counted(self.concurrency, 'call')} at once"
+        if self.queue is not None:
+            text += f", a queue of {self.queue:,}"
+        if self.timeout is not None:
+            text += f", a timeout of {format_duration(self.timeout)}"
+        if self.scaling is not None:
+            text += f", scaled between {self.scaling.least} and {self.scaling.most} replicas"
+        return text
+
 
 class PoolSpec(Servers):
     """Servers that several arms share, for live and mirrored calls."""
@@ -50,3 +62,9 @@ class Retries(Spec):
     factor: float = Field(2.0, ge=1, le=100, description="by which each wait is longer than the one before")
     longest: Duration | None = Field(None, description="no wait is longer; no limit if left out")
     jitter: Share = Field(0.5, description="share of a wait that is random")
+
+    def told(self) -> str:
+        """The retries in words."""
+        ends = f" after {listed(self.on, 'or')}" if self.on else ""
+        waits = f"first after {format_duration(self.backoff)}, then {self.factor:g} times as long each time"
+        return f"up to {self.attempts} calls a request{ends}; {waits}"

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from sim.distributions.base import single_key
 from sim.distributions.latency import LATENCIES, Distribution, Latency
 from sim.errors import Place
+from sim.policy.telling import listed, plain
 from sim.scenario.spec import Spec
 
 
@@ -55,6 +56,28 @@ Delay = Annotated[
     Discriminator(single_key((*LATENCIES, "by_outcome", "by_arm"))),
 ]
 """Time from a call's end to its feedback."""
+
+
+def delay_told(delay: Delay) -> str:
+    """When feedback is known after a call's end, in words.
+
+    >>> delay_told(DelayByOutcome(by_outcome={"success": {"exponential": "2h"}, "failure": "window"}))
+    'exponential 2h of a success and as the window closes of a failure'
+    """
+    if isinstance(delay, DelayByArm):
+        return listed([f"{delay_told(each)} of {arm}" for arm, each in delay.by_arm.items()])
+    if isinstance(delay, DelayByOutcome):
+        ends = {"success": delay.by_outcome.success, "failure": delay.by_outcome.failure}
+        return listed([f"{_late(late)} of a {end}" for end, late in ends.items()])
+    return _late(delay)
+
+
+def _late(late: Latency | Literal["window"] | None) -> str:
+    if late is None:
+        return "at once"
+    if isinstance(late, str):
+        return "as the window closes"
+    return plain(late.model_dump(mode="json", exclude_none=True))
 
 
 def by_outcome(delay: Delay | None) -> list[tuple[Place, OutcomeDelays]]:

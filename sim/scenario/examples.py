@@ -120,6 +120,13 @@ def write(name: str, into: Path) -> Start:
     lines = [line for line in text.splitlines() if not line.startswith(_SCHEMA_LINE)]
     scenario = into / f"{name}.yaml"
     contents = {scenario: "\n".join(lines) + "\n", **contents}
+    write_new(contents)
+    registering = [f"sim models register {into / 'models' / file.name}" for file in described.values()]
+    return Start(tuple(contents), (*(registering or ["sim models demo"]), f"sim run {scenario}"))
+
+
+def write_new(contents: Mapping[Path, str]) -> None:
+    """Write files, by path, into folders that are made if absent. Raises `InputError` if one exists: then none is written."""
     existing = [Problem("is there already, and is not overwritten", file=str(file)) for file in contents if file.exists()]
     if existing:
         raise InputError(existing)
@@ -131,7 +138,5 @@ def write(name: str, into: Path) -> Start:
                 opened.write(content)
     except OSError as error:
         raise InputError(
-            [Problem(f"cannot be written: {error.strerror or error}", file=str(error.filename or into))]
+            [Problem(f"cannot be written: {error.strerror or error}", file=str(error.filename or next(iter(contents))))]
         ) from error
-    registering = [f"sim models register {into / 'models' / file.name}" for file in described.values()]
-    return Start(tuple(contents), (*(registering or ["sim models demo"]), f"sim run {scenario}"))

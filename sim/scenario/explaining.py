@@ -36,9 +36,11 @@ class Explainer:
     _WRAPPERS = frozenset(("default", "nullable", "model", "function-before", "function-after", "function-wrap", "definitions"))
 
     def __init__(self, schema: Schema, put: Collection[Place] = ()) -> None:
-        """`put` are places of values that a sweep put there: of an unknown one, the known key beside it is what was meant."""
+        """`put` are places of values that a sweep or an option put there: of an unknown one, or one on the way to it, the known
+        key beside it is what was meant.
+        """
         self.top = schema
-        self._put = put
+        self._put = {place[:length] for place in put for length in range(1, len(place) + 1)}
         self._definitions: dict[str, Schema] = {}
         self._of_parts: list[Schema] = []
 

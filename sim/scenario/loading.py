@@ -33,6 +33,7 @@ __all__ = [
     "format_path",
     "load",
     "parse_path",
+    "parse_value",
     "parse_yaml",
     "plain_data",
     "read_yaml",
@@ -90,6 +91,7 @@ class Document:
     """One parsed YAML file: plain `data` (dict, list, scalars), its `text` and its `path`.
 
     `marks` has the line and column, from 1, of the key and of the value at each place. Without text `marks` is empty.
+    `origins` names the option that a value was given by, where that is not the file.
 
     >>> document = parse_yaml("traffic:\\n  rate: 40/s\\n", "a.yaml")
     >>> document.data, document.mark(("traffic", "rate"))
@@ -102,6 +104,7 @@ class Document:
     path: str
     data: dict[str, Any]
     marks: Mapping[Place, tuple[tuple[int, int], tuple[int, int]]] = field(repr=False)
+    origins: Mapping[Place, str] = field(default_factory=dict, repr=False)
 
     def mark(self, place: Place, *, key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a place, or of its key if the value is on another line.
@@ -114,17 +117,24 @@ class Document:
                 return at_key if key or at_key[0] != at_value[0] else at_value
         return 1, 1
 
+    def locate(self, place: Place, *, key: bool = False) -> tuple[str, int, int]:
+        """The file with the line and column of a place, as in `mark`, or the option that gave its value; 0 without a line."""
+        for length in range(len(place), -1, -1):
+            if place[:length] in self.origins:
+                return self.origins[place[:length]], 0, 0
+            if place[:length] in self.marks:
+                return (self.path, *self.mark(place, key=key))
+        return self.path, 0, 0
+
     def place(self, problem: Problem) -> Problem:
         """The problem with its file, line and column filled in from its textual path, unless it has a file of its own."""
         if problem.file:
             return problem
-        if not self.marks:
-            return replace(problem, file=self.path)
         try:
-            line, column = self.mark(parse_path(problem.path))
+            file, line, column = self.locate(parse_path(problem.path))
         except InputError:
             return replace(problem, file=self.path)
-        return replace(problem, file=self.path, line=line, column=column)
+        return replace(problem, file=file, line=line, column=column)
 
 
 def read_yaml(path: Path) -> Document:
@@ -182,19 +192,7 @@ def plain_data(value: Any, what: str, depth: int = 0) -> Any:
 
 def parse_yaml(text: str, file: str) -> Document:
     """Parse YAML text; `file` is the name that errors show. Raises `InputError` with every problem."""
-    unprintable = _UNPRINTABLE.search(text)
-    if unprintable:
-        raise InputError([_at(Problem(_not_printable(unprintable), file=file), text[: unprintable.start()])])
-    if len(text) > MAX_BYTES:
-        raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=file)])
-    try:
-        root = yaml.compose(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise InputError([Problem(_syntax_message(error, text), "", file, line, column)]) from None
-    except yaml.YAMLError as error:
-        raise InputError([Problem(f"is not YAML: {error}", file=file)]) from None
+    root = _composed(text, file)
     if root is None:
         raise InputError([Problem("is empty; a mapping (key: value) is needed", file=file)])
     builder = _Builder(file)
@@ -204,6 +202,38 @@ def parse_yaml(text: str, file: str) -> Document:
     if builder.problems:
         raise InputError(_in_order(builder.problems))
     return Document(text, file, data, builder.marks)
+
+
+def parse_value(text: str, file: str) -> Any:
+    """One value, as it may stand in a file. Raises `InputError` as `parse_yaml` does.
+
+    >>> parse_value("20:00", "--set"), parse_value("{rate: 3/s}", "--set"), parse_value("null", "--set")
+    ('20:00', {'rate': '3/s'}, None)
+    """
+    root = _composed(text, file)
+    builder = _Builder(file)
+    data = None if root is None else builder.build(root, ())
+    if builder.problems:
+        raise InputError(_in_order(builder.problems))
+    return data
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    """The graph of nodes of a text; None of an empty one."""
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable:
+        raise InputError([_at(Problem(_not_printable(unprintable), file=file), text[: unprintable.start()])])
+    if len(text) > MAX_BYTES:
+        raise InputError([Problem(f"must be at most {MAX_BYTES // 10**6} MB", file=file)])
+    try:
+        root: yaml.Node | None = yaml.compose(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+        raise InputError([Problem(_syntax_message(error, text), "", file, line, column)]) from None
+    except yaml.YAMLError as error:
+        raise InputError([Problem(f"is not YAML: {error}", file=file)]) from None
+    return root
 
 
 def load(path: Path, model: type[M], *, check: Callable[[M], Iterable[Problem]] | None = None) -> M:
@@ -244,13 +274,12 @@ def validate(document: Document, model: type[M], *, written: bool = True, put: C
         details_of_all = error.errors(include_url=False, include_input=False)
         errors: list[Error] = [(details["loc"], details) for details in details_of_all[:_MOST_EXPLAINED]]
         more = len(details_of_all) - len(errors)
-        explainer = Explainer(model.__pydantic_core_schema__, put)
+        explainer = Explainer(model.__pydantic_core_schema__, [*put, *document.origins])
         problems = [
             Problem(
                 finding.message,
                 format_path(finding.place),
-                document.path,
-                *(document.mark(finding.place, key=finding.at_key) if document.marks else (0, 0)),
+                *document.locate(finding.place, key=finding.at_key),
             )
             for finding in explainer.explain(explainer.top, errors, (), document.data)
         ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
 from sim.scenario.loading import Document, document_of, validate
+from sim.scenario.put import Change, changed
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
 
@@ -19,13 +21,35 @@ Source = str | Path | Mapping[str, Any]
 More = Callable[[Scenario, Path], Iterable[Problem]]
 
 
-def read(source: Source, more: More | None = None) -> tuple[Scenario, Document]:
-    """The scenario, and its document, which has the line numbers.
+def read(source: Source, more: More | None = None, changes: Sequence[Change] = ()) -> tuple[Scenario, Document]:
+    """The scenario, and its document, which has the line numbers. `changes` are other values than those of the source.
 
     `more(scenario, folder)` returns problems that this layer cannot find; files are relative to `folder`. Raises `InputError`
     with every problem, each at its line.
     """
     document = document_of(source, "scenario")
+    if not changes:
+        return _read(document, more)
+    try:
+        return _read(changed(document, changes), more)
+    except InputError as error:
+        raise InputError(_blamed(error, document, more, changes), error.more) from None
+
+
+def _blamed(error: InputError, document: Document, more: More | None, changes: Sequence[Change]) -> Iterator[Problem]:
+    """The problems of a changed file. Those at a line of the file that it has only with the changes name them."""
+    try:
+        _read(document, more)
+        own: tuple[Problem, ...] = ()
+    except InputError as unchanged:
+        own = unchanged.problems
+    given = ", ".join(dict.fromkeys(f"{change.option} {change.path}" for change in changes))
+    for problem in error.problems:
+        theirs = problem.file != document.path or problem in own
+        yield problem if theirs else replace(problem, message=f"{problem.message}; with {given}")
+
+
+def _read(document: Document, more: More | None) -> tuple[Scenario, Document]:
     scenario = validate(document, Scenario)
     folder = Path(document.path).resolve().parent
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from sim.policy.forms import AnyPolicy, Name
+from sim.policy.telling import listed
 from sim.scenario.capacity import PoolSpec, Retries, Servers
 from sim.scenario.cycles import ShocksSpec, Span, spans_of
 from sim.scenario.delays import Delay
+from sim.scenario.priors import Prior, prior_told
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
 from sim.scenario.value import Value
-from sim.units import Clock, Duration, Effect, Share
+from sim.units import Clock, Duration, Share, format_clock
 
 CHAMPION = "champion"
 
@@ -26,68 +27,6 @@ class Model(Spec):
 
     arm: Name = Field(description="`champion` for today's production, which comes first; any other name for a challenger")
     uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
-
-
-class NormalPrior(Spec):
-    """A normal distribution."""
-
-    mean: Effect = Field(description="mean of the relative effect")
-    sd: Share = Field(description="standard deviation of the relative effect")
-
-
-class UniformPrior(Spec):
-    """A uniform distribution."""
-
-    low: Effect
-    high: Effect
-
-    @model_validator(mode="after")
-    def _ordered(self) -> UniformPrior:
-        if not self.low <= self.high:
-            raise ValueError(f"low must not exceed high, got {self.low:g} and {self.high:g}")
-        return self
-
-
-class ChoicePrior(Spec):
-    """A few values with their probabilities."""
-
-    values: tuple[Effect, ...] = Field(min_length=1)
-    weights: tuple[Share, ...] | None = Field(None, description="summing to 100%; even if left out")
-
-    @model_validator(mode="after")
-    def _sums(self) -> ChoicePrior:
-        if self.weights is not None and len(self.weights) != len(self.values):
-            raise ValueError(f"needs one weight a value, got {len(self.weights)} for {len(self.values)}")
-        if self.weights is not None and abs(sum(self.weights) - 1) > 1e-9:
-            raise ValueError(f"weights must sum to 100%, got {sum(self.weights):.4%}")
-        return self
-
-
-class NormalEffect(Spec):
-    normal: NormalPrior
-
-
-class UniformEffect(Spec):
-    uniform: UniformPrior
-
-
-class ChoiceEffect(Spec):
-    choice: ChoicePrior
-
-
-def _prior_kind(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return next((str(key) for key in value), "constant")
-    return type(value).__name__.removesuffix("Effect").lower() if isinstance(value, Spec) else "constant"
-
-
-Prior = Annotated[
-    Annotated[Effect, Tag("constant")]
-    | Annotated[NormalEffect, Tag("normal")]
-    | Annotated[UniformEffect, Tag("uniform")]
-    | Annotated[ChoiceEffect, Tag("choice")],
-    Discriminator(_prior_kind),
-]
 
 
 class Shift(Spec):
@@ -264,6 +203,12 @@ class TimedEffect(Spec):
         if self.between is not None and self.between[0] == self.between[1]:
             raise ValueError("between must be two different times of day")
         return self
+
+    def told(self) -> str:
+        """The effect, and when it holds, in words."""
+        hours = "" if self.between is None else f" between {' and '.join(format_clock(each) for each in self.between)}"
+        days = "" if self.days is None else f" on day {listed([str(day) for day in self.days])} of the week"
+        return f"{prior_told(self.relative_effect)}{hours}{days}"
 
     @property
     def spans(self) -> list[Span]:

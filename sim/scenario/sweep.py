@@ -11,8 +11,8 @@ from typing import Any
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
 from sim.scenario.loading import MAX_DEPTH, Document, Place, format_path, parse_path, validate
+from sim.scenario.put import put
 from sim.scenario.schema import Scenario
-from sim.units import shown
 
 MOST_POINTS = 100
 MOST_PLAYED = 10_000
@@ -77,8 +77,8 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
             found = list(error.problems)
         if found:
             # What is not in the file, such as a default, is blamed on the value that does not go with it.
-            line, column = document.mark(("sweep", next(iter(places)), picked[0]))
-            found = [each if _written(each, own) else replace(each, line=line, column=column) for each in found]
+            file, line, column = document.locate(("sweep", next(iter(places)), picked[0]))
+            found = [each if _written(each, own) else replace(each, file=file, line=line, column=column) for each in found]
         else:
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
         by_point.append((JOINT.join(texts), found))
@@ -128,25 +128,20 @@ def replaced(document: Document, place: Place, origin: Document, source: Place) 
     value: Any = origin.data
     for part in source:
         value = value[part]
+    try:
+        data = put(document.data, place, value)
+    except InputError as error:
+        at = source[:2]
+        raise InputError(
+            Problem(problem.message, format_path(at), *origin.locate(at, key=True)) for problem in error.problems
+        ) from None
     marks = {at: mark for at, mark in document.marks.items() if at[: len(place)] != place}
     marks |= {(*place, *at[len(source) :]): mark for at, mark in origin.marks.items() if at[: len(source)] == source}
-
-    def put(here: Any, depth: int) -> Any:
-        if depth == len(place):
-            return value
-        part = place[depth]
-        if isinstance(here, dict | None) and isinstance(part, str):
-            below = dict(here or {})
-            return below | {part: put(below.get(part), depth + 1)}
-        if isinstance(here, list) and isinstance(part, int) and part < len(here):
-            return [*here[:part], put(here[part], depth + 1), *here[part + 1 :]]
-        at = format_path(place[:depth]) or "the file"
-        actual = f"a list of {len(here)}, numbered from [0]" if isinstance(here, list) else shown(here)
-        line, column = origin.mark(source[:2], key=True)
-        message = f"there is no {format_path(place[: depth + 1])}: {at} is {actual}"
-        raise InputError([Problem(message, format_path(source[:2]), document.path, line, column)])
-
-    return replace(document, data=put(document.data, 0), marks=marks)
+    origins = {at: option for at, option in document.origins.items() if at[: len(place)] != place}
+    option, line, _ = origin.locate(source)
+    if not line and option != origin.path:
+        origins[place] = option
+    return replace(document, data=data, marks=marks, origins=origins)
 
 
 def _written(problem: Problem, document: Document) -> bool:
@@ -155,7 +150,8 @@ def _written(problem: Problem, document: Document) -> bool:
         place = parse_path(problem.path)
     except InputError:
         return True
-    return not document.marks or any(place[:length] in document.marks for length in range(1, len(place) + 1))
+    known = document.marks.keys() | document.origins.keys()
+    return not document.marks or any(place[:length] in known for length in range(1, len(place) + 1))
 
 
 def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
@@ -163,8 +159,8 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
     problems = []
 
     def wrong(message: str, *place: str | int) -> None:
-        line, column = document.mark(("sweep", *place), key=len(place) == 1)
-        problems.append(Problem(message, format_path(("sweep", *place)), document.path, line, column))
+        at = ("sweep", *place)
+        problems.append(Problem(message, format_path(at), *document.locate(at, key=len(place) == 1)))
 
     for key, values in sweep.items():
         try:

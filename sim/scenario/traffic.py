@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from sim.errors import Problem
+from sim.policy.telling import listed
 from sim.scenario.spec import Span, Spec
-from sim.units import Clock, Duration, Rate, Share, format_duration
+from sim.units import Clock, Duration, Rate, Share, format_clock, format_duration, format_rate, format_share
 
 MOST_BURSTS = 50_000
 SHORTEST_S = 0.001
@@ -32,6 +34,11 @@ class Daily(Spec):
     peak: Clock = Field(description="time of day at which it is highest")
     amplitude: Share = Field(description="how far above and below its mean it swings, as a share of the mean")
 
+    def told(self) -> str:
+        """The cycle in words."""
+        swing = format_share(self.amplitude)
+        return f"highest at {format_clock(self.peak)}, {swing} above its mean, and as far below twelve hours later"
+
 
 class BurstsSpec(Spec):
     """Calm and bursts in turn, at random times of their own in every replication: a Markov-modulated process.
@@ -42,6 +49,11 @@ class BurstsSpec(Spec):
     factor: Factor = Field(description="how many times the rate of calm a burst has")
     every: Duration = Field(description="mean length of calm")
     duration: Duration = Field(description="mean length of a burst")
+
+    def told(self) -> str:
+        """The bursts in words."""
+        lengths = f"about every {format_duration(self.every)}, for {format_duration(self.duration)}"
+        return f"bursts of {self.factor:g} times the calm rate {lengths}"
 
 
 class FlashCrowd(Spec):
@@ -55,6 +67,12 @@ class FlashCrowd(Spec):
     rise: Span = Field(0.0, description="how long it rises")
     duration: Span = Field(description="how long it stays at its height")
     decay: Span = Field(0.0, description="how long it falls")
+
+    def told(self) -> str:
+        """The crowd in words."""
+        spans = {"rises for": self.rise, "stays for": self.duration, "falls for": self.decay}
+        course = listed([f"{verb} {format_duration(span)}" for verb, span in spans.items() if span])
+        return f"a crowd of {self.factor:g} times the usual rate at {format_duration(self.at)}, which {course}"
 
 
 class TraceSpec(Spec):
@@ -104,6 +122,24 @@ class Traffic(Spec):
     bursts: BurstsSpec | None = Field(None, description="random bursts")
     flash_crowds: tuple[FlashCrowd, ...] = Field((), description="crowds at known times")
     trace: TraceSpec | None = Field(None, description="recorded traffic, in place of daily, weekly, bursts and flash_crowds")
+
+    def told(self) -> str:
+        """How many requests arrive, and when, in words."""
+        parts = [f"{format_rate(self.rate)} on average" if self.rate is not None else "as recorded"]
+        if self.trace is not None:
+            parts.append(f"in the course of the recorded {PurePath(self.trace.file).name}")
+        if self.arrivals == "regular":
+            parts.append("evenly spaced")
+        if self.daily is not None:
+            parts.append(self.daily.told())
+        if self.weekly is not None:
+            parts.append(f"by day of the week times {', '.join(f'{factor:g}' for factor in self.weekly)}")
+        if self.bursts is not None:
+            parts.append(self.bursts.told())
+        parts += [crowd.told() for crowd in self.flash_crowds]
+        if self.start:
+            parts.append(f"starting at {format_clock(self.start)}")
+        return "; ".join(parts)
 
     @model_validator(mode="after")
     def _some_traffic(self) -> Traffic:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from sim.distributions.base import single_key
+from sim.policy.telling import listed, plain
 from sim.scenario.spec import Spec
-from sim.units import Effect, Share
+from sim.units import Effect, Share, format_effect, format_share
 
 
 class ParetoActivity(Spec):
@@ -43,6 +44,13 @@ class Users(Spec):
     )
     similarity: Share = Field(0.0, description="correlation between the outcomes of two requests of one user, in every metric")
 
+    def told(self) -> str:
+        """The population in words."""
+        often = "equally often" if isinstance(self.activity, str) else f"unequally often ({plain(self.activity.model_dump())})"
+        keeps = "keeps the arm" if self.assignment == "sticky" else "is assigned anew with every request"
+        alike = f"; outcomes of a user correlate at {format_share(self.similarity)}" if self.similarity else ""
+        return f"{self.count:,} who come back, {often}; each {keeps}{alike}"
+
 
 class SegmentSpec(Spec):
     """A kind of users, or of requests where there are no users."""
@@ -54,3 +62,8 @@ class SegmentSpec(Spec):
         description="by metric: its mean here, relative to where nothing is said; the mean over all segments stays what the "
         "models registered",
     )
+
+    def told(self) -> str:
+        """The segment in words."""
+        differs = [f"{metric} {format_effect(effect)}" for metric, effect in self.relative.items()]
+        return f"{self.name}, {format_share(self.share)}{f' ({listed(differs)})' if differs else ''}"

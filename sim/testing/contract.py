@@ -110,6 +110,13 @@ class PartContract:
         written = json.loads(part.model_dump_json(by_alias=True, exclude_none=True))
         assert type(part).model_validate(written, context=AS_WRITTEN) == part
 
+    def test_it_tells_what_it_does_in_a_line(self, part: Part) -> None:
+        for setting, _ in worlds(part):
+            told = part.told(setting)
+            assert told == " ".join(told.split())
+            assert told
+            assert not told.endswith(".")
+
     def test_some_setting_suits_it(self, part: Part) -> None:
         """Other tests run only in settings that suit the part, and would pass if there were none."""
         assert any(True for _ in worlds(part)), part.problems(make_setting(2, ROWS))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.schema import ChoiceEffect, NormalEffect, Prior, UniformEffect
+from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, UniformEffect
 from sim.world.streams import keys, uniforms
 
 

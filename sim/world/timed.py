@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.scenario.schema import Prior, TimedEffect
+from sim.scenario.priors import Prior
+from sim.scenario.schema import TimedEffect
 from sim.world.cycles import held
 from sim.world.priors import effects
 

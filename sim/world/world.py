@@ -12,7 +12,7 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
 from sim.policy.base import Setting
-from sim.scenario.schema import Prior
+from sim.scenario.priors import Prior
 from sim.scenario.value import Value
 from sim.world import latency as latencies
 from sim.world.capacity import Pool, Retry

@@ -12,9 +12,10 @@ from sim.cli import main
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("run --replicatons 10 x.yaml", "unknown option --replicatons; replications is a key of the scenario file"),
+        ("run --replicatons 10 x.yaml", "unknown option --replicatons; replications is a key of the scenario file: --set "
+         "replications=VALUE"),
         ("run x.yaml --traking-uri=here", "sim run: error: unknown option --traking-uri; did you mean --tracking-uri?"),
-        ("run --seed 3 x.yaml", "sim run: error: unknown option --seed; seed is a key of the scenario file"),
+        ("run --horizon 3d x.yaml", "unknown option --horizon; horizon is a key of the scenario file: --set horizon=VALUE"),
         ("run -x x.yaml", "sim run: error: unknown option -x; `sim run --help` lists the options"),
         ("check --quite x.yaml", "sim check: error: unknown option --quite; did you mean --quiet?"),
         ("models measure u --dta digits", "sim models measure: error: unknown option --dta; did you mean --data?"),

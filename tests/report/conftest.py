@@ -22,6 +22,8 @@ MEASURES: dict[str, tuple[str, str, str]] = {
     "missed_win": ("missed win", "share", "lower"),
     "time_to_decision": ("mean time to decision", "s", "lower"),
     "time_to_decision_p50": ("half decided by", "s", "lower"),
+    "net_value": ("net value", "value", "higher"),
+    "net_value_worst": ("net value in the worst 5%", "value", "higher"),
     "regret": ("regret", "value", "lower"),
     "harmed_requests": ("harmed requests", "requests", "lower"),
     "peak_exposure": ("peak exposure", "share", "lower"),
@@ -36,6 +38,12 @@ POLICIES: dict[str, tuple[str, float, float, float, float, float, float, float]]
     "canary": ("canary", 0.71, 0.29, 0.0, 5.0, 0.3, 20.0, 75.0),
     "careful": ("stages", 0.41, 0.35, 0.08, 170.0, 0.2, 24.0, 10.0),
 }
+REGRET_AT = {"05": 0.2, "25": 0.6, "50": 0.9, "75": 1.3, "95": 2.2}
+# mean and worst 5%: the canary is beaten in both by the bandit, and switch by all others
+NET_VALUE = {
+    "switch": (-2_000.0, -90_000.0), "hold": (0.0, 0.0), "ab": (9_000.0, -4_000.0), "bandit": (14_000.0, -21_000.0),
+    "canary": (6_000.0, -40_000.0), "careful": (8_500.0, -3_000.0),
+}  # fmt: skip
 
 
 def estimate(value: float | None, half: float | None, n: int) -> dict[str, Any]:
@@ -83,14 +91,17 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         challenger = ends["ship"] + (1 - decided) * testing
         columns: dict[str, Any] = {"policy": policy, "tick": ticks, "time_s": time_s, "decided": decided}
         columns |= {"shipped": ends["ship"], "kept": ends["keep"], "inconclusive": ends["inconclusive"]}
-        columns |= {"regret_mean": regret, "regret_q05": regret * 0.2, "regret_q50": regret * 0.9, "regret_q95": regret * 2.2}
+        columns |= {"regret_mean": regret}
+        columns |= {f"regret_q{level}": regret * share for level, share in REGRET_AT.items()}
         weights = {"champion": 1 - challenger}
         weights |= {arm: challenger / (len(all_arms) - 1) for arm in all_arms[1:]}
         for arm, weight in weights.items():
             columns[f"weight.{arm}.mean"] = weight
             columns[f"weight.{arm}.q05"] = np.where((decided < 0.95) & (weight < 0.95), np.maximum(0, weight - 0.4), weight)
+            columns[f"weight.{arm}.q25"] = (weight + columns[f"weight.{arm}.q05"]) / 2
             columns[f"weight.{arm}.q50"] = weight
             columns[f"weight.{arm}.q95"] = np.where((decided < 0.95) & (weight > 0.05), np.minimum(1, weight + 0.4), weight)
+            columns[f"weight.{arm}.q75"] = (weight + columns[f"weight.{arm}.q95"]) / 2
             columns[f"mirror.{arm}.mean"] = (time_s < 86_400) * 1.0 * (key == "careful" and arm != "champion")
         frames.append(pd.DataFrame(columns))
         mean_time = float(np.trapezoid(1 - decided, time_s)) if hours else 0.0
@@ -107,6 +118,8 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
             "time_to_decision": estimate(mean_time, mean_time * 0.04, n),
             "time_to_decision_p50": estimate(half, half * 0.06 if half is not None else None, n),
             "regret": estimate(float(regret[-1]), float(regret[-1]) * 0.05, n),
+            "net_value": estimate(NET_VALUE[key][0], 400.0 if kind != "hold" else 0.0, n),
+            "net_value_worst": estimate(NET_VALUE[key][1], 700.0 if kind != "hold" else 0.0, n),
             "harmed_requests": estimate(24e6 * testing * 0.3, 3e5 * testing, n),
             "peak_exposure": estimate(testing, 0.0, n),
         }
@@ -135,7 +148,8 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
         "engine_reason": "no capacity is declared, so requests do not compete", "seed": 7, "replications": replications,
         "horizon_s": horizon_s, "tick_s": tick_s, "arms": all_arms,
         "primary": {"name": "conversion", "sign": 1, "binary": True},
-        "policies": [{"name": row["policy"], "kind": row["kind"]} for row in rows], "baseline": named.get("ab", "ab"),
+        "policies": [{"name": row["policy"], "kind": row["kind"], "told": [f"What {row['policy']} does."]} for row in rows],
+        "baseline": named.get("ab", "ab"),
         "started_at": "2025-03-04T09:15:00Z", "finished_at": "2025-03-04T09:15:09Z",
         "status": "interrupted" if interrupted else "finished", "completed": [row["policy"] for row in rows],
         "versions": [
@@ -143,7 +157,8 @@ def build(folder: Path, *, replications: int = 1000, names: dict[str, str] | Non
              "model_id": f"m-{place:032x}", "run_id": None, "kind": "behaviour", "digest": "9c1d" * 16}
             for place, arm in enumerate(all_arms)
         ],
-        "data": None, "requests_expected": 48_384_000.0, "thresholds": {"wrong_ship": "< 5%"}, "smallest_effect": 0.01,
+        "data": None, "requests_expected": 48_384_000.0, "assumptions": {"Traffic": "40/s on average <all day>"},
+        "thresholds": {"wrong_ship": "< 5%"}, "smallest_effect": 0.01,
         "sim_version": "0.1.0",
     }  # fmt: skip
     if interrupted:

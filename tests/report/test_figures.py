@@ -14,7 +14,21 @@ from hypothesis import strategies as st
 from sim.report import figures
 from sim.report.source import Source, read
 from sim.report.style import CSS
-from sim.report.svg import INK, QUIET, canvas, colour, drawing, inline, linear_time, log_time, spread
+from sim.report.svg import (
+    COLOURS,
+    DARK_COLOURS,
+    INK,
+    QUIET,
+    canvas,
+    colour,
+    drawing,
+    inline,
+    linear_time,
+    log_time,
+    seen,
+    spread,
+)
+from sim.report.tradeoffs import tradeoffs
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +102,23 @@ def test_incidence_tells_where_each_policy_ends(source: Source) -> None:
 
 
 def test_challengers_have_what_the_champion_has_not(source: Source) -> None:
-    chart = figures.traffic(source)[2]
+    chart = figures.traffic(source)[0]
     line = source.timeline["ab"]
     assert chart.title == "ab"
-    assert chart.header == ("time", "live, mean", "5%", "95%")
+    assert chart.header == ("time", "live, mean", "5%", "25%", "75%", "95%")
     low, high = 1 - line["weight.champion.q95"][0], 1 - line["weight.champion.q05"][0]
-    assert chart.rows[0][1:] == ("50%", f"{low:.0%}", f"{high:.0%}")
-    assert figures.traffic(source)[5].header[-1] == "mirrored"
+    assert (chart.rows[0][1], chart.rows[0][2], chart.rows[0][5]) == ("50%", f"{low:.0%}", f"{high:.0%}")
+    assert figures.traffic(source)[3].header[-1] == "mirrored"
+
+
+def test_policies_that_decide_on_nothing_have_no_panel(source: Source) -> None:
+    deciding = ["ab", "bandit", "canary", "careful"]
+    assert [chart.title for chart in figures.traffic(source)] == deciding
+    assert [chart.title for chart in figures.regret(source)] == deciding
 
 
 def test_data_tables_are_short_and_reach_the_end(source: Source) -> None:
-    charts = [*figures.incidence(source), *figures.traffic(source), *figures.regret(source), *figures.frontier(source)]
+    charts = [*figures.incidence(source), *figures.traffic(source), *figures.regret(source), *tradeoffs(source)]
     for chart in charts:
         assert 1 <= len(chart.rows) <= figures.ROWS
         assert {len(row) for row in chart.rows} == {len(chart.header)}
@@ -106,8 +126,50 @@ def test_data_tables_are_short_and_reach_the_end(source: Source) -> None:
 
 
 def test_frontier_says_who_is_on_it(source: Source) -> None:
-    (chart,) = figures.frontier(source)
-    assert {row[0] for row in chart.rows if row[-1] == "yes"} == {"bandit", "canary", "careful"}
+    value, time = tradeoffs(source)
+    assert {row[0] for row in time.rows if row[-1] == "yes"} == {"bandit", "canary", "careful"}
+    assert {row[0] for row in value.rows if row[-1] == "yes"} == {"bandit", "ab", "careful", "hold"}
+    assert "net value in the worst 5%" in value.svg
+
+
+def test_every_axis_of_an_amount_or_a_time_says_its_scale(source: Source) -> None:
+    for chart in [*figures.traffic(source), *figures.incidence(source)]:
+        assert "simulated time, logarithmic" in chart.svg
+    for chart in figures.regret(source):
+        assert "simulated time, days, linear" in chart.svg
+        assert re.search(r"conversion lost, (linear|logarithmic)", chart.svg)
+
+
+def test_every_row_of_the_data_has_its_place_in_the_chart(source: Source) -> None:
+    for chart in [*figures.incidence(source), *figures.traffic(source), *figures.regret(source), *tradeoffs(source)]:
+        assert len(chart.places) == len(chart.rows)
+        view = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', chart.svg)
+        assert view
+        assert all(0 <= x <= float(view[1]) and (y is None or 0 <= y <= float(view[2])) for x, y in chart.places)
+        along = [x for x, y in chart.places if y is None]
+        assert along == sorted(along)
+
+
+def test_a_time_axis_ends_with_the_horizon() -> None:
+    for last in (2.5 * 86_400.0, 7 * 86_400.0, 14 * 86_400.0, 5_000.0):
+        with drawing():
+            _, axes = canvas(350, 236, right=20)
+            linear_time(axes, last)
+            assert axes.get_xticks()[-1] == pytest.approx(last)
+            log_time(axes, 60.0, last)
+            assert axes.get_xticks()[-1] == pytest.approx(last)
+
+
+@given(st.integers(2, 5000), st.floats(10, 400), st.booleans())
+def test_what_is_left_out_of_a_line_cannot_be_seen(count: int, width: float, log: bool) -> None:
+    times = np.linspace(1.0, 1000.0, count)
+    kept = seen(times, 1.0, 1000.0, log=log, width=width)
+    pixels = np.log(times) / np.log(1000.0) * width if log else times / 1000.0 * width
+    assert kept[0] == 0
+    assert kept[-1] == count - 1
+    assert kept.size <= 2 * width + 3
+    # Whatever is not kept lies within a pixel of what is.
+    assert np.abs(pixels[:, None] - pixels[kept][None]).min(axis=1).max() <= 1.0
 
 
 def luminance(shade: str) -> float:
@@ -126,13 +188,23 @@ def contrast(a: str, b: str) -> float:
 
 def test_text_can_be_read_on_every_ground() -> None:
     """WCAG 2.2, 1.4.3: contrast of at least 4.5."""
-    themes = [dict(re.findall(r"--([a-z]+):(#[0-9a-f]+)", block)) for block in re.findall(r":root\{([^}]*)\}", CSS)]
+    themes = [dict(re.findall(r"--([a-z0-9]+):(#[0-9a-f]+)", block)) for block in re.findall(r":root\{([^}]*)\}", CSS)]
     assert len(themes) == 3
     for theme in themes:
         for ink in ("ink", "quiet", "accent", "better", "worse"):
             for ground in ("page", "card", "tint"):
                 assert contrast(theme[ink], theme[ground]) >= 4.5, (ink, ground, theme)
+        # WCAG 2.2, 1.4.11: graphics need 3.
+        for place in range(len(COLOURS)):
+            assert contrast(theme[f"c{place}"], theme["page"]) >= 3, (place, theme)
+    assert len(COLOURS) == len(DARK_COLOURS)
     assert min(contrast(INK, "#ffffff"), contrast(QUIET, "#ffffff")) >= 4.5
+
+
+def test_a_chart_takes_the_colours_of_its_page(source: Source) -> None:
+    for chart in [*figures.traffic(source), *tradeoffs(source)]:
+        assert not re.search(r'style="[^"]*#(?!000000)[0-9a-f]{6}', chart.svg)
+        assert "var(--quiet)" in chart.svg
 
 
 def test_first_seven_policies_have_colours_of_their_own() -> None:

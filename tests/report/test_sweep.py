@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sim.compare.summary import write_summary
 from sim.report import html, markdown
 from sim.report.curves import curves
 from sim.report.source import read
+from sim.report.tables import winners
 from sim.report.terminal import table
 from tests.compare.sweeps import changed, write_sweep
 
@@ -57,14 +59,44 @@ def test_the_page_is_whole_offline_and_the_same_each_time(folder: Path) -> None:
     assert page == html.write(folder).read_text(encoding="utf-8")
     assert "no &lt;queues&gt;" in page
     assert "<queues>" not in page
-    assert "<script" not in page
+    assert page.count("<script") == 1
     assert not re.findall(r'(?:href|src)="(?!#)', page)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     # Nobody was harmed, which needs no chart.
-    assert page.count("<figure>") == 7
+    assert page.count("<figure data-at=") == 7
     assert "canary at 0%" in page
     assert "truth.challenger.conversion.relative_effect: 0%, 2%, 4%" in page
+
+
+def test_the_winner_of_every_point_comes_first_and_where_it_changes(folder: Path) -> None:
+    comparison = compare(folder)
+    aim, found = winners(comparison)
+    assert [winner.point for winner in found] == ["0%", "2%", "4%"]
+    assert [winner.policy for winner in found] == [point.decision.chosen or "–" for point in comparison.points]
+    assert [winner.changes for winner in found] == [
+        False, *(before.policy != after.policy for before, after in itertools.pairwise(found)),
+    ]  # fmt: skip
+    page, marked = html.write(folder).read_text(encoding="utf-8"), markdown.write(folder).read_text(encoding="utf-8")
+    assert page.index("Which policy wins where?") < page.index("How often does each policy ship")
+    assert page.count("changes here") == sum(winner.changes for winner in found)
+    assert f"| take | {aim} | runner-up |" in marked.replace("\\", "")
+    assert "<details><summary>Measure by measure</summary>" in page
+
+
+def test_amounts_over_many_powers_of_ten_have_a_logarithmic_axis_and_say_so(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path, effects=(0.0001, 0.003, 0.1))
+    write_summary(compare(folder), folder)
+    (regret,) = curves(read(folder), ("regret",))
+    assert "regret, logarithmic" in regret.svg
+    (near,) = curves(read(write_close(tmp_path / "near")), ("regret",))
+    assert "regret, linear" in near.svg
+
+
+def write_close(folder: Path) -> Path:
+    write_sweep(folder, effects=(0.02, 0.03))
+    write_summary(compare(folder), folder)
+    return folder
 
 
 def test_markdown_has_a_table_for_each_measure(folder: Path) -> None:

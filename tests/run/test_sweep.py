@@ -90,7 +90,7 @@ def test_run_json_says_what_each_point_has_of_its_own(tmp_path: Path) -> None:
     }
     assert second["run"]["horizon_s"] == 43_200
     assert second["run"]["requests_expected"] == about["requests_expected"] / 2
-    assert set(second["run"]) == {"completed", "digest", "horizon_s", "requests_expected"}
+    assert set(second["run"]) == {"assumptions", "completed", "digest", "horizon_s", "requests_expected", "value"}
 
 
 def test_values_that_are_no_numbers_are_texts_in_the_table(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from sim.run.timeline import LEVELS
+
 ARMS = ("champion", "challenger")
 
 
@@ -122,8 +124,8 @@ def timeline(name: str, ticks: int) -> pd.DataFrame:
     share = at / max(ticks, 1)
     columns: dict[str, Any] = {"policy": name, "tick": at, "time_s": at * 600.0}
     columns |= {column: share for column in ("decided", "shipped", "kept", "inconclusive")}
-    columns |= {f"regret_{level}": share * 10 for level in ("mean", "q05", "q50", "q95")}
+    columns |= {f"regret_{level}": share * 10 for level in LEVELS}
     for arm in ARMS:
-        columns |= {f"weight.{arm}.{level}": share for level in ("mean", "q05", "q50", "q95")}
+        columns |= {f"weight.{arm}.{level}": share for level in LEVELS}
         columns[f"mirror.{arm}.mean"] = np.where(at > 1, 0.0, np.nan)
     return pd.DataFrame(columns)

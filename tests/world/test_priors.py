@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from sim.scenario.schema import Effects, Prior
+from sim.scenario.priors import Prior
+from sim.scenario.schema import Effects
 from sim.world.priors import effects
 
 N = 50_000

@@ -11,7 +11,7 @@ from sim.arrays import Floats
 from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import DeclaredSetting, Setting, View
 from sim.policy.columns import Column, mean_of
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class EpsilonGreedy(Forgetting):
@@ -25,6 +25,10 @@ class EpsilonGreedy(Forgetting):
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
         return mean_of(setting.primary)
+
+    def told(self, setting: Setting) -> str:
+        part = format_share(self.epsilon)
+        return f"spreads {part} of live traffic evenly, and gives the rest to the arm with the best mean so far{self.limits()}"
 
     def least_share(self, setting: DeclaredSetting) -> float | None:
         return max(self.floor, self.epsilon / len(setting.arms))

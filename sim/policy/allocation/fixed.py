@@ -8,8 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, DeclaredSetting, View
-from sim.units import Share
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View
+from sim.policy.telling import listed
+from sim.units import Share, format_share
 
 
 class Fixed(Allocation):
@@ -35,6 +36,13 @@ class Fixed(Allocation):
 
     def live(self, view: View) -> Floats:
         return np.broadcast_to(self.shares(view.setting), view.arms_in.shape)
+
+    def told(self, setting: Setting) -> str:
+        shares = self.shares(setting)
+        if np.ptp(shares) < 1e-9:
+            return f"splits live traffic evenly between {listed(setting.arms)}"
+        each = [f"{format_share(share)} to {arm}" for share, arm in zip(shares.tolist(), setting.arms, strict=True)]
+        return f"splits live traffic, {listed(each)}"
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         if self.weights is None:

@@ -13,7 +13,8 @@ from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
 from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
 from sim.policy.columns import Column
-from sim.units import Duration, Share, format_duration
+from sim.policy.telling import least
+from sim.units import Duration, Share, format_duration, format_share
 
 # A window keeps the counts of each of its ticks, for every replication.
 MOST_TICKS = 5_000
@@ -72,6 +73,15 @@ class Forgetting(Allocation):
             kept += last - by_tick[oldest]
             by_tick[oldest] = last
         return list(np.moveaxis(kept.astype(np.float64), 1, 0))
+
+    def limits(self) -> str:
+        """The floor, and what is forgotten, as the end of a sentence."""
+        text = least(self.floor)
+        if self.discount is not None:
+            text += f"; from tick to tick an outcome keeps {format_share(self.discount)} of its weight"
+        if self.window is not None:
+            text += f"; outcomes count for {format_duration(self.window)}"
+        return text
 
     def floored(self, shares: Floats, view: View) -> Floats:
         """(r, K) shares with at least `floor` for every arm still in."""

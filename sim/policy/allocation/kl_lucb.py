@@ -11,9 +11,10 @@ from sim.arrays import Floats
 from sim.policy.allocation.floor import floored
 from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import View
+from sim.policy.base import Setting, View
 from sim.policy.inference.identification import all_outcomes, good_outcomes
-from sim.units import Share
+from sim.policy.telling import least
+from sim.units import Share, format_share
 
 
 class KlLucb(Identifying):
@@ -32,6 +33,10 @@ class KlLucb(Identifying):
 
     kind: Literal["kl_lucb"] = "kl_lucb"
     alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate of the evidence that it samples for")
+
+    def told(self, setting: Setting) -> str:
+        rule = "gives half of live traffic to the arm that looks best, and half to the other that may yet be the best"
+        return f"{rule} (KL-LUCB, alpha {format_share(self.alpha)}){least(self.floor)}"
 
     def live(self, view: View) -> Floats:
         from sim.stats.bandits import kl_upper

@@ -8,6 +8,7 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.policy.allocation.index import Index
+from sim.policy.base import Setting
 
 
 class KlUcb(Index):
@@ -25,6 +26,9 @@ class KlUcb(Index):
     """
 
     kind: Literal["kl_ucb"] = "kl_ucb"
+
+    def told(self, setting: Setting) -> str:
+        return f"sends all live traffic of a tick to the arm whose upper confidence bound is highest (KL-UCB){self.limits()}"
 
     def index(self, mean: Floats, count: Floats, t: Floats) -> Floats:
         from sim.stats.bandits import kl_upper

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, View
-from sim.units import Share
+from sim.policy.base import Allocation, Setting, View
+from sim.units import Share, format_share
 
 
 class Mirror(Allocation):
@@ -22,6 +22,11 @@ class Mirror(Allocation):
 
     def most_mirrored(self) -> float:
         return self.fraction
+
+    def told(self, setting: Setting) -> str:
+        part = "every live request" if self.fraction == 1 else f"{format_share(self.fraction)} of live requests"
+        whom = "the challenger" if len(setting.arms) == 2 else "each challenger"
+        return f"answers users with the champion only, and copies {part} to {whom}"
 
     def live(self, view: View) -> Floats:
         live = np.zeros(view.arms_in.shape)

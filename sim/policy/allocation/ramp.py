@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, DeclaredSetting, View, whole_ticks
-from sim.units import Duration, Share
+from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.units import Duration, Share, format_duration, format_share
 
 
 class Step(BaseModel):
@@ -43,6 +43,13 @@ class Ramp(Allocation):
 
     def length_s(self, setting: DeclaredSetting) -> float:
         return sum(step.bake for step in self.steps)
+
+    def told(self, setting: Setting) -> str:
+        whom = "the challenger" if len(setting.arms) == 2 else "the challengers together"
+        first, *rest = self.steps
+        steps = [f"{format_share(first.weight)} of live traffic for {format_duration(first.bake)}"]
+        steps += [f"{format_share(step.weight)} for {format_duration(step.bake)}" for step in rest]
+        return f"gives {whom} {', then '.join(steps)}"
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return [

@@ -11,6 +11,7 @@ from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import DeclaredSetting, Metric, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.posteriors import Moments, probability_best
+from sim.policy.telling import listed
 from sim.spelling import there_are
 
 
@@ -48,6 +49,10 @@ class Thompson(Forgetting):
 
     def read(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def told(self, setting: Setting) -> str:
+        known = f", starting from what was known before of {listed(list(self.prior))}" if self.prior else ""
+        return f"gives each arm as much of live traffic as it is likely to be the best (Thompson){self.limits()}{known}"
 
     def live(self, view: View) -> Floats:
         metric = view.setting.metrics[view.setting.primary]

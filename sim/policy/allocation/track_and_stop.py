@@ -10,8 +10,9 @@ from sim.arrays import Floats
 from sim.policy.allocation.floor import floored
 from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import View
+from sim.policy.base import Setting, View
 from sim.policy.inference.identification import all_outcomes, good_outcomes
+from sim.policy.telling import least
 
 
 class TrackAndStop(Identifying):
@@ -31,6 +32,10 @@ class TrackAndStop(Identifying):
     """
 
     kind: Literal["track_and_stop"] = "track_and_stop"
+
+    def told(self, setting: Setting) -> str:
+        rule = "the arm furthest behind the shares that tell the best arm soonest (track-and-stop)"
+        return f"sends all live traffic of a tick to {rule}{least(self.floor)}"
 
     def live(self, view: View) -> Floats:
         from sim.stats.identification import optimal_weights

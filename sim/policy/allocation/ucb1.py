@@ -8,6 +8,7 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.policy.allocation.index import Index
+from sim.policy.base import Setting
 
 
 class Ucb1(Index):
@@ -24,6 +25,9 @@ class Ucb1(Index):
     """
 
     kind: Literal["ucb1"] = "ucb1"
+
+    def told(self, setting: Setting) -> str:
+        return f"sends all live traffic of a tick to the arm whose upper confidence bound is highest (UCB1){self.limits()}"
 
     def index(self, mean: Floats, count: Floats, t: Floats) -> Floats:
         return np.asarray(mean + np.sqrt(2 * np.log(t) / count))

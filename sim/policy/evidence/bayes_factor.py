@@ -27,7 +27,7 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class BayesFactor(Evidence):
@@ -82,6 +82,12 @@ class BayesFactor(Evidence):
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return min(1.0, (len(setting.arms) - 1) / self.factor)
+
+    def told(self, setting: Setting) -> str:
+        spread = format_share(self.expected_effect) if self.expected_effect is not None else f"{self.scale:g}"
+        passes = f"looks every tick, and passes a challenger that is better in {setting.primary} once the data are"
+        none = f"gives up once they are {self.factor:g} times likelier with none"
+        return f"{passes} {self.factor:g} times likelier with an effect than with none; {none} (expected effect {spread})"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, least_outcomes(primary(view), self.min_outcomes), None, self._look)

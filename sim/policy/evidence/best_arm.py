@@ -12,7 +12,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.base import Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.identification import all_outcomes, binary_problems, good_outcomes
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class BestArm(Evidence):
@@ -47,6 +47,11 @@ class BestArm(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def told(self, setting: Setting) -> str:
+        method = f"{self.method.replace('_', ' ')}, {self.bound} bound"
+        named = f"looks every tick, and passes a challenger once it is told to be the best arm in {setting.primary}"
+        return f"{named} (alpha {format_share(self.alpha)}, {method})"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         count, good = good_outcomes(view)

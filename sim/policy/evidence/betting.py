@@ -15,7 +15,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class Betting(Evidence):
@@ -53,6 +53,10 @@ class Betting(Evidence):
     def pools(self, setting: DeclaredSetting) -> bool:
         # `capital` compares the arms' outcomes of one tick.
         return self.method != "capital"
+
+    def told(self, setting: Setting) -> str:
+        passes = f"looks every tick, and passes a challenger that is found better in {setting.primary} by betting on outcomes"
+        return f"{passes} ({self.method.replace('_', ' ')}, alpha {format_share(self.alpha)} over all looks)"
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha

@@ -12,7 +12,7 @@ from sim.arrays import Bools
 from sim.policy.base import DeclaredSetting, Finding, Setting, View
 from sim.policy.inference.comparison import LEAST_RULE, compare, findings_where_known, least_outcomes, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class ConfidenceSequence(PlannedTest):
@@ -48,6 +48,17 @@ class ConfidenceSequence(PlannedTest):
     def planned_share(self, view: View) -> None:
         # Its sample says where the interval is narrowest; it waits for nothing.
         return None
+
+    def told(self, setting: Setting) -> str:
+        least = "no effect" if self.margin is None else f"a loss of {format_share(self.margin)}"
+        tuned = (
+            f"an effect of {format_share(self.mde)}"
+            if self.mde is not None
+            else f"{self.planned_sample(setting):,} outcomes an arm"
+        )
+        rule = f"alpha {format_share(self.alpha)} over all looks, narrowest for {tuned}"
+        passes = f"looks every tick, and passes a challenger once a confidence sequence of its effect on {setting.primary}"
+        return f"{passes} lies above {least} ({rule}){self.compared()}"
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha if self.margin is None else None

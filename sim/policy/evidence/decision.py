@@ -21,8 +21,9 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.planned import unsized
+from sim.policy.telling import listed
 from sim.spelling import there_are
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class Success(BaseModel):
@@ -115,6 +116,13 @@ class Decision(Evidence):
             comparisons=len(setting.arms) - 1,
             **goal,
         )
+
+    def told(self, setting: Setting) -> str:
+        improving = listed([each.metric for each in self.success], "or")
+        kept = "".join(f", {each.metric} is not worse by {format_share(each.margin)}" for each in self.guardrails)
+        passes = f"passes a challenger if one look shows that {improving} improves{kept}"
+        rule = f"and nothing that is to improve gets worse (alpha {format_share(self.alpha)}, one-sided)"
+        return f"{passes} {rule}, once as much is known as from {self.planned_sample(setting):,} outcomes an arm"
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return tuple(dict.fromkeys(column for name in self._metrics() for column in moments_of(setting.metrics[name])))

@@ -13,7 +13,7 @@ from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.posteriors import expected_loss
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class ExpectedLoss(Evidence):
@@ -59,6 +59,11 @@ class ExpectedLoss(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def told(self, setting: Setting) -> str:
+        least = f"{format_share(self.threshold)} of the champion's" if self.threshold is not None else f"{self.loss:g}"
+        chosen = f"looks every tick, and chooses the arm of least expected loss in {setting.primary} once that is below {least}"
+        return f"{chosen}, from {self.min_outcomes:,} outcomes an arm on; a challenger that is chosen passes"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.base import Finding, View
+from sim.policy.base import Finding, Setting, View
 from sim.policy.inference.one_look import OneLook
 
 
@@ -31,6 +31,9 @@ class FixedHorizon(OneLook):
     """
 
     kind: Literal["fixed_horizon"] = "fixed_horizon"
+
+    def told(self, setting: Setting) -> str:
+        return f"passes a challenger that one test shows {self.shows(setting)}, {self.sized(setting)}"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)

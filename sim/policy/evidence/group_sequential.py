@@ -15,7 +15,8 @@ from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
 from sim.policy.inference.comparison import compare, enough_known, least_outcomes, primary
 from sim.policy.inference.planned import PlannedTest
-from sim.units import Duration, Share, format_duration
+from sim.policy.telling import counted
+from sim.units import Duration, Share, format_duration, format_share
 
 if TYPE_CHECKING:
     from sim.stats.group_sequential import Design
@@ -126,6 +127,17 @@ class GroupSequential(PlannedTest):
     def least(self, setting: Setting) -> int:
         """Known outcomes that champion and challenger must have before a look other than the last."""
         return least_outcomes(setting.metrics[setting.primary], self.min_outcomes)
+
+    def told(self, setting: Setting) -> str:
+        sides = "two-sided" if self.sides == 2 else "one-sided"
+        design = self.design + (f" by {self.spending}" if self.spending else "")
+        rule = f"{design} bounds, alpha {format_share(self.alpha)} over all looks, {sides}"
+        last = f", or at {format_duration(self.ends)}" if self.ends is not None else ""
+        weak = "; gives up early on one that is unlikely to be" if self.futility else ""
+        found = (
+            f"passes a challenger that is found better in {setting.primary} at one of {counted(self.fractions().size, 'look')}"
+        )
+        return f"{found} ({rule}){self.compared()}, the last {self.sized(setting)}{last}{weak}"
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         """The last look of each arm; of a test that spends, also the distribution of the scores of tests that go on.

@@ -30,7 +30,8 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
-from sim.units import Share
+from sim.policy.telling import compared
+from sim.units import Share, format_share
 
 
 class MixtureSprt(Evidence):
@@ -76,6 +77,12 @@ class MixtureSprt(Evidence):
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
+
+    def told(self, setting: Setting) -> str:
+        spread = format_share(self.mde) if self.mde is not None else f"{self.mixing_sd:g}"
+        rule = f"mixture SPRT, alpha {format_share(self.alpha)} over all looks, soonest for an effect of {spread}"
+        passes = f"looks every tick, and passes a challenger that is found better in {setting.primary}"
+        return f"{passes} ({rule}){compared(self.adjust, self.tally)}"
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Finding, View, whole_ticks
+from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
 from sim.policy.inference.one_look import OneLook
-from sim.units import Duration
+from sim.units import Duration, format_duration
 
 
 class Peeking(OneLook):
@@ -33,6 +33,10 @@ class Peeking(OneLook):
 
     def looks_by_time(self) -> str:
         return "every"
+
+    def told(self, setting: Setting) -> str:
+        looks = f"takes the test of one look every {format_duration(self.every)}"
+        return f"{looks}, passes a challenger as soon as it shows it {self.shows(setting)}, and gives up {self.sized(setting)}"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)

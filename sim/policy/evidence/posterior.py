@@ -11,7 +11,7 @@ from pydantic import Field
 from sim.policy.base import Evidence, Finding, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.posteriors import probability_best
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class Posterior(Evidence):
@@ -38,6 +38,10 @@ class Posterior(Evidence):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return moments_of(setting.metrics[setting.primary])
+
+    def told(self, setting: Setting) -> str:
+        passes = f"looks every tick, and passes a challenger that is the best in {setting.primary} with a posterior probability"
+        return f"{passes} of {format_share(self.threshold)}, from {self.min_outcomes:,} outcomes an arm on"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         known = view.of_total(Moment(view.setting.primary, "count"))

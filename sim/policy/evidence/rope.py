@@ -21,7 +21,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.posteriors import posterior_effect
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class Rope(Evidence):
@@ -66,6 +66,11 @@ class Rope(Evidence):
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, None, self.tally)
+
+    def told(self, setting: Setting) -> str:
+        region, mass = format_share(self.region) if self.region is not None else f"{self.width:g}", format_share(self.mass)
+        passes = f"looks every tick, and passes a challenger that is better in {setting.primary} by more than {region}"
+        return f"{passes} with a posterior probability of {mass}; gives up on one that is within {region} with the same"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         return findings_where_known(view, self.min_outcomes, None, self._look)

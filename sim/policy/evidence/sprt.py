@@ -30,7 +30,8 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
-from sim.units import Share
+from sim.policy.telling import compared
+from sim.units import Share, format_share
 
 
 class Sprt(Evidence):
@@ -75,6 +76,12 @@ class Sprt(Evidence):
 
     def contrasts(self, setting: Setting) -> tuple[Column, ...]:
         return contrast_needs(setting, self.adjust, self.tally)
+
+    def told(self, setting: Setting) -> str:
+        sides = "two-sided" if self.sides == 2 else "one-sided"
+        rule = f"SPRT of an effect of {format_share(self.mde)} against none, alpha {format_share(self.alpha)}, {sides}"
+        passes = f"looks every tick, and passes a challenger that is found better in {setting.primary}"
+        return f"{passes} ({rule}, power {format_share(self.power)}){compared(self.adjust, self.tally)}"
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import Allocation, DeclaredSetting, Evidence, Finding, View, whole_ticks
-from sim.units import Duration
+from sim.policy.base import Allocation, DeclaredSetting, Evidence, Finding, Setting, View, whole_ticks
+from sim.units import Duration, format_duration
 
 
 class Survive(Evidence):
@@ -32,6 +32,9 @@ class Survive(Evidence):
 
     def length_s(self) -> float | None:
         return self.duration
+
+    def told(self, setting: Setting) -> str:
+        return f"passes a challenger that lasts for {format_duration(self.duration or 0.0)}"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         over = view.age >= view.setting.ticks_of(self.duration or 0.0)

@@ -13,8 +13,9 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator, m
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Agreement, Column, Count, mean_of
+from sim.policy.telling import counted, listed
 from sim.spelling import did_you_mean, there_are
-from sim.units import Duration, Share, format_duration, parse_duration, parse_share, read_duration, shown
+from sim.units import Duration, Share, format_duration, format_share, parse_duration, parse_share, read_duration, shown
 
 LATENCY, ERROR_RATE, AGREEMENT = "latency", "error_rate", "agreement"
 BUILT_IN = (ERROR_RATE, LATENCY, AGREEMENT)
@@ -134,6 +135,30 @@ class Check(Guardrail):
         if self.metric == AGREEMENT:
             return Agreement("count"), Agreement("sum")
         return mean_of(self.metric)
+
+    def told(self, setting: Setting) -> str:
+        when = f"every {format_duration(self.every)}" if self.every else "every tick"
+        seen = ", of the stage so far" if self.over == "stage" else ""
+        answers = f", of at least {counted(self.min_requests, 'answer')}" if self.min_requests > 1 else ""
+        how = " in a row" if self.consecutive and self.trip > 1 else ""
+        trips = f"in {counted(self.trip, 'look')}{how}, one {when}" if self.trip > 1 else f"in a look, one {when}"
+        return f"stops a challenger {self._broken(setting)} {trips}{seen}{answers}"
+
+    def _broken(self, setting: Setting) -> str:
+        """What fails a look."""
+        if self.metric == LATENCY:
+            quantile, limit = 0.99 if self.quantile is None else self.quantile, float(self.max or 0.0)
+            return f"whose {format_share(quantile)} latency is above {format_duration(limit)}"
+        metric = setting.metrics.get(self.metric)
+        share = self.metric in (ERROR_RATE, AGREEMENT) or (metric is not None and metric.binary)
+        limits = []
+        for word, bound in (("above", self.max), ("below", self.min)):
+            if bound is not None:
+                limits.append(f"{word} {format_share(float(bound)) if share else f'{float(bound):g}'}")
+        for word, ratio in (("above", self.max_ratio), ("below", self.min_ratio)):
+            if ratio is not None:
+                limits.append(f"{word} {ratio:g} times the champion's")
+        return f"whose {self.metric} is {listed(limits, 'or')}"
 
     def reads(self) -> tuple[tuple[str, str], ...]:
         return (("metric", self.metric),)

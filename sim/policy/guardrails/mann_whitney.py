@@ -12,6 +12,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Above, Column, Count, mean_of
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY
+from sim.policy.telling import listed
 from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
 
@@ -90,6 +91,12 @@ class MannWhitney(Guardrail):
             marginal, passing = format_share(self.marginal), format_share(self.pass_score)
             raise ValueError(f"marginal must not exceed pass, got {marginal} and {passing}")
         return self
+
+    def told(self, setting: Setting) -> str:
+        names = [f"{each.metric} above {format_duration(each.limit)}" if each.limit else each.metric for each in self.metrics]
+        judged = f"compares {listed(names)} with the champion's every {format_duration(self.every)} (Mann-Whitney, alpha"
+        score = f"a score below {format_share(self.marginal)}, and passes none below {format_share(self.pass_score)}"
+        return f"{judged} {format_share(self.alpha)}), stops a challenger with {score}"
 
     def reads(self) -> tuple[tuple[str, str], ...]:
         return tuple((f"metrics[{index}].metric", judged.metric) for index, judged in enumerate(self.metrics))

@@ -19,7 +19,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.spelling import there_are
-from sim.units import Share
+from sim.units import Share, format_share
 
 
 class NonInferior(Guardrail):
@@ -52,6 +52,11 @@ class NonInferior(Guardrail):
     )
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
+
+    def told(self, setting: Setting) -> str:
+        worse = f"worse in {self.metric} by {format_share(self.margin)}"
+        rule = f"alpha {format_share(self.alpha)} over all looks"
+        return f"stops a challenger that is shown to be {worse}, and passes none before it is shown not to be ({rule})"
 
     def reads(self) -> tuple[tuple[str, str], ...]:
         return (("metric", self.metric),)

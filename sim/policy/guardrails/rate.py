@@ -13,7 +13,7 @@ from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Above, Column, Count, mean_of
 from sim.policy.guardrails.check import ERROR_RATE, LATENCY
 from sim.spelling import there_are
-from sim.units import Duration, Share
+from sim.units import Duration, Share, format_duration, format_share
 
 
 class SequentialRate(Guardrail):
@@ -33,6 +33,11 @@ class SequentialRate(Guardrail):
     def columns(self) -> tuple[Column, Column]:
         """The column of the number of answers, and the column of the events among them."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it counts")
+
+    def accepted(self) -> str:
+        """The tolerance and the error, as the end of a sentence."""
+        more = f" by more than {format_share(self.tolerance)}" if self.tolerance else ""
+        return f"{more}, at any tick (alpha {format_share(self.alpha)} over all looks)"
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         return self.columns()
@@ -75,6 +80,9 @@ class RateIncrease(SequentialRate):
 
     kind: Literal["rate_increase"] = "rate_increase"
     metric: str = Field(ERROR_RATE, description="error_rate, or a binary outcome metric that improves by falling")
+
+    def told(self, setting: Setting) -> str:
+        return f"stops a challenger whose {self.metric} is shown to exceed the champion's{self.accepted()}"
 
     def columns(self) -> tuple[Column, Column]:
         if self.metric == ERROR_RATE:
@@ -121,6 +129,10 @@ class LatencyQuantile(SequentialRate):
 
     kind: Literal["latency_quantile"] = "latency_quantile"
     limit: Duration = Field(description="what is slow: the champion's latency at the quantile to guard")
+
+    def told(self, setting: Setting) -> str:
+        slow = f"calls slower than {format_duration(self.limit)}"
+        return f"stops a challenger whose share of {slow} is shown to exceed the champion's{self.accepted()}"
 
     def columns(self) -> tuple[Column, Column]:
         return Count("responses"), Above(self.limit)

@@ -11,7 +11,8 @@ from pydantic import Field
 from sim.arrays import Floats, Ints
 from sim.policy.base import Allocation, DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
 from sim.policy.columns import Column, Count, UserMoment
-from sim.units import Duration, Share, format_duration
+from sim.policy.telling import listed
+from sim.units import Duration, Share, format_duration, format_share
 
 
 class SampleRatio(Guardrail):
@@ -67,6 +68,10 @@ class SampleRatio(Guardrail):
         if self.split is not None or weights is None:
             return self
         return self.model_copy(update={"split": tuple(weights.tolist())})
+
+    def told(self, setting: Setting) -> str:
+        when = f"at {listed([format_duration(look) for look in self.looks])}" if self.looks else "at any tick"
+        return f"ends as inconclusive where traffic does not follow the weights, {when} (alpha {format_share(self.alpha)})"
 
     def first_look(self) -> tuple[str, float] | None:
         return ("looks", min(self.looks)) if self.looks else None

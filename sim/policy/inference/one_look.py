@@ -12,7 +12,7 @@ from sim.arrays import Bools, Floats
 from sim.policy.base import DeclaredSetting, Finding, Setting, View
 from sim.policy.inference.comparison import compare, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
-from sim.units import Share
+from sim.units import Share, format_share
 
 if TYPE_CHECKING:
     from sim.stats.two_sample import TestResult
@@ -45,6 +45,23 @@ class OneLook(PlannedTest):
         if self.hypothesis == "superiority":
             return super().goal(setting) | correction
         return {"hypothesis": self.hypothesis, "margin": (self.margin or 0.0) * self.unit(setting)} | correction
+
+    def sized(self, setting: Setting) -> str:
+        if self.hypothesis == "superiority" or self.sample is not None:
+            return super().sized(setting)
+        text = f"once as much is known as from {self.planned_sample(setting):,} outcomes an arm"
+        return f"{text}, planned to pass one that is the same in {format_share(self.power)} of tests"
+
+    def shows(self, setting: Setting) -> str:
+        """What a challenger must be shown to be, and with which error."""
+        margin, name = format_share(self.margin or 0.0), setting.primary
+        what = {
+            "superiority": f"to be better in {name}",
+            "non_inferiority": f"not to be worse in {name} by {margin}",
+            "equivalence": f"to differ in {name} by less than {margin}",
+        }[self.hypothesis]
+        sides = "two-sided" if self.hypothesis == "superiority" else "one-sided"
+        return f"{what} (alpha {format_share(self.alpha)}, {sides}){self.compared()}"
 
     def promised(self, setting: DeclaredSetting) -> float | None:
         return self.alpha if self.hypothesis == "superiority" else None

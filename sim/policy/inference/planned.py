@@ -29,7 +29,8 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
-from sim.units import Share
+from sim.policy.telling import compared
+from sim.units import Share, format_share
 
 
 def unsized(key: str, sample: Callable[[], float]) -> list[tuple[str, str]]:
@@ -88,6 +89,17 @@ class PlannedTest(Evidence):
             scale=self.effect,
             **self.goal(setting),
         )
+
+    def sized(self, setting: Setting) -> str:
+        """How many outcomes the test is planned for, and what for, as the end of a sentence."""
+        text = f"once as much is known as from {self.planned_sample(setting):,} outcomes an arm"
+        if self.sample is not None:
+            return text
+        return f"{text}, planned to find an effect of {format_share(self.mde or 0.0)} in {format_share(self.power)} of tests"
+
+    def compared(self) -> str:
+        """How outcomes are compared where that is not the usual way, as the end of a sentence."""
+        return compared(self.adjust, self.tally)
 
     def goal(self, setting: Setting) -> dict[str, Any]:
         """The effect or the margin that the sample is sized for, as arguments of `sim.stats.power.sample_size`."""

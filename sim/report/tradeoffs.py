@@ -1,0 +1,225 @@
+"""What a policy gives against what it risks: two numbers of each policy, and who is beaten in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sim.compare.frontier import frontier as unbeaten
+from sim.compare.memo import unit_of
+from sim.report.axes import at_points, mean_time_axis, symlog_ticks
+from sim.report.figures import Chart, span
+from sim.report.numbers import in_line
+from sim.report.source import Source
+from sim.report.svg import (
+    FAINT,
+    FONT,
+    GRID,
+    GROUND,
+    INK,
+    QUIET,
+    canvas,
+    colour,
+    drawing,
+    inline,
+    name_axes,
+    readable_y,
+    shortened,
+)
+from sim.stats.intervals import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 420.0, 320.0
+
+
+@dataclass(frozen=True)
+class _Spot:
+    """A policy in a chart of two measures; `place` gives its colour."""
+
+    place: int
+    policy: str
+    across: Estimate
+    up: Estimate
+
+    @property
+    def x(self) -> float:
+        return self.across.estimate or 0.0
+
+    @property
+    def y(self) -> float:
+        return self.up.estimate or 0.0
+
+
+def tradeoffs(source: Source) -> list[Chart]:
+    """Value against risk, where value is known; and time against regret."""
+    return [*_value_and_risk(source), *_time_and_regret(source)]
+
+
+def _value_and_risk(source: Source) -> list[Chart]:
+    """Mean net value against that of the worst 5% of trials: the more of both the better."""
+    spots = _spots(source, "net_value_worst", "net_value")
+    if not spots:
+        return []
+    best = set(unbeaten({spot.policy: (-spot.x, -spot.y) for spot in spots}))
+    unit = unit_of(source.run)
+    with drawing():
+        figure, axes = canvas(WIDTH, HEIGHT, right=26, left=56)
+        _padded(axes, spots)
+        _drawn(axes, spots, best)
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        _readable_x(axes)
+        readable_y(axes, "value")
+        name_axes(axes, f"net value in the worst 5% of trials, {unit}, linear", f"net value, mean, {unit}, linear")
+        _label_points(axes, spots)
+        return [_chart(
+            figure, axes, spots, best, ("value", "value"), "value-and-risk",
+            "Value against risk: upper right is better", ("net value in the worst 5%", "mean net value"),
+        )]  # fmt: skip
+
+
+def _time_and_regret(source: Source) -> list[Chart]:
+    """Restricted mean time to a decision against mean regret: the less of both the better."""
+    spots = _spots(source, "time_to_decision", "regret")
+    if not spots or source.only is None:
+        return []
+    best = set(source.only.frontier)
+    first, last = span(source)
+    with drawing():
+        figure, axes = canvas(WIDTH, HEIGHT, right=26, left=56)
+        positive = [spot.x for spot in spots if spot.x > 0]
+        highest = max(_bounds(spot.up)[1] for spot in spots)
+        losses = [spot.y for spot in spots if spot.y > 0]
+        knee = min(losses) if losses and highest / min(losses) > 50 else None
+        if knee:
+            axes.set_yscale("symlog", linthresh=knee)
+        lowest = min(0.0, *(_bounds(spot.up)[0] for spot in spots))
+        axes.set_ylim(lowest - (0 if knee else 0.03 * (highest - lowest)), highest * (1.6 if knee else 1.12) or 1.0)
+        x_name = mean_time_axis(axes, first, last, log=bool(positive) and last / min(positive) > 20)
+        _drawn(axes, spots, best)
+        axes.grid(axis="x", color=GRID, linewidth=0.8)
+        if knee:
+            symlog_ticks(axes, knee, highest)
+        else:
+            readable_y(axes, "value")
+        scale = "logarithmic" if knee else "linear"
+        name_axes(axes, x_name, f"{shortened(source.run.primary.name, 24)} lost, mean, {scale}")
+        _label_points(axes, spots)
+        return [_chart(
+            figure, axes, spots, best, ("s", "value"), "frontier",
+            "Time against regret: lower left is better", ("mean time to a decision", "mean regret"),
+        )]  # fmt: skip
+
+
+def _spots(source: Source, across: str, up: str) -> list[_Spot]:
+    """The policies of which both measures are known."""
+    return [
+        _Spot(place, policy.policy, x, y)
+        for place, policy in enumerate(source.only.policies if source.only else ())
+        for x, y in [(policy.measures.get(across), policy.measures.get(up))]
+        if x and y and x.estimate is not None and y.estimate is not None
+    ]
+
+
+def _drawn(axes: Axes, spots: Sequence[_Spot], best: set[str]) -> None:
+    """The points with their intervals: those that another beats in both in grey and hollow, a line through the others."""
+    joined = sorted((spot.x, spot.y) for spot in spots if spot.policy in best)
+    axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    for spot in spots:
+        (left, right), (low, high) = _bounds(spot.across), _bounds(spot.up)
+        shade = colour(spot.place) if spot.policy in best else FAINT
+        axes.errorbar(
+            spot.x, spot.y, color=shade, marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
+            markerfacecolor=shade if spot.policy in best else GROUND, markeredgewidth=1.6,
+            xerr=[[spot.x - left], [right - spot.x]], yerr=[[spot.y - low], [high - spot.y]],
+        )  # fmt: skip
+
+
+def _padded(axes: Axes, spots: Sequence[_Spot]) -> None:
+    """Room around all intervals, for labels."""
+    for bounds, limit in (
+        ([_bounds(spot.across) for spot in spots], axes.set_xlim),
+        ([_bounds(spot.up) for spot in spots], axes.set_ylim),
+    ):
+        low, high = min(each[0] for each in bounds), max(each[1] for each in bounds)
+        room = 0.1 * (high - low) or abs(high) or 1.0
+        limit(low - room, high + room)
+
+
+def _readable_x(axes: Axes) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    from sim.report.numbers import number
+
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, "value")))
+
+
+def _chart(
+    figure: Figure,
+    axes: Axes,
+    spots: Sequence[_Spot],
+    best: set[str],
+    units: tuple[str, str],
+    key: str,
+    title: str,
+    names: tuple[str, str],
+) -> Chart:
+    texts = [(spot.policy, in_line(spot.across, units[0]), in_line(spot.up, units[1]), spot.policy in best) for spot in spots]
+    told = "; ".join(
+        f"{policy}: {names[0]} {x}, {names[1]} {y}{', on the frontier' if good else ''}" for policy, x, y, good in texts
+    )
+    svg = inline(figure, key, title, f"{told}.")
+    rows = tuple((policy, x, y, "yes" if good else "no") for policy, x, y, good in texts)
+    places = at_points(axes, [(spot.x, spot.y) for spot in spots])
+    return Chart(title, svg, ("policy", *names, "on the frontier"), rows, places)
+
+
+def _bounds(estimate: Estimate) -> tuple[float, float]:
+    """The interval; where there is none, the estimate."""
+    middle = estimate.estimate or 0.0
+    return (middle if estimate.lower is None else estimate.lower), (middle if estimate.upper is None else estimate.upper)
+
+
+def _label_points(axes: Axes, labelled: Sequence[_Spot]) -> None:
+    """Label each point at a place where its label hides no other point, no interval and no other label."""
+    points = [(spot.policy, spot.x, spot.y) for spot in labelled]
+    scale = axes.transData
+    spots = [tuple(float(each) for each in scale.transform((x, y))) for _, x, y in points]
+    intervals = []
+    for spot in labelled:
+        (left, right), (low, high) = _bounds(spot.across), _bounds(spot.up)
+        for first, last in (((left, spot.y), (right, spot.y)), ((spot.x, low), (spot.x, high))):
+            (x0, y0), (x1, y1) = scale.transform([first, last])
+            intervals.append((float(x0) - 2, float(y0) - 2, float(x1) + 2, float(y1) + 2))
+    inside = axes.get_window_extent()
+    taken = [*intervals, *((x - 6, y - 6, x + 6, y + 6) for x, y in spots)]
+    high = FONT + 2
+    for (name, x, y), (left, base) in zip(points, spots, strict=True):
+        text = shortened(name, 22)
+        wide = 7.0 * len(text)
+        places = [
+            (left + 9 if side > 0 else left - 9 - wide if side < 0 else left - wide / 2, base + lift - high / 2, side)
+            for lift in (0, 12, -12, 20, -20, 32, -32, 44, -44)
+            for side in ((1, -1) if abs(lift) < 20 else (1, -1, 0))
+        ]
+        boxes = [(at, low, at + wide, low + high) for at, low, _ in places]
+        costs = [
+            sum(_overlap(box, other) for other in taken)
+            + 3 * high * max(0.0, inside.x0 - box[0], box[2] - inside.x1 - 20)
+            + 3 * wide * max(0.0, inside.y0 - box[1], box[3] - inside.y1)
+            for box in boxes
+        ]
+        chosen = boxes[costs.index(min(costs))]
+        taken.append(chosen)
+        axes.annotate(
+            text, (x, y), xytext=(chosen[0] - left, chosen[1] + high / 2 - base), textcoords="offset points",
+            va="center_baseline", color=INK, fontsize=FONT - 0.5, zorder=3,
+        )  # fmt: skip
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
