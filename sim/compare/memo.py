@@ -207,13 +207,13 @@ def _flips(run: Record, decision: Decision, along: Sequence[Sensitivity]) -> Ite
     stays = [each for each in along if not each.changes(decision.chosen)]
     for each in along:
         if each.changes(decision.chosen):
-            found = [f"{_chosen(other.chosen)} at {_value(each, other.value, run)}" for other in each.varied
+            found = [f"{_chosen(other.chosen)} at {amount_of(run, each.key, other.value)}" for other in each.varied
                      if other.chosen != decision.chosen]  # fmt: skip
-            now = f"{LABELS[each.key]} of {_value(each, each.now, run)}"
+            now = f"{LABELS[each.key]} of {amount_of(run, each.key, each.now)}"
             yield f"The choice depends on the {now}: {listed(found)}{_turns(each, run)}."
     turning = sorted((each for each in stays if each.below or each.above), key=_distance)
     if stays:
-        of = listed([f"{LABELS[each.key]} of {_value(each, each.now, run)}" for each in stays])
+        of = listed([f"{LABELS[each.key]} of {amount_of(run, each.key, each.now)}" for each in stays])
         text = "half or twice" if all(len(each.varied) > 1 for each in stays) else "twice"
         yield f"The choice stays at {text} the {of}{''.join(_turns(each, run) for each in turning[:1])}."
 
@@ -230,8 +230,9 @@ def _chosen(policy: str | None) -> str:
     return f"take {policy}" if policy else "take none"
 
 
-def _value(each: Sensitivity, value: float, run: Record) -> str:
-    return duration(value) if each.key == "lifetime" else f"{quantity(value)} {unit_of(run)}"
+def amount_of(run: Record, key: str, value: float) -> str:
+    """A value of a key of `value`: a duration for the lifetime, else a price."""
+    return duration(value) if key == "lifetime" else f"{quantity(value)} {unit_of(run)}"
 
 
 def _distance(each: Sensitivity) -> float:
@@ -242,11 +243,9 @@ def _distance(each: Sensitivity) -> float:
 
 def _turns(each: Sensitivity, run: Record) -> str:
     """The break-even values of a key, as the end of a sentence."""
-    turns = (("below", each.below), ("above", each.above))
-    what = f"a {LABELS[each.key]} of"
-    found = [
-        f"{side} {what} {_value(each, turn.value, run)} {turn.policy} gives most on average" for side, turn in turns if turn
-    ]
+    what, most = f"a {LABELS[each.key]} of", "gives most on average"
+    turns = [(side, turn) for side, turn in (("below", each.below), ("above", each.above)) if turn]
+    found = [f"{side} {what} {amount_of(run, each.key, turn.value)} {turn.policy} {most}" for side, turn in turns]
     return f"; {listed(found)}" if found else ""
 
 

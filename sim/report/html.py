@@ -14,6 +14,7 @@ from sim.report import figures, tables, told
 from sim.report.curves import CURVES, curves
 from sim.report.curves import LEGEND as CURVE_LEGEND
 from sim.report.figures import Chart
+from sim.report.flips import flips
 from sim.report.parts import (
     along,
     estimates,
@@ -135,7 +136,8 @@ def _body(source: Source) -> Iterable[str]:
     yield from _told(source.run)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
-        yield from filter(None, [promises(comparison, source.only), estimates(comparison, source.only)])
+        parts = (promises, flips, estimates)
+        yield from filter(None, [part(comparison, source.only) for part in parts])
     yield from _figures(source)
     if comparison.paths:
         tabled = "\n".join(along(comparison))

@@ -9,6 +9,7 @@ import pytest
 
 from sim.cli import main
 from sim.compare.comparison import Comparison, compare
+from sim.report.flips import flips
 
 RELEASE = """\
 name: release
@@ -81,4 +82,8 @@ def test_a_choice_at_half_and_twice_is_that_of_a_run_with_it(store: str, now: Co
 def test_the_memo_says_what_would_change_it(now: Comparison) -> None:
     said = now.memo[-1]
     assert "lifetime of 14 d" in said
-    assert re.search(r"above a lifetime of [\d.]+ d ab gives most on average", said), said
+    found = re.search(r"above a lifetime of ([\d.]+ d) ab gives most on average", said)
+    assert found is not None, said
+    table = flips(now, now.points[0])
+    assert "14 d</td><td>the same</td><td>the same</td><td>–</td>" in table
+    assert f"<td>{found[1]}: ab</td>" in table
