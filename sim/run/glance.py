@@ -80,6 +80,9 @@ def _factor(work: Work, which: Which, rows: int, budget_s: float) -> float:
     if work.forms[which[1]].build(work.forms, work.world.arms).immediate is not None:
         return 1.0
     worlds = [work.world, *([] if work.alike is None else [work.alike])]
+    # A tick is played whole: where the first ones alone would take longer than there is, nothing is played.
+    if any(_cost_s(work, world, 2 * _FIRST_TICKS, 2 * _FIRST_TICKS) > budget_s / len(worlds) for world in worlds):
+        return 1.0
     took = 0.0
     for world in worlds:
         seen = _look(work, world, which[1], rows, budget_s / len(worlds))
@@ -89,7 +92,8 @@ def _factor(work: Work, which: Which, rows: int, budget_s: float) -> float:
 
 def _look(work: Work, world: World, name: str, rows: int, budget_s: float) -> Glance:
     """Play some of `rows` replications until all have decided, or time is over."""
-    count = min(rows, max(1, min(_ROWS, int(2 * budget_s / _cost_s(work, world, 0, world.ticks)))))
+    most = min(2 * budget_s / _cost_s(work, world, 0, world.ticks), budget_s / _cost_s(work, world, 0, 2 * _FIRST_TICKS))
+    count = min(rows, max(1, min(_ROWS, int(most))))
     truth, setting = world.realise(np.arange(count)), world.setting(count)
 
     def begin() -> tuple[StagedPolicy, Iterator[Routing]]:
