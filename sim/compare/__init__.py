@@ -9,6 +9,7 @@ __all__ = [
     "result",
     "rules",
     "saved",
+    "sensitivity",
     "several",
     "summary",
     "trials",
