@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -136,6 +137,6 @@ def test_commands_in_the_docs_exist() -> None:
     commands = {command.split("#")[0].strip() for command in re.findall(r"^\$ sim (.+)$", texts, re.MULTILINE)}
     assert commands
     for command in commands:
-        _parser().parse_args(command.split())
+        _parser().parse_args(shlex.split(command))
     for script in set(re.findall(r"scripts/\w+\b(?!\.)", texts)):
         assert (ROOT / script).stat().st_mode & 0o111, script

@@ -58,7 +58,7 @@ def _flush() -> None:
 _EPILOGUE = """\
 examples:
   sim init --list                          the examples that come with sim, each with its question
-  sim init my-ranker --model ranker --baseline 5% --traffic 40/s
+  sim init my-model --model ranker --baseline 5% --traffic 40/s
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line

@@ -58,7 +58,7 @@ def add_display(parser: argparse.ArgumentParser, *, width: bool = False) -> None
     )
     if width:
         parser.add_argument(
-            "--width", type=positive, metavar="CHARACTERS",
+            "--width", type=wide, metavar="CHARACTERS",
             help="of a line, at least 20; columns without room are left out, and named (default: the terminal's, else 120)",
         )  # fmt: skip
 
@@ -142,6 +142,11 @@ def formats(text: str) -> tuple[str, ...]:
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     return _number(text, 1)
+
+
+def wide(text: str) -> int:
+    """A whole number of at least 20."""
+    return _number(text, 20)
 
 
 def whole(text: str) -> int:

@@ -55,8 +55,11 @@ def amount(run: Record, estimate: Estimate, *, signed: bool = False) -> str:
 
 
 def unit_of(run: Record) -> str:
-    """What amounts are in: the currency, or the primary metric."""
-    return (run.value.currency if run.value else None) or run.primary.name
+    """What amounts are in: the currency, or where nothing is priced the primary metric."""
+    if run.value and run.value.currency:
+        return run.value.currency
+    priced = run.value is not None and run.value.per not in ({}, {run.primary.name: 1.0})
+    return "units of value" if priced else run.primary.name
 
 
 def _answer(decision: Decision, trials: Mapping[str, Trials]) -> str:

@@ -193,7 +193,8 @@ true. A rule that may stop early stops when luck is high, so winners look better
 def promises(comparison: Comparison, point: PointComparison) -> str:
     """The section on what A/A tests measured; empty if none was played."""
     having = [policy for policy in point.policies if tables.known([policy], ("aa_declared",))]
-    if not having:
+    # A release that equals the champion is no worse: to declare so is right there.
+    if not having or comparison.run.goal == "not_worse":
         return ""
     gave_up = tables.known(having, ("planned_information",))
     body = []
