@@ -17,6 +17,7 @@ PERCENTS = (5, 25, 50, 75, 95)
 """The quantiles over replications that are kept: of what half of the trials, and what nine tenths, are between."""
 LEVELS = ("mean", *(f"q{percent:02d}" for percent in PERCENTS))
 _SHARE, _GAPS = Column(Kind.NUMBER), Column(Kind.NUMBER, gaps=True)
+_ENDED = ("decided", "shipped", "kept", "inconclusive")
 
 
 def schema(run: Record) -> Schema:
@@ -25,7 +26,7 @@ def schema(run: Record) -> Schema:
         "policy": Column(Kind.TEXT, choices=tuple(policy.name for policy in run.policies)),
         "tick": Column(Kind.WHOLE),
         "time_s": _SHARE,
-        **dict.fromkeys(("decided", "shipped", "kept", "inconclusive"), _SHARE),
+        **dict.fromkeys(_ENDED, _SHARE),
         **{f"regret_{level}": _SHARE for level in LEVELS},
         **{f"weight.{arm}.{level}": _SHARE for arm in run.arms for level in LEVELS},
         **{f"mirror.{arm}.mean": _GAPS for arm in run.arms},
@@ -48,4 +49,9 @@ def read_timeline(folder: Path, run: Record) -> dict[str, dict[str, Floats]]:
     back = [name for name, rows in found.items() if (np.diff(tick[rows]) <= 0).any() or (tick[rows] < 0).any()]
     if back:
         raise InputError([Problem(f"tick must increase from row to row of a policy, unlike in {back[0]}", file=str(file))])
+    shares = [*_ENDED, *(f"weight.{arm}.{level}" for arm in run.arms for level in LEVELS)]
+    # Means of shares may miss their bounds by a last digit.
+    odd = [name for name in shares if (np.abs(arrays[name] - 0.5) > 0.5 + 1e-6).any()]
+    if odd:
+        raise InputError([Problem(f"{odd[0]} must lie between 0 and 1", file=str(file))])
     return {name: {key: values[rows].astype(np.float64) for key, values in arrays.items()} for name, rows in found.items()}
