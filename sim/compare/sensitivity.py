@@ -70,14 +70,10 @@ def _along(run: Record, value: ValueRecord, trials: Mapping[str, Trials], pool: 
         def valued(at: float, key: str = key) -> Mapping[str, Trials]:
             return with_net_value(trials, value.model_copy(update={key: at}), run.horizon_s)
 
-        def means(at: float) -> np.ndarray:
-            there = valued(at)
-            return np.array([there[name]["net_value"].mean() for name in pool])
-
         values = [now * factor for factor in FACTORS if now * factor >= least]
         varied = tuple(Varied(at, decide(run, valued(at)).chosen) for at in values)
-        height = means(now)
-        slope = (means(2 * now) - height) / now
+        height, twice = (np.array([by[name]["net_value"].mean() for name in pool]) for by in (trials, valued(2 * now)))
+        slope = (twice - height) / now
         yield Sensitivity(
             key.removesuffix("_s"), now, varied,
             _turn(pool, now, height, slope, -1, least), _turn(pool, now, height, slope, 1, least),
