@@ -1,5 +1,7 @@
 """Writes docs/scenario-reference.md and sim/scenario/scenario.schema.json from the pydantic models.
 
+The tables of docs/rollouts.md are written from the fields that importers know.
+
 `sim schema` prints the same schema; `scripts/reference` runs this in the project's environment. With `--parts FILE`, the page
 is printed with the parts of that file in it, whose code is run, and nothing is written.
 """
@@ -19,13 +21,17 @@ from pydantic import BaseModel, TypeAdapter
 
 from sim.compare.measures import MEASURES
 from sim.errors import InputError
+from sim.interop.accounting import table
+from sim.interop.importing import FIELDS
 from sim.policy.catalogue import families, using
 from sim.registry.behaviour import ModelsFile
+from sim.scenario.editing import editor_schema
 from sim.scenario.schema import json_schema
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = ROOT / "sim" / "scenario" / "scenario.schema.json"
 PAGE = ROOT / "docs" / "scenario-reference.md"
+ROLLOUTS = ROOT / "docs" / "rollouts.md"
 
 QUANTITIES = {
     "A duration with its unit": "duration",
@@ -59,7 +65,7 @@ Unknown keys are refused. `sim check FILE` names every problem at its line.
 | quantity | how it is written | examples |
 | --- | --- | --- |
 | duration | a number with its unit: w, d, h, m, s, ms, us or ns; several from large to small | `10m`, `14d`, `1h30m`, `250ms` |
-| rate | events per ms, s, m, h, d or w | `40/s`, `1200/m` |
+| rate | events per ms, s, m, h, d, w or y (365 d) | `40/s`, `1200/m` |
 | share | a percentage or a number from 0 to 1 | `10%`, `0.1` |
 | effect | a signed relative change above -100% | `-2%`, `+5%`, `0.02` |
 | time of day | hours and minutes, in quotes | `"20:00"` |
@@ -239,7 +245,7 @@ def _subclasses(of: type[BaseModel]) -> Iterator[type[BaseModel]]:
 def schema_text() -> str:
     """What `sim schema` prints where nothing from outside is installed."""
     with using(installed=False):
-        return json.dumps(json_schema(), indent=1) + "\n"
+        return json.dumps(editor_schema(), indent=1) + "\n"
 
 
 def reference_text(files: Sequence[Path] = ()) -> str:
@@ -257,6 +263,17 @@ def _reference_text() -> str:
     return "\n".join(parts)
 
 
+def rollouts_text() -> str:
+    """The page of rollouts, with the table of each program after its marker."""
+    text = ROLLOUTS.read_text(encoding="utf-8")
+    for program, objects in FIELDS.items():
+        marker = f"<!-- fields {program} -->\n"
+        before, _, after = text.partition(marker)
+        # The table that is there ends with the next heading.
+        text = f"{before}{marker}\n{table(objects)}\n\n{after[after.index('## ') :]}"
+    return text
+
+
 def main() -> int:
     """Write what has changed; with --check, only say so; with --parts, print the page with these parts."""
     parser = argparse.ArgumentParser("scripts/reference", description=main.__doc__)
@@ -271,7 +288,7 @@ def main() -> int:
         return 0
     stale = [
         (file, text)
-        for file, text in ((SCHEMA, schema_text()), (PAGE, reference_text()))
+        for file, text in ((SCHEMA, schema_text()), (PAGE, reference_text()), (ROLLOUTS, rollouts_text()))
         if not file.exists() or file.read_text(encoding="utf-8") != text
     ]
     for file, text in stale:

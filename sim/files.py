@@ -79,6 +79,12 @@ def write_text(file: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(file: Path, content: bytes) -> None:
+    """Write a file of bytes, completely or not at all."""
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_json(file: Path, value: Any) -> None:
     """Write a JSON file. Raises `ValueError` for NaN and infinity."""
     write_text(file, json.dumps(value, indent=1, allow_nan=False) + "\n")
@@ -138,6 +144,8 @@ def writable(file: Path, option: str) -> None:
     try:
         target = Path(os.path.realpath(file))
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink():
+            raise OSError(0, "is a link that leads to itself")
         if target.exists() and (reason := unreadable(target)):
             # A pipe would wait for a reader, and a device would be replaced by a file.
             raise OSError(0, reason)

@@ -31,9 +31,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """What a column must hold. `gaps`: rows may have no value, which is read as NaN. `infinite`: infinity is a value.
+    """What a column must hold. `gaps`: rows may have no value, which is read as NaN, or as an empty text.
 
-    `choices` are the only texts. A column that is `optional` may be missing, which is read as NaN in every row.
+    `infinite`: infinity is a value. `choices` are the only texts. A column that is `optional` may be missing, which is read as
+    NaN in every row.
     """
 
     kind: Kind
@@ -124,12 +125,15 @@ def _values(values: pa.ChunkedArray, column: Column) -> NDArray[Any]:
         raise _Refused("must not be empty in any row")
     if column.kind is Kind.TEXT:
         return _texts(values, column.choices)
-    types = {Kind.WHOLE: pa.int64(), Kind.NUMBER: pa.float64(), Kind.FLAG: pa.bool_()}
-    array: NDArray[Any] = values.cast(types[column.kind], safe=column.kind is Kind.WHOLE).to_numpy(zero_copy_only=False)
-    if column.kind is Kind.NUMBER:
-        odd = np.flatnonzero(~(np.isfinite(array) | (column.gaps & np.isnan(array)) | (column.infinite & np.isinf(array))))
-        if odd.size:
-            raise _Refused(f"must be finite, got {array[odd[0]]} in row {odd[0]}")
+    if column.kind is Kind.FLAG:
+        return _plain(values.cast(pa.uint8())).astype(np.bool_)
+    if column.kind is Kind.WHOLE:
+        return _plain(values.cast(pa.int64()))
+    array = _plain(values.cast(pa.float64(), safe=False))
+    array[_gaps(values)] = np.nan
+    odd = np.flatnonzero(~(np.isfinite(array) | (column.gaps & np.isnan(array)) | (column.infinite & np.isinf(array))))
+    if odd.size:
+        raise _Refused(f"must be finite, got {array[odd[0]]} in row {odd[0]}")
     return array
 
 
@@ -152,7 +156,33 @@ def _fits(kind: pa.DataType, column: Column) -> bool:
 
 def _texts(values: pa.ChunkedArray, choices: tuple[str, ...]) -> NDArray[Any]:
     """Texts, (rows,), that are all among the choices, which bounds the memory that they take."""
-    strangers = sorted(set(values.unique().to_pylist()) - set(choices))
+    import pyarrow as pa
+
+    strangers = sorted(set(values.unique().to_pylist()) - {None, *choices})
     if strangers:
         raise _Refused(f"must be one of {', '.join(choices)}, got {shown(strangers[0])}")
-    return np.asarray(values.to_numpy(zero_copy_only=False)).astype(str)
+    coded = values.cast(pa.large_string()).combine_chunks().dictionary_encode()
+    places = _plain(coded.indices)
+    # A gap has the last place, of no text.
+    places[_gaps(values)] = -1
+    texts: NDArray[Any] = np.array([*coded.dictionary.to_pylist(), ""])[places]
+    return texts
+
+
+def _gaps(values: pa.ChunkedArray) -> NDArray[np.bool_]:
+    """Which values of a column are missing, (rows,)."""
+    import pyarrow as pa
+
+    return _plain(values.is_null().cast(pa.uint8())).astype(np.bool_)
+
+
+def _plain(values: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """Numbers, (rows,), with anything in the place of one that is missing.
+
+    Arrow's own `to_numpy` loads pandas, which takes longer than to read the tables of a run.
+    """
+    import pyarrow as pa
+
+    array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    without_gaps = pa.Array.from_buffers(array.type, len(array), [None, array.buffers()[1]], offset=array.offset)
+    return np.array(np.from_dlpack(without_gaps))

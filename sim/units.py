@@ -43,9 +43,11 @@ __all__ = [
     "parse_rate",
     "parse_share",
     "read_duration",
+    "rounded_rate",
     "shown",
 ]
 
+_YEAR_S = 365 * 86_400
 _SECONDS = {
     "w": Fraction(604_800),
     "d": Fraction(86_400),
@@ -60,13 +62,15 @@ _SECONDS = {
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?"
 _DURATION = "^(?=.)" + "".join(rf"(?:({_NUMBER}) ?{unit} ?)?" for unit in _SECONDS) + "$"
 _DURATION_SCHEMA = rf"^(?:{_NUMBER} ?(?:{'|'.join(_SECONDS)}) ?)+$"
-_RATE = rf"^({_NUMBER}) ?/ ?(ms|s|m|h|d|w)$"
+_RATE = rf"^({_NUMBER}) ?/ ?(ms|s|m|h|d|w|y)$"
+_PER = {**_SECONDS, "y": Fraction(_YEAR_S)}
 _SHARE = rf"^({_NUMBER}) ?(%?)$"
 _EFFECT = rf"^([+-]?{_NUMBER}) ?(%?)$"
 _CLOCK = r"^([01]?[0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9](?:\.[0-9]{1,12})?))?$"
 _LONGEST_TEXT = 100
 # Clocks count nanoseconds in 64 bits: nine years, 2^58 of them, leave room to add up.
-_LONGEST_S = 9 * 365 * 86_400.0
+LONGEST_S = 9 * 365 * 86_400.0
+"""The longest duration that a file may write, in seconds."""
 
 
 AS_WRITTEN: Mapping[str, Any] = {"as_written": True}
@@ -107,8 +111,8 @@ def bounded(seconds: float) -> float:
     >>> bounded(600.0)
     600.0
     """
-    if seconds > _LONGEST_S:
-        raise UnitError(f"must be at most 9 years ({format_duration(_LONGEST_S)}); got {format_duration(seconds)}")
+    if seconds > LONGEST_S:
+        raise UnitError(f"must be at most 9 years ({format_duration(LONGEST_S)}); got {format_duration(seconds)}")
     return seconds
 
 
@@ -137,16 +141,16 @@ def number_or_text(
 
 
 def parse_rate(value: object) -> float:
-    """Events per second (> 0) of a rate with its unit of time, one of ms, s, m, h, d, w.
+    """Events per second (> 0) of a rate with its unit of time, one of ms, s, m, h, d, w, y (365 days).
 
     Raises `UnitError` for a bare number, an unknown unit, and anything that is not above zero and finite.
 
-    >>> parse_rate("40/s"), parse_rate("1200/m"), parse_rate("3.6e6/h")
-    (40.0, 20.0, 1000.0)
+    >>> parse_rate("40/s"), parse_rate("1200/m"), parse_rate("3.6e6/h"), parse_rate("365/y") == parse_rate("1/d")
+    (40.0, 20.0, 1000.0, True)
     """
-    rule = "must be a rate above zero per ms, s, m, h, d or w, such as 40/s"
+    rule = "must be a rate above zero per ms, s, m, h, d, w or y, such as 40/s"
     count, unit = _match(_RATE, value, rule).groups()
-    return _positive(Fraction(count) / _SECONDS[unit], value, rule)
+    return _positive(Fraction(count) / _PER[unit], value, rule)
 
 
 def parse_share(value: object) -> float:
@@ -213,13 +217,23 @@ def format_duration(seconds: float) -> str:
 def format_rate(rate_per_s: float) -> str:
     """The shortest text that `parse_rate` reads as exactly this float; per second if two are equally short.
 
-    >>> format_rate(40.0), format_rate(parse_rate("1e6/d"))
-    ('40/s', '1000000/d')
+    >>> format_rate(40.0), format_rate(parse_rate("1e6/d")), format_rate(parse_rate("50/y"))
+    ('40/s', '1000000/d', '50/y')
     """
     per_second = f"{_plain(rate_per_s)}/s"
-    counts = {unit: rate_per_s * float(_SECONDS[unit]) for unit in ("m", "h", "d")}
+    counts = {unit: rate_per_s * float(_PER[unit]) for unit in ("m", "h", "d", "y")}
     whole = [f"{round(count)}/{unit}" for unit, count in counts.items() if 0.5 < count < 1e12]
     return min([per_second, *(t for t in whole if _reads_as(t, parse_rate, rate_per_s))], key=len)
+
+
+def rounded_rate(rate_per_s: float) -> str:
+    """A rate with three digits, in the shortest unit of time in which there is at least one event.
+
+    >>> rounded_rate(10 / 3), rounded_rate(10 / 180), rounded_rate(1 / 3e9)
+    ('3.33/s', '3.33/m', '0.0105/y')
+    """
+    unit = next((unit for unit in ("s", "m", "h", "d") if rate_per_s * float(_PER[unit]) >= 1), "y")
+    return f"{float(f'{rate_per_s * float(_PER[unit]):.3g}'):.12g}/{unit}"
 
 
 def format_share(share: float) -> str:

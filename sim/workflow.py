@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
+from sim.given import check_arguments, later_problems, registry_of, resolver_of, settling, with_files
 from sim.spelling import there_are
-from sim.tracking.limits import LONGEST_S, TIMEOUT_S
+from sim.tracking.limits import TIMEOUT_S
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
 
     from sim.compare.comparison import Comparison
     from sim.registry.memory import Models
-    from sim.registry.store import Client
+    from sim.report.results import Results
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
-    from sim.run.plan import Plan, PlannedPoint, Resolver
+    from sim.run.plan import Plan, PlannedPoint
     from sim.run.unplayed import Seen
-    from sim.scenario.loading import Document
     from sim.scenario.put import Change
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
-FORMATS = {"html": "report.html", "md": "report.md", "json": "summary.json"}
+FORMATS = {
+    "html": "report.html", "md": "report.md", "csv": "measures.csv", "png": "policies.png", "json": "summary.json"
+}  # fmt: skip
 """What is told of a run, by the format, and its file in the run folder."""
 
 
@@ -60,38 +62,6 @@ class Outcome:
         return EXIT_TRACKING if self.tracking_error else EXIT_OK
 
 
-def _usable(**given: Any) -> None:
-    """Raise `InputError` with every argument that cannot be used, by its name; None is as left out.
-
-    >>> _usable(workers=2, samples=1, tracking_uri="")
-    Traceback (most recent call last):
-    sim.errors.InputError: samples: must be a whole number of at least 2, or None; got 1
-    tracking_uri: must be the URI of a server or a store, or None; got ''
-    """
-    least = {"workers": 1, "samples": 2}
-    problems = []
-    for name, value in given.items():
-        if name == "parts":
-            files = not isinstance(value, str | bytes | Mapping) and isinstance(value, Iterable)
-            if not files or not all(isinstance(file, str | Path) for file in value):
-                problems.append(Problem(f"must be a list of Python files; got {shown(value)}", name))
-        elif value is None:
-            continue
-        elif name in least:
-            if not isinstance(value, int) or isinstance(value, bool) or value < least[name]:
-                problems.append(Problem(f"must be a whole number of at least {least[name]}, or None; got {shown(value)}", name))
-        elif name == "timeout_s":
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LONGEST_S:
-                problems.append(Problem(f"must be seconds, above 0 and at most {LONGEST_S:g}; got {shown(value)}", name))
-        elif name == "baseline":
-            if not isinstance(value, str):
-                problems.append(Problem(f"must be the name of a policy, or None; got {shown(value)}", name))
-        elif not isinstance(value, str) or not value.strip():
-            problems.append(Problem(f"must be the URI of a server or a store, or None; got {shown(value)}", name))
-    if problems:
-        raise InputError(problems)
-
-
 def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario:
     """Read and check a scenario: a file, its text or a mapping. Does not read the registry or the files that it names.
 
@@ -101,9 +71,9 @@ def load_scenario(path: Source, *, parts: Sequence[str | Path] = ()) -> Scenario
     from sim.policy.catalogue import using
     from sim.scenario.reading import read
 
-    _usable(parts=parts)
+    check_arguments(parts=parts)
     with using(parts):
-        return read(path, lambda scenario, folder: _later_problems(scenario))[0]
+        return read(path, lambda scenario, folder: later_problems(scenario))[0]
 
 
 def check_scenario(
@@ -126,26 +96,12 @@ def check_scenario(
     from sim.run.unplayed import doubted, look
     from sim.scenario.reading import read
 
-    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    check_arguments(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
-        scenario, document = read(path, _with_files(), changes)
+        scenario, document = read(path, with_files(), changes)
         if not resolve:
             return scenario, doubted(scenario, document)
-        return scenario, look(scenario, document, _registry(tracking_uri, registry_uri, scenario, document))
-
-
-@dataclass(frozen=True)
-class Rehearsal:
-    """The results of a scenario that was played in memory.
-
-    `trials` has a row for each policy and replication, as `trials.parquet` of a run folder. `timeline` has a row for each
-    policy and sampled tick, as `timeline.parquet`. `comparison` has the measures of every policy. `plan` is the plan played.
-    """
-
-    plan: Plan
-    trials: pd.DataFrame
-    timeline: pd.DataFrame
-    comparison: Comparison
+        return scenario, look(scenario, document, registry_of(tracking_uri, registry_uri, scenario, document))
 
 
 def plan_scenario(
@@ -157,6 +113,8 @@ def plan_scenario(
     cache: str | Path | None = None,
     parts: Sequence[str | Path] = (),
     changes: Sequence[Change] = (),
+    workers: int | None = 1,
+    told: Callable[[str], None] | None = None,
 ) -> Plan:
     """The versions, world and engine that a scenario is played with, at each point of its sweep.
 
@@ -164,17 +122,22 @@ def plan_scenario(
     `sim.registry.memory.Models` describes; without `models`, versions come from the registry. Real versions are loaded from the
     registry, which runs their code: only if it is named, here or by the environment, or is the mlflow.db of this folder and was
     made by this user's own `sim`. `cache` is a folder for their predictions. `parts` are Python files whose parts the
-    scenario may use (docs/extending.md); their code runs. `changes` are other values than those of the scenario. Raises
-    `InputError`, and `TrackingError` if the registry cannot be read.
+    scenario may use (docs/extending.md); their code runs. `changes` are other values than those of the scenario.
+
+    Numbers that are to be calibrated are found here, by playing, on so many `workers` (None as the work is worth), with lines
+    about it to `told`; what was played is kept in a folder beside `cache`. Raises `InputError`, and `TrackingError` if the
+    registry cannot be read.
     """
     from sim.policy.catalogue import using
-    from sim.run.plan import prepare
+    from sim.run.plan import once, prepare
+    from sim.run.varying import with_variants
     from sim.scenario.reading import read
 
-    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    check_arguments(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
-        asked, document = read(scenario, _with_files(), changes)
-        return prepare(asked, document, _resolver(asked, document, models, tracking_uri, registry_uri, cache))
+        asked, document = read(scenario, with_files(), changes)
+        resolver = once(resolver_of(asked, document, models, tracking_uri, registry_uri, cache))
+        return with_variants(prepare(asked, document, resolver, settling(workers, cache, told)), document, resolver)
 
 
 def rehearse(
@@ -187,15 +150,15 @@ def rehearse(
     baseline: str | None = None,
     workers: int | None = 1,
     samples: int | None = None,
-) -> Rehearsal:
-    """Play a scenario in memory and compare its policies: no files, no MLflow runs.
+) -> Results:
+    """The results of a scenario that is played in memory: no files, no MLflow runs.
 
     The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
     `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
     at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
-    >>> rehearsal = rehearse(
+    >>> results = rehearse(
     ...     {
     ...         "name": "small", "horizon": "1d", "tick": "1h", "replications": 20, "traffic": {"rate": "1000/h"},
     ...         "models": [{"arm": arm, "uri": f"models:/ranker@{arm}"} for arm in ("champion", "challenger")],
@@ -204,21 +167,50 @@ def rehearse(
     ...     },
     ...     [{"outcomes": {"sale": {"bernoulli": rate}}, "latency": {"constant": "45ms"}} for rate in (0.05, 0.07)],
     ... )
-    >>> int((rehearsal.trials["verdict"] == "ship").sum())
+    >>> results
+    <Results of small: ab; 20 replications of 1 d>
+    >>> int((results.trials["verdict"] == "ship").sum())
     20
+    >>> results.to_pandas().query("measure == 'time_to_decision'")[["policy", "unit", "estimate", "n"]].values.tolist()
+    [['ab', 's', 37080.0, 20]]
+    >>> from matplotlib.figure import Figure
+    >>> results.plot.incidence("ship", ax=Figure().subplots()).get_ylabel()
+    'share of trials, with 95% bands'
     """
     from sim.compare.comparison import compare_trials
+    from sim.compare.enough import targets
+    from sim.report.results import Results
     from sim.run import rehearse as run
 
     stores = {"tracking_uri": tracking_uri, "registry_uri": registry_uri}
-    _usable(parts=parts, baseline=baseline, workers=workers, samples=samples, **stores)
-    plan = plan_scenario(scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts)
+    check_arguments(parts=parts, baseline=baseline, workers=workers, samples=samples, **stores)
+    plan = plan_scenario(
+        scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts, workers=workers
+    )  # fmt: skip
     names = list(plan.points[0].forms)
     if baseline is not None and baseline not in names:
         raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
-    played = run.rehearse(plan, workers=workers, samples=samples)
-    comparison = compare_trials(played.record, played.trials, baseline)
-    return Rehearsal(plan, played.trials, played.timeline, comparison)
+    played = run.rehearse(plan, workers=workers, samples=samples, judge=targets)
+    comparison = compare_trials(played.record, played.trials, baseline, played.sensitivity)
+    return Results(comparison, played.trials, played.timeline, plan.text, sensitivity=played.sensitivity)
+
+
+def load_run(folder: str | Path) -> Results:
+    """The results in a run folder, as `sim run` saved them: nothing is played or changed, and no model's code runs.
+
+    They are of the same type as those of `rehearse`, and for the same scenario, models and seed they are the same. Raises
+    `InputError`, which says what to do, for a folder that is no run's, that was cut short or changed, or that another version
+    of the program compared.
+
+    >>> load_run("nowhere")
+    Traceback (most recent call last):
+    sim.errors.InputError: nowhere: no such folder
+    """
+    from sim.report.results import load_results
+
+    if not isinstance(folder, str | Path):
+        raise InputError([Problem(f"must be the path of a run folder; got {shown(folder)}", "folder")])
+    return load_results(Path(folder))
 
 
 def run_scenario(
@@ -236,8 +228,10 @@ def run_scenario(
     parts: Sequence[str | Path] = (),
     changes: Sequence[Change] = (),
     again: bool = False,
+    annotate: bool = False,
     planned: Callable[[Plan, Effort], Watch | None] | None = None,
     noted: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Outcome:
     """Run a scenario: resolve its models, play every policy at every point, compare, report, log to MLflow.
 
@@ -246,11 +240,14 @@ def run_scenario(
     default the tracking server), which runs their code, as `plan_scenario` says. `planned` is called with the plan, and what it
     will take, before it is played; it may return a `Watch`, which is told of every finished task. A run that is finished in
     its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
-    complete. `noted` is called with a line about a folder that is damaged, and is therefore played. Results are on disk before
+    complete. The versions then name the run that is logged, each on a tag, and with `annotate` in its description too.
+    `noted` is called with a line about a folder that is damaged, and is therefore played; `told` with lines about numbers that
+    are calibrated, which is done first. Results are on disk before
     anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
     `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written, and
     `TrackingError` if the registry cannot be read.
     """
+    from sim.compare.enough import targets
     from sim.registry.store import addresses, default_uri
     from sim.run.checkpoints import played_by
     from sim.run.effort import effort_of
@@ -258,7 +255,7 @@ def run_scenario(
     from sim.run.simulate import folder_of, simulate
     from sim.tracking.child import Child
 
-    _usable(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
@@ -266,8 +263,9 @@ def run_scenario(
     if out is not None:
         usable(Path(out))
     plan = plan_scenario(
-        path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes
-    )
+        path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
+        workers=workers, told=told,
+    )  # fmt: skip
     folder = folder_of(plan, Path(reports)) if out is None else Path(out)
     there = None if again else _finished(folder, plan, noted)
     with Child(tracking_uri or default_uri()) as child:
@@ -282,14 +280,18 @@ def run_scenario(
                 if log:
                     # The process that logs loads its libraries while the report is written.
                     child.start()
+                _write_stories(plan, new)
                 found.append(_tell(new, new))
 
-            run = simulate(plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude)
+            run = simulate(
+                plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
+            )
             outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
         if not log or outcome.comparison is None:
             return outcome
         try:
-            return replace(outcome, tracked=_track(outcome.folder, tracking_uri, experiment, timeout_s, child))
+            log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
+            return replace(outcome, tracked=_track(outcome.folder, log_to, child))
         except TrackingError as error:
             return replace(outcome, tracking_error=error)
         except KeyboardInterrupt:
@@ -304,7 +306,7 @@ def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> 
     """
     from sim.compare.comparison import compare
     from sim.report import source
-    from sim.run.folder import FILES, holding
+    from sim.run.folder import holding
     from sim.run.held import held
 
     with holding(folder):
@@ -320,7 +322,7 @@ def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> 
             return None
         try:
             source.read(folder)
-            told = all((folder / name).is_file() for name in FILES)
+            told = all((folder / name).is_file() for name in FORMATS.values())
         except InputError:
             told = False
         if not told:
@@ -355,17 +357,18 @@ def trace_scenario(
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
-    _usable(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    check_arguments(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
     file = None if out is None else Path(out)
     with using(parts):
-        scenario, document = read(path, _with_files(), changes)
+        scenario, document = read(path, with_files(), changes)
         trace_problems = problems(scenario, policy, replication, engine, file)
         if trace_problems:
             raise InputError(trace_problems)
         if file is not None:
             writable(file, "--out")
-        resolver = _resolver(scenario, document, models, tracking_uri, registry_uri, Path(reports) / ".predictions")
-        (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver).points
+        cache = Path(reports) / ".predictions"
+        resolver = resolver_of(scenario, document, models, tracking_uri, registry_uri, cache)
+        (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s)
@@ -374,60 +377,8 @@ def trace_scenario(
     return log
 
 
-def _later_problems(scenario: Scenario) -> list[Problem]:
-    """The problems by the rules of later layers."""
-    from sim.engine.catalogue import engine_problems
-    from sim.registry.versions import misspelt
-
-    later_problems = [*misspelt(model.uri for model in scenario.models), *engine_problems(scenario)]
-    if scenario.thresholds or scenario.require:
-        from sim.compare.rules import problems
-
-        names = [policy.name for policy in scenario.policies]
-        later_problems += problems(scenario.thresholds, names)
-        later_problems += problems(scenario.require, names, "require")
-    return later_problems
-
-
-def _with_files() -> Callable[[Scenario, Path], list[Problem]]:
-    """A function that finds problems by the rules of later layers and in the files of a scenario. Reads each file once."""
-    from sim.run.unplayed import Files
-
-    folders: dict[Path, Files] = {}
-
-    def problems(scenario: Scenario, folder: Path) -> list[Problem]:
-        files = folders.setdefault(folder, Files(folder))
-        return [*_later_problems(scenario), *files.problems(scenario)]
-
-    return problems
-
-
-def _resolver(
-    scenario: Scenario, document: Document, models: Models | None, tracking_uri: str | None, registry_uri: str | None,
-    cache: str | Path | None,
-) -> Resolver:  # fmt: skip
-    """The resolver of a scenario's versions: from models in memory if given, else from a registry."""
-    from sim.run.plan import from_registry, in_memory
-
-    if models is not None:
-        return in_memory(models)
-    store = _registry(tracking_uri, registry_uri, scenario, document)
-    return from_registry(store, None if cache is None else Path(cache))
-
-
-def _registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
-    """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
-    from sim.registry.store import absent, registry
-    from sim.registry.versions import unregistered
-
-    # Only the registry is read here: the tracking server need not be up before there are results.
-    if absent(tracking_uri, registry_uri):
-        raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return registry(tracking_uri, registry_uri)
-
-
 def report_run(folder: str | Path, *, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
-    """Compare the policies of a run folder, and write summary.json, report.html and report.md into it, all or none.
+    """Compare the policies of a run folder, and write what is told of it (`FORMATS`) into it, all or none.
 
     Files of other formats than `formats` stay as they are.
     """
@@ -440,10 +391,11 @@ def report_run(folder: str | Path, *, baseline: str | None = None, formats: Iter
 
 def _report(folder: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)) -> Comparison:
     from sim.run.folder import replacement
+    from sim.run.held import check_all_intact
     from sim.run.record import read_run
 
-    # Raises an error that tells a folder without a run before anything is made in it.
-    read_run(folder)
+    # Raises an error that tells a folder without a run, or a changed one, before anything is made in it.
+    check_all_intact(folder, read_run(folder))
     with replacement(folder) as new:
         return _tell(folder, new, baseline, formats)
 
@@ -454,12 +406,12 @@ def _tell(
     """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
-    from sim.report import html, markdown
+    from sim.report import html, listed, markdown, picture
 
     comparison = compare(folder, baseline)
     summary = write_summary(comparison, into)
-    # Both reports are made of the summary.
-    for name, write in (("html", html.write), ("md", markdown.write)):
+    # All of them are made of the summary.
+    for name, write in (("html", html.write), ("md", markdown.write), ("csv", listed.write), ("png", picture.write)):
         if name in formats:
             write(folder, into)
     if "json" not in formats:
@@ -467,22 +419,67 @@ def _tell(
     return comparison
 
 
+def _write_stories(plan: Plan, folder: Path) -> None:
+    """Play the worst, a typical and the best trial of every policy again, and write what happened in them to a new result.
+
+    None of a sweep, whose report has no charts over time, and of few trials, of which none is typical.
+    """
+    from sim.compare.decision import decide
+    from sim.compare.picked import picked
+    from sim.compare.trials import read_trials
+    from sim.files import write_json
+    from sim.run.blocks import works_of
+    from sim.run.noting import LEAST_TRIALS, MOST_TICKS, stories
+    from sim.run.record import read_run
+    from sim.run.story import FILE
+
+    told = []
+    if not plan.paths and plan.scenario.replications >= LEAST_TRIALS and plan.scenario.ticks <= MOST_TICKS:
+        run = read_run(folder)
+        (trials,), work = read_trials(folder, run), works_of(plan)[0]
+        by = decide(run, trials).aim
+        told = [story for own in trials.values() for story in stories(work, own.policy, picked(own, by))]
+    write_json(folder / FILE, [story.model_dump(mode="json") for story in told])
+
+
 def track_run(
-    folder: str | Path, *, tracking_uri: str | None = None, experiment: str | None = None, timeout_s: float = TIMEOUT_S
+    folder: str | Path,
+    *,
+    tracking_uri: str | None = None,
+    registry_uri: str | None = None,
+    experiment: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+    annotate: bool = False,
 ) -> Tracked:
-    """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing."""
+    """Log a run folder to MLflow, in `timeout_s` seconds at most. Logging the same folder again adds nothing.
+
+    Each of its versions in the registry (by default the tracking server) then names the run on a tag; with `annotate`, the
+    version's description says what the rehearsal found, in a section of its own.
+    """
     from sim.registry.store import addresses
 
-    _usable(timeout_s=timeout_s, tracking_uri=tracking_uri)
-    addresses(tracking_uri)
-    return _track(Path(folder), tracking_uri, experiment, timeout_s)
+    check_arguments(timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
+    addresses(tracking_uri, registry_uri)
+    return _track(Path(folder), _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate))
 
 
-def _track(
-    folder: Path, tracking_uri: str | None, experiment: str | None, timeout_s: float, child: Child | None = None
-) -> Tracked:
+@dataclass(frozen=True)
+class _LogTo:
+    """Where a run is logged, and how."""
+
+    tracking_uri: str | None
+    registry_uri: str | None
+    experiment: str | None
+    timeout_s: float
+    annotate: bool
+
+
+def _track(folder: Path, to: _LogTo, child: Child | None = None) -> Tracked:
     from sim.run.folder import holding
     from sim.tracking.track import track
 
     with holding(folder):
-        return track(folder, tracking_uri=tracking_uri, experiment=experiment, timeout_s=timeout_s, child=child)
+        return track(
+            folder, tracking_uri=to.tracking_uri, registry_uri=to.registry_uri, experiment=to.experiment,
+            timeout_s=to.timeout_s, annotate=to.annotate, child=child,
+        )  # fmt: skip

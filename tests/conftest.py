@@ -1,4 +1,4 @@
-"""What every test needs: no real tracking server, repeatable examples, a browser where there is one."""
+"""What every test needs: no real tracking server, repeatable examples, a browser and a PostgreSQL where there are."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import tempfile
 
 import pytest
 from hypothesis import settings
+
+from tests.postgres import driver as driver
+from tests.postgres import postgresql as postgresql
 
 # The shell that runs the tests may name a real server, or be inside an MLflow run.
 for name in [name for name in os.environ if name.startswith("MLFLOW_")]:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import yaml
 
+from sim.cli import main
 from sim.errors import InputError
 from sim.policy.base import Allocation, Metric, Setting, View
 from sim.registry.behaviour import ModelsFile
@@ -47,6 +48,7 @@ def generator() -> ModuleType:
 def test_reference_page_and_schema_are_current(generator: ModuleType) -> None:
     assert generator.PAGE.read_text(encoding="utf-8") == generator.reference_text(), "run scripts/reference"
     assert SCHEMA.read_text(encoding="utf-8") == generator.schema_text(), "run scripts/reference"
+    assert generator.ROLLOUTS.read_text(encoding="utf-8") == generator.rollouts_text(), "run scripts/reference"
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,19 @@ def test_tutorial_shows_the_messages_of_its_mistakes(tmp_path: Path, monkeypatch
     assert str(caught.value).splitlines() == shown.splitlines()[1:-1]
 
 
+def test_tutorial_shows_what_check_says_of_its_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = next(block for block in blocks("yaml") if block.startswith("name: signup"))
+    (shown,) = (block for block in blocks("console") if block.startswith("$ sim check signup") and ": ok (" in block)
+    monkeypatch.chdir(tmp_path)
+    file = Path("signup/rollout.yaml")
+    file.parent.mkdir()
+    file.write_text(right, encoding="utf-8")
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out.splitlines() == shown.splitlines()[1:]
+
+
 def test_allocation_of_the_extending_page_works() -> None:
     (source,) = (block for block in blocks("python") if "(Allocation)" in block)
     names: dict[str, type[Allocation]] = {}
@@ -131,12 +146,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_commands_in_the_docs_exist() -> None:
-    from sim.cli import _parser
+    from sim.cli import make_parser
 
     texts = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     commands = {command.split("#")[0].strip() for command in re.findall(r"^\$ sim (.+)$", texts, re.MULTILINE)}
     assert commands
     for command in commands:
-        _parser().parse_args(shlex.split(command))
+        make_parser().parse_args(shlex.split(command))
     for script in set(re.findall(r"scripts/\w+\b(?!\.)", texts)):
         assert (ROOT / script).stat().st_mode & 0o111, script

@@ -13,6 +13,7 @@ import yaml
 from sim.cli import main
 from sim.distributions.latency import LATENCIES
 from sim.engine.catalogue import ENGINES
+from sim.engine.common import IN_COMMON
 from sim.policy.catalogue import families
 from sim.scenario.loading import read_yaml
 
@@ -38,12 +39,13 @@ ADJUST = "policies: [{{name: ab, kind: ab, evidence: {{kind: fixed_horizon, samp
 SHADOW = (
     "policies: [{{name: s, kind: shadow, duration: 1h, checks: [{{metric: latency, quantile: 0.9, max: 1s}}]}}]\ntick: {}\n"
 )
+CANARY = "policies: [{{name: c, kind: canary, steps: [{{weight: 10%, bake: 1h}}], checks: [{{metric: {}}}]}}]\n"
 AMOUNT = "metrics: [{{name: clicks, role: primary, delay: {}}}]\n"
 DRIFT = "timeline: [{kind: drift, arm: better, metric: clicks, duration: 1h, to: -20%}]\n"
 LATE_IN_A_WINDOW = "{{name: {}, delay: {{exponential: 1h}}, attribution_window: 2h}}"
 WINDOWS = ", ".join(LATE_IN_A_WINDOW.format(name) for name in ("bounce", "clicks", "revenue"))
 BY_OUTCOME = "{name: conversion, role: primary, delay: {by_outcome: {success: {exponential: 1h}, failure: window}}"
-FILES = "allocations", "evidence", "evidence-of-amounts", "group-sequential", "guardrails"
+FILES = "allocations", "evidence", "evidence-of-amounts", "group-sequential", "guardrails", "offline", "people"
 OTHER_LAWS = {
     "gamma": "{mean: 1h, sd: 10m}",
     "lognormal": "{median: 1h, p99: 5h}",
@@ -118,6 +120,9 @@ ROWS = {
         refused=(("users: {count: 500, assignment: request, similarity: 10%}", "users.similarity: the outcomes of a user"),)
     ),
     "every allocation, rule of evidence and guardrail": Cases(played=tuple(f"kinds/{name}.yaml" for name in FILES)),
+    "a check of `mean_latency`": Cases(
+        refused=((CANARY.format("mean_latency, max: 1s"), "it takes single calls to tell, and this engine draws counts"),)
+    ),
     "mirrored calls (a shadow)": Cases(
         played=(SHADOW.format("10m"),), refused=((SHADOW.format("5s"), "mirrored calls: up to 1.07%"),)
     ),
@@ -264,3 +269,7 @@ def test_event_engines_play_all_of_it(place: Path, capsys: pytest.CaptureFixture
     assert {row: said[engine] for row, said in TABLE.items()} == dict.fromkeys(ROWS, "yes")
     said = checked(place, capsys, engine, "--registry-uri", f"sqlite:///{place / 'mlflow.db'}")
     assert said == dict.fromkeys(said, "ok")
+
+
+def test_of_every_engine_readers_are_told_what_its_policies_have_in_common() -> None:
+    assert IN_COMMON.keys() == ENGINES.keys()

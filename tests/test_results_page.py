@@ -17,7 +17,7 @@ from sim.cli import main
 from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials, read_trials
 from sim.compare.worth import net_value
-from sim.run.folder import FILES
+from sim.run.folder import FILES, SENSITIVITY
 from sim.run.record import Record, read_run
 
 ROOT = Path(__file__).parents[1]
@@ -51,6 +51,8 @@ metrics:
   - {name: sale, role: primary, smallest_effect: 5%, delay: {exponential: 30m}, covariate: {correlation: 30%}}
   - {name: latency, role: guardrail, quantile: 50%, max: 70ms}
 truth: {other: {sale: {relative_effect: {normal: {mean: 0%, sd: 40%}}}}}
+programme: {candidates: 100/y}
+sensitivity: {replications: 6, traffic.rate: [500/h]}
 policies:
   - {name: hold, kind: hold}
   - {name: switch, kind: switch}
@@ -65,6 +67,7 @@ policies:
     allocation: {kind: thompson, floor: 5%}
     evidence: {kind: mixture_sprt, mde: 20%, tally: pooled}
   - {name: shadow, kind: shadow, mirror: 100%, duration: 2h, checks: [{metric: latency, quantile: 0.99, max: 2s}]}
+  - {name: offline, kind: offline, rows: 200}
 """
 )
 # A challenger that breaks a limit, at two points of a sweep, without A/A tests.
@@ -141,7 +144,8 @@ def test_the_folder_holds_the_files_of_the_page(folders: dict[str, Path]) -> Non
     assert told == {*FILES, "tracking.json"}
     for folder in folders.values():
         there = {file.name for file in folder.iterdir()}
-        assert there - {".lock"} == set(FILES)
+        # A sweep is played in no other worlds.
+        assert there - {".lock"} == set(FILES) - ({SENSITIVITY} if folder.name.startswith("swept") else set())
         assert main(["check", str(folder / "scenario.yaml"), "--quiet"]) == 0
 
 
@@ -151,6 +155,13 @@ def test_every_column_of_the_trials_is_told_and_no_other(folders: dict[str, Path
     assert set(found["everything"].columns) == plain
     swept = {"point", "sweep.policies[0].evidence.sample"}
     assert set(found["swept"].columns) == (plain - {"aa_declared", "aa_shipped"}) | swept
+
+
+def test_every_column_of_other_worlds_is_told_and_no_other(folders: dict[str, Path]) -> None:
+    frame = pd.read_parquet(folders["everything"] / SENSITIVITY)
+    assert next(iter(frame.columns)) == "variant"
+    assert set(frame.columns) == {*by_name(SENSITIVITY)} | (set(TRIALS) - OF_SWEEP - {"aa_declared", "aa_shipped"})
+    assert frame.groupby(["variant", "policy"]).size().unique().tolist() == [6]
 
 
 def test_every_column_of_the_timeline_is_told_and_no_other(folders: dict[str, Path]) -> None:
@@ -165,7 +176,7 @@ def test_every_column_of_the_timeline_is_told_and_no_other(folders: dict[str, Pa
 def test_every_key_of_the_record_is_told_and_no_other(folders: dict[str, Path]) -> None:
     assert set(RUN) == set(Record.model_fields)
     played = {run: set(json.loads((folder / "run.json").read_text())) for run, folder in folders.items()}
-    assert played == {"everything": set(RUN) - {"sweep"}, "swept": set(RUN)}
+    assert played == {"everything": set(RUN) - {"sweep"}, "swept": set(RUN) - {"sensitivity"}}
 
 
 def test_a_column_is_empty_where_the_page_says_so_and_only_there(folders: dict[str, Path]) -> None:
@@ -176,6 +187,7 @@ def test_a_column_is_empty_where_the_page_says_so_and_only_there(folders: dict[s
     exactly = {
         "never": np.zeros(len(both), bool),
         "nothing was shipped": ended != "ship",
+        "nothing was shipped, or the champion's mean is 0": ended != "ship",
         "not `decided`": ~both["decided"],
         "`undecided`": ended == "undecided",
         "no challenger is acceptable, or the champion's mean is 0": ~both["aa"],
@@ -184,14 +196,16 @@ def test_a_column_is_empty_where_the_page_says_so_and_only_there(folders: dict[s
     }
     exactly["as `aa_declared`"] = exactly[TRIALS["aa_declared"].cells["empty"]]
     # A stage that reads no reward, or none, has no estimate; outcomes are late in the run with the bandit, whose shares move.
-    unread = (ended == "undecided") | at_once | (both["policy"] == "shadow")
+    offline = both["policy"] == "offline"
+    exactly |= {TRIALS[name].cells["empty"]: ~offline for name in TRIALS if name.startswith("offline_")}
+    unread = (ended == "undecided") | at_once | both["policy"].isin(["shadow", "offline"])
     exactly |= {TRIALS["effect_estimate"].cells["empty"]: unread, TRIALS["effect_true"].cells["empty"]: unread}
     moves = unread | (both["policy"] == "bandit")
     for name in ("aipw_estimate", "contrast_estimate"):
         exactly |= {TRIALS[name].cells["empty"]: moves, f"as `{name}`": moves}
     # What else it depends on is in no column.
     surely = {
-        TRIALS["time_to_significance_s"].cells["empty"]: at_once | (both["policy"] == "shadow"),
+        TRIALS["time_to_significance_s"].cells["empty"]: at_once | both["policy"].isin(["shadow", "offline"]),
         **dict.fromkeys(
             (TRIALS["effect_unbiased"].cells["empty"], "as `effect_unbiased`"), unread | (both["policy"] != "planned")
         ),

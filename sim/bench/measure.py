@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from sim.run.workers import begin, end
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -105,5 +107,6 @@ def timed(play: Callable[[], float]) -> tuple[float, float, float]:
 
 def _apart(play: Callable[[], float], processes: ExitStack) -> Callable[[], tuple[float, float, float]]:
     """A turn in a fresh process, which measures its own time. All turns of a contender use the same process."""
-    process = processes.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")))
+    process = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+    processes.callback(end, process)
     return lambda: process.submit(timed, play).result()

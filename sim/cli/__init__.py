@@ -7,15 +7,37 @@ import io
 import sys
 from collections.abc import Sequence
 
-from sim.cli import bench, check, compare, init, models, report, run, schema, show, trace, track, verify
+from sim.cli import (
+    assess,
+    bench,
+    check,
+    compare,
+    completion,
+    exporting,
+    importing,
+    init,
+    models,
+    report,
+    run,
+    schema,
+    serve_check,
+    show,
+    trace,
+    track,
+    verify,
+)
 from sim.cli.endings import failed, interrupted
 from sim.cli.interrupts import Interrupts
 from sim.cli.options import PLAIN
+from sim.cli.output import streams
 from sim.cli.parser import Parser
 from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
-VERBS = (init, models, check, run, show, compare, report, trace, track, bench, verify, schema)
+VERBS = (
+    init, importing, exporting, assess, models, check, run, show, compare, report, trace, serve_check, track, bench, verify,
+    schema, completion,
+)  # fmt: skip
 """One file each, in the order of `sim --help`."""
 
 
@@ -24,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A ρ or an arrow that the terminal's encoding lacks must not end a program whose work is done.
         sys.stdout.reconfigure(errors="replace")
-    with Interrupts() as interrupts:
+    with streams(), Interrupts() as interrupts:
         try:
-            options = _parser().parse_args(arguments, argparse.Namespace(interrupts=interrupts))
+            options = make_parser().parse_args(arguments, argparse.Namespace(interrupts=interrupts))
             code: int = options.verb(options)
             _flush()
         except BaseException as error:
@@ -51,19 +73,22 @@ def _parsed(ended: SystemExit) -> int:
 
 def _flush() -> None:
     """What cannot be written is to be known here, not when Python ends."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    sys.stdout.flush()
 
 
 _EPILOGUE = """\
 examples:
   sim init --list                          the examples that come with sim, each with its question
   sim init my-model --model ranker --baseline 5% --traffic 40/s
+  sim import rollout.yaml --rate 30/s --out rehearsal.yaml
+                                           a rollout of Argo, Flagger or SageMaker as a scenario
+  sim assess rollout.yaml --rate 30/s      how often it aborts for nothing, and how soon it catches what is worse
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line
   sim run quickstart                       simulate, compare, report, log
   sim trace quickstart --policy ab --replication 3 --until 10m
+  sim serve-check quickstart --policy ab --rate 5/s --tick 5s
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
   sim compare reports/quickstart-* reports/small-lift-*
   sim run quickstart --set replications=200 --seed 3 --out fewer
@@ -72,6 +97,7 @@ examples:
   sim track reports/quickstart-* --tracking-uri sqlite:///team.db
   sim bench --quick                        how fast the engines are here
   sim verify --quick                       published numbers, and ours
+  eval "$(sim completion bash)"            the shell completes what you type
 
 A word such as quickstart is a file in this folder, with or without .yaml, or else an example that comes with sim.
 
@@ -81,7 +107,8 @@ exit codes: 0 done; 1 this machine could not do it (a full disk, too little memo
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs."""
     parser = Parser(
         "sim", description="Rehearse how a new model version meets real traffic.", epilog=_EPILOGUE, formatter_class=PLAIN
     )

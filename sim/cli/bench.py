@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sim import workflow
 from sim.cli.options import PLAIN, Verbs, positive
-from sim.errors import EXIT_OK
+from sim.cli.output import shown_of
+from sim.errors import EXIT_OK, plain
 
 
 def add(verbs: Verbs) -> None:
@@ -39,11 +40,14 @@ def _bench(options: argparse.Namespace) -> int:
     writable(options.out, "--out")
 
     def say(text: str) -> None:
+        options.interrupts.check()
         if not options.quiet:
             print(f"sim: {text}", file=sys.stderr)
 
     result = bench(quick=options.quick, rounds=options.rounds, requests=options.requests, say=say)
-    print(*result.lines(), sep="\n")
+    options.interrupts.check()
     keep(result, options.out)
-    print(f"kept: {options.out}")
+    with shown_of(options.out):
+        print(*result.lines(), sep="\n")
+        print(f"kept: {plain(str(options.out))}")
     return EXIT_OK

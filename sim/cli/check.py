@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sim import workflow
-from sim.cli.options import PLAIN, Verbs, add_changes, add_parts, add_stores, scenario_file
-from sim.errors import EXIT_OK, InputError, Problem
+from sim.cli.options import PLAIN, Completes, Verbs, add_changes, add_parts, add_stores, completing, scenario_file
+from sim.errors import EXIT_OK, InputError, Problem, plain
+
+if TYPE_CHECKING:
+    from sim.scenario.schema import Scenario
 
 
 def add(verbs: Verbs) -> None:
@@ -19,7 +24,8 @@ def add(verbs: Verbs) -> None:
         epilog="examples:\n  sim check quickstart small-lift\n  sim check small-lift --registry-uri sqlite:///mlflow.db\n"
         "  sim check small-lift --set traffic.rate=2/s --set horizon=28d",
     )  # fmt: skip
-    parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files (YAML), or names of examples")
+    files = parser.add_argument("files", metavar="FILE", nargs="+", help="scenario files (YAML), or names of examples")
+    completing(files, Completes.SCENARIO)
     parser.add_argument("--quiet", action="store_true", help="say nothing of files that are fine")
     add_changes(parser)
     add_parts(parser)
@@ -28,7 +34,9 @@ def add(verbs: Verbs) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from sim.scenario.sweep import text_of
+    from sim.scenario.check import open_numbers
+    from sim.scenario.check_calibrated import told as calibrated_told
+    from sim.scenario.labels import text_of
 
     problems: list[Problem] = []
     more = 0
@@ -48,14 +56,36 @@ def _check(options: argparse.Namespace) -> int:
             more += error.more
             continue
         for warning in seen.warnings:
-            print(f"sim: warning: {warning}", file=sys.stderr)
+            print(f"sim: warning: {plain(warning)}", file=sys.stderr)
         if not options.quiet:
             policies = ", ".join(policy.name for policy in scenario.policies)
-            print(f"{file}: ok ({scenario.replications} replications of {scenario.ticks} ticks; policies {policies})")
+            most = "up to " if scenario.enough else ""
+            told = f"{most}{scenario.replications} replications of {scenario.ticks} ticks; policies {policies}"
+            print(f"{plain(str(file))}: ok ({told})")
             for path, values in (scenario.sweep or {}).items():
-                print(f"  sweep of {path}: {', '.join(map(text_of, values))}")
+                print(plain(f"  sweep of {path}: {', '.join(map(text_of, values))}"))
+            for each in open_numbers(scenario):
+                print(plain(f"  {calibrated_told(each)}"))
+            for line in _varied(scenario):
+                print(plain(f"  {line}"))
             if seen.unscored:
                 print("  its real models are there, and the data fits their signatures; what they predict is seen by `sim run`")
     if problems:
         raise InputError(problems, more)
     return EXIT_OK
+
+
+def _varied(scenario: Scenario) -> Iterator[str]:
+    """The lines about the other worlds that `sim run` plays, as far as they stand in the file."""
+    from sim.scenario.labels import text_of
+    from sim.scenario.variants import keys_of, usual, wanted
+
+    if not wanted(scenario):
+        return
+    for path, values in keys_of(scenario).items():
+        yield f"played again with another {path}: {', '.join(map(text_of, values))}"
+    if not keys_of(scenario):
+        found = usual(scenario)
+        if found.changes:
+            yield f"played again with {', with '.join(f'{change.what} ({change.told})' for change in found.changes)}"
+        yield from (f"not varied: {what}: {why}" for what, why in found.left_out.items())

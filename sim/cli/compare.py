@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sim.cli.options import PLAIN, Verbs, add_display
+from sim.cli.options import PLAIN, Completes, Verbs, add_display, completing
 from sim.cli.output import shown_of
 from sim.errors import EXIT_OK, InputError, Problem, plain
 
@@ -20,7 +20,8 @@ def add(verbs: Verbs) -> None:
         epilog="examples:\n  sim compare reports/quickstart-* reports/small-lift-*\n"
         "  sim compare reports/quickstart-* reports/small-lift-* --out compared.html",
     )  # fmt: skip
-    parser.add_argument("folders", metavar="RUN", type=Path, nargs="+", help="run folders, at least two")
+    folders = parser.add_argument("folders", metavar="RUN", type=Path, nargs="+", help="run folders, at least two")
+    completing(folders, Completes.RUN)
     parser.add_argument("--out", metavar="FILE", type=Path, help="write the page too, to a .html or .md file")
     add_display(parser, width=True)
     parser.set_defaults(verb=_compare)

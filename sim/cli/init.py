@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sim.cli.options import PLAIN, Verbs
+from sim.cli.options import PLAIN, Completes, Verbs, completing
 from sim.errors import EXIT_OK, InputError, Problem, plain
 
 if TYPE_CHECKING:
@@ -35,12 +35,14 @@ def add(verbs: Verbs) -> None:
         "  sim init my-ranker --model ranker --baseline 5% --traffic 40/s --smallest-effect 1% --lifetime 60d",
     )  # fmt: skip
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--example", metavar="NAME", help="the example")
+    example = which.add_argument("--example", metavar="NAME", help="the example")
+    completing(example, Completes.EXAMPLE)
     which.add_argument("--list", action="store_true", help="list the examples, each with the question that it answers")
     facts = parser.add_argument_group("facts of a rollout")
     for flag, text in _FLAGS.items():
         facts.add_argument(flag, metavar=flag.rpartition("-")[2].upper(), help=text)
-    parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="where to (default: this folder)")
+    folder = parser.add_argument("folder", type=Path, nargs="?", default=Path(), help="where to (default: this folder)")
+    completing(folder, Completes.FOLDER)
     parser.set_defaults(verb=_init)
 
 

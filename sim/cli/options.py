@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,7 +29,34 @@ PLAIN = argparse.RawDescriptionHelpFormatter
 """Keeps the lines of descriptions and examples as they are written."""
 
 
+class Completes(Enum):
+    """What a shell completes an argument to."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    PYTHON = "a Python file"
+    RUN = "a run folder"
+    SCENARIO = "a scenario file, or an example"
+    MODELS = "a models file, or an example"
+    EXAMPLE = "an example"
+    ENGINE = "an engine"
+    ENGINE_OF_CALLS = "an engine that tells single calls"
+    FORMAT = "a format of reports"
+
+
+_COMPLETES = "sim_completes"
 _MOST_DIGITS = 12
+
+
+def completing(action: argparse.Action, what: Completes) -> None:
+    """Say what a shell completes an argument to. A path of which nothing is said is a file."""
+    setattr(action, _COMPLETES, what)
+
+
+def completed_as(action: argparse.Action) -> Completes | None:
+    """What a shell completes an argument to; None where it cannot know."""
+    said: Completes | None = getattr(action, _COMPLETES, None)
+    return Completes.FILE if said is None and action.type is Path else said
 
 
 def scenario_file(word: str) -> Path:
@@ -65,10 +93,15 @@ def add_display(parser: argparse.ArgumentParser, *, width: bool = False) -> None
 
 def add_parts(parser: argparse.ArgumentParser) -> None:
     """Parts of the user's own."""
-    parser.add_argument(
-        "--parts", type=Path, action="append", default=[], metavar="FILE",
+    parts = parser.add_argument(
+        "--parts",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
         help="a Python file with parts of your own, such as allocations; runs that file's code. May be given several times",
-    )  # fmt: skip
+    )
+    completing(parts, Completes.PYTHON)
 
 
 def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
@@ -79,7 +112,7 @@ def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None
         "policies[1].evidence.mde=1%%, traffic='{rate: 3/s}', sweep=null. May be given several times; the last one holds",
     )  # fmt: skip
     if engine:
-        parser.add_argument(
+        kind = parser.add_argument(
             "--engine",
             dest="changes",
             action="append",
@@ -87,6 +120,7 @@ def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None
             type=_change_of("--engine"),
             help="short for --set engine=KIND",
         )
+        completing(kind, Completes.ENGINE)
     parser.add_argument(
         "--seed", dest="changes", action="append", metavar="N", type=_change_of("--seed"), help="short for --set seed=N"
     )
@@ -123,6 +157,14 @@ def add_stores(
             "--timeout", type=seconds, metavar="SECONDS", default=TIMEOUT_S,
             help=f"time for logging, whatever the server does (default: {TIMEOUT_S:g}); 'sim track' goes on later",
         )  # fmt: skip
+
+
+def add_annotate(parser: argparse.ArgumentParser) -> None:
+    """Whether descriptions of versions may be written to."""
+    parser.add_argument(
+        "--annotate", action="store_true",
+        help="put the memo into the description of each version, in a section of its own; what people wrote there stays",
+    )  # fmt: skip
 
 
 def formats(text: str) -> tuple[str, ...]:

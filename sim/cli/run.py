@@ -13,11 +13,14 @@ from sim import workflow
 from sim.cli.options import (
     PLAIN,
     RUNS_MODELS,
+    Completes,
     Verbs,
+    add_annotate,
     add_changes,
     add_display,
     add_parts,
     add_stores,
+    completing,
     positive,
     scenario_file,
 )
@@ -41,14 +44,19 @@ def add(verbs: Verbs) -> None:
         "  sim run small-lift --set truth.challenger.conversion.relative_effect=2% --set replications=200 --seed 3\n"
         "  sim run small-lift --set 'policies[2].evidence.mde=1%' --out small-mde",
     )  # fmt: skip
-    parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
+    file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
+    completing(file, Completes.SCENARIO)
     parser.add_argument(
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
-    parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)")
-    parser.add_argument(
+    reports = parser.add_argument(
+        "--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)"
+    )
+    completing(reports, Completes.FOLDER)
+    out = parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the run folder itself (default: named after the scenario, in --reports)"
     )
+    completing(out, Completes.FOLDER)
     parser.add_argument(
         "--again",
         action="store_true",
@@ -61,6 +69,7 @@ def add(verbs: Verbs) -> None:
     add_changes(parser)
     add_parts(parser)
     add_stores(parser)
+    add_annotate(parser)
     parser.set_defaults(verb=_run)
 
 
@@ -77,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
             if effort.note:
                 print(f"sim: {effort.note}", file=sys.stderr)
             _warn(plan.warnings)
-            compiled = next((each for each in plan.points if each.engine.entry.compiles), None)
+            compiled = next((each for each in plan.worlds if each.engine.entry.compiles), None)
             if compiled:
                 from sim.engine.compiled import warm_up
 
@@ -89,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
                 options.interrupts.check()
             if not options.yes:
                 confirm(effort)
-            return bar.start(effort)
+            return bar.start(effort, until_enough=plan.scenario.enough is not None)
 
         outcome = workflow.run_scenario(
             scenario_file(options.file),
@@ -104,8 +113,10 @@ def _run(options: argparse.Namespace) -> int:
             log=not options.no_tracking,
             parts=options.parts,
             again=options.again,
+            annotate=options.annotate,
             planned=planned,
             noted=lambda line: _warn([line]),
+            told=None if options.quiet else bar.say,
         )
     _show(outcome, options.display)
     return outcome.exit_code
@@ -130,6 +141,8 @@ def _show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"report: {plain(str(outcome.folder / 'report.html'))}")
         if outcome.tracked:
             print(f"mlflow: {plain(outcome.tracked.tracking_uri)} run {outcome.tracked.run_id}")
+    if outcome.tracked and outcome.tracked.unmarked:
+        _warn([f"logged, but the versions do not name the run: {outcome.tracked.unmarked}"])
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {plain(str(outcome.tracking_error))}", file=sys.stderr)
     breached = [row.name for row in outcome.comparison.thresholds if row.breached]

@@ -18,8 +18,8 @@ def _schema(options: argparse.Namespace) -> int:
     import json
 
     from sim.policy.catalogue import using
-    from sim.scenario.schema import json_schema
+    from sim.scenario.editing import editor_schema
 
     with using(options.parts):
-        print(json.dumps(json_schema(), indent=1))
+        print(json.dumps(editor_schema(), indent=1))
     return EXIT_OK

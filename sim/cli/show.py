@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from sim.cli.options import PLAIN, Verbs, add_display
+from sim.cli.options import PLAIN, Completes, Verbs, add_display, completing
 from sim.cli.output import shown_of
 from sim.errors import EXIT_OK, plain
 
@@ -18,7 +18,8 @@ def add(verbs: Verbs) -> None:
         epilog="examples:\n  sim show reports/quickstart-*\n  sim show reports/quickstart-* --width 200\n"
         "  sim show reports/quickstart-* --json",
     )  # fmt: skip
-    parser.add_argument("folder", metavar="RUN", type=Path, help="run folder")
+    folder = parser.add_argument("folder", metavar="RUN", type=Path, help="run folder")
+    completing(folder, Completes.RUN)
     parser.add_argument("--json", action="store_true", help="print the summary instead, as in summary.json")
     add_display(parser, width=True)
     parser.set_defaults(verb=_show)

@@ -11,16 +11,18 @@ from sim import workflow
 from sim.cli.options import (
     PLAIN,
     RUNS_MODELS,
+    Completes,
     Verbs,
     add_changes,
     add_parts,
     add_stores,
+    completing,
     duration,
     positive,
     scenario_file,
     whole,
 )
-from sim.errors import EXIT_OK
+from sim.errors import EXIT_OK, plain
 
 if TYPE_CHECKING:
     from sim.run.plan import PlannedPoint
@@ -35,14 +37,19 @@ def add(verbs: Verbs) -> None:
         epilog="examples:\n  sim trace quickstart --policy ab --replication 3 --until 10m\n"
         "  sim trace quickstart --policy canary --replication 0 --until 6h --out canary.parquet",
     )  # fmt: skip
-    parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
+    file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
+    completing(file, Completes.SCENARIO)
     parser.add_argument("--policy", required=True, help="the policy's name in the file")
     parser.add_argument("--replication", type=whole, required=True, help="which replication, from 0")
-    parser.add_argument("--engine", help="simpy or compiled (default: the run's own where it has events, else simpy)")
+    engine = parser.add_argument("--engine", help="simpy or compiled (default: the run's own where it has events, else simpy)")
+    completing(engine, Completes.ENGINE_OF_CALLS)
     parser.add_argument("--until", type=duration, help="simulated time after which nothing is told, such as 6h")
     parser.add_argument("--limit", type=positive, default=40, help="events printed: the first and the last (default 40)")
     parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
-    parser.add_argument("--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)")
+    reports = parser.add_argument(
+        "--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)"
+    )
+    completing(reports, Completes.FOLDER)
     add_changes(parser, engine=False)
     add_parts(parser)
     add_stores(parser, logs=False)
@@ -66,5 +73,5 @@ def _trace(options: argparse.Namespace) -> int:
     if options.out is None:
         print(*lines(log, options.limit), sep="\n")
     else:
-        print(f"{options.out}: {len(log):,} events")
+        print(f"{plain(str(options.out))}: {len(log):,} events")
     return EXIT_OK

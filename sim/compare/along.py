@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from sim.compare.memo import balance
 from sim.compare.result import PointComparison
 from sim.compare.trials import BASELINES
 from sim.compare.wording import listed, share
@@ -26,9 +27,27 @@ def memo_along(run: Record, points: Sequence[PointComparison]) -> tuple[str, ...
     compared = [point for point in played if any(point.policy(name) is not None for name in candidates)]
     if not compared:
         return (f"{opening}Over {over} there is nothing to choose from.",)
-    clauses = filter(None, (_ships(played, name, grid=len(run.paths) > 1) for name in candidates[:MOST_NAMED]))
+    # Those that are taken somewhere are told of before others.
+    taken = {point.decision.chosen for point in compared}
+    told = sorted(candidates, key=lambda name: name not in taken)[:MOST_NAMED]
+    clauses = filter(None, (_ships(played, name, grid=len(run.paths) > 1) for name in candidates if name in told))
     ships = f"Over {over}, the share of trials that ship a challenger: {'; '.join(clauses)}."
-    return (opening + _taken(compared, whole=len(compared) == len(points)), ships)
+    return (opening + _taken(compared, whole=len(compared) == len(points)), *_gives(run, compared), ships)
+
+
+def _gives(run: Record, points: Sequence[PointComparison]) -> Iterator[str]:
+    """What the policies taken give, where least and where most; nothing where net value is not what they are chosen by."""
+    given = [
+        (point.label, point.estimate(point.decision.chosen, "net_value"))
+        for point in points
+        if point.decision.chosen and point.decision.aim == "net_value"
+    ]
+    known = [(label, found) for label, found in given if found.estimate is not None]
+    if not known:
+        return
+    (least, low), (most, high) = (pick(known, key=lambda one: one[1].estimate or 0.0) for pick in (min, max))
+    text = f"What is taken {balance(run, low)} against keeping the champion at {least}"
+    yield f"{text}{f', and {balance(run, high)} at {most}' if most != least else ''}."
 
 
 def _taken(points: Sequence[PointComparison], *, whole: bool) -> str:
@@ -37,9 +56,10 @@ def _taken(points: Sequence[PointComparison], *, whole: bool) -> str:
     for point in points:
         where.setdefault(point.decision.chosen, []).append(point.label)
     untold = sum(len(point.decision.tied) > 1 for point in points)
+    open_at = "every point" if untold == len(points) else f"{untold} of {len(points)} points"
     doubt = (
-        f" At {untold} of {len(points)} points the replications cannot tell which of several is best, and the one of them is "
-        "taken that does the least harm, or else is quickest."
+        f" At {open_at} the replications cannot tell which of several is best, and the one of them is taken that does the "
+        "least harm, or else is quickest."
         if untold
         else ""
     )
@@ -60,14 +80,26 @@ def _ships(points: Sequence[PointComparison], policy: str, *, grid: bool) -> str
     if not ships:
         return ""
     first, last = (min(ships, key=_value), max(ships, key=_value)) if grid else (ships[0], ships[-1])
-    text = f"{share(first[1])} at {first[0]}"
-    if first is not last:
-        text += f" and {share(last[1])} at {last[0]}"
-    elif len(ships) > 1:
-        # In a grid with equal shares everywhere, the least is also the greatest.
+    if _alike(ships):
         text = f"{share(first[1])} throughout"
-    worst = max(wrong, key=_value, default=None)
-    return f"{policy} {text}{f', wrongly at most {share(worst[1])} at {worst[0]}' if worst else ''}"
+    else:
+        text = " and ".join(f"{share(value)} at {label}" for label, value in dict.fromkeys((first, last)))
+    return f"{policy} {text}{_wrongly(wrong)}"
+
+
+def _wrongly(wrong: Sequence[tuple[str, float]]) -> str:
+    """How often it ships wrongly, at the end of a clause; empty where no point has a challenger that is no better."""
+    if not wrong:
+        return ""
+    worst = max(wrong, key=_value)
+    if worst[1] == 0:
+        return ", never wrongly"
+    return f", wrongly {share(worst[1])}" if _alike(wrong) else f", wrongly at most {share(worst[1])} at {worst[0]}"
+
+
+def _alike(labelled: Sequence[tuple[str, float]]) -> bool:
+    """Whether several points have the same value."""
+    return len(labelled) > 1 and len({value for _, value in labelled}) == 1
 
 
 def _value(labelled: tuple[str, float]) -> float:

@@ -11,8 +11,9 @@ import numpy as np
 
 from sim.compare.along import memo_along
 from sim.compare.decision import decide
+from sim.compare.elsewhere import elsewhere
 from sim.compare.frontier import frontier, leaders
-from sim.compare.measures import MEASURES
+from sim.compare.measures import MEASURES, label_of
 from sim.compare.memo import memo
 from sim.compare.result import (
     Comparison,
@@ -25,7 +26,7 @@ from sim.compare.result import (
 )
 from sim.compare.sensitivity import sensitivity
 from sim.compare.thresholds import judge
-from sim.compare.trials import Trials, read_trials, trials_of
+from sim.compare.trials import Trials, read_trials, read_varied, trials_of, varied_of
 from sim.errors import InputError, Problem
 from sim.run.record import Record, RunPoint, read_run
 from sim.stats.survival import Curve as Steps
@@ -56,15 +57,19 @@ def compare(folder: Path, baseline: str | None = None) -> Comparison:
     sim.errors.InputError: nowhere: no such folder
     """
     run = read_run(folder)
-    return _compared(run, read_trials(folder, run), baseline)
+    return _compared(run, read_trials(folder, run), baseline, read_varied(folder, run))
 
 
-def compare_trials(run: Record, trials: pd.DataFrame, baseline: str | None = None) -> Comparison:
-    """`compare` for trials in memory: `trials` is a table as in `trials.parquet`, `run` is the record as in run.json."""
-    return _compared(run, trials_of(trials, run), baseline)
+def compare_trials(
+    run: Record, trials: pd.DataFrame, baseline: str | None = None, sensitivity: pd.DataFrame | None = None
+) -> Comparison:
+    """`compare` for trials in memory: tables as in `trials.parquet` and `sensitivity.parquet`, `run` as in run.json."""
+    return _compared(run, trials_of(trials, run), baseline, varied_of(sensitivity, run))
 
 
-def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str | None) -> Comparison:
+def _compared(
+    run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str | None, varied: Sequence[Mapping[str, Trials]]
+) -> Comparison:
     names = list(dict.fromkeys(name for by_policy in trials for name in by_policy))
     if baseline is not None and baseline not in names:
         close = get_close_matches(baseline, names, n=1)
@@ -72,11 +77,13 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
         known = ", ".join(names) or "none"
         raise InputError([Problem(f"must be a policy with trials ({known}), got {shown(baseline)}{hint}", path="baseline")])
     reference = baseline or run.baseline
-    points = tuple(_at_point(point, by_policy, reference) for point, by_policy in zip(run.points, trials, strict=True))
+    points = tuple(_at_point(point, by_policy, reference, varied) for point, by_policy in zip(run.points, trials, strict=True))
     return Comparison(
         run=run,
         baseline=reference,
-        measures={name: MeasureLabel(row.label, row.unit, row.better, row.about) for name, row in MEASURES.items()},
+        measures={
+            name: MeasureLabel(label_of(name, run.goal), row.unit, row.better, row.about) for name, row in MEASURES.items()
+        },
         points=points,
         memo=memo_along(run, points) if run.paths else points[0].memo,
         thresholds=judge(run, points),
@@ -84,10 +91,13 @@ def _compared(run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str
     )
 
 
-def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> PointComparison:
+def _at_point(
+    point: RunPoint, trials: Mapping[str, Trials], reference: str, varied: Sequence[Mapping[str, Trials]]
+) -> PointComparison:
     pairs_with = trials.get(reference)
     decision = decide(point.run, trials)
     along = sensitivity(point.run, trials, decision.pool)
+    places = elsewhere(point.run, trials, decision, varied)
     pool = [trials[name] for name in decision.pool]
     promised = {policy.name: policy.promised for policy in point.run.policies}
     summaries = tuple(_summary(own, pairs_with, promised[own.policy]) for own in trials.values())
@@ -100,7 +110,8 @@ def _at_point(point: RunPoint, trials: Mapping[str, Trials], reference: str) -> 
         best={name: leaders(measure, pool) for name, measure in MEASURES.items()},
         decision=decision,
         sensitivity=along,
-        memo=memo(point.run, trials, decision, along),
+        elsewhere=places,
+        memo=memo(point.run, trials, decision, along, places),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sim.compare.frontier import aim, in_time, keeps_promise, leaders
+from sim.compare.measure import Measure
 from sim.compare.measures import MEASURES
 from sim.compare.requirements import unmet
 from sim.compare.trials import Trials
@@ -41,20 +42,23 @@ class Decision:
     passed_over: Mapping[str, str] = field(default_factory=dict)
 
 
-def decide(run: Record, trials: Mapping[str, Trials]) -> Decision:
+def decide(
+    run: Record, trials: Mapping[str, Trials], by: Measure | None = None, *, in_doubt: bool = False
+) -> Decision:  # fmt: skip
     """The policy to take at a point: among those that are fit, the one of the highest net value.
 
     Fit are policies that ship or keep in at least half of their trials by the horizon, are not shown to ship wrongly more often
     than their rule promises nor, with `goal: not_worse`, to roll healthy releases back more often than not, and are shown to
     meet what the scenario requires. Where net value is not known it is the one of the lowest regret. Those not shown to be
-    worse are tied, and told apart by the measures of `_TIES`, in order. Baselines are compared with, never taken.
+    worse are tied, and told apart by the measures of `_TIES`, in order. Baselines are compared with, never taken. `by` is
+    another measure to choose by. With `in_doubt`, for few trials, what is required is only not shown to be broken.
     """
     others = [each for each in trials.values() if not each.is_baseline]
-    passed_over = {each.policy: reason for each in others if (reason := _unfit(run, each))}
+    passed_over = {each.policy: reason for each in others if (reason := _unfit(run, each, in_doubt))}
     pool = [each for each in others if each.policy not in passed_over]
     if not pool:
         return Decision(None, aim(others).name, "only", passed_over=passed_over)
-    goal = aim(pool)
+    goal = by or aim(pool)
     names = tuple(each.policy for each in pool)
     if len(pool) == 1:
         return Decision(names[0], goal.name, "only", names, names, names, passed_over=passed_over)
@@ -77,16 +81,16 @@ def _told_apart(pool: Sequence[Trials], tied: tuple[str, ...]) -> tuple[str, Bec
     return left[0], "first", left
 
 
-def _unfit(run: Record, trials: Trials) -> str:
+def _unfit(run: Record, trials: Trials, in_doubt: bool) -> str:
     """Why a policy is not fit to be taken, as the end of a sentence that begins with its name; empty if it is."""
     if not in_time(trials):
         gives_up, runs_on = (bool((trials["verdict"] == how).any()) for how in ("inconclusive", "undecided"))
         ends = [f"gives up in {_text('inconclusive', trials)}"] if gives_up else []
         ends += [f"leaves {_text('undecided', trials)} undecided"] if runs_on or not ends else []
         return f"does not decide half of its trials: it {' and '.join(ends)}"
-    missing = unmet(run.require, trials)
+    missing = unmet(run.require, trials, in_doubt=in_doubt)
     if missing:
-        return f"is not shown to meet {' and '.join(missing)}"
+        return f"is {'shown not' if in_doubt else 'not shown'} to meet {' and '.join(missing)}"
     bad = "no better" if run.goal == "better" else "worse"
     if not keeps_promise(trials):
         wrong = _text("wrong_ship", trials)

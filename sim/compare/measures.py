@@ -6,15 +6,19 @@ a verdict as the horizon: a mean over decided trials only would favour slow poli
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.compare.measure import Column, Measure, decided_by, ended, mean, proportion, recorded, time
 from sim.compare.trials import Trials
+from sim.policy.hours import DAY_S
 from sim.stats.intervals import Estimate, mean_interval, paired_difference
+from sim.stats.renewal import programme_yield
 from sim.stats.risk import cvar
+
+_YEAR_S = 365 * DAY_S
 
 
 def _wrongly_shipped(trials: Trials) -> NDArray[Any]:
@@ -31,6 +35,15 @@ def _not_shipped(trials: Trials) -> NDArray[Any]:
 
 def _kept_at(trials: Trials) -> NDArray[Any]:
     return np.where(trials["verdict"] == "keep", trials["time_to_decision_s"], np.nan)
+
+
+def _found_at(trials: Trials) -> NDArray[Any]:
+    return np.where(trials["verdict"] == "keep", trials["time_to_finding_s"], np.nan)
+
+
+def _worse_and_known(trials: Trials) -> NDArray[Any]:
+    """Whether some challenger is worse, in a run that says when something was found."""
+    return np.asarray(trials["any_worse"] & ((trials["verdict"] != "keep") | ~np.isnan(trials["time_to_finding_s"])))
 
 
 def _requests_to_decision(trials: Trials) -> NDArray[Any]:
@@ -105,15 +118,59 @@ def _exaggeration(trials: Trials) -> Estimate:
     return Estimate(float(ratio), None if low is None else ratio + low, None if high is None else ratio + high, residuals.n)
 
 
+def _bad_release(trials: Trials) -> NDArray[Any]:
+    """Whether a trial ships what is worse, by a relative effect: with a champion mean of 0 there is none."""
+    return np.asarray(trials["shipped_worse"] & np.isfinite(trials["shipped_effect"]))
+
+
 def _valued(trials: Trials) -> NDArray[Any]:
     """Whether the net value of a trial is known."""
     return np.asarray(~np.isnan(trials["net_value"]))
+
+
+def _in_programme(trials: Trials) -> NDArray[Any]:
+    """Whether a trial is a release of a programme, and its net value is known."""
+    return _valued(trials) if trials.programme is not None else np.zeros(trials.n, np.bool_)
+
+
+def _yielded(what: Literal["rewards", "releases"]) -> Column:
+    """What a year of the programme yields, linear in each trial; NaN of trials of no programme."""
+
+    def yielded(trials: Trials) -> NDArray[Any]:
+        found, known = np.full(trials.n, np.nan), _in_programme(trials)
+        if trials.programme is not None and known.any():
+            occupied = np.fmin(trials["time_to_end_s"][known], trials.horizon_s) / _YEAR_S
+            programme = trials.programme
+            of = programme_yield(trials["net_value"][known], occupied, programme.candidates_per_year, programme.at_once)
+            found[known] = getattr(of, what)
+        return found
+
+    return yielded
 
 
 def _negative(estimate: Estimate) -> Estimate:
     """The estimate of minus what was estimated."""
     value, lower, upper = (None if each is None else 0.0 - each for each in (estimate.estimate, estimate.upper, estimate.lower))
     return Estimate(value, lower, upper, estimate.n)
+
+
+def _scored_offline(trials: Trials) -> NDArray[Any]:
+    """Whether the policy has an offline stage."""
+    return np.asarray(~np.isnan(trials["offline_ships"]))
+
+
+def _offline(column: str, value: float = 1.0) -> Column:
+    """Whether a column of an offline stage has a value."""
+    return lambda trials: np.asarray(trials[column] == value)
+
+
+def _among_scored(condition: str) -> Column:
+    return lambda trials: np.asarray(_scored_offline(trials) & trials[condition])
+
+
+def _offline_known(trials: Trials) -> NDArray[Any]:
+    """Whether both the offline estimate and the true effect of its arm are numbers."""
+    return np.asarray(np.isfinite(trials["offline_estimate"]) & np.isfinite(trials["offline_true"]))
 
 
 def _tried_alike(trials: Trials) -> NDArray[Any]:
@@ -198,6 +255,13 @@ _TABLE = (
         "in which there is one.",
         recorded("shipped_worse"), recorded("any_worse"),
     ),
+    mean(
+        "bad_ship_effect", "effect of what is shipped and worse", "share",
+        "Mean true relative effect on the primary metric of the shipped challenger from then on, less than 0 where it is "
+        "worse, among trials that ship one that is truly worse than the champion or breaks a limit: how bad the bad ones "
+        "are that get through.",
+        recorded("shipped_effect"), _bad_release, better="none", paired=False,
+    ),
     time(
         "time_to_decision", "time to decision",
         "Mean time from start to shipping or keeping, a trial that does neither counting as the whole horizon: an inconclusive "
@@ -216,6 +280,19 @@ _TABLE = (
         "Mean time until the champion is kept, among trials in which some challenger is worse or breaks a limit; a trial "
         "that does not keep it counts as the whole horizon.",
         _kept_at, recorded("any_worse"),
+    ),
+    time(
+        "time_to_detect_if_worse", "time to detect",
+        "Mean time until that is found after which the champion is kept, among trials in which some challenger is worse or "
+        "breaks a limit; a trial that does not keep it counts as the whole horizon. The time to roll back, but for what people "
+        "and the rollback itself take.",
+        _found_at, _worse_and_known,
+    ),
+    mean(
+        "paused", "paused", "s",
+        "Mean time for which a ramp stood still, because a look was not good or somebody had to approve, or an outcome waited "
+        "until somebody or something acted on it.",
+        recorded("paused_s"), lambda trials: ~np.isnan(trials["paused_s"]),
     ),
     mean(
         "requests_to_decision", "requests to decision", "requests",
@@ -252,6 +329,19 @@ _TABLE = (
         "value_lost_cvar95", "value lost in the worst 5%", "value", "lower",
         "Mean value lost in the worst 5% of trials (conditional value at risk).",
         lambda trials: cvar((trials["best_value"] - trials["net_value"])[_valued(trials)], 0.95), None, paired_difference,
+    ),
+    mean(
+        "value_per_year", "value a year", "value",
+        "What a year of the `programme` gives: the net value of a release times the releases of a year. By the renewal theorem "
+        "these are the slots over the mean time that a release holds one (to the end of its rollout, or to the horizon), and "
+        "never more than candidates come up.",
+        _yielded("rewards"), _in_programme, better="higher",
+    ),
+    mean(
+        "releases_per_year", "releases a year", "count",
+        "Releases of a year of the `programme`, whether they end in shipping or not: the slots over the mean time that one "
+        "holds a slot, and never more than candidates come up.",
+        _yielded("releases"), _in_programme, better="higher",
     ),
     mean(
         "regret", "regret", "value",
@@ -363,7 +453,63 @@ _TABLE = (
         _covered_unbiased, _estimated("effect_unbiased"), paired=False,
     ),
     *(measure for each in _ESTIMATORS for measure in _of_estimator(*each)),
+    proportion(
+        "offline_ship", "ships by offline alone", "none",
+        "Of a policy with an offline stage: share of trials in which that stage passes a challenger, so that offline scores "
+        "alone would ship one.",
+        _offline("offline_ships"), _scored_offline, paired=False,
+    ),
+    proportion(
+        "offline_wrong_ship", "wrong ship by offline alone", "lower",
+        "Share of trials in which offline scores alone would ship a challenger that is truly no better, before the first "
+        "request, among trials in which some challenger is not, over the whole horizon.",
+        _offline("offline_wrong"), _among_scored("any_not_better"), paired=False,
+    ),
+    proportion(
+        "offline_missed_win", "missed win by offline alone", "lower",
+        "Share of trials in which offline scores alone would ship nothing, among trials in which some challenger is better by "
+        "at least the smallest effect that matters, over the whole horizon.",
+        _offline("offline_ships", 0.0), _among_scored("worth_shipping"), paired=False,
+    ),
+    mean(
+        "offline_gain", "gain offline", "share",
+        "Mean relative gain over the champion, on the offline metric, of the challenger that scores best.",
+        recorded("offline_estimate"), _offline_known, better="none", paired=False,
+    ),
+    mean(
+        "offline_gain_true", "its gain online", "share",
+        "Mean true relative effect of the same challenger on the same metric, on live traffic over the whole horizon.",
+        recorded("offline_true"), _offline_known, better="none", paired=False,
+    ),
+    mean(
+        "offline_bias", "offline too good by, if shipped", "share",
+        "Mean of what the challenger that scores best gains offline, less what it truly gains on live traffic, among trials in "
+        "which offline scores alone would ship it: the gap between offline and online, and the luck of the one that was picked "
+        "(the winner's curse).",
+        lambda trials: np.asarray(trials["offline_estimate"] - trials["offline_true"]),
+        lambda trials: np.asarray(_offline_known(trials) & (trials["offline_ships"] == 1)), better="none", paired=False,
+    ),
 )  # fmt: skip
 
 MEASURES = {measure.name: measure for measure in _TABLE}
 """The measures by name, in the order of reports."""
+
+_OF_RELEASES = {
+    "wrong_ship": "bad release shipped",
+    "no_better_if_shipped": "bad, if shipped",
+    "missed_win": "healthy, not shipped",
+    "false_rollback": "healthy, rolled back",
+    "bad_ship_effect": "how bad, if bad is shipped",
+    "time_to_keep_if_worse": "time to roll a bad one back",
+    "time_to_detect_if_worse": "time to detect a bad one",
+}
+
+
+def label_of(measure: str, goal: str) -> str:
+    """What a measure is called where the goal is `better` or `not_worse`.
+
+    >>> label_of("missed_win", "better"), label_of("missed_win", "not_worse"), label_of("regret", "not_worse")
+    ('missed win', 'healthy, not shipped', 'regret')
+    """
+    own = MEASURES[measure].label
+    return _OF_RELEASES.get(measure, own) if goal == "not_worse" else own

@@ -11,10 +11,11 @@ from sim.compare.wording import with_interval
 from sim.stats.intervals import Estimate
 
 
-def unmet(require: Mapping[str, str], trials: Trials) -> tuple[str, ...]:
+def unmet(require: Mapping[str, str], trials: Trials, *, in_doubt: bool = False) -> tuple[str, ...]:
     """The requirements that a policy is not shown to meet, each with its estimate; none of those for other policies.
 
-    A requirement is shown to be met where the whole 95% interval meets it, and where no trial is a case of it.
+    A requirement is shown to be met where the whole 95% interval meets it, and where no trial is a case of it. With `in_doubt`
+    a policy is given the benefit of it: only what it is shown to break counts.
     """
     found = []
     for key, rule in require.items():
@@ -22,7 +23,7 @@ def unmet(require: Mapping[str, str], trials: Trials) -> tuple[str, ...]:
         if required.policy in (None, trials.policy):
             measure = MEASURES[required.measure]
             estimate = measure.estimate(trials)
-            if not shown(required, estimate):
+            if shown_broken(required, estimate) if in_doubt else not shown(required, estimate):
                 rule_text = f"{required.measure} {' '.join(rule.split())}"
                 found.append(f"{rule_text}: {with_interval(estimate, measure.unit)}")
     return tuple(found)
@@ -39,3 +40,14 @@ def shown(required: Rule, estimate: Estimate) -> bool:
         return True
     bound = estimate.upper if required.comparison in ("<", "<=") else estimate.lower
     return bound is not None and required.holds(bound)
+
+
+def shown_broken(required: Rule, estimate: Estimate) -> bool:
+    """Whether an estimate shows that a requirement is broken.
+
+    >>> required = parse("wrong_ship", "< 5%")
+    >>> shown_broken(required, Estimate(0.09, 0.06, 0.12, 900)), shown_broken(required, Estimate(0.09, 0.01, 0.3, 9))
+    (True, False)
+    """
+    bound = estimate.lower if required.comparison in ("<", "<=") else estimate.upper
+    return bound is not None and not required.holds(bound)

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sim.compare.decision import Decision
+from sim.compare.elsewhere import Elsewhere
 from sim.compare.measure import Better, Unit
 from sim.compare.measures import MEASURES
 from sim.compare.sensitivity import Sensitivity
 from sim.run.record import Record
-from sim.scenario.sweep import JOINT
+from sim.scenario.labels import JOINT
 from sim.stats.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ class PointComparison:
     `baseline` is what differences are taken to; None where that has no trials here. `frontier` are the policies, baselines
     aside, that no other beats in both mean time to decision and mean regret. `best` names, by measure, the policy with the best
     estimate and those not shown to be worse, of the policies that are fit to be taken. `decision` is which one to take, `memo`
-    says so in sentences, the answer first, and `sensitivity` what of the stated value would change it.
+    says so in sentences, the answer first. `sensitivity` is what of the stated value would change it, and `elsewhere` what
+    becomes of it in other worlds, in which the policies were played again.
     """
 
     values: tuple[str, ...]
@@ -110,6 +112,7 @@ class PointComparison:
     decision: Decision = field(repr=False)
     memo: tuple[str, ...] = field(repr=False)
     sensitivity: tuple[Sensitivity, ...] = field(default=(), repr=False)
+    elsewhere: tuple[Elsewhere, ...] = field(default=(), repr=False)
 
     @property
     def label(self) -> str:
@@ -195,8 +198,12 @@ class Comparison:
 
     def to_pandas(self) -> pd.DataFrame:
         """The rows of `to_dicts` as a frame, with NaN where there is no number."""
+        return self.framed(self.to_dicts())
+
+    def framed(self, rows: list[dict[str, Any]]) -> pd.DataFrame:
+        """Rows of `to_dicts`, or with units beside, as a frame."""
         import pandas as pd
 
-        frame = pd.DataFrame(self.to_dicts())
-        others = ("policy", "kind", "measure", "n", "point", *(f"sweep.{path}" for path in self.paths))
+        frame = pd.DataFrame(rows)
+        others = ("policy", "kind", "measure", "unit", "n", "point", *(f"sweep.{path}" for path in self.paths))
         return frame.astype({name: "float64" for name in frame.columns if name not in others})

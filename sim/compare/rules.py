@@ -36,7 +36,7 @@ class Rule:
 
     def holds(self, value: float) -> bool:
         """Whether a value of the measure keeps the rule."""
-        return _COMPARE[self.comparison](value, self.value)
+        return compares(self.comparison, value, self.value)
 
     def breached_by(self, estimate: Estimate, horizon_s: float) -> bool:
         """Whether a point estimate breaks the rule; None with trials is a time beyond the horizon.
@@ -51,6 +51,15 @@ class Rule:
         return estimate.n > 0 and self.comparison in ("<", "<=") and self.value <= horizon_s
 
 
+def compares(comparison: str, value: float, bound: float) -> bool:
+    """Whether a value is `<`, `<=`, `>` or `>=` a bound.
+
+    >>> compares("<", 0.04, 0.05)
+    True
+    """
+    return _COMPARE[comparison](value, bound)
+
+
 def parse(key: str, rule: str, root: str = "thresholds") -> Rule:
     """A rule from its key (`measure` or `policy.measure`) and its rule; `root` is the key of the file that has it.
 
@@ -62,11 +71,7 @@ def parse(key: str, rule: str, root: str = "thresholds") -> Rule:
     7200.0
     """
     path = format_path((root, key))
-    policy, _, name = key.rpartition(".")
-    if name not in MEASURES:
-        close = get_close_matches(name, MEASURES, n=1)
-        hint = f"did you mean {close[0]}?" if close else there_are(MEASURES)
-        raise InputError([Problem(f"no measure {shown(name)}; {hint}", path=path)])
+    policy, name = named(key, path=path)
     match = re.fullmatch(_RULE, rule) if isinstance(rule, str) else None
     example, read = _READ[MEASURES[name].unit]
     if match is None:
@@ -76,7 +81,7 @@ def parse(key: str, rule: str, root: str = "thresholds") -> Rule:
         value = read(match[2])
     except InputError as error:
         raise InputError([Problem(problem.message, path=path) for problem in error.problems]) from None
-    return Rule(name, policy or None, match[1], value)
+    return Rule(name, policy, match[1], value)
 
 
 def problems(rules: Mapping[str, str], policies: Collection[str] | None = None, root: str = "thresholds") -> list[Problem]:
@@ -90,15 +95,28 @@ def problems(rules: Mapping[str, str], policies: Collection[str] | None = None, 
     wrong: list[Problem] = []
     for key, rule in rules.items():
         try:
-            policy = parse(key, rule, root).policy
+            parse(key, rule, root)
+            named(key, policies, format_path((root, key)))
         except InputError as error:
             wrong += error.problems
-            continue
-        if policies is not None and policy is not None and policy not in policies:
-            close = get_close_matches(policy, policies, n=1)
-            hint = f"did you mean {close[0]}?" if close else there_are(policies)
-            wrong.append(Problem(f"no policy {shown(policy)}; {hint}", path=format_path((root, key))))
     return wrong
+
+
+def named(key: str, policies: Collection[str] | None = None, path: str = "") -> tuple[str | None, str]:
+    """The policy, None of all, and the measure of a key such as `wrong_ship` or `ab.wrong_ship`.
+
+    Raises `InputError`, at `path`, for a measure that there is not, and for a policy that is none of `policies` (default: any).
+
+    >>> named("ab.wrong_ship"), named("regret")
+    (('ab', 'wrong_ship'), (None, 'regret'))
+    """
+    policy, _, name = key.rpartition(".")
+    for what, given, known in (("measure", name, MEASURES), ("policy", policy or None, policies)):
+        if given is not None and known is not None and given not in known:
+            close = get_close_matches(given, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else there_are(known)
+            raise InputError([Problem(f"no {what} {shown(given)}; {hint}", path=path)])
+    return policy or None, name
 
 
 def _number(text: str) -> float:

@@ -10,7 +10,8 @@ from sim.compare.measures import MEASURES
 from sim.compare.result import Comparison
 from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
-from sim.run.held import held
+from sim.run.folder import TEXT
+from sim.run.held import check_all_intact, check_intact, held
 from sim.run.record import read_run
 from sim.units import shown
 from sim.version import VERSION
@@ -40,6 +41,12 @@ def read_saved(folder: Path) -> Comparison:
         raise InputError([Problem(message, file=str(folder / FILE))])
     if lacking := _lacking(comparison):
         raise InputError([Problem(f"is corrupt: {lacking}; {_mended(folder)}", file=str(folder / FILE))])
+    try:
+        # What was said of files that have been changed since is not shown as if it were of them.
+        check_all_intact(folder, comparison.run)
+    except InputError as error:
+        *others, last = error.problems
+        raise InputError([*others, replace(last, message=f"{last.message}; {_mended(folder)}")]) from None
     return comparison
 
 
@@ -66,7 +73,20 @@ def _mended(folder: Path) -> str:
     name = shlex.quote(str(folder))
     if run is not None:
         return f"its trials are whole, and `sim report {name}` compares them again"
-    scenario = folder / "scenario.yaml"
-    if scenario.is_file():
+    scenario = folder / TEXT
+    if scenario.is_file() and _as_written(folder):
         return f"to play it again: `sim run {shlex.quote(str(scenario))} --out {name} --again`"
-    return "run its scenario again"
+    return f"put it back, or play the scenario that the run was of again: `sim run FILE --out {name} --again`"
+
+
+def _as_written(folder: Path) -> bool:
+    """Whether the scenario's text is that of the run, as far as run.json can be read."""
+    try:
+        run = read_run(folder)
+    except InputError:
+        return True
+    try:
+        check_intact(folder / TEXT, run)
+    except InputError:
+        return False
+    return True

@@ -10,6 +10,8 @@ import numpy as np
 from sim.compare.decision import decide
 from sim.compare.trials import Trials, with_net_value
 from sim.run.record import Record, ValueRecord
+from sim.scenario.value import MOST_PRICE
+from sim.units import LONGEST_S
 
 PRICES = ("per_error", "per_slow", "per_lost", "per_day", "per_ship", "per_rollback", "delay")
 FACTORS = (0.5, 2.0)
@@ -36,12 +38,14 @@ class Sensitivity:
     """What depends on one key of `value`: seconds for `lifetime`, else a price.
 
     `now` is its value in the scenario, `varied` are the choices at half of it and twice it. `below` and `above` are the nearest
-    values on both sides at which another policy comes to have the highest mean net value; None where there is none.
+    values on both sides at which another policy comes to have the highest mean net value than the one that `leads` now; None
+    where there is none that a scenario may have.
     """
 
     key: str
     now: float
     varied: tuple[Varied, ...]
+    leads: str
     below: Turn | None
     above: Turn | None
 
@@ -63,7 +67,7 @@ def sensitivity(run: Record, trials: Mapping[str, Trials], pool: Sequence[str]) 
 
 def _along(run: Record, value: ValueRecord, trials: Mapping[str, Trials], pool: Sequence[str]) -> Iterator[Sensitivity]:
     for key in ("lifetime_s", *PRICES):
-        now, least = getattr(value, key), run.horizon_s if key == "lifetime_s" else 0.0
+        now, (least, most) = getattr(value, key), (run.horizon_s, LONGEST_S) if key == "lifetime_s" else (0.0, MOST_PRICE)
         if now <= 0:
             continue
 
@@ -75,15 +79,17 @@ def _along(run: Record, value: ValueRecord, trials: Mapping[str, Trials], pool: 
         height, twice = (np.array([by[name]["net_value"].mean() for name in pool]) for by in (trials, valued(2 * now)))
         slope = (twice - height) / now
         yield Sensitivity(
-            key.removesuffix("_s"), now, varied,
-            _turn(pool, now, height, slope, -1, least), _turn(pool, now, height, slope, 1, least),
+            key.removesuffix("_s"), now, varied, pool[int(np.argmax(height))],
+            _turn(pool, now, height, slope, -1, least), _turn(pool, now, height, slope, 1, most),
         )  # fmt: skip
 
 
-def _turn(pool: Sequence[str], now: float, height: np.ndarray, slope: np.ndarray, way: int, least: float) -> Turn | None:
+def _turn(pool: Sequence[str], now: float, height: np.ndarray, slope: np.ndarray, way: int, end: float) -> Turn | None:
     """The nearest value, above (`way` 1) or below (-1), at which the line of another policy crosses that of the highest.
 
-    >>> _turn(["a", "b"], 10.0, np.array([4.0, 3.0]), np.array([0.0, 0.5]), 1, 0.0)
+    None beyond the `end`.
+
+    >>> _turn(["a", "b"], 10.0, np.array([4.0, 3.0]), np.array([0.0, 0.5]), 1, 100.0)
     Turn(value=12.0, policy='b')
     """
     best = int(np.argmax(height))
@@ -95,4 +101,4 @@ def _turn(pool: Sequence[str], now: float, height: np.ndarray, slope: np.ndarray
     away = ahead[crossing] / gains[crossing]
     nearest = int(np.argmin(away))
     at = now + way * float(away[nearest])
-    return Turn(at, pool[int(crossing[nearest])]) if at >= least else None
+    return Turn(at, pool[int(crossing[nearest])]) if way * at <= way * end else None

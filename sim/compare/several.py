@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,17 +16,20 @@ from sim.compare.memo import memo
 from sim.compare.result import PointComparison
 from sim.compare.saved import read_saved
 from sim.compare.trials import Trials, read_trials
+from sim.compare.wording import listed
 from sim.errors import InputError, Problem, format_path, visible
 from sim.run.record import Record, RunPoint
+from sim.scenario.labels import text_of
 from sim.scenario.loading import parse_path, read_yaml
 from sim.scenario.put import put
-from sim.scenario.sweep import text_of
 from sim.stats.intervals import Estimate
 
 MOST_RUNS = 50
+# A sentence names at most so many measures or runs.
+MOST_LISTED = 6
 
 # Keys that change neither what a trial meets nor how its result is measured.
-_OF_THE_PAGE = ("name", "question", "baseline", "thresholds", "replications", "policies", "aa", "sweep")
+_OF_THE_PAGE = ("name", "question", "baseline", "thresholds", "replications", "policies", "aa", "sensitivity", "sweep")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,17 @@ class Several:
     """Why sides whose scenarios agree are not paired, and what cannot be compared."""
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folders of the runs, each once: a run with a sweep has a side for each of its points."""
+        return tuple(dict.fromkeys(side.folder for side in self.sides))
+
+    @property
+    def choices(self) -> tuple[tuple[tuple[str, ...], str | None], ...]:
+        """The sides that are of one world, by their labels, and the policy that is taken there; None where none is fit."""
+        together = [(tuple(self.sides[at].label for at in world.sides), world.decision.chosen) for world in self.worlds]
+        return (*together, *(((side.label,), side.point.decision.chosen) for side in self.alone))
+
+    @property
     def alone(self) -> tuple[Side, ...]:
         """The sides that are paired with no other."""
         paired = {at for world in self.worlds for at in world.sides}
@@ -125,6 +138,7 @@ def compare_runs(folders: Sequence[Path]) -> Several:
     sides = tuple(_sides(folders, comparisons))
     doubts: list[str] = []
     measures = _measures(sides, doubts)
+    _lacking(sides, measures, doubts)
     if not measures:
         raise InputError(
             [Problem("must share a measure of which each has an estimate; these runs share none", file="sim compare")]
@@ -205,7 +219,7 @@ def _flat(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[str, str]]
         for at, each in enumerate(value):
             yield from _flat(each, (*place, names[at] if named else at))
         return
-    yield format_path(place), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    yield format_path(place), text_of(value)
 
 
 def _matters(path: str) -> bool:
@@ -238,15 +252,29 @@ def _measures(sides: Sequence[Side], doubts: list[str]) -> tuple[str, ...]:
         told = ", ".join(sorted(currency or name for name, currency in units))
         doubts.append(f"Amounts are not compared: they are in {told}.")
 
-    def has(side: Side, name: str) -> bool:
-        found = [policy.measures[name].estimate for policy in side.point.policies if name in policy.measures]
-        return any(estimate is not None for estimate in found)
-
     return tuple(
         name
         for name, measure in MEASURES.items()
-        if all(has(side, name) for side in sides) and not (measure.unit == "value" and len(units) > 1)
+        if all(_has(side, name) for side in sides) and not (measure.unit == "value" and len(units) > 1)
     )
+
+
+def _has(side: Side, name: str) -> bool:
+    """Whether a side has an estimate of a measure, of some policy."""
+    return any(summary.measures[name].estimate is not None for summary in side.point.policies if name in summary.measures)
+
+
+def _lacking(sides: Sequence[Side], measures: Sequence[str], doubts: list[str]) -> None:
+    """Say which measures are not compared because some sides have no estimate of them, and which sides these are."""
+    by_sides: dict[tuple[str, ...], list[str]] = {}
+    for name, measure in MEASURES.items():
+        without = tuple(side.label for side in sides if not _has(side, name))
+        if name not in measures and without and len(without) < len(sides):
+            by_sides.setdefault(without, []).append(measure.label)
+    for without, labels in by_sides.items():
+        have = "has" if len(without) == 1 else "have"
+        what = "no estimate of it" if len(labels) == 1 else "no estimate of them"
+        doubts.append(f"Not compared: {listed(labels, MOST_LISTED)}; {listed(without, MOST_LISTED)} {have} {what}.")
 
 
 def _worlds(sides: Sequence[Side], doubts: list[str]) -> Iterator[World]:

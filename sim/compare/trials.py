@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from sim.compare.worth import net_value
 from sim.errors import InputError, Problem
+from sim.run.folder import SENSITIVITY
 from sim.run.held import check_intact
-from sim.run.record import Record, ValueRecord
+from sim.run.record import ProgrammeRecord, Record, ValueRecord
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
 from sim.tables import Column, Kind, Schema, columns, read_table
 
@@ -40,7 +41,12 @@ ESTIMATES = (
 )  # fmt: skip
 """Columns with NaN if a trial has no value."""
 GAINS = ("gain", "failed_more", "slow_more", "gain_per_day", "failed_more_per_day", "slow_more_per_day", "best_value")
-LATER = (*ESTIMATES, *GAINS, "users_to_decision", "users", "aa_declared", "aa_shipped", "planned_information")
+OFFLINE = ("offline_estimate", "offline_true", "offline_ships", "offline_wrong")
+"""What an offline stage made of its scores, beside what is true; NaN of policies without one."""
+LATER = (
+    *ESTIMATES, *GAINS, *OFFLINE, "shipped_effect", "users_to_decision", "users", "aa_declared", "aa_shipped",
+    "planned_information", "time_to_finding_s", "paused_s",
+)  # fmt: skip
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")
 
@@ -61,6 +67,8 @@ class Trials:
 
     promised: float | None = None
     """The share of wrong declarations that the policy's rule of evidence allows itself; None where it promises nothing."""
+    programme: ProgrammeRecord | None = None
+    """The programme of which a trial is one release; None where the run has none."""
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
@@ -75,6 +83,11 @@ class Trials:
         """Whether the policy decides at once, on nothing."""
         return self.kind in BASELINES
 
+    def first(self, n: int) -> Trials:
+        """The trials of the first n replications."""
+        rows = self["replication"] < n
+        return replace(self, columns={name: values[rows] for name, values in self.columns.items()})
+
     @cached_property
     def incidence(self) -> CumulativeIncidence:
         """Share of trials decided by each time, by verdict: ship or keep."""
@@ -88,17 +101,18 @@ class Trials:
 
 
 def schema(run: Record) -> Schema:
-    """The columns of the trials of a run, those of the sweep aside: columns that earlier versions lack may be missing."""
+    """The columns of the trials of a run, those of its points aside: columns that earlier versions lack may be missing."""
+    arms = tuple(dict.fromkeys(arm for point in run.points for arm in point.run.arms))
     return {
         "policy": Column(Kind.TEXT, choices=tuple(policy.name for policy in run.policies)),
         "replication": Column(Kind.WHOLE),
         "verdict": Column(Kind.TEXT, choices=VERDICTS),
+        "shipped_arm": Column(Kind.TEXT, gaps=True, optional=True, choices=arms),
+        "offline_arm": Column(Kind.TEXT, gaps=True, optional=True, choices=arms),
         **dict.fromkeys(FLAGS, Column(Kind.FLAG)),
         **dict.fromkeys(TIMES, Column(Kind.NUMBER, gaps=True)),
         **dict.fromkeys(FINITE, Column(Kind.NUMBER)),
         **dict.fromkeys(LATER, Column(Kind.NUMBER, gaps=True, infinite=True, optional=True)),
-        # A run without a sweep has one point and no column for it.
-        **({"point": Column(Kind.WHOLE)} if run.paths else {}),
     }
 
 
@@ -112,6 +126,24 @@ def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
     return _by_point(read_table(file), run, str(file))
 
 
+def read_varied(folder: Path, run: Record) -> list[dict[str, Trials]]:
+    """In each of the other worlds of a run, the trials of every policy that has some there, as `read_trials`."""
+    file = folder / SENSITIVITY
+    if SENSITIVITY not in run.files:
+        return [{} for _ in run.variants]
+    check_intact(file, run)
+    return _by_number(read_table(file), run, run.variants, "variant", str(file))
+
+
+def varied_of(frame: pd.DataFrame | None, run: Record) -> list[dict[str, Trials]]:
+    """`read_varied` for a table in memory; None where there is none."""
+    import pyarrow as pa
+
+    if frame is None:
+        return [{} for _ in run.variants]
+    return _by_number(pa.Table.from_pandas(frame, preserve_index=False), run, run.variants, "variant", "sensitivity")
+
+
 def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
     """`read_trials` for a table in memory."""
     import pyarrow as pa
@@ -120,13 +152,20 @@ def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
 
 
 def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]]:
-    points = run.points
-    arrays = columns(table, schema(run), file)
-    at = arrays.pop("point", np.zeros(arrays["policy"].size))
-    strangers = sorted(set(at.tolist()) - set(range(len(points))))
+    # A run without a sweep has one point and no column for it.
+    return _by_number(table, run, [point.run for point in run.points], "point" if run.paths else None, file)
+
+
+def _by_number(
+    table: pa.Table, run: Record, worlds: Sequence[Record], name: str | None, file: str
+) -> list[dict[str, Trials]]:  # fmt: skip
+    """The trials of each world, by policy; the column `name` has the number of the world, and is None where there is one."""
+    arrays = columns(table, {**schema(run), **({name: Column(Kind.WHOLE)} if name else {})}, file)
+    at = arrays.pop(name) if name else np.zeros(arrays["policy"].size)
+    strangers = sorted(set(at.tolist()) - set(range(len(worlds))))
     if strangers:
-        raise InputError([Problem(f"point must be one of 0 to {len(points) - 1}, got {strangers[0]:g}", file=file)])
-    return [_by_policy(arrays, point.run, np.flatnonzero(at == number), file) for number, point in enumerate(points)]
+        raise InputError([Problem(f"{name} must be one of 0 to {len(worlds) - 1}, got {strangers[0]:g}", file=file)])
+    return [_by_policy(arrays, world, np.flatnonzero(at == number), file) for number, world in enumerate(worlds)]
 
 
 def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.int64], file: str) -> dict[str, Trials]:
@@ -142,7 +181,7 @@ def _by_policy(every: Mapping[str, NDArray[Any]], run: Record, rows: NDArray[np.
             # Sort by replication, so that float sums do not depend on the order of rows.
             rows = rows[np.argsort(arrays["replication"][rows], kind="stable")]
             own = {name: array[rows] for name, array in arrays.items()}
-            by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own, policy.promised)
+            by_policy[policy.name] = Trials(policy.name, policy.kind, run.horizon_s, own, policy.promised, run.programme)
     return with_net_value(by_policy, run.value, run.horizon_s)
 
 

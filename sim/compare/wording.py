@@ -14,12 +14,12 @@ _SUFFIXES = ("", "k", "M", "G", "T")
 def share(value: float) -> str:
     """A share as a percentage with two significant digits, and never 0% or 100% unless it is.
 
-    >>> share(0.0312), share(0.123), share(0.9996), share(1.0), share(0.0)
-    ('3.1%', '12%', '99.96%', '100%', '0%')
+    >>> share(0.0312), share(0.123), share(0.9996), share(1.0), share(0.0), share(0.000999)
+    ('3.1%', '12%', '99.96%', '100%', '0%', '0.10%')
     """
     percent = 100 * value
     # The distance to the nearer end is what a reader of 99.96% looks for.
-    small, left = abs(percent) or 10.0, abs(100 - percent) or 10.0
+    small, left = (float(f"{abs(each):.1e}") or 10.0 for each in (percent, 100 - percent))
     digits = 1 - math.floor(math.log10(small)) if small <= left else -math.floor(math.log10(left))
     return f"{_rounded(percent, min(max(digits, 0), 9))}%"
 
@@ -94,13 +94,14 @@ def value_and_interval(estimate: Estimate, unit: str, *, signed: bool = False) -
 
 
 def with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
-    """`value_and_interval` in one text.
+    """`value_and_interval` in one text; without an interval that says no more than the value, as its bounds are written alike.
 
-    >>> with_interval(Estimate(0.0312, 0.022, 0.0431, 900), "share")
-    '3.1% (2.2–4.3%)'
+    >>> with_interval(Estimate(0.0312, 0.022, 0.0431, 900), "share"), with_interval(Estimate(9e4, 89_970.0, 90_020.0, 9), "s")
+    ('3.1% (2.2–4.3%)', '1.0 d')
     """
     value, interval = value_and_interval(estimate, unit, signed=signed)
-    return f"{value} ({interval})" if interval else value
+    bounds = {None if bound is None else number(bound, unit, signed=signed) for bound in (estimate.lower, estimate.upper)}
+    return f"{value} ({interval})" if interval and bounds != {value} else value
 
 
 def plus_minus(estimate: Estimate) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats
+from sim.policy.hours import DAY_S
 from sim.run.record import ValueRecord
-from sim.scenario.cycles import DAY_S
 from sim.scenario.value import priced
 
 Columns = Mapping[str, NDArray[Any]]

@@ -1,3 +1,3 @@
 """Which distributions a file may write: of latencies and delays, and of what requests earn."""
 
-__all__ = ["base", "latency", "outcome", "outcomes"]
+__all__ = ["base", "drawing", "latency", "outcome", "outcomes"]

@@ -12,15 +12,20 @@ from sim.policy.columns import Column
 from sim.world.world import Truth
 
 
-class Engine(Protocol):
-    """R replications of one scenario, advanced together, one tick at a time."""
+class Stepped(Protocol):
+    """What answers a routing with telemetry, one tick at a time."""
 
-    ledger: Ledger
     tick: int
     """Ticks played."""
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick under a routing. Returns the telemetry of that tick."""
+
+
+class Engine(Stepped, Protocol):
+    """R replications of one scenario, advanced together, one tick at a time."""
+
+    ledger: Ledger
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         """Book the cost of each verdict until the horizon. arm, decided_tick (R,); -1 where nothing was decided."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from sim.arrays import Floats
 from sim.engine import aggregate
 from sim.engine.base import Maker
 from sim.engine.lag import lagged
@@ -12,6 +15,7 @@ from sim.engine.needs import FILLED_BY_CALLS, Filled, overflows, unfilled
 from sim.errors import InputError, Problem
 from sim.policy.columns import Column
 from sim.scenario.schema import Scenario
+from sim.world.traffic import Arrivals
 from sim.world.world import World
 
 # Drawing up to this many payoffs takes negligible time.
@@ -19,6 +23,10 @@ _MANY = 1000
 
 
 def _never(scenario: Scenario) -> Iterator[str]:
+    return iter(())
+
+
+def _whenever(scenario: Scenario, arrivals: Arrivals) -> Iterator[str]:
     return iter(())
 
 
@@ -39,8 +47,7 @@ class Entry:
     whether it needs a compiler. most_rows: the most replications of a block; with many requests in a tick, busy_rows. cells:
     the most replications times ticks of a block. tick_s, cell_s, request_s: the approximate seconds of a tick of a block with
     its policy, of an arm in a tick of a replication, and of a request. cell_bytes, request_bytes: the approximate memory for an
-    arm in a tick of a replication, and for a request of the busiest tick. common: what policies have in
-    common, for readers of a comparison.
+    arm in a tick of a replication, and for a request of the busiest tick.
     """
 
     name: str
@@ -54,12 +61,13 @@ class Entry:
     request_s: float
     cell_bytes: int
     request_bytes: int
-    common: str
     busy_rows: int = 1
     compiles: bool = False
     refusals: Callable[[World, Sequence[Column]], Iterator[str]] = _no_refusals
     declared_refusals: Callable[[Scenario], Iterator[str]] = _never
     """The reasons why it cannot play a scenario, as far as they stand in the file."""
+    arrivals_refusals: Callable[[Scenario, Arrivals], Iterator[str]] = _whenever
+    """The reasons in the files that say when its requests arrive."""
 
     def rows(self, ticks: int, requests: float) -> int:
         """The most replications of a block, where each has so many ticks and requests.
@@ -72,9 +80,13 @@ class Entry:
         quiet = int(_BUSY * ticks / max(requests, 1.0))
         return max(1, min(self.most_rows, max(self.busy_rows, quiet), self.cells // ticks))
 
+    def costs_s(self, ticks: float, cells: float, requests: float) -> Floats:
+        """(3,) the approximate seconds of a block: of its ticks, of its arms in ticks of replications, and of its requests."""
+        return np.array([ticks * self.tick_s, cells * self.cell_s, requests * self.request_s])
+
     def cost_s(self, ticks: float, cells: float, requests: float) -> float:
-        """The approximate seconds of a block: its ticks, its arms in ticks of replications, and its requests."""
-        return ticks * self.tick_s + cells * self.cell_s + requests * self.request_s
+        """The sum of `costs_s`."""
+        return float(self.costs_s(ticks, cells, requests).sum())
 
     def refused(self, world: World, needs: Sequence[Column]) -> list[str]:
         """The reasons why it cannot play a world or fill the columns that are needed; empty if it can."""
@@ -104,25 +116,23 @@ def _aggregate_refusals(world: World, needs: Sequence[Column]) -> Iterator[str]:
         yield from aggregate.mirror_refusals(world)
 
 
-_SAME_REQUESTS = "policies meet the same requests, each with the same answer from every arm"
-
 ENGINES = {
     entry.name: entry
     for entry in (
         Entry(
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, busy_rows=1_000,
             cells=3_000_000, tick_s=2.5e-3, cell_s=3.5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
-            common="policies meet the same arrivals, and the same outcomes while their routing agrees",
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
+            arrivals_refusals=aggregate.arrivals_refusals,
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=250, busy_rows=25, cells=400_000,
-            tick_s=1e-3, cell_s=2.5e-6, request_s=1.3e-7, cell_bytes=600, request_bytes=40, common=_SAME_REQUESTS,
+            tick_s=1e-3, cell_s=2.5e-6, request_s=1.3e-7, cell_bytes=600, request_bytes=40,
             compiles=True,
         ),
         Entry(
-            "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, busy_rows=25, cells=100_000, tick_s=1e-3,
-            cell_s=5e-5, request_s=2e-5, cell_bytes=600, request_bytes=1000, common=_SAME_REQUESTS,
+            "simpy", _simpy, FILLED_BY_CALLS, tells_calls=True, most_rows=25, busy_rows=25, cells=100_000, tick_s=1.4e-3,
+            cell_s=8e-5, request_s=2e-5, cell_bytes=600, request_bytes=1000,
         ),
     )
 }  # fmt: skip
@@ -148,10 +158,18 @@ class Choice:
 
 def engine_problems(scenario: Scenario) -> list[Problem]:
     """Why the engine that a scenario names cannot play it, as far as that stands in the file."""
-    if scenario.engine not in ENGINES:
-        return []
-    reasons = ENGINES[scenario.engine].declared_refusals(scenario)
-    return [Problem(f"{scenario.engine} cannot play this: {reason}", path="engine") for reason in reasons]
+    entry = ENGINES.get(scenario.engine)
+    return [] if entry is None else _cannot_play(entry.name, entry.declared_refusals(scenario))
+
+
+def arrivals_problems(scenario: Scenario, arrivals: Arrivals) -> list[Problem]:
+    """Why the engine that a scenario names cannot play its recorded traffic."""
+    entry = ENGINES.get(scenario.engine)
+    return [] if entry is None else _cannot_play(entry.name, entry.arrivals_refusals(scenario, arrivals))
+
+
+def _cannot_play(name: str, reasons: Iterable[str]) -> list[Problem]:
+    return [Problem(f"{name} cannot play this: {reason}", path="engine") for reason in reasons]
 
 
 def make(name: str) -> Maker:
@@ -198,7 +216,7 @@ def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
         reason = f"aggregate is not exact here: {'; '.join(refused)}" if refused else f"aggregate is slower here: {many}"
     refused = ENGINES[name].refused(world, needs)
     if refused:
-        raise InputError([Problem(f"{name} cannot play this: {why}", path="engine") for why in refused])
+        raise InputError(_cannot_play(name, refused))
     missing = no_compiler() if ENGINES[name].compiles else None
     if missing is None:
         return Choice(name, reason)

@@ -15,6 +15,7 @@ from sim.policy.columns import (
     Count,
     CovariateMoment,
     JointUserMoment,
+    LatencySum,
     Moment,
     Product,
     SegmentMoment,
@@ -30,10 +31,11 @@ Filled = type[Column] | Column
 
 CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
 FILLED_BY_CALLS: tuple[Filled, ...] = (
-    *CALL_COUNTS, Above, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, WeighedUserMoment, SegmentMoment,
-    CappedMoment, Product, AtVisit,
+    *CALL_COUNTS, Above, LatencySum, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, WeighedUserMoment,
+    SegmentMoment, CappedMoment, Product, AtVisit,
 )  # fmt: skip
 """The columns that an engine which records single calls fills."""
+NO_CALLS = ": it takes single calls to tell, and this engine draws counts"
 
 
 def of_class(needs: Sequence[Column], kind: type[C]) -> list[tuple[int, C]]:
@@ -54,7 +56,11 @@ def limits(needs: Sequence[Column], slo_s: float | None) -> tuple[float, ...]:
 def unfilled(fills: Collection[Filled], world: World, needs: Sequence[Column]) -> Iterator[str]:
     """The reasons why an engine with these `fills` cannot fill all columns that are needed in a world; none if it can."""
     foreign = [column for column in needs if column.as_live() not in fills and type(column) not in fills]
-    yield from (f"telemetry has no column {column.name!r}" for column in foreign if not column.per_request)
+    yield from (
+        f"telemetry has no column {column.name!r}{NO_CALLS if column.per_call else ''}"
+        for column in foreign
+        if not column.per_request
+    )
     single = [column for column in foreign if column.per_request]
     if single:
         yield f"adjust: {single[0].name} takes single requests to tell"

@@ -9,7 +9,7 @@ the champion is arm 0), then the column (C) of telemetry.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar
@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.columns import Column, moments_of
 from sim.policy.contrast import Contrasts
+from sim.policy.offline import Evaluation, Scores
 from sim.policy.telling import settings
 from sim.units import format_duration
 
@@ -101,7 +102,8 @@ class DeclaredSetting:
     """What a scenario file says of the setting of its policies, before its models are looked up.
 
     `replications` is R; `tick_s` is in seconds; `ticks` is the horizon. `users` says that requests come from users who return,
-    `sticky` that users keep their arm; segments {name: share}.
+    `sticky` that users keep their arm; segments {name: share}; `start_s` is the time of day at which it starts; `replayed` that
+    models are replayed on the rows of a data set.
     """
 
     arms: tuple[str, ...]
@@ -113,6 +115,8 @@ class DeclaredSetting:
     users: bool = False
     sticky: bool = False
     segments: Mapping[str, float] = field(default_factory=dict)
+    start_s: float = 0.0
+    replayed: bool = False
 
     def ticks_of(self, duration_s: float) -> int:
         """Whole ticks in a duration, at least one; a part of a tick counts as a tick.
@@ -123,11 +127,21 @@ class DeclaredSetting:
         return max(1, math.ceil(round(duration_s / self.tick_s, 9)))
 
 
+Draws = Callable[[str, Ints, tuple[Ints, ...]], Floats]
+"""(stream, replications (r,), numbers of (r,) each) to uniforms (r,): those of people, which no traffic shifts."""
+
+
 @dataclass(frozen=True)
 class Setting(DeclaredSetting):
-    """What a policy knows before it starts: what the file says, and what the champion registered of every metric."""
+    """What a policy knows before it starts: what the file says, and what the champion registered of every metric.
+
+    `draws` is what happens by chance and is not of the world, such as how long people take; None where nothing is played.
+    `table_rows`: of the rows that models are replayed on, how many offline evaluations have; 0 without any.
+    """
 
     metrics: Mapping[str, Metric]
+    draws: Draws | None = field(default=None, compare=False, repr=False)
+    table_rows: int = field(default=0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -168,6 +182,9 @@ class View:
     age (r,) ticks completed in the stage; arms_in (r, K) arms still in (the champion always is); last, total (r, K, C) the last
     tick and the sum since the stage was entered; memory: the part's own arrays (r, ...), written back by the policy;
     contrasts: the weighted sums of the columns that the part names in `contrasts`.
+    held (r,) ticks for which the allocation's schedule stood still. good (r,) whether the last look of every check at every
+    arm still in was good, which only `Allocation.hold` is told. rows (r,) the places of these replications in their block;
+    entry (r,) how many stages each had entered before; offline: the scores (r, K) of the evaluation that it asks for.
     In a stage that mirrors, a challenger's columns are those of its mirrored calls: a part need not know. Only memory may be
     written to: the other arrays may be the policy's own, and are read-only.
     """
@@ -182,6 +199,24 @@ class View:
     mirrored: bool
     memory: dict[str, NDArray[Any]] = field(default_factory=dict)
     contrasts: Contrasts = field(default_factory=lambda: Contrasts.empty(0, 1, ()))
+    held: Ints | int = 0
+    good: Bools | bool = True
+    rows: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    entry: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    offline: Scores = field(default_factory=dict)
+
+    @property
+    def progress(self) -> Ints:
+        """(r,) ticks of the allocation's schedule that are completed: the age, but for those for which it stood still."""
+        return self.age - self.held
+
+    def draw(self, stream: str, at: Bools, number: Ints) -> Floats:
+        """(n,) uniforms of the replications `at` (r,), for the `number` (n,) of what is drawn for in this stage.
+
+        The same of every policy that is played in a replication, whatever it did before.
+        """
+        assert self.setting.draws is not None, "only what is played can draw"
+        return self.setting.draws(stream, self.rows[at], (self.entry[at], number))
 
     def of_last(self, column: Column) -> Ints:
         """(r, K) one column of the last tick."""
@@ -268,10 +303,12 @@ class Part(BaseModel):
 class Allocation(Part):
     """How a stage splits live traffic.
 
-    `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes.
+    `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes;
+    `serves_challengers` is False where no request ever reaches one.
     """
 
     mirrors: ClassVar[bool] = False
+    serves_challengers: ClassVar[bool] = True
     adaptive: ClassVar[bool] = False
 
     kind: str
@@ -287,6 +324,18 @@ class Allocation(Part):
     def length_s(self, setting: DeclaredSetting) -> float | None:
         """The length of the allocation's own schedule, in seconds; None without a schedule."""
         return None
+
+    def may_hold(self) -> bool:
+        """Whether its schedule may stand still."""
+        return False
+
+    def heeds_looks(self) -> bool:
+        """Whether its schedule stands still by what checks found at their last looks."""
+        return False
+
+    def hold(self, view: View) -> Bools:
+        """(r,) whether the schedule stood still in the tick that ended; asked where it may, after the checks have judged."""
+        return np.zeros(view.age.shape, bool)
 
     def constant_weights(self, setting: DeclaredSetting) -> Floats | None:
         """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
@@ -306,13 +355,15 @@ class Evidence(Part):
 
     `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
     it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
-    `waits` that it ends only when planned information has arrived, of all arms.
+    `waits` that it ends only when planned information has arrived, of all arms; `before_traffic` that it decides by an offline
+    evaluation, in a first stage that serves no challenger, and at tick 0 where its length is 0.
     """
 
     declares: ClassVar[bool] = True
     reads_reward: ClassVar[bool] = False
     can_be_null: ClassVar[bool] = False
     waits: ClassVar[bool] = False
+    before_traffic: ClassVar[bool] = False
 
     kind: str
 
@@ -327,6 +378,21 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def leaves_it_to_checks(self) -> bool:
+        """Whether it passes an arm at once, so that only a check that waits says when a stage ends."""
+        return False
+
+    def evaluation(self, setting: DeclaredSetting) -> Evaluation | None:
+        """The offline evaluation whose scores it finds in `view.offline`; None of a rule that asks for none."""
+        return None
+
+    def ranking(self, view: View) -> Floats | None:
+        """(r, K) by which the best of the challengers that pass is taken, the larger the better.
+
+        Asked of a rule with an evaluation. None where it leaves that to the observed means of the primary metric.
+        """
+        return None
 
     def pools(self, setting: DeclaredSetting) -> bool:
         """Whether it compares what the arms have seen since the stage began, whenever that was."""
@@ -373,14 +439,25 @@ class Guardrail(Part):
 
     Its findings: FAIL it has tripped, INCONCLUSIVE what is seen of the arm cannot be trusted, PASS it holds so far, UNDECIDED
     it has not seen enough to say. Where the evidence passes an arm that it has not seen enough of, the arm waits for it if it
-    `waits`, and is inconclusive otherwise. `compares_traffic`: it needs challengers that get live traffic, at weights that stay
-    as they are.
+    `waits`, and is inconclusive otherwise. What it finds is told and has no effect where it does not `stop`.
+    `compares_traffic`: it needs challengers that get live traffic, at weights that stay as they are. `tells_looks`: its looks
+    are good or not, each by itself.
     """
 
-    waits: ClassVar[bool] = False
     compares_traffic: ClassVar[bool] = False
+    tells_looks: ClassVar[bool] = False
 
     kind: str | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether what the evidence passes waits until this guardrail has a finding."""
+        return False
+
+    @property
+    def stops(self) -> bool:
+        """Whether its findings count; else they are only told."""
+        return True
 
     def completed(self, allocation: Allocation, setting: DeclaredSetting) -> Guardrail:
         """This guardrail, with settings that were left out taken from the allocation of its stage."""
@@ -397,3 +474,7 @@ class Guardrail(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def last_look_good(self, view: View) -> Bools:
+        """(r, K) whether the last look was good, after `judge`; true before the first look, and without looks."""
+        return np.ones(view.arms_in.shape, bool)

@@ -52,6 +52,8 @@ class Column:
     """Whether it needs the outcome of each request. An engine that only draws counts per tick cannot fill such a column."""
     by_user: ClassVar[bool] = False
     """Whether it sums over users, which needs the totals of each user."""
+    per_call: ClassVar[bool] = False
+    """Whether it needs how long each call took. An engine that only draws counts per tick cannot fill such a column."""
     of_copies: ClassVar[bool] = False
     """Whether monitoring sees it only of mirrored calls."""
 
@@ -130,6 +132,21 @@ class Above(Column):
     @property
     def _label(self) -> str:
         return f"latency.above.{format_duration(self.limit_s)}"
+
+
+@dataclass(frozen=True, repr=False)
+class LatencySum(Column):
+    """The time that the responses took, summed, in nanoseconds.
+
+    >>> LatencySum().name
+    'latency.sum'
+    """
+
+    per_call: ClassVar[bool] = True
+
+    @property
+    def _label(self) -> str:
+        return "latency.sum"
 
 
 @dataclass(frozen=True, repr=False)

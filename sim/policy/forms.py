@@ -9,20 +9,28 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from sim.policy.allocation import AnyAllocation, Fixed, Mirror, Ramp, Step, Thompson
+from sim.policy.allocation import AnyAllocation, ChampionOnly, Fixed, Mirror, Ramp, Schedule, Thompson
 from sim.policy.base import Allocation, DeclaredSetting, Evidence, Setting, Verdict
-from sim.policy.evidence import AnyEvidence, Posterior, Survive
+from sim.policy.evidence import AnyEvidence, OfflineScores, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
 from sim.policy.machine import StagedPolicy
-from sim.policy.stages import On, Stage, chain_problems
+from sim.policy.offline import Method
+from sim.policy.pending import Reactions
+from sim.policy.stages import OF_CHAIN, On, Stage, chain_problems
 from sim.spelling import there_are
-from sim.units import Duration, Share
+from sim.units import Duration, Effect, Share
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$", description="letters, digits, _ and -")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME, description="letters, digits, _ and -")]
 
 
 def _on() -> On:
     return On.model_validate({})
+
+
+def _setting_of(part: type[BaseModel], name: str) -> Any:
+    """A setting of a part that a form has as its own: the same rules, default and description."""
+    return part.model_fields[name]
 
 
 @dataclass(frozen=True)
@@ -42,7 +50,7 @@ class Placed:
         """The path of a key of the stage. Where the stage belongs to another policy, the path of the name of that policy."""
         if not self.here:
             return self.path
-        return f"{self.path}.{self.form.place(key) if self.form else key}".lstrip(".")
+        return f"{self.path}.{self.form.place(key) if self.form else key}".strip(".")
 
 
 class Form(BaseModel):
@@ -148,6 +156,7 @@ class AB(Form):
     checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
     on: On = Field(default_factory=_on)
+    reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
         return (_stage(self, Fixed(weights=self.split), self.evidence),)
@@ -162,24 +171,26 @@ class Bandit(Form):
     checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the horizon if left out")
     on: On = Field(default_factory=_on)
+    reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
         return (_stage(self, self.allocation, self.evidence),)
 
 
-class Canary(Form):
+class Canary(Schedule, Form):
     """A canary: one stage, a ramp that must be survived under checks, whose counters span the steps."""
 
-    places: ClassVar[Mapping[str, str]] = {"allocation.steps": "steps"}
+    places: ClassVar[Mapping[str, str]] = {f"allocation.{key}": key for key in ("steps", "ramp", "advance")}
 
     kind: Literal["canary"] = "canary"
-    steps: tuple[Step, ...] = Field(min_length=1, description="the challengers' weight, step by step, and how long it bakes")
     checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the canary must survive")
     max_duration: Duration | None = Field(None, description="inconclusive after this; the ramp's length decides before")
     on: On = Field(default_factory=_on)
+    reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
-        return (_stage(self, Ramp(steps=self.steps), Survive.model_validate({})),)
+        ramp = Ramp(steps=self.steps, ramp=self.ramp, advance=self.advance)
+        return (_stage(self, ramp, Survive.model_validate({})),)
 
 
 class Shadow(Form):
@@ -193,9 +204,32 @@ class Shadow(Form):
     checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the challengers must hold")
     max_duration: Duration | None = Field(None, description="inconclusive after this; `duration` decides before")
     on: On = Field(default_factory=_on)
+    reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
         return (_stage(self, Mirror(fraction=self.mirror), Survive(duration=self.duration)),)
+
+
+class Offline(Form):
+    """An offline evaluation: one stage that decides by scores on labelled data alone, before any traffic."""
+
+    places: ClassVar[Mapping[str, str]] = {"evidence.": ""}
+
+    kind: Literal["offline"] = "offline"
+    metric: str | None = _setting_of(OfflineScores, "metric")
+    min_gain: Effect = _setting_of(OfflineScores, "min_gain")
+    rows: int | None = _setting_of(OfflineScores, "rows")
+    method: Method = _setting_of(OfflineScores, "method")
+    folds: int | None = _setting_of(OfflineScores, "folds")
+    takes: Duration | None = _setting_of(OfflineScores, "takes")
+    on: On = Field(default_factory=_on)
+
+    def own_stages(self) -> tuple[Stage, ...]:
+        evidence = OfflineScores.model_construct(
+            kind="offline", metric=self.metric, min_gain=self.min_gain, rows=self.rows, method=self.method, folds=self.folds,
+            takes=self.takes,
+        )  # fmt: skip
+        return (Stage(name=self.name, allocation=ChampionOnly(), evidence=evidence, on=self.on),)
 
 
 def _stage(form: AB | Bandit | Canary | Shadow, allocation: Allocation, evidence: Evidence) -> Stage:
@@ -206,6 +240,7 @@ def _stage(form: AB | Bandit | Canary | Shadow, allocation: Allocation, evidence
         checks=form.checks,
         max_duration=form.max_duration,
         on=form.on,
+        reaction=form.reaction,
     )
 
 
@@ -223,6 +258,7 @@ Link = Annotated[
     | Annotated[Bandit, Tag("bandit")]
     | Annotated[Canary, Tag("canary")]
     | Annotated[Shadow, Tag("shadow")]
+    | Annotated[Offline, Tag("offline")]
     | Annotated[Stage, Tag("stage")],
     Discriminator(_link_kind),
 ]
@@ -273,7 +309,7 @@ class Chain(Form):
         return [f"the stages of {again[0]!r} are there already, and two cannot be called alike"] if again else []
 
 
-AnyPolicy = Annotated[Switch | Hold | AB | Bandit | Canary | Shadow | Chain, Field(discriminator="kind")]
+AnyPolicy = Annotated[Switch | Hold | Offline | AB | Bandit | Canary | Shadow | Chain, Field(discriminator="kind")]
 
 
 def expand(policy: Form, others: Mapping[str, Form]) -> tuple[Stage, ...]:
@@ -326,12 +362,12 @@ def declared_problems(policy: Form, others: Mapping[str, Form], setting: Declare
     """Problems of a policy that show in the scenario file alone: (path within the policy, message) pairs."""
     problems = policy.own_problems(others, setting)
     stages = policy.placed(others, {policy.name})
-    # Problems of a named policy are reported at that policy. A stage name used twice is reported here.
+    # Problems of a named policy are reported at that policy. Those of a stage beside others are reported here.
     for placed in stages:
         if placed.here:
             problems += [(placed.place(key), message) for key, message in placed.stage.declared_problems(setting)]
     for index, key, message in chain_problems(tuple(placed.stage for placed in stages)):
-        if stages[index].here or key == "name":
+        if stages[index].here or key in OF_CHAIN:
             problems.append((stages[index].place(key), message))
     return problems
 

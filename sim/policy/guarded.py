@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from sim.errors import PartError, Problem
 from sim.policy.base import Finding
 from sim.policy.columns import Column
+from sim.policy.offline import Evaluation
 from sim.policy.parts_file import file_of
 
 _SLACK = 1e-6
@@ -97,6 +98,10 @@ def _described(answer: Any) -> str:
 def _real(answer: Any, shape: tuple[int, ...] | None = None) -> bool:
     """Whether an answer is an array of real numbers, of a shape if one is given."""
     return isinstance(answer, np.ndarray) and answer.dtype.kind in "biuf" and shape in (None, answer.shape)
+
+
+def _boolean(answer: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(answer, np.ndarray) and answer.dtype == np.bool_ and answer.shape == shape
 
 
 def _number(answer: Any) -> bool:
@@ -190,6 +195,16 @@ def _like(method: str, answer: Any, arguments: tuple[Any, ...]) -> str | None:
     return None if isinstance(answer, BaseModel) and hasattr(answer, method) else "a part of its own role"
 
 
+def _stands(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    rows = arguments[0].arms_in.shape[:1]
+    return None if _boolean(answer, rows) else f"whether its schedule stood still, true or false {rows}"
+
+
+def _of_arms(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    shape = arguments[0].arms_in.shape
+    return None if _boolean(answer, shape) else f"whether the last look was good, true or false {shape}"
+
+
 def _enough(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     shape = arguments[0].arms_in.shape
     return None if _real(answer, shape) else f"whether arms have enough, {shape}"
@@ -222,6 +237,15 @@ def _difference(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     return None if held and _gains(answer[1], arguments) is None else "a Difference (sim.stats.within_ticks), and its gain"
 
 
+def _asked(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    return None if answer is None or isinstance(answer, Evaluation) else "an Evaluation (sim.policy.offline), or None"
+
+
+def _ranked(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    shape = arguments[0].arms_in.shape
+    return None if answer is None or _real(answer, shape) else f"numbers {shape}, or None"
+
+
 _PROBLEMS: dict[str, Check] = {"declared_problems": _pairs, "registered_problems": _pairs}
 _PART: dict[str, Check] = {
     "needs": _columns, "contrasts": _columns, "memory": _arrays, "bounds": _bounds, "told": _text, **_PROBLEMS,
@@ -229,14 +253,16 @@ _PART: dict[str, Check] = {
 _OF_FAMILY: dict[str, dict[str, Check]] = {
     "allocation": {
         "live": _shares, "mirror": _copied, "length_s": _number_or_none, "constant_weights": _weights, "most_mirrored": _share,
-        "least_share": _number_or_none, **_PART,
+        "least_share": _number_or_none, "hold": _stands, **_PART,
     },
     "evidence": {
         "judge": _findings, "completed": partial(_like, "judge"), "length_s": _number_or_none,
-        "estimate": partial(_estimates, 2), "unbiased": partial(_estimates, 3), **_PART,
+        "estimate": partial(_estimates, 2), "unbiased": partial(_estimates, 3), "evaluation": _asked, "ranking": _ranked,
+        **_PART,
     },
     "guardrail": {
-        "judge": _findings, "completed": partial(_like, "judge"), "reads": _pairs, "first_look": _look, **_PART,
+        "judge": _findings, "completed": partial(_like, "judge"), "reads": _pairs, "first_look": _look,
+        "last_look_good": _of_arms, **_PART,
     },
     "adjust": {
         "estimates": _adjusted, "gain": _gains, "within_ticks": _difference, "ready": _enough, "nominal": _two_numbers,

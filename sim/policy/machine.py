@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting
 from sim.policy.columns import AtVisit, Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
+from sim.policy.offline import Evaluation, OfflineChoice, Scores, gains
+from sim.policy.pending import Pending, Reactions
+from sim.policy.people import Reaction
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
 
 # As NumPy's scalars: it takes members of an enumeration for integers of 64 bits, and converts them at every use.
@@ -29,13 +32,21 @@ class Verdicts:
     """Where every replication stands. All arrays are (R,).
 
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
-    significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none.
+    significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
+    completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
+    ticks in which a ramp stood still, or an outcome waited.
     """
 
     verdict: NDArray[np.int8]
     arm: Ints
     decided_tick: Ints
     significant_tick: Ints
+    found_tick: Ints
+    paused_ticks: Ints
+
+
+Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
+"""Is told of what a part found: ticks completed, the part, replications (r,) and its findings (r, K)."""
 
 
 class StagedPolicy:
@@ -48,12 +59,18 @@ class StagedPolicy:
     def __init__(self, stages: Sequence[Stage], immediate: tuple[Verdict, str] | None = None) -> None:
         self.stages = tuple(stages)
         self.immediate = immediate
+        self.heard: Heard | None = None
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         chain = self._completed(setting)
         needs = dict.fromkeys(column for stage in chain for column in stage.needs(setting))
         return (*needs, *_at_visit(chain, setting).values())
+
+    def evaluations(self, setting: Setting) -> tuple[Evaluation, ...]:
+        """The offline evaluations whose scores `start` must be given, each once."""
+        asked = (stage.evidence.evaluation(setting) for stage in self._completed(setting))
+        return tuple(dict.fromkeys(each for each in asked if each is not None))
 
     def promised(self, setting: Setting) -> float | None:
         """How often, at most, some rule of evidence says that it declares a difference where all arms are alike.
@@ -79,10 +96,17 @@ class StagedPolicy:
     def _completed(self, setting: Setting) -> tuple[Stage, ...]:
         return tuple(stage.completed(setting) for stage in self.stages)
 
-    def start(self, setting: Setting) -> Routing:
-        """The routing of the first tick."""
+    def start(self, setting: Setting, offline: Scores | None = None) -> Routing:
+        """The routing of the first tick. `offline` are the scores of its `evaluations`, (R, K) each.
+
+        A first stage that takes no time is judged here, before any request. Raises `ValueError` where scores are missing.
+        """
         self.setting = setting
         self._chain = self._completed(setting)
+        self._offline = [stage.evidence.evaluation(setting) for stage in self._chain]
+        self._scores = dict(offline or {})
+        if missing := [each for each in self._offline if each is not None and each not in self._scores]:
+            raise ValueError(f"start needs the scores of {missing[0]}, got those of {list(self._scores) or 'none'}")
         rows, arms = setting.replications, len(setting.arms)
         self.columns: dict[Column, int] = {column: at for at, column in enumerate(self.needs(setting))}
         self.verdicts = Verdicts(
@@ -90,9 +114,12 @@ class StagedPolicy:
             arm=np.zeros(rows, np.int64),
             decided_tick=np.full(rows, -1, np.int64),
             significant_tick=np.full(rows, -1, np.int64),
+            found_tick=np.zeros(rows, np.int64),
+            paused_ticks=np.zeros(rows, np.int64),
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)
+        self._held = np.zeros(rows, np.int64)
         self._cohort = np.zeros(rows, np.int64)
         self._arms_in: Bools = np.ones((rows, arms), bool)
         self._findings = np.zeros((rows, arms), np.int8)
@@ -111,12 +138,15 @@ class StagedPolicy:
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
+        self._pending = Pending(rows, arms) if any(stage.reaction is not None for stage in self._chain) else None
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate
             self._end(self._rows, verdict, np.full(rows, setting.arms.index(arm)), tick=0)
-        undecided = 0 if self.immediate is not None else rows
-        return self._route(tick=0, last=np.zeros((undecided, arms, len(self.columns)), np.int64))
+        nothing = np.zeros((rows, arms, len(self.columns)), np.int64)
+        if self._chain and self._chain[0].evidence.before_traffic and self._chain[0].evidence.length_s() == 0:
+            self._judge(0, self._chain[0], self._rows, nothing, done=0)
+        return self._route(tick=0, last=nothing[self.verdicts.verdict == _OPEN])
 
     def step(self, telemetry: Telemetry) -> Routing:
         """Judge the tick that ended, and route the next one."""
@@ -134,12 +164,22 @@ class StagedPolicy:
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
+        if self._pending is not None:
+            waits = self._pending.waits(rows)
+            in_stage = np.where(waits, -1, in_stage)
+            self.verdicts.paused_ticks[rows] += waits
+            for target, which, carried in self._pending.take(rows, done):
+                self._go(target, which, carried, done)
         for number, stage in enumerate(self._chain):
             at_stage = in_stage == number
             if at_stage.any():
                 at = marked(at_stage)
                 self._judge(number, stage, rows[at], last[at], done)
         return self._route(done, last[marked(self.verdicts.verdict[rows] == _OPEN)])
+
+    def stage_of(self, row: int) -> str:
+        """The name of the stage that a replication is in; empty of an only stage without a name."""
+        return self.stages[int(self._stage[row])].name
 
     def _places(self, rows: Ints) -> Ints | slice:
         """Where replications `rows` (r,) stand in arrays of all: there, or everywhere, as a slice, which copies nothing."""
@@ -179,6 +219,49 @@ class StagedPolicy:
                 estimates.unbiased[rows], estimates.lower[rows], estimates.upper[rows] = unbiased
         return estimates
 
+    def offline_choice(self) -> OfflineChoice | None:
+        """What its offline stage made of the scores; None of a policy without one. Call it after `start`."""
+        number = next((number for number, each in enumerate(self._offline) if each is not None), None)
+        if number is None:
+            return None
+        evaluation = self._offline[number]
+        assert evaluation is not None
+        rows = np.arange(self.setting.replications)
+        scores = self._scores[evaluation]
+        gain = gains(scores, self.setting.metrics[evaluation.metric].sign)
+        arm = 1 + gain[:, 1:].argmax(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            estimate = np.where(scores[:, 0] != 0, gain[rows, arm] / np.abs(scores[:, 0]), np.nan)
+        view = self._view(number, 0, rows, np.zeros_like(self._total), self.setting.ticks)
+        view.age, view.arms_in = np.full(rows.size, self.setting.ticks), np.ones(gain.shape, bool)
+        passed = self._chain[number].evidence.judge(view) == _PASSED
+        picked = np.where(passed[rows, arm], arm, 0)
+        return OfflineChoice(evaluation.metric, arm, estimate, picked)
+
+    def foreseen(self, done: int) -> Floats:
+        """(R,) in which tick each replication decides at the latest, as settings tell after `done` ticks; else infinity.
+
+        A stage ends after its length or its longest duration. What waits for planned information ends when all of it has come,
+        if it goes on to come as it did.
+        """
+        found: Floats = np.full(self.setting.replications, np.inf)
+        ended = self.verdicts.verdict != _OPEN
+        found[ended] = self.verdicts.decided_tick[ended]
+        lengths = [stage.longest(self.setting) for stage in self._chain]
+        for number, stage in enumerate(self._chain):
+            rows = np.flatnonzero(~ended & (self._stage == number))
+            if not rows.size:
+                continue
+            age = self._age[rows]
+            longest: Floats = np.full(rows.size, lengths[number])
+            share = stage.evidence.planned_share(self._view(number, 0, rows, self._total[rows], done))
+            if share is not None:
+                least = np.where(self._arms_in[rows], share, np.inf)[:, 1:].min(axis=1)
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    longest = np.fmin(longest, np.where(least > 0, age / least, np.inf))
+            found[rows] = done - age + np.maximum(longest, age) + sum(lengths[number + 1 :])
+        return found
+
     def _primary_columns(self) -> tuple[Column, ...]:
         """The columns of the primary metric, if some stage reads it as a reward and telemetry has them; else none."""
         metric = self.setting.metrics.get(self.setting.primary)
@@ -199,7 +282,11 @@ class StagedPolicy:
         places = self._places(rows)
         # Copies, as both are set below.
         before, in_stage = self._findings[rows], self._arms_in[rows]
+        checks = [self._ask(number, place, check, rows, last, done) for place, check in enumerate(stage.checks, start=1)]
+        if stage.allocation.may_hold():
+            self._hold(number, stage, rows, last, done)
         evidence = self._ask(number, 0, stage.evidence, rows, last, done)
+        self._tell(done, rows, [(stage.evidence, evidence), *zip(stage.checks, checks, strict=True)])
         fresh = (before == _GOING) & in_stage
         fresh[:, 0] = False
         findings = np.where(fresh, evidence, before)
@@ -208,12 +295,15 @@ class StagedPolicy:
             first = rows[declared & (self.verdicts.significant_tick[places] < 0)]
             self.verdicts.significant_tick[first] = done
         held, shown = np.ones(findings.shape, bool), np.ones(findings.shape, bool)
-        for place, check in enumerate(stage.checks, start=1):
-            check_findings = self._ask(number, place, check, rows, last, done)
+        for check, check_findings in zip(stage.checks, checks, strict=True):
+            if not check.stops:
+                continue
             findings = np.where(check_findings == _FAILED, _FAILED, findings)
             findings = np.where((check_findings == _DOUBTFUL) & (findings != _FAILED), _DOUBTFUL, findings)
             seen = check_findings != _GOING
             held, shown = (held, shown & seen) if check.waits else (held & seen, shown)
+        if stage.evidence.leaves_it_to_checks():
+            findings = np.where((findings == _PASSED) & ~shown, _GOING, findings)
         findings = np.where((findings == _PASSED) & fresh & ~held, _DOUBTFUL, findings)
         # The finding of the evidence stands. The stage goes on until every guardrail that `waits` has a finding.
         waiting = (findings == _PASSED) & ~shown & in_stage
@@ -235,14 +325,35 @@ class StagedPolicy:
         failed = ~passed & ~doubtful
         carried = np.where(passed[:, None], findings == Finding.PASS, arms_in & (findings != Finding.FAIL))
         carried[:, 0] = True
-        for which, target in ((passed, stage.on.passed), (doubtful, stage.on.inconclusive), (failed, stage.on.fail)):
-            if which.any():
-                self._go(number, target, rows[which], carried[which], done)
-
-    def _go(self, number: int, target: str, rows: Ints, carried: Bools, done: int) -> None:
+        self.verdicts.found_tick[rows] = done
         last = number == len(self._chain) - 1
-        if target == NEXT:
-            target = SHIP if last else self._chain[number + 1].name
+        reactions = stage.reaction or Reactions()
+        for which, target, reaction in (
+            (passed, stage.on.passed, None),
+            (doubtful, stage.on.inconclusive, reactions.inconclusive),
+            (failed, stage.on.fail, reactions.fail),
+        ):
+            if not which.any():
+                continue
+            if target == NEXT:
+                target = SHIP if last else self._chain[number + 1].name
+            if reaction is None:
+                self._go(target, rows[which], carried[which], done)
+            else:
+                self._wait(reaction, target, rows[which], carried[which], done)
+
+    def _wait(self, reaction: Reaction, target: str, rows: Ints, carried: Bools, done: int) -> None:
+        """Wait until somebody acts on an outcome; whoever does so at once, does so now."""
+        assert self._pending is not None
+        assert self.setting.draws is not None, "only what is played can draw"
+        uniform = self.setting.draws("reaction", rows, (self._cohort[rows],))
+        due = reaction.due(np.full(rows.size, done), uniform, self.setting)
+        now, later = due <= done, due > done
+        if now.any():
+            self._go(target, rows[now], carried[now], done)
+        self._pending.add(rows[later], due[later], target, carried[later])
+
+    def _go(self, target: str, rows: Ints, carried: Bools, done: int) -> None:
         if target in (KEEP, INCONCLUSIVE):
             self._end(rows, _ENDINGS[target], np.zeros(rows.size, np.int64), done)
             return
@@ -257,6 +368,7 @@ class StagedPolicy:
     def _enter(self, number: int, rows: Ints, arms_in: Bools) -> None:
         self._stage[rows] = number
         self._age[rows] = 0
+        self._held[rows] = 0
         self._cohort[rows] += 1
         self._arms_in[rows] = arms_in
         self._findings[rows] = Finding.UNDECIDED
@@ -273,24 +385,53 @@ class StagedPolicy:
         self.verdicts.decided_tick[rows] = tick
 
     def _best(self, rows: Ints, carried: Bools) -> Ints:
-        """(r,) the survivor with the best observed mean of the primary metric; the first listed where no mean was observed."""
+        """(r,) the survivor with the best observed mean of the primary metric; the first listed where no mean was observed.
+
+        A rule with an offline evaluation may rank them itself.
+        """
         challengers = carried.copy()
         challengers[:, 0] = False
+        value: Floats = np.zeros(challengers.shape)
         metric = self.setting.metrics.get(self.setting.primary)
         known, total_of = mean_of(self.setting.primary)
         count_at = self.columns.get(known)
-        if metric is None or count_at is None:
-            return np.asarray(challengers.argmax(axis=1))
-        count = self._total[rows, :, count_at]
-        total = self._total[rows, :, self.columns[total_of]] * metric.sign
-        mean = np.where(count > 0, total / np.maximum(count, 1), -1e300)
-        return np.asarray(np.where(challengers, mean, -np.inf).argmax(axis=1))
+        if metric is not None and count_at is not None:
+            count = self._total[rows, :, count_at]
+            total = self._total[rows, :, self.columns[total_of]] * metric.sign
+            value = np.where(count > 0, total / np.maximum(count, 1), -1e300)
+        for number, asked in enumerate(self._offline):
+            at = np.flatnonzero(self._stage[rows] == number) if asked is not None else rows[:0]
+            if at.size:
+                view = self._view(number, 0, rows[at], self._total[rows[at]], self.setting.ticks)
+                ranking = self._chain[number].evidence.ranking(view)
+                value[at] = value[at] if ranking is None else ranking
+        return np.asarray(np.where(challengers, value, -np.inf).argmax(axis=1))
 
     def _ask(self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
         view = self._view(number, place, rows, last, done)
         findings = part.judge(view)
         self._remember(number, place, rows, view)
         return findings
+
+    def _tell(self, done: int, rows: Ints, found: Sequence[tuple[Evidence | Guardrail, NDArray[np.int8]]]) -> None:
+        for part, findings in found if self.heard is not None else ():
+            assert self.heard is not None
+            self.heard(done, part, rows, findings)
+
+    def _hold(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
+        """Ask the allocation whether its schedule stood still in the tick that ended."""
+        place_of_allocation = len(self._memory[number]) - 1
+        view = self._view(number, place_of_allocation, rows, last, done)
+        good: Bools = np.ones(rows.size, bool)
+        for place, check in enumerate(stage.checks, start=1) if stage.allocation.heeds_looks() else ():
+            if check.stops:
+                found = check.last_look_good(self._view(number, place, rows, last, done)) | ~view.arms_in
+                good &= found[:, 1:].all(axis=1)
+        view.good = good
+        still = stage.allocation.hold(view)
+        self._held[rows] += still
+        self.verdicts.paused_ticks[rows] += still
+        self._remember(number, place_of_allocation, rows, view)
 
     def _remember(self, number: int, place: int, rows: Ints, view: View) -> None:
         for key, array in view.memory.items():
@@ -309,7 +450,16 @@ class StagedPolicy:
             mirrored=self._chain[number].allocation.mirrors,
             memory={key: array[rows] for key, array in self._memory[number][place].items()},
             contrasts=self._contrasts.part(places if self._compares[number][place] else rows[:0]),
+            held=_shown(self._held[places]),
+            rows=rows,
+            entry=_shown(self._cohort[places]),
+            offline=self._told(number, place, rows),
         )
+
+    def _told(self, number: int, place: int, rows: Ints) -> Scores:
+        """The scores that a rule of evidence asked for."""
+        asked = self._offline[number] if place == 0 else None
+        return {} if asked is None else {asked: _shown(self._scores[asked][rows])}
 
     def _route(self, tick: int, last: Ints) -> Routing:
         rows = self._rows = self._rows[marked(self.verdicts.verdict[self._rows] == _OPEN)]
@@ -328,6 +478,8 @@ class StagedPolicy:
                 if stage.allocation.mirrors:
                     mirror[at] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
                 self._remember(number, place, rows[at], view)
+        if self._pending is not None:
+            self._pending.hold(rows, live, mirror)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
 
 

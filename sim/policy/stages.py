@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.policy.allocation import AnyAllocation, Fixed
@@ -9,11 +11,14 @@ from sim.policy.base import DeclaredSetting, Part, Setting
 from sim.policy.columns import Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
+from sim.policy.pending import Reactions
 from sim.spelling import there_are
 from sim.units import Duration, format_duration
 
 SHIP, KEEP, INCONCLUSIVE, NEXT = "ship", "keep", "inconclusive", "next"
 ENDS = (SHIP, KEEP, INCONCLUSIVE)
+OF_CHAIN = ("name", "")
+"""The keys of problems that a stage has only beside others: its name, and as a whole its place among them."""
 
 
 class On(BaseModel):
@@ -39,12 +44,22 @@ class Stage(BaseModel):
     checks: tuple[AnyGuardrail, ...] = Field((), description="guardrails, which stop an arm whatever the evidence says")
     max_duration: Duration | None = Field(None, description="arms still undecided after this are inconclusive")
     on: On = Field(default_factory=lambda: On.model_validate({}), description="what follows each outcome")
+    reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def completed(self, setting: DeclaredSetting) -> Stage:
         """This stage, with settings that were left out taken from its allocation."""
         evidence = self.evidence.completed(self.allocation, setting)
         checks = tuple(check.completed(self.allocation, setting) for check in self.checks)
         return self.model_copy(update={"evidence": evidence, "checks": checks})
+
+    def longest(self, setting: DeclaredSetting) -> float:
+        """The most ticks that it takes once it is completed, as far as its settings tell; infinity if they do not."""
+        if self.reaction is not None:
+            return math.inf
+        # What the evidence passes may wait for a guardrail.
+        length = None if any(check.waits for check in self.checks) else self.evidence.length_s()
+        known = [each for each in (length, self.max_duration) if each is not None]
+        return setting.ticks_of(min(known)) if known else math.inf
 
     def parts(self) -> tuple[Part, ...]:
         """The evidence, the checks and the allocation, in the order in which the policy keeps their memory."""
@@ -76,12 +91,36 @@ class Stage(BaseModel):
         length = evidence.length_s() or self.max_duration
         for index, check in enumerate(completed.checks if sound else self.checks):
             problems += [(f"checks[{index}].{key}", message) for key, message in self._check_problems(check, length, setting)]
+        if evidence.leaves_it_to_checks() and not any(check.waits for check in self.checks):
+            rule = "is required where the allocation has no length of its own, and the stage waits for no check"
+            problems.append(("evidence.duration", rule))
+        if self.allocation.heeds_looks() and not any(check.tells_looks for check in self.checks):
+            rule = "on_good_look needs a check whose looks are good or not, such as a threshold"
+            problems.append(("allocation.advance", rule))
         if self.allocation.mirrors and self.evidence.reads_reward:
             message = f"{self.evidence.kind} reads users' reactions, which a mirrored arm does not have"
             problems.append(("evidence.kind", message))
+        problems += self._before_traffic()
         if self.on.fail not in (KEEP, INCONCLUSIVE) and not self.evidence.can_be_null:
             left = f"no challenger is left to {'ship' if self.on.fail == SHIP else f'go on to {self.on.fail!r}'}"
             problems.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
+        return problems
+
+    def _before_traffic(self) -> list[tuple[str, str]]:
+        """Problems of a stage that decides before any traffic, and of one that has to see some and gets none."""
+        if not self.evidence.before_traffic:
+            if self.allocation.serves_challengers:
+                return []
+            rule = f"serves no challenger, so that {self.evidence.kind} sees nothing of one: it is for evidence of kind offline"
+            return [("allocation.kind", rule)]
+        problems: list[tuple[str, str]] = []
+        rule = f"{self.evidence.kind} decides before any traffic"
+        if self.allocation.serves_challengers:
+            problems.append(("evidence.kind", f"{rule}: it is for a policy of kind offline, or an allocation of kind champion"))
+        if self.checks:
+            problems.append(("checks", f"{rule}: a check would see nothing"))
+        if self.max_duration is not None:
+            problems.append(("max_duration", f"{rule}: `takes` says how long that lasts"))
         return problems
 
     def _check_problems(self, check: AnyGuardrail, length: float | None, setting: DeclaredSetting) -> list[tuple[str, str]]:
@@ -106,7 +145,8 @@ class Stage(BaseModel):
         """What this stage does, in a few sentences; `following` is the stage after it, None of the last one."""
         parts = (self.completed(setting).allocation, *(part for name, part in self.named(setting)[1:]))
         sentences = [_sentence(part.told(setting)) for part in parts]
-        return " ".join([*sentences, _sentence(self._follows(setting, following))])
+        reactions = "" if self.reaction is None else self.reaction.told()
+        return " ".join([*sentences, *map(_sentence, filter(None, (self._follows(setting, following), reactions)))])
 
     def _follows(self, setting: Setting, following: str | None) -> str:
         """What follows its outcomes, as a sentence."""
@@ -132,6 +172,8 @@ class Stage(BaseModel):
 
     def needs(self, setting: Setting) -> tuple[Column, ...]:
         """The telemetry columns of this stage. A stage that mirrors has those of mirrored calls beside those of live calls."""
+        if self.evidence.before_traffic:
+            return ()
         columns = [column for part in self.parts() for column in part.needs(setting)]
         if not self.allocation.mirrors:
             # Of several challengers that pass, the one with the best observed mean ships.
@@ -148,7 +190,8 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
     """Problems of the names in a chain: (index of the stage, key, message) for each.
 
     A stage must not have the name of another stage or of an ending. `on` must name an ending or a stage of the chain. A stage
-    that compares traffic with its weights must not ship on an inconclusive outcome.
+    that compares traffic with its weights must not ship on an inconclusive outcome. A stage that decides before any traffic is
+    the first one, and none leads back to it. Problems of the chain, and not of a stage by itself, have the keys in `OF_CHAIN`.
 
     >>> canary = Stage(name="canary", evidence={"kind": "survive", "duration": "1h"}, on={"pass": "ab"})
     >>> chain_problems((canary,))
@@ -160,6 +203,8 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
     for index, stage in enumerate(stages):
         if stage.name in names[:index]:
             problems.append((index, "name", f"two stages are called {stage.name!r}"))
+        if index and stage.evidence.before_traffic:
+            problems.append((index, "", f"{stage.evidence.kind} decides before any traffic: it must be the first stage"))
         if stage.name in (*ENDS, NEXT):
             problems.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
         last = index == len(stages) - 1
@@ -169,6 +214,9 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
             rule = "a stage whose traffic did not follow its weights must not ship"
             problems.append((index, "on.inconclusive", f"{rule}: must not be {stage.on.inconclusive!r} with a check of it"))
         for key, target in (("pass", stage.on.passed), ("fail", stage.on.fail), ("inconclusive", stage.on.inconclusive)):
+            if target == names[0] and stages[0].evidence.before_traffic:
+                rule = f"{target!r} decides before any traffic: no stage can lead back to it"
+                problems.append((index, f"on.{key}", rule))
             if target not in targets:
                 problems.append((index, f"on.{key}", f"no stage {target!r}; {there_are(targets)}"))
     return problems

@@ -74,6 +74,9 @@ def _reason(error: Exception, uris: tuple[str, ...]) -> str:
     where, text = shown(uris[0]), str(error)
     if re.search(r"out-of-date database schema", text):
         return f"the store {where} was written by another version of MLflow: back it up, then run `mlflow db upgrade` on it"
+    if "Incorrect string value" in text:
+        rule = "its tables do not hold every character, as those of a database that is made with CHARACTER SET utf8mb4"
+        return f"the MLflow store {where} cannot be used: {rule}: {said(text, *uris)}"
     if isinstance(error, RestException):
         return f"the MLflow server {where} refused: {said(text, *uris)}"
     if isinstance(error, MlflowException | requests.RequestException) and where.startswith("http"):

@@ -15,7 +15,7 @@ from sim.distributions.latency import Latency
 from sim.distributions.outcomes import Outcome
 from sim.units import Share
 
-__all__ = ["RESERVED", "Behaviour", "Latency", "ModelsFile", "Outcome", "VersionSpec", "digest_of"]
+__all__ = ["RESERVED", "Behaviour", "Latency", "ModelsFile", "Outcome", "VersionSpec", "alias_rule", "digest_of"]
 
 RESERVED = ("error_rate", "latency", "agreement")
 """Metrics that every model version has; no outcome may have their names."""
@@ -39,7 +39,13 @@ def _metric_name(name: str) -> str:
     return name
 
 
-def _alias(alias: str) -> str:
+def alias_rule(alias: str) -> str:
+    """The alias. Raises `ValueError` for one that MLflow does not take.
+
+    >>> alias_rule("v3")
+    Traceback (most recent call last):
+    ValueError: MLflow reserves 'latest' and version numbers such as 3 or v3; got alias 'v3'
+    """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", alias):
         raise ValueError(f"an alias is made of letters, digits, _ and -; got {alias!r}")
     if alias.lower() == "latest" or re.fullmatch(r"[vV]?[0-9]+", alias):
@@ -80,7 +86,9 @@ class Behaviour(Frozen):
 class VersionSpec(Behaviour):
     """One version of a models file. Alias and description are labels: changing them makes no new version."""
 
-    alias: Annotated[str, AfterValidator(_alias)] | None = Field(default=None, description="Alias that points to this version")
+    alias: Annotated[str, AfterValidator(alias_rule)] | None = Field(
+        default=None, description="Alias that points to this version"
+    )
     description: str = Field(default="", max_length=5000, description="Shown in the registry")
 
     @property

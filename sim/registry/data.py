@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import InputError, Problem
 from sim.files import reading, unreadable
+from sim.scenario.offline import OfflineRows
 from sim.scenario.schema import Data as DataSpec
+from sim.spelling import there_are
 from sim.tables import check_names
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Data", "DataSpec", "digest_frame", "load_data", "numbers", "training_part"]
 
-_WEIGHTS = "data.shift.weights"
+_WEIGHTS, _OFFLINE = "data.shift.weights", "data.shift.offline"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,8 @@ class Data:
     """Rows to score: `features` without the target, `target` the truth, `frame` both; equal length `rows`.
 
     `weights` (rows,), from `weights_column`, says how many live requests each row stands for, relative to the others; None
-    where all are alike.
+    where all are alike. `offline` (rows,), from `offline_column` or from labels, is whether offline evaluations have the row;
+    None where they have all.
     """
 
     features: pd.DataFrame
@@ -37,6 +40,14 @@ class Data:
     name: str
     weights: np.ndarray | None = None
     weights_column: str | None = None
+    offline: np.ndarray | None = None
+    offline_column: str | None = None
+
+    def take(self, rows: np.ndarray) -> Data:
+        """Some of the rows, in this order, and as often as they are named. The digest stays that of all."""
+        weights = None if self.weights is None else self.weights[rows]
+        features, target, frame = self.features.iloc[rows], self.target.iloc[rows], self.frame.iloc[rows]
+        return replace(self, features=features, target=target, frame=frame, rows=len(rows), weights=weights)
 
 
 def load_data(spec: DataSpec, base_dir: Path | None = None) -> Data:
@@ -159,7 +170,9 @@ def _data(frame: pd.DataFrame, spec: DataSpec, name: str) -> Data:
         raise _wrong(f"{name} has a column of lists or tables; columns must hold numbers, texts or dates") from error
     weights = _weights(frame, spec.shift.weights, name)
     target, features = frame[spec.target], frame.drop(columns=spec.target)
-    return Data(features, target, frame, digest, len(frame), name, weights, spec.shift.weights)
+    rows, column = spec.shift.offline, None if spec.shift.offline is None else spec.shift.offline.column
+    had = None if rows is None else _offline(frame, rows, spec.target, name)
+    return Data(features, target, frame, digest, len(frame), name, weights, spec.shift.weights, had, column)
 
 
 def _weights(frame: pd.DataFrame, column: str | None, name: str) -> np.ndarray | None:
@@ -173,6 +186,34 @@ def _weights(frame: pd.DataFrame, column: str | None, name: str) -> np.ndarray |
     if not found.any():
         raise InputError([Problem(f"column {column!r} of {name} holds only zeros: no row would be drawn", path=_WEIGHTS)])
     return found
+
+
+def _offline(frame: pd.DataFrame, rows: OfflineRows, target: str, name: str) -> np.ndarray:
+    """(rows,) whether offline evaluations have a row: at least one of them."""
+    import numpy as np
+
+    if rows.column is not None:
+        path = f"{_OFFLINE}.column"
+        found = numbers(frame, rows.column, "what says which rows offline evaluations have", name, path)
+        if odd := next((value for value in found.tolist() if value not in (0, 1)), None):
+            raise InputError([Problem(f"column {rows.column!r} of {name} must hold 0 and 1, got {odd:g}", path=path)])
+        had = np.asarray(found == 1)
+    else:
+        path, lost = f"{_OFFLINE}.lacks", rows.lacks or ()
+        labels = frame[target].unique().tolist()
+        unknown = [
+            Problem(
+                f"no row of {name} has the {target} {label!r}; {there_are(sorted(map(str, labels)))}", path=f"{path}[{place}]"
+            )
+            for place, label in enumerate(lost)
+            if label not in labels
+        ]
+        if unknown:
+            raise InputError(unknown)
+        had = np.asarray(~frame[target].isin(lost), bool)
+    if not had.any():
+        raise InputError([Problem(f"leaves offline evaluations none of the {len(frame)} rows of {name}", path=path)])
+    return had
 
 
 def numbers(frame: pd.DataFrame, column: str, what: str, name: str, path: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from sim.registry.behaviour import digest_of
 from sim.registry.data import Data, DataSpec, digest_frame, load_data, training_part
 from sim.registry.measure import measure
 from sim.registry.profile import LATENCY
-from sim.registry.publish import DIGEST, KIND, Publication, Registered, point, publish, published
+from sim.registry.publish import DIGEST, KIND, Publication, Registered, TrainedOn, point, publish, published
 from sim.registry.store import reaching
 
 if TYPE_CHECKING:
@@ -152,6 +152,7 @@ def _train(recipe: Recipe, rows: pd.DataFrame, live: Data, digest: str) -> Publi
         description=recipe.description,
         params={"estimator": recipe.estimator, "training_rows": len(seen), **recipe.settings},
         metrics={"offline_score": offline, "live_score": on_live},
+        trained_on=TrainedOn(f"{live.name}, training rows", digest_frame(seen), len(seen)),
     )
 
 

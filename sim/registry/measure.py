@@ -11,8 +11,8 @@ from sim.errors import InputError, Problem
 from sim.registry import trust
 from sim.registry.data import Data
 from sim.registry.profile import Profile
-from sim.registry.scoring import load, model_inputs
-from sim.registry.store import quiet, reaching
+from sim.registry.scoring import failing, load, model_inputs, running
+from sim.registry.store import reaching
 from sim.registry.versions import resolve
 
 if TYPE_CHECKING:
@@ -43,10 +43,11 @@ def measure(uri: str, client: MlflowClient, *, data: Data, calls: int = 300) -> 
         raise InputError([Problem(f"{uri} is a behaviour model: its latency is stated, not measured", path="uri")])
     trust.check(client, "uri", f"{uri} is a real model")
     inputs = model_inputs(version, data, client)
-    times_s, failure = _timed(load(version, client), inputs, calls)
+    model = load(version, client)
+    times_s, failure = _timed(model, inputs, calls)
     if not times_s:
-        reason = f"{type(failure).__name__}: {str(failure).strip()[:300]}"
-        raise InputError([Problem(f"{uri} fails on every row: {reason}", path="data")])
+        assert failure is not None
+        raise InputError([Problem(f"{uri} fails on every row: {failing(model, inputs, failure)}", path="data")])
     levels = tuple(float(level) for level in LEVELS if level != 0.999 or calls >= 1000)
     profile = Profile(
         levels=levels,
@@ -67,7 +68,7 @@ def _timed(model: PyFuncModel, inputs: Any, calls: int) -> tuple[list[float], Ex
     failure: Exception | None = None
     # Collect the garbage of loading the model now, so that it delays no timed call.
     gc.collect()
-    with quiet():
+    with running():
         for call in range(WARM_UP + calls):
             # Slice here and drop the row again: pandas caches every column on a used row, and a list of such rows
             # grew the heap until full garbage collections of 0.3 s fell into calls of 2 ms.

@@ -16,6 +16,7 @@ from sim.registry.store import experiment, given, quiet, reaching, said, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
     from mlflow.models import Model
 
 EXPERIMENT = "registered-models"
@@ -44,8 +45,17 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """A data set that a version was trained on: its name, the sha256 of its rows, and how many these are."""
+
+    name: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
 class Publication:
-    """A version to publish: a function that saves its model, and its tags, params and metrics.
+    """A version to publish: a function that saves its model, and its tags, params, metrics and training data.
 
     `save(path, model)` writes the model to the new folder `path`, with `model` as its MLmodel file.
     """
@@ -55,6 +65,7 @@ class Publication:
     description: str = ""
     params: Mapping[str, str | int | float] | None = None
     metrics: Mapping[str, float] | None = None
+    trained_on: TrainedOn | None = None
 
 
 def published(client: MlflowClient, name: str) -> dict[str, list[str]]:
@@ -91,6 +102,8 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
                 client.log_param(run_id, key, value)
             for key, number in (publication.metrics or {}).items():
                 client.log_metric(run_id, key, number, timestamp=int(time.time() * 1000))
+            if publication.trained_on is not None:
+                client.log_inputs(run_id, datasets=[_dataset(publication.trained_on)])
             with _refusing(client, name):
                 logged = client.create_logged_model(experiment_id, name=name, source_run_id=run_id)
             given(logged.model_id and logged.artifact_location, "the place of a model", client)
@@ -127,6 +140,16 @@ def publish(client: MlflowClient, name: str, publication: Publication) -> str:
         client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": json.dumps(link)})
         client.set_terminated(run_id)
     return str(version)
+
+
+def _dataset(data: TrainedOn) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    # "code" is MLflow's word for a data set that a program made. It takes digests of up to 36 characters.
+    source = json.dumps({"tags": {"mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL"}})
+    profile = json.dumps({"num_rows": data.rows})
+    dataset = Dataset(data.name, data.digest[:32], "code", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def name_problems(name: str, tracking_uri: str) -> list[Problem]:

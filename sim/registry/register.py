@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.registry.annotation import by_people, kept
 from sim.registry.behaviour import Behaviour, ModelsFile
 from sim.registry.publish import BEHAVIOUR, DIGEST, KIND, Publication, Registered, point, publish, published
 from sim.registry.store import reaching
@@ -31,8 +32,9 @@ def register(file: ModelsFile, client: MlflowClient) -> list[Registered]:
         if not created:
             version = known[digest].pop(0)
             with reaching(client):
-                if (client.get_model_version(file.model, version).description or "") != spec.description:
-                    client.update_model_version(file.model, version, spec.description)
+                there = client.get_model_version(file.model, version).description or ""
+                if by_people(there) != spec.description:
+                    client.update_model_version(file.model, version, kept(spec.description, there))
         else:
             publication = Publication(
                 save=_saver(spec.behaviour),

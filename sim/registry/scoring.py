@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+import shlex
+import sys
+from collections.abc import Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError, Problem, visible
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.pyfunc import PyFuncModel
+    from numpy.typing import NDArray
 
 INTEGERS_AS_FLOATS = ("float", "double")
 
@@ -52,6 +57,13 @@ def model_inputs(version: Version, data: Data, client: MlflowClient, *, rewards:
     return chosen.astype(floats)
 
 
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """Run a model's code: what it prints goes to the error stream, as standard output is for results."""
+    with quiet(), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
 def load(version: Version, client: MlflowClient) -> PyFuncModel:
     """The version through `mlflow.pyfunc`. **This runs code from the registry**: open only one you trust.
 
@@ -65,20 +77,113 @@ def load(version: Version, client: MlflowClient) -> PyFuncModel:
     with reaching(client):
         path = artifacts(version, client)
     try:
-        with quiet():
+        with running():
             model: PyFuncModel = mlflow.pyfunc.load_model(str(path), suppress_warnings=True)
     except Exception as error:
-        raise _mismatch(version, f"cannot be loaded: {_reason(error)}") from error
+        how = _to_install(path / "requirements.txt")
+        raise _mismatch(version, f"cannot be loaded: {_reason(error)}{f'; {how}' if how else ''}") from error
     return model
+
+
+def _to_install(file: Path) -> str:
+    """The command that installs what a version requires and is not here, or is here in another version; empty if all is."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    lacking = []
+    for line in lines:
+        try:
+            requirement = Requirement(line.partition("#")[0].strip())
+            if requirement.marker is not None and not requirement.marker.evaluate():
+                continue
+            if not requirement.specifier.contains(version(requirement.name), prereleases=True):
+                lacking.append(str(requirement))
+        except PackageNotFoundError:
+            lacking.append(str(requirement))
+        except InvalidRequirement:
+            # An option of pip, a path or a comment.
+            continue
+    return f"what it requires and is not here: `{shlex.join(['pip', 'install', *lacking])}`" if lacking else ""
 
 
 def predict(model: PyFuncModel, version: Version, inputs: Any) -> Any:
     """What the model answers to all rows. Raises `InputError` with the model's own reason where it fails."""
     try:
-        with quiet():
+        with running():
             return model.predict(inputs)
     except Exception as error:
-        raise _mismatch(version, f"cannot predict: {_reason(error)}") from error
+        raise _mismatch(version, f"cannot predict: {failing(model, inputs, error)}") from error
+
+
+def failing(model: PyFuncModel, inputs: Any, error: Exception) -> str:
+    """Why a model fails on rows, in a line; with the columns that its signature calls optional and the rows do not have."""
+    signature = getattr(model.metadata, "signature", None)
+    schema = signature.inputs if signature is not None else None
+    names = schema.input_names() if schema is not None and schema.has_input_names() else []
+    absent = [name for name in names if name not in getattr(inputs, "columns", names)]
+    hint = f"; the data lacks {_some(absent)}, which its signature calls optional" if absent else ""
+    return _reason(error) + hint
+
+
+def one_per_row(version: Version, answer: Any, rows: int) -> NDArray[Any]:
+    """A model's answer as one number, text or boolean per row, (rows,). Raises `InputError` for any other answer."""
+    import numpy as np
+
+    values = _plain(version, _one_output(version, answer, rows))
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.shape != (rows,):
+        raise _mismatch(version, f"must predict one value per row, ({rows},); got shape {values.shape}")
+    if values.dtype.kind not in "iufbU":
+        odd = next((place for place, each in enumerate(values.tolist()) if not isinstance(each, str | float | int)), 0)
+        raise _mismatch(version, f"must predict numbers, texts or booleans; got {values[odd]!r} in row {odd + 1}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        bad = np.flatnonzero(~np.isfinite(values))
+        what = "NaN" if np.isnan(values[bad[0]]) else f"{values[bad[0]]:g}"
+        raise _mismatch(version, f"predicts {what} in {bad.size} of {rows} rows, first in row {bad[0] + 1}")
+    return values
+
+
+def _plain(version: Version, answer: Any) -> NDArray[Any]:
+    """An answer as an array, of a plain type if it has one. Raises `InputError` where texts stand among other values.
+
+    NumPy would make texts of all of them.
+    """
+    import numpy as np
+
+    listed = isinstance(answer, list | tuple)
+    values = np.asarray(answer, dtype=object if listed and any(isinstance(each, str) for each in answer) else None)
+    if values.dtype != object:
+        return values
+    flat = values.ravel().tolist()
+    texts = [isinstance(each, str) for each in flat]
+    if any(texts) and not all(texts):
+        first = texts.index(False)
+        raise _mismatch(version, f"predicts {flat[first]!r} in row {first + 1}, and texts in others")
+    return np.array(values.tolist())
+
+
+def _one_output(version: Version, answer: Any, rows: int) -> Any:
+    """Of an answer of several outputs by name, as ONNX models give labels and chances, the only one with a value per row."""
+    import numpy as np
+    import pandas as pd
+
+    if isinstance(answer, pd.DataFrame) and answer.shape[1] != 1:
+        answer = {str(name): answer[name].to_numpy() for name in answer.columns}
+    if not isinstance(answer, dict):
+        return answer
+    fitting = {name: values for name, values in answer.items() if np.shape(values) in ((rows,), (rows, 1))}
+    if len(fitting) != 1:
+        names = ", ".join(map(repr, list(answer)[:10]))
+        what = f"{len(fitting)} of its outputs have one" if fitting else "none of its outputs has one"
+        how = "log a model that answers with one of them"
+        raise _mismatch(version, f"must predict one value per row, ({rows},); {what}: {names}; {how}")
+    return next(iter(fitting.values()))
 
 
 def _tensor(version: Version, features: pd.DataFrame, specs: list[Any]) -> Any:
@@ -105,7 +210,10 @@ def _mismatch(version: Version, message: str) -> InputError:
 
 
 def _reason(error: Exception) -> str:
-    return visible(f"{type(error).__name__}: {str(error).strip()[:300]}".replace("\n", " "))
+    # MLflow quotes the rows and the signature before it says what is wrong with them.
+    _, schema, said = str(error).partition("Failed to enforce schema of data ")
+    reason = said.rpartition(" Error: ")[2] if schema else str(error)
+    return visible(f"{type(error).__name__}: {' '.join(reason.split())[:300]}")
 
 
 def _some(names: list[Any]) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from sim.errors import TrackingError
@@ -12,10 +16,11 @@ from sim.registry.answers import given, quiet, reaching
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModelInput
 
 __all__ = [
-    "Client", "absent", "addresses", "client", "default_uri", "experiment", "given", "prepare", "quiet", "reaching", "registry",
-    "said", "shown",
+    "Client", "absent", "addresses", "client", "default_uri", "experiment", "given", "logged_models", "prepare", "quiet",
+    "reaching", "registry", "said", "shown", "user",
 ]  # fmt: skip
 
 Client: TypeAlias = "MlflowClient"
@@ -101,3 +106,30 @@ def experiment(client: MlflowClient, name: str) -> str:
             f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore --experiment-id {found}`"
         )
     return found
+
+
+def logged_models(ids: Iterable[str | None], client: Client) -> list[LoggedModelInput]:
+    """The logged models of some ids, each once, as far as this store has them: the registry may be in another store."""
+    from mlflow.entities import LoggedModelInput
+    from mlflow.exceptions import MlflowException
+
+    inputs = []
+    for model_id in dict.fromkeys(ids):
+        # It may come from a file, and becomes a part of an address.
+        if model_id is None or not re.fullmatch(r"m-[0-9a-zA-Z]{1,64}", model_id):
+            continue
+        try:
+            client.get_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "NOT_FOUND"):
+                raise
+        else:
+            inputs.append(LoggedModelInput(model_id))
+    return inputs
+
+
+def user() -> str | None:
+    """The user's name; None in a container whose user has a number only."""
+    with suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return None

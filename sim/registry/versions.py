@@ -16,6 +16,7 @@ from sim.errors import InputError, Problem, visible
 from sim.registry.behaviour import Behaviour, digest_of
 from sim.registry.profile import Profile
 from sim.registry.publish import BEHAVIOUR, DIGEST, KIND
+from sim.registry.served import Served
 from sim.registry.store import client, reaching
 from sim.scenario.examples import registering
 from sim.spelling import there_are
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
-__all__ = ["Version", "artifacts", "client", "resolve", "signature_of"]
+__all__ = ["Version", "artifacts", "artifacts_of", "client", "find", "model_id_of", "registered", "resolve", "signature_of"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Version:
     """One arm's model version, as the registry had it when the scenario was resolved.
 
     `uri` is as in the scenario; `pinned` names the version itself. The behaviour of a "replay" version has no outcomes;
-    its latency and error rate are measured. `digest` changes whenever the behaviour or profile does.
+    its latency and error rate are measured, and `served` is what was found of it behind a server, if anything. `digest` changes
+    whenever any of them does.
     """
 
     arm: str
@@ -47,6 +49,7 @@ class Version:
     digest: str
     behaviour: Behaviour
     tags: dict[str, str] = field(compare=False)
+    served: Served | None = None
 
     @property
     def pinned(self) -> str:
@@ -101,7 +104,7 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
         try:
             with reaching(client):
                 model, entity = _find(uri, client, registered)
-                kind, behaviour, digest = _read(entity, client, unmeasured)
+                kind, behaviour, digest, served = _read(entity, client, unmeasured)
         except _Unusable as error:
             problems.append(Problem(visible(str(error)), path=f"models[{index}].uri"))
             continue
@@ -113,13 +116,14 @@ def resolve(models: Sequence[tuple[str, str]], client: MlflowClient, *, unmeasur
                 uri=uri,
                 name=model.name,
                 version=version,
-                model_id=_model_id(entity),
+                model_id=model_id_of(entity),
                 run_id=entity.run_id or None,
                 aliases=tuple(aliases),
                 kind=kind,
                 digest=digest,
                 behaviour=behaviour,
                 tags=dict(entity.tags),
+                served=served,
             )
         )
     if problems:
@@ -132,12 +136,44 @@ def artifacts(version: Version, client: MlflowClient, path: str = "") -> Path:
     return _download(version.name, version.version, client, path)
 
 
+def artifacts_of(entity: ModelVersion, client: MlflowClient, path: str = "") -> Path:
+    """`artifacts` of a version as the registry answers it."""
+    return _download(entity.name, str(entity.version), client, path)
+
+
+def model_id_of(entity: ModelVersion) -> str | None:
+    """The id of the logged model that the version was made of, or None."""
+    if entity.model_id:
+        return str(entity.model_id)
+    # The SQL store does not return the id, but the location of a logged model contains it.
+    match = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", entity.source or "")
+    return match[1] if match else None
+
+
 def signature_of(version: Version, client: MlflowClient) -> Any:
     """The `mlflow.models.ModelSignature` of the version, or None; read without running the model's code."""
     from mlflow.models import Model
 
     with reaching(client):
         return Model.load(str(artifacts(version, client, "MLmodel"))).signature
+
+
+def find(uri: str, client: MlflowClient) -> tuple[RegisteredModel, ModelVersion]:
+    """The model and the version that a URI names, whatever its kind. Raises `InputError` at `uri` where there is none."""
+    try:
+        with reaching(client):
+            return _find(uri, client, {})
+    except _Unusable as error:
+        raise InputError([Problem(visible(str(error)), path="uri")]) from None
+
+
+def registered(name: str, client: MlflowClient) -> RegisteredModel:
+    """The registered model of a name, which may be written models:/NAME. Raises `InputError` where there is none."""
+    try:
+        with reaching(client):
+            return _model(name.removeprefix("models:/"), client)
+    except _Unusable as error:
+        raise InputError([Problem(visible(str(error)), path="name")]) from None
 
 
 class _Unusable(Exception):
@@ -211,7 +247,7 @@ def _did_you_mean(word: str, words: Sequence[str] | dict[str, str]) -> str:
 
 def _read(
     entity: ModelVersion, client: MlflowClient, unmeasured: bool
-) -> tuple[Literal["behaviour", "replay"], Behaviour, str]:
+) -> tuple[Literal["behaviour", "replay"], Behaviour, str, Served | None]:
     tags, uri = entity.tags, f"models:/{entity.name}/{entity.version}"
     try:
         kept = json.loads(tags[BEHAVIOUR]) if BEHAVIOUR in tags else None
@@ -226,18 +262,23 @@ def _read(
             raise _Unusable(f"{uri} holds a behaviour that cannot be read: {error.errors()[0]['msg']}") from error
         if tags.get(DIGEST, behaviour.digest()) != behaviour.digest():
             raise _Unusable(f"the tags of {uri} were edited: its behaviour is not the one that was registered")
-        return "behaviour", behaviour, behaviour.digest()
+        return "behaviour", behaviour, behaviour.digest(), None
     try:
-        profile = Profile.from_tags(tags)
+        profile, served = Profile.from_tags(tags), Served.from_tags(tags)
     except ValueError as error:
-        raise _Unusable(f"{uri} has a latency profile that cannot be read: {error}; run `sim models measure {uri}`") from error
+        if not unmeasured:
+            raise _Unusable(
+                f"{uri} has a latency profile that cannot be read: {error}; run `sim models measure {uri} --data FILE`"
+            ) from error
+        profile, served = None, None
     if profile is None:
         if not unmeasured:
-            raise _Unusable(f"{uri} is a real model whose latency is not measured: run `sim models measure {uri}`")
+            raise _Unusable(f"{uri} is a real model whose latency is not measured: run `sim models measure {uri} --data FILE`")
         profile = Profile((0.0, 1.0), (1.0, 1.0), 0.0, 0, "")
     made = [entity.name, str(entity.version), entity.creation_timestamp, entity.source, entity.run_id]
     behaviour = Behaviour(latency=profile.latency, error_rate=profile.error_rate)
-    return "replay", behaviour, digest_of([made, behaviour.to_dict()])
+    measured = [served.to_tags()] if served is not None else []
+    return "replay", behaviour, digest_of([made, behaviour.to_dict(), *measured]), served
 
 
 def _logged_behaviour(entity: ModelVersion, client: MlflowClient) -> Any:
@@ -265,11 +306,3 @@ def _download(name: str, version: str, client: MlflowClient, path: str) -> Path:
             tracking_uri=client.tracking_uri,
         )
     )
-
-
-def _model_id(entity: ModelVersion) -> str | None:
-    if entity.model_id:
-        return str(entity.model_id)
-    # The SQL store does not return the id, but the location of a logged model contains it.
-    match = re.search(r"(?:^models:|/models)/(m-[0-9a-f]{32})(?:/|$)", entity.source or "")
-    return match[1] if match else None

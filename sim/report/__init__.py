@@ -1,3 +1,5 @@
 """Show a comparison: pages, charts, tables."""
 
-__all__ = ["html", "markdown", "progress", "several", "source", "terminal"]
+__all__ = [
+    "html", "listed", "markdown", "picture", "progress", "results", "sections", "several", "source", "tables", "terminal",
+]  # fmt: skip

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from sim.compare.result import Comparison, PointComparison
 from sim.compare.trials import BASELINES
 from sim.report.axes import at_times, symlog_ticks
 from sim.report.figures import HEIGHT, WIDTH, Chart
+from sim.report.marks import dotted
 from sim.report.numbers import in_line
 from sim.report.source import Source
 from sim.report.svg import canvas, colour, drawing, inline, label_ends, name_axes, readable_y, room_for, shortened, time_y
@@ -36,7 +38,7 @@ CURVES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "What does it give, and what does it cost?",
         "Net value against keeping the champion, regret by the horizon, and requests that were served by an arm that is worse.",
-        ("net_value", "net_value_worst", "regret", "harmed_requests"),
+        ("net_value", "net_value_worst", "value_per_year", "regret", "harmed_requests"),
     ),
     (
         "What are the estimates worth?",
@@ -75,48 +77,81 @@ def curves(source: Source, measures: Sequence[str]) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison], key: str, title: str) -> Chart | None:
+@dataclass(frozen=True)
+class Along:
+    """A measure against a swept key: `texts` and `x` (P,) are of the points, `lines` are (place, policy, P estimates).
+
+    `log`: whether x is logarithmic.
+    """
+
+    comparison: Comparison
+    name: str
+    texts: tuple[str, ...]
+    x: Floats
+    log: bool
+    lines: tuple[tuple[int, str, tuple[Estimate | None, ...]], ...]
+
+    @property
+    def unit(self) -> str:
+        return self.comparison.measures[self.name].unit
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there is more to draw than nothing, or a zero at every point."""
+        lines = [line[np.isfinite(line)] for *_, found in self.lines for line in [_values(found, "estimate")]]
+        return any(line.size and (self.unit == "share" or line.any()) for line in lines)
+
+    def draw(self, axes: Axes, shades: Callable[[int], str] = colour) -> tuple[str, str]:
+        """Lines with their intervals, and the scales of the axes. Returns the name of x, and what to say of the scale of y."""
+        for place, _, found in self.lines:
+            line, low, high = (_values(found, side) for side in ("estimate", "lower", "upper"))
+            dotted(axes, self.x, line, low, high, shades(place))
+        _x_axis(axes, self.x, self.texts, self.log)
+        scale = _y_axis(axes, [found for *_, found in self.lines], self.unit)
+        return f"{shortened(self.comparison.paths[0], 40)}{', logarithmic' if self.log else ''}", scale
+
+
+def along(comparison: Comparison, name: str, points: Sequence[PointComparison]) -> Along:
+    """A measure at some points, which differ in the first swept key. Baselines are left out where they say nothing."""
     x, log = _positions([point.numbers[0] for point in points])
     order = np.argsort(x, kind="stable")
     points, x = [points[at] for at in order], x[order]
-    texts = [point.values[0] for point in points]
-    path, measure = comparison.paths[0], comparison.measures[name]
-    unit = measure.unit
     lines = []
     for place, policy in enumerate(comparison.run.policies):
         if policy.kind in BASELINES and name in _WITHOUT_BASELINES:
             continue
         summaries = [point.policy(policy.name) for point in points]
-        found = [None if each is None else each.measures.get(name) for each in summaries]
+        found = tuple(None if each is None else each.measures.get(name) for each in summaries)
         if any(each and each.n for each in found):
-            lines.append((policy.name, colour(place), found))
-    ends = [(policy, line[np.isfinite(line)], shade) for policy, shade, found in lines for line in [_values(found, "estimate")]]
-    if not any(line.size and (unit == "share" or line.any()) for _, line, _ in ends):
+            lines.append((place, policy.name, found))
+    return Along(comparison, name, tuple(point.values[0] for point in points), x, log, tuple(lines))
+
+
+def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison], key: str, title: str) -> Chart | None:
+    shown = along(comparison, name, points)
+    if not shown.says_something:
         return None
+    path, unit, lines, texts = comparison.paths[0], shown.unit, shown.lines, shown.texts
+    ends = [(policy, line[np.isfinite(line)], place) for place, policy, found in lines for line in [_values(found, "estimate")]]
     with drawing():
-        figure, axes = canvas(WIDTH, HEIGHT, right=room_for([policy for policy, *_ in lines]), left=56)
-        for _, shade, found in lines:
-            line, low, high = (_values(found, side) for side in ("estimate", "lower", "upper"))
-            axes.fill_between(x, low, high, color=shade, alpha=0.18, linewidth=0)
-            axes.plot(x, line, color=shade, linewidth=1.8, marker="o", markersize=4)
-        _x_axis(axes, x, texts, log)
-        scale = _y_axis(axes, lines, unit)
-        name_axes(axes, f"{shortened(path, 40)}{', logarithmic' if log else ''}", f"{measure.label}{scale}")
-        label_ends(axes, [(policy, float(line[-1]), shade) for policy, line, shade in ends if line.size])
+        figure, axes = canvas(WIDTH, HEIGHT, right=room_for([policy for _, policy, _ in lines]), left=56)
+        x_name, scale = shown.draw(axes)
+        name_axes(axes, x_name, f"{comparison.measures[name].label}{scale}")
+        label_ends(axes, [(policy, float(line[-1]), colour(place)) for policy, line, place in ends if line.size])
         told = "; ".join(
             f"{policy}: {', '.join(f'{in_line(each, unit)} at {text}' for text, each in zip(texts, found, strict=True))}"
-            for policy, _, found in lines
+            for _, policy, found in lines
         )
-        places = at_times(axes, x)
+        places = at_times(axes, shown.x)
         svg = inline(figure, key, f"{title}, against {path}", f"{told}.")
     rows = tuple((text, *(in_line(found[at], unit) for *_, found in lines)) for at, text in enumerate(texts))
-    return Chart(title, svg, (path, *(policy for policy, *_ in lines)), rows, places)
+    return Chart(title, svg, (path, *(policy for _, policy, _ in lines)), rows, places)
 
 
-def _y_axis(axes: Axes, lines: Sequence[tuple[str, str, Sequence[Estimate | None]]], unit: str) -> str:
+def _y_axis(axes: Axes, lines: Sequence[Sequence[Estimate | None]], unit: str) -> str:
     """The axis of a measure, logarithmic where an amount goes over many powers of ten. Returns what to say of its scale."""
-    estimates = np.concatenate([_values(found, "estimate") for *_, found in lines])
-    bounds = np.concatenate([_values(found, side) for *_, found in lines for side in ("lower", "upper")])
+    estimates = np.concatenate([_values(found, "estimate") for found in lines])
+    bounds = np.concatenate([_values(found, side) for found in lines for side in ("lower", "upper")])
     known = np.append(np.concatenate([estimates, bounds]), 0.0)
     top, bottom = float(np.nanmax(known)), float(np.nanmin(known))
     if unit == "share":

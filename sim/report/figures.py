@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.compare.result import Curve
+from sim.compare.result import Curve, PointComparison
 from sim.compare.trials import BASELINES
 from sim.report.axes import at_times, symlog_ticks, time_axis
+from sim.report.marks import fan, live_share, regret_levels, stairs
 from sim.report.numbers import MISSING, in_line, number
 from sim.report.source import Source
 from sim.report.svg import (
@@ -30,12 +32,12 @@ from sim.report.svg import (
 )
 from sim.stats.intervals import Estimate
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 OUTCOMES = {"ship": "Shipped a challenger", "keep": "Kept the champion", "inconclusive": "Ended inconclusive"}
 WIDTH, HEIGHT = 350.0, 236.0
 ROWS = 25
-FAN = (("q05", "q95", 0.9, 0.16), ("q25", "q75", 0.5, 0.3))
-"""Two quantiles, the share of trials that is between them, and how dark the fan is there."""
-_TURNED = {"q05": "q95", "q25": "q75", "q75": "q25", "q95": "q05"}
 ALL, MIRRORED = "all challengers", "mirrored"
 DASHES = ((0, (6, 2)), (0, (6, 2, 1, 2)), (0, (3, 2)), (0, (8, 2, 3, 2)))
 DOTS = (0, (1, 1.5))
@@ -61,14 +63,9 @@ def incidence(source: Source) -> list[Chart]:
     if source.only is None:
         return []
     first, last = span(source)
-    curves = [(place, policy.policy, policy.incidence) for place, policy in enumerate(source.only.policies)]
     charts = []
     for outcome, title in OUTCOMES.items():
-        shown = [
-            (place, policy, _numbers(over_time.time_s), _bands(getattr(over_time, outcome)))
-            for place, policy, over_time in curves
-            if over_time.time_s
-        ]
+        shown = ending(source.only, outcome)
         ever = [curve for curve in shown if np.nanmax(curve[3]["estimate"]) > 0]
         if not ever:
             continue
@@ -78,13 +75,7 @@ def incidence(source: Source) -> list[Chart]:
             scale = time_axis(axes, first, last)
             axes.set_ylim(0, 1)
             for place, _, own, bands in ever:
-                # The last step goes on to the horizon.
-                time = np.append(own, last)
-                drawn = {side: np.append(values, values[-1]) for side, values in bands.items()}
-                axes.fill_between(
-                    time, drawn["lower"], drawn["upper"], step="post", color=colour(place), alpha=0.18, linewidth=0
-                )
-                axes.step(time, drawn["estimate"], where="post", color=colour(place), linewidth=1.8)
+                stairs(axes, own, bands, last, colour(place))
             readable_y(axes, "share")
             bands_too = any(np.isfinite(bands["lower"]).any() for *_, bands in ever)
             name_axes(axes, scale, f"share of trials{', with 95% bands' if bands_too else ''}")
@@ -101,14 +92,22 @@ def incidence(source: Source) -> list[Chart]:
     return charts
 
 
+def ending(point: PointComparison, outcome: str) -> list[tuple[int, str, Floats, dict[str, Floats]]]:
+    """Place (which gives the colour), name, times and share with its bounds, (T,) each, of every policy that ever ends."""
+    return [
+        (place, policy.policy, _numbers(policy.incidence.time_s), _bands(getattr(policy.incidence, outcome)))
+        for place, policy in enumerate(point.policies)
+        if policy.incidence.time_s
+    ]
+
+
 def traffic(source: Source) -> list[Chart]:
     """The challengers' share of live traffic: one chart a policy that decides on something, the mean in a fan."""
-    champion, *challengers = source.run.arms
+    _, *challengers = source.run.arms
     first, last = span(source)
     charts = []
-    for place, policy, line in _deciding(source):
-        # Live weights sum to one: a quantile q of the challengers' share is 1 less the champion's quantile 1 - q.
-        live = {key: 1 - line[f"weight.{champion}.{of}"] for key, of in {"mean": "mean", **_TURNED}.items()}
+    for place, policy, line in deciding(source):
+        live = live_share(source.run, line)
         parts = {arm: line[f"weight.{arm}.mean"] for arm in challengers} if len(challengers) > 1 else {}
         mirrored = np.mean([line[f"mirror.{arm}.mean"] for arm in challengers], axis=0)
         time, mean, ended = line["time_s"], live["mean"], line["decided"] + line["inconclusive"]
@@ -120,13 +119,7 @@ def traffic(source: Source) -> list[Chart]:
             scale = time_axis(axes, first, last)
             axes.set_ylim(0, 1)
             kept = seen(time, first, last, log=axes.get_xscale() == "log", width=WIDTH)
-            for low, high, inside, shade in FAN:
-                # Once more trials have ended than lie outside, the fan would show only who shipped and who kept.
-                open_yet = kept[ended[kept] <= 1 - inside]
-                axes.fill_between(
-                    time[open_yet], live[low][open_yet], live[high][open_yet], step="post", color=colour(place), alpha=shade,
-                    linewidth=0,
-                )  # fmt: skip
+            fan(axes, time, live, colour(place), kept, ended=ended)
             axes.step(time[kept], mean[kept], where="post", color=colour(place), linewidth=2)
             for order, share in enumerate(parts.values()):
                 axes.step(
@@ -152,41 +145,24 @@ def traffic(source: Source) -> list[Chart]:
 
 def regret(source: Source) -> list[Chart]:
     """Regret so far: one chart a policy that decides on something, on a common scale, and all other means behind it."""
-    lines, deciding = _lines(source), _deciding(source)
+    lines, fans = timelines(source), deciding(source)
     if not lines:
         return []
     _, last = span(source)
-    fans = [*(line["regret_q95"] for _, _, line in deciding), *(line["regret_mean"] for _, _, line in lines)]
-    tops = sorted(float(values.max()) for values in fans)
-    bottom = min(0.0, *(float(line[key].min()) for _, _, line in lines for key in ("regret_q05", "regret_mean")))
-    # One disastrous policy would flatten the curves of all others.
-    flat = [top for top in tops if 0 < top < tops[-1] / 20]
-    knee = flat[0] if len(flat) > len(tops) / 3 else None
     charts = []
-    for place, policy, line in deciding:
+    for place, policy, line in fans:
         time = line["time_s"]
         with drawing():
             figure, axes = canvas(WIDTH, HEIGHT, right=22, left=56)
             unit = linear_time(axes, last)
-            if knee:
-                axes.set_yscale("symlog", linthresh=knee)
-            axes.set_ylim(bottom, tops[-1] * 1.04 or 1.0)
+            scale = regret_axis(axes, lines, fans)
             kept = seen(time, 0.0, last, log=False, width=WIDTH)
             for _, other, behind in lines:
                 if other != policy:
                     some = seen(behind["time_s"], 0.0, last, log=False, width=WIDTH / 4)
                     axes.plot(behind["time_s"][some], behind["regret_mean"][some], color=FAINT, linewidth=0.8)
-            for low, high, _, shade in FAN:
-                axes.fill_between(
-                    time[kept], line[f"regret_{low}"][kept], line[f"regret_{high}"][kept], color=colour(place), alpha=shade,
-                    linewidth=0,
-                )  # fmt: skip
+            fan(axes, time, regret_levels(line), colour(place), kept)
             axes.plot(time[kept], line["regret_mean"][kept], color=colour(place), linewidth=2)
-            if knee:
-                symlog_ticks(axes, knee, tops[-1])
-            else:
-                readable_y(axes, "value")
-            scale = "logarithmic" if knee else "linear"
             name_axes(axes, f"simulated time, {unit}, linear", f"{shortened(source.run.primary.name, 24)} lost, {scale}")
             description = f"Regret under {policy}, mean over trials: {_words(time, line['regret_mean'], 'value')}."
             ends = f" At the end 5% of the trials lost at most {number(float(line['regret_q05'][-1]), 'value')}"
@@ -199,21 +175,42 @@ def regret(source: Source) -> list[Chart]:
     return charts
 
 
+Lines = list[tuple[int, str, dict[str, Floats]]]
+
+
+def regret_axis(axes: Axes, lines: Lines, fans: Lines, level: str = "q95") -> str:
+    """An axis on y for the means of some policies and the fans of others up to `level`. Returns its scale."""
+    highest = [*(line[f"regret_{level}"] for _, _, line in fans), *(line["regret_mean"] for _, _, line in lines)]
+    tops = sorted(float(values.max()) for values in highest)
+    bottom = min(0.0, *(float(line[key].min()) for _, _, line in lines for key in ("regret_q05", "regret_mean")))
+    # One disastrous policy would flatten the curves of all others.
+    flat = [top for top in tops if 0 < top < tops[-1] / 20]
+    knee = flat[0] if len(flat) > len(tops) / 3 else None
+    if knee:
+        axes.set_yscale("symlog", linthresh=knee)
+    axes.set_ylim(bottom, tops[-1] * 1.04 or 1.0)
+    if knee:
+        symlog_ticks(axes, knee, tops[-1])
+        return "logarithmic"
+    readable_y(axes, "value")
+    return "linear"
+
+
 def span(source: Source) -> tuple[float, float]:
     """The first tick and the horizon, seconds."""
     return source.run.tick_s, source.run.horizon_s
 
 
-def _lines(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:
+def timelines(source: Source) -> Lines:
     """Place (which gives the colour), name and timeline of every policy that has one."""
     names = [policy.policy for policy in source.only.policies] if source.only else []
     return [(place, name, source.timeline[name]) for place, name in enumerate(names) if name in source.timeline]
 
 
-def _deciding(source: Source) -> list[tuple[int, str, dict[str, Floats]]]:
+def deciding(source: Source) -> Lines:
     """The lines of policies that decide on what they see: baselines decide at once, and always the same."""
     kinds = {policy.policy: policy.kind for policy in source.only.policies} if source.only else {}
-    return [line for line in _lines(source) if kinds[line[1]] not in BASELINES]
+    return [line for line in timelines(source) if kinds[line[1]] not in BASELINES]
 
 
 def _numbers(values: Sequence[float | None]) -> Floats:

@@ -20,6 +20,7 @@ from sim.report.parts import (
     estimates,
     figure,
     measures_told,
+    offline,
     policies_compared,
     promises,
     simulated,
@@ -29,6 +30,7 @@ from sim.report.parts import (
 )
 from sim.report.script import ALLOWED, SCRIPT
 from sim.report.source import Source, read
+from sim.report.stories import stories
 from sim.report.style import CSS
 from sim.report.tradeoffs import tradeoffs
 from sim.run.record import Record
@@ -136,9 +138,10 @@ def _body(source: Source) -> Iterable[str]:
     yield from _told(source.run)
     if source.only:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
-        parts = (promises, flips, estimates)
+        parts = (promises, flips, estimates, offline)
         yield from filter(None, [part(comparison, source.only) for part in parts])
     yield from _figures(source)
+    yield stories(source)
     if comparison.paths:
         tabled = "\n".join(along(comparison))
         yield (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sim.compare.result import Comparison, PointComparison, PolicySummary
 from sim.compare.trials import BASELINES
 from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
+from sim.run.record import Record
 from sim.stats.intervals import Estimate
 
 Write = Callable[[Estimate], str]
@@ -80,6 +81,7 @@ _SHARE = _bare(share)
 _UNDECIDED = TableColumn("undecided", ("un-", "decided"), (_SHARE,))
 _REGRET = TableColumn("regret", ("", "regret"), (plus_minus, _bare(quantity)))
 _NET_VALUE = TableColumn("net_value", ("net", "value"), (plus_minus, _bare(quantity)))
+_A_YEAR = TableColumn("value_per_year", ("value", "a year"), (plus_minus, _bare(quantity)))
 _HALF_BY = _time("time_to_decision_p50", "half", "by")
 ONE_POINT = Columns(
     (
@@ -95,6 +97,7 @@ ONE_POINT = Columns(
         TableColumn("aa_declared", ("declares", "in A/A"), (_SHARE,)),
         _NET_VALUE,
         TableColumn("net_value_worst", ("in worst", "5%"), (_bare(quantity),)),
+        _A_YEAR,
         _REGRET,
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
         TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
@@ -105,9 +108,36 @@ ONE_POINT = Columns(
         "regret", "regret", "missed_win", "wrong_ship", "peak_exposure", "inconclusive", "correct", "harmed_requests",
         "net_value", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
         "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "lost_requests", "net_value",
+        "value_per_year", "value_per_year",
     ),
 )  # fmt: skip
 """Policies side by side."""
+RELEASE = Columns(
+    (
+        TableColumn("ship", ("", "ship"), (_SHARE,)),
+        TableColumn("keep", ("roll", "back"), (_SHARE,)),
+        TableColumn("inconclusive", ("incon-", "clusive"), (_SHARE,)),
+        _UNDECIDED,
+        _HALF_BY,
+        TableColumn("correct", ("", "correct"), (_SHARE,)),
+        TableColumn("false_rollback", ("healthy,", "rolled back"), (_share_interval, _SHARE)),
+        TableColumn("missed_regression", ("bad,", "shipped"), (_share_interval, _SHARE)),
+        TableColumn("bad_ship_effect", ("how bad,", "if shipped"), (_SHARE,)),
+        _time("time_to_keep_if_worse", "bad, until", "rolled back"),
+        _NET_VALUE,
+        TableColumn("net_value_worst", ("in worst", "5%"), (_bare(quantity),)),
+        TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
+        TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
+        TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
+        TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
+    ),
+    (
+        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "keep", "missed_regression",
+        "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship", "undecided", "lost_requests",
+        "net_value", "harmed_requests", "time_to_keep_if_worse",
+    ),
+)  # fmt: skip
+"""Policies side by side, where a challenger only must not be worse: what becomes of healthy releases and of bad ones."""
 ALONG = Columns(
     (
         TableColumn("ship", ("", "ship"), (_share_interval, _SHARE)),
@@ -118,11 +148,12 @@ ALONG = Columns(
         _time("time_to_decision_p80", "80%", "by"),
         _time("time_to_decision", "mean", "time"),
         _NET_VALUE,
+        _A_YEAR,
         _REGRET,
     ),
     (
         "regret", "regret", "time_to_decision_p20", "time_to_decision_p80", "ship", "time_to_decision", "net_value",
-        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "net_value",
+        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "net_value", "value_per_year", "value_per_year",
     ),
 )  # fmt: skip
 """How the policies change along swept values."""
@@ -185,7 +216,20 @@ class Line:
 def fitted(comparison: Comparison, width: int) -> Layout:
     """The layout of a comparison in a number of characters: policy by policy, a row a point."""
     keys = [path.rpartition(".")[2] for path in comparison.paths]
-    return fit(_lines(comparison), keys, ALONG if comparison.paths else ONE_POINT, width)
+    side_by_side = RELEASE if comparison.run.goal == "not_worse" else ONE_POINT
+    return fit(_lines(comparison), keys, priced(ALONG if comparison.paths else side_by_side, comparison.run), width)
+
+
+def priced(columns: Columns, run: Record) -> Columns:
+    """The columns with the currency in the heading of the net value, where the run has one."""
+    if run.value is None or run.value.currency is None:
+        return columns
+    unit = shortened(printable(run.value.currency), 12)
+
+    def named(column: TableColumn) -> TableColumn:
+        return replace(column, heading=("net value", unit)) if column.measure == "net_value" else column
+
+    return replace(columns, columns=tuple(map(named, columns.columns)))
 
 
 def fit(lines: Sequence[Line], keys: Sequence[str], chosen: Columns, width: int) -> Layout:
@@ -196,7 +240,7 @@ def fit(lines: Sequence[Line], keys: Sequence[str], chosen: Columns, width: int)
     for measure in ("inconclusive", "lost_requests", "slo_violation_rate"):
         if not any(_ever(lines, measure)):
             forms.pop(measure, None)
-    for measure in ("aa_declared", "net_value", "net_value_worst"):
+    for measure in ("aa_declared", "net_value", "net_value_worst", "value_per_year", "bad_ship_effect"):
         if not _known(lines, measure):
             forms.pop(measure, None)
     shrink = chosen.shrink

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sim.compare.result import Comparison, Judgement, PointComparison
 from sim.files import write_text
-from sim.report import tables, told
+from sim.report import elsewhere, tables, told
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
 from sim.run.record import Record
-from sim.scenario.sweep import JOINT
+from sim.scenario.labels import JOINT
 
 NAME = "report.md"
 
@@ -47,6 +47,7 @@ def page(source: Source) -> str:
         parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
     if source.only:
         parts.append(_by_policy(comparison, source.only))
+        parts += _elsewhere(run, source.only)
     parts += [_by_point(comparison, name) for name in tables.along(comparison)]
     parts.append(escape(tables.facts(source)))
     parts.append(f"Scenario digest `{run.digest[:10]}`, sim {escape(run.sim_version)}.")
@@ -62,6 +63,17 @@ def _told(run: Record) -> Iterator[str]:
         if entries:
             lines = (f"- **{escape(name)}**: {escape(' '.join(texts))}" for name, texts in entries)
             yield f"## {title}\n\n" + "\n".join(lines)
+
+
+def _elsewhere(run: Record, point: PointComparison) -> Iterator[str]:
+    """What becomes of the choice in other worlds."""
+    if found := elsewhere.rows(point):
+        header = [_line([*elsewhere.HEADER]), _line(["---"] * len(elsewhere.HEADER), raw=True)]
+        table = [_line([row.what, row.told, row.choice, row.lead]) for row in found]
+        yield f"## What would change the choice\n\n{escape(elsewhere.about(point))}"
+        yield "\n".join([*header, *table])
+    if left_out := elsewhere.left_out(run):
+        yield f"Not varied: {escape('; '.join(left_out))}."
 
 
 def _winners(comparison: Comparison) -> Iterator[str]:

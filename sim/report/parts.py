@@ -12,7 +12,7 @@ from sim.report.figures import Chart
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
-from sim.scenario.sweep import JOINT
+from sim.scenario.labels import JOINT
 from sim.stats.intervals import Estimate
 
 
@@ -62,7 +62,10 @@ def _judgement(comparison: Comparison, judged: Judgement) -> str:
 
 
 def policies_compared(comparison: Comparison, point: PointComparison) -> str:
-    """The policies side by side at a point: the main measures, their differences to the baseline, and all measures."""
+    """The policies side by side at a point: the main measures, their differences to the baseline, and all measures.
+
+    The script of a report sorts the first table, and takes more columns for it from the last.
+    """
     measures = comparison.measures
     main = tables.columns(comparison, point)
     baseline = comparison.baseline
@@ -84,12 +87,16 @@ def policies_compared(comparison: Comparison, point: PointComparison) -> str:
     every = [
         table_row(
             measure.label,
-            (f"<td>{escape(in_line(policy.measures.get(name), measure.unit))}</td>" for policy in point.policies),
+            (
+                f"<td{_sorted_by(policy, name)}>{escape(in_line(policy.measures.get(name), measure.unit))}</td>"
+                for policy in point.policies
+            ),
         )
         for name, measure in measures.items()
     ]
     names = [policy.policy for policy in point.policies]
     return f"""\
+<div class="compared">
 <p>Each estimate with its 95% interval below it, drawn as a bar with a mark at the estimate, on one scale a column that has 0
 in it. A last line is the difference to <b>{escape(baseline)}</b>, paired by
 replication, and is there only if its interval excludes zero: <span class="better">▲ better</span> or
@@ -98,7 +105,7 @@ replication, and is there only if its interval excludes zero: <span class="bette
 <details><summary>All differences to {escape(baseline)}, with intervals</summary>
 {scrolling_table(f"Differences to {baseline}", ("policy", *labels), gaps)}</details>
 <details><summary>All measures</summary>
-{scrolling_table("All measures", ("measure", *names), every)}</details>"""
+{scrolling_table("All measures", ("measure", *names), every)}</details></div>"""
 
 
 def _kind(policy: PolicySummary, baseline: str) -> str:
@@ -135,7 +142,13 @@ def _cell(policy: PolicySummary, name: str, comparison: Comparison, scale: tuple
         mark = {"better": "▲ ", "worse": "▼ "}.get(cell.tone, "")
         word = f' aria-label="{escape(cell.gap)}, {cell.tone}"' if cell.tone else ""
         parts.append(f'<span class="gap {cell.tone}" role="img"{word}>{mark}{escape(cell.gap)}</span>')
-    return f"<td>{''.join(parts)}</td>"
+    return f"<td{_sorted_by(policy, name)}>{''.join(parts)}</td>"
+
+
+def _sorted_by(policy: PolicySummary, name: str) -> str:
+    """The attribute of a cell that has its number for the script of a report; empty where there is none."""
+    value = policy.measures.get(name, NOTHING).estimate
+    return "" if value is None else f' data-value="{value:.9g}"'
 
 
 def winners(comparison: Comparison) -> str:
@@ -177,17 +190,39 @@ def _estimates_of(comparison: Comparison, point: PointComparison, name: str, pol
 
 def estimates(comparison: Comparison, point: PointComparison) -> str:
     """The section on the accuracy of the estimates at the verdict; empty if no policy has estimates."""
-    measures = comparison.measures
-    names = tables.known(point.policies, tables.ESTIMATES)
-    having = [policy for policy in point.policies if tables.known([policy], tables.ESTIMATES)]
+    return _only_where_known(
+        comparison, point, tables.ESTIMATES, "What are the estimates worth?",
+        "What a team would report of the shipped challenger (or of the best, where none was shipped) at the verdict, against "
+        "what is true. A rule that may stop early stops when luck is high, so winners look better than they are.",
+        "Estimates at the verdict",
+    )  # fmt: skip
+
+
+def offline(comparison: Comparison, point: PointComparison) -> str:
+    """The section on offline scores beside live traffic; empty if no policy has an offline stage."""
+    return _only_where_known(
+        comparison, point, tables.OFFLINE, "What is offline evaluation worth?",
+        "What the offline stage of each policy would have done alone, and what was true. It ships before the first request "
+        "what scores better by enough. Of several challengers the luckiest scores best, and labelled rows are not live "
+        "traffic: so what is picked gains less there than it did offline. Every trial is in trials.parquet: "
+        "offline_estimate beside offline_true.",
+        "Offline beside online",
+    )  # fmt: skip
+
+
+def _only_where_known(
+    comparison: Comparison, point: PointComparison, among: Sequence[str], heading: str, text: str, caption: str
+) -> str:
+    """A section with a table of the measures `among` which some policy has, and of the policies that have one; or nothing."""
+    names = tables.known(point.policies, among)
+    having = [policy for policy in point.policies if tables.known([policy], among)]
     if not having:
         return ""
     body = [table_row(policy.policy, (_cell(policy, name, comparison) for name in names)) for policy in having]
-    header = ("policy", *(measures[name].label for name in names))
-    return f"""<h2>What are the estimates worth?</h2>
-<p>What a team would report of the shipped challenger (or of the best, where none was shipped) at the verdict, against what is
-true. A rule that may stop early stops when luck is high, so winners look better than they are.</p>
-{scrolling_table("Estimates at the verdict", header, body)}"""
+    header = ("policy", *(comparison.measures[name].label for name in names))
+    return f"""<h2>{heading}</h2>
+<p>{text}</p>
+{scrolling_table(caption, header, body)}"""
 
 
 def promises(comparison: Comparison, point: PointComparison) -> str:

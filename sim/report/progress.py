@@ -9,11 +9,11 @@ from types import TracebackType
 from typing import Any
 
 from sim.compare.wording import number
-from sim.run.blocks import Task, Watch
+from sim.run.blocks import Task, Watch, rounds_of
 from sim.run.effort import Effort, size
 from sim.run.pace import Pace
 from sim.run.plan import Plan
-from sim.scenario.sweep import JOINT
+from sim.scenario.labels import JOINT
 
 _EVERY_S = 10.0
 # Above this, a person is asked first.
@@ -28,12 +28,22 @@ def lines(plan: Plan) -> Iterator[str]:
     yield from dict.fromkeys(f"{name}: engine {each.engine.name} ({each.engine.reason})" for each in plan.points)
     yield from dict.fromkeys(f"  {of.arm}: {of.pinned} ({of.kind})" for each in plan.points for of in each.versions)
     yield from _alike(plan)
+    yield from varied(plan)
 
 
 def taken(plan: Plan, effort: Effort) -> str:
     """The line about what the plan will take."""
     processes = "1 process" if effort.workers == 1 else f"{effort.workers} processes"
-    return f"{plan.scenario.name}: about {spoken(effort.seconds)} on {processes}, and up to {size(effort.memory)} of memory"
+    name, memory = plan.scenario.name, f"up to {size(effort.memory)} of memory"
+    if plan.scenario.enough is None:
+        return f"{name}: about {spoken(effort.seconds)} on {processes}, and {memory}"
+    first = rounds_of(plan)[0]
+    begin = sum(seconds for task, seconds in effort.expected.items() if task.end <= first) / effort.workers
+    most = f"{plan.scenario.replications:,}, as many as are needed"
+    return (
+        f"{name}: about {spoken(begin)} for the first {first:,} replications, {spoken(effort.seconds)} for all {most}, on "
+        f"{processes}, and {memory}"
+    )
 
 
 def _alike(plan: Plan) -> Iterator[str]:
@@ -50,6 +60,20 @@ def _alike(plan: Plan) -> Iterator[str]:
     yield f"{said}{cost} (aa: false leaves them out)"
 
 
+def varied(plan: Plan) -> Iterator[str]:
+    """The lines about the other worlds that are played beside the run, and those that are left out."""
+    name = plan.scenario.name
+    if plan.variants:
+        count = plan.variants[0].point.scenario.replications
+        worlds = "world" if len(plan.variants) == 1 else "worlds"
+        yield (
+            f"{name}: what would change the choice, in {len(plan.variants)} other {worlds} of {count:,} replications "
+            "(sensitivity: off leaves them out)"
+        )
+        yield from (f"  {variant.change}" for variant in plan.variants)
+    yield from (f"  not varied: {what}: {why}" for what, why in plan.left_out.items())
+
+
 def spoken(seconds: float) -> str:
     """A length of time, for people.
 
@@ -61,6 +85,11 @@ def spoken(seconds: float) -> str:
             count = seconds / length
             return f"{count:.1f} h".replace(".0 ", " ") if unit == "h" else f"{max(round(count), 1)} {unit}"
     return f"{seconds / 86_400:,.0f} d"
+
+
+def left(pace: Pace, until_enough: bool) -> str:
+    """How long the rest takes, in words."""
+    return f"about {spoken(pace.left_s)} left" + (" if all are needed" if until_enough else "")
 
 
 def confirm(effort: Effort) -> None:
@@ -95,13 +124,16 @@ class Bar:
         if not self._quiet:
             print(text, file=sys.stderr)
 
-    def start(self, effort: Effort) -> Watch | None:
-        """Begin; returns the function to call for every finished task."""
+    def start(self, effort: Effort, *, until_enough: bool = False) -> Watch | None:
+        """Begin; returns the function to call for every finished task.
+
+        With `until_enough` there may be enough before all are played, and the time that is left says so.
+        """
         if self._quiet:
             return None
         pace = Pace(effort.expected, effort.workers)
         if sys.stderr.isatty():
-            return self._on_terminal(pace)
+            return self._on_terminal(pace, until_enough)
 
         before = 0
 
@@ -116,25 +148,30 @@ class Bar:
             now = time.monotonic()
             if now - self._said >= _EVERY_S:
                 self._said = now
-                print(f"{pace.share:4.0%} played, about {spoken(pace.left_s)} left", file=sys.stderr)
+                print(f"{pace.share:4.0%} played, {left(pace, until_enough)}", file=sys.stderr)
 
         return watch
 
-    def _on_terminal(self, pace: Pace) -> Watch:
+    def _on_terminal(self, pace: Pace, until_enough: bool) -> Watch:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.text import Text
+
+        class Left(ProgressColumn):
+            def render(self, task: Any) -> Text:
+                # While a task is played, the time that is left runs down.
+                return Text(left(pace, until_enough))
 
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"),
-            TimeElapsedColumn(), TextColumn("{task.fields[left]}"),
+            TimeElapsedColumn(), Left(),
             console=Console(stderr=True), transient=True,
         )  # fmt: skip
         self._bar.start()
-        row = self._bar.add_task("playing", total=1.0, left="")
+        row = self._bar.add_task("playing", total=1.0)
 
         def watch(task: Task, seconds: float | None) -> None:
             pace.note(task, seconds)
-            left = f"about {spoken(pace.left_s)} left"
-            self._bar.update(row, completed=pace.share, description=f"played {task.policy}", left=left)
+            self._bar.update(row, completed=pace.share, description=f"played {task.policy}")
 
         return watch

@@ -1,4 +1,5 @@
-"""The script of a report. It only adds: numbers under the pointer or the focus, a hint at wide tables, open texts in print."""
+"""The script of a report. It only adds: numbers under the pointer or the focus, a table that can be sorted and given other
+measures, a hint at wide tables, open texts in print."""
 
 from __future__ import annotations
 
@@ -71,6 +72,66 @@ const measure = () => frames.forEach(frame => frame.classList.toggle("wide", fra
 measure();
 addEventListener("resize", measure);
 addEventListener("toggle", measure, true);
+for (const part of document.querySelectorAll("div.compared")) {
+  const tables = part.querySelectorAll("table"), table = tables[0], every = tables[tables.length - 1];
+  const head = table.tHead.rows[0], body = table.tBodies[0], order = [...body.rows];
+  const button = heading => {
+    const text = heading.textContent;
+    heading.replaceChildren();
+    make("button", heading, text).type = "button";
+  };
+  [...head.cells].forEach(button);
+  const less = (one, other) => {
+    if (one.tagName === "TH") return one.firstChild.textContent.localeCompare(other.firstChild.textContent);
+    return one.dataset.value - other.dataset.value;
+  };
+  const missing = cell => cell.tagName === "TD" && cell.dataset.value === undefined;
+  head.addEventListener("click", event => {
+    const heading = event.target.closest("th"), at = heading.cellIndex;
+    if (!event.target.closest("button")) return;
+    const next = {ascending: "descending", descending: ""}[heading.getAttribute("aria-sort")] ?? "ascending";
+    for (const each of head.cells) each.removeAttribute("aria-sort");
+    if (next) heading.setAttribute("aria-sort", next);
+    const rows = !next ? order : [...order].sort((one, other) => {
+      const [a, b] = [one.cells[at], other.cells[at]];
+      return missing(a) - missing(b) || (missing(a) ? 0 : next === "ascending" ? less(a, b) : less(b, a));
+    });
+    body.append(...rows);
+  });
+  const chooser = document.createElement("details"), columns = new Map();
+  chooser.className = "choose";
+  make("summary", chooser, "Choose measures");
+  const choices = make("div", chooser);
+  choices.setAttribute("role", "group");
+  choices.setAttribute("aria-label", "Measures in the table");
+  [...head.cells].slice(1).forEach((heading, at) =>
+    columns.set(heading.textContent, [heading, ...order.map(row => row.cells[at + 1])]));
+  const column = row => {
+    const heading = make("th", head, row.cells[0].textContent);
+    heading.scope = "col";
+    button(heading);
+    return [heading, ...order.map((policy, at) => {
+      const cell = make("td", policy), from = row.cells[at + 1];
+      const [, value, interval] = from.textContent.match(/^(.*?) [(](.*)[)]$/) ?? [, from.textContent];
+      make("span", cell, value).className = "value";
+      if (interval) make("span", cell, interval).className = "interval";
+      if (!missing(from)) cell.dataset.value = from.dataset.value;
+      return cell;
+    })];
+  };
+  for (const row of every.tBodies[0].rows) {
+    const name = row.cells[0].textContent, label = make("label", choices), box = make("input", label);
+    box.type = "checkbox";
+    box.checked = columns.has(name);
+    label.append(name);
+    box.addEventListener("change", () => {
+      if (!columns.has(name)) columns.set(name, column(row));
+      for (const cell of columns.get(name)) cell.hidden = !box.checked;
+      measure();
+    });
+  }
+  table.closest("div.scroll").before(chooser);
+}
 addEventListener("beforeprint", () => {
   for (const part of document.querySelectorAll("details.printed:not([open])")) part.open = part.dataset.shut = true;
 });

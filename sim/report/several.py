@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,29 +15,16 @@ from sim.compare.several import Several, Side, World
 from sim.compare.wording import duration, listed
 from sim.errors import plain, visible
 from sim.files import write_text
-from sim.report import markdown
-from sim.report.html import POLICY
-from sim.report.layout import ONE_POINT, Line, fit, printable
+from sim.report.layout import ONE_POINT, Line, fit, printable, shortened
 from sim.report.numbers import MISSING, in_line
-from sim.report.parts import scrolling_table, table_row
-from sim.report.style import CSS
+from sim.report.sections import Section, html_page, markdown_page
 from sim.report.tables import MAIN, RARE
-from sim.report.terminal import Display, written
+from sim.report.terminal import Display, notes, written
 
 # A sentence names at most so many keys, and the terminal lists at most so many; the page has all.
 _MOST_NAMED, _MOST_LISTED = 6, 12
-_LONGEST_VALUE = 300
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: sentences, and a table whose first column names its rows."""
-
-    title: str
-    texts: tuple[str, ...]
-    header: tuple[str, ...] = ()
-    rows: tuple[tuple[str, ...], ...] = ()
-    style: str = ""
+_LONGEST_VALUE, _LONGEST_IN_LINE = 300, 60
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def write(several: Several, file: Path) -> None:
@@ -48,6 +35,8 @@ def write(several: Several, file: Path) -> None:
 def sentences(several: Several) -> tuple[str, ...]:
     """What follows from the runs, the answer first; then what it rests on."""
     texts: list[str] = []
+    if len(several.choices) > 1:
+        texts.append(_choices(several))
     for world in several.worlds:
         answer, *rest = world.memo
         if len(several.worlds) > 1 or several.alone:
@@ -61,6 +50,29 @@ def sentences(several: Several) -> tuple[str, ...]:
             told = "Warning: not all runs are of one world; those that are not are not paired, and differ in"
             texts.append(f"{told} {listed(keys, _MOST_NAMED)}.")
     return (*texts, *several.doubts)
+
+
+def title(several: Several) -> str:
+    """How many runs are compared, and how many points they have."""
+    runs, sides = len(several.folders), len(several.sides)
+    return f"{runs} runs compared" + (f", at {sides} points in all" if sides > runs else "")
+
+
+def _choices(several: Several) -> str:
+    """Which policy to take in which world: the answer where the runs are not all of one."""
+    by_policy: dict[str | None, list[str]] = {}
+    for labels, chosen in several.choices:
+        by_policy.setdefault(chosen, []).extend(labels)
+    worlds = len(several.choices)
+    if len(by_policy) == 1:
+        (chosen,) = by_policy
+        return f"None is fit to be taken in any of the {worlds} worlds." if chosen is None else (
+            f"Take {chosen} in each of the {worlds} worlds."
+        )  # fmt: skip
+    told = "; ".join(
+        f"{'none' if chosen is None else chosen} in {listed(labels, _MOST_NAMED)}" for chosen, labels in by_policy.items()
+    )
+    return f"Which policy to take depends on the world: {told}."
 
 
 def _paired(several: Several, world: World) -> str:
@@ -124,72 +136,37 @@ def _never(several: Several, name: str) -> bool:
     return all(policy.measures[name].estimate == 0 for side in several.sides for policy in side.point.policies)
 
 
-def _value(value: str | None) -> str:
+def _value(value: str | None, longest: int = _LONGEST_VALUE) -> str:
     if value is None:
         return MISSING
-    return value if len(value) <= _LONGEST_VALUE else f"{value[: _LONGEST_VALUE - 1]}…"
+    # So much of a digest tells it from all others.
+    return shortened(f"{value[:12]}…" if _DIGEST.fullmatch(value) else value, longest)
 
 
 def to_html(several: Several) -> str:
     """One offline file without scripts; every text is escaped."""
-    title = escape(f"{len(several.sides)} runs compared")
-    answer, *rest = sentences(several)
-    body = "\n".join(map(_html, sections(several)))
-    points = "".join(f"<li>{escape(text)}</li>" for text in rest)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{title}</title>
-<style>{CSS}</style>
-</head>
-<body>
-<header><h1>{title}</h1></header>
-<main>
-<section class="verdict"><h2>Verdict</h2><p>{escape(answer)}</p><ul>{points}</ul></section>
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def _html(section: Section) -> str:
-    texts = "".join(f"<p>{escape(text)}</p>\n" for text in section.texts)
-    if not section.rows:
-        return f"<h2>{escape(section.title)}</h2>\n{texts}"
-    rows = (table_row(first, (f"<td>{escape(cell)}</td>" for cell in rest)) for first, *rest in section.rows)
-    return f"<h2>{escape(section.title)}</h2>\n{texts}{scrolling_table(section.title, section.header, rows, section.style)}"
+    return html_page(title(several), sentences(several), tuple(sections(several)))
 
 
 def to_markdown(several: Several) -> str:
     """The page for a pull request."""
-    answer, *rest = (markdown.escape(text) for text in sentences(several))
-    parts = [f"# {len(several.sides)} runs compared", f"**{answer}**", "\n".join(f"- {text}" for text in rest)]
-    for section in sections(several):
-        parts.append(f"## {markdown.escape(section.title)}")
-        parts += map(markdown.escape, section.texts)
-        if section.rows:
-            lines = [section.header, tuple("---" for _ in section.header), *section.rows]
-            cells = [" | ".join(line if at == 1 else map(markdown.escape, line)) for at, line in enumerate(lines)]
-            parts.append("\n".join(f"| {line} |" for line in cells))
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return markdown_page(title(several), sentences(several), tuple(sections(several)))
 
 
 def table(several: Several, *, display: Display = "auto", file: TextIO, width: int | None = None) -> None:
     """Write what follows, one table of all policies, and where the runs differ, as `sim.report.terminal.table` does."""
     columns = tuple(column for column in ONE_POINT.columns if column.measure in several.measures)
-    lines, before = [], ""
+    lines, before, warned_of = [], "", False
     for policy, side in _rows(several):
         warned = any(each.warned for each in side.run.policies if each.name == policy.policy)
+        warned_of |= warned
         lines.append(Line("" if policy.policy == before else policy.policy, (side.label,), policy, (), warned))
         before = policy.policy
     above = [" ".join(printable(plain(text)) for text in sentences(several))]
     matters = [each for each in several.differences if each.matters]
     below = [
-        f"differs in {printable(each.path)}: {' | '.join(printable(_value(value)) for value in each.values)}"
+        f"differs in {shortened(printable(each.path), _LONGEST_IN_LINE)}: "
+        + " | ".join(printable(_value(value, _LONGEST_IN_LINE)) for value in each.values)
         for each in [*matters, *(each for each in several.differences if not each.matters)][:_MOST_LISTED]
     ]
     more = len(several.differences) - _MOST_LISTED
@@ -198,7 +175,7 @@ def table(several: Several, *, display: Display = "auto", file: TextIO, width: i
     written(
         lambda most: fit(lines, ["run"], chosen, most),
         lambda: above,
-        lambda layout: below,
+        lambda layout: [f"{'; '.join(notes(layout, [line.policy for line in lines], warned=warned_of))}.", *below],
         display=display,
         file=file,
         width=width,

@@ -12,7 +12,10 @@ from sim.compare.result import Comparison, PointComparison
 from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
 from sim.files import reading
+from sim.run.folder import TEXT
+from sim.run.held import check_intact
 from sim.run.record import Record, read_run
+from sim.run.story import Story, read_stories
 from sim.run.timeline import FILE as TIMELINE
 from sim.run.timeline import read_timeline
 from sim.tables import read_table
@@ -25,11 +28,13 @@ class Source:
     """A finished (or interrupted) run: `summary.json` with `run.json`, the scenario's text and the timeline.
 
     `timeline` holds, for each policy of a run of one point, its columns as arrays (T,) of the T ticks that were kept.
+    `stories` are those of single trials, which run folders of earlier versions lack.
     """
 
     comparison: Comparison
     scenario: str
     timeline: dict[str, dict[str, Floats]]
+    stories: tuple[Story, ...] = ()
 
     @property
     def run(self) -> Record:
@@ -63,11 +68,21 @@ def read(folder: Path, told: Path | None = None) -> Source:
     # Of a run that is not known, only whether its files can be read can be said.
     summary = told or folder
     comparison = attempt(lambda: read_summary(summary, run) if run else _text(summary / FILE))
-    scenario = attempt(lambda: _text(folder / "scenario.yaml"))
+    scenario = attempt(lambda: _scenario(folder, run))
     timeline = attempt(lambda: read_timeline(folder, run) if run else read_table(folder / TIMELINE))
+    stories = attempt(lambda: read_stories(folder))
     if problems:
         raise InputError(problems)
-    return Source(cast(Comparison, comparison), cast(str, scenario), cast(dict[str, dict[str, Floats]], timeline))
+    return Source(
+        cast(Comparison, comparison), cast(str, scenario), cast(dict[str, dict[str, Floats]], timeline), stories or ()
+    )  # fmt: skip
+
+
+def _scenario(folder: Path, run: Record | None) -> str:
+    """The scenario's text, as the run wrote it."""
+    if run:
+        check_intact(folder / TEXT, run)
+    return _text(folder / TEXT)
 
 
 def _text(file: Path) -> str:

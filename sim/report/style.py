@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from sim.report.svg import COLOURS, DARK_COLOURS
 
 _LIGHT, _DARK = (";".join(f"--c{place}:{shade}" for place, shade in enumerate(each)) for each in (COLOURS, DARK_COLOURS))
-_CSS = """
-:root{color-scheme:light dark;--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;
---better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb;--shade:#aeb6c2;--faint:#8b93a0;LIGHT}
-@media(prefers-color-scheme:dark){:root{--page:#14171c;--card:#1d2229;--ink:#e8eaed;--quiet:#a8b0bd;--line:#353c46;
---accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a;--shade:#59626f;--faint:#7d8694;DARK}}
-*{box-sizing:border-box}
-html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
-overflow-wrap:anywhere}
-header,main,footer{max-width:1300px;margin:0 auto;padding:0 20px}
-header{padding-top:40px}
-h1{font-size:clamp(1.6rem,4vw,2.2rem);line-height:1.2;letter-spacing:-.015em;margin:0 0 .3em}
-h2{font-size:1.3rem;line-height:1.3;letter-spacing:-.01em;margin:2.6em 0 .5em}
-h3{font-size:1rem;margin:1.8em 0 .5em}
-p{max-width:72ch;margin:.5em 0}
-.question{font-size:1.15rem;color:var(--quiet)}
-.facts{color:var(--quiet);font-size:.9rem;max-width:none}
+_ON_LIGHT = f"""color-scheme:light;--page:#fff;--card:#f5f6f8;--ink:#1d2129;--quiet:#565e6c;--line:#d9dde3;--accent:#0b5cad;
+--better:#0a6b3d;--worse:#b3261e;--tint:#eef4fb;--shade:#aeb6c2;--faint:#8b93a0;{_LIGHT}"""
+_ON_DARK = f"""color-scheme:dark;--page:#14171c;--card:#1d2229;--ink:#e8eaed;--quiet:#a8b0bd;--line:#353c46;
+--accent:#7cb7ff;--better:#6fd39b;--worse:#ff9a90;--tint:#18263a;--shade:#59626f;--faint:#7d8694;{_DARK}"""
+# What tables and the memo look like, on a page of ours or of others.
+_PARTS = """\
 .verdict{background:var(--tint);border-left:4px solid var(--accent);border-radius:0 8px 8px 0;padding:16px 20px;margin:24px 0 0}
 .verdict h2{font-size:.85rem;font-weight:600;letter-spacing:.02em;margin:0;color:var(--quiet)}
 .verdict p{font-size:1.12rem;margin:.3em 0 0}
@@ -40,14 +31,42 @@ min-width:8em;max-width:12em;white-space:normal;overflow-wrap:anywhere}
 thead th:first-child{background:var(--card)}
 .text td,.text th{padding:8px 12px}
 .text td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9em}
-.text thead th{text-align:left}
+.text thead th{text-align:left;overflow-wrap:anywhere}
+.text th:first-child{min-width:min(12em,40vw);max-width:20em}
+td.name{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8em;max-width:16em}
 .value{display:block;font-weight:600}
 .plain .value{font-weight:400}
 .interval,.kind{display:block;color:var(--quiet);font-size:.8rem;font-weight:400}
 .gap{display:block;font-size:.8rem}
 .better{color:var(--better)}
 .worse{color:var(--worse)}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));gap:16px;align-items:start;
+.bar{display:block;position:relative;height:7px;margin:3px 0 2px;min-width:56px;
+background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
+.bar::before{content:"";position:absolute;top:1px;bottom:1px;left:var(--l);width:max(var(--w),1px);background:var(--accent);
+opacity:.45;print-color-adjust:exact}
+.bar::after{content:"";position:absolute;top:0;bottom:0;left:calc(var(--p) - 1px);width:2px;background:var(--accent);
+print-color-adjust:exact;box-shadow:none}
+.change td,.change th{border-top:2px solid var(--accent)}
+"""
+_CSS = (
+    f"""
+:root{{{_ON_LIGHT}}}
+@media(prefers-color-scheme:dark){{:root{{{_ON_DARK}}}}}
+"""
+    + """\
+*{box-sizing:border-box}
+html{-webkit-text-size-adjust:100%}
+body{margin:0;background:var(--page);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;
+overflow-wrap:anywhere}
+header,main,footer{max-width:1300px;margin:0 auto;padding:0 20px}
+header{padding-top:40px}
+h1{font-size:clamp(1.6rem,4vw,2.2rem);line-height:1.2;letter-spacing:-.015em;margin:0 0 .3em}
+h2{font-size:1.3rem;line-height:1.3;letter-spacing:-.01em;margin:2.6em 0 .5em}
+h3{font-size:1rem;margin:1.8em 0 .5em}
+p{max-width:72ch;margin:.5em 0}
+.question{font-size:1.15rem;color:var(--quiet)}
+.facts{color:var(--quiet);font-size:.9rem;max-width:none}
+PARTS.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(330px,100%),1fr));gap:16px;align-items:start;
 margin:16px 0}
 .charts.wide{grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),560px))}
 figure{margin:0;min-width:0;border:1px solid var(--line);border-radius:8px;padding:12px 14px 8px;
@@ -56,6 +75,7 @@ figcaption{font-weight:600;font-size:.95rem;margin:0 0 4px}
 svg{display:block;width:100%;height:auto}
 svg *{stroke-linejoin:round;stroke-linecap:butt}
 svg text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,sans-serif!important}
+figure ol.events{font-size:.85rem;margin:6px 0;padding-left:1.2em}
 figure details{font-size:.85rem}
 .plot{position:relative}
 .plot svg:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
@@ -78,13 +98,13 @@ linear-gradient(currentColor,currentColor) 0 50%/100% 2px no-repeat}
 .legend .other{background:linear-gradient(var(--faint),var(--faint)) 0 50%/100% 1px no-repeat}
 .legend .point,.legend .hollow{width:12px;border:2px solid currentColor;border-radius:50%;background:currentColor}
 .legend .hollow{color:var(--faint);background:none}
-.bar{display:block;position:relative;height:7px;margin:3px 0 2px;min-width:56px;
-background:linear-gradient(var(--line),var(--line)) 0 50%/100% 1px no-repeat}
-.bar::before{content:"";position:absolute;top:1px;bottom:1px;left:var(--l);width:max(var(--w),1px);background:var(--accent);
-opacity:.45;print-color-adjust:exact}
-.bar::after{content:"";position:absolute;top:0;bottom:0;left:calc(var(--p) - 1px);width:2px;background:var(--accent);
-print-color-adjust:exact;box-shadow:none}
-.change td,.change th{border-top:2px solid var(--accent)}
+thead button{all:unset;cursor:pointer;text-decoration:underline dotted var(--faint) 1px;text-underline-offset:3px}
+thead button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+th[aria-sort]{color:var(--accent)}
+th[aria-sort=ascending] button::after{content:" \\2191"}
+th[aria-sort=descending] button::after{content:" \\2193"}
+.choose div{display:flex;flex-wrap:wrap;gap:2px 18px;font-size:.85rem;margin:6px 0}
+.choose label{display:inline-flex;gap:6px;align-items:baseline}
 .hint{font-size:.8rem;color:var(--quiet);margin:-6px 0 12px}
 .scroll:not(.wide)+.hint{display:none}
 figure>details{margin:4px 0 2px}
@@ -112,8 +132,44 @@ td{white-space:normal}td{overflow-wrap:anywhere}.interval,.kind,.gap{font-size:6
 th:first-child{position:static;min-width:6.5em}details:not([open]):not(.printed){display:none}
 .printed::details-content{content-visibility:visible;display:block;block-size:auto}pre{white-space:pre-wrap}
 h2,h3,h2+p,.legend,figcaption{break-after:avoid}tr,dd,.verdict{break-inside:avoid}section.figures{break-before:page}
-.hint,.tip,.mark{display:none}.bar{min-width:20px}
+.hint,.tip,.mark,.choose{display:none}.bar{min-width:20px}
 .charts{grid-template-columns:1fr 1fr 1fr;gap:8px}figure{padding:6px}}
 """
+)
 
-CSS = _CSS.replace("LIGHT", _LIGHT).replace("DARK", _DARK)
+CSS = _CSS.replace("PARTS", _PARTS).replace("LIGHT", _LIGHT)
+
+SCOPE = "sim-results"
+"""The class of a part of the report on a page of others, such as a notebook."""
+# How the pages that show notebooks say that they are dark or light; else it is as the browser says.
+_SAY_DARK = ('[data-jp-theme-light="false"]', '[data-theme="dark"]', '[theme="dark"]', ".vscode-dark")
+_SAY_LIGHT = ('[data-jp-theme-light="true"]', '[data-theme="light"]', '[theme="light"]', ".vscode-light")
+
+
+def _scoped() -> str:
+    """The looks of the parts that touch nothing else of a page, and that its own looks do not touch."""
+    scope = f".{SCOPE}.{SCOPE}"
+    own = re.sub(
+        r"([^{}]+)(\{[^{}]*\})",
+        lambda rule: ",".join(f"{scope} {one.strip()}" for one in rule[1].split(",")) + rule[2] + "\n",
+        _PARTS,
+    )
+    light, dark = (",".join(f"{each} {scope}" for each in says) for says in (_SAY_LIGHT, _SAY_DARK))
+    return f"""
+{scope}{{{_ON_LIGHT}}}
+@media(prefers-color-scheme:dark){{{scope}{{{_ON_DARK}}}}}
+{light}{{{_ON_LIGHT}}}
+{dark}{{{_ON_DARK}}}
+{scope}{{box-sizing:border-box;max-width:1300px;padding:4px 16px 12px;background:var(--page);color:var(--ink);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;overflow-wrap:anywhere}}
+{scope} *{{box-sizing:border-box;color:inherit}}
+{scope} :is(table,thead,tbody,tr,td):nth-child(n){{background:none}}
+{scope} :is(p,li){{max-width:80ch}}
+{scope} table{{table-layout:auto;margin:0}}
+{scope} h2{{font-size:1.1rem;margin:1.2em 0 .4em}}
+{scope} summary{{cursor:pointer;color:var(--accent);width:fit-content}}
+{own}"""
+
+
+SCOPED_CSS = _scoped()
+"""The looks of parts of the report inside an element of class `SCOPE`."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sim.compare.decision import Because
+from sim.compare.elsewhere import unplayed
 from sim.compare.memo import unit_of
 from sim.compare.result import Comparison, MeasureLabel, PointComparison, PolicySummary
 from sim.compare.trials import ESTIMATORS
@@ -13,7 +14,7 @@ from sim.compare.wording import where_missing
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
-from sim.scenario.sweep import JOINT
+from sim.scenario.labels import JOINT
 from sim.stats.intervals import Estimate
 
 MAIN = (
@@ -29,6 +30,8 @@ MAIN = (
     "time_to_decision",
     "net_value",
     "net_value_worst",
+    "value_per_year",
+    "releases_per_year",
     "regret",
     "harmed_requests",
     "harm",
@@ -38,15 +41,40 @@ MAIN = (
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
 
+RELEASE = (
+    "ship",
+    "keep",
+    "inconclusive",
+    "undecided",
+    "correct",
+    "false_rollback",
+    "missed_regression",
+    "bad_ship_effect",
+    "time_to_keep_if_worse",
+    "time_to_decision_p50",
+    "net_value",
+    "net_value_worst",
+    "harmed_requests",
+    "slo_violation_rate",
+    "lost_requests",
+    "peak_exposure",
+)
+"""The same where a challenger only must not be worse: what becomes of healthy releases, and of bad ones."""
+
 ESTIMATES = (
     "winner_bias", "winner_bias_unbiased", "exaggeration", "wrong_sign", "effect_coverage", "effect_coverage_unbiased",
     *(f"{measure}_{name}" for name in ESTIMATORS for measure in ("bias", "coverage")),
 )  # fmt: skip
 """What the estimates at the verdict are worth."""
 
+OFFLINE = (
+    "offline_ship", "offline_wrong_ship", "offline_missed_win", "offline_gain", "offline_gain_true", "offline_bias",
+)  # fmt: skip
+"""What an offline stage would have done alone, beside what is true."""
+
 ALONG = (
     "ship", "wrong_ship", "missed_win", "undecided", "time_to_decision_p20", "time_to_decision_p50", "time_to_decision_p80",
-    "time_to_decision", "net_value", "net_value_worst", "regret", "harmed_requests", *ESTIMATES,
+    "time_to_decision", "net_value", "net_value_worst", "value_per_year", "regret", "harmed_requests", *ESTIMATES,
 )  # fmt: skip
 """Where keys are swept, the measures that have a table of their own, point by policy."""
 
@@ -101,6 +129,8 @@ def winners(comparison: Comparison) -> tuple[str, list[Winner]]:
     return f"{' or '.join(comparison.measures[aim].label for aim in aims)}, {unit_of(comparison.run)}", found
 
 
+OF_PROGRAMME = ("value_per_year", "releases_per_year")
+"""Measures that are left out where no policy has any estimate."""
 RARE = ("inconclusive", "undecided", "slo_violation_rate", "lost_requests")
 """Measures that are left out where no policy ever has any."""
 
@@ -118,9 +148,15 @@ class Cell:
     tone: str = ""
 
 
-def columns(comparison: Comparison, point: PointComparison, wanted: Sequence[str] = MAIN) -> list[str]:
-    """The names among `wanted` that a run has measured, without outcomes that no policy ever had at this point."""
-    return [name for name in wanted if name in comparison.measures and not (name in RARE and _never(point.policies, name))]
+def columns(comparison: Comparison, point: PointComparison, wanted: Sequence[str] | None = None) -> list[str]:
+    """The names among `wanted` that a run has measured, without outcomes that no policy ever had at this point.
+
+    By default what a reader needs first, by the goal of the run.
+    """
+    wanted = wanted or (RELEASE if comparison.run.goal == "not_worse" else MAIN)
+    having = [name for name in wanted if name in comparison.measures and not (name in RARE and _never(point.policies, name))]
+    of_programme = known(point.policies, OF_PROGRAMME)
+    return [name for name in having if name not in OF_PROGRAMME or name in of_programme]
 
 
 def known(policies: Iterable[PolicySummary], wanted: Sequence[str]) -> list[str]:
@@ -185,7 +221,8 @@ def missing(source: Source) -> str:
     if run.status == "finished":
         return ""
     left = where_missing([policy.name for policy in run.policies], [each.run.finished for each in run.points])
-    return f"The run was interrupted. Not finished, and not in this report: {left or 'none'}."
+    missing = [*filter(None, [left]), *unplayed(run)]
+    return f"The run was interrupted. Not finished, and not in this report: {', '.join(missing) or 'none'}."
 
 
 def warnings(run: Record) -> tuple[str, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TextIO
 
-from sim.compare.result import Comparison
+from sim.compare.elsewhere import unplayed
+from sim.compare.result import Comparison, PolicySummary
 from sim.compare.wording import duration, where_missing
-from sim.engine.catalogue import ENGINES
+from sim.engine.common import IN_COMMON
 from sim.errors import plain
+from sim.report import elsewhere
 from sim.report.layout import BROKEN, GAP, NEVER, Layout, fitted, in_ascii, printable
 
 Display = Literal["auto", "rich", "plain", "none"]
@@ -83,10 +85,12 @@ def _below(comparison: Comparison, layout: Layout) -> list[str]:
     lines += [
         f"threshold {judgement}" for judgement in comparison.thresholds if judgement.breached or judgement.estimate.n == 0
     ]
+    if len(comparison.points) == 1:
+        lines += elsewhere.lines(run, comparison.points[0])
     if run.status != "finished":
         having = [[policy.policy for policy in point.policies] for point in comparison.points]
-        missing = where_missing([policy.name for policy in run.policies], having)
-        lines.append(f"Interrupted: no trials yet of {missing or 'nothing'}; run again to resume.")
+        missing = [*filter(None, [where_missing([policy.name for policy in run.policies], having)]), *unplayed(run)]
+        lines.append(f"Interrupted: no trials yet of {', '.join(missing) or 'nothing'}; run again to resume.")
     return lines
 
 
@@ -97,9 +101,16 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
     replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
     lasting = " or ".join(dict.fromkeys(duration(run.horizon_s) for run in runs))
     parts = [f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
-    if len(engines) == 1 and engines[0] in ENGINES:
-        parts.append(ENGINES[engines[0]].common)
-    parts.append("± and ranges are 95% Monte-Carlo intervals")
+    if len(engines) == 1 and engines[0] in IN_COMMON:
+        parts.append(IN_COMMON[engines[0]])
+    policies = [policy for point in comparison.points for policy in point.policies]
+    parts += notes(layout, policies, warned=any(policy.warned for policy in comparison.run.policies))
+    return "; ".join(part for part in parts if part) + "."
+
+
+def notes(layout: Layout, policies: Iterable[PolicySummary], *, warned: bool) -> list[str]:
+    """What to know of the cells of a table: their marks, and the columns that there was no room for."""
+    parts = ["± and ranges are 95% Monte-Carlo intervals"]
     if layout.unreached:
         parts.append(f"{NEVER}: not by the horizon")
     if any(layout.has_mark):
@@ -107,13 +118,13 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
             "* best, or not shown to be worse, of the policies that decide half of their trials, and are not shown to ship "
             "wrongly more often than promised (baselines aside)"
         )
-    if any(policy.breaks_promise for point in comparison.points for policy in point.policies):
+    if any(policy.breaks_promise for policy in policies):
         parts.append(f"{BROKEN} declares more often than it promises where all arms are alike, beyond chance")
-    if any(policy.warned for policy in comparison.run.policies):
+    if warned:
         parts.append(f"{BROKEN} after a name: warned of before the run")
     if layout.left_out:
         parts.append(f"left out for want of width: {', '.join(layout.left_out)}")
-    return "; ".join(part for part in parts if part) + "."
+    return parts
 
 
 def _plain(layout: Layout) -> list[str]:
@@ -158,7 +169,9 @@ def _rich(layout: Layout, above: str, below: str, file: TextIO, width: int) -> N
 
 def _wrapped(text: str, width: int) -> str:
     kept = re.sub(r"(?<=\d) (?=(?:s|min|h|d)\b)", "\N{NO-BREAK SPACE}", text)
-    wrapped = textwrap.fill(kept, width, break_long_words=False, break_on_hyphens=False)
+    # What goes on of a row of columns stands further in than the row.
+    below = "      " if text.startswith("  ") else ""
+    wrapped = textwrap.fill(kept, width, break_long_words=False, break_on_hyphens=False, subsequent_indent=below)
     return wrapped.replace("\N{NO-BREAK SPACE}", " ")
 
 

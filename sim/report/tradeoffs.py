@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,42 +54,65 @@ class _Spot:
         return self.up.estimate or 0.0
 
 
+@dataclass(frozen=True)
+class Tradeoff:
+    """Two measures of every policy; `best` are the policies that no other beats in both.
+
+    `frame` sets the scales of axes and returns the names of x and y. `units` and `names` are of x and y, in the chart's table.
+    """
+
+    key: str
+    title: str
+    spots: tuple[_Spot, ...]
+    best: frozenset[str]
+    units: tuple[str, str]
+    names: tuple[str, str]
+    frame: Callable[[Axes], tuple[str, str]]
+
+
 def tradeoffs(source: Source) -> list[Chart]:
     """Value against risk, where value is known; and time against regret."""
-    return [*_value_and_risk(source), *_time_and_regret(source)]
+    charts = []
+    for found in filter(None, (value_and_risk(source), time_and_regret(source))):
+        with drawing():
+            figure, axes = canvas(WIDTH, HEIGHT, right=26, left=56)
+            x, y = found.frame(axes)
+            marked(axes, found, beaten=FAINT, ground=GROUND)
+            axes.grid(axis="x", color=GRID, linewidth=0.8)
+            name_axes(axes, x, y)
+            _label_points(axes, found.spots)
+            charts.append(_chart(figure, axes, found))
+    return charts
 
 
-def _value_and_risk(source: Source) -> list[Chart]:
+def value_and_risk(source: Source) -> Tradeoff | None:
     """Mean net value against that of the worst 5% of trials: the more of both the better."""
     spots = _spots(source, "net_value_worst", "net_value")
     if not spots:
-        return []
-    best = set(unbeaten({spot.policy: (-spot.x, -spot.y) for spot in spots}))
+        return None
     unit = unit_of(source.run)
-    with drawing():
-        figure, axes = canvas(WIDTH, HEIGHT, right=26, left=56)
+
+    def frame(axes: Axes) -> tuple[str, str]:
         _padded(axes, spots)
-        _drawn(axes, spots, best)
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
         _readable_x(axes)
         readable_y(axes, "value")
-        name_axes(axes, f"net value in the worst 5% of trials, {unit}, linear", f"net value, mean, {unit}, linear")
-        _label_points(axes, spots)
-        return [_chart(
-            figure, axes, spots, best, ("value", "value"), "value-and-risk",
-            "Value against risk: upper right is better", ("net value in the worst 5%", "mean net value"),
-        )]  # fmt: skip
+        return f"net value in the worst 5% of trials, {unit}, linear", f"net value, mean, {unit}, linear"
+
+    return Tradeoff(
+        "value-and-risk", "Value against risk: upper right is better", spots,
+        frozenset(unbeaten({spot.policy: (-spot.x, -spot.y) for spot in spots})),
+        ("value", "value"), ("net value in the worst 5%", "mean net value"), frame,
+    )  # fmt: skip
 
 
-def _time_and_regret(source: Source) -> list[Chart]:
+def time_and_regret(source: Source) -> Tradeoff | None:
     """Restricted mean time to a decision against mean regret: the less of both the better."""
     spots = _spots(source, "time_to_decision", "regret")
     if not spots or source.only is None:
-        return []
-    best = set(source.only.frontier)
+        return None
     first, last = span(source)
-    with drawing():
-        figure, axes = canvas(WIDTH, HEIGHT, right=26, left=56)
+
+    def frame(axes: Axes) -> tuple[str, str]:
         positive = [spot.x for spot in spots if spot.x > 0]
         highest = max(_bounds(spot.up)[1] for spot in spots)
         losses = [spot.y for spot in spots if spot.y > 0]
@@ -99,41 +122,43 @@ def _time_and_regret(source: Source) -> list[Chart]:
         lowest = min(0.0, *(_bounds(spot.up)[0] for spot in spots))
         axes.set_ylim(lowest - (0 if knee else 0.03 * (highest - lowest)), highest * (1.6 if knee else 1.12) or 1.0)
         x_name = mean_time_axis(axes, first, last, log=bool(positive) and last / min(positive) > 20)
-        _drawn(axes, spots, best)
-        axes.grid(axis="x", color=GRID, linewidth=0.8)
         if knee:
             symlog_ticks(axes, knee, highest)
         else:
             readable_y(axes, "value")
         scale = "logarithmic" if knee else "linear"
-        name_axes(axes, x_name, f"{shortened(source.run.primary.name, 24)} lost, mean, {scale}")
-        _label_points(axes, spots)
-        return [_chart(
-            figure, axes, spots, best, ("s", "value"), "frontier",
-            "Time against regret: lower left is better", ("mean time to a decision", "mean regret"),
-        )]  # fmt: skip
+        return x_name, f"{shortened(source.run.primary.name, 24)} lost, mean, {scale}"
+
+    return Tradeoff(
+        "frontier", "Time against regret: lower left is better", spots, frozenset(source.only.frontier), ("s", "value"),
+        ("mean time to a decision", "mean regret"), frame,
+    )  # fmt: skip
 
 
-def _spots(source: Source, across: str, up: str) -> list[_Spot]:
+def _spots(source: Source, across: str, up: str) -> tuple[_Spot, ...]:
     """The policies of which both measures are known."""
-    return [
+    return tuple(
         _Spot(place, policy.policy, x, y)
         for place, policy in enumerate(source.only.policies if source.only else ())
         for x, y in [(policy.measures.get(across), policy.measures.get(up))]
         if x and y and x.estimate is not None and y.estimate is not None
-    ]
+    )
 
 
-def _drawn(axes: Axes, spots: Sequence[_Spot], best: set[str]) -> None:
-    """The points with their intervals: those that another beats in both in grey and hollow, a line through the others."""
-    joined = sorted((spot.x, spot.y) for spot in spots if spot.policy in best)
+def marked(axes: Axes, found: Tradeoff, *, beaten: str | None, ground: str, shades: Callable[[int], str] = colour) -> None:
+    """The points with their intervals: those that another beats in both hollow, and a line through the others.
+
+    `beaten` is the colour of the hollow ones; None for each policy's own, by its place in `shades`.
+    """
+    best = found.best
+    joined = sorted((spot.x, spot.y) for spot in found.spots if spot.policy in best)
     axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-    for spot in spots:
+    for spot in found.spots:
         (left, right), (low, high) = _bounds(spot.across), _bounds(spot.up)
-        shade = colour(spot.place) if spot.policy in best else FAINT
+        shade = shades(spot.place) if spot.policy in best or beaten is None else beaten
         axes.errorbar(
             spot.x, spot.y, color=shade, marker="o", markersize=7, capsize=2.5, elinewidth=1.2, zorder=2,
-            markerfacecolor=shade if spot.policy in best else GROUND, markeredgewidth=1.6,
+            markerfacecolor=shade if spot.policy in best else ground, markeredgewidth=1.6,
             xerr=[[spot.x - left], [right - spot.x]], yerr=[[spot.y - low], [high - spot.y]],
         )  # fmt: skip
 
@@ -158,24 +183,16 @@ def _readable_x(axes: Axes) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, "value")))
 
 
-def _chart(
-    figure: Figure,
-    axes: Axes,
-    spots: Sequence[_Spot],
-    best: set[str],
-    units: tuple[str, str],
-    key: str,
-    title: str,
-    names: tuple[str, str],
-) -> Chart:
+def _chart(figure: Figure, axes: Axes, found: Tradeoff) -> Chart:
+    spots, best, units, names = found.spots, found.best, found.units, found.names
     texts = [(spot.policy, in_line(spot.across, units[0]), in_line(spot.up, units[1]), spot.policy in best) for spot in spots]
     told = "; ".join(
         f"{policy}: {names[0]} {x}, {names[1]} {y}{', on the frontier' if good else ''}" for policy, x, y, good in texts
     )
-    svg = inline(figure, key, title, f"{told}.")
+    svg = inline(figure, found.key, found.title, f"{told}.")
     rows = tuple((policy, x, y, "yes" if good else "no") for policy, x, y, good in texts)
     places = at_points(axes, [(spot.x, spot.y) for spot in spots])
-    return Chart(title, svg, ("policy", *names, "on the frontier"), rows, places)
+    return Chart(found.title, svg, ("policy", *names, "on the frontier"), rows, places)
 
 
 def _bounds(estimate: Estimate) -> tuple[float, float]:

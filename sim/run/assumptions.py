@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from sim.run.found import CalibrationRecord
 from sim.scenario.delays import delay_told
 from sim.scenario.priors import prior_told
 from sim.scenario.schema import Scenario
@@ -12,9 +13,13 @@ from sim.world.metric import OutcomeWorld
 from sim.world.world import World
 
 
-def assumptions(scenario: Scenario, world: World) -> dict[str, str]:
-    """{what: how it is taken to be}, in the order in which a reader wants them; nothing of what is not in the scenario."""
-    return dict(_told(scenario, world))
+def assumptions(scenario: Scenario, world: World, calibrated: Sequence[CalibrationRecord] = ()) -> dict[str, str]:
+    """{what: how it is taken to be}, in the order in which a reader wants them; nothing of what is not in the scenario.
+
+    `calibrated` are those of its numbers that were found by playing it.
+    """
+    found = {"Calibrated": "; ".join(each.told() for each in calibrated)} if calibrated else {}
+    return {**dict(_told(scenario, world)), **found}
 
 
 def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
@@ -34,7 +39,8 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
         yield "On the way", "; ".join(event.told() for event in scenario.timeline)
     servers = {**scenario.capacity, **scenario.pools}
     if servers:
-        yield "Servers", "; ".join(f"{name}: {each.told()}" for name, each in servers.items())
+        found = {pool.name: pool.concurrency for pool in world.pools}
+        yield "Servers", "; ".join(f"{name}: {each.told(found[name])}" for name, each in servers.items())
     if scenario.retries is not None:
         yield "Clients try again", scenario.retries.told()
     if scenario.telemetry.lag or scenario.telemetry.loss:
@@ -45,8 +51,11 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
         yield "Router", f"sends requests to the champion that were meant for another: {', '.join(strays)}"
     yield "What is right", _right(scenario)
     yield "Worth", _worth(scenario, world)
+    if scenario.programme is not None:
+        yield "Programme", scenario.programme.told()
     horizon, tick = format_duration(scenario.horizon), format_duration(scenario.tick)
-    yield "Played", f"{scenario.replications:,} replications of {horizon}, with monitoring and decisions every {tick}"
+    most = "up to " if scenario.enough is not None else ""
+    yield "Played", f"{most}{scenario.replications:,} replications of {horizon}, with monitoring and decisions every {tick}"
 
 
 def _champion(world: World) -> str:
@@ -134,7 +143,7 @@ def _worth(scenario: Scenario, world: World) -> str:
     }
     if scenario.value is None or value.per is None:
         prices = [f"counted in {world.primary}"]
-    charged = [f"{what} costs {price:g}" for what, price in costs.items() if price]
+    charged = [f"{what} costs {price:g}{unit}" for what, price in costs.items() if price]
     return "; ".join([lasts, *prices, *charged])
 
 

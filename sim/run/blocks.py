@@ -12,6 +12,7 @@ from sim.engine.catalogue import ENGINES, Entry, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
 from sim.run.trial import Play, play, play_alike
+from sim.scenario.enough import rounds
 from sim.world.alike import alike
 from sim.world.world import Truth, World
 
@@ -23,16 +24,18 @@ _LONGEST_S = 10.0
 _MANY_BLOCKS = 10
 # The most sampled ticks of a trajectory, and the most samples times replications times arms that are held at once.
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
+# The start and the end.
+_NO_SAMPLES = 2
 
 Which = tuple[int, str]
-"""The number of a point, and the name of a policy."""
+"""The number of a point, or after those of another world of the plan, and the name of a policy."""
 
 
 @dataclass(frozen=True)
 class Task:
     """One policy at one point of a run, in one block of replications: from `first` up to, but not including, `end`.
 
-    `place` is the policy's place among those of the scenario.
+    `place` is the policy's place among those of the scenario. `point` counts on from the points to the other worlds of a plan.
     """
 
     policy: str
@@ -60,7 +63,7 @@ Watch = Callable[[Task, float | None], None]
 
 @dataclass(frozen=True)
 class Work:
-    """All that a worker needs to play any task of one point of a run."""
+    """All that a worker needs to play any task of one point of a run, or of one of its other worlds."""
 
     world: World
     forms: Mapping[str, Form]
@@ -68,6 +71,8 @@ class Work:
     samples: int
     alike: World | None = None
     """The same world with arms that are alike, where every policy is also tried in an A/A test."""
+    trial: bool = True
+    """Whether policies are tried in the world itself; if not, in A/A tests alone."""
 
     @property
     def entry(self) -> Entry:
@@ -76,33 +81,61 @@ class Work:
 
 
 def works_of(plan: Plan, samples: int | None = None) -> list[Work]:
-    """The work of each point. Trajectories are sampled at up to `samples` ticks (default: as memory allows)."""
+    """The work of each world. Trajectories are sampled at up to `samples` ticks (default: as memory allows).
+
+    Of the other worlds of a plan no trajectory is kept.
+    """
     scenario = plan.scenario
     if samples is None:
         samples = max(20, min(_SAMPLES, _MOST_SAMPLED // (scenario.replications * len(scenario.arms))))
     return [
-        Work(point.world, point.forms, point.engine.name, samples, alike(point.world) if point.scenario.aa else None)
-        for point in plan.points
-    ]
+        Work(
+            point.world, point.forms, point.engine.name, samples if number < len(plan.points) else _NO_SAMPLES,
+            alike(point.world) if point.scenario.aa else None,
+        )
+        for number, point in enumerate(plan.worlds)
+    ]  # fmt: skip
+
+
+def rounds_of(plan: Plan) -> list[int]:
+    """The numbers of replications after which there may be enough; of a plan that does not ask, all of them."""
+    scenario = plan.scenario
+    if scenario.enough is None:
+        return [scenario.replications]
+    return list(rounds(scenario.enough.min, scenario.replications))
 
 
 def tasks_of(plan: Plan) -> list[Task]:
-    """All tasks of a plan, point by point and policy by policy, so that an interrupt leaves finished policies.
+    """All tasks of a plan, round by round, point by point and policy by policy, so that an interrupt leaves finished policies.
 
     Where there are many blocks, the first block of every policy comes before the others: it tells how long the policy takes.
     """
     todo: list[Task] = []
-    for number, point in enumerate(plan.points):
-        requests = float(point.world.requests.sum())
-        size = ENGINES[point.engine.name].rows(point.world.ticks, requests)
-        # A block does not keep a worker for long, so that progress is told, and an interrupt loses little.
-        quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, 0, requests), 1e-9))
-        rows = max(1, min(size, _MOST_KEPT // max(_kept(point), 1), quick))
-        of_point = tasks([*point.forms], point.scenario.replications, rows, number)
-        if len(of_point) >= _MANY_BLOCKS * len(point.forms):
-            of_point.sort(key=lambda task: task.block > 0)
-        todo += of_point
+    ends = rounds_of(plan)
+    for start, end in zip([0, *ends], ends, strict=False):
+        for number, point in enumerate(plan.points):
+            todo += _of_point(point, number, start, end)
+    # Other worlds come last, and have as many replications as were planned.
+    for number, variant in enumerate(plan.variants, start=len(plan.points)):
+        todo += _of_point(variant.point, number, 0, variant.point.scenario.replications)
     return todo
+
+
+def rows_of(point: PlannedPoint) -> int:
+    """How many replications a block of a point has, at most."""
+    requests = float(point.world.requests.sum())
+    size = ENGINES[point.engine.name].rows(point.world.ticks, requests)
+    # A block does not keep a worker for long, so that progress is told, and an interrupt loses little.
+    quick = int(_LONGEST_S / max(point.engine.entry.cost_s(0, 0, requests), 1e-9))
+    return max(1, min(size, _MOST_KEPT // max(_kept(point), 1), quick))
+
+
+def _of_point(point: PlannedPoint, number: int, start: int, end: int) -> list[Task]:
+    """The tasks of the replications from `start` up to `end` of a point, policy by policy."""
+    of_point = tasks([*point.forms], end, rows_of(point), number, start)
+    if len(of_point) >= _MANY_BLOCKS * len(point.forms):
+        of_point.sort(key=lambda task: task.block > 0)
+    return of_point
 
 
 def by_policy(todo: Iterable[Task]) -> dict[Which, list[Task]]:
@@ -125,13 +158,13 @@ def _kept(point: PlannedPoint) -> int:
     return kept + (world.row_weights.shift.size if point.engine.entry.tells_calls else by_payoff)
 
 
-def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0) -> list[Task]:
-    """Every policy of a point in every block of up to `rows` replications, policy by policy.
+def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0, start: int = 0) -> list[Task]:
+    """Every policy of a point in every block of up to `rows` replications, from `start` on, policy by policy.
 
     >>> [(task.policy, task.first, task.end) for task in tasks(["a", "b"], 1500, 1000)]
     [('a', 0, 1000), ('a', 1000, 1500), ('b', 0, 1000), ('b', 1000, 1500)]
     """
-    firsts = range(0, replications, rows)
+    firsts = range(start, replications, rows)
     return [
         Task(policy, block, first, min(first + rows, replications), point, place)
         for place, policy in enumerate(policies)
@@ -144,7 +177,7 @@ class Player:
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
-        self._kept: tuple[tuple[int, int, int], Truth, Truth | None] | None = None
+        self._kept: tuple[tuple[int, int, int], Truth | None, Truth | None] | None = None
 
     def play(self, task: Task) -> Play:
         """Play a task. The result has the same bits on every machine and in every order of tasks."""
@@ -152,11 +185,12 @@ class Player:
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:
             replications = np.arange(task.first, task.end)
-            self._kept = (
-                which, work.world.realise(replications), work.alike.realise(replications) if work.alike else None,
-            )  # fmt: skip
+            truth = work.world.realise(replications) if work.trial else None
+            self._kept = which, truth, work.alike.realise(replications) if work.alike else None
         form, (_, truth, same) = work.forms[task.policy], self._kept
-        played = play(truth, form.build(work.forms, work.world.arms), make(work.engine), work.samples)
+        played = Play.nothing()
+        if truth is not None:
+            played = play(truth, form.build(work.forms, work.world.arms), make(work.engine), work.samples)
         if same is None:
             return played
         columns = play_alike(same, form.build(work.forms, work.world.arms), make(work.engine))

@@ -96,10 +96,19 @@ def block_s(work: Work, which: Which, rows: int) -> float:
     """The seconds of a block of so many replications if none is decided before the horizon."""
     world, at_once = work.world, work.forms[which[1]].build(work.forms, work.world.arms).immediate is not None
     requests = rows * float(world.requests.sum())
-    cost = work.entry.cost_s(world.ticks, rows * world.ticks * len(world.arms), requests)
+    cost = work.entry.cost_s(world.ticks, cells_of(work, rows * world.ticks), requests)
     if at_once:
         return max(_AT_ONCE * cost, work.entry.cost_s(0, 0, requests))
-    return cost if work.alike is None else 2 * cost
+    return cost * (work.trial + (work.alike is not None))
+
+
+def cells_of(work: Work, row_ticks: float) -> float:
+    """What is drawn in so many ticks of replications: a count for each arm, and one more for each value that amounts may take.
+
+    Engines that play every request draw each amount with its request.
+    """
+    values = 0 if work.entry.tells_calls else sum(max(each.atoms.shape[1] - 1, 0) for each in work.world.outcomes)
+    return row_ticks * len(work.world.arms) * (1 + values)
 
 
 def size(count: float) -> str:
@@ -134,8 +143,9 @@ def _kept_bytes(plan: Plan, works: Sequence[Work], in_memory: bool) -> float:
     """What is kept of the results: a row of each trial, and trajectories, of one policy at a time where they are on disk."""
     rows, arms = plan.scenario.replications, len(plan.scenario.arms)
     policies = sum(len(point.forms) for point in plan.points)
+    trials = sum(len(point.forms) * point.scenario.replications for point in plan.worlds)
     sampled = 8 * rows * (min(works[0].samples, max(work.world.ticks for work in works) + 1)) * (1 + 2 * arms)
-    return policies * rows * _TRIAL_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
+    return trials * _TRIAL_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
 
 
 def _too_large(plan: Plan, kept: float, block: float, needed: float, free: int) -> Problem:
@@ -143,8 +153,8 @@ def _too_large(plan: Plan, kept: float, block: float, needed: float, free: int) 
     got = f"needs about {size(needed)} of memory, and {size(free)} are free"
     if kept > block:
         return Problem(f"{got}: take fewer replications, got {plan.scenario.replications:,}", path="replications")
-    busiest = max(float(point.world.requests.max()) for point in plan.points)
-    if any(point.engine.entry.request_bytes * busiest > block / 2 for point in plan.points):
-        ticks = max(point.world.ticks for point in plan.points)
+    busiest = max(float(point.world.requests.max()) for point in plan.worlds)
+    if any(point.engine.entry.request_bytes * busiest > block / 2 for point in plan.worlds):
+        ticks = max(point.world.ticks for point in plan.worlds)
         return Problem(f"{got}: take a shorter tick; the busiest of {ticks:,} ticks has {busiest:,.0f} requests", path="tick")
     return Problem(f"{got}: take a longer tick, a shorter horizon or fewer arms", path="horizon")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
-import signal
-import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, cast
 
 from sim.errors import SimError
 from sim.policy.catalogue import hold, parts_in
@@ -19,6 +15,7 @@ from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.machine import METHOD, later
 from sim.run.trial import Play
+from sim.run.workers import begin, end
 
 Played = tuple[Task, Play, float]
 """A task, its result, and the seconds that it took."""
@@ -53,7 +50,7 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
             "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
         ) from error
     finally:
-        _stop(pool)
+        end(pool)
 
 
 def _start_helpers() -> None:
@@ -70,18 +67,6 @@ def _start_helpers() -> None:
         forkserver.ensure_running()
 
 
-def _stop(pool: ProcessPoolExecutor) -> None:
-    """End the workers now, even if they are working."""
-    # Read both first: `shutdown` removes them from the pool.
-    workers, results = list((pool._processes or {}).values()), cast(Any, pool._result_queue)
-    pool.shutdown(wait=False, cancel_futures=True)
-    for worker in workers:
-        worker.terminate()
-    # A terminated worker may leave half a result in the pipe. Its reader would wait for ever for the rest; closing our end of
-    # the pipe gives the reader an end of file.
-    results._writer.close()
-
-
 def _finished(waiting: dict[Future[tuple[Play, float]], Task]) -> Iterator[Played]:
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for future in done:
@@ -93,11 +78,7 @@ _player: Player | None = None
 
 def _start(files: Sequence[PartsFile], works: bytes) -> None:
     global _player
-    _follow_parent()
-    # The parent process handles interrupts, and stops the workers. A terminal sends them to all of its processes.
-    for each in ("SIGINT", "SIGHUP"):
-        if hasattr(signal, each):
-            signal.signal(getattr(signal, each), signal.SIG_IGN)
+    begin()
     for file in files:
         file.load()
     unpickled = pickle.loads(works)
@@ -105,23 +86,6 @@ def _start(files: Sequence[PartsFile], works: bytes) -> None:
         for part in parts_in(work.forms):
             hold(part)
     _player = Player(unpickled)
-
-
-def _follow_parent() -> None:
-    """End this process as soon as its parent ends, however the parent ended.
-
-    The parent holds one end of a pipe (on Windows, its own handle), which the operating system closes. A worker would otherwise
-    wait for ever: it holds both ends of the queue that it gets its tasks from.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        # Nothing is left to tidy up, and the main thread may be deep in a kernel.
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _play(task: Task) -> tuple[Play, float]:

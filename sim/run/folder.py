@@ -11,9 +11,14 @@ from sim.errors import InputError, Problem
 from sim.files import placing, sync
 from sim.run.lock import writing
 
-FILES = ("scenario.yaml", "trials.parquet", "timeline.parquet", "run.json", "summary.json", "report.html", "report.md")
-"""The files of a result."""
+TEXT, SENSITIVITY = "scenario.yaml", "sensitivity.parquet"
+"""The text of the scenario; the trials of the other worlds, where a run has some."""
 TABLES = ("trials.parquet", "timeline.parquet")
+"""The tables of every result."""
+KEPT = (TEXT, *TABLES, SENSITIVITY)
+"""What a run writes once, and nothing changes after: run.json has a digest of each that is there."""
+FILES = (*KEPT, "run.json", "stories.json", "summary.json", "measures.csv", "policies.png", "report.html", "report.md")
+"""The files of a result."""
 
 STAGED, COMPLETE = ".writing", ".written"
 """New files while they are written, and once they are complete: from then on they count, wherever they are."""

@@ -33,6 +33,12 @@ def tables(plan: Plan, which: Which, plays: Sequence[Play]) -> Tables:
     return trials(policy, plays, scenario.arms, labels), timeline(policy, plays, scenario.arms, scenario.tick, labels)
 
 
+def varied(plan: Plan, which: Which, plays: Sequence[Play]) -> pd.DataFrame:
+    """The trials of a policy in another world of a plan; `plays` must be in the order of replications."""
+    number, policy = which
+    return trials(policy, plays, plan.scenario.arms, {"variant": number - len(plan.points)})
+
+
 def joined(tables: Iterable[Tables]) -> Tables:
     """The tables of several policies, one below the other."""
     import pandas as pd
@@ -50,6 +56,7 @@ def trials(policy: str, plays: Sequence[Play], arms: Sequence[str], labels: Labe
     columns["verdict"] = _VERDICTS[columns["verdict"]]
     columns["shipped_arm"] = names[columns["shipped_arm"]]
     columns["best_arm"] = names[columns["best_arm"]]
+    columns["offline_arm"] = names[columns["offline_arm"]]
     return pd.DataFrame({**labels, "policy": policy, **columns})
 
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from sim.engine.ledger import Ledger
 from sim.policy.base import Verdict
+from sim.policy.hours import DAY_S
 from sim.policy.machine import Verdicts
-from sim.scenario.cycles import DAY_S
 from sim.scenario.value import priced
 from sim.world.world import Truth
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim.errors import InputError, Problem
 from sim.files import reading
-from sim.run.folder import TABLES
+from sim.run.folder import KEPT
 from sim.run.record import Record, read_run
 
 
@@ -18,16 +18,28 @@ def digest_of(file: Path) -> str:
 
 
 def check_intact(file: Path, run: Record) -> None:
-    """Raise `InputError` where a table is not as the run wrote it. A record without its digest, of old, says nothing."""
+    """Raise `InputError` where a file is not as the run wrote it. A record without its digest, of old, says nothing."""
     if file.name in run.files and digest_of(file) != run.files[file.name]:
         message = "is corrupt: it is not as the run wrote it (its sha256 is not that in run.json)"
         raise InputError([Problem(message, file=str(file))])
 
 
+def check_all_intact(folder: Path, run: Record) -> None:
+    """Raise `InputError` with every file of a run folder that is not as the run wrote it."""
+    problems: list[Problem] = []
+    for name in KEPT:
+        try:
+            check_intact(folder / name, run)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+
+
 def held(folder: Path) -> Record | None:
     """The record of the run whose result a folder holds; None where it holds none.
 
-    Raises `InputError` for a result that is damaged: no record that can be read, or a table that is not as it was written.
+    Raises `InputError` for a result that is damaged: no record that can be read, or a file that is not as it was written.
 
     >>> held(Path("nowhere")) is None
     True
@@ -35,12 +47,5 @@ def held(folder: Path) -> Record | None:
     if not (folder / "run.json").is_file():
         return None
     run = read_run(folder)
-    problems: list[Problem] = []
-    for name in TABLES:
-        try:
-            check_intact(folder / name, run)
-        except InputError as error:
-            problems += error.problems
-    if problems:
-        raise InputError(problems)
+    check_all_intact(folder, run)
     return run

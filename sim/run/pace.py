@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+import time
+from collections.abc import Callable, Hashable, Mapping
+from itertools import islice
 
 from sim.run.blocks import Task, Which
 
@@ -11,56 +13,76 @@ _TELLING = 0.02
 
 
 class Pace:
-    """Remaining time of `workers` processes for tasks of `expected` seconds each.
+    """Remaining time of `workers` processes for tasks of `expected` seconds each, which they take in this order.
 
     A policy costs what its finished tasks did, in relation to what was expected of them: at the same point if some were played
-    there, else at other points. A policy of which nothing is finished costs what all the others do. `tasks_of` plays the first
-    block of every policy early, so that after a tenth of a long run each is known.
+    there, else at other points. A policy of which nothing is finished costs what was expected, and more where all the others
+    did: they may have decided earlier than expected, which says nothing of this one. `tasks_of` plays the first block of every
+    policy early, so that after a tenth of a long run each is known. While tasks are played, the time of the `clock` that passes
+    is taken off what they should take.
 
     >>> cheap, dear = (Task(policy, 0, 0, 10) for policy in ("hold", "bandit"))
     >>> again = Task("bandit", 1, 10, 20)
-    >>> pace = Pace({cheap: 1.0, dear: 1.0, again: 1.0}, workers=1)
+    >>> pace = Pace({cheap: 1.0, dear: 1.0, again: 1.0}, workers=1, clock=lambda: 0.0)
     >>> pace.note(cheap, 0.1), pace.note(dear, 7.0)
     (None, None)
     >>> pace.left_s, round(pace.share, 2)
     (7.0, 0.5)
     """
 
-    def __init__(self, expected: Mapping[Task, float], workers: int) -> None:
+    def __init__(self, expected: Mapping[Task, float], workers: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._left = dict(expected)
         self._workers = workers
+        self._clock = clock
         self._total_s = sum(expected.values())
         self._spent_s = 0.0
+        # By point and policy, of what is left: the number of tasks, and the seconds that were expected of them.
+        self._of: dict[Which, tuple[int, float]] = {}
+        for task, seconds in expected.items():
+            count, of = self._of.get(task.which, (0, 0.0))
+            self._of[task.which] = count + 1, of + seconds
         # Seconds taken, and seconds expected: by point and policy, by policy, and of all.
         self._seen: dict[Hashable, tuple[float, float]] = {}
+        self._look()
 
     def note(self, task: Task, seconds: float | None) -> None:
         """A task is finished and took `seconds`; None if it was loaded from an interrupted run."""
         expected = self._left.pop(task)
-        if seconds is None:
-            return
-        self._spent_s += seconds
-        for key in (task.which, task.policy, None):
-            took, of = self._seen.get(key, (0.0, 0.0))
-            self._seen[key] = took + seconds, of + expected
+        count, of = self._of.pop(task.which)
+        if count > 1:
+            self._of[task.which] = count - 1, of - expected
+        if seconds is not None:
+            self._spent_s += seconds
+            for key in (task.which, task.policy, None):
+                took, so_far = self._seen.get(key, (0.0, 0.0))
+                self._seen[key] = took + seconds, so_far + expected
+        self._look()
 
     @property
     def left_s(self) -> float:
         """The seconds until everything is played."""
-        return self._work_s() / max(1, min(self._workers, len(self._left)))
+        _, left = self._done_and_left()
+        return left / self._playing
 
     @property
     def share(self) -> float:
         """The share of the work that is done, of 1, by time."""
-        left = self._work_s()
-        done = self._spent_s + (0 if left else 1)
+        done, left = self._done_and_left()
+        done += 0 if left else 1
         return done / (done + left) if done + left else 1.0
 
-    def _work_s(self) -> float:
-        by_which: dict[Which, float] = {}
-        for task, expected in self._left.items():
-            by_which[task.which] = by_which.get(task.which, 0.0) + expected
-        return sum(expected * self._rate(which) for which, expected in by_which.items())
+    def _look(self) -> None:
+        """Work out what is left as a task is finished, for those who ask until the next one is."""
+        rates = {which: self._rate(which) for which in self._of}
+        self._work_s = sum(expected * rates[which] for which, (_, expected) in self._of.items())
+        self._playing = max(1, min(self._workers, len(self._left)))
+        self._in_play_s = sum(self._left[task] * rates[task.which] for task in islice(self._left, self._playing))
+        self._since = self._clock()
+
+    def _done_and_left(self) -> tuple[float, float]:
+        """The seconds of work that are done, and those that are left."""
+        passed = min(self._playing * (self._clock() - self._since), self._in_play_s, self._work_s)
+        return self._spent_s + passed, self._work_s - passed
 
     def _rate(self, which: Which) -> float:
         """How many seconds a task of a policy takes for each one that was expected."""
@@ -69,4 +91,4 @@ class Pace:
             if of:
                 return took / of
         took, of = self._seen.get(None, (0.0, 0.0))
-        return took / of if of > _TELLING * self._total_s else 1.0
+        return max(took / of, 1.0) if of > _TELLING * self._total_s else 1.0

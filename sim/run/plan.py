@@ -17,10 +17,14 @@ from sim.policy.forms import Form
 from sim.policy.machine import StagedPolicy
 from sim.registry.versions import Version, resolve
 from sim.run.assumptions import assumptions
+from sim.run.found import CalibrationRecord
+from sim.scenario.calibrate import AA_PROMISE, KEY
 from sim.scenario.doubts import doubts
+from sim.scenario.labels import JOINT, text_of
 from sim.scenario.loading import Document, parse_path
 from sim.scenario.schema import Scenario
-from sim.scenario.sweep import JOINT, gathered, points, text_of
+from sim.scenario.sweep import gathered, points
+from sim.scenario.variants import Change
 from sim.version import VERSION
 from sim.world.build import build as build_world
 from sim.world.failures import doubtful_failures
@@ -52,6 +56,14 @@ class Resolved:
 Resolver = Callable[[Scenario, Path], Resolved]
 """(scenario, folder) to resolved versions; files in the scenario are relative to the folder. Raises `InputError`."""
 
+Settled = tuple[Scenario, tuple[CalibrationRecord, ...]]
+"""A scenario without numbers that are to be calibrated, and how those that it had were found."""
+
+Settle = Callable[[Scenario, Resolved, Path], Settled]
+"""(scenario, versions, folder) to the scenario with its numbers calibrated. Raises `InputError` where there are none."""
+
+UNSETTLED = "is to be calibrated, which takes playing it"
+
 
 @dataclass(frozen=True)
 class PlannedPoint:
@@ -78,6 +90,8 @@ class PlannedPoint:
     """{policy: what it does, in words}; made before anything is played, because parts from outside have a say."""
     assumptions: Mapping[str, str] = field(default_factory=dict)
     """What is taken for given, in words."""
+    calibrated: tuple[CalibrationRecord, ...] = ()
+    """The numbers of the scenario that were found by playing it."""
 
     @property
     def label(self) -> str:
@@ -106,14 +120,36 @@ class PlannedPoint:
 
 
 @dataclass(frozen=True)
+class PlannedVariant:
+    """Another world in which the policies are played again: what is otherwise in it, and how it is played."""
+
+    change: Change
+    point: PlannedPoint
+
+    def of(self, replications: int) -> PlannedVariant:
+        """The same with the first so many replications."""
+        scenario = self.point.scenario.model_copy(update={"replications": replications})
+        return replace(self, point=replace(self.point, scenario=scenario))
+
+
+@dataclass(frozen=True)
 class Plan:
     """One run: a scenario at one point, or at several points if it sweeps keys. `scenario` is as in the file.
 
     Points with the same seed use common random numbers: the same arrivals, and similar outcomes where rates are similar.
+    `variants` are further worlds of the only point, each with one thing otherwise; `left_out` are those that are usual and are
+    not played, with the reason.
     """
 
     scenario: Scenario
     points: tuple[PlannedPoint, ...]
+    variants: tuple[PlannedVariant, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def worlds(self) -> tuple[PlannedPoint, ...]:
+        """All that is played: the points, and then the variants, which have numbers after those of the points."""
+        return (*self.points, *(variant.point for variant in self.variants))
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -148,26 +184,47 @@ class Plan:
         return columns
 
     def resolved(self) -> dict[str, Any]:
-        """The resolved scenario of the first point, with the sweep; aliases in the sweep are resolved too."""
+        """The resolved scenario of the first point, with the sweep; aliases in the sweep are resolved too.
+
+        Numbers that were calibrated stand in it; but not with a sweep, along which they differ.
+        """
         sweep = {}
         for place, (path, values) in enumerate((self.scenario.sweep or {}).items()):
             by_value = {point.values[place]: point for point in self.points}
             sweep[path] = [_resolved_value(by_value[text_of(value)], path, value) for value in values]
-        return {**self.points[0].resolved(), **({"sweep": sweep} if sweep else {})}
+        if not sweep:
+            return self.points[0].resolved()
+        still_open = {KEY: self.scenario.dump().get(KEY, {})}
+        return {**self.points[0].resolved(), **still_open, "sweep": sweep}
+
+    @property
+    def text(self) -> str:
+        """The resolved scenario as YAML."""
+        import yaml
+
+        return yaml.safe_dump(self.resolved(), sort_keys=False, allow_unicode=True, width=100)
 
 
-def prepare(scenario: Scenario, document: Document, resolver: Resolver) -> Plan:
+def prepare(scenario: Scenario, document: Document, resolver: Resolver, settle: Settle | None = None) -> Plan:
     """Resolve the versions of every point, build its world and choose its engine.
 
-    `scenario` has passed its checks. `document` is its text, with line numbers. Raises `InputError` with every problem, each
-    with its line and the points that have it.
+    `scenario` has passed its checks. `document` is its text, with line numbers. `settle` finds the numbers that are to be
+    calibrated, at every point. Raises `InputError` with every problem, each with its line and the points that have it.
     """
     base = Path(document.path).resolve().parent
     planned: list[PlannedPoint] = []
     by_point: list[tuple[str, Sequence[Problem]]] = []
     for point in points(scenario, document):
         try:
-            plan = plan_point(point.scenario, resolver(point.scenario, base), base)
+            resolved, own = resolver(point.scenario, base), point.scenario
+            how: tuple[CalibrationRecord, ...] = ()
+            if own.calibrated:
+                if settle is None:
+                    raise InputError(Problem(UNSETTLED, path) for path in own.calibrated)
+                # What is wrong with the scenario is told before anything is played.
+                plan_point(own, resolved, base)
+                own, how = settle(own, resolved, base)
+            plan = plan_point(own, resolved, base, how)
         except InputError as error:
             placed = [point.document.place(in_file(problem, point.scenario)) for problem in error.problems]
             by_point.append((point.label, placed))
@@ -181,8 +238,12 @@ def prepare(scenario: Scenario, document: Document, resolver: Resolver) -> Plan:
     return Plan(scenario, tuple(planned))
 
 
-def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoint:
+def plan_point(
+    scenario: Scenario, resolved: Resolved, base: Path, calibrated: tuple[CalibrationRecord, ...] = ()
+) -> PlannedPoint:  # fmt: skip
     """Plan a scenario without a sweep, as the only point of a run. Files are relative to the folder `base`.
+
+    `calibrated` are those of its numbers that were found by playing it.
 
     Raises `InputError` if the world cannot be built or the engine cannot play it.
     """
@@ -193,9 +254,9 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     world = build_world(scenario, resolved.versions, resolved.table, trace)
     engine = choose(scenario.engine, world, needs_of(scenario, world))
     parts = outside(parts_in(scenario.policies))
-    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts)
+    digest = _digest(_located(scenario, base), resolved.versions, resolved.data, trace, engine, parts, calibrated)
     warnings = (
-        *doubts(scenario),
+        *doubts(scenario, [each.policy for each in calibrated if each.measure == AA_PROMISE]),
         *overloads(scenario, world),
         *left_open(scenario, world),
         *doubtful_failures(scenario, world),
@@ -205,18 +266,18 @@ def plan_point(scenario: Scenario, resolved: Resolved, base: Path) -> PlannedPoi
     told = {name: form.told(forms, setting) for name, form in forms.items()}
     return PlannedPoint(
         scenario, resolved.versions, resolved.data, world, engine, digest, base, warnings, parts,
-        told=told, assumptions=assumptions(scenario, world),
+        told=told, assumptions=assumptions(scenario, world, calibrated), calibrated=calibrated,
     )  # fmt: skip
 
 
-def from_registry(client: Client, cache: Path | None) -> Resolver:
+def from_registry(client: Client, cache: Path | None, *, unmeasured: bool = False) -> Resolver:
     """A resolver for versions in a registry. Real models are loaded, which runs their code, and scored on the scenario's data.
 
-    `cache` is a folder for their predictions.
+    `cache` is a folder for their predictions. `unmeasured` is for who measures their latency later: see `resolve`.
     """
 
     def resolved(scenario: Scenario, base: Path) -> Resolved:
-        versions = tuple(resolve([(model.arm, model.uri) for model in scenario.models], client))
+        versions = tuple(resolve([(model.arm, model.uri) for model in scenario.models], client, unmeasured=unmeasured))
         if not any(version.kind == "replay" for version in versions):
             return Resolved(versions)
         from sim.registry.data import load_data
@@ -238,6 +299,24 @@ def in_memory(models: Models) -> Resolver:
         from sim.registry import memory
 
         return Resolved(memory.in_memory([(model.arm, model.uri) for model in scenario.models], models))
+
+    return resolved
+
+
+def once(resolver: Resolver) -> Resolver:
+    """A resolver that asks another one once for the same models and data: worlds that differ in other things share them."""
+    known: dict[Any, Resolved] = {}
+
+    def resolved(scenario: Scenario, base: Path) -> Resolved:
+        data = scenario.data
+        if data is not None:
+            # The gap between the data and live traffic is a fact of the world.
+            data = data.model_copy(update={"shift": data.shift.model_copy(update={"gap": None})})
+        rewards = tuple((metric.name, metric.reward) for metric in scenario.metrics)
+        key = base, scenario.models, data, rewards
+        if key not in known:
+            known[key] = resolver(scenario, base)
+        return known[key]
 
     return resolved
 
@@ -290,6 +369,7 @@ def _digest(
     trace: Trace | None,
     engine: Choice,
     parts: Sequence[Outside],
+    calibrated: Sequence[CalibrationRecord],
 ) -> str:
     content = scenario.dump()
     if data is not None:
@@ -302,5 +382,8 @@ def _digest(
     if parts:
         # The digest depends on the content of a part, not on its path.
         played.append([[part.family, part.kind, part.digest] for part in parts])
+    if calibrated:
+        # Its record says how a number was found, so it is another run than one with that number.
+        played.append([each.model_dump(mode="json") for each in calibrated])
     text = json.dumps(played, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -8,30 +8,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError, model_validator
 
 from sim.errors import InputError, Problem, format_path
 from sim.files import reading
 from sim.run.folder import holding, unsettled
-from sim.scenario.sweep import JOINT
+from sim.run.found import CalibrationRecord, EnoughRecord
+from sim.run.stored import Length, NotNegative, Stored
+from sim.scenario.labels import JOINT
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 When = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]
-Length = Annotated[PositiveFloat, Field(allow_inf_nan=False)]
-NotNegative = Annotated[FiniteFloat, Field(ge=0)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 def now() -> datetime:
     """The time as a run may carry it: a clock that stands before 1970 counts as 1970."""
     return min(max(datetime.now(UTC), _FIRST), _LAST)
-
-
-class Stored(BaseModel):
-    """A part of a file in a run folder. It is frozen, and ignores unknown keys, which later versions may add."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class PolicyName(Stored):
@@ -66,6 +60,21 @@ class DataRecord(Stored):
     name: str
     digest: str
     rows: int
+    columns: dict[str, str] = Field(default_factory=dict)
+    """The type of each column's values, in pandas' words, the target among them. None of a run of an earlier version."""
+
+
+class Span(Stored):
+    """When something was played: from the start of the first task to the end of the last."""
+
+    started_at: When
+    finished_at: When
+
+    def with_(self, other: Span | None) -> Span:
+        """The span of both."""
+        if other is None:
+            return self
+        return Span(started_at=min(self.started_at, other.started_at), finished_at=max(self.finished_at, other.finished_at))
 
 
 class PartRecord(Stored):
@@ -95,7 +104,7 @@ class ValueRecord(Stored):
 
     lifetime_s: Length
     currency: str | None = None
-    per: dict[str, NotNegative] = {}
+    per: dict[str, NotNegative] = Field(default_factory=dict)
     per_error: NotNegative = 0.0
     per_slow: NotNegative = 0.0
     per_lost: NotNegative = 0.0
@@ -106,6 +115,13 @@ class ValueRecord(Stored):
     competing: bool = False
     stated: bool = False
     """Whether the scenario has a `value`."""
+
+
+class ProgrammeRecord(Stored):
+    """Releases that queue for the traffic: how many candidates come up in a year of 365 days, how many rollouts run at once."""
+
+    candidates_per_year: Length
+    at_once: Annotated[int, Field(ge=1)] = 1
 
 
 class PointRecord(Stored):
@@ -128,6 +144,27 @@ class SweepRecord(Stored):
             if not len(point.values) == len(point.numbers) == len(self.paths):
                 raise ValueError(f"point {number} must have a value and a number for each of {len(self.paths)} paths")
         return self
+
+
+class VariantRecord(Stored):
+    """Another world in which the policies were played again: what is otherwise, in words and as in a file by path, and the keys
+    of `run` that differ from the run.
+    """
+
+    what: str
+    told: str
+    values: dict[str, Any]
+    run: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.told})"
+
+
+class SensitivityRecord(Stored):
+    """The other worlds of a run, and those that are usual and were left out, with the reason."""
+
+    variants: tuple[VariantRecord, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,24 +201,34 @@ class Record(Stored):
     finished_at: When | None = None
     status: Literal["finished", "interrupted"]
     completed: tuple[str, ...] = ()
+    played: dict[str, Span] = Field(default_factory=dict)
+    """When each policy was played, as far as it is known; with a sweep, at any point. None of a run of an earlier version."""
     versions: tuple[VersionRecord, ...] = ()
     data: DataRecord | None = None
     parts: tuple[PartRecord, ...] = ()
     requests_expected: NotNegative
-    assumptions: dict[str, str] = {}
+    assumptions: dict[str, str] = Field(default_factory=dict)
     """What the run takes for given, in words; none of a run of an earlier version."""
     value: ValueRecord | None = None
     """None of a run of an earlier version."""
+    programme: ProgrammeRecord | None = None
+    """None where the scenario has none, and of a run of an earlier version."""
+    calibrated: tuple[CalibrationRecord, ...] = ()
+    """The numbers that were found before the run."""
+    enough: EnoughRecord | None = None
+    """Where replications were added until there were enough; None of a run with a number that was given."""
     goal: Literal["better", "not_worse"] = "better"
-    require: dict[str, str] = {}
-    thresholds: dict[str, str] = {}
+    require: dict[str, str] = Field(default_factory=dict)
+    thresholds: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     smallest_effect: NotNegative = 0.0
     sim_version: str = ""
     sources: str = ""
     """A digest of the program's sources that decide the bits of a trial."""
-    files: dict[str, Digest] = {}
-    """The sha256, in hexadecimal, of each table as it was written."""
+    files: dict[str, Digest] = Field(default_factory=dict)
+    """The sha256, in hexadecimal, of the scenario's text and of each table, as they were written."""
+    sensitivity: SensitivityRecord | None = None
+    """None with a sweep, where it is off, and of a run of an earlier version."""
     sweep: SweepRecord | None = None
 
     @model_validator(mode="after")
@@ -199,6 +246,10 @@ class Record(Stored):
             same = [(each.name, each.kind) for each in point.run.policies] == [(each.name, each.kind) for each in self.policies]
             if not same or point.run.sweep is not None:
                 raise ValueError(f"sweep.points[{number}].run must keep the policies of the run")
+        for number, run in enumerate(self.variants):
+            same = [(each.name, each.kind) for each in run.policies] == [(each.name, each.kind) for each in self.policies]
+            if not same or run.arms != self.arms:
+                raise ValueError(f"sensitivity.variants[{number}].run must keep the policies and arms of the run")
         return self
 
     @property
@@ -211,15 +262,24 @@ class Record(Stored):
         """The points, each as a run of its own; without a sweep, this run is the only point."""
         if self.sweep is None:
             return (RunPoint((), (), self),)
-        shared = self.model_dump(exclude={"sweep"})
-        points = []
-        for number, point in enumerate(self.sweep.points):
-            try:
-                points.append(RunPoint(point.values, point.numbers, Record.model_validate({**shared, **point.run})))
-            except ValidationError as error:
-                message = "; ".join(f"{format_path(detail['loc'])}: {detail['msg']}" for detail in error.errors())
-                raise ValueError(f"sweep.points[{number}].run: {message}") from None
-        return tuple(points)
+        return tuple(
+            RunPoint(point.values, point.numbers, self._with(point.run, f"sweep.points[{number}].run"))
+            for number, point in enumerate(self.sweep.points)
+        )
+
+    @property
+    def variants(self) -> tuple[Record, ...]:
+        """The other worlds, each as a run of its own."""
+        variants = self.sensitivity.variants if self.sensitivity else ()
+        return tuple(self._with(each.run, f"sensitivity.variants[{number}].run") for number, each in enumerate(variants))
+
+    def _with(self, other: dict[str, Any], place: str) -> Record:
+        """This run with other values; raises `ValueError`, naming the place, where they are none."""
+        try:
+            return Record.model_validate({**self.model_dump(exclude={"sweep", "sensitivity", "played"}), **other})
+        except ValidationError as error:
+            message = "; ".join(f"{format_path(detail['loc'])}: {detail['msg']}" for detail in error.errors())
+            raise ValueError(f"{place}: {message}") from None
 
     @property
     def all_versions(self) -> tuple[VersionRecord, ...]:

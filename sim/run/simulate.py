@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sim.errors import FileError, InputError, Problem, SimError
 from sim.files import write_json, write_parquet, write_text
 from sim.run import frames
 from sim.run.about import about
-from sim.run.blocks import Task, Watch, Which, by_policy, tasks_of, works_of
+from sim.run.blocks import Task, Watch, Which, by_policy, rounds_of, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints, played_by
-from sim.run.effort import workers_for
+from sim.run.enough import Judge, judged, workers_in_round
 from sim.run.execute import execute
-from sim.run.folder import FILES, TABLES, holding, replacement
+from sim.run.folder import FILES, KEPT, SENSITIVITY, TABLES, TEXT, holding, replacement
+from sim.run.found import EnoughRecord
 from sim.run.held import digest_of, held
 from sim.run.lock import withdraw
 from sim.run.plan import Plan
-from sim.run.record import Record, now
+from sim.run.record import Record, Span, now
 from sim.run.trial import Play
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Conclude = Callable[[Path], None]
 """Adds what is told of a result, such as reports, to a folder that holds its new files."""
@@ -54,11 +59,13 @@ def simulate(
     workers: int | None = None,
     watch: Watch | None = None,
     conclude: Conclude | None = None,
+    judge: Judge | None = None,
 ) -> Run:
     """Play every policy at every point, and write the folder: `out`, or else the plan's own in `reports`.
 
     `watch` is called with every finished task and its seconds, None if it was loaded from a checkpoint. `conclude` is
     called with a folder that holds the new files, to add reports, before they replace all those of an earlier run together.
+    `judge` says after each round whether there are enough replications, of a plan that asks for it.
     After an interrupt (Ctrl-C) or an error, the folder has the finished policies and the checkpoints, unless what it held
     before is more; the next run continues from them. A new folder in which nothing was finished is taken away after an error,
     and a `SimError` says where the others are. Raises `InputError` if the folder cannot be made, or another run is writing to
@@ -72,7 +79,7 @@ def simulate(
         raise InputError([Problem(f"cannot make the run folder: {error.strerror}", file=str(folder))]) from error
     with holding(folder, new=True):
         try:
-            return _simulate(plan, folder, workers, watch, conclude)
+            return _simulate(plan, folder, workers, watch, conclude, judge)
         except BaseException as error:
             if made and withdraw(folder):
                 with suppress(OSError):
@@ -83,7 +90,9 @@ def simulate(
             raise
 
 
-def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None, conclude: Conclude | None) -> Run:
+def _simulate(
+    plan: Plan, folder: Path, workers: int | None, watch: Watch | None, conclude: Conclude | None, judge: Judge | None
+) -> Run:  # fmt: skip
     before, damaged = _before(folder, plan)
     started = _started(before)
     checkpoints = Checkpoints(folder, plan.digest)
@@ -91,37 +100,64 @@ def _simulate(plan: Plan, folder: Path, workers: int | None, watch: Watch | None
     parts = by_policy(todo)
     works = works_of(plan)
     kept = checkpoints.finished(todo)
-    for task in todo:
-        if task in kept and watch:
-            watch(task, None)
-    left = [task for task in todo if task not in kept]
-    tables: dict[Which, frames.Tables] = {}
     finished = set(kept)
     interrupted = False
+    # Those of the last round that was played to its end, and what it reached; of the first round, as far as it is.
+    tables: dict[Which, frames.Tables] = {}
+    reached: EnoughRecord | None = None
+    played_at = _played(before)
+    varied: dict[Which, pd.DataFrame] = {}
+    of_run = [which for which in parts if which[0] < len(plan.points)]
 
-    def collect(which: Which) -> None:
-        if which not in tables and all(task in finished for task in parts[which]):
-            plays = [_again(checkpoints, task) for task in parts[which]]
-            tables[which] = frames.tables(plan, which, plays)
+    def collect(into: dict[Which, frames.Tables], which: Which, end: int) -> None:
+        own = [task for task in parts[which] if task.end <= end]
+        if which in into or which in varied or not all(task in finished for task in own):
+            return
+        plays = [_again(checkpoints, task) for task in own]
+        if which[0] < len(plan.points):
+            into[which] = frames.tables(plan, which, plays)
+        else:
+            varied[which] = frames.varied(plan, which, plays)
+
+    def play(into: dict[Which, frames.Tables], now: Sequence[Task], end: int) -> None:
+        """Play some tasks, whose replications go up to `end`."""
+        for task in now:
+            if task in kept and watch:
+                watch(task, None)
+        left = [task for task in now if task not in kept]
+        for which in dict.fromkeys(task.which for task in now):
+            collect(into, which, end)
+        if left:
+            with closing(execute(works, left, workers_in_round(plan, works, left, workers))) as played:
+                for task, result, seconds in played:
+                    checkpoints.save(task, result)
+                    finished.add(task)
+                    played_at[task.which] = span_of(seconds, started).with_(played_at.get(task.which))
+                    if watch:
+                        watch(task, seconds)
+                    collect(into, task.which, end)
 
     def write(*, interrupted: bool) -> Run:
         done = {which: tables[which] for which in parts if which in tables}
-        keep = bool(done) and (not interrupted or (not damaged and _adds(done, before)))
+        others = {which: varied[which] for which in parts if which in varied}
+        keep = bool(done) and (not interrupted or (not damaged and _adds({*done, *others}, before, reached)))
         if keep:
-            _write(plan, folder, done, started, interrupted, conclude)
+            _write(plan, folder, done, others, started, interrupted, conclude, reached, played_at)
         return Run(folder, interrupted, tuple(done), keep)
 
     try:
-        for which in parts:
-            collect(which)
-        if left:
-            with closing(execute(works, left, workers_for(works, left, workers))) as played:
-                for task, play, seconds in played:
-                    checkpoints.save(task, play)
-                    finished.add(task)
-                    if watch:
-                        watch(task, seconds)
-                    collect(task.which)
+        start = 0
+        for end in rounds_of(plan):
+            if start == 0:
+                reached = judged(plan, {}, end, started, None)
+            made = tables if start == 0 else {}
+            play(made, [task for task in todo if task.which in of_run and start <= task.first < end], end)
+            tables, start = {which: made[which] for which in of_run}, end
+            reached = judged(plan, tables, end, started, judge)
+            if reached is not None and reached.met:
+                break
+        others = [task for task in todo if task.which not in of_run]
+        play({}, others, max((task.end for task in others), default=0))
     except KeyboardInterrupt:
         interrupted = True
     except Exception:
@@ -152,16 +188,34 @@ def _before(folder: Path, plan: Plan) -> tuple[Record | None, bool]:
 
 def _started(before: Record | None) -> datetime:
     """When the run began: one that goes on began when it was first started, and so keeps its key."""
-    goes_on = before is not None and before.status == "interrupted" and before.sources == played_by()
-    return before.started_at if before is not None and goes_on else now()
+    return before.started_at if before is not None and _goes_on(before) else now()
 
 
-def _adds(done: Mapping[Which, frames.Tables], before: Record | None) -> bool:
+def _goes_on(before: Record) -> bool:
+    return before.status == "interrupted" and before.sources == played_by()
+
+
+def _played(before: Record | None) -> dict[Which, Span]:
+    """When policies were played at points, of a run that goes on."""
+    if before is None or not _goes_on(before):
+        return {}
+    return {(number, name): span for number, point in enumerate(before.points) for name, span in point.run.played.items()}
+
+
+def span_of(seconds: float, started: datetime) -> Span:
+    """When a task was played that ends now and took so many seconds, in a run that has `started`."""
+    ended = max(now(), started)
+    return Span(started_at=max(ended - timedelta(seconds=seconds), started), finished_at=ended)
+
+
+def _adds(done: Collection[Which], before: Record | None, reached: EnoughRecord | None) -> bool:
     """Whether what was finished of an interrupted run takes nothing away from what the folder held before."""
     if before is None:
         return True
-    were = {(number, name) for number, point in enumerate(before.points) for name in point.run.completed}
-    return before.status == "interrupted" and were <= set(done)
+    worlds = [*(point.run for point in before.points), *before.variants]
+    were = {(number, name) for number, run in enumerate(worlds) for name in run.completed}
+    fewer = reached is not None and reached.replications < before.replications
+    return before.status == "interrupted" and were <= set(done) and not fewer
 
 
 def _again(checkpoints: Checkpoints, task: Task) -> Play:
@@ -175,21 +229,26 @@ def _write(
     plan: Plan,
     folder: Path,
     tables: Mapping[Which, frames.Tables],
+    varied: Mapping[Which, pd.DataFrame],
     started: datetime,
     interrupted: bool,
     conclude: Conclude | None,
+    enough: EnoughRecord | None,
+    played_at: Mapping[Which, Span],
 ) -> None:
     """Write the finished policies, which replace all that the folder held of an earlier run."""
-    import yaml
+    import pandas as pd
 
-    record = about(plan, tables, started, interrupted=interrupted)
-    trials, timeline = frames.joined(tables.values())
+    record = about(plan, {*tables, *varied}, started, interrupted=interrupted, enough=enough, played=played_at)
+    written = dict(zip(TABLES, frames.joined(tables.values()), strict=True))
+    if varied:
+        written[SENSITIVITY] = pd.concat(varied.values(), ignore_index=True)
     with replacement(folder) as new:
-        text = yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True, width=100)
-        write_text(new / "scenario.yaml", text)
-        for name, frame in zip(TABLES, (trials, timeline), strict=True):
+        write_text(new / TEXT, plan.text)
+        for name, frame in written.items():
             write_parquet(new / name, frame)
-        write_json(new / "run.json", record | {"files": {name: digest_of(new / name) for name in TABLES}})
+        digests = {name: digest_of(new / name) for name in KEPT if (new / name).exists()}
+        write_json(new / "run.json", record | {"files": digests})
         if conclude:
             conclude(new)
         for name in FILES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from sim.errors import InputError, Problem
 from sim.run.held import check_intact
 from sim.run.record import Record
 from sim.tables import Column, Kind, Schema, columns, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 FILE = "timeline.parquet"
 PERCENTS = (5, 25, 50, 75, 95)
@@ -43,15 +48,26 @@ def read_timeline(folder: Path, run: Record) -> dict[str, dict[str, Floats]]:
     table = read_table(file)
     if len(run.points) > 1:
         return {}
-    arrays = columns(table, schema(run), str(file))
+    return _by_policy(table, run, str(file))
+
+
+def timeline_of(frame: pd.DataFrame, run: Record) -> dict[str, dict[str, Floats]]:
+    """`read_timeline` for a table in memory, of a run of one point."""
+    import pyarrow as pa
+
+    return _by_policy(pa.Table.from_pandas(frame, preserve_index=False), run, "timeline")
+
+
+def _by_policy(table: pa.Table, run: Record, file: str) -> dict[str, dict[str, Floats]]:
+    arrays = columns(table, schema(run), file)
     policy, tick = arrays.pop("policy"), arrays["tick"]
     found = {name: policy == name for name in dict.fromkeys(policy.tolist())}
     back = [name for name, rows in found.items() if (np.diff(tick[rows]) <= 0).any() or (tick[rows] < 0).any()]
     if back:
-        raise InputError([Problem(f"tick must increase from row to row of a policy, unlike in {back[0]}", file=str(file))])
+        raise InputError([Problem(f"tick must increase from row to row of a policy, unlike in {back[0]}", file=file)])
     shares = [*_ENDED, *(f"weight.{arm}.{level}" for arm in run.arms for level in LEVELS)]
     # Means of shares may miss their bounds by a last digit.
     odd = [name for name in shares if (np.abs(arrays[name] - 0.5) > 0.5 + 1e-6).any()]
     if odd:
-        raise InputError([Problem(f"{odd[0]} must lie between 0 and 1", file=str(file))])
+        raise InputError([Problem(f"{odd[0]} must lie between 0 and 1", file=file)])
     return {name: {key: values[rows].astype(np.float64) for key, values in arrays.items()} for name, rows in found.items()}

@@ -19,6 +19,7 @@ from sim.run.trial import rounds
 from sim.scenario.schema import Scenario
 from sim.spelling import there_are
 from sim.units import format_duration
+from sim.world.offline import scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,12 +70,12 @@ def trace(
             "trace a shorter time", path="--until",
         )])  # fmt: skip
     truth = world.realise(np.array([replication]))
-    setting = world.setting(1)
+    setting = world.setting(1, truth.replications)
     agent = point.policy(policy)
     recording = _recorder(engine or _default(point))(truth, agent.needs(setting), agent.mirrors(), record=True)
     player = Lagged(recording, 1, world.lag) if world.lag else recording
     live, mirror = [], []
-    for routing in rounds(agent, setting, player, ticks):
+    for routing in rounds(agent, setting, player, ticks, scores(truth, agent.evaluations(setting))):
         if routing.rows.size and player.tick < ticks:
             live.append(routing.live[0])
             mirror.append(routing.mirror[0])

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats
-from sim.engine.base import Engine, Maker
+from sim.engine.base import Maker, Stepped
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Setting, Verdict
 from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
+from sim.policy.offline import OfflineChoice, Scores
 from sim.run.gained import gained
+from sim.world.offline import scores
 from sim.world.world import Truth
 
 AA = ("aa_declared", "aa_shipped")
+OFFLINE = ("offline_estimate", "offline_true", "offline_ships", "offline_wrong")
 
 
 @dataclass(frozen=True)
@@ -37,22 +40,28 @@ class Play:
     decided: NDArray[np.int64]
     verdict: NDArray[np.int8]
 
+    @classmethod
+    def nothing(cls) -> Play:
+        """Where no trial is played."""
+        none = np.zeros((0, 0))
+        return cls({}, np.zeros(0, np.int64), none, none, none, np.zeros(0, np.int64), np.zeros(0, np.int8))
+
 
 def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -> Play:
     """Play a policy until every replication is decided or at the horizon, then book the cost of each verdict."""
     world = truth.world
-    setting = world.setting(truth.rows)
+    setting = world.setting(truth.rows, truth.replications)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
     trajectory = Trajectory(truth, sample_ticks(world.ticks, samples))
     engine.ledger.watch(trajectory.ticks)
-    for routing in rounds(policy, setting, engine, world.ticks):
+    for routing in rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting))):
         trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
     engine.settle(verdicts.arm, verdicts.decided_tick)
     regret = engine.ledger.regret_path.copy()
     regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
-    columns |= gained(truth, verdicts, engine.ledger)
+    columns |= _offline(truth, policy.offline_choice()) | gained(truth, verdicts, engine.ledger)
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
 
@@ -64,21 +73,22 @@ def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[s
     """
     if policy.immediate is not None:
         return {name: np.full(truth.rows, np.nan) for name in AA}
-    setting = truth.world.setting(truth.rows)
+    setting = truth.world.setting(truth.rows, truth.replications)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
-    for _ in rounds(policy, setting, engine, truth.world.ticks):
+    for _ in rounds(policy, setting, engine, truth.world.ticks, scores(truth, policy.evaluations(setting))):
         pass
     verdicts = policy.verdicts
     found = verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP
     return {name: values.astype(np.float64) for name, values in zip(AA, found, strict=True)}
 
 
-def rounds(policy: StagedPolicy, setting: Setting, engine: Engine, ticks: int) -> Iterator[Routing]:
+def rounds(policy: StagedPolicy, setting: Setting, engine: Stepped, ticks: int, offline: Scores) -> Iterator[Routing]:
     """The loop of a simulation. It yields each routing before it is played: the first, then one for the telemetry of each tick.
 
-    It ends when no replication is undecided, or after `ticks` ticks. The last routing is not played.
+    `offline` are the scores of the policy's evaluations. It ends when no replication is undecided, or after `ticks` ticks. The
+    last routing is not played.
     """
-    routing = policy.start(setting)
+    routing = policy.start(setting, offline)
     yield routing
     while routing.rows.size and engine.tick < ticks:
         telemetry = engine.step(routing)
@@ -135,6 +145,8 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
     seconds = world.tick_s
     with np.errstate(divide="ignore", invalid="ignore"):
         champion = overall.value[:, :1]
+        served, kept_on = rest.value[rows, verdicts.arm], rest.value[:, 0]
+        gap = (served - kept_on) / np.abs(kept_on)
         relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
     arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
     until = arrived[rows, np.maximum(verdicts.decided_tick, 0)]
@@ -149,6 +161,8 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "decided": decided,
         "time_to_decision_s": np.where(decided, verdicts.decided_tick * seconds, np.nan),
         "time_to_end_s": np.where(ended, verdicts.decided_tick * seconds, np.nan),
+        "time_to_finding_s": np.where(ended, verdicts.found_tick * seconds, np.nan),
+        "paused_s": verdicts.paused_ticks * seconds,
         "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
         "requests_to_decision": np.where(decided, until, np.nan),
         "users_to_decision": np.where(decided, distinct(until), np.nan),
@@ -165,6 +179,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "cost_s": ledger.cost_s,
         "requests": ledger.arrived[:, -1],
         "users": np.asarray(distinct(ledger.arrived[:, -1]), np.float64),
+        "shipped_effect": np.where(shipped & np.isfinite(gap), gap, np.nan),
         "shipped_better": shipped_better,
         "shipped_worse": shipped & rest.worse[rows, verdicts.arm],
         "any_better": overall.better[:, 1:].any(axis=1),
@@ -172,6 +187,25 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "any_worse": overall.worse[:, 1:].any(axis=1),
         "worth_shipping": overall.matters[:, 1:].any(axis=1),
         "best_effect": np.where(np.isfinite(relative), relative, np.nan),
+    }
+
+
+def _offline(truth: Truth, choice: OfflineChoice | None) -> dict[str, NDArray[Any]]:
+    """What the offline stage made of its scores, beside what is true of the same arm on live traffic; NaN without one."""
+    if choice is None:
+        return dict.fromkeys(OFFLINE, np.full(truth.rows, np.nan)) | {"offline_arm": np.full(truth.rows, -1)}
+    rows, mean = np.arange(truth.rows), truth.analysed(choice.metric)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        true = (mean[rows, choice.arm] - mean[:, 0]) / np.abs(mean[:, 0])
+    ships = choice.picked > 0
+    # Offline evaluation alone would ship it before the first request.
+    better = truth.worths.after(np.zeros(truth.rows, np.int64)).better[rows, choice.picked]
+    return {
+        "offline_arm": choice.arm,
+        "offline_estimate": choice.estimate,
+        "offline_true": np.where(np.isfinite(true), true, np.nan),
+        "offline_ships": ships.astype(np.float64),
+        "offline_wrong": (ships & ~better).astype(np.float64),
     }
 
 

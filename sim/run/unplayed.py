@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from sim.engine.catalogue import arrivals_problems
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version, resolve
 from sim.run.plan import NEEDS_DATA, Resolved, in_file, plan_point
-from sim.scenario.check import check
+from sim.scenario.check import check, declared_setting
 from sim.scenario.doubts import doubts
 from sim.scenario.loading import Document
+from sim.scenario.offline import table_problems
 from sim.scenario.schema import Data as DataSpec
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import gathered, points
 from sim.scenario.traffic import TraceSpec
+from sim.world.pools import unmeasured
 from sim.world.trace import Trace, read_trace
 from sim.world.traffic import arrivals_of
 
@@ -25,8 +28,8 @@ V = TypeVar("V")
 
 if TYPE_CHECKING:
     from sim.registry.data import Data
-    from sim.registry.replay import RewardRule
     from sim.registry.store import Client
+    from sim.scenario.schema import Reward
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Files:
         return _once(self._traces, spec, lambda: read_trace(spec, self.base))
 
     def problems(self, scenario: Scenario) -> list[Problem]:
-        """The problems of the files of a scenario, and of the traffic that they describe."""
+        """The problems of the files of a scenario, and of the traffic that they describe, also for its engine."""
         return [in_file(problem, scenario) for problem in (*self._traffic_problems(scenario), *self._data_problems(scenario))]
 
     def _traffic_problems(self, scenario: Scenario) -> Iterable[Problem]:
@@ -65,13 +68,13 @@ class Files:
             trace = None if traced is None else self.trace(traced)
             # Arrivals need a valid scenario, for example a valid horizon.
             if not check(scenario):
-                arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
+                return arrivals_problems(scenario, arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace))
         except InputError as error:
             return error.problems
         return ()
 
     def _data_problems(self, scenario: Scenario) -> Iterable[Problem]:
-        from sim.registry.replay import payoff_problems
+        from sim.registry.rewards import reward_problems
 
         if scenario.data is None:
             return ()
@@ -79,7 +82,9 @@ class Files:
             data = self.data(scenario.data)
         except InputError as error:
             return error.problems
-        return payoff_problems(_rewards(scenario), data)
+        had = data.rows if data.offline is None else int(data.offline.sum())
+        found = [] if check(scenario) else table_problems(scenario, declared_setting(scenario), had)
+        return [*reward_problems(_rewards(scenario), data), *found]
 
 
 def _once(known: dict[K, V | InputError], key: K, make: Callable[[], V]) -> V:
@@ -138,12 +143,14 @@ def _resolved(scenario: Scenario, client: Client, files: Files) -> tuple[tuple[P
 
 
 def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: Client, files: Files) -> Iterable[Problem]:
-    from sim.registry.replay import mixed_problems, reward_columns
+    from sim.registry.replay import mixed_problems
+    from sim.registry.rewards import reward_columns
     from sim.registry.scoring import model_inputs
 
     if scenario.data is None:
         yield Problem(NEEDS_DATA, path="data")
         return
+    yield from unmeasured(scenario, versions)
     yield from mixed_problems(versions)
     data = files.data(scenario.data)
     used = reward_columns(_rewards(scenario), data)
@@ -155,5 +162,5 @@ def _unscored_problems(scenario: Scenario, versions: Sequence[Version], client: 
                 yield from error.problems
 
 
-def _rewards(scenario: Scenario) -> dict[str, RewardRule]:
+def _rewards(scenario: Scenario) -> dict[str, Reward]:
     return {metric.name: metric.reward for metric in scenario.metrics if metric.reward is not None}

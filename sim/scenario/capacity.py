@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from sim.policy.telling import counted, listed
 from sim.scenario.spec import Span, Spec
 from sim.units import Duration, Share, format_duration
+
+MOST_SERVERS = 1_000_000
+"""Calls that all replicas together can serve at once, at most."""
 
 
 class Scaling(Spec):
@@ -25,16 +28,24 @@ class Servers(Spec):
     """Servers with one queue in front of them, first come first served."""
 
     replicas: int = Field(ge=1, le=100_000, description="how many there are, to begin with")
-    concurrency: int = Field(1, ge=1, le=100_000, description="calls that one replica serves at once")
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | Literal["measured"] = Field(
+        1,
+        description="calls that one replica serves at once; `measured` takes what `sim models measure --serve` found of the "
+        "arm's version, and for how long a call holds a server",
+    )
     queue: int | None = Field(
         None, ge=0, le=1_000_000, description="calls that may wait, others are rejected; any number if left out"
     )
     timeout: Duration | None = Field(None, description="a client gives up this long after its call came; never if left out")
     scaling: Scaling | None = Field(None, description="replicas that follow the load; always as many if left out")
 
-    def told(self) -> str:
-        """The servers in words."""
-        text = f"{counted(self.replicas, 'replica')} of {counted(self.concurrency, 'call')} at once"
+    def told(self, served: int | None = None) -> str:
+        """The servers in words; `served` is how many calls one replica serves at once, where that was measured."""
+        concurrency = served if self.concurrency == "measured" else self.concurrency
+        calls = "as many calls" if concurrency is None else counted(concurrency, "call")
+        text = f"{counted(self.replicas, 'replica')} of {calls} at once"
+        if self.concurrency == "measured":
+            text += ", as measured"
         if self.queue is not None:
             text += f", a queue of {self.queue:,}"
         if self.timeout is not None:
@@ -42,6 +53,10 @@ class Servers(Spec):
         if self.scaling is not None:
             text += f", scaled between {self.scaling.least} and {self.scaling.most} replicas"
         return text
+
+
+MEASURED: dict[str, Any] = {"replicas": 1, "concurrency": "measured"}
+"""What `capacity: measured` says of each arm: one server like the one that was measured."""
 
 
 class PoolSpec(Servers):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from sim.errors import Problem, format_path
 from sim.policy.base import DeclaredMetric, DeclaredSetting, Setting
 from sim.policy.forms import Form, beyond, declared_problems, registered_problems
-from sim.policy.guardrails import BUILT_IN
+from sim.policy.guardrails import BUILT_IN, CHECK_ONLY
+from sim.scenario.check_calibrated import OpenNumber, calibrated_problems, opened_numbers
 from sim.scenario.check_world import world_problems
-from sim.scenario.schema import CHAMPION, Scenario
+from sim.scenario.offline import offline_problems
+from sim.scenario.schema import CHAMPION, ERRORS, Scenario
 from sim.scenario.traffic import MOST_REQUESTS, too_many, traffic_problems
 from sim.scenario.value import value_problems
 from sim.spelling import there_are
@@ -20,7 +22,7 @@ MOST_TICKS = 1_000_000
 
 def check(scenario: Scenario) -> list[Problem]:
     """Every problem that shows without the registry; paths are as in the file."""
-    rules = (_time, _arms, _metrics, _truth, world_problems, _policies, _value)
+    rules = (_time, _arms, _metrics, _truth, world_problems, _policies, _calibrated, _value)
     return [problem for rule in rules for problem in rule(scenario)]
 
 
@@ -42,8 +44,13 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
     return DeclaredSetting(
         scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, metrics,
         users is not None, users is not None and users.assignment == "sticky",
-        {segment.name: segment.share for segment in scenario.segments},
+        {segment.name: segment.share for segment in scenario.segments}, scenario.traffic.start, scenario.data is not None,
     )  # fmt: skip
+
+
+def open_numbers(scenario: Scenario) -> list[OpenNumber]:
+    """The numbers to calibrate of a scenario that has passed `check`, those first that other policies take stages with."""
+    return opened_numbers(scenario, declared_setting(scenario)) if scenario.calibrated else []
 
 
 def registered_policy_problems(scenario: Scenario, setting: Setting) -> Iterator[Problem]:
@@ -96,10 +103,15 @@ def _metrics(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
         if metric.name in names[:index]:
             yield Problem(f"two metrics are called {metric.name!r}", path=f"metrics[{index}].name")
+        if metric.name in CHECK_ONLY:
+            yield Problem(f"checks have a metric {metric.name} of their own: take another name", path=f"metrics[{index}].name")
         if metric.name in BUILT_IN and metric.role != "guardrail":
             yield Problem(f"{metric.name} can only be a guardrail, got {metric.role}", path=f"metrics[{index}].role")
         if metric.reward is not None and scenario.data is None:
             yield Problem("a reward rule needs `data`, which replayed models are scored on", path=f"metrics[{index}].reward")
+        if metric.reward in ERRORS and metric.direction != "decrease":
+            rule = f"must be decrease, as less of {metric.reward} is better; got {metric.direction}"
+            yield Problem(rule, path=f"metrics[{index}].direction")
         if metric.smallest_effect and metric.role != "primary":
             yield Problem("is for the primary metric", path=f"metrics[{index}].smallest_effect")
         if metric.failure is not None and metric.role != "primary":
@@ -129,6 +141,11 @@ def _value(scenario: Scenario) -> Iterator[Problem]:
     yield from value_problems(scenario, [metric.name for metric in scenario.metrics if metric.name not in BUILT_IN])
 
 
+def _calibrated(scenario: Scenario) -> Iterator[Problem]:
+    if scenario.calibrated:
+        yield from calibrated_problems(scenario, declared_setting(scenario))
+
+
 def _policies(scenario: Scenario) -> Iterator[Problem]:
     names = [policy.name for policy in scenario.policies]
     for index, name in enumerate(names):
@@ -141,3 +158,4 @@ def _policies(scenario: Scenario) -> Iterator[Problem]:
     for index, policy in enumerate(scenario.policies):
         for key, message in declared_problems(policy, others, setting):
             yield Problem(message, path=f"policies[{index}].{key}")
+    yield from offline_problems(scenario, setting)

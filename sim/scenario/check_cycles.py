@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sim.errors import Problem, format_path
 from sim.policy.guardrails import BUILT_IN
-from sim.scenario.cycles import WEEK_S
+from sim.policy.hours import WEEK_S, keeps_hours
 from sim.scenario.schema import MetricSpec, Scenario, TimedEffect
 from sim.units import format_clock, format_duration
 
@@ -66,14 +66,15 @@ def _windows(scenario: Scenario, windows: tuple[TimedEffect, ...], path: str) ->
 
 
 def _start(scenario: Scenario) -> Iterator[Problem]:
-    """With recorded traffic, the time of day at which the run starts is said for outcomes that follow it, else not."""
+    """With recorded traffic, the time of day at which the run starts is said where outcomes or people follow it, else not."""
     traffic = scenario.traffic
     if traffic.trace is None:
         return
     hourly = [metric.name for metric in scenario.metrics if metric.daily is not None or metric.weekly is not None]
     hourly += [name for effects in scenario.truth.values() for name, effect in effects.items() if effect.when]
+    hourly += [policy.name for policy in scenario.policies if keeps_hours(policy)]
     if hourly and "start" not in traffic.model_fields_set:
-        rule = f"is required with a trace where outcomes change with the time of day, as {hourly[0]} does"
+        rule = f"is required with a trace where something follows the time of day, as {hourly[0]} does"
         yield Problem(f"{rule}: the time of day at which the trace starts", path="traffic.start")
     # A scenario that was written out with its defaults says 00:00.
     if traffic.start and not hourly:

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Iterator
 from sim.distributions.latency import Constant
 from sim.errors import Place, Problem, format_path
 from sim.policy.guardrails import BUILT_IN
-from sim.scenario.capacity import Servers
+from sim.policy.telling import listed
+from sim.scenario.capacity import MOST_SERVERS, Servers
 from sim.scenario.check_cycles import CYCLES, cycle_problems
 from sim.scenario.delays import DelayByArm, DelayByOutcome, by_outcome
-from sim.scenario.schema import Scenario
+from sim.scenario.schema import REWARDS, Scenario
 from sim.scenario.timeline import Drift, Event, Leak, Novelty, Outage
 from sim.spelling import there_are
 from sim.units import format_duration, format_share
-
-MOST_SERVERS = 1_000_000
 
 
 def world_problems(scenario: Scenario) -> Iterator[Problem]:
@@ -126,7 +125,7 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
     for index, metric in enumerate(scenario.metrics):
         if metric.name not in BUILT_IN and metric.reward is None:
             message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
-            yield Problem(f"{message}: `correct`, or {{column: …}}", path=f"metrics[{index}].reward")
+            yield Problem(f"{message}: {listed(REWARDS, 'or')}", path=f"metrics[{index}].reward")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:
@@ -140,6 +139,9 @@ def _pools(scenario: Scenario) -> Iterator[Problem]:
         if name in scenario.capacity:
             yield Problem(f"capacity names a pool {name!r} already", path=format_path(("pools", name)))
         yield from _servers(scenario, pool, format_path(("pools", name)))
+        if pool.concurrency == "measured":
+            rule = "is measured of one version, and a pool serves several arms: give a number, or use capacity"
+            yield Problem(f"{rule}, got measured", path=format_path(("pools", name, "concurrency")))
         for index, arm in enumerate(pool.arms):
             path = format_path(("pools", name, "arms", index))
             yield from _known(arm, scenario.arms, "arm", path)
@@ -150,7 +152,9 @@ def _pools(scenario: Scenario) -> Iterator[Problem]:
 
 def _servers(scenario: Scenario, servers: Servers, path: str) -> Iterator[Problem]:
     scaling = servers.scaling
-    most = servers.concurrency * max(servers.replicas, scaling.most if scaling else 0)
+    # What was measured is not known before the versions are.
+    concurrency = 1 if servers.concurrency == "measured" else servers.concurrency
+    most = concurrency * max(servers.replicas, scaling.most if scaling else 0)
     if most > MOST_SERVERS:
         yield Problem(f"at most {MOST_SERVERS:,} calls can be served at once, got {most:,}", path=f"{path}.replicas")
     if scaling is None:

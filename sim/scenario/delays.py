@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -12,6 +12,7 @@ from sim.distributions.latency import LATENCIES, Distribution, Latency
 from sim.errors import Place
 from sim.policy.telling import listed, plain
 from sim.scenario.spec import Spec
+from sim.units import UnitError, format_duration, parse_duration
 
 
 class OutcomeDelays(Spec):
@@ -78,6 +79,27 @@ def _late(late: Latency | Literal["window"] | None) -> str:
     if isinstance(late, str):
         return "as the window closes"
     return plain(late.model_dump(mode="json", exclude_none=True))
+
+
+def times(delay: Delay, factor: float) -> Any:
+    """The delay as in a file, so many times as long: every duration in it is a scale.
+
+    >>> times(DelayByOutcome(by_outcome={"success": {"lognormal": {"median": "2h", "p99": "1d"}}, "failure": "window"}), 2.0)
+    {'by_outcome': {'success': {'lognormal': {'median': '4h', 'p99': '2d'}}, 'failure': 'window'}}
+    """
+
+    def longer(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: longer(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [longer(inner) for inner in value]
+        try:
+            return format_duration(factor * parse_duration(value))
+        except UnitError:
+            # A share, a number without a unit, or a word.
+            return value
+
+    return longer(delay.model_dump(mode="json", exclude_none=True))
 
 
 def by_outcome(delay: Delay | None) -> list[tuple[Place, OutcomeDelays]]:

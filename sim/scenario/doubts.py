@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from sim.errors import Problem
 from sim.policy.base import DeclaredSetting, Evidence
 from sim.policy.forms import Form, Placed
 from sim.policy.stages import Stage
-from sim.scenario.check import declared_setting
+from sim.scenario.calibrate import AA_PROMISE
+from sim.scenario.check import declared_setting, open_numbers
 from sim.scenario.delays import by_outcome, unlike
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Drift, Novelty
 from sim.units import format_duration
 
 
-def doubts(scenario: Scenario) -> Iterator[Problem]:
-    """The warnings of a scenario that has passed `check`, each at the key that it is about."""
+def doubts(scenario: Scenario, calibrated: Collection[str] = ()) -> Iterator[Problem]:
+    """The warnings of a scenario that has passed `check`, each at the key that it is about.
+
+    `calibrated` are policies with a number at which they keep their promise in A/A tests of this scenario; so will be those
+    that the scenario has still to be calibrated for.
+    """
+    keeping = {*calibrated, *(each.policy for each in open_numbers(scenario) if each.promise[0] == AA_PROMISE)}
     setting = declared_setting(scenario)
     others: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
     for index, policy in enumerate(scenario.policies):
         for placed in policy.placed(others, set()):
             if placed.here:
-                yield from _of_stage(scenario, setting, placed, f"policies[{index}]")
+                yield from _of_stage(scenario, setting, placed, f"policies[{index}]", policy.name in keeping)
 
 
-def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, policy: str) -> Iterator[Problem]:
+def _of_stage(
+    scenario: Scenario, setting: DeclaredSetting, placed: Placed, policy: str, keeps: bool
+) -> Iterator[Problem]:  # fmt: skip
     stage = placed.stage.completed(setting)
     evidence, allocation = stage.evidence, stage.allocation
     if not evidence.reads_reward:
@@ -34,7 +42,7 @@ def _of_stage(scenario: Scenario, setting: DeclaredSetting, placed: Placed, poli
     def at(key: str) -> str:
         return f"{policy}.{placed.place(f'evidence.{key}')}"
 
-    promised = evidence.promised(setting)
+    promised = None if keeps else evidence.promised(setting)
     moving, changing = allocation.constant_weights(setting) is None, _changing(scenario)
     # A key that stands in no file is told at the kind.
     tally = "tally" if getattr(evidence, "tally", None) else "kind"

@@ -26,7 +26,7 @@ def scenarios() -> dict[str, Path]:
     >>> "quickstart" in scenarios()
     True
     """
-    return {file.stem: file for file in sorted(folder().glob("*.yaml"))}
+    return {file.stem: file for file in sorted(folder().glob("*.yaml"), key=lambda file: file.stem)}
 
 
 def models() -> dict[str, Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sim.errors import Place
 from sim.policy.catalogue import FAMILY
+from sim.policy.forms import NAME
 from sim.spelling import closest, did_you_mean
 from sim.units import shown
 
@@ -56,7 +57,7 @@ class Explainer:
         for part, group in _by_first_part(errors).items():
             if part is None:
                 yield from (self._finding(schema, e, place, value) for _, e in group if not _miscounted(e, value))
-            elif group[0][1]["type"] == "extra_forbidden" and not group[0][0]:
+            elif (group[0][1]["type"] == "extra_forbidden" and not group[0][0]) or _misspelt(part, schema, value):
                 present = {} if (*place, part) in self._put else value
                 hint = _suggest(part, [str(name) for name in _fields(schema)], present=present)
                 yield Finding((*place, part), f"unknown key {shown(part)}", hint=hint, at_key=True)
@@ -158,6 +159,8 @@ class Explainer:
             return Finding(place, _one_of(names), shown(value), did_you_mean(value, names))
         if kind in ("too_short", "too_long"):
             return Finding(place, f"must have {_count(schema, details)}", str(len(value)))
+        if kind == "string_pattern_mismatch" and context["pattern"] == NAME:
+            return Finding(place, NAME_RULE, shown(value))
         if kind not in _RULES:
             return Finding(place, str(details["msg"]).replace("Input should", "must", 1), shown(value))
         unquoted = kind == "string_type" and not isinstance(value, dict | list | None)
@@ -197,6 +200,7 @@ class Explainer:
         return meant or ("a part of your own needs --parts FILE" if any(each is schema for each in self._of_parts) else "")
 
 
+NAME_RULE = "must be a name of at most 64 letters, digits, _ and -, a letter or a digit first"
 _MAPPING = "must be a mapping (key: value)"
 _RULES = {
     **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "mapping_type"), _MAPPING),
@@ -237,6 +241,12 @@ def _fields(schema: Schema) -> dict[str | int, Schema]:
 def _one_of(names: list[str]) -> str:
     listed = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"must be one of {listed}" if len(names) > 1 else f"must be {listed}"
+
+
+def _misspelt(part: str | int, schema: Schema, value: Any) -> bool:
+    """Whether a key of a model that may have keys of any name, and whose value is none for such a key, is one of its own."""
+    names = [str(name) for name in _fields(schema)]
+    return bool(names) and isinstance(value, dict) and part in value and part not in names and bool(closest(part, names))
 
 
 def _suggest(key: object, names: list[str], present: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -17,6 +18,14 @@ class NormalPrior(Spec):
 
     mean: Effect = Field(description="mean of the relative effect")
     sd: Share = Field(description="standard deviation of the relative effect")
+
+
+class StudentPrior(Spec):
+    """Student's t distribution: most effects are near the mean, and a few are far larger than any normal one."""
+
+    mean: Effect = Field(description="mean of the relative effect")
+    scale: Share = Field(description="of the relative effect; with many degrees of freedom, its standard deviation")
+    df: float = Field(gt=1, le=1e6, description="degrees of freedom: the fewer, the fatter the tails")
 
 
 class UniformPrior(Spec):
@@ -50,13 +59,55 @@ class ChoicePrior(Spec):
 class NormalEffect(Spec):
     normal: NormalPrior
 
+    @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        return self.normal.sd
+
+    def moved(self, times: float, by: float) -> dict[str, Any]:
+        """As in a file: with so many times the spread, and `by` added."""
+        mean = _rounded(self.normal.mean + by)
+        return {"normal": {"mean": format_effect(mean), "sd": _share(self.normal.sd * times)}}
+
     def told(self) -> str:
         """The prior in words."""
         return f"normal, mean {format_effect(self.normal.mean)}, sd {format_share(self.normal.sd)}"
 
 
+class StudentEffect(Spec):
+    student_t: StudentPrior
+
+    @property
+    def sd(self) -> float:
+        """Its scale, in place of a standard deviation, of which there is none at 2 degrees of freedom or fewer."""
+        return self.student_t.scale
+
+    def moved(self, times: float, by: float) -> dict[str, Any]:
+        """As in a file: with so many times the spread, and `by` added."""
+        prior = self.student_t
+        scale = _share(prior.scale * times)
+        return {"student_t": {"mean": format_effect(_rounded(prior.mean + by)), "scale": scale, "df": prior.df}}
+
+    def told(self) -> str:
+        """The prior in words."""
+        prior = self.student_t
+        centre, scale = format_effect(prior.mean), format_share(prior.scale)
+        return f"Student's t with {prior.df:g} degrees of freedom, mean {centre}, scale {scale}"
+
+
 class UniformEffect(Spec):
     uniform: UniformPrior
+
+    @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        return (self.uniform.high - self.uniform.low) / math.sqrt(12)
+
+    def moved(self, times: float, by: float) -> dict[str, Any]:
+        """As in a file: with so many times the spread, and `by` added."""
+        middle, half = (self.uniform.low + self.uniform.high) / 2 + by, (self.uniform.high - self.uniform.low) / 2 * times
+        low, high = _rounded(middle - half), _rounded(middle + half)
+        return {"uniform": {"low": format_effect(low), "high": format_effect(high)}}
 
     def told(self) -> str:
         """The prior in words."""
@@ -65,6 +116,23 @@ class UniformEffect(Spec):
 
 class ChoiceEffect(Spec):
     choice: ChoicePrior
+
+    @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        mean = self._mean(self.choice.values)
+        return math.sqrt(self._mean([(value - mean) ** 2 for value in self.choice.values]))
+
+    def moved(self, times: float, by: float) -> dict[str, Any]:
+        """As in a file: with so many times the spread, and `by` added."""
+        mean = self._mean(self.choice.values)
+        values = [format_effect(_rounded(mean + (value - mean) * times + by)) for value in self.choice.values]
+        weights = {} if self.choice.weights is None else {"weights": [format_share(each) for each in self.choice.weights]}
+        return {"choice": {"values": values, **weights}}
+
+    def _mean(self, values: Sequence[float]) -> float:
+        weights = self.choice.weights or [1 / len(values)] * len(values)
+        return math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
 
     def told(self) -> str:
         """The prior in words."""
@@ -78,16 +146,27 @@ class ChoiceEffect(Spec):
 def _prior_kind(value: Any) -> str:
     if isinstance(value, Mapping):
         return next((str(key) for key in value), "constant")
-    return type(value).__name__.removesuffix("Effect").lower() if isinstance(value, Spec) else "constant"
+    return next(iter(type(value).model_fields)) if isinstance(value, Spec) else "constant"
 
 
 Prior = Annotated[
     Annotated[Effect, Tag("constant")]
     | Annotated[NormalEffect, Tag("normal")]
+    | Annotated[StudentEffect, Tag("student_t")]
     | Annotated[UniformEffect, Tag("uniform")]
     | Annotated[ChoiceEffect, Tag("choice")],
     Discriminator(_prior_kind),
 ]
+
+
+def _rounded(value: float) -> float:
+    """The value without the last digits of sums, which nobody wrote."""
+    return float(f"{value:.9g}") + 0.0
+
+
+def _share(share: float) -> str:
+    """As `format_share`, with three digits, as people write it; also above 100%, which no scenario takes."""
+    return format_share(float(f"{share:.3g}"))
 
 
 def prior_told(prior: Prior) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sim.errors import InputError, Place, Problem, format_path
-from sim.scenario.loading import MAX_DEPTH, Document, parse_path, parse_value, plain_data
+from sim.scenario.loading import Document, parse_path, parse_value, plain_data
+from sim.scenario.plain_yaml import MAX_DEPTH
 from sim.spelling import did_you_mean
 from sim.units import shown
 

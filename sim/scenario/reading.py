@@ -9,10 +9,12 @@ from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
-from sim.scenario.loading import Document, document_of, validate
+from sim.scenario.loading import Document, document_of
+from sim.scenario.opening import opened
 from sim.scenario.put import Change, changed
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
+from sim.scenario.variants import variants
 
 Source = str | Path | Mapping[str, Any]
 """A scenario: the path of its file, its text (of several lines), or its data as a mapping."""
@@ -43,14 +45,16 @@ def _blamed(error: InputError, document: Document, more: More | None, changes: S
         own: tuple[Problem, ...] = ()
     except InputError as unchanged:
         own = unchanged.problems
-    given = ", ".join(dict.fromkeys(f"{change.option} {change.path}" for change in changes))
+    # What a command changes by itself is no option, and nobody's to mend.
+    asked = (change for change in changes if change.option.startswith("-"))
+    given = ", ".join(dict.fromkeys(f"{change.option} {change.path}" for change in asked))
     for problem in error.problems:
-        theirs = problem.file != document.path or problem in own
+        theirs = problem.file != document.path or problem in own or not given
         yield problem if theirs else replace(problem, message=f"{problem.message}; with {given}")
 
 
 def _read(document: Document, more: More | None) -> tuple[Scenario, Document]:
-    scenario = validate(document, Scenario)
+    scenario = opened(document)
     folder = Path(document.path).resolve().parent
 
     def later(point: Scenario) -> Iterable[Problem]:
@@ -59,6 +63,7 @@ def _read(document: Document, more: More | None) -> tuple[Scenario, Document]:
     problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *later(scenario))]
     try:
         points(scenario, document, later)
+        variants(scenario, document, later)
     except InputError as error:
         # The problems of the scenario itself occur again at every point of its sweep.
         problems += [problem for problem in error.problems if problem not in problems]

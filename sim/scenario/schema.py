@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
+from sim.distributions.base import single_key
 from sim.policy.forms import AnyPolicy, Name
-from sim.policy.telling import listed
-from sim.scenario.capacity import PoolSpec, Retries, Servers
-from sim.scenario.cycles import ShocksSpec, Span, spans_of
+from sim.policy.hours import Hours
+from sim.scenario.calibrate import Calibrate
+from sim.scenario.capacity import MEASURED, PoolSpec, Retries, Servers
+from sim.scenario.cycles import ShocksSpec
 from sim.scenario.delays import Delay
+from sim.scenario.enough import Enough
+from sim.scenario.offline import OfflineRows, OfflineScoring
 from sim.scenario.priors import Prior, prior_told
+from sim.scenario.sensitivity import Sensitivity
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
-from sim.scenario.value import Value
-from sim.units import Clock, Duration, Share, format_clock
+from sim.scenario.value import Programme, Value
+from sim.units import Duration, Share
 
 CHAMPION = "champion"
 
@@ -42,6 +48,9 @@ class Shift(Spec):
         None,
         description="the gap between offline and online: in every replication, what each challenger earns of each metric is "
         "1 + this times what the data say, each drawn on its own",
+    )
+    offline: OfflineRows | None = Field(
+        None, description="which rows offline evaluations have, for policies with an offline stage; all of them if left out"
     )
 
 
@@ -84,6 +93,29 @@ class Payoff(Spec):
     )
 
 
+class Within(Spec):
+    """A reward of 1 for a number that is near the right one, else 0."""
+
+    within: float = Field(
+        gt=0, le=1e12, allow_inf_nan=False, description="how far a number may be from the target, in the target's own unit"
+    )
+
+
+ERRORS = ("absolute_error", "squared_error")
+"""How far a number is from the target. Less is better."""
+OF_NUMBERS = (*ERRORS, "{within: …}")
+REWARDS = ("correct", *OF_NUMBERS, "{column: …}")
+"""The rules of rewards, as messages name them."""
+_KEY = single_key(("column", "within"))
+Reward = Annotated[
+    Annotated[Literal["correct", "absolute_error", "squared_error"], Tag("rule")]
+    | Annotated[Payoff, Tag("column")]
+    | Annotated[Within, Tag("within")],
+    Discriminator(lambda value: _KEY(value) if isinstance(value, Mapping | Spec) else "rule"),
+]
+"""What an answer to a row earns: 1 if it is right, its error, 1 if it is near, or what stands in a column of the data."""
+
+
 class CovariateSpec(Spec):
     """What is known of a request before the test, such as what its user earned then. The arm cannot change it.
 
@@ -108,7 +140,11 @@ class MetricSpec(Spec):
     name: Name = Field(description="an outcome of the models, or the built-in error_rate, latency or agreement")
     role: Literal["primary", "secondary", "guardrail"] = Field("secondary", description="exactly one metric is primary")
     direction: Literal["increase", "decrease"] = Field("increase", description="which way is better; ignored for built-ins")
-    reward: Literal["correct"] | Payoff | None = Field(None, description="for replayed models: the rule of the reward")
+    reward: Reward | None = Field(
+        None,
+        description="for replayed models: what an answer earns. `correct`: 1 for a right one, else 0; `absolute_error` and "
+        "`squared_error`: how far a number is from the target",
+    )
     grid: float | None = Field(
         None,
         ge=1e-12,
@@ -175,45 +211,14 @@ class MetricSpec(Spec):
         return None if self.max is None else (parse_duration if self.name == "latency" else parse_share)(self.max)
 
 
-class TimedEffect(Spec):
+class TimedEffect(Hours):
     """At some hours, or on some days of the week, an effect is another one."""
 
-    between: tuple[Clock, ...] | None = Field(
-        None,
-        min_length=2,
-        max_length=2,
-        description="from one time of day up to another, which may lie beyond midnight; all day if left out",
-    )
-    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] | None = Field(
-        None,
-        min_length=1,
-        max_length=7,
-        description="days of the week, of which day 1 is the first day of the run; hours beyond midnight belong to the day on "
-        "which they fall; every day if left out",
-    )
     relative_effect: Prior = Field(description="what the effect is then, in place of the usual one; drawn on its own")
-
-    @model_validator(mode="after")
-    def _some_time(self) -> TimedEffect:
-        if self.between is None and self.days is None:
-            raise ValueError("needs hours (`between`), `days`, or both")
-        if self.days is not None and len(set(self.days)) < len(self.days):
-            twice = next(day for place, day in enumerate(self.days) if day in self.days[:place])
-            raise ValueError(f"days must be different days, got {twice} more than once")
-        if self.between is not None and self.between[0] == self.between[1]:
-            raise ValueError("between must be two different times of day")
-        return self
 
     def told(self) -> str:
         """The effect, and when it holds, in words."""
-        hours = "" if self.between is None else f" between {' and '.join(format_clock(each) for each in self.between)}"
-        days = "" if self.days is None else f" on day {listed([str(day) for day in self.days])} of the week"
-        return f"{prior_told(self.relative_effect)}{hours}{days}"
-
-    @property
-    def spans(self) -> list[Span]:
-        """When in the week it holds."""
-        return spans_of(self.between, self.days)
+        return f"{prior_told(self.relative_effect)}{self.when()}"
 
 
 class Effects(Spec):
@@ -237,7 +242,15 @@ class Scenario(Spec):
     name: Name = Field(description="names the run's folder and its MLflow run")
     question: str = Field("", max_length=1000, description="the question that the comparison answers, in a sentence")
     seed: int = Field(0, ge=0, lt=2**63, description="the same scenario and seed give the same bits")
-    replications: int = Field(1000, ge=1, le=1_000_000, description="how many times every policy is tried")
+    replications: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="how many times every policy is tried; or {target: ..., max: 20000}, as many times as estimates need",
+    )
+    enough: Enough | None = Field(
+        None, description="with `replications` as the most: the same as the mapping there, without its `max`"
+    )
     horizon: Duration = Field(description="how long a trial lasts, verdict or not")
     tick: Duration = Field("10m", validate_default=True, description="the control interval: monitoring and decisions")
     engine: Literal["auto", "aggregate", "compiled", "simpy"] = Field(
@@ -248,13 +261,18 @@ class Scenario(Spec):
     segments: tuple[SegmentSpec, ...] = Field((), max_length=100, description="kinds of users that behave differently")
     models: tuple[Model, ...] = Field(min_length=2, max_length=32, description="the arms, the champion first")
     data: Data | None = Field(None, description="for real model versions: what they are replayed on")
+    offline: OfflineScoring | None = Field(
+        None, description="how offline evaluations differ from live traffic, for policies with an offline stage"
+    )
     metrics: tuple[MetricSpec, ...] = Field(min_length=1, max_length=100)
     truth: dict[str, dict[str, Effects]] = Field(
         default_factory=dict, description="by challenger and metric: what varies between replications"
     )
     timeline: tuple[Event, ...] = Field((), max_length=1000, description="what changes on the way: drift, novelty, incidents")
     capacity: dict[str, Servers] = Field(
-        default_factory=dict, description="by arm: servers of its own; without any, its calls do not compete"
+        default_factory=dict,
+        description="by arm: servers of its own; without any, its calls do not compete. `measured` gives each arm one server, "
+        "as `sim models measure --serve` found it",
     )
     pools: dict[str, PoolSpec] = Field(default_factory=dict, description="by name: servers that several arms share")
     retries: Retries | None = Field(None, description="clients that try again; they do not if left out")
@@ -277,6 +295,9 @@ class Scenario(Spec):
         description="what a decision is worth, and for how long. If left out, what it gives of the primary metric by the "
         "horizon",
     )
+    programme: Programme | None = Field(
+        None, description="releases that queue for the traffic, which adds the value of a year of them; one release if left out"
+    )
     goal: Literal["better", "not_worse"] = Field(
         "better",
         description="what makes shipping right. better: the challenger is better than the champion; not_worse: it is not worse "
@@ -293,7 +314,17 @@ class Scenario(Spec):
     thresholds: dict[str, str] = Field(
         default_factory=dict, description="by measure, such as wrong_ship: '< 5%'; the run exits 3 if one is breached"
     )
-
+    sensitivity: Literal["off"] | Sensitivity | None = Field(
+        None,
+        description="in which other worlds the policies are played again, to see whether the choice stays: `off`, or own keys. "
+        "If left out the usual ones; none beside a sweep",
+    )
+    calibrated: dict[str, Calibrate] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="by the path of a number of a policy, such as policies[0].evidence.alpha: that it is found before the run, "
+        "and what it is to hold. The same as `{calibrate: ...}` in its place",
+    )
     sweep: Sweep | None = Field(
         None,
         min_length=1,
@@ -301,6 +332,11 @@ class Scenario(Spec):
         description="by the path of a key, such as traffic.rate or policies[0].evidence.mde: the values that it takes in turn. "
         "Each makes a point, which is the scenario with that key replaced; two keys make a grid",
     )
+
+    @field_validator("capacity", mode="before", json_schema_input_type=dict[str, Servers] | Literal["measured"])
+    @classmethod
+    def _measured_of_each(cls, given: Any, info: ValidationInfo) -> Any:
+        return {model.arm: MEASURED for model in info.data.get("models", ())} if given == "measured" else given
 
     @property
     def arms(self) -> tuple[str, ...]:

@@ -18,6 +18,8 @@ from sim.units import UnitError, format_duration, parse_duration, parse_rate, pa
 _TICKS = ("1h", "30m", "10m", "5m", "1m", "10s", "1s")
 # So many ticks resolve when a rollout decides; bakes of a canary are a fraction of the horizon.
 _LEAST_TICKS, _BAKES = 144, 168
+# No draw of a normal prior is so far out, in as many replications as anybody plays.
+_DEVIATIONS = 5
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,8 @@ class Fact:
     example: str
     default: str | None
     problem: Callable[[str], str]
-    path: str = ""
-    """Where the scenario has it."""
+    paths: tuple[str, ...] = ()
+    """Where the scenario has it, or what is made of it."""
 
     @property
     def key(self) -> str:
@@ -64,21 +66,40 @@ def _metric(text: str) -> str:
     return f"must be an outcome; {text} is built in" if text in taken else _name(text)
 
 
+def _horizon(text: str) -> str:
+    least = _TICKS[-1]
+    problem = _by(parse_duration)(text)
+    return problem or (f"must be at least {least}; got {shown(text)}" if parse_duration(text) < parse_duration(least) else "")
+
+
+def _too_wide(facts: Mapping[str, str]) -> str:
+    """What is wrong with the spread of effects on the baseline; empty where no draw leaves a share that is none."""
+    baseline, spread = parse_share(facts["baseline"]), parse_share(facts["spread"])
+    most = min(1.0, 1 / baseline - 1) / _DEVIATIONS
+    if spread <= most:
+        return ""
+    rule = f"must be at most {100 * most:.3g}%, so that {_DEVIATIONS} standard deviations leave the outcome between 0% and 100%"
+    return f"{rule} of requests; got {shown(facts['spread'])}, with a baseline of {facts['baseline']}"
+
+
 _SHARE = _by(parse_share, within=True)
 FACTS = (
-    Fact("--model", "What is the model called?", "checkout-ranker", None, _name, "name"),
+    Fact("--model", "What is the model called?", "checkout-ranker", None, _name, ("name",)),
     Fact("--primary", "Which outcome of a request decides, counted as yes or no?", "conversion", "conversion", _metric),
     Fact("--baseline", "In what share of requests is it a yes today?", "5%", None, _SHARE),
     Fact(
         "--smallest-effect", "Below which relative change of it does shipping not matter?", "1%", "1%", _SHARE,
-        "metrics[0].smallest_effect",
+        ("metrics[0].smallest_effect", "policies[2].evidence.mde"),
     ),
     Fact("--spread", "By how much do new versions usually change it, relatively (one standard deviation)?", "2%", "2%", _SHARE),
-    Fact("--traffic", "How many requests arrive?", "40/s", None, _by(parse_rate), "traffic.rate"),
-    Fact("--horizon", "By when must the rollout be over?", "14d", "14d", _by(parse_duration), "horizon"),
+    Fact("--traffic", "How many requests arrive?", "40/s", None, _by(parse_rate), ("traffic.rate",)),
+    Fact(
+        "--horizon", "By when must the rollout be over?", "14d", "14d", _horizon,
+        ("horizon", "tick", *(f"policies[4].steps[{step}].bake" for step in range(3))),
+    ),
     Fact(
         "--lifetime", "How long does a version serve until the next one, from the start of its rollout?", "90d", "90d",
-        _by(parse_duration), "value.lifetime",
+        _by(parse_duration), ("value.lifetime",),
     ),
 )  # fmt: skip
 """In the order in which they are asked."""
@@ -100,17 +121,22 @@ def write(facts: Mapping[str, str], into: Path) -> Start:
             problems.append(Problem(problem, fact.flag))
         else:
             given[fact.key] = text
+    if not problems and (problem := _too_wide(given)):
+        problems.append(Problem(problem, "--spread"))
     if problems:
         raise InputError(problems)
     model = given["model"]
     scenario, models = _scenario(given), _models(given)
-    flags = {fact.path: fact.flag for fact in FACTS if fact.path}
-    # What it is made of are facts: those that do not go together are told at their flags.
-    flags |= {"tick": "--horizon"}
+    flags = {path: fact.flag for fact in FACTS for path in fact.paths}
     try:
         read(scenario)
     except InputError as error:
-        raise InputError(Problem(each.message, flags.get(each.path, each.path)) for each in error.problems) from None
+        # What it is made of are facts: what cannot be is told at its flag, once, as of the fact itself where that is wrong.
+        by_flag: dict[str, Problem] = {}
+        for each in sorted(error.problems, key=lambda problem: [*flags, problem.path].index(problem.path)):
+            flag = flags.get(each.path, each.path)
+            by_flag.setdefault(flag, Problem(each.message, flag))
+        raise InputError(by_flag.values()) from None
     files = {into / f"{model}.yaml": scenario, into / "models" / f"{model}.yaml": models}
     write_new(files)
     scenario_file, models_file = files

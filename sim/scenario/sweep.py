@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from sim.errors import InputError, Problem
 from sim.scenario.check import check
-from sim.scenario.loading import MAX_DEPTH, Document, Place, format_path, parse_path, validate
+from sim.scenario.labels import JOINT, text_of
+from sim.scenario.loading import Document, Place, format_path, parse_path
+from sim.scenario.opening import opened
+from sim.scenario.plain_yaml import MAX_DEPTH
 from sim.scenario.put import put
 from sim.scenario.schema import Scenario
 
 MOST_POINTS = 100
 MOST_PLAYED = 10_000
 """Policies, counted at every point."""
-JOINT = " × "
-"""The separator between the two values of a point of two keys."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
-COMMON = ("name", "question", "replications", "baseline", "require", "thresholds")
+COMMON = ("name", "question", "replications", "enough", "baseline", "require", "thresholds")
 
 More = Callable[[Scenario], Iterable[Problem]]
 
@@ -52,7 +52,7 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     """
     if scenario.sweep is None:
         return (Point((), (), scenario, document),)
-    places = _places(document, scenario.sweep)
+    places = places_of(document, "sweep", scenario.sweep, together=True)
     count = 1
     for values in scenario.sweep.values():
         count *= len(values)
@@ -66,26 +66,43 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
         texts = tuple(text_of(values[index]) for values, index in zip(scenario.sweep.values(), picked, strict=True))
+        sources = {place: ("sweep", key, index) for (key, place), index in zip(places.items(), picked, strict=True)}
+        found: list[Problem] = []
         try:
-            own = replace(document, data={name: value for name, value in document.data.items() if name != "sweep"})
-            for (key, place), index in zip(places.items(), picked, strict=True):
-                own = replaced(own, place, document, ("sweep", key, index))
-            read = validate(own, Scenario, put=places.values())
-            problems = (*check(read), *(more(read) if more else ()), *_common(read, scenario))
-            found = [own.place(problem) for problem in problems]
-        except InputError as error:
-            found = list(error.problems)
-        if found:
-            # What is not in the file, such as a default, is blamed on the value that does not go with it.
-            file, line, column = document.locate(("sweep", next(iter(places)), picked[0]))
-            found = [each if _written(each, own) else replace(each, file=file, line=line, column=column) for each in found]
-        else:
+            read, own = otherwise(scenario, document, sources, more)
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
+        except InputError as error:
+            found += error.problems
         by_point.append((JOINT.join(texts), found))
     wrong = gathered(by_point)
     if wrong:
         raise InputError(wrong)
     return tuple(made)
+
+
+def otherwise(
+    scenario: Scenario, document: Document, sources: Mapping[Place, Place], more: More | None = None
+) -> tuple[Scenario, Document]:
+    """The scenario and its document without what plays it in several worlds, and with other values: at each place that at a
+    source in the document.
+
+    Raises `InputError` with every problem.
+    """
+    several = ("sweep", "sensitivity")
+    own = replace(document, data={name: value for name, value in document.data.items() if name not in several})
+    try:
+        for place, source in sources.items():
+            own = replaced(own, place, document, source)
+        read = opened(own, put=sources)
+        problems = (*check(read), *(more(read) if more else ()), *common_problems(read, scenario))
+        found = [own.place(problem) for problem in problems]
+    except InputError as error:
+        found = list(error.problems)
+    if found:
+        # What is not in the file, such as a default, is blamed on the value that does not go with it.
+        file, line, column = document.locate(next(iter(sources.values())))
+        raise InputError(each if _written(each, own) else replace(each, file=file, line=line, column=column) for each in found)
+    return read, own
 
 
 def in_points(problem: Problem, labels: Sequence[str]) -> Problem:
@@ -154,15 +171,20 @@ def _written(problem: Problem, document: Document) -> bool:
     return not document.marks or any(place[:length] in known for length in range(1, len(place) + 1))
 
 
-def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
+def places_of(document: Document, name: str, by_key: Mapping[str, Sequence[Any]], *, together: bool) -> dict[str, Place]:
+    """The place of each key of the part `name` of a scenario, which has values by path; several may be put `together`.
+
+    Raises `InputError` for what is no path, for keys of the run as a whole, and for values that are listed twice.
+    """
     places: dict[str, Place] = {}
     problems = []
 
     def wrong(message: str, *place: str | int) -> None:
-        at = ("sweep", *place)
+        at = (name, *place)
         problems.append(Problem(message, format_path(at), *document.locate(at, key=len(place) == 1)))
 
-    for key, values in sweep.items():
+    of_all = (*COMMON, "sweep", "sensitivity")
+    for key, values in by_key.items():
         try:
             place = parse_path(key)
         except InputError as error:
@@ -171,9 +193,9 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
         if len(place) > MAX_DEPTH:
             wrong(f"must have at most {MAX_DEPTH} parts, got {len(place):,}", key)
             continue
-        if not place or place[0] == "sweep" or place[0] in COMMON:
-            wrong(f"cannot be swept: {', '.join(COMMON)} and sweep are of the run as a whole", key)
-        for other, before in places.items():
+        if not place or place[0] in of_all:
+            wrong(f"cannot be varied: {', '.join(of_all[:-1])} and {of_all[-1]} are of the run as a whole", key)
+        for other, before in places.items() if together else ():
             shorter = min(len(place), len(before))
             if place[:shorter] == before[:shorter]:
                 wrong(f"must not be swept together with {other}: one is a part of the other", key)
@@ -187,30 +209,23 @@ def _places(document: Document, sweep: dict[str, Any]) -> dict[str, Place]:
     return places
 
 
-def _common(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
+def common_problems(point: Scenario, scenario: Scenario) -> Iterator[Problem]:
     """Problems of a point that differs from the scenario in what the comparison needs to be equal."""
     if point.arms != scenario.arms:
-        yield Problem("must keep its arms at every point of a sweep", path="models")
+        yield Problem("must keep its arms in all worlds of a run", path="models")
     names, expected = ([(policy.name, policy.kind) for policy in one.policies] for one in (point, scenario))
     if names != expected:
-        yield Problem("must keep its names and kinds at every point of a sweep", path="policies")
+        yield Problem("must keep its names and kinds in all worlds of a run", path="policies")
     primary, expected_primary = (
         [(metric.name, metric.direction) for metric in one.metrics if metric.role == "primary"] for one in (point, scenario)
     )
     if primary != expected_primary:
-        yield Problem("must keep its primary metric and its direction at every point of a sweep", path="metrics")
-
-
-def text_of(value: Any) -> str:
-    """A value as people write it in a file.
-
-    >>> text_of("4%"), text_of(0.5), text_of({"normal": {"mean": "0%"}})
-    ('4%', '0.5', '{"normal": {"mean": "0%"}}')
-    """
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        yield Problem("must keep its primary metric and its direction in all worlds of a run", path="metrics")
 
 
 def _number(scenario: Scenario, place: Place) -> float | None:
+    if format_path(place) in scenario.calibrated:
+        return None
     value: Any = scenario.model_dump(mode="python", by_alias=True)
     try:
         for part in place:

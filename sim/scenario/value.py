@@ -1,4 +1,4 @@
-"""The `value` part of a scenario file: what a decision is worth, for how long, and what it costs to come to it."""
+"""The `value` and `programme` parts of a scenario file: what a decision is worth, for how long, and what waits for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pydantic import Discriminator, Field, Tag
 
 from sim.arrays import Floats
 from sim.errors import Problem, format_path
+from sim.policy.hours import DAY_S
 from sim.scenario.spec import Spec
-from sim.units import Duration, format_duration
+from sim.units import Duration, Rate, format_duration, shown
 
 if TYPE_CHECKING:
     from sim.scenario.schema import Scenario
 
-Price = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+MOST_PRICE = 1e12
+Price = Annotated[float, Field(ge=0, le=MOST_PRICE, allow_inf_nan=False)]
 
 
 def _kind_of_prices(value: Any) -> str:
@@ -83,7 +85,15 @@ def priced(value: PerRequest, gain: Floats, failed: Floats, slow: Floats) -> Flo
 
 
 def value_problems(scenario: Scenario, outcomes: list[str]) -> Iterator[Problem]:
-    """Problems of `value` with the rest of the scenario; `outcomes` are the metrics that are outcomes of the models."""
+    """Problems of `value` and `programme` with the rest of the scenario; `outcomes` are outcomes of the models."""
+    competing = [key for key in ("capacity", "pools", "retries") if getattr(scenario, key)]
+    for path in ("value", "programme"):
+        if getattr(scenario, path) and competing and not any(policy.kind == "hold" for policy in scenario.policies):
+            message = (
+                f"needs a policy of kind hold: with {competing[0]}, what keeping the champion loses shows only where that is "
+                "played"
+            )
+            yield Problem(message, path=path)
     value = scenario.value
     if value is None:
         return
@@ -93,6 +103,13 @@ def value_problems(scenario: Scenario, outcomes: list[str]) -> Iterator[Problem]
     if value.currency is not None and value.per is None:
         message = f"needs `per`, what one unit of {scenario.primary.name} is worth in {value.currency}"
         yield Problem(message, path="value.currency")
+    if value.currency is not None and not value.currency.isprintable():
+        message = f"must be letters that can be printed on one line, such as EUR; got {shown(value.currency)}"
+        yield Problem(message, path="value.currency")
+    prices = value.prices(scenario.primary.name)
+    if prices and not any((*prices.values(), value.per_error, value.per_slow, value.per_lost)):
+        message = "must be above 0 for some metric: nothing that a request earns or costs would be worth anything; got 0"
+        yield Problem(message, path="value.per")
     if isinstance(value.per, dict):
         if not value.per:
             yield Problem("must price at least one metric, got none", path="value.per")
@@ -103,11 +120,21 @@ def value_problems(scenario: Scenario, outcomes: list[str]) -> Iterator[Problem]
     limits = [metric.name == "latency" and metric.max is not None for metric in scenario.metrics]
     if value.per_slow and not any(limits):
         yield Problem("needs a latency guardrail with `max`, which says what is slow", path="value.per_slow")
-    competing = [key for key in ("capacity", "pools", "retries") if getattr(scenario, key)]
-    if competing and not any(policy.kind == "hold" for policy in scenario.policies):
-        message = (
-            f"needs a policy of kind hold: with {competing[0]}, what keeping the champion loses shows only where that is played"
-        )
-        yield Problem(message, path="value")
     if value.per_lost and not competing:
         yield Problem("needs capacity, pools or retries, without which no request is lost", path="value.per_lost")
+
+
+class Programme(Spec):
+    """Releases that queue for the traffic, so that a slow policy costs those behind it.
+
+    A release holds a slot from its start to the end of its rollout, or to the horizon where that does not end before.
+    """
+
+    candidates: Rate = Field(description="how many versions come up for release, such as 50/y; no more than these are released")
+    at_once: int = Field(1, ge=1, le=1000, description="how many rollouts may run at the same time")
+
+    def told(self) -> str:
+        """The programme in words."""
+        one = self.at_once == 1
+        slots = "one rollout at a time" if one else f"{self.at_once} rollouts at a time"
+        return f"{self.candidates * 365 * DAY_S:,.4g} candidates a year come up for release and wait for the traffic, {slots}"

@@ -5,9 +5,10 @@ The modules by question:
 Is there a difference, at one look?
     `two_sample` (means and shares), `hypotheses` (not worse, or equal, by a margin), `margin` (a margin relative to a mean),
     `within_ticks` (under weights and means that change), `by_user` (the same, of users who return), `contrast` (of adjusted
-    estimates), `rank` (Mann-Whitney), `multiplicity` and `dunnett` (several challengers)
+    estimates), `rank` (Mann-Whitney), `shift` (Hodges-Lehmann), `multiplicity` and `dunnett` (several challengers)
 How many outcomes does a test need, and what is its result worth?
-    `power`, `exaggeration` (wrong signs and sizes at low power), `test_and_roll` (the test that earns most)
+    `power`, `exaggeration` (wrong signs and sizes at low power), `test_and_roll` (the test that earns most),
+    `screening` (the same where most ideas do harm, and a few are very good)
 Is there a difference, at several looks?
     `group_sequential`, `spending`, `running_bounds`, `stopping_probability`; `sprt`; `peeking` (several looks with a test for
     one); `stopping` (estimates after several looks)
@@ -23,9 +24,12 @@ How to reduce the variance, or get a correct standard error?
 Did the traffic follow the weights?
     `srm`
 How often do checks fail, and how long do calls wait, by theory?
-    `reliability`, `queues`
+    `reliability`, `queues`, `service` (of a measured server)
 What is the result of many replications?
-    `intervals`, `survival` (time to a decision), `risk` (the tail)
+    `intervals`, `survival` (time to a decision), `risk` (the tail), `renewal` (what many releases yield in a year)
+How well does a model score on labelled rows?
+    `scores` (of labels, chances and numbers), `resampled` (bootstrap, k-fold, paired labels), `intervals` (an exact one of a
+    share)
 What do all of them share?
     `moments` (counts, sums, squares), `validation` (of arguments)
 """
@@ -55,10 +59,16 @@ __all__ = [
     "rates",
     "ratio",
     "reliability",
+    "renewal",
+    "resampled",
     "risk",
     "rope",
     "running_bounds",
+    "scores",
+    "screening",
     "sequential",
+    "service",
+    "shift",
     "sprt",
     "srm",
     "stopping",

@@ -130,6 +130,27 @@ def proportion_interval(successes: float, n: int, confidence: float = 0.95) -> E
     return of_share(Estimate(share, lower, upper, n))
 
 
+def exact_proportion_interval(successes: int, n: int, confidence: float = 0.95) -> Estimate:
+    """Proportion `successes` / `n` with the exact binomial interval: it covers every proportion at least as often as it says.
+
+    Raises `InputError` unless 0 ≤ successes ≤ n.
+
+    Source: Clopper & Pearson, Biometrika 26 (1934).
+
+    >>> exact_proportion_interval(20, 20)
+    Estimate(estimate=1.0, lower=0.831..., upper=1.0, n=20)
+    """
+    require_share("confidence", confidence)
+    require(n >= 1, "n", "must be at least 1", n)
+    require(0 <= successes <= n, "successes", f"must lie between 0 and n ({n})", successes)
+    from scipy.special import betaincinv
+
+    tail = (1 - confidence) / 2
+    lower = float(betaincinv(successes, n - successes + 1, tail)) if successes > 0 else 0.0
+    upper = float(betaincinv(successes + 1, n - successes, 1 - tail)) if successes < n else 1.0
+    return Estimate(successes / n, lower, upper, n)
+
+
 def of_share(estimate: Estimate) -> Estimate:
     """An estimate of what lies from 0 to 1, with bounds that do not leave that: by rounding, or as a normal limit does.
 

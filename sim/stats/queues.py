@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from sim.arrays import Floats
 from sim.stats.validation import require, require_positive, require_share
 
 
@@ -77,3 +80,31 @@ def mg1_wait(rate: float, mean: float, variance: float) -> float:
     require(variance >= 0, "variance", "must not be negative", variance)
     require(rate * mean < 1, "rate", f"must be below 1 / mean ({1 / mean:g})", rate)
     return rate * (variance + mean**2) / (2 * (1 - rate * mean))
+
+
+def first_come_waits(at: Floats, held: Floats, servers: int) -> Floats:
+    """Waits (..., n) of calls that come at `at` (n,) and hold one of `servers` for `held` (..., n), first come first served.
+
+    All servers are free at first; times in one unit. Exact for any times. Raises `InputError` for less than one server, times
+    that are not in order, and shapes that do not fit.
+
+    Source: the recursion of Kiefer & Wolfowitz (1955); with one server it is Lindley's (1952).
+
+    >>> first_come_waits(np.array([0.0, 1.0, 2.0]), np.array([3.0, 3.0, 3.0]), 1)
+    array([0., 2., 4.])
+    >>> first_come_waits(np.array([0.0, 1.0, 2.0]), np.array([3.0, 3.0, 3.0]), 2)
+    array([0., 0., 1.])
+    """
+    require(servers >= 1, "servers", "must be at least 1", servers)
+    require(at.ndim == 1 and held.shape[-1:] == at.shape, "held", f"must have a last axis of {at.size}", held.shape)
+    require(bool((np.diff(at) >= 0).all()), "at", "must be in order", "times that go back")
+    shape = held.shape[:-1]
+    flat = np.moveaxis(held.reshape(-1, at.size), 1, 0)
+    rows = np.arange(flat.shape[1])
+    free = np.full((flat.shape[1], servers), -np.inf)
+    waits = np.empty_like(flat)
+    for call, come in enumerate(at):
+        first = free.argmin(axis=1) if servers > 1 else 0
+        waits[call] = np.maximum(free[rows, first] - come, 0.0)
+        free[rows, first] = come + waits[call] + flat[call]
+    return np.moveaxis(waits, 0, 1).reshape(*shape, at.size)

@@ -66,6 +66,15 @@ def mann_whitney(x: ArrayLike, y: ArrayLike, alternative: Alternative = "two-sid
     return RankTest(u, np.where(usable, np.minimum(p_value, 1.0), 1.0), n1, n2)
 
 
+def tie_sizes(values: Floats) -> Floats:
+    """(...) the sum of t³ - t over groups of t equal values on the last axis; NaN equals nothing.
+
+    >>> float(tie_sizes(np.array([1.0, 1.0, 1.0, 2.0, 2.0, np.nan])))
+    30.0
+    """
+    return _mid_ranks(values)[1]
+
+
 def _mid_ranks(values: Floats) -> tuple[Floats, Floats]:
     """(..., n) ranks from 1, with the mean rank for ties and NaN last; and (...) the sum of t³ − t over groups of ties."""
     order = np.argsort(values, axis=-1)

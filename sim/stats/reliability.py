@@ -40,6 +40,58 @@ def at_least(count: int, trials: int, share: float) -> float:
     return 1.0 if count == 0 else float(bdtrc(count - 1, trials, share)) if count <= trials else 0.0
 
 
+def at_least_of(count: int, window: int, trials: int, share: float) -> float:
+    """Probability that in `trials` independent trials some `window` in a row hold at least `count` successes.
+
+    Each trial succeeds with probability `share`. The windows at the start are shorter: they hold the trials so far. Exact, by
+    a Markov chain whose state is the last `window` - 1 trials; so `window` is at most 20. Raises `InputError` for a larger one,
+    for counts below 1 or above the window, and as `at_least`.
+
+    >>> round(at_least_of(3, 5, 12, 0.1), 4), at_least_of(3, 12, 12, 0.1) == at_least(3, 12, 0.1)
+    (0.0373, True)
+    """
+    import numpy as np
+
+    require(1 <= window <= 20, "window", "must lie between 1 and 20", window)
+    require(1 <= count <= window, "count", "must lie between 1 and the window", count)
+    require(trials >= 0, "trials", "must not be negative", trials)
+    require(0 <= share <= 1, "share", "must lie between 0 and 1", share)
+    if window >= trials:
+        return at_least(count, trials, share)
+    states = np.arange(2 ** (window - 1))
+    held, kept = np.bitwise_count(states), len(states) - 1
+    chance = np.zeros(len(states))
+    chance[0] = 1.0
+    reached = 0.0
+    for _ in range(trials):
+        full = held == count - 1
+        reached += share * chance[full].sum()
+        failed = np.bincount((states << 1) & kept, chance * (1 - share), len(states)).astype(np.float64)
+        chance = failed + np.bincount((states << 1 | 1) & kept, np.where(full, 0.0, chance) * share, len(states))
+    return float(min(reached, 1.0))
+
+
+def run_of(length: int, trials: int, share: float) -> float:
+    """Probability of `length` successes in a row within `trials` independent trials, each with probability `share`.
+
+    Raises `InputError` for a length below 1, and as `at_least`.
+
+    Source: Feller, An Introduction to Probability Theory and Its Applications I (3rd ed. 1968), XIII.7.
+
+    >>> round(run_of(5, 30, 0.9), 4), round(run_of(2, 3, 0.5), 4)
+    (0.9996, 0.375)
+    """
+    require(length >= 1, "length", "must be at least 1", length)
+    require(trials >= 0, "trials", "must not be negative", trials)
+    require(0 <= share <= 1, "share", "must lie between 0 and 1", share)
+    # A first run ends at trial n where the `length` trials before its failure had none yet.
+    none = [1.0] * (trials + 1)
+    for n in range(length, trials + 1):
+        before = none[n - length - 1] * (1 - share) if n > length else 1.0
+        none[n] = none[n - 1] - before * share**length
+    return 1 - none[trials]
+
+
 def aborts(failures: int, checks: int, share: float) -> float:
     """Probability to abort a rollout of `checks` checks when more than `failures` have failed, each with probability `share`.
 

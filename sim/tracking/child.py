@@ -16,14 +16,17 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from sim.errors import InputError, Problem, TrackingError
-from sim.tracking.log import Logged, Progress, Tell
+from sim.tracking.log import Logged, Progress
+
+if TYPE_CHECKING:
+    from sim.tracking.folder import RunFolder
 
 LONGEST_ANSWER = 64 * 2**20
 """Bytes. The longest answer of a server that is read."""
@@ -87,27 +90,39 @@ class Child:
             with contextlib.suppress(OSError):
                 cast(IO[bytes], self._process.stdin).close()
 
-    def log(self, folder: str, experiment: str | None = None, unfinished: Sequence[str] = (), *, timeout_s: float) -> Logged:
-        """Log a folder, as `sim.tracking.log.log` does, in `timeout_s` seconds. Raises `Late` when they are over."""
+    def log(
+        self, folder: str, experiment: str | None = None, unfinished: Sequence[str] = (), *, timeout_s: float,
+        registry_uri: str | None = None, annotate: bool = False,
+    ) -> Logged:  # fmt: skip
+        """Log a folder, as `sim.tracking.log.log` does, in `timeout_s` seconds. Raises `Late` when they are over.
+
+        The versions in `registry_uri` (default: the store itself) then name the run, as `sim.tracking.lineage` says.
+        """
         self.start()
         # The time that the process needs for its own start is no fault of the server.
         if self._events.get() is None:
             raise self._death()
-        self._write([folder, experiment, list(unfinished)])
+        self._write([folder, experiment, list(unfinished), registry_uri, annotate])
         end = time.monotonic() + timeout_s
-        progress = None
+        progress, logged = None, None
         while True:
             try:
                 event = self._events.get(timeout=max(0.0, end - time.monotonic()))
             except queue.Empty:
+                if logged is not None:
+                    return replace(logged, unmarked=f"the registry did not take it within the {timeout_s:g} s")
                 raise Late(progress) from None
             if event is None:
+                if logged is not None:
+                    return replace(logged, unmarked=str(self._death()))
                 raise self._death()
             ((what, value),) = event.items()
             if what == "progress":
                 progress = Progress(**value)
             elif what == "logged":
-                return Logged(**value)
+                logged = Logged(**value)
+            elif what == "marked" and logged is not None:
+                return replace(logged, unmarked=value)
             elif what == "input":
                 raise InputError(Problem(**problem) for problem in value)
             else:
@@ -161,8 +176,8 @@ def main() -> None:
     if not request:
         return
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    folder, experiment, unfinished = json.loads(request)
-    tell(*_answer(Path(folder), uri, experiment, unfinished, lambda progress: tell("progress", asdict(progress))))
+    folder, *asked = json.loads(request)
+    tell(*_answer(Path(folder), uri, *asked, tell=tell))
 
 
 def _load(uri: str) -> None:
@@ -186,15 +201,21 @@ def _load(uri: str) -> None:
     requests.Response.iter_content = bounded  # type: ignore[method-assign]
 
 
-def _answer(folder: Path, uri: str, experiment: str | None, unfinished: list[str], tell: Tell) -> tuple[str, Any]:
-    """The last event."""
+def _answer(
+    folder: Path, uri: str, experiment: str | None, unfinished: list[str], registry_uri: str | None, annotate: bool,
+    *, tell: Callable[[str, Any], None],
+) -> tuple[str, Any]:  # fmt: skip
+    """The last event. Others are told before: how much is logged, and that the run is."""
     from sim.registry import store
     from sim.tracking.folder import read_folder
     from sim.tracking.log import log
 
     try:
         with store.reaching(uri):
-            return "logged", asdict(log(read_folder(folder), uri, experiment, unfinished=unfinished, tell=tell))
+            read = read_folder(folder)
+            logged = log(read, uri, experiment, unfinished=unfinished, tell=lambda progress: tell("progress", asdict(progress)))
+            tell("logged", asdict(logged))
+            return "marked", _unmarked(read, logged, uri, registry_uri or uri, annotate)
     except InputError as error:
         return "input", [asdict(problem) for problem in error.problems]
     except Exception as error:
@@ -204,6 +225,17 @@ def _answer(folder: Path, uri: str, experiment: str | None, unfinished: list[str
         if isinstance(error, TrackingError):
             return "failed", str(error)
         raise
+
+
+def _unmarked(folder: RunFolder, logged: Logged, uri: str, registry_uri: str, annotate: bool) -> str:
+    """Have the versions name the run; why they do not, if they do not. The run is logged either way."""
+    from sim.tracking.lineage import mark_versions
+
+    try:
+        mark_versions(folder, logged.run_id, uri, registry_uri, experiment_id=logged.experiment_id, annotate=annotate)
+    except TrackingError as error:
+        return str(error)
+    return ""
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,46 +5,43 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
 from typing import Any
 
-from sim.compare.result import PointComparison
-from sim.run.record import Record, RunPoint
-from sim.run.timeline import FILE, read_timeline
-from sim.scenario.sweep import JOINT
-from sim.stats.intervals import Estimate
+from sim.compare.elsewhere import summed
+from sim.compare.result import PointComparison, PolicySummary
+from sim.errors import EXIT_OK, EXIT_THRESHOLD
+from sim.report import tables
+from sim.run.record import Record, RunPoint, Span
+from sim.scenario.labels import JOINT
 from sim.tracking.folder import RunFolder
 from sim.tracking.names import safe_names
+from sim.tracking.page import cut, taken_by
 from sim.tracking.runs import FOLDER, KEY
+from sim.tracking.series import Point, timeline_of
 
-POINTS = 200
-"""The largest number of points that are logged of a series of the timeline."""
-
+TAG = 5000
+"""The most characters of a tag."""
 _PARAM = 500
-_TAG = 5000
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a series; `tick` counts ticks completed."""
-
-    key: str
-    value: float
-    tick: int
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One MLflow run: `estimates` are metrics of one value, `series` are metrics of one value per tick; all are finite.
+    """One MLflow run: `estimates` are metrics of one value, `series` are metrics of one value per step; all are finite.
 
-    `key` identifies the run, so that logging finds it again and does not create it twice.
+    `key` identifies the run, so that logging finds it again and does not create it twice. `start_ms` and `end_ms` are when what
+    it is of was played, in milliseconds since 1970.
     """
 
     key: str
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
+    start_ms: int
+    end_ms: int
     estimates: Mapping[str, float]
     series: tuple[Point, ...] = ()
 
@@ -55,7 +52,7 @@ class Entry:
 
 
 def scenario_entry(folder: RunFolder) -> Entry:
-    """The parent run: the scenario, its versions, and every policy's estimates; as curves if there are several points."""
+    """The parent run: the scenario, its versions, the main estimates of the policy taken; of a sweep, every policy's curves."""
     record, comparison = folder.record, folder.comparison
     params = {
         "name": record.name,
@@ -80,14 +77,21 @@ def scenario_entry(folder: RunFolder) -> Entry:
     }
     if comparison is not None and comparison.thresholds:
         tags["sim.thresholds"] = "breached" if comparison.breached else "met"
-    note = "\n\n".join(text for text in (record.question, comparison.verdict if comparison else "") if text)
-    if note:
-        tags["mlflow.note.content"] = note
-    by_point = [_side_by_side(record, point, bounds=False) for _, point in _points(folder)]
-    # In curves along the points, the tick is the number of the point.
-    curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(by_point) for key, value in values.items()]
-    estimates, series = ({}, curves) if record.paths else (by_point[0] if by_point else {}, [])
-    return _entry(record.key, record.name, params, {**tags, KEY: record.key}, estimates, series)
+        # `mlflow run` ends with a code of its own, so the program's is kept here.
+        tags["sim.exit"] = str(EXIT_THRESHOLD if comparison.breached else EXIT_OK)
+    if comparison is not None and comparison.points[0].elsewhere:
+        tags["sim.sensitivity"] = summed(comparison.points[0].elsewhere)
+    span = Span(started_at=record.started_at, finished_at=record.finished_at or record.started_at)
+    if record.paths:
+        by_point = [_side_by_side(folder, record, point) for _, point in _points(folder)]
+        # In curves along the points, the step is the number of the point.
+        curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(by_point) for key, value in values.items()]
+        return _entry(record.key, record.name, params, {**tags, KEY: record.key}, span, {}, curves)
+    estimates: dict[str, float] = {}
+    if (taken := taken_by(folder)) is not None and comparison is not None:
+        tags["sim.took"] = taken
+        estimates = _main(folder, comparison.points[0], comparison.points[0].policy(taken))
+    return _entry(record.key, record.name, params, {**tags, KEY: record.key}, span, estimates)
 
 
 def nested_entries(folder: RunFolder) -> list[Entry]:
@@ -114,10 +118,11 @@ def point_entries(folder: RunFolder) -> list[Entry]:
         params["requests_expected"] = _number(own.run.requests_expected)
         key = f"{record.key} point {number}"
         tags = {"sim.kind": "point", **_tags(folder), "sim.point": str(number), **_lineage(own.run), KEY: key}
-        estimates = _side_by_side(record, point, bounds=True)
+        estimates = _side_by_side(folder, record, point)
+        span = _span(record, own.run.played.values())
         short = (path.rpartition(".")[2] for path in record.paths)
         name = ", ".join(f"{path} = {text}" for path, text in zip(short, own.values, strict=True))
-        entries.append(_entry(key, name, params, tags, estimates))
+        entries.append(_entry(key, name, params, tags, span, estimates))
     return entries
 
 
@@ -127,23 +132,40 @@ def _points(folder: RunFolder) -> Iterator[tuple[RunPoint, PointComparison]]:
         yield from zip(folder.record.points, folder.comparison.points, strict=True)
 
 
-def _side_by_side(record: Record, point: PointComparison, *, bounds: bool) -> dict[str, float]:
-    """Every policy's estimates at a point, by policy and measure."""
+def _side_by_side(folder: RunFolder, record: Record, point: PointComparison) -> dict[str, float]:
+    """Every policy's main estimates at a point, by policy and measure."""
     names = safe_names(policy.name for policy in record.policies)
     estimates: dict[str, float] = {}
     for policy in point.policies:
-        estimates |= _estimates(f"{names[policy.policy]}/", policy.measures, bounds=bounds)
+        estimates |= {f"{names[policy.policy]}/{key}": value for key, value in _main(folder, point, policy).items()}
     return estimates
 
 
+def _main(folder: RunFolder, point: PointComparison, policy: PolicySummary | None) -> dict[str, float]:
+    """The estimates that a reader needs first, as in the report; its table has all, with intervals and differences."""
+    if policy is None or folder.comparison is None:
+        return {}
+    wanted = tables.columns(folder.comparison, point)
+    found = {name: policy.measures[name].estimate for name in wanted if name in policy.measures}
+    names = safe_names(found)
+    return {names[name]: value for name, value in found.items() if value is not None and math.isfinite(value)}
+
+
+def _span(record: Record, spans: Iterable[Span]) -> Span:
+    """When something of a run was played; the whole run where that is not known."""
+    found = list(spans)
+    whole = Span(started_at=record.started_at, finished_at=record.finished_at or record.started_at)
+    return reduce(Span.with_, found) if found else whole
+
+
 def policy_entries(folder: RunFolder) -> list[Entry]:
-    """The nested runs: each policy that ran to its end, its settings, estimates with bounds, and timeline.
+    """The nested runs: each policy that ran to its end, its settings, main estimates, and timeline.
 
     Raises `InputError` where the timeline cannot be read.
     """
     record = folder.record
     settings = {str(spec.get("name")): spec for spec in _list(folder.scenario.get("policies")) if isinstance(spec, Mapping)}
-    series = _timeline(folder)
+    series = timeline_of(folder)
     entries = []
     point = next((point for _, point in _points(folder)), None)
     for policy in (candidate for candidate in record.policies if candidate.name in record.finished):
@@ -154,10 +176,9 @@ def policy_entries(folder: RunFolder) -> list[Entry]:
         key = f"{record.key} {policy.name}"
         tags = {"sim.kind": "policy", **_tags(folder), "sim.policy": policy.name, KEY: key}
         summary = point.policy(policy.name) if point else None
-        estimates: dict[str, float] = {}
-        if summary is not None:
-            estimates = {**_estimates("", summary.measures), **_estimates("difference/", summary.differences)}
-        entries.append(_entry(key, policy.name, params, tags, estimates, series.get(policy.name, ())))
+        estimates = _main(folder, point, summary) if point is not None else {}
+        spans = [record.played[policy.name]] if policy.name in record.played else []
+        entries.append(_entry(key, policy.name, params, tags, _span(record, spans), estimates, series.get(policy.name, ())))
     return entries
 
 
@@ -166,17 +187,24 @@ def _entry(
     name: str,
     params: Mapping[str, str],
     tags: Mapping[str, str],
+    span: Span,
     estimates: Mapping[str, float],
     series: Sequence[Point] = (),
 ) -> Entry:
     return Entry(
         key=key,
-        name=_cut(name, 200) or "unnamed",
-        params={key: _cut(value, _PARAM) for key, value in params.items()},
-        tags={key: _cut(value, _TAG) for key, value in tags.items()},
+        name=cut(name, 200) or "unnamed",
+        params={key: cut(value, _PARAM) for key, value in params.items()},
+        tags={key: cut(value, TAG) for key, value in tags.items()},
+        start_ms=_ms(span.started_at),
+        end_ms=_ms(span.finished_at),
         estimates=estimates,
         series=tuple(series),
     )
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
 
 
 def _shared(record: Record) -> dict[str, str]:
@@ -191,54 +219,22 @@ def _shared(record: Record) -> dict[str, str]:
 
 
 def _tags(folder: RunFolder) -> dict[str, str]:
-    return {FOLDER: folder.record.key, "sim.digest": folder.record.digest, "sim.scenario": folder.record.name}
+    record = folder.record
+    tags = {FOLDER: record.key, "sim.digest": record.digest, "sim.scenario": record.name}
+    # In one line, so that it can be asked for.
+    return tags | ({"sim.question": question} if (question := " ".join(record.question.split())) else {})
 
 
 def _lineage(record: Record) -> dict[str, str]:
     names = safe_names(version.arm for version in record.versions)
-    tags: dict[str, str] = {}
+    models = dict.fromkeys(f"{version.name}/{version.version}" for version in record.versions)
+    tags = {"sim.models": ", ".join(models)} if models else {}
     for version in record.versions:
         arm = f"sim.arm.{names[version.arm]}"
         tags |= {f"{arm}.model": version.name, f"{arm}.version": version.version, f"{arm}.uri": version.uri}
         if version.model_id:
             tags[f"{arm}.model_id"] = version.model_id
     return tags
-
-
-def _estimates(prefix: str, intervals: Mapping[str, Estimate | None], *, bounds: bool = True) -> dict[str, float]:
-    names = safe_names(intervals)
-    values: dict[str, float | None] = {}
-    for measure, interval in intervals.items():
-        if interval is not None:
-            key = prefix + names[measure]
-            values[key] = interval.estimate
-            if bounds:
-                values |= {f"{key}.lower": interval.lower, f"{key}.upper": interval.upper}
-    return {key: value for key, value in values.items() if value is not None and math.isfinite(value)}
-
-
-def _timeline(folder: RunFolder) -> dict[str, list[Point]]:
-    """Policy → points of all its series."""
-    if folder.file(FILE) is None:
-        return {}
-    import numpy as np
-
-    points: dict[str, list[Point]] = {}
-    for policy, columns in read_timeline(folder.path, folder.record).items():
-        if policy not in folder.record.finished:
-            continue
-        ticks = columns["tick"]
-        names = safe_names(name for name in columns if name not in ("tick", "time_s"))
-        rows = np.unique(np.linspace(0, ticks.size - 1, min(ticks.size, POINTS)).round().astype(np.int64))
-        points[policy] = []
-        for name, key in names.items():
-            series = columns[name][rows]
-            # A line through a level stretch needs only its ends.
-            drawn = np.isfinite(series)
-            drawn[1:-1] &= (series[1:-1] != series[:-2]) | (series[1:-1] != series[2:])
-            pairs = zip(ticks[rows[drawn]].tolist(), series[drawn].tolist(), strict=True)
-            points[policy] += [Point(f"timeline/{key}", value, int(tick)) for tick, value in pairs]
-    return points
 
 
 def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -264,7 +260,3 @@ def _list(value: Any) -> list[Any]:
 
 def _number(value: float) -> str:
     return format(value, ".10g")
-
-
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -11,7 +11,7 @@ from typing import Any
 from sim.compare.result import Comparison
 from sim.compare.summary import FILE, read_summary
 from sim.errors import InputError, Problem
-from sim.run.folder import FILES, TABLES
+from sim.run.folder import FILES, KEPT
 from sim.run.held import check_intact, digest_of
 from sim.run.record import Record, read_run
 
@@ -57,7 +57,7 @@ def read_folder(path: Path) -> RunFolder:
     if missing:
         rule = f"is missing, though run.json says that the run is {record.status}"
         raise InputError([Problem(rule, file=str(path / name)) for name in missing])
-    for name in TABLES:
+    for name in KEPT:
         if (path / name).is_file():
             check_intact(path / name, record)
     scenario = read_yaml(path / "scenario.yaml").data

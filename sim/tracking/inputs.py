@@ -7,6 +7,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from sim.registry.store import logged_models
+from sim.run.record import DataRecord
 from sim.tracking.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
 
 # MLflow accepts digests of up to 36 characters; half a SHA-256 is enough.
 _DIGEST = 32
+# What every version of MLflow takes, in characters.
+_SCHEMA = 65_535
+_TYPES = {
+    r"u?int(8|16)|int32|U?Int(8|16)|Int32": "integer", r"u?int|U?Int": "long", r"float(16|32)|Float32": "float",
+    r"float|Float": "double", r"bool": "boolean", r"date": "datetime",
+}  # fmt: skip
+"""What the name of a type begins with, and MLflow's word for it; all others are texts."""
 
 
 def datasets(folder: RunFolder) -> list[DatasetInput]:
@@ -39,24 +48,27 @@ def datasets(folder: RunFolder) -> list[DatasetInput]:
         file = spec.get("file") if isinstance(spec, dict) else None
         kind, where = ("local", json.dumps({"uri": str(file)})) if file else ("code", source)
         rows = json.dumps({"num_rows": record.data.rows})
-        data_sets.append(Dataset(record.data.name[:500] or "data", record.data.digest[:_DIGEST], kind, where, profile=rows))
+        name, digest = record.data.name[:500] or "data", record.data.digest[:_DIGEST]
+        data_sets.append(Dataset(name, digest, kind, where, schema=_schema(record.data), profile=rows))
     return [DatasetInput(dataset, [InputTag("mlflow.data.context", "simulation")]) for dataset in data_sets]
+
+
+def _schema(data: DataRecord) -> str | None:
+    """The columns of a data set as MLflow writes them; None where they are not known, or are more than it takes."""
+    columns = [{"type": _type(kind), "name": name, "required": True} for name, kind in data.columns.items()]
+    text = json.dumps({"mlflow_colspec": columns})
+    return text if columns and len(text) <= _SCHEMA else None
+
+
+def _type(kind: str) -> str:
+    """MLflow's word for a type of pandas.
+
+    >>> _type("float64"), _type("int8"), _type("object"), _type("datetime64[ns]")
+    ('double', 'integer', 'string', 'datetime')
+    """
+    return next((word for pattern, word in _TYPES.items() if re.match(pattern, kind)), "string")
 
 
 def models(folder: RunFolder, client: MlflowClient) -> list[LoggedModelInput]:
     """The logged models of the versions, as far as this store has them: the registry may be in another store."""
-    from mlflow.entities import LoggedModelInput
-    from mlflow.exceptions import MlflowException
-
-    inputs = []
-    for model_id in dict.fromkeys(version.model_id for version in folder.record.all_versions):
-        if model_id is None or not re.fullmatch(r"m-[0-9a-zA-Z]{1,64}", model_id):
-            continue
-        try:
-            client.get_logged_model(model_id)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "NOT_FOUND"):
-                raise
-        else:
-            inputs.append(LoggedModelInput(model_id))
-    return inputs
+    return logged_models((version.model_id for version in folder.record.all_versions), client)

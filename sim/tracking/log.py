@@ -8,24 +8,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sim.errors import TrackingError
 from sim.registry import store
-from sim.tracking import inputs
-from sim.tracking.entries import Entry, nested_entries, scenario_entry
+from sim.tracking import inputs, page
+from sim.tracking.entries import TAG, Entry, nested_entries, scenario_entry
 from sim.tracking.folder import RunFolder
 from sim.tracking.runs import CREATED, FOLDER, KEY, LOGGED, PARENT, Found, end, experiments, find, remove, settle
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Param, Run, RunTag
 
 EXPERIMENT = "rollout-simulations"
 """The default experiment."""
 
-# MLflow's limits for one request: metrics; params, and as many tags.
-_METRICS, _SETTINGS = 1000, 100
+NOTE = "mlflow.note.content"
+"""The tag that MLflow's page shows as the description of a run."""
+
+# MLflow's limits for one request: all in all; params, and as many tags.
+_BATCH, _SETTINGS = 1000, 100
 # A folder that nobody else logs takes four rounds; every other process that logs it at the same time may undo a few.
 _ROUNDS = 40
 _REFUSALS = 4
@@ -48,11 +51,15 @@ Tell = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Logged:
-    """The scenario's run: its id, its experiment, and whether it is new."""
+    """The scenario's run: its id, its experiment, and whether it is new.
+
+    `unmarked` says why its versions do not name it; empty if they do.
+    """
 
     run_id: str
     experiment_id: str
     created: bool
+    unmarked: str = ""
 
 
 def log(
@@ -90,12 +97,16 @@ def log(
 
 
 def _answered(client: MlflowClient, error: Exception) -> bool:
-    """Whether the store itself failed or refused; trying again makes no sense where it cannot be reached."""
+    """Whether the store itself failed or refused; trying again makes no sense where it cannot be reached.
+
+    An answer that is cut off is one: MLflow's client asks again where none comes, but not where a part of it does.
+    """
     import sqlalchemy.exc
     from mlflow.exceptions import MlflowException, RestException
+    from requests.exceptions import ChunkedEncodingError
 
     if client.tracking_uri.startswith("http"):
-        return isinstance(error, RestException)
+        return isinstance(error, RestException) or isinstance(error.__context__, ChunkedEncodingError)
     return isinstance(error, MlflowException | sqlalchemy.exc.SQLAlchemyError)
 
 
@@ -162,8 +173,10 @@ class _Logging:
             return
         stamp = datetime.now(UTC).isoformat(timespec="microseconds")
         own = {**tags, FOLDER: self._folder.record.key, KEY: entry.key, CREATED: stamp}
-        own |= {"mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL", **_user()}
-        self._client.create_run(experiment_id, start_time=self._folder.record.start_ms, tags=own, run_name=entry.name)
+        own |= {"mlflow.source.name": "rollout-sim", "mlflow.source.type": "LOCAL"}
+        if name := store.user():
+            own["mlflow.user"] = name
+        self._client.create_run(experiment_id, start_time=entry.start_ms, tags=own, run_name=entry.name)
         self._made[made] = stamp
 
     def _complete(self, parent: Found, nested: Mapping[str, Found]) -> bool:
@@ -178,13 +191,25 @@ class _Logging:
         def tell() -> None:
             self._tell(Progress(runs, len(self._nested) + 1, files, len(folder.files)))
 
+        page.prepare(client, parent.experiment_id)
         self._log(parent, self._scenario)
-        client.log_inputs(parent.run_id, datasets=inputs.datasets(folder), models=inputs.models(folder, client))
+        models = inputs.models(folder, client)
+        client.log_inputs(parent.run_id, datasets=inputs.datasets(folder), models=models)
+        told = page.description(
+            folder,
+            parent.experiment_id,
+            parent.run_id,
+            nested=bool(nested),
+            models={each.model_id for each in models},
+            most=TAG,
+        )
+        if told:
+            client.set_tag(parent.run_id, NOTE, told)
         tell()
         for entry in left:
             child = nested[entry.key]
             self._log(child, entry)
-            client.set_terminated(child.run_id, "FINISHED", folder.record.end_ms)
+            client.set_terminated(child.run_id, "FINISHED", entry.end_ms)
             client.set_tag(child.run_id, LOGGED, entry.fingerprint)
             runs += 1
             tell()
@@ -194,7 +219,7 @@ class _Logging:
             files += 1
             tell()
         self._check_files(parent)
-        # The process that started the run of MLFLOW_RUN_ID also ends it, by our exit code: a breached threshold fails the run.
+        # The process that started the run of MLFLOW_RUN_ID also ends it, by our exit code (see MLproject).
         interrupted = folder.record.status == "interrupted"
         if interrupted or not given:
             client.set_terminated(parent.run_id, "KILLED" if interrupted else "FINISHED", folder.record.end_ms)
@@ -218,18 +243,28 @@ class _Logging:
         # A param is written once in MLflow; `mlflow run` may have written some.
         params = [Param(key, value) for key, value in entry.params.items() if key not in run.params]
         tags = [RunTag(key, value) for key, value in entry.tags.items()]
-        record = self._folder.record
-        metrics = [Metric(point.key, point.value, record.start_ms, point.tick) for point in entry.series]
+        metrics = [Metric(point.key, point.value, entry.start_ms, point.step) for point in entry.series]
         for key, value in entry.estimates.items():
             before = run.metrics.get(key)
             if before != value:
                 # Of two values at the same time MLflow shows the greater, so a corrected value needs a later time.
-                at_ms = record.end_ms if before is None else round(time.time() * 1000)
+                at_ms = entry.end_ms if before is None else round(time.time() * 1000)
                 metrics.append(Metric(key, value, at_ms, 0))
-        for at in range(0, max(len(params), len(tags)), _SETTINGS):
-            self._client.log_batch(run.run_id, params=params[at : at + _SETTINGS], tags=tags[at : at + _SETTINGS])
-        for at in range(0, len(metrics), _METRICS):
-            self._client.log_batch(run.run_id, metrics=metrics[at : at + _METRICS])
+        for batch in _batches(metrics, params, tags):
+            self._client.log_batch(run.run_id, **batch)
+
+
+def _batches(metrics: Sequence[Metric], params: Sequence[Param], tags: Sequence[RunTag]) -> Iterator[dict[str, Any]]:
+    """What is logged, in as few requests as MLflow's limits allow.
+
+    >>> [[len(batch[what]) for what in ("metrics", "params", "tags")] for batch in _batches([0] * 1100, [0] * 120, [0] * 30)]
+    [[870, 100, 30], [230, 20, 0]]
+    """
+    while metrics or params or tags:
+        batch = {"params": params[:_SETTINGS], "tags": tags[:_SETTINGS]}
+        room = _BATCH - sum(map(len, batch.values()))
+        yield {**batch, "metrics": metrics[:room]}
+        metrics, params, tags = metrics[room:], params[_SETTINGS:], tags[_SETTINGS:]
 
 
 def _found(run: Run) -> Found:
@@ -259,15 +294,6 @@ def _experiment(client: MlflowClient) -> str:
     if not os.environ.get("MLFLOW_EXPERIMENT_NAME") and os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return os.environ["MLFLOW_EXPERIMENT_ID"]
     return store.experiment(client, os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT)
-
-
-def _user() -> dict[str, str]:
-    import getpass
-
-    # In a container the user may have a number but no name.
-    with contextlib.suppress(OSError, KeyError, ImportError):
-        return {"mlflow.user": getpass.getuser()}
-    return {}
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from sim.tracking.child import Child, Late
 from sim.tracking.limits import LONGEST_S, TIMEOUT_S
 from sim.tracking.log import Progress
 from sim.tracking.marker import Marker, read_marker, write_marker
+from sim.tracking.page import address
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Tracked:
     """Where a run folder was logged.
 
     `url_or_hint` is the run's page on a server, else a command that shows it; without a password. `created` is true if
-    the scenario's run is new.
+    the scenario's run is new. `unmarked` says why the versions in the registry do not name the run; empty if they do.
     """
 
     run_id: str
@@ -30,6 +31,7 @@ class Tracked:
     experiment_id: str
     url_or_hint: str
     created: bool
+    unmarked: str = ""
 
 
 def track(
@@ -39,6 +41,8 @@ def track(
     experiment: str | None = None,
     timeout_s: float = TIMEOUT_S,
     child: Child | None = None,
+    registry_uri: str | None = None,
+    annotate: bool = False,
 ) -> Tracked:
     """Log one finished or interrupted run folder. Runs that are logged already are found and completed.
 
@@ -47,6 +51,9 @@ def track(
     or MLFLOW_EXPERIMENT_ID, else to `sim.tracking.log.EXPERIMENT`. Inside `mlflow run`, the scenario is logged to the run that
     MLFLOW_RUN_ID names; if that run records another folder already, it becomes the parent. A policy that did not run to its end
     is not logged.
+
+    The versions in the registry `registry_uri` (default: that of the environment, else the store) then name the run, each on a
+    tag; with `annotate`, their descriptions say what the rehearsal found, in a section of its own.
 
     `timeout_s` is for everything that is asked of the store, whatever it does. `child` is a process for the same
     store that may have been started before.
@@ -68,7 +75,10 @@ def track(
     write_marker(folder, marker)
     try:
         with nullcontext(child) if child else Child(uri) as process:
-            logged = process.log(str(folder), experiment, marker.unfinished, timeout_s=timeout_s)
+            where = store.addresses(uri, registry_uri).registry
+            logged = process.log(
+                str(folder), experiment, marker.unfinished, timeout_s=timeout_s, registry_uri=where, annotate=annotate
+            )
     except Late as late:
         what = f"the MLflow store {shown} did not take everything within {timeout_s:g} s: {_so_far(late.progress)}"
         longer = ("--timeout", f"{min(max(4 * timeout_s, TIMEOUT_S), LONGEST_S):g}")
@@ -76,11 +86,10 @@ def track(
     except TrackingError as error:
         raise TrackingError(f"{error}\n{_later(folder, tracking_uri, experiment)}") from error
     logged_at = datetime.now(UTC).isoformat(timespec="seconds")
-    where = {"experiment_id": logged.experiment_id, "run_id": logged.run_id}
-    write_marker(folder, Marker(key=key, tracking_uri=shown, **where, logged_at=logged_at, complete=True))
-    return Tracked(
-        logged.run_id, shown, logged.experiment_id, _where(shown, logged.experiment_id, logged.run_id), logged.created
-    )
+    ids = {"experiment_id": logged.experiment_id, "run_id": logged.run_id}
+    write_marker(folder, Marker(key=key, tracking_uri=shown, **ids, logged_at=logged_at, complete=True))
+    page = _where(shown, logged.experiment_id, logged.run_id)
+    return Tracked(logged.run_id, shown, logged.experiment_id, page, logged.created, logged.unmarked)
 
 
 def _marker(folder: Path, key: str, shown: str) -> Marker:
@@ -119,10 +128,10 @@ def _where(shown: str, experiment_id: str, run_id: str) -> str:
     """The address of a run's page, or the command that shows it.
 
     >>> _where("http://mlflow.example.org/", "1", "ab")
-    'http://mlflow.example.org/#/experiments/1/runs/ab'
+    'http://mlflow.example.org/#/experiments/1/runs/ab?workflowType=machine_learning'
     >>> _where("sqlite:////team/mlflow.db", "1", "ab")
     'mlflow ui --backend-store-uri sqlite:////team/mlflow.db'
     """
     if shown.startswith(("http://", "https://")):
-        return f"{shown.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}"
+        return f"{shown.rstrip('/')}/{address(experiment_id, run_id)}"
     return f"mlflow ui --backend-store-uri {shown}"

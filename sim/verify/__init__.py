@@ -1,3 +1,3 @@
 """Validation of the program: published numbers, computed again by formula and by playing scenarios."""
 
-__all__ = ["page", "progress", "run"]
+__all__ = ["figure", "page", "progress", "run"]

@@ -92,6 +92,7 @@ def scenario_of(
         "replications": replications,
         "tick": TICK,
         "aa": False,
+        "sensitivity": "off",
         "horizon": f"{ticks}h",
         "traffic": {"rate": f"{requests:.12g}/h"},
         "models": [{"arm": arm, "uri": f"models:/verify/{number}"} for number, arm in enumerate(NAMES[:arms], start=1)],
@@ -109,9 +110,8 @@ def behaving(arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def rehearse(scenario: Mapping[str, Any], arms: Sequence[Mapping[str, Any]]) -> dict[str, Trials]:
     """{policy: its trials} of a scenario with these behaviours of arms, played as by `sim run`."""
     played = workflow.rehearse(scenario, behaving(arms), samples=2)
-    (point,) = played.plan.points
     trials = {}
-    for name in point.forms:
+    for name in (policy.name for policy in played.run.policies):
         own = played.trials[played.trials["policy"] == name]
-        trials[name] = Trials(point.engine.name, {key: own[key].to_numpy() for key in own.columns})
+        trials[name] = Trials(played.run.engine, {key: own[key].to_numpy() for key in own.columns})
     return trials

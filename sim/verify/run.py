@@ -9,7 +9,18 @@ from functools import cache
 from sim.errors import InputError, Problem
 from sim.verify.figure import Figure, Result
 
-MODULES = ("sequential", "sequential_played", "fixed", "changing", "estimates", "bandits", "queues", "canaries", "decisions")
+MODULES = (
+    "sequential",
+    "sequential_played",
+    "fixed",
+    "changing",
+    "estimates",
+    "bandits",
+    "queues",
+    "canaries",
+    "decisions",
+    "offline",
+)
 FIELDS = {
     "sequential": "Looking more than once",
     "fixed": "One look, several challengers, margins, intervals",
@@ -19,6 +30,7 @@ FIELDS = {
     "queues": "Queues",
     "canaries": "Canaries and reliability",
     "decisions": "What a decision is worth",
+    "offline": "Offline evaluation",
 }
 
 Watch = Callable[[int, int, Figure], None]

@@ -39,6 +39,7 @@ def alike(world: World) -> World:
         answers_agree=None if world.answers_agree is None else np.ones_like(world.answers_agree),
         effects=(),
         gap=None,
+        offline=replace(world.offline, gap=None),
         varied_latency={},
         usual=None,
         feedback={

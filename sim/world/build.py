@@ -11,10 +11,12 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.errors import InputError, Problem, format_path
+from sim.policy.telling import listed
 from sim.registry.versions import Version
 from sim.scenario.check import bound_problems, check, registered_policy_problems
 from sim.scenario.delays import by_outcome
-from sim.scenario.schema import MetricSpec, Payoff, Scenario
+from sim.scenario.offline import evaluations
+from sim.scenario.schema import REWARDS, MetricSpec, Payoff, Scenario
 from sim.scenario.value import Value
 from sim.world import latency as latencies
 from sim.world.change import ERROR_RATE, LATENCY
@@ -23,7 +25,8 @@ from sim.world.extent import extent
 from sim.world.feedback import Feedback
 from sim.world.levels import exact_grid, on_grid, tilted
 from sim.world.metric import OutcomeWorld, finest_grid
-from sim.world.pools import pools, retry
+from sim.world.offline import OfflineWorld, gap_problems
+from sim.world.pools import pools, retry, service, unmeasured
 from sim.world.reach import reach
 from sim.world.rounding import Corners, corners_of, finer, misrounded
 from sim.world.rows import RowWeights
@@ -51,6 +54,7 @@ def build(
     found = check(scenario)
     if found:
         raise InputError(found)
+    found = list(unmeasured(scenario, versions))
     arrivals = arrivals_of(scenario.traffic, scenario.ticks, scenario.tick, trace)
     outcomes = []
     for index, spec in enumerate(scenario.metrics):
@@ -64,7 +68,7 @@ def build(
     if found:
         raise InputError(found)
     specs = {spec.name: spec for spec in scenario.metrics}
-    servers = pools(scenario)
+    servers = pools(scenario, versions)
     misrouted = [scenario.router.misrouted.get(arm, 0.0) for arm in scenario.arms]
     error_spec, latency_spec = specs.get(ERROR_RATE), specs.get(LATENCY)
     world = World(
@@ -75,7 +79,7 @@ def build(
         primary=scenario.primary.name,
         outcomes=tuple(outcomes),
         error_rate=np.array([version.behaviour.error_rate for version in versions]),
-        latency=tuple(latencies.of(version.behaviour.latency) for version in versions),
+        latency=tuple(latencies.of(service(scenario, version)) for version in versions),
         agreement=_agreement(versions, replay),
         answers_agree=None if replay is None else replay.agreement,
         row_weights=None if replay is None else _row_weights(scenario, replay),
@@ -96,12 +100,14 @@ def build(
         retry=retry(scenario.retries),
         feedback={spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None},
         covariates={spec.name: spec.covariate.correlation for spec in scenario.metrics if spec.covariate is not None},
+        start_s=scenario.traffic.start,
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
         misrouted=np.array(misrouted) if any(misrouted) else None,
         counts_failures=scenario.analysis == "requests",
         usual=Usual.of(scenario, arrivals, servers),
         value=scenario.value or Value(),
+        offline=_offline(scenario, replay),
     )
     found += _unmet(scenario, world)
     try:
@@ -111,6 +117,8 @@ def build(
     else:
         setting = world.setting(scenario.replications)
         found += list(registered_policy_problems(scenario, setting)) or bound_problems(scenario, setting, world.between)
+        scored = dict.fromkeys(each.metric for each in evaluations(scenario, setting))
+        found += gap_problems(world, scored, np.arange(scenario.replications))
     if found:
         raise InputError(found)
     return world
@@ -211,7 +219,7 @@ def _outcome(spec: MetricSpec, path: str, versions: Sequence[Version], replay: R
     if all(replayed):
         if spec.reward is None:
             raise InputError(
-                [Problem("is required where models are replayed: `correct`, or {column: …}", path=f"{path}.reward")]
+                [Problem(f"is required where models are replayed: {listed(REWARDS, 'or')}", path=f"{path}.reward")]
             )
         assert replay is not None
         return _replayed(spec, replay.rewards[spec.name])
@@ -264,6 +272,12 @@ def _row_weights(scenario: Scenario, replay: ReplayTable) -> RowWeights | None:
     if not bootstrap and replay.weights is None:
         return None
     return RowWeights(np.ones(replay.rows) if replay.weights is None else replay.weights, bootstrap)
+
+
+def _offline(scenario: Scenario, replay: ReplayTable | None) -> OfflineWorld:
+    said = scenario.offline
+    rows = None if replay is None else replay.offline
+    return OfflineWorld(rows=rows) if said is None else OfflineWorld(said.gap, said.similarity, rows)
 
 
 def _replayed(spec: MetricSpec, reward: np.ndarray) -> OutcomeWorld:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sim.arrays import Floats
-from sim.scenario.cycles import DAY_S, WEEK_S, Span, spans_of
+from sim.policy.hours import DAY_S, WEEK_S, Span, spans_of
 from sim.scenario.traffic import Daily
 
 # Shares nearer to 0 or 1 than this differ from it by rounding alone.

@@ -16,6 +16,7 @@ from sim.arrays import Floats, Ints
 from sim.world.draws import binomial, gamma, multinomial, normal
 from sim.world.streams import Keys, at, number_of
 from sim.world.tilt import tilt
+from sim.world.together import rising
 
 Factor = Floats | float
 
@@ -37,6 +38,9 @@ class Outcomes(Protocol):
         `factor` (K,) or (r, K) is what means are multiplied by just now, as in `sim.world.potential.value_of`.
         """
 
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        """(r, K) what n (r,) rows earn in each arm, where the arms' outcomes rise together. key (r,); factor as in `sums`."""
+
 
 @dataclass(frozen=True)
 class Binary:
@@ -49,6 +53,11 @@ class Binary:
         # A factor's rounding may take a share of 1 a little above it.
         total = binomial(n, np.minimum(self.mean[rows] * factor, 1.0), key)
         return total, total
+
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        share = np.minimum(self.mean[rows] * factor, 1.0)
+        values = np.broadcast_to(np.arange(2), (1, share.shape[1], 2))
+        return rising(values, np.stack([1 - share, share], axis=-1), n, key)
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,10 @@ class NormalAmount:
         square = np.maximum(np.rint(around + least), np.ceil(least))
         return total.astype(np.int64), square.astype(np.int64)
 
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        mean, spread = self.mean[rows] * factor / self.grid, np.sqrt((self.sd[rows] / self.grid) ** 2 + 1 / 12)
+        return np.rint(n[:, None] * mean + (np.sqrt(n) * normal(key))[:, None] * spread).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Discrete:
@@ -90,11 +103,19 @@ class Discrete:
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
         counts = multinomial(n, self.chance if self.chance.ndim == 2 else self.chance[rows], key)
+        atoms = self._values(rows, factor)
+        return (counts * atoms).sum(axis=-1), (counts * atoms * atoms).sum(axis=-1)
+
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        return rising(self._values(rows, factor), self.chance[None] if self.chance.ndim == 2 else self.chance[rows], n, key)
+
+    def _values(self, rows: Ints, factor: Factor) -> Ints:
+        """(r or 1, K, G) the values where means are multiplied by a factor."""
         atoms = self.atoms if len(self.atoms) == 1 else self.atoms[rows]
         if not np.all(factor == 1.0):
             # Half to even, as the event engines round; a factor of 1 leaves integers as they are.
             atoms = np.rint(atoms * np.asarray(factor)[..., None]).astype(np.int64)
-        return (counts * atoms).sum(axis=-1), (counts * atoms * atoms).sum(axis=-1)
+        return atoms
 
 
 # Of so many factors the chances are kept: the segments of one tick, and more.
@@ -133,13 +154,19 @@ class Tilted:
         return cls(mean, atoms, found)
 
     def sums(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> tuple[Ints, Ints]:
-        if np.ndim(factor) == 2:
-            chance = self._by_row(np.asarray(factor), rows)
-        else:
-            chance = self.chance(factor)
-            chance = chance[0] if len(chance) == 1 else chance[rows]
-        counts = multinomial(n, chance, key)
+        chance = self._chance_of(rows, factor)
+        counts = multinomial(n, chance[0] if len(chance) == 1 else chance, key)
         return (counts * self.atoms).sum(axis=-1), (counts * self.atoms * self.atoms).sum(axis=-1)
+
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        return rising(self.atoms[None], self._chance_of(rows, factor), n, key)
+
+    def _chance_of(self, rows: Ints, factor: Factor) -> Floats:
+        """(r or 1, K, G) the chances in some rows, where means are multiplied by a factor."""
+        if np.ndim(factor) == 2:
+            return self._by_row(np.asarray(factor), rows)
+        chance = self.chance(factor)
+        return chance if len(chance) == 1 else chance[rows]
 
     def chance(self, factor: Factor = 1.0) -> Floats:
         """(R or 1, K, G) chances where means are multiplied by a factor, one for all arms or (K,)."""
@@ -254,6 +281,9 @@ class Replayed:
         if not np.all(factor == 1.0):
             raise ValueError(f"a replayed outcome is a prediction and cannot change, got a factor of {factor}")
         return self.marginal.sums(n, rows, key)
+
+    def together(self, n: Ints, rows: Ints, key: Keys, factor: Factor = 1.0) -> Ints:
+        raise ValueError("the rows of the data say how alike replayed arms are: draw rows")
 
 
 def _by_arm(factors: Mapping[int, Floats], shape: tuple[int, ...]) -> Floats:

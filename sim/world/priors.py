@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, UniformEffect
+from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, StudentEffect, UniformEffect
 from sim.world.streams import keys, uniforms
 
 
@@ -17,12 +17,14 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
     >>> effects(0.02, 7, [0, 1], "challenger.conversion").tolist()
     [0.02, 0.02]
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtri, stdtrit
 
     u = uniforms(keys(seed, replications, f"truth.{stream}"))
     match prior:
         case NormalEffect():
             return prior.normal.mean + prior.normal.sd * ndtri(u)
+        case StudentEffect():
+            return prior.student_t.mean + prior.student_t.scale * np.asarray(stdtrit(prior.student_t.df, u), np.float64)
         case UniformEffect():
             return prior.uniform.low + (prior.uniform.high - prior.uniform.low) * u
         case ChoiceEffect():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,29 @@ def uniforms(key: Keys) -> NDArray[np.float64]:
     """
     drawn: NDArray[np.float64] = np.minimum(((key >> _11).astype(np.float64) + 0.5) * _TO_UNIT, BELOW_ONE)
     return drawn
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What happens by chance and is no part of the world, such as how long people take: uniforms by replication and number.
+
+    replications (R,) are the numbers of the replications of a block.
+
+    >>> people = Chance(7, np.array([3, 4]))
+    >>> which, number = np.array([0]), (np.array([2]),)
+    >>> bool(people("approval", which + 1, number) == Chance(7, np.array([4]))("approval", which, number))
+    True
+    """
+
+    seed: int
+    replications: NDArray[np.int64]
+
+    def __call__(self, stream: str, rows: NDArray[np.int64], numbers: tuple[NDArray[np.int64], ...]) -> NDArray[np.float64]:
+        """(r,) uniforms of a stream: one for each of the rows (r,) of the block, and the numbers (r,) of what it is for."""
+        key = keys(self.seed, self.replications[rows], stream)
+        for number in numbers:
+            key = at(key, number.astype(np.uint64))
+        return uniforms(key)
 
 
 def number_of(stream: str) -> int:

@@ -23,6 +23,7 @@ Law = Literal["poisson", "regular"]
 
 DAY_S = 86_400.0
 MOST_KNOTS = 10_000_000
+_POINTS = 1_000_000
 # Levels of a recorded trace lie on this grid, so that sums of them are exact.
 _FINE = 2.0**20
 
@@ -70,6 +71,26 @@ class Arrivals:
     repeat: bool = False
     scale: float = 1.0
     recorded: bool = False
+
+    @cached_property
+    def bent(self) -> bool:
+        """Whether the rate of the trace changes within some tick."""
+        trace = self.trace
+        if trace is None:
+            return False
+        edges = np.arange(self.mean.size + 1, dtype=np.int64) * self.tick_ns
+        # Ticks together, as long as they have about so many points.
+        many = max(1, _POINTS * trace.length_ns // (self.tick_ns * trace.offset_ns.size))
+        for first in range(0, self.mean.size, many):
+            some = edges[first : first + many + 1]
+            times, levels = trace.knots(int(some[0]), int(some[-1]), self.repeat)
+            reached = trace.before(some, self.repeat)
+            tick = (times - some[0]) // self.tick_ns
+            within = (times - some[tick]) / self.tick_ns
+            even = reached[tick] + within * np.diff(reached)[tick]
+            if (self.scale * np.abs(levels - even) > 1e-9 * np.maximum(self.scale * np.diff(reached)[tick], 1.0)).any():
+                return True
+        return False
 
     def counts(self, seed: int, replications: Sequence[int] | Ints) -> Ints:
         """(R, T) requests of every tick, which depend on (seed, replication) alone."""

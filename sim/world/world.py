@@ -19,11 +19,13 @@ from sim.world.capacity import Pool, Retry
 from sim.world.change import ERROR_RATE, LATENCY, Change, Conditions
 from sim.world.feedback import Feedback
 from sim.world.metric import OutcomeWorld
+from sim.world.offline import OfflineWorld
 from sim.world.outcomes import Joint, Outcomes
 from sim.world.population import Population, Segments
 from sim.world.priors import effects
 from sim.world.reach import Drawn, impossible
 from sim.world.rows import RowWeights, Shares, means
+from sim.world.streams import Chance
 from sim.world.traffic import Arrivals, Pieces, Schedule
 from sim.world.usual import HOUR_S, Usual
 from sim.world.worth import Worths
@@ -62,6 +64,8 @@ class World:
     """{metric: how late its outcomes are known}; as a call ends where a metric is not listed."""
     covariates: Mapping[str, float] = field(default_factory=dict)
     """{metric: correlation of an outcome of the champion with what was known of it before}; see `sim.world.covariate`."""
+    start_s: float = 0.0
+    """The time of day at which the run starts."""
     lag: int = 0
     """Ticks by which monitoring is behind."""
     loss: float = 0.0
@@ -78,6 +82,8 @@ class World:
     """What a week after the horizon is like; None in a world that is such a week."""
     value: Value = field(default_factory=Value)
     """What a decision is worth, and for how long."""
+    offline: OfflineWorld = field(default_factory=OfflineWorld)
+    """How scores on labelled rows differ from live traffic."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
 
@@ -121,14 +127,21 @@ class World:
         errors = bool((self.error_rate > 0).any()) or (self.change is not None and bool(np.any(self.change.failing > 0)))
         return errors or bool(self.pools)
 
-    def setting(self, replications: int) -> Setting:
-        """What a policy knows of this world."""
+    def setting(self, replications: int, which: Ints | None = None) -> Setting:
+        """What a policy knows of this world. `which` (R,) are the numbers of the replications, where they are to be played."""
         failing = float(self.failing(self.error_rate[0])) if self.counts_failures else 0.0
         metrics = {outcome.spec.name: outcome.metric(failing) for outcome in self.outcomes}
         sticky = self.population is not None and self.population.sticky
         segments = {} if self.segments is None else dict(zip(self.segments.names, self.segments.share.tolist(), strict=True))
         users = self.population is not None
-        return Setting(self.arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments)
+        draws = None if which is None else Chance(self.seed, np.asarray(which))
+        had = self.offline.rows
+        tables = (outcome.reward for outcome in self.outcomes if outcome.reward is not None)
+        table_rows = next((len(reward) if had is None else int(had.sum()) for reward in tables), 0)
+        return Setting(
+            self.arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments, self.start_s,
+            table_rows > 0, draws, table_rows=table_rows,
+        )  # fmt: skip
 
     def realise(self, replications: Ints) -> Truth:
         """What is true in each of some replications."""
@@ -160,7 +173,7 @@ class World:
             outcomes=outcomes,
             effect=drawn,
             then=then,
-            by_time=self._over_time(self.primary, drawn, then, rows),
+            by_time=self.over_time(self.primary, drawn, then, rows),
             agreement=self._agreement(shares, rows),
         )
 
@@ -198,7 +211,7 @@ class World:
             raise InputError(found)
         return drawn, then
 
-    def _over_time(self, name: str, drawn: Drawn, then: Drawn, rows: int) -> Floats | float:
+    def over_time(self, name: str, drawn: Drawn, then: Drawn, rows: int) -> Floats | float:
         """(R, K) the mean over all requests of what effects at some times make of a metric; 1 where there are none."""
         timed = [each for each in self.change.timed if each.metric == name] if self.change else []
         if not timed:
@@ -335,17 +348,18 @@ class Truth:
         mean = self.outcomes[name].mean * now.factors.get(name, 1.0)
         return self.world.value_of(self.world.outcome(name), mean, now.error_rate)
 
-    def analysed(self) -> Floats:
-        """(R, K) the mean, over the horizon, of the outcomes of the primary metric that monitoring counts.
+    def analysed(self, metric: str | None = None) -> Floats:
+        """(R, K) the mean, over the horizon, of the outcomes of a metric that monitoring counts, or of the primary one.
 
         It is signed so that more is better. Drift, novelty, incidents and lost requests are left out.
         """
-        primary = self.world.primary_outcome
-        mean = self.outcomes[self.world.primary].mean * self.by_time
+        outcome, other = self.world.outcome(metric or self.world.primary), metric not in (None, self.world.primary)
+        by_time = self.world.over_time(outcome.spec.name, self.effect, self.then, self.rows) if other else self.by_time
+        mean = self.outcomes[outcome.spec.name].mean * by_time
         if self.world.counts_failures:
             failing = self.world.failing(self.error_rate)
-            mean = mean * (1 - failing) + primary.failed_outcome * failing
-        return np.asarray(primary.sign * mean)
+            mean = mean * (1 - failing) + outcome.failed_outcome * failing
+        return np.asarray(outcome.sign * mean)
 
     @cached_property
     def worths(self) -> Worths:

@@ -73,6 +73,14 @@ def test_the_verdict_tells_how_often_each_ships_and_errs(folder: Path) -> None:
     assert "hold" not in ships
 
 
+def test_of_more_policies_than_are_told_of_those_that_are_taken_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.compare.along.MOST_NAMED", 1)
+    taken, ships = compare(write_sweep(tmp_path, (0.0, 0.02))).memo
+    assert taken.startswith("Take canary at every point.")
+    assert "that ship a challenger: canary " in ships
+    assert "ab " not in ships
+
+
 def test_a_grid_has_a_point_for_every_pair(tmp_path: Path) -> None:
     sweep = compare(write_sweep(tmp_path, (0.0, 0.04), second=("1", "2")))
     assert [point.label for point in sweep.points] == ["0% × 1", "0% × 2", "4% × 1", "4% × 2"]
@@ -109,11 +117,12 @@ def test_an_interrupted_sweep_speaks_of_the_points_that_were_run(tmp_path: Path)
     assert [shares.count(f"% at {label}") for label in ("0%", "2%", "4%")] == [0, 0, 2], "one share of each policy"
 
 
-def test_a_grid_in_which_a_policy_always_ships_as_often_says_so(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path, (0.0, 0.0), second=("1", "2"))
+@pytest.mark.parametrize("second", [("1", "2"), ()])
+def test_a_policy_that_ships_as_often_at_every_point_is_said_to(tmp_path: Path, second: tuple[str, ...]) -> None:
+    folder = write_sweep(tmp_path, (0.0, 0.0 if second else 0.01), second=second)
     frame = pd.read_parquet(folder / "trials.parquet")
     frame.assign(verdict="undecided", decided=False).to_parquet(folder / "trials.parquet")
-    assert "ab 0% throughout, wrongly at most 0% at 0% × 1; canary 0% throughout" in compare(folder).verdict
+    assert "ab 0% throughout, never wrongly; canary 0% throughout" in compare(folder).verdict
 
 
 def test_a_baseline_that_a_point_lacks_is_not_replaced_there(tmp_path: Path) -> None:

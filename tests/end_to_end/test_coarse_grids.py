@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sim
 from sim.cli import main
 from sim.errors import InputError
+from sim.workflow import plan_scenario
 from sim.world.rounding import MOST_OFF_MEAN, MOST_OFF_SD, Corners, misrounded
 from tests.worlds import behaves, make_scenario, make_world
 
@@ -83,10 +83,9 @@ def test_what_is_accepted_leaves_the_truth_alone(metric: str, grid: str, tmp_pat
     import yaml
 
     text = SCENARIO.replace("METRIC", metric)
-    fine = sim.rehearse(text.replace(", grid: GRID", ""), yaml.safe_load(MODELS))
-    coarse = sim.rehearse(text.replace("GRID", grid), yaml.safe_load(MODELS))
-    of_fine, of_coarse = (each.plan.points[0].world for each in (fine, coarse))
-    means = [world.realise(np.arange(1)).outcomes[metric].mean[0] for world in (of_fine, of_coarse)]
+    texts = text.replace(", grid: GRID", ""), text.replace("GRID", grid)
+    worlds = [plan_scenario(each, yaml.safe_load(MODELS)).points[0].world for each in texts]
+    means = [world.realise(np.arange(1)).outcomes[metric].mean[0] for world in worlds]
     np.testing.assert_allclose(means[1], means[0], rtol=2 * MOST_OFF_MEAN)
 
 

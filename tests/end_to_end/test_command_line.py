@@ -41,7 +41,7 @@ def test_a_run_leaves_a_folder_and_an_mlflow_run(
     left = {file.name for file in folder.iterdir()}
     assert {"scenario.yaml", "trials.parquet", "summary.json", "timeline.parquet", "report.html", "run.json"} <= left
     assert len(pd.read_parquet(folder / "trials.parquet")) == 3 * 40
-    run_id = out.split(" run ")[1].split()[0]
+    run_id = next(line for line in out.splitlines() if line.startswith("mlflow: ")).split(" run ")[1].split()[0]
     logged = MlflowClient(store).get_run(run_id)
     assert logged.info.status == "FINISHED"
     assert main(["track", str(folder), "--tracking-uri", store]) == 0
@@ -223,7 +223,8 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
 ) -> None:
     from mlflow import MlflowClient
 
-    small.write_text(SMALL.replace("replications: 40", "replications: 12000").replace("tick: 30m", "tick: 1m"))
+    text = SMALL.replace("replications: 40", "replications: 12000").replace("tick: 30m", "tick: 1m")
+    small.write_text(text + "sensitivity: off\n")
     command = [sys.executable, "-m", "sim", "run", str(small), "--reports", str(tmp_path / "reports"), "--workers", "2"]
     process = subprocess.Popen(
         [*command, "--tracking-uri", store, "--experiment", f"ended by {sent.name}", "--display", "plain"],

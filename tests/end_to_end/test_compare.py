@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -123,15 +125,20 @@ def copied(runs: Path, name: str, place: Path) -> Path:
     return place
 
 
+def vouched_for(folder: Path, name: str) -> None:
+    """Have the run say that a file that was changed is as it was written."""
+    run = json.loads((folder / "run.json").read_text())
+    run["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    (folder / "run.json").write_text(json.dumps(run))
+
+
 def test_trials_that_do_not_agree_are_not_paired(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = copied(runs, "here", tmp_path / "other")
     assert "checked: hold, ab and canary have the same trials" in " ".join(shown(capsys, runs / "here", other).split())
     trials = pd.read_parquet(other / "trials.parquet")
     trials.loc[trials.policy == "hold", "regret"] *= 1 + 1e-15
     trials.to_parquet(other / "trials.parquet", index=False)
-    run = json.loads((other / "run.json").read_text())
-    run["files"]["trials.parquet"] = hashlib.sha256((other / "trials.parquet").read_bytes()).hexdigest()
-    (other / "run.json").write_text(json.dumps(run))
+    vouched_for(other, "trials.parquet")
     said = " ".join(shown(capsys, runs / "here", other).split())
     assert (
         "here, other agree in their scenarios and are not paired: hold has the same settings in them, and other trials." in said
@@ -146,6 +153,100 @@ def test_runs_of_other_sources_of_the_program_are_not_paired(
     run = json.loads((other / "run.json").read_text())
     (other / "run.json").write_text(json.dumps({**run, "sources": "f" * 64}))
     assert "not paired, and differ in sim.sources." in " ".join(shown(capsys, runs / "here", other).split())
+
+
+def test_columns_that_have_no_room_are_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = shown(capsys, runs / "here", runs / "slower", more=("--width", "220"))
+    narrow = shown(capsys, runs / "here", runs / "slower", more=("--width", "60"))
+    assert "left out for want of width" not in wide
+    named = " ".join(narrow.split()).partition("left out for want of width: ")[2].partition(".")[0]
+    headings = [line for line in wide.splitlines() if line.startswith("policy")]
+    assert {"regret", "correct"} <= set(named.split(", "))
+    assert "regret" in headings[0]
+    assert max(len(line) for line in narrow.splitlines() if not line.startswith("differs in ")) <= 60
+    assert "95% Monte-Carlo intervals" in " ".join(narrow.split())
+    # So they are where one run with a sweep is shown.
+    assert main(["show", str(runs / "swept"), "--display", "plain", "--width", "50"]) == 0
+    assert "left out for want of width: regret" in " ".join(capsys.readouterr().out.split())
+
+
+def changed_summary(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Another summary in a run folder: `change` is called with each of its policies."""
+    summary = json.loads((folder / "summary.json").read_text())
+    for policy in summary["points"][0]["policies"]:
+        change(policy)
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_measure_that_a_run_lacks_is_named(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = copied(runs, "slower", tmp_path / "other")
+    nothing = {"estimate": None, "lower": None, "upper": None, "n": 0}
+    changed_summary(other, lambda policy: policy["measures"].update(net_value=nothing, correct=nothing))
+    said = " ".join(shown(capsys, runs / "here", other, more=("--out", str(tmp_path / "page.md"))).split())
+    (named,) = re.findall(r"Not compared: ([^;]*); other has no estimate of them\.", said)
+    assert set(re.split(", | and ", named)) == {"correct", "net value"}
+    assert not {"correct", "net_value"} & set(compare_runs([runs / "here", other]).measures)
+    assert "other has no estimate of them." in (tmp_path / "page.md").read_text()
+    # Nothing is said where nothing is left out.
+    assert "Not compared" not in shown(capsys, runs / "here", runs / "slower")
+
+
+def test_the_page_counts_runs_and_its_headline_is_of_all(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    shown(capsys, runs / "swept", runs / "slower", more=("--out", str(page)))
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>2 runs compared, at 3 points in all</h1>" in text
+    shown(capsys, runs / "here", runs / "slower", runs / "reseeded", more=("--out", str(page)))
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>3 runs compared</h1>" in text
+    (headline,) = re.findall(r'<section class="verdict"><h2>Verdict</h2><p>(.*?)</p>', text)
+    chosen = {
+        side.label: side.point.decision.chosen
+        for side in compare_runs([runs / n for n in ("here", "slower", "reseeded")]).alone
+    }
+    taken = set(chosen.values())
+    if len(taken) == 1:
+        assert headline in (f"Take {taken.pop()} in each of the 3 worlds.", "None is fit to be taken in any of the 3 worlds.")
+    else:
+        assert headline.startswith("Which policy to take depends on the world: ")
+        assert all(label in headline for label in chosen)
+
+
+def test_choices_that_differ_are_the_headline(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = {}
+    for name, chosen in (("one", "ab"), ("two", "canary"), ("three", None)):
+        place[name] = copied(runs, "slower", tmp_path / name)
+        run = json.loads((place[name] / "run.json").read_text())
+        (place[name] / "run.json").write_text(
+            json.dumps({**run, "seed": len(place), "started_at": f"202{len(place)}-01-01T00:00:00Z"})
+        )
+        summary = json.loads((place[name] / "summary.json").read_text())
+        summary["points"][0]["decision"]["chosen"] = chosen
+        (place[name] / "summary.json").write_text(json.dumps(summary))
+        scenario = (place[name] / "scenario.yaml").read_text()
+        (place[name] / "scenario.yaml").write_text(re.sub("(?m)^seed: .*$", f"seed: {len(place)}", scenario))
+        vouched_for(place[name], "scenario.yaml")
+    said = " ".join(shown(capsys, *place.values()).split())
+    assert said.startswith("Which policy to take depends on the world: ab in one; canary in two; none in three. one: ")
+
+
+def test_a_digest_is_short_and_a_long_value_ends(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = copied(runs, "slower", tmp_path / "other")
+    run = json.loads((other / "run.json").read_text())
+    run["versions"][0]["digest"] = "a" * 64
+    (other / "run.json").write_text(json.dumps(run))
+    (other / "scenario.yaml").write_text((other / "scenario.yaml").read_text() + f"data: {{file: x, note: {'y' * 5000}}}\n")
+    vouched_for(other, "scenario.yaml")
+    page = tmp_path / "page.html"
+    text = shown(capsys, runs / "here", other, more=("--out", str(page)))
+    assert "aaaaaaaaaaaa…" in text
+    for told in (text, page.read_text(encoding="utf-8")):
+        assert "a" * 13 not in told
+        assert "y" * 300 not in told
+    # A run's name wraps in its cell.
+    assert '<td class="name">other</td>' in page.read_text(encoding="utf-8")
 
 
 class Texts(HTMLParser):
@@ -230,6 +331,7 @@ def test_a_scenario_that_is_not_that_of_the_run(
     other = copied(runs, "swept", tmp_path / "other")
     text = (other / "scenario.yaml").read_text()
     (other / "scenario.yaml").write_text(text.partition("sweep:")[0] + f"sweep: {sweep}\n")
+    vouched_for(other, "scenario.yaml")
     assert main(["compare", str(runs / "here"), str(other)]) == 2
     assert "scenario.yaml sweep: must have the sweep of run.json" in capsys.readouterr().err
 

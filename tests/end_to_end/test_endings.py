@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from sim.bench.measure import Row
+from sim.bench.result import Bench
 from sim.cli import main
 from sim.report import progress
 from sim.run import effort, machine
@@ -247,3 +251,48 @@ def test_a_run_says_first_what_it_will_take(
     command = ["run", str(small), "--reports", str(tmp_path), "--registry-uri", store, "--no-tracking", "--workers", "1"]
     assert main(command) == 0
     assert re.search(r"^small: about 1 s on 1 process, and up to \d+ MB of memory$", capsys.readouterr().err, re.MULTILINE)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX shells")
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_an_error_stream_that_cannot_be_written_ends_nothing(tmp_path: Path, closed: str) -> None:
+    """Progress is told on it, and results are worth more."""
+    if "full" in closed and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    command = f"{shlex.quote(sys.executable)} -m sim verify --only queues.mm4 --json kept.json {closed}"
+    ended = subprocess.run(command, shell=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=100)
+    assert ended.returncode == 0
+    assert json.loads((tmp_path / "kept.json").read_text())["passed"]
+    assert [file.name for file in tmp_path.iterdir()] == ["kept.json"]
+
+
+@pytest.mark.parametrize("verb", ["verify", "bench"])
+def test_what_was_worked_out_is_kept_before_it_is_shown(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    kept = tmp_path / "\x1b[2J" / "kept.json"
+    measured = Bench({}, 1, [Row("simpy_plain", "SimPy", (1.0,), (1.0,), (1.0,))], [], None, [])
+    monkeypatch.setattr("sim.bench.run.bench", lambda **settings: measured)
+    monkeypatch.setattr(sys, "stdout", Full())
+    options = {"verify": ["--only", "queues.mm4", "--json"], "bench": ["--out"]}[verb]
+    assert main([verb, "--quiet", *options, str(kept)]) == 0
+    assert kept.exists()
+    said = capsys.readouterr().err
+    assert said.startswith("sim: standard output cannot be written: No space left on device; the results are in ")
+    assert "\x1b" not in said
+
+
+def test_the_page_and_the_figures_are_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, link = tmp_path / "page.md", tmp_path / "link"
+    link.symlink_to(page)
+    assert main(["verify", "--write", str(page), "--json", str(link)]) == 2
+    assert "--json: must be another file than that of --write" in capsys.readouterr().err
+    link.unlink()
+    link.symlink_to(link)
+    assert main(["verify", "--only", "queues.mm4", "--json", str(link)]) == 2
+    assert "is a link that leads to itself" in capsys.readouterr().err
+    assert link.is_symlink()

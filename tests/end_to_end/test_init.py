@@ -76,14 +76,26 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
         (("--primary", "latency"), "--primary: must be an outcome; latency is built in"),
         (("--spread", "1%}}, x: {y: 1%"), "--spread: must be a share"),
         (("--example", "three-offers"), "--model: is a fact of a rollout, and does not go with --example or --list"),
-        (("--horizon", "100ms"), "--horizon: "),
+        (("--horizon", "100ms"), "--horizon: must be at least 1s; got '100ms'"),
+        (("--horizon", "1ns"), "--horizon: must be at least 1s; got '1ns'"),
+        (("--horizon", "100000w"), "--horizon: must be at most 9 years"),
+        (("--smallest-effect", "1e-9%"), "--smallest-effect: must be at least 1e-09; got '1e-9%'"),
+        (("--traffic", "1e12/s"), "--traffic: a replication must have fewer than"),
+        (("--lifetime", "1e9w"), "--lifetime: must be at most 9 years"),
+        (("--spread", "30%"), "--spread: must be at most 20%, so that 5 standard deviations leave the outcome between"),
+        (("--baseline", "95%"), "--spread: must be at most 1.05%, so that 5 standard deviations"),
     ],
 )
 def test_a_fact_that_cannot_be_is_told_at_its_flag(
     more: tuple[str, ...], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["init", str(tmp_path / "mine"), *FACTS, *more]) == 2
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    # A flag is told once, and nothing by a key of the file that is not written.
+    lines = [line.partition(":")[0] for line in said.splitlines()[:-1]]
+    assert all(line.startswith("--") for line in lines)
+    assert len(set(lines)) == len(lines)
     assert not (tmp_path / "mine").exists()
 
 

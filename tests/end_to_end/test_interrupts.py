@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import importlib
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +61,7 @@ def ended_at_once(capsys: pytest.CaptureFixture[str], code: int) -> None:
     "moment",
     [
         "sim.scenario.reading.document_of",
-        "sim.scenario.reading.validate",
+        "sim.scenario.reading.opened",
         "sim.scenario.reading.check",
         "sim.scenario.sweep.check",
         "sim.run.unplayed.check",
@@ -156,10 +158,10 @@ def test_one_that_python_swallows_ends_the_run_before_anything_is_played(
 
     original = plan.resolve
 
-    def resolve(*given: Any) -> Any:
+    def resolve(*given: Any, **named: Any) -> Any:
         Signalling()
         gc.collect()
-        return original(*given)
+        return original(*given, **named)
 
     monkeypatch.setattr(plan, "resolve", resolve)
     code = main(["run", str(small), "--reports", str(tmp_path / "reports"), "--tracking-uri", store, "--quiet"])
@@ -182,3 +184,24 @@ def test_a_command_that_was_told_to_ignore_interrupts_does(small: Path, interrup
     called = interrupted_at("sim.scenario.reading.check")
     assert main(["check", str(small), "--quiet"]) == 0
     assert called
+
+
+AS_IT_LOADS = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Interrupted(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from sim.__main__ import main
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize("module", ["sim.cli", "sim.cli.run", "sim.workflow", "pydantic"])
+def test_an_interrupt_while_the_program_loads_ends_it_as_any_other(module: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", AS_IT_LOADS, module], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "sim: interrupted\n")

@@ -115,3 +115,43 @@ def test_a_closed_terminal_is_an_interrupt(started: tuple[subprocess.Popen[str],
     assert said.splitlines()[-1].startswith("sim: interrupted")
     assert "Traceback" not in said
     assert until(lambda: not any(map(alive, children)), WAIT_S)
+
+
+MEASURES = {
+    "a peer": """
+from functools import partial
+from sim.bench.measure import Contender, measure
+if __name__ == "__main__":
+    measure([Contender("long", "long", partial(time.sleep, 100), peer=True)], 1, print)
+""",
+    "a first call": """
+from sim.bench.compiling import _fresh
+if __name__ == "__main__":
+    waits = "from sim.bench.compiling import _follow_parent; _follow_parent()"
+    _fresh([sys.executable, "-c", waits], os.environ)
+""",
+}
+
+
+@pytest.mark.parametrize("measured", MEASURES)
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_what_a_benchmark_measures_ends_with_it(tmp_path: Path, measured: str, how: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import os, sys, time\n{MEASURES[measured]}")
+    command = subprocess.Popen(
+        [sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    children: set[int] = set()
+    try:
+        # Beside the process of a peer there is one that tidies up.
+        assert until(lambda: len(descendants(command.pid)) >= (2 if measured == "a peer" else 1), 60)
+        children = descendants(command.pid)
+        os.kill(command.pid, how)
+        command.wait(30)
+        children |= descendants(command.pid)
+        assert until(lambda: not any(alive(child) for child in children), 30)
+    finally:
+        for process in (command.pid, *children):
+            if alive(process):
+                os.kill(process, signal.SIGKILL)

@@ -16,9 +16,10 @@ from sim.scenario.schema import Scenario
 from sim.workflow import run_scenario
 from tests.worlds import make_world
 
-MODELS = [{"outcomes": {"conversion": {"bernoulli": 0.05}}, "latency": {"constant": "45ms"}}] * 2
+MODELS = [{"outcomes": {"conversion": {"bernoulli": 0.05}, "sale": {"bernoulli": 0.05}}, "latency": {"constant": "45ms"}}] * 2
 LATE = {"name": "conversion", "role": "primary", "delay": {"exponential": "1h"}}
 AB = {"name": "ab", "kind": "ab", "evidence": {"kind": "mixture_sprt", "mde": "2%"}}
+APART = {"by_outcome": {"success": {"exponential": "1h"}, "failure": {"constant": "2h"}}}
 BANDIT = {
     "name": "bandit", "kind": "bandit", "allocation": {"kind": "thompson", "floor": "5%"},
     "evidence": {"kind": "mixture_sprt", "mde": "2%", "tally": "within_ticks"},
@@ -35,6 +36,19 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
         {"metrics": [LATE], "traffic": {"rate": "1/s", "bursts": {"factor": 5, "every": "1h", "duration": "1m"}}},
         "with traffic.bursts the rate changes within a tick",
     ),
+    (
+        {
+            "metrics": [
+                {**LATE, "delay": APART, "attribution_window": "2h"},
+                {"name": "sale", "delay": APART, "attribution_window": "2h"},
+            ]
+        },
+        "windows, and delays by outcome, of 2 metrics make more than 16 patterns",
+    ),
+    (
+        {"metrics": [LATE], "traffic": {"trace": {"file": "trace.csv", "count": "requests", "interval": "4m"}}},
+        "with traffic.trace the rate changes within a tick",
+    ),
     ({"metrics": [LATE], "policies": [BANDIT]}, "what is known in a tick was sent under the shares of many"),
 ]
 
@@ -46,6 +60,7 @@ def written(folder: Path, **changes: Any) -> Path:
         "models": [{"arm": arm, "uri": f"models:/m/{number}"} for number, arm in enumerate(("champion", "challenger"), 1)],
         "metrics": [{"name": "conversion", "role": "primary"}], "policies": [AB], **changes,
     }  # fmt: skip
+    (folder / "trace.csv").write_text("requests\n" + "".join(f"{200 + 7 * count % 60}\n" for count in range(60)))
     file = folder / "small.yaml"
     file.write_text(yaml.safe_dump(scenario))
     return file
@@ -53,8 +68,9 @@ def written(folder: Path, **changes: Any) -> Path:
 
 @pytest.mark.parametrize(("changes", "said"), REFUSALS, ids=[said for _, said in REFUSALS])
 def test_check_says_what_a_run_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], said: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     file = written(tmp_path, **changes)
     assert main(["check", str(file)]) == 2
     found = capsys.readouterr().err

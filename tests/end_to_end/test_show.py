@@ -127,6 +127,40 @@ def test_a_summary_that_lacks_what_is_shown(
     assert "its trials are whole, and 'sim report" in said
 
 
+@pytest.mark.parametrize("verb", ["show", "report", "report --format json", "compare", "track"])
+@pytest.mark.parametrize("change", [lambda text: text[: len(text) // 2], lambda text: text.replace(b"seed: 3", b"seed: 4")])
+def test_a_scenario_that_is_not_as_the_run_wrote_it_is_told(
+    folder: Path, played: Path, verb: str, change: Callable[[bytes], bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (folder / "scenario.yaml").read_bytes()
+    (folder / "scenario.yaml").write_bytes(change(text))
+    assert (folder / "scenario.yaml").read_bytes() != text
+    before = content(folder)
+    more = {"compare": [str(played)], "track": ["--tracking-uri", f"sqlite:///{folder.parent}/mlflow.db"]}.get(verb, [])
+    capsys.readouterr()
+    assert main([*verb.split(), str(folder), *more]) == 2
+    said = capsys.readouterr()
+    assert f"{folder}/scenario.yaml: is corrupt: it is not as the run wrote it" in said.err
+    assert said.out == ""
+    # What is said to do: the text is put back, and the folder is of use again.
+    if verb in ("show", "compare"):
+        again = f"play the scenario that the run was of again: 'sim run FILE --out '{folder}' --again'"
+        assert f"put it back, or {again}" in said.err
+    left = {name: found for name, found in content(folder).items() if name != "tracking.json"}
+    assert left == before
+    (folder / "scenario.yaml").write_bytes(text)
+    assert main(["show", str(folder), "--display", "none"]) == 0
+
+
+def test_a_folder_of_a_version_without_a_digest_of_the_scenario_is_shown(folder: Path) -> None:
+    run = json.loads((folder / "run.json").read_text())
+    assert set(run["files"]) == {"scenario.yaml", "trials.parquet", "timeline.parquet"}
+    del run["files"]["scenario.yaml"]
+    (folder / "run.json").write_text(json.dumps(run))
+    (folder / "scenario.yaml").write_text("name: small\n")
+    assert main(["show", str(folder), "--display", "none"]) == 0
+
+
 def test_what_is_said_to_do_with_a_damaged_run_does_it(folder: Path, played: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "summary.json").unlink()
     (folder / "trials.parquet").write_bytes(b"PAR1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from sim.cli import main
 from sim.compare.comparison import Comparison, compare
+from sim.compare.wording import quantity
 
 WORLD = """\
 name: worth
@@ -147,6 +149,9 @@ def test_what_is_not_shown_to_meet_a_requirement_is_not_taken(store: str, tmp_pa
         ("{currency: EUR}", "", "value.currency: needs 'per', what one unit of conversion is worth in EUR"),
         ("{per: {conversions: 3}}", "", "value.per.conversions: no outcome 'conversions'; there are conversion"),
         ("{per: -3}", "", "value.per: "),
+        ("{per: 0}", "", "value.per: must be above 0 for some metric"),
+        ("{per: {conversion: 0}, per_ship: 3}", "", "value.per: must be above 0 for some metric"),
+        ('{per: 1, currency: "E\\nR"}', "", "value.currency: must be letters that can be printed on one line"),
         ("{per_slow: 1}", "", "value.per_slow: needs a latency guardrail with 'max', which says what is slow"),
         ("{per_lost: 1}", "", "value.per_lost: needs capacity, pools or retries"),
         ("{}", 'require: {wrong_shipp: "< 5%"}', "require.wrong_shipp: no measure 'wrong_shipp'; did you mean wrong_ship?"),
@@ -232,3 +237,38 @@ def test_of_releases_neither_what_stops_all_nor_what_ships_all_is_taken(store: s
     # What a release is for is no part of the primary metric, so keeping the champion is not said to do better.
     assert comparison.memo[0] == "Take careful: it is the only policy that is fit to be recommended."
     assert any(sentence.startswith("It rolls a healthy release back in ") for sentence in comparison.memo)
+    # How bad: all that are worse lose a tenth, and only what ships them has an answer.
+    assert point.estimate("bold", "bad_ship_effect").estimate == pytest.approx(-0.1)
+    assert point.estimate("timid", "bad_ship_effect").estimate is None
+
+
+def test_a_release_is_told_in_words_of_releases(store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "releases.yaml"
+    file.write_text(RELEASES)
+    assert main(["run", str(file), "--registry-uri", store, "--no-tracking", "--out", str(tmp_path / "run")]) == 0
+    table = capsys.readouterr().out
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert all(heading in table for heading in ("rolled back", "how bad,", "bad, until"))
+    for heading in ("healthy, rolled back", "missed regression", "how bad, if bad is shipped", "time to roll a bad one back"):
+        assert f'<th scope="col">{heading}</th>' in page
+    for other in ("no better", "missed win", "declares in A/A"):
+        assert other not in table
+        assert f'<th scope="col">{other}' not in page
+
+
+def test_amounts_name_their_currency_and_a_sweep_says_what_is_given(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "worth.yaml"
+    file.write_text(WORLD.format(value="{currency: EUR, per: 3}", more="sweep: {value.per: [3, 30]}"))
+    assert main(["run", str(file), "--registry-uri", store, "--no-tracking", "--out", str(tmp_path / "run")]) == 0
+    told = capsys.readouterr().out
+    assert "net value" in told
+    assert re.search(r"^policy .*\bEUR\b", told, re.MULTILINE)
+    least = compare(tmp_path / "run").points[0].estimate("canary", "net_value").estimate
+    assert least is not None
+    assert least > 0
+    words = " ".join(told.split())
+    assert re.search(
+        rf"What is taken gives \+{re.escape(quantity(least))}( \(.*\))? EUR against keeping the champion at 3, and", words
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
-from sim.policy.columns import COUNTS, MOMENTS, Above, Column
+from sim.policy.columns import COUNTS, MOMENTS, Above, Column, LatencySum
 from sim.scenario.schema import FailureSpec
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
@@ -53,7 +53,7 @@ MIRROR = ((0, 0, 0), (0, 1, 1), (0, 0.5, 0), (1, 0, 0.5), (0.5, 0.5, 0.5), (0, 1
 def columns(unit_ns: int) -> tuple[Column, ...]:
     """Every column that these worlds can give, but those of single requests."""
     plain = (
-        *COUNTS, Above(2 * unit_ns / 1e9), Above(5 * unit_ns / 1e9),
+        *COUNTS, LatencySum(), Above(2 * unit_ns / 1e9), Above(5 * unit_ns / 1e9),
         *(column for name in METRICS for column in moments(name, *MOMENTS)), *agreement(*MOMENTS),
     )  # fmt: skip
     return (*plain, *mirrored(*plain))

@@ -20,7 +20,7 @@ from sim.engine.calls import CALL, ERROR, FINISH, NEVER, REJECTION, TIMEOUT, ord
 from sim.engine.ledger import Ledger
 from sim.engine.scaling import wanted_replicas
 from sim.policy.base import Routing, Telemetry
-from sim.policy.columns import Above, Agreement, Column, Count, Moment
+from sim.policy.columns import Above, Agreement, Column, Count, LatencySum, Moment
 from sim.world.capacity import Pool
 from sim.world.potential import Potential, Requests
 from sim.world.world import Truth
@@ -247,6 +247,7 @@ class Row:
         """The client sees the end of a call, and perhaps tries again."""
         call.over = True
         self.count(call, self.now, Count("responses"), 1)
+        self.count(call, self.now, LatencySum(), int(self.now - call.arrive))
         for above in self.engine.above:
             self.count(call, self.now, above, int(self.now - call.arrive > round(above.limit_s * 1e9)))
         if outcome != FINISH:

@@ -174,7 +174,7 @@ class TestReading:
             ({"metric": "error_rate"}, "", "at least one of max, min, max_ratio, min_ratio"),
             ({"metric": "latency", "max": "2%"}, "max", "duration above zero"),
             ({"metric": "latency", "max": 250}, "max", "write a unit"),
-            ({"metric": "latency", "min": "250ms"}, "", "takes `max` only, got min"),
+            ({"metric": "latency", "min": "250ms"}, "", "takes `max` and `doubt_above` only, got min"),
             ({"metric": "error_rate", "max": 5}, "max", "share from 0% to 100%"),
             ({"metric": "error_rate", "max": "120%"}, "max", "got '120%'"),
             ({"metric": "error_rate", "max": "1%", "quantile": "99%"}, "", "quantile is for latency, got it for error_rate"),
@@ -186,7 +186,7 @@ class TestReading:
             ({"metric": "error_rate", "min": "5%", "max": "1%"}, "", "min must not exceed max, got 0.05 and 0.01"),
             ({"metric": "error_rate", "min_ratio": 2, "max_ratio": 1.5}, "", "min_ratio must not exceed max_ratio"),
             ({"metric": "error_rate", "max": "1%", "trip": 0}, "trip", "greater than or equal to 1"),
-            ({"metric": "error_rate", "max": "1%", "no_data": "skip"}, "no_data", "'wait', 'pass' or 'fail'"),
+            ({"metric": "error_rate", "max": "1%", "no_data": "skip"}, "no_data", "'wait', 'pass', 'fail' or 'doubt'"),
             ({"metric": "error_rate", "max": "1%", "tripp": 2}, "tripp", "not permitted"),
         ],
     )
@@ -199,7 +199,11 @@ class TestReading:
 
     def test_an_unknown_metric_names_those_there_are(self) -> None:
         assert Check(metric="clicks", min=1).problems(make_setting()) == [
-            ("metric", "no metric 'clicks'; there are error_rate, latency, agreement, conversion, revenue, cost")
+            (
+                "metric",
+                "no metric 'clicks'; there are error_rate, latency, agreement, mean_latency, requests, conversion, "
+                "revenue, cost",
+            )
         ]
 
     @given(

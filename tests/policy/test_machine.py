@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from sim.arrays import Floats
 from sim.policy.allocation import Fixed, Mirror, Ramp
 from sim.policy.base import Allocation, Evidence, Finding, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.columns import Column, mean_of
+from sim.policy.evidence.survive import Survive
 from sim.policy.machine import StagedPolicy
 from sim.policy.stages import ENDS, NEXT, Stage
 from sim.testing.settings import ANSWERS, CONVERTED, KNOWN, make_setting
@@ -416,3 +417,50 @@ def test_a_replication_fares_alone_as_in_a_block(case: tuple[StagedPolicy, Setti
             if one.rows.size:
                 assert (one.live[0] == all_.live[all_.rows == row][0]).all()
                 assert one.cohort[0] == all_.cohort[all_.rows == row][0]
+
+
+class TestForeseen:
+    """In which tick a replication decides at the latest, as far as settings tell."""
+
+    def test_of_stages_that_have_a_length(self) -> None:
+        policy = StagedPolicy(
+            [make_stage("first", max_ticks=3, on={"inconclusive": "next"}), make_stage("second", max_ticks=4)]
+        )
+        play(policy, make_setting(), [])
+        assert policy.foreseen(0).tolist() == [7]
+        play(policy, make_setting(), [".", "."])
+        assert policy.foreseen(2).tolist() == [7]
+        # The first stage is over early.
+        play(policy, make_setting(), [".", "P"])
+        assert policy.foreseen(2).tolist() == [6]
+        play(policy, make_setting(), [".", "P", "F"])
+        assert policy.foreseen(3).tolist() == [3]
+
+    def test_of_a_stage_that_may_go_on(self) -> None:
+        policy = StagedPolicy([make_stage("first", max_ticks=3), make_stage("second")])
+        play(policy, make_setting(), ["."])
+        assert policy.foreseen(1).tolist() == [np.inf]
+
+    def test_of_a_stage_that_may_wait_for_a_guardrail(self) -> None:
+        class Waiting(Guard):
+            waits: ClassVar[bool] = True
+
+        for check, foreseen in ((Guard(), 6), (Waiting(), np.inf)):
+            policy = StagedPolicy([make_stage(evidence=Survive(duration="1h"), checks=(check,))])
+            play(policy, make_setting(), [])
+            assert policy.foreseen(0).tolist() == [foreseen]
+
+    def test_of_planned_information_that_comes_as_it_did(self) -> None:
+        class Planned(Told):
+            def planned_share(self, view: View) -> Floats:
+                return np.full(view.arms_in.shape, [np.nan, 0.1, 0.2]) * view.age[:, None]
+
+        policy = StagedPolicy([make_stage(evidence=Planned())])
+        setting = make_setting(arms=3)
+        play(policy, setting, [])
+        assert policy.foreseen(0).tolist() == [np.inf]
+        play(policy, setting, ["..", ".."])
+        assert policy.foreseen(2).tolist() == [10]
+        # Of the arms that are still in.
+        play(policy, setting, ["F.", ".."])
+        assert policy.foreseen(2).tolist() == [5]

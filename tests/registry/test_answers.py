@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from sim.cli import main
 from sim.errors import InputError, TrackingError
@@ -127,3 +128,13 @@ def test_a_fault_of_our_own_is_not_blamed_on_the_store() -> None:
         point(None, "ranker", "champion", "1")  # type: ignore[arg-type]
     with pytest.raises(TrackingError, match=r"what it answered cannot be read \(TypeError\)"), reaching("http://127.0.0.1:1"):
         json.loads(7)  # type: ignore[arg-type]
+
+
+def test_a_database_that_does_not_hold_every_character_is_told_what_it_needs(registry: MlflowClient) -> None:
+    """MySQL and MariaDB say this of text beyond Latin-1 in a database that was made without a character set."""
+    said = (
+        "(pymysql.err.DataError) (1366, \"Incorrect string value: '\\\\xE2\\\\x88' for column 'ml'.'tags'.'value' at row 13\")"
+    )
+    rule = r"cannot be used: .* CHARACTER SET utf8mb4: .*Incorrect string value"
+    with pytest.raises(TrackingError, match=rule), reaching(registry):
+        raise MlflowException(said)

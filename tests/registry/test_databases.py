@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,67 +16,12 @@ from sim.registry import databases
 from sim.registry.store import client
 
 ROOT = Path(__file__).parents[2]
-DRIVERS = ("psycopg", "psycopg2")
-
-
-def programs() -> Path | None:
-    """The folder of PostgreSQL's server programs."""
-    found = shutil.which("initdb")
-    if found:
-        return Path(found).parent
-    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return installed[-1].parent if installed else None
-
-
-@pytest.fixture(scope="module")
-def driver() -> str:
-    """An installed driver of PostgreSQL."""
-    for name in DRIVERS:
-        if importlib.util.find_spec(name):
-            return name
-    pytest.skip(f"needs a driver of PostgreSQL: {' or '.join(DRIVERS)}")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Path]:
-    """A PostgreSQL of its own, in a folder that also has its socket; it does not listen on the network."""
-    found = programs()
-    if found is None:
-        pytest.skip("needs PostgreSQL's initdb and pg_ctl, as apt-get install postgresql brings")
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    if root and (
-        shutil.which("runuser") is None or subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode
-    ):
-        pytest.skip("needs runuser and a user named postgres, as PostgreSQL does not run as root")
-    # The name of a socket may not be long, and the user postgres may not look into pytest's folders.
-    folder = Path(tempfile.mkdtemp(prefix="sim-pg-"))
-    if root:
-        shutil.chown(folder, "postgres")
-    before = ["runuser", "-u", "postgres", "--"] if root else []
-    data, log = str(folder / "data"), str(folder / "log")
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run([*before, str(found / program), *arguments], check=True, capture_output=True, cwd=folder, timeout=120)
-
-    run("initdb", "-D", data, "-U", "ann", "--auth=trust", "--no-sync")
-    run("pg_ctl", "-D", data, "-l", log, "-w", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start")
-    yield folder
-    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
-def uri(server: Path, driver: str, request: pytest.FixtureRequest) -> str:
-    """The URI of a fresh database, with a password, which is not asked for."""
-    from sqlalchemy import create_engine, text
-
-    base = f"postgresql+{driver}://ann:hunter2@/{{}}?host={server}"
-    name = f"test{zlib.crc32(request.node.name.encode())}"
-    engine = create_engine(base.format("postgres"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return base.format(name)
+def uri(postgresql: Callable[[str], str], request: pytest.FixtureRequest) -> str:
+    """The URI of a fresh database."""
+    return postgresql(request.node.name)
 
 
 def test_first_registrations_at_once_wait_for_each_other(uri: str, tmp_path: Path) -> None:

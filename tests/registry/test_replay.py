@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.models import ModelSignature, infer_signature
-from mlflow.types.schema import Schema, TensorSpec
+from mlflow.types.schema import ColSpec, Schema, TensorSpec
 
 from sim.errors import InputError
 from sim.registry import replay as module
@@ -25,7 +25,7 @@ from sim.registry.register import register
 from sim.registry.replay import replay
 from sim.registry.store import client
 from sim.registry.versions import Version, resolve
-from sim.scenario.schema import Payoff
+from sim.scenario.schema import Payoff, Within
 
 FRAME = pd.DataFrame(
     {
@@ -196,7 +196,15 @@ def test_a_missing_column_is_named_with_what_there_is(registry: MlflowClient, di
         (lambda x: np.array(["0", "1", "1", "0"]), "such as '0', none of which is a label"),
         (lambda x: np.full(len(x), np.nan), "NaN in 4 of 4 rows"),
         (lambda x: 1 / 0, "cannot predict: ZeroDivisionError"),
-        (lambda x: [{"a": 1}] * len(x), "must predict numbers, texts or booleans"),
+        (lambda x: np.array([1.0, np.inf, 1.0, 0.0]), "predicts inf in 1 of 4 rows, first in row 2"),
+        (lambda x: [{"a": 1}] * len(x), r"must predict numbers, texts or booleans; got \{'a': 1\} in row 1"),
+        (
+            lambda x: pd.Series([1.0, None, 1.0, 0.0], dtype="Float64"),
+            "predicts NaN in 1 of 4 rows, first in row 2",
+        ),
+        (lambda x: ["no", "yes", None, "no"], "predicts None in row 3, and texts in others"),
+        # NumPy would make the text '1' of it.
+        (lambda x: ["no", 1, "yes", "no"], "predicts 1 in row 2, and texts in others"),
     ],
 )
 def test_predictions_that_cannot_be_scored_are_refused(
@@ -204,6 +212,49 @@ def test_predictions_that_cannot_be_scored_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=said):
         replay([make(answer)], data_of(FRAME), {"r": "correct"}, registry)
+
+
+def test_errors_are_how_far_an_answer_is_from_the_target(registry: MlflowClient, make: Make) -> None:
+    frame = FRAME.assign(target=[10.0, 20.0, 30.0, 40.0])
+    near, exact = make(lambda x: np.array([10.1, 18.0, 30.2, 40.0])), make(lambda x: np.array([10, 20, 30, 40]))
+    rules = {"mae": "absolute_error", "mse": "squared_error", "near": Within(within=0.1)}
+    table = replay([near, exact], data_of(frame), rules, registry)
+    np.testing.assert_allclose(table.rewards["mae"].T, [[0.1, 2, 0.2, 0], [0] * 4])
+    np.testing.assert_allclose(table.rewards["mse"].T, [[0.01, 4, 0.04, 0], [0] * 4])
+    assert table.rewards["near"].T.tolist() == [[1, 0, 0, 1], [1] * 4]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: ["a"] * len(x), "predicts 'a', of which m cannot say how far it is from a number"),
+        (lambda x: np.full(len(x), 1e200), r"is off by 1e\+200, too much for m"),
+    ],
+)
+def test_answers_without_an_error_are_refused(
+    registry: MlflowClient, make: Make, answer: Callable[[Any], Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        replay([make(answer)], data_of(FRAME), {"m": "squared_error"}, registry)
+
+
+OPTIONAL = ModelSignature(Schema([ColSpec("double", "x"), ColSpec("double", "age", required=False)]))
+WHOLE = ModelSignature(Schema([ColSpec("long", "x")]))
+
+
+@pytest.mark.parametrize(
+    ("signature", "frame", "said"),
+    [
+        (OPTIONAL, FRAME, r"cannot predict: KeyError: 'age'; the data lacks 'age', which its signature calls optional"),
+        (WHOLE, FRAME.assign(x=[1, None, 2, 3]), "cannot predict: MlflowException: Incompatible input types for column x"),
+    ],
+)
+def test_what_the_rows_lack_is_told_beside_the_reason_of_the_model(
+    registry: MlflowClient, make: Make, signature: ModelSignature, frame: pd.DataFrame, said: str
+) -> None:
+    model = make(lambda x: x["age"] if "age" in signature.inputs.input_names() else x["x"], signature)
+    with pytest.raises(InputError, match=said):
+        replay([model], data_of(frame), {"r": "correct"}, registry)
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_edited_tags_are_refused(ranker: MlflowClient, tags: dict[str, str], sai
 @pytest.mark.parametrize(
     ("tags", "said"),
     [
-        ({}, "is not measured: run `sim models measure models:/unmeasured/1`"),
+        ({}, "is not measured: run `sim models measure models:/unmeasured/1 --data FILE`"),
         ({LATENCY: '{"levels": [0, 1]}'}, "cannot be read"),
         ({LATENCY: '{"levels": [0, 1], "values_s": [2, 1]}'}, "must not decrease"),
         ({LATENCY: "fast"}, "cannot be read"),

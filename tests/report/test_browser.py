@@ -78,6 +78,34 @@ return {told, tables: all("div.scroll, pre").every(each => each.tabIndex === 0)}
 """
 
 
+SORTED = """
+const table = page.querySelector("div.compared table"), head = table.tHead.rows[0];
+const names = () => [...table.tBodies[0].rows].map(row => row.cells[0].firstChild.textContent);
+const heading = text => [...head.cells].find(each => each.textContent === text);
+const told = [["", "", names()]];
+const press = text => {
+  heading(text).querySelector("button").click();
+  const by = all("[aria-sort]", head).map(each => each.textContent + " " + each.getAttribute("aria-sort"));
+  told.push([text, by.join(), names()]);
+};
+for (const text of ["regret", "regret", "regret", "mirrored requests", "policy", "mean time to decision"]) {
+  if (!heading(text)) all(".choose label").find(each => each.textContent === text).querySelector("input").click();
+  press(text);
+}
+const labels = all(".choose label"), boxes = all(".choose input");
+const shown = () => [...head.cells].slice(1).filter(each => each.offsetParent).map(each => each.textContent);
+const chosen = () => labels.filter((each, at) => boxes[at].checked).map(each => each.textContent);
+const before = [shown(), chosen()];
+boxes[labels.findIndex(each => each.textContent === "regret")].click();
+const column = heading("mirrored requests").cellIndex;
+return {told, before, after: [shown(), chosen()], all: labels.map(each => each.textContent),
+  cells: [...table.tBodies[0].rows].map(row => [row.cells[0].firstChild.textContent, row.cells[column].textContent]),
+  every: all("div.compared details:last-of-type tbody tr").map(row => row.cells[0].textContent),
+  reachable: all("th button, .choose summary, .choose input").every(each => each.tabIndex === 0),
+  even: new Set([...table.rows].map(row => row.cells.length)).size};
+"""
+
+
 def run(chromium: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     command += ["--enable-logging=stderr", "--log-level=0", *arguments]
@@ -144,6 +172,53 @@ def test_numbers_come_with_the_focus_the_arrow_keys_and_the_pointer(typical_run:
         assert any(told["hovered"].startswith(row) for row in rows)
     incidence = found["told"][2]
     assert "ab: 47% (44–50%)" in incidence["last"]
+
+
+def test_rows_are_sorted_by_any_measure_and_measures_are_chosen(typical_run: Path, tmp_path: Path, chromium: str) -> None:
+    report = html.write(typical_run)
+    found = measured(chromium, tmp_path, report, 1280, SORTED)
+    points = json.loads((typical_run / "summary.json").read_text(encoding="utf-8"))["points"]
+    policies = {each["policy"]: each["measures"] for each in points[0]["policies"]}
+
+    def by(measure: str, descending: bool = False) -> list[str]:
+        known = [name for name in policies if policies[name].get(measure, {}).get("estimate") is not None]
+        last = [name for name in policies if name not in known]
+        return sorted(known, key=lambda name: policies[name][measure]["estimate"] * (-1 if descending else 1)) + last
+
+    assert found["told"] == [
+        ["", "", list(policies)],
+        ["regret", "regret ascending", by("regret")],
+        ["regret", "regret descending", by("regret", descending=True)],
+        ["regret", "", list(policies)],
+        ["mirrored requests", "mirrored requests ascending", by("mirrored_requests")],
+        ["policy", "policy ascending", sorted(policies)],
+        ["mean time to decision", "mean time to decision ascending", by("time_to_decision")],
+    ]
+    assert [*policies] not in (by("regret"), by("mirrored_requests"))
+    shown, chosen = found["before"]
+    assert sorted(shown) == sorted(chosen)
+    assert "mirrored requests" in shown
+    assert found["after"] == [[each for each in shown if each != "regret"], [each for each in chosen if each != "regret"]]
+    assert found["all"] == found["every"]
+    assert {name: text != "–" for name, text in found["cells"]} == {
+        name: "mirrored_requests" in measures for name, measures in policies.items()
+    }
+    assert found["reachable"]
+    assert found["even"] == 1
+    # Without its script, the page has the same tables and no control that does nothing.
+    plain = report.read_text(encoding="utf-8").partition("<script>")[0]
+    assert "Choose measures" not in plain
+    assert "<button" not in plain
+
+
+def test_a_measure_without_a_number_is_last_either_way(make_run: Callable[..., Path], tmp_path: Path, chromium: str) -> None:
+    folder = make_run()
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    for point in summary["points"]:
+        point["policies"][2]["measures"]["regret"] = {"estimate": None, "lower": None, "upper": None, "n": 0}
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    told = measured(chromium, tmp_path, html.write(folder), 1280, SORTED)["told"]
+    assert [rows[-1] for _, order, rows in told if order.startswith("regret")] == ["ab", "ab"]
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, 1), (1280, 0), (500, 1)])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from sim.run import effort
+from sim.run import effort, glance
 from sim.run.blocks import Player, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
 from sim.run.glance import glanced
@@ -82,3 +84,39 @@ def test_kinds_of_blocks_are_weighed_and_not_each(monkeypatch: pytest.MonkeyPatc
     assert len(tasks_of(plan)) == 202
     effort.effort_of(plan, 1)
     assert sorted(asked) == [300, 1000]
+
+
+def test_what_a_glance_does_not_see_is_told_by_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ticks of 144 are seen, and the canary bakes for 120."""
+    times = itertools.count(step=0.02)
+    monkeypatch.setattr(glance.time, "thread_time", lambda: next(times))
+    plan = planned(policies=[SOON, LATE], engine="aggregate", traffic={"rate": "1/s"})
+    (work,) = works_of(plan)
+    seen = glance._look(work, work.world, "late", 50, 0.05)
+    assert seen.last < 10
+    assert (seen.ended == 120).all()
+    assert seen.longest == 120
+    seen = glance._look(work, work.world, "soon", 50, 0.05)
+    assert (seen.ended == 1).all()
+    # The settings bound the last of many, too.
+    few = glance.Glance(1.0, np.array([10.0, 120.0]), 120, 1, 2)
+    many = glance.Glance(1.0, np.array([10.0, 120.0]), 144, 1, 2)
+    assert few.block_s(work, work.world, 1000, settles=False) < many.block_s(work, work.world, 1000, settles=False)
+
+
+def test_a_glance_is_put_down_to_what_most_of_it_was_expected_of() -> None:
+    plan = planned(policies=[LATE], engine="aggregate", traffic={"rate": "1/s"})
+    (work,) = works_of(plan)
+    of, ticks, rows = work.entry, 100, 2
+
+    def block_s(times: float) -> float:
+        seconds = times * of.cost_s(ticks, 2 * rows * ticks, 0)
+        return glance.Glance(seconds, np.full(rows, 100.0), 100, ticks, rows * ticks).block_s(
+            work, work.world, 1000, settles=True
+        )
+
+    expected = of.cost_s(100, 2 * 1000 * 100, 0)
+    assert block_s(1) == pytest.approx(expected)
+    # Ticks are most of what was seen, and replications most of the block: how dear these are was hardly seen.
+    assert block_s(3) == pytest.approx(expected + 2 * of.cost_s(100, 0, 0), rel=0.05)
+    assert 0 < block_s(0.01) < expected

@@ -17,15 +17,19 @@ from sim.errors import FileError, InputError, SimError
 from sim.files import write_text
 from sim.run.blocks import Task, Watch
 from sim.run.checkpoints import Checkpoints
-from sim.run.folder import COMPLETE, FILES, STAGED, TABLES, holding, replacement
+from sim.run.folder import COMPLETE, FILES, SENSITIVITY, STAGED, TABLES, holding, replacement
 from sim.run.held import digest_of, held
 from sim.run.plan import Plan
 from sim.run.record import read_run
 from sim.run.simulate import folder_of, simulate
+from sim.run.story import FILE as STORIES
 from tests import worlds
 from tests.run.faults import Crash, Faults, failing
 from tests.worlds import behaves, make_scenario
 
+# Other worlds are not played here, and stories are told by `sim run`.
+RESULT = tuple(name for name in FILES if name not in (SENSITIVITY, STORIES))
+"""The files of a run that has no other worlds."""
 Content = dict[str, bytes]
 MODES = ("once", "full", "crash")
 
@@ -36,6 +40,8 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     for module in ("simulate", "about"):
         monkeypatch.setattr(f"sim.run.{module}.now", lambda: at)
+    # Checkpoints do not keep when they were played.
+    monkeypatch.setattr("sim.run.about._spans", lambda *_: {})
     policies = [
         {"name": "hold", "kind": "hold"},
         {"name": "ab", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 99}},
@@ -46,7 +52,7 @@ def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 def tell(new: Path) -> None:
     """Stands for the reports: they tell which tables they are of."""
-    for name in ("summary.json", "report.html", "report.md"):
+    for name in ("summary.json", "measures.csv", "policies.png", "report.html", "report.md"):
         write_text(new / name, json.dumps([digest_of(new / table) for table in TABLES]))
 
 
@@ -94,10 +100,10 @@ def test_whatever_file_operation_fails_the_folder_is_the_old_one_or_the_new_one(
     old = aged(prepared)
     if before == "nothing":
         old = {}
-        for name in FILES:
+        for name in RESULT:
             (prepared / name).unlink()
     keep_checkpoints(plan, prepared, tmp_path)
-    assert set(new) == set(FILES)
+    assert set(new) == set(RESULT)
     assert not set(new.values()) & set(old.values())
     with failing(Faults(), tmp_path) as counting:
         played(plan, shutil.copytree(tmp_path / "prepared", tmp_path / "counted"))
@@ -127,7 +133,7 @@ def test_whatever_file_operation_fails_the_folder_is_the_old_one_or_the_new_one(
         assert read in (old, new) or partly, (number, faults.seen[number - 3 :], sorted(read))
         assert error or read == new
         assert content(played(plan, reports)) == new
-        assert {each.name for each in folder.iterdir()} == {*FILES, ".lock"}
+        assert {each.name for each in folder.iterdir()} == {*RESULT, ".lock"}
         shutil.rmtree(reports)
     assert failed
 
@@ -169,7 +175,7 @@ def test_what_an_interrupted_run_finished_replaces_nothing_that_is_more(plan: Pl
     assert (run.interrupted, run.completed, run.kept) == (True, ((0, "hold"),), False)
     assert content(folder) == old
     # One that was interrupted may be replaced by one that has finished as much.
-    for name in FILES:
+    for name in RESULT:
         (folder / name).unlink()
     run = simulate(plan, tmp_path / "again", workers=1, watch=stop_at("ab"), conclude=tell)
     assert (run.interrupted, run.kept, read_run(run.folder).completed) == (True, True, ("hold",))
@@ -194,7 +200,7 @@ def test_new_files_that_are_complete_count_wherever_they_are(plan: Plan, tmp_pat
     new = content(played(plan, tmp_path / "new"))
     (folder / COMPLETE).mkdir()
     (folder / STAGED).mkdir()
-    for name in FILES:
+    for name in RESULT:
         (folder / (COMPLETE if name > "run.json" else ".")).joinpath(name).write_bytes(new[name])
         (folder / STAGED / name).write_text("half")
     assert read_run(folder).started_at.year == 2026

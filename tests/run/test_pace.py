@@ -34,7 +34,10 @@ def errors(policies: Mapping[str, float], workers: int, points: int = 1, growth:
     todo = tasks(policies, points)
     took = {task: policies[task.policy] * growth**task.point for task in todo}
     expected = {task: growth**task.point for task in todo}
-    pace, ends, clock, told = Pace(expected, workers), [], 0.0, []
+    ends: list[tuple[float, int]] = []
+    told: list[tuple[float, float]] = []
+    clock = 0.0
+    pace = Pace(expected, workers, lambda: clock)
     for number, task in enumerate(todo):
         heapq.heappush(ends, (clock + took[task], number))
         if len(ends) == workers:
@@ -78,7 +81,7 @@ def test_along_a_sweep(growth: float) -> None:
 
 def test_what_an_interrupted_run_had_finished_counts_for_nothing() -> None:
     first, second, third = (Task("ab", block, block, block + 1) for block in range(3))
-    pace = Pace({first: 1.0, second: 1.0, third: 1.0}, workers=1)
+    pace = Pace({first: 1.0, second: 1.0, third: 1.0}, workers=1, clock=lambda: 0.0)
     pace.note(first, None)
     assert pace.share == 0
     assert pace.left_s == 2
@@ -86,3 +89,29 @@ def test_what_an_interrupted_run_had_finished_counts_for_nothing() -> None:
     assert (pace.share, pace.left_s) == (0.5, 9.0)
     pace.note(third, 9.0)
     assert (pace.share, pace.left_s) == (1.0, 0.0)
+
+
+def test_what_was_decided_early_says_nothing_of_others() -> None:
+    early, late, slow = (Task(policy, 0, 0, 1) for policy in ("early", "late", "slow"))
+    pace = Pace({early: 10.0, late: 10.0, slow: 10.0}, workers=1, clock=lambda: 0.0)
+    pace.note(early, 1.0)
+    assert pace.left_s == 20
+    # A machine that is slower than expected is slower for all.
+    pace.note(late, 29.0)
+    assert pace.left_s == 15
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_time_runs_down_while_tasks_are_played(workers: int) -> None:
+    todo = [Task("ab", block, block, block + 1) for block in range(4)]
+    now = 100.0
+    pace = Pace(dict.fromkeys(todo, 10.0), workers, lambda: now)
+    assert pace.left_s == 40 / workers
+    now = 106.0
+    assert pace.left_s == 40 / workers - 6
+    assert pace.share == 6 * workers / 40
+    # Tasks that take longer than expected: the others are still to come.
+    now = 150.0
+    assert pace.left_s == 40 / workers - 10
+    pace.note(todo[0], 50.0)
+    assert pace.left_s == 3 * 50 / workers

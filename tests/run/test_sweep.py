@@ -83,6 +83,8 @@ def test_run_json_says_what_each_point_has_of_its_own(tmp_path: Path) -> None:
     about = json.loads((folder / "run.json").read_text())
     assert (about["horizon_s"], about["completed"], about["sweep"]["paths"]) == (86_400, ["hold", "ab"], ["horizon"])
     first, second = about["sweep"]["points"]
+    for point in (first, second):
+        assert list(point["run"].pop("played")) == ["hold", "ab"]
     assert first == {
         "values": ["1d"],
         "numbers": [86_400.0],
@@ -96,7 +98,7 @@ def test_run_json_says_what_each_point_has_of_its_own(tmp_path: Path) -> None:
 def test_values_that_are_no_numbers_are_texts_in_the_table(tmp_path: Path) -> None:
     values = ["5%", {"normal": {"mean": 0, "sd": "1%"}}]
     trials = trials_of(simulate(make_sweep({EFFECT: values}), tmp_path, workers=1).folder)
-    assert trials[f"sweep.{EFFECT}"].unique().tolist() == ["5%", '{"normal": {"mean": 0, "sd": "1%"}}']
+    assert trials[f"sweep.{EFFECT}"].unique().tolist() == ["5%", "{normal: {mean: 0, sd: 1%}}"]
 
 
 def test_the_resolved_scenario_has_the_same_points(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_with_recorded_traffic_the_time_of_day_is_said_where_it_matters() -> Non
     daily = metrics(daily={"peak": "12:00", "amplitude": "10%"})
     assert problems(metrics=daily, traffic={**trace, "start": "00:00"}) == []
     assert problems(metrics=daily, traffic=trace) == [
-        "traffic.start: is required with a trace where outcomes change with the time of day, as conversion does: the time of "
+        "traffic.start: is required with a trace where something follows the time of day, as conversion does: the time of "
         "day at which the trace starts"
     ]
     assert problems(traffic={**trace, "start": "06:00"}) == [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Discriminator, Field, Tag, field_validator, model_validator
 
 from sim.errors import InputError, Problem
-from sim.scenario import loading
+from sim.scenario import plain_yaml
 from sim.scenario.loading import (
     Document,
     Place,
@@ -309,11 +309,11 @@ def test_files_that_would_explode_are_refused(text: str, limit: str) -> None:
 
 
 def test_the_loader_without_libyaml_gives_the_same_data_and_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    members = {name: vars(loading._Loader)[name] for name in ("descend_resolver", "ascend_resolver", "depth", "nodes")}
-    resolvers = {"yaml_implicit_resolvers": loading._Loader.yaml_implicit_resolvers}
+    members = {name: vars(plain_yaml.Loader)[name] for name in ("descend_resolver", "ascend_resolver", "depth", "nodes")}
+    resolvers = {"yaml_implicit_resolvers": plain_yaml.Loader.yaml_implicit_resolvers}
     text = "on: yes\na: &a {x: 1e3, y: [1, 20:00]}\nb: {<<: *a, z: 0x10}\n"
     fast = parse_yaml(text, "f")
-    monkeypatch.setattr(loading, "_Loader", type("Plain", (yaml.SafeLoader,), members | resolvers))
+    monkeypatch.setattr(plain_yaml, "Loader", type("Plain", (yaml.SafeLoader,), members | resolvers))
     assert parse_yaml(text, "f") == fast
     assert "64 levels" in syntax("[" * 10_000)[0]
     assert syntax("a:\n\tb: 1")[0].startswith("f.yaml:2:1: a tab cannot be used")

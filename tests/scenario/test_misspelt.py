@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sim.errors import InputError, Place, Problem, format_path
 from sim.registry.behaviour import ModelsFile
 from sim.scenario.loading import Document, read_yaml, validate
+from sim.scenario.opening import opened
 from sim.scenario.schema import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +44,12 @@ def slips(word: str) -> list[str]:
 
 
 def problems(data: dict[str, Any], model: type[BaseModel], document: Document | None = None) -> tuple[Problem, ...]:
+    read = replace(document, data=data) if document else Document("", "a.yaml", data, {})
     try:
-        validate(replace(document, data=data) if document else Document("", "a.yaml", data, {}), model)
+        if document is not None and model is Scenario:
+            opened(read)
+        else:
+            validate(read, model)
     except InputError as error:
         return error.problems
     return ()
@@ -110,14 +115,18 @@ NAMED = (
     "relative",
     "misrouted",
     "quantiles",
+    "groups",
     "categorical",
     "prior",
     "by_arm",
+    "calibrate",
+    "target",
 )
 
 
 def _is_a_name(place: Place) -> bool:
     if len(place) < 2:
         return False
-    # What a sweep holds is read at its points; the keys of `truth` are arms, and below them metrics.
-    return place[0] == "sweep" or place[-2] in NAMED or (place[0] == "truth" and len(place) == 3)
+    # What a sweep or a sensitivity varies is read in its worlds; the keys of `truth` are arms, and below them metrics.
+    varied = place[0] == "sweep" or (place[0] == "sensitivity" and place[1] != "replications")
+    return varied or place[-2] in NAMED or (place[0] == "truth" and len(place) == 3)

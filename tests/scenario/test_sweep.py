@@ -65,7 +65,7 @@ def test_a_value_may_be_anything_that_the_key_takes(tmp_path: Path) -> None:
         tmp_path, text.replace("models[1].uri", '"models[1].uri"').replace("[a, b]", '["models:/r/3", "models:/r/4"]')
     )
     assert [point.numbers for point in found] == [(0.0, None), (0.0, None), (None, None), (None, None)]
-    assert found[2].texts == ('{"normal": {"mean": "0%", "sd": "2%"}}', "models:/r/3")
+    assert found[2].texts == ("{normal: {mean: 0%, sd: 2%}}", "models:/r/3")
 
 
 def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
     [
         (
             "sweep: {traffic.rate: [1/s, fast]}",
-            "12:29 traffic.rate: must be a rate above zero per ms, s, m, h, d or w, such as 40/s; got 'fast'; "
+            "12:29 traffic.rate: must be a rate above zero per ms, s, m, h, d, w or y, such as 40/s; got 'fast'; "
             "in the sweep at fast",
         ),
         ("sweep: {traffic.dayly: [1/s, 2/s]}", "12:25 traffic.dayly: unknown key 'dayly'; did you mean 'daily'?"),
@@ -93,8 +93,8 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
         ("sweep: {a..b: [1, 2]}", '12:9 sweep["a..b"]: must be a path such as models[1].uri; got \'a..b\''),
         (
             "sweep: {replications: [1, 2]}",
-            "12:9 sweep.replications: cannot be swept: name, question, replications, baseline, require, thresholds and sweep "
-            "are of the run as a whole",
+            "12:9 sweep.replications: cannot be varied: name, question, replications, enough, baseline, require, thresholds, "
+            "sweep and sensitivity are of the run as a whole",
         ),
         (
             "sweep: {traffic: [{rate: 1/s}, {rate: 2/s}], traffic.rate: [1/s, 2/s]}",
@@ -102,11 +102,11 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
         ),
         (
             "sweep: {'policies[0].name': [a, b]}",
-            "10:1 policies: must keep its names and kinds at every point of a sweep",
+            "10:1 policies: must keep its names and kinds in all worlds of a run",
         ),
         (
             "sweep: {'models[1].arm': [challenger, other]}",
-            "5:1 models: must keep its arms at every point of a sweep; in the sweep at other",
+            "5:1 models: must keep its arms in all worlds of a run; in the sweep at other",
         ),
         (f"sweep: {{seed: {list(range(51))}}}", "12:15 sweep.seed: must have 2 to 50 items; got 51"),
         (

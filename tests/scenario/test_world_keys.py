@@ -74,7 +74,7 @@ def test_every_key_at_once_is_read_and_written_again(tmp_path: Path) -> None:
         ("capacity: {champion: {replicas: 0}}", "11:33 capacity.champion.replicas: must be at least 1; got 0"),
         (
             "capacity: {champion: {replicas: 1, concurrency: 0, queue: 5}}",
-            "11:49 capacity.champion.concurrency: must be at least 1; got 0",
+            "11:49 capacity.champion.concurrency: must be at least 1, or measured; got 0",
         ),
         (
             "capacity: {champion: {replicas: 2000, concurrency: 2000}}",
@@ -223,6 +223,14 @@ def test_what_makes_no_sense_is_refused_at_its_line(tmp_path: Path, text: str, e
     found = problems(tmp_path, text)
     assert len(found) == 1
     assert found[0].startswith(f"scenario.yaml:{expected}")
+
+
+def test_names_are_told_in_words_what_they_may_be(tmp_path: Path) -> None:
+    (found,) = problems(tmp_path, "", 'metrics: [{name: "a b", role: primary}]\n')
+    assert found == (
+        "scenario.yaml:10:18 metrics[0].name: must be a name of at most 64 letters, digits, _ and -, "
+        "a letter or a digit first; got 'a b'"
+    )
 
 
 def test_a_delay_is_for_what_users_do(tmp_path: Path) -> None:

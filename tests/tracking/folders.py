@@ -23,9 +23,10 @@ def write_folder(
     completed: Sequence[str] | None = None,
     ticks: int = 30,
     digest: str = "0123456789abcdef",
+    chosen: str | None = None,
     **changes: Any,
 ) -> Path:
-    """A run folder of these policies; interrupted where `completed` says which of them ran to their end."""
+    """A run folder of these policies, of which it takes `chosen`; interrupted where `completed` says which ran to their end."""
     path.mkdir(parents=True, exist_ok=True)
     done = list(policies if completed is None else completed)
     run = {
@@ -77,7 +78,7 @@ def write_folder(
     summary = {
         "run": run,
         "baseline": policies[0],
-        "measures": {},
+        "measures": {"wrong_ship": {"label": "wrong ship", "unit": "share", "better": "lower", "about": "ships no better"}},
         "points": [
             {
                 "values": [],
@@ -87,7 +88,7 @@ def write_folder(
                 "frontier": [],
                 "best": {},
                 "memo": ["Take canary.", "It decides 2 days sooner."],
-                "decision": {"chosen": None, "aim": "regret", "because": "only"},
+                "decision": {"chosen": chosen, "aim": "regret", "because": "only"},
             }
         ],
         "memo": ["Take canary.", "It decides 2 days sooner."],

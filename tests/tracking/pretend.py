@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from mlflow.entities import Experiment, Metric, Param, Run, RunData, RunInfo, RunInputs, RunTag
+from mlflow.entities import Experiment, ExperimentTag, Metric, Param, Run, RunData, RunInfo, RunInputs, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST
 from mlflow.store.entities import PagedList
@@ -22,6 +22,7 @@ class Pretend:
     def __init__(self, seed: int) -> None:
         self.names: list[str] = ["Default"]
         self.runs: dict[str, SimpleNamespace] = {}
+        self.tags: dict[str, dict[str, str]] = {}
         self._chance, self._numbers = random.Random(seed), itertools.count()
 
     def active(self, run_id: str) -> SimpleNamespace:
@@ -72,6 +73,13 @@ class PretendClient:
             raise MlflowException(f"{name} exists", RESOURCE_ALREADY_EXISTS)
         self._store.names.append(name)
         return str(len(self._store.names) - 1)
+
+    def get_experiment(self, experiment_id: str) -> Experiment:
+        tags = [ExperimentTag(*each) for each in self._store.tags.get(experiment_id, {}).items()]
+        return Experiment(experiment_id, self._store.names[int(experiment_id)], "", "active", tags)
+
+    def set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
+        self._store.tags.setdefault(experiment_id, {})[key] = value
 
     def search_runs(
         self, ids: Sequence[str], filter_string: str, max_results: int, page_token: str | None = None

@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.tracking.stores import closed_port
 
@@ -46,13 +47,24 @@ def serving(answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator
         server.socket.close()
 
 
-def text(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, kind: str = "application/json") -> None:
-    """Answer with a body."""
+def text(
+    handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, kind: str = "application/json", lost: int = 0
+) -> None:  # fmt: skip
+    """Answer with a body, of which the last `lost` bytes are promised and do not come."""
     handler.send_response(status)
     handler.send_header("Content-Type", kind)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
-    handler.wfile.write(body)
+    handler.wfile.write(body[: len(body) - lost])
+
+
+class Answer(NamedTuple):
+    """What a server answers. Of the body, the last `lost` bytes do not come."""
+
+    body: bytes
+    status: int = 200
+    kind: str = "application/json"
+    lost: int = 0
 
 
 _APP = """
@@ -64,18 +76,32 @@ make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True).serve_forever()
 
 
 class RealServer:
-    """MLflow's own server in a process, which can be killed and started again. It keeps artifacts itself.
+    """MLflow's own server in a process, which can be killed and started again. It keeps runs in the store `uri`.
 
+    It keeps artifacts itself, or leaves them to the server `artifacts`, which is one that has no `uri`.
     `mlflow server` starts the same application, and several processes more.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, uri: str | None, artifacts: RealServer | None = None) -> None:
         self._home, self._port, self._process = home, closed_port(), None
+        self._uri, self.artifacts = uri, artifacts
         self.address = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        kept = {"FILE_STORE": f"sqlite:///{self._home / 'mlflow.db'}", "ARTIFACT_DESTINATION": str(self._home / "artifacts")}
-        kept |= {"SERVE_ARTIFACTS": "true", "ARTIFACT_ROOT": "mlflow-artifacts:/"}
+        """Start it, and the server of its artifacts, as far as they are not running."""
+        if self.artifacts is not None:
+            self.artifacts.start()
+        if self._process is not None:
+            return
+        if self.artifacts is None:
+            kept = {"SERVE_ARTIFACTS": "true", "ARTIFACT_DESTINATION": str(self._home / "artifacts")}
+        else:
+            kept = {"SERVE_ARTIFACTS": "false"}
+        if self._uri is None:
+            kept["ARTIFACTS_ONLY"] = "true"
+        else:
+            host = self.artifacts.address.removeprefix("http:") if self.artifacts else ""
+            kept |= {"FILE_STORE": self._uri, "ARTIFACT_ROOT": f"mlflow-artifacts:{host}/"}
         with open(self._home / "log", "a") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _APP, str(self._port)], cwd=self._home, stdout=log, stderr=log, start_new_session=True,
@@ -120,14 +146,11 @@ class Between:
             found = connection.getresponse()
             content = found.read()
             connection.close()
-            return found.status, found.headers.get("Content-Type", ""), content
+            return Answer(content, found.status, found.headers.get("Content-Type", ""))
 
         try:
             given = self.fault(n, hand_on)
         except (OSError, http.client.HTTPException):
             given = None
         if given is not None:
-            text(handler, given[2], given[0], given[1])
-
-
-Answer = tuple[int, str, bytes]
+            text(handler, given.body, given.status, given.kind, given.lost)

@@ -104,26 +104,37 @@ def test_an_answer_that_is_none_of_mlflows_is_no_success(tmp_path: Path, bounded
     folder = write_folder(tmp_path / "run")
     with serving(lambda handler, _: text(handler, body, status)) as address, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sim.tracking.log.time.sleep", lambda s: None)
-        what, value = child._answer(folder, address, None, [], lambda progress: None)
+        what, value = child._answer(folder, address, None, [], None, False, tell=lambda *_: None)
     assert what == "failed", value
     assert re.search(r"cannot be used|cannot be reached|refused", value), value
     assert address in value
     assert value.isprintable(), value
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    real = RealServer(tmp_path_factory.mktemp("server"))
-    real.start()
-    yield real
-    real.kill()
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RealServer]:
+    """A real server with each store. With PostgreSQL, another server has the artifacts."""
+    home = tmp_path_factory.mktemp("server")
+    if request.param == "SQLite":
+        real = RealServer(home, f"sqlite:///{home / 'mlflow.db'}")
+    else:
+        uri = request.getfixturevalue("postgresql")(f"servers {os.getpid()}")
+        real = RealServer(home, uri, RealServer(tmp_path_factory.mktemp("artifacts"), None))
+    try:
+        real.start()
+        yield real
+    finally:
+        real.kill()
+        if real.artifacts is not None:
+            real.artifacts.kill()
 
 
 @pytest.mark.slow
 def test_a_real_server(tmp_path: Path, server: RealServer) -> None:
     folder = write_folder(tmp_path, digest="real")
     tracked = track(folder, tracking_uri=server.address, timeout_s=300)
-    assert tracked.url_or_hint == f"{server.address}/#/experiments/{tracked.experiment_id}/runs/{tracked.run_id}"
+    page = f"{server.address}/#/experiments/{tracked.experiment_id}/runs/{tracked.run_id}"
+    assert tracked.url_or_hint == f"{page}?workflowType=machine_learning"
     client = store.client(server.address)
     is_whole(client, folder)
     assert [each.dataset.name for each in client.get_run(tracked.run_id).inputs.dataset_inputs] == ["checkout-ranker traffic"]
@@ -132,17 +143,23 @@ def test_a_real_server(tmp_path: Path, server: RealServer) -> None:
     is_whole(client, folder)
 
 
+SPOILT: dict[str, Callable[[Answer], Answer | None]] = {
+    "lost": lambda answer: None,
+    "500": lambda answer: answer._replace(status=500, body=b"<h1>Internal Server Error</h1>", kind="text/html"),
+    "garbage": lambda answer: answer._replace(body=b"\xff<html><p>Sign in</html>"),
+    "cut": lambda answer: answer._replace(lost=len(answer.body) // 2 + 1),
+    "slow": lambda answer: time.sleep(60),
+}
+"""What comes of an answer, though the request was carried out."""
+
+
 @pytest.mark.slow
-def test_answers_that_are_lost_duplicate_nothing(tmp_path: Path, server: RealServer) -> None:
-    """MLflow's client sends a request again whose answer does not come."""
+@pytest.mark.parametrize("fault", ["lost", "500"])
+def test_answers_that_are_lost_duplicate_nothing(tmp_path: Path, server: RealServer, fault: str) -> None:
+    """MLflow's client sends a request again whose answer does not come, or is an error of the server."""
     between = Between(server.address)
-
-    def loses(n: int, hand_on: Callable[[], Answer]) -> Answer | None:
-        given = hand_on()
-        return None if n % 3 == 0 else given
-
-    between.fault = loses
-    folder = write_folder(tmp_path, digest="lost")
+    between.fault = lambda n, hand_on: SPOILT[fault](hand_on()) if n % 3 == 0 else hand_on()
+    folder = write_folder(tmp_path, digest=f"third-{fault}")
     with serving(between.answer) as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
         here(folder, address)
@@ -192,15 +209,15 @@ def test_a_signal_in_the_middle_and_then_the_same_command(tmp_path: Path, server
 
 
 @pytest.mark.slow
-def test_the_server_is_killed_in_the_middle_and_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    real = RealServer(tmp_path)
-    real.start()
-    between = Between(real.address)
+def test_the_server_is_killed_in_the_middle_and_comes_back(
+    tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    between = Between(server.address)
     folder = write_folder(tmp_path / "run", digest="killed")
 
     def kills(n: int, hand_on: Callable[[], Answer]) -> Answer | None:
         if n == 12:
-            real.kill()
+            server.kill()
         return hand_on()
 
     between.fault = kills
@@ -208,8 +225,69 @@ def test_the_server_is_killed_in_the_middle_and_comes_back(tmp_path: Path, capsy
         with serving(between.answer) as address:
             assert main(["track", str(folder), "--tracking-uri", address, "--timeout", "60"]) == 4
         assert "cannot be reached" in capsys.readouterr().err
-        real.start()
-        assert main(["track", str(folder), "--tracking-uri", real.address, "--timeout", "600"]) == 0
-        is_whole(store.client(real.address), folder)
     finally:
-        real.kill()
+        server.start()
+    assert main(["track", str(folder), "--tracking-uri", server.address, "--timeout", "600"]) == 0
+    is_whole(store.client(server.address), folder)
+
+
+@pytest.mark.slow
+def test_the_artifact_store_is_gone_and_comes_back(
+    tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if server.artifacts is None:
+        pytest.skip("this server keeps artifacts itself")
+    folder = write_folder(tmp_path / "run", digest="artifacts")
+    server.artifacts.kill()
+    try:
+        assert main(["track", str(folder), "--tracking-uri", server.address]) == 4
+    finally:
+        server.start()
+    said = capsys.readouterr().err
+    assert "the artifacts cannot be written" in said or "it has 2 of 3 runs and 0 of" in said
+    assert main(["track", str(folder), "--tracking-uri", server.address, "--timeout", "600"]) == 0
+    is_whole(store.client(server.address), folder)
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_and_one_of_them_by_two_commands(tmp_path: Path, server: RealServer) -> None:
+    one, again, other = (write_folder(tmp_path / name, digest=name.rstrip("2")) for name in ("once", "once2", "other"))
+    command = [sys.executable, "-m", "sim", "track", "--tracking-uri", server.address, "--timeout", "600"]
+    started = [
+        subprocess.Popen([*command, str(folder)], cwd=ROOT, stderr=subprocess.PIPE, text=True) for folder in (one, again, other)
+    ]
+    said = [each.communicate(timeout=600)[1] for each in started]
+    assert [each.returncode for each in started] == [0, 0, 0], said
+    # Who removes what is superfluous may be the first to end, and whoever comes later leaves it as it is.
+    for folder in (one, other):
+        is_whole(store.client(server.address), folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("fault", "first"), [("500", 6), ("garbage", 9), ("cut", 11), ("slow", 14)])
+def test_answers_are_spoilt_from_the_middle_on(
+    tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str], fault: str, first: int
+) -> None:
+    between = Between(server.address)
+    between.fault = lambda n, hand_on: hand_on() if n < first else SPOILT[fault](hand_on())
+    folder = write_folder(tmp_path / "run", digest=f"spoilt-{fault}")
+    with serving(between.answer) as address:
+        assert main(["track", str(folder), "--tracking-uri", address, *(["--timeout", "6"] if fault == "slow" else [])]) == 4
+        calls = between.calls
+        time.sleep(0.5)
+        assert between.calls == calls >= first, "nobody goes on in the background"
+    assert "to log them later: sim track" in capsys.readouterr().err
+    here(folder, server.address)
+    is_whole(store.client(server.address), folder)
+
+
+@pytest.mark.slow
+def test_an_answer_that_is_cut_off_is_asked_for_again(tmp_path: Path, server: RealServer) -> None:
+    """MLflow's client does not ask again: it takes the server for one that cannot be reached."""
+    between = Between(server.address)
+    # While runs are created, and while they are filled.
+    between.fault = lambda n, hand_on: SPOILT["cut"](hand_on()) if n in (8, 14) else hand_on()
+    folder = write_folder(tmp_path / "run", digest="cut-again")
+    with serving(between.answer) as address:
+        here(folder, address)
+    is_whole(store.client(server.address), folder)

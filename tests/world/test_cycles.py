@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.special import roots_hermitenorm
 
 from sim.errors import InputError
-from sim.scenario.cycles import spans_of
+from sim.policy.hours import spans_of
 from sim.scenario.traffic import Daily
 from sim.world.cycles import daily, held, weekly
 from sim.world.shocks import CUT, Shocks

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.stats
+from pydantic import ValidationError
 
-from sim.scenario.priors import Prior
+from sim.scenario.priors import Prior, prior_told
 from sim.scenario.schema import Effects
 from sim.world.priors import effects
 
@@ -24,6 +25,35 @@ def test_normal_uniform_and_constant_priors() -> None:
     uniform = drawn({"uniform": {"low": "-10%", "high": "30%"}})
     assert scipy.stats.kstest(uniform, scipy.stats.uniform(-0.1, 0.4).cdf).pvalue > 1e-3
     assert set(drawn("-3%")) == {-0.03}
+
+
+@pytest.mark.parametrize("df", [1.5, 2, 3, 30])
+def test_fat_tails_are_those_of_student(df: float) -> None:
+    drawn_ones = drawn({"student_t": {"mean": "-1%", "scale": "2%", "df": df}})
+    assert scipy.stats.kstest(drawn_ones, scipy.stats.t(df, -0.01, 0.02).cdf).pvalue > 1e-3
+    # What the tails are for: as many beyond ten scales as the law says, where a normal prior has none.
+    beyond = 2 * scipy.stats.t(df).sf(10)
+    assert abs((abs(drawn_ones + 0.01) > 0.2).mean() - beyond) <= 4 * np.sqrt(beyond / N) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ({"mean": "0%", "scale": "2%", "df": 1}, "df"),
+        ({"mean": "0%", "scale": "-2%", "df": 3}, "scale"),
+        ({"mean": "0%", "sd": "2%", "df": 3}, "sd"),
+        ({"mean": "0%", "scale": "2%"}, "df"),
+    ],
+)
+def test_a_fat_tailed_prior_has_a_mean_a_scale_and_degrees_of_freedom(said: dict[str, object], rule: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Effects.model_validate({"relative_effect": {"student_t": said}})
+    assert rule in {error["loc"][-1] for error in raised.value.errors()}
+
+
+def test_a_prior_is_told_in_words() -> None:
+    prior = Effects.model_validate({"relative_effect": {"student_t": {"mean": "-1%", "scale": "2%", "df": 3}}}).relative_effect
+    assert prior_told(prior) == "Student's t with 3 degrees of freedom, mean -1%, scale 2%"
 
 
 @pytest.mark.parametrize("weights", [None, ["20%", "0%", "80%"]])

@@ -215,7 +215,7 @@ def test_poisson_arrivals_follow_the_record(tmp_path: Path) -> None:
 def test_a_run_finds_its_trace_beside_the_scenario_and_is_known_by_what_is_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "resolve", lambda *_: make_versions(make_scenario()))
+    monkeypatch.setattr(plan, "resolve", lambda *_, **__: make_versions(make_scenario()))
     said = make_scenario().dump() | {"traffic": {"trace": {"file": "data/a.csv", "count": "n", "interval": "1d"}}}
     import yaml
 

@@ -98,7 +98,8 @@ def feedback(truth: Truth, metric: str) -> FeedbackStream:
     earnings = Earnings.of(truth, metric)
     if metric not in world.feedback:
         return Prompt(earnings)
-    told, bits, window = world.feedback[metric], bits_of(world)[metric], window_of(world, metric)
+    told, bits = world.feedback[metric], bits_of(world.feedback, world.tick_s, world.ticks)[metric]
+    window = window_of(told, world.tick_s, world.ticks)
     segments = 1 if world.segments is None else world.segments.share.size
 
     def room(laws: Sequence[Latency], groups: int) -> Waiting:

@@ -7,7 +7,7 @@ successes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sim.world.clock import to_ns
@@ -30,24 +30,18 @@ class Bits:
     failure: int | None = None
 
 
-def delayed(world: World) -> tuple[str, ...]:
-    """The metrics whose feedback is delayed, in the order of their names."""
-    return tuple(sorted(world.feedback))
+def window_of(told: Feedback, tick_s: float, ticks: int) -> int | None:
+    """The ticks of the attribution window of a feedback; None without one, or if it closes after the horizon."""
+    window = None if told.window_ns is None else told.window_ns // to_ns(tick_s)
+    return None if window is None or window >= ticks else window
 
 
-def window_of(world: World, metric: str) -> int | None:
-    """The ticks of a metric's attribution window; None without one, or if it closes after the horizon."""
-    window_ns = world.feedback[metric].window_ns
-    ticks = None if window_ns is None else window_ns // to_ns(world.tick_s)
-    return None if ticks is None or ticks >= world.ticks else ticks
-
-
-def bits_of(world: World) -> dict[str, Bits]:
-    """The bits of every delayed metric."""
+def bits_of(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> dict[str, Bits]:
+    """The bits of every delayed metric, in the order of their names."""
     found, place = {}, 0
-    for name in delayed(world):
-        told = world.feedback[name]
-        cut = window_of(world, name) is not None and any(isinstance(law, Exponential) for law in told.success)
+    for name in sorted(feedback):
+        told = feedback[name]
+        cut = window_of(told, tick_s, ticks) is not None and any(isinstance(law, Exponential) for law in told.success)
         over = place + 1 if cut else None
         failure = place + 1 + cut if told.by_outcome else None
         found[name] = Bits(place, over, failure)
@@ -57,7 +51,8 @@ def bits_of(world: World) -> dict[str, Bits]:
 
 def delays_of(world: World) -> list[list[Delay]]:
     """By arm, the delays that the bits of a pattern tell of, in their order; every delay must be exponential or constant."""
-    return [[delay for name in delayed(world) for delay in _delays(world, name, arm)] for arm in range(len(world.arms))]
+    bits = bits_of(world.feedback, world.tick_s, world.ticks)
+    return [[delay for name, of in bits.items() for delay in _delays(world, name, of, arm)] for arm in range(len(world.arms))]
 
 
 def failure_of(world: World, metric: str) -> tuple[Latency, ...]:
@@ -70,8 +65,8 @@ def _cut(law: Latency, told: Feedback) -> Latency:
     return Constant(min(law.mean_s, told.window_s)) if isinstance(law, Constant) and told.window_s is not None else law
 
 
-def _delays(world: World, metric: str, arm: int) -> Iterator[Delay]:
-    of, success = bits_of(world)[metric], world.feedback[metric].success[arm]
+def _delays(world: World, metric: str, of: Bits, arm: int) -> Iterator[Delay]:
+    success = world.feedback[metric].success[arm]
     assert isinstance(success, Exponential | Constant), success
     yield success
     if of.over is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sim.engine.aggregate.late import bits_of, delayed
-from sim.engine.needs import Filled
+from sim.engine.aggregate.late import bits_of
+from sim.engine.needs import NO_CALLS, Filled
 from sim.policy.adjust.base import Adjust
 from sim.policy.base import Metric, Setting
 from sim.policy.catalogue import kind_of, parts_in
@@ -19,6 +19,7 @@ from sim.world.clock import to_ns
 from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.metric import OutcomeWorld
+from sim.world.traffic import Arrivals
 from sim.world.world import World
 
 # If a scenario expects more calls than this that outlast a tick, "no call outlasts a tick" is not exact.
@@ -79,24 +80,38 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
     )
-    feedback = {spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None}
+    feedback = _declared_feedback(scenario)
+    sound = not check(scenario)
+    needs = _declared_needs(scenario) if sound else []
+    timed = dict.fromkeys(need.as_live().name for need in needs if need.per_call)
+    yield from (f"telemetry has no column {name!r}{NO_CALLS}" for name in timed)
     # What a window or a policy needs is known of those without problems.
-    if feedback and not check(scenario):
-        yield from _crowded(feedback)
+    if feedback and sound:
+        yield from _crowded(feedback, scenario.tick, scenario.ticks)
         if scenario.traffic.bursts is not None:
             yield _changes_within(feedback, "traffic.bursts")
+        yield from _apart(feedback, sum(spec.reward is not None for spec in scenario.metrics))
         for name, told in feedback.items():
             yield from _aged(name, told)
             yield from _window(name, told, scenario.tick)
-        yield from _declared_visits(scenario)
+        yield from visit_refusals(needs)
     adjusted = dict.fromkeys(part for part in parts_in(scenario.policies) if issubclass(part, Adjust) and part.single)
     yield from (f"adjust: {kind_of(part)} takes single requests to tell" for part in adjusted)
 
 
-def _declared_visits(scenario: Scenario) -> Iterator[str]:
-    """`visit_refusals` of the policies of a scenario without problems.
+def arrivals_refusals(scenario: Scenario, arrivals: Arrivals) -> Iterator[str]:
+    """The reasons in the files that say when requests arrive, of a scenario without problems; `refusals` gives these too."""
+    yield from _bent(_declared_feedback(scenario), arrivals)
 
-    What is weighed, and whether shares follow the outcomes, does not depend on what the models are worth: any will do.
+
+def _declared_feedback(scenario: Scenario) -> dict[str, Feedback]:
+    return {spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None}
+
+
+def _declared_needs(scenario: Scenario) -> list[Column]:
+    """The columns that the policies of a scenario without problems need.
+
+    They do not depend on what the models are worth: any will do.
     """
     said = declared_setting(scenario)
     metrics = {
@@ -105,8 +120,7 @@ def _declared_visits(scenario: Scenario) -> Iterator[str]:
     }
     setting = Setting(**{**vars(said), "metrics": metrics})
     forms: dict[str, Form] = {policy.name: policy for policy in scenario.policies}
-    needs = [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
-    yield from visit_refusals(needs)
+    return [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
 
 
 def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:
@@ -141,16 +155,11 @@ def changing(world: World, metric: str) -> bool:
 def _delay_refusals(world: World) -> Iterator[str]:
     if not world.feedback:
         return
-    yield from _crowded(world.feedback)
-    key = f"metrics.{delayed(world)[0]}.delay"
-    bits = sum(len([place for place in vars(of).values() if place is not None]) for of in bits_of(world).values())
-    if bits > _MOST_BITS >= len(world.feedback):
-        yield f"{key}: windows, and delays by outcome, of {len(world.feedback)} metrics make more than {2**_MOST_BITS} patterns"
-    uneven = _uneven(world)
-    if uneven:
-        yield _changes_within(world.feedback, uneven)
-    if _replayed_together(world.outcomes):
-        yield f"{key}: a row of the data decides several metrics, which come to be known apart"
+    yield from _crowded(world.feedback, world.tick_s, world.ticks)
+    if world.arrivals.bursts is not None:
+        yield _changes_within(world.feedback, "traffic.bursts")
+    yield from _bent(world.feedback, world.arrivals)
+    yield from _apart(world.feedback, sum(outcome.reward is not None for outcome in world.outcomes))
     for outcome in world.outcomes:
         if outcome.spec.name in world.feedback:
             yield from _late(world, outcome, world.feedback[outcome.spec.name])
@@ -166,13 +175,29 @@ def _late(world: World, outcome: OutcomeWorld, told: Feedback) -> Iterator[str]:
     yield from _window(name, told, world.tick_s)
 
 
-def _crowded(feedback: Mapping[str, Feedback]) -> Iterator[str]:
+def _crowded(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> Iterator[str]:
+    key = f"metrics.{min(feedback)}.delay"
+    bits = sum(
+        len([place for place in vars(of).values() if place is not None]) for of in bits_of(feedback, tick_s, ticks).values()
+    )
     if len(feedback) > _MOST_BITS:
-        yield f"metrics.{min(feedback)}.delay: at most {_MOST_BITS} metrics can be delayed, got {len(feedback)}"
+        yield f"{key}: at most {_MOST_BITS} metrics can be delayed, got {len(feedback)}"
+    elif bits > _MOST_BITS:
+        yield f"{key}: windows, and delays by outcome, of {len(feedback)} metrics make more than {2**_MOST_BITS} patterns"
 
 
 def _changes_within(feedback: Mapping[str, Feedback], key: str) -> str:
     return f"metrics.{min(feedback)}.delay: with {key} the rate changes within a tick"
+
+
+def _bent(feedback: Mapping[str, Feedback], arrivals: Arrivals) -> Iterator[str]:
+    if feedback and arrivals.bent:
+        yield _changes_within(feedback, "traffic.trace")
+
+
+def _apart(feedback: Mapping[str, Feedback], replayed: int) -> Iterator[str]:
+    if replayed > 1:
+        yield f"metrics.{min(feedback)}.delay: a row of the data decides several metrics, which come to be known apart"
 
 
 def _aged(name: str, told: Feedback) -> Iterator[str]:
@@ -194,21 +219,3 @@ def _window(name: str, told: Feedback, tick_s: float) -> Iterator[str]:
 def steady(told: Feedback) -> bool:
     """Whether a call's end says when its outcome becomes known, whatever it is."""
     return not told.by_outcome and all(isinstance(law, Constant) for law in told.success)
-
-
-def _replayed_together(outcomes: Sequence[OutcomeWorld]) -> bool:
-    return sum(outcome.reward is not None for outcome in outcomes) > 1
-
-
-def _uneven(world: World) -> str | None:
-    """The key that makes the arrival rate change within a tick, or None."""
-    arrivals = world.arrivals
-    if arrivals.bursts is not None:
-        return "traffic.bursts"
-    if arrivals.trace is not None:
-        for tick in range(world.ticks):
-            pieces = arrivals.pieces(world.seed, [0], tick)
-            even = pieces.offset_ns * (pieces.level[-1] / arrivals.tick_ns)
-            if (np.abs(pieces.level - even) > 1e-9 * max(pieces.level[-1], 1.0)).any():
-                return "traffic.trace"
-    return None

@@ -15,13 +15,13 @@ from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.compiled.kernel import play
 from sim.engine.compiled.memory import allocate
-from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL
+from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
 from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
 from sim.engine.routes import homes, thresholds
 from sim.policy.base import Routing, Telemetry
-from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, Moment
+from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, LatencySum, Moment
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, user_of
 from sim.world.world import Truth, World
@@ -97,6 +97,7 @@ class CompiledEngine:
         return [
             *((place, count.mirrored, COUNTS.index(count.as_live())) for place, count in of_class(needs, Count)),
             *((place, above.mirrored, ABOVE + self._limits.index(above.limit_s)) for place, above in of_class(needs, Above)),
+            *((place, time.mirrored, TIME) for place, time in of_class(needs, LatencySum)),
             *(
                 (place, moment.mirrored, slot(metrics.index(moment.metric), moment.moment))
                 for place, moment in of_class(needs, Moment)

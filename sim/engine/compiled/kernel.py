@@ -39,6 +39,7 @@ from sim.engine.compiled.records import (
     RETRIES,
     SQUARE,
     SUM,
+    TIME,
     TIMEOUTS,
 )
 from sim.engine.compiled.retries import pop, push, tries_again
@@ -300,6 +301,7 @@ def play(
             visited = number if arrive >= edge_ns else arrive // tick_ns
             counted = ((r * run.ticks + ended) * 2 * arms + (k if copy == 0 else k + arms)) * columns
             seen[counted + RESPONSES] += 1
+            seen[counted + TIME] += end - arrive
             for limit in range(limits):
                 # Added, not branched on: whether a call is slow cannot be predicted.
                 seen[counted + ABOVE + limit] += integer(end - arrive > limits_ns[limit])

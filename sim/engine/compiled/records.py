@@ -9,9 +9,10 @@ from sim.policy.columns import COUNTS, MOMENTS
 
 FOREVER = 2**62
 
-# The columns of a lane in a tick: `COUNTS`, then calls above each limit, then `MOMENTS` of every metric.
+# The columns of a lane in a tick: `COUNTS`, the sum of latencies, calls above each limit, then `MOMENTS` of every metric.
 REQUESTS, RESPONSES, ERRORS, TIMEOUTS, REJECTIONS, RETRIES = (COUNTS.index(count) for count in CALL_COUNTS)
-ABOVE = len(COUNTS)
+TIME = len(COUNTS)
+ABOVE = TIME + 1
 KNOWN, SUM, SQUARE = (MOMENTS.index(moment) for moment in ("count", "sum", "square"))
 EACH_METRIC = len(MOMENTS)
 # Why `play` returned: it is done, or an array needs more room.

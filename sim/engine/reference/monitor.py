@@ -11,7 +11,7 @@ from sim.engine.calls import ERROR, FINISH, REJECTION, TIMEOUT
 from sim.engine.feedback import FIELDS, asked
 from sim.engine.needs import of_class
 from sim.engine.reference.pool import Call
-from sim.policy.columns import Above, Agreement, Column, Count, Moment, MomentKind
+from sim.policy.columns import Above, Agreement, Column, Count, LatencySum, Moment, MomentKind
 from sim.world.clock import to_ns
 from sim.world.feedback import Feedback
 
@@ -35,6 +35,7 @@ class Lane:
         self.requests, self.retries = places(Count("requests")), places(Count("retries"))
         self.ends = {outcome: places(*counts) for outcome, counts in _ENDS.items()}
         self.above = [(to_ns(above.limit_s), place) for place, above in of_class(columns, Above) if above.mirrored == mirrored]
+        self.times = [place for place, time in of_class(columns, LatencySum) if time.mirrored == mirrored]
         self.agreed = [
             (place, _POWER[agreement.moment])
             for place, agreement in of_class(columns, Agreement)
@@ -95,6 +96,8 @@ class Monitor:
         for limit_ns, place in lane.above:
             if latency_ns > limit_ns:
                 counts[place] += 1
+        for place in lane.times:
+            counts[place] += latency_ns
         if outcome == FINISH:
             for place, power in lane.agreed:
                 assert call.requests.agree is not None

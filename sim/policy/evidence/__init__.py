@@ -15,6 +15,7 @@ from sim.policy.evidence.expected_loss import ExpectedLoss
 from sim.policy.evidence.fixed_horizon import FixedHorizon
 from sim.policy.evidence.group_sequential import GroupSequential
 from sim.policy.evidence.mixture_sprt import MixtureSprt
+from sim.policy.evidence.offline import OfflineScores
 from sim.policy.evidence.peeking import Peeking
 from sim.policy.evidence.posterior import Posterior
 from sim.policy.evidence.rope import Rope
@@ -35,6 +36,7 @@ EVIDENCE = Family(
         FixedHorizon,
         GroupSequential,
         MixtureSprt,
+        OfflineScores,
         Peeking,
         Posterior,
         Rope,
@@ -56,6 +58,7 @@ __all__ = [
     "FixedHorizon",
     "GroupSequential",
     "MixtureSprt",
+    "OfflineScores",
     "Peeking",
     "Posterior",
     "Rope",

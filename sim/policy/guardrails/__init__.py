@@ -6,17 +6,20 @@ from typing import Annotated
 
 from sim.policy.base import Guardrail
 from sim.policy.catalogue import Family
-from sim.policy.guardrails.check import AGREEMENT, BUILT_IN, ERROR_RATE, LATENCY, Check
+from sim.policy.guardrails.check import Check
+from sim.policy.guardrails.kayenta import Kayenta
 from sim.policy.guardrails.mann_whitney import MannWhitney
+from sim.policy.guardrails.measured import AGREEMENT, BUILT_IN, CHECK_ONLY, ERROR_RATE, LATENCY
 from sim.policy.guardrails.non_inferior import NonInferior
 from sim.policy.guardrails.rate import LatencyQuantile, RateIncrease
 from sim.policy.guardrails.sample_ratio import SampleRatio
+from sim.policy.guardrails.together import Together
 
 GUARDRAILS = Family(
     "guardrail",
     Guardrail,
     methods=("judge",),
-    shipped=(Check, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio),
+    shipped=(Check, Kayenta, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio, Together),
     # A check without a kind is a threshold, the usual check.
     default="threshold",
 )
@@ -25,14 +28,17 @@ AnyGuardrail = Annotated[Guardrail, GUARDRAILS]
 __all__ = [
     "AGREEMENT",
     "BUILT_IN",
+    "CHECK_ONLY",
     "ERROR_RATE",
     "GUARDRAILS",
     "LATENCY",
     "AnyGuardrail",
     "Check",
+    "Kayenta",
     "LatencyQuantile",
     "MannWhitney",
     "NonInferior",
     "RateIncrease",
     "SampleRatio",
+    "Together",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +42,6 @@ class NonInferior(Guardrail):
     0.02
     """
 
-    waits: ClassVar[bool] = True
-
     kind: Literal["non_inferior"] = "non_inferior"
     metric: str = Field(description="an outcome metric of the scenario")
     margin: Share = Field(ge=1e-9, lt=1, description="how much worse than the champion's mean it may be, relative to that")
@@ -52,6 +50,10 @@ class NonInferior(Guardrail):
     )
     min_outcomes: int | None = Field(None, ge=2, description=LEAST_RULE)
     tally: Tally | None = Field(None, description=TALLY_RULE)
+
+    @property
+    def waits(self) -> bool:
+        return True
 
     def told(self, setting: Setting) -> str:
         worse = f"worse in {self.metric} by {format_share(self.margin)}"

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
 from sim.policy.columns import Above, Column, Count, mean_of
-from sim.policy.guardrails.check import ERROR_RATE, LATENCY
+from sim.policy.guardrails.measured import ERROR_RATE, LATENCY
 from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
 

@@ -35,7 +35,6 @@ class SampleRatio(Guardrail):
     array([[0.9, 0.1]])
     """
 
-    waits: ClassVar[bool] = True
     compares_traffic: ClassVar[bool] = True
 
     kind: Literal["sample_ratio"] = "sample_ratio"
@@ -68,6 +67,10 @@ class SampleRatio(Guardrail):
         if self.split is not None or weights is None:
             return self
         return self.model_copy(update={"split": tuple(weights.tolist())})
+
+    @property
+    def waits(self) -> bool:
+        return True
 
     def told(self, setting: Setting) -> str:
         when = f"at {listed([format_duration(look) for look in self.looks])}" if self.looks else "at any tick"
