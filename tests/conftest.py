@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,21 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 settings.register_profile("sim", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("sim")
+
+
+@pytest.fixture(autouse=True)
+def nothing_named_for_the_next_test() -> Iterator[None]:
+    """Fail a test after which MLflow's environment variables name another store than before: all later tests would use it."""
+    before = _named()
+    yield
+    left = _named()
+    for name in set(left) - set(before):
+        del os.environ[name]
+    assert left == before
+
+
+def _named() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.endswith(("TRACKING_URI", "REGISTRY_URI")) and value}
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -180,11 +181,14 @@ def _fluent(client: MlflowClient, run_id: str) -> Iterator[None]:
     """MLflow's global state set to one run, for what has no other way; afterwards as it was."""
     import mlflow
 
-    # Setting it also sets the environment variable, which names a registry that may run code.
-    before = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else ""  # type: ignore[no-untyped-call]
+    # MLflow sets the environment variable too, which would name a registry for whatever comes next, and name it as one whose
+    # models may run code. What a program had set by MLflow stands in the variable as well, so that restores both.
+    before = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(client.tracking_uri)
     try:
         with mlflow.start_run(run_id=run_id):
             yield
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
