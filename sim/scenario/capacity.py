@@ -37,6 +37,11 @@ class Servers(Spec):
         None, ge=0, le=1_000_000, description="calls that may wait, others are rejected; any number if left out"
     )
     timeout: Duration | None = Field(None, description="a client gives up this long after its call came; never if left out")
+    patience: Duration | None = Field(
+        None,
+        description="a client leaves the queue after waiting this long, which counts as a timeout; who is served stays; "
+        "never if left out",
+    )
     scaling: Scaling | None = Field(None, description="replicas that follow the load; always as many if left out")
 
     def told(self, served: int | None = None) -> str:
@@ -50,6 +55,8 @@ class Servers(Spec):
             text += f", a queue of {self.queue:,}"
         if self.timeout is not None:
             text += f", a timeout of {format_duration(self.timeout)}"
+        if self.patience is not None:
+            text += f", clients who leave the queue after {format_duration(self.patience)}"
         if self.scaling is not None:
             text += f", scaled between {self.scaling.least} and {self.scaling.most} replicas"
         return text

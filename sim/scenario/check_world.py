@@ -177,10 +177,10 @@ def _retries(scenario: Scenario) -> Iterator[Problem]:
     pools: list[Servers] = [*scenario.capacity.values(), *scenario.pools.values()]
     possible = {
         "error": True,
-        "timeout": any(pool.timeout is not None for pool in pools),
+        "timeout": any(pool.timeout is not None or pool.patience is not None for pool in pools),
         "rejection": any(pool.queue is not None for pool in pools),
     }
-    missing = {"timeout": "no pool has a timeout", "rejection": "no pool has a limit to its queue"}
+    missing = {"timeout": "no pool has a timeout or a patience", "rejection": "no pool has a limit to its queue"}
     for index, end in enumerate(retries.on or ()):
         path = f"retries.on[{index}]"
         if end in (retries.on or ())[:index]:

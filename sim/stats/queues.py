@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sim.arrays import Floats
 from sim.stats.validation import require, require_positive, require_share
+
+# Beyond it exp overflows; what is left out is below 1e-300 of the result.
+_LARGEST_EXPONENT = 700.0
 
 
 def erlang_b(servers: int, load: float) -> float:
@@ -63,6 +68,29 @@ def mmc_wait(servers: int, load: float) -> float:
     (0.7455, 4.0)
     """
     return erlang_c(servers, load) / (servers - load)
+
+
+def mm1_reneging(load: float, patience: float) -> float:
+    """Share of calls in M/M/1+D that leave the queue unserved, as clients wait at most `patience` mean service times.
+
+    Raises `InputError` for a load or a patience that is not positive. The load may be above 1.
+
+    Source: Barrer (1957). The server is idle for a share p of the time, where the density of the wait of a client who would
+    stay for ever is p load exp((load - 1) w) up to the patience; who is served makes it busy, so 1 - p = load (1 - lost).
+
+    >>> round(mm1_reneging(0.9, 2.0), 3), round(mm1_reneging(1.0, 2.0), 3), round(mm1_reneging(2.0, 1e3), 3)
+    (0.219, 0.25, 0.5)
+    """
+    require_positive("load", load)
+    require_positive("patience", patience)
+    excess = load - 1
+    if excess * patience > _LARGEST_EXPONENT:
+        return excess / load
+    grown = math.exp(excess * patience)
+    # The integral of exp(excess w), by expm1 as the excess may be tiny.
+    waited = load * (math.expm1(excess * patience) / excess if excess else patience)
+    idle = 1 / (1 + waited + load * grown)
+    return idle * load * grown
 
 
 def mg1_wait(rate: float, mean: float, variance: float) -> float:

@@ -13,7 +13,7 @@ from sim.engine.base import Engine
 from sim.engine.catalogue import ENGINES
 from sim.policy.columns import Column
 from sim.run.trial import play
-from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
+from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mm1_reneging, mmc_wait, offered_load
 from sim.verify.figure import Figure, Sample, exact, played
 from sim.verify.rehearsal import NEVER, behaving, mean, scenario_of, some, test_by
 from sim.workflow import plan_scenario
@@ -24,6 +24,7 @@ Calls = NDArray[np.void]
 ERLANG = "Erlang 1917"
 GROSS = "Gross, Shortle, Thompson & Harris 2008"
 TABLES = "Erlang B traffic tables"
+BARRER = "Barrer 1957 (M/M/1+D)"
 POLLACZEK = "Pollaczek 1930, Khinchine 1932"
 
 WARM_S = 500
@@ -67,6 +68,11 @@ def figures() -> Iterator[Figure]:
     yield played(
         "queues.play-loss", "M/M/5 without a queue, load 3: share rejected", f"{ERLANG} (B formula)", lambda: erlang_b(5, 3.0),
         lambda quick: _over_replications(_calls("loss", quick, 3.0, {"replicas": 5, "queue": 0}), _rejected),
+    )  # fmt: skip
+    yield played(
+        "queues.play-reneging", "M/M/1 at ρ = .9, patience in the queue of two service times: share that leaves", BARRER,
+        lambda: mm1_reneging(0.9, 2.0),
+        lambda quick: _over_replications(_calls("reneging", quick, 0.9, {"replicas": 1, "patience": "2s"}), _left),
     )  # fmt: skip
     yield played(
         "queues.play-shadow",
@@ -113,6 +119,10 @@ def _rejected(calls: Calls) -> float:
     from sim.engine.calls import REJECTION
 
     return float((calls["outcome"] == REJECTION).mean())
+
+
+def _left(calls: Calls) -> float:
+    return float((calls["start_ns"] < 0).mean())
 
 
 def _over_replications(tables: Sequence[Calls], what: Callable[[Calls], float]) -> Sample:

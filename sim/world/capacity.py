@@ -26,7 +26,8 @@ class Pool:
     """Servers that the calls of some arms, live and mirrored, compete for.
 
     arms: indices of the arms; `replicas` of `concurrency` servers each; `queue` calls may wait, None for any number;
-    a client gives up `timeout_ns` after its call arrived, None for never.
+    a client gives up `timeout_ns` after its call arrived, served or not, and `patience_ns` after it where it still waits;
+    None for never.
     """
 
     name: str
@@ -36,11 +37,18 @@ class Pool:
     queue: int | None
     timeout_ns: int | None
     scaling: Scaling | None = None
+    patience_ns: int | None = None
 
     @property
     def servers(self) -> int:
         """How many calls are served at once, to begin with."""
         return self.replicas * self.concurrency
+
+    @property
+    def waits_ns(self) -> int | None:
+        """How long a call waits in the queue at most; None for any time."""
+        limits = [limit for limit in (self.timeout_ns, self.patience_ns) if limit is not None]
+        return min(limits, default=None)
 
     @property
     def most_servers(self) -> int:

@@ -60,8 +60,8 @@ def _pool(name: str, arms: tuple[str, ...], servers: Servers, concurrency: int |
         cool_down = round(said.cool_down / scenario.tick)
         scaling = Scaling(said.least, said.most, said.target, to_ns(said.cold_start), cool_down)
     indices = tuple(scenario.arms.index(arm) for arm in arms)
-    timeout_ns = None if servers.timeout is None else max(1, to_ns(servers.timeout))
-    return Pool(name, indices, servers.replicas, concurrency, servers.queue, timeout_ns, scaling)
+    timeout_ns, patience_ns = (None if limit is None else max(1, to_ns(limit)) for limit in (servers.timeout, servers.patience))
+    return Pool(name, indices, servers.replicas, concurrency, servers.queue, timeout_ns, scaling, patience_ns)
 
 
 def retry(said: Retries | None) -> Retry | None:

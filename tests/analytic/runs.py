@@ -80,9 +80,13 @@ def world_of(rate: float, ticks: int, latency: Any = None, **changes: Any) -> Wo
     return replace(make_world(scenario, [said, said]), **changes)
 
 
-def pool(servers: int, queue: int | None = None, timeout_s: float | None = None, arms: tuple[int, ...] = (0, 1)) -> Pool:
+def pool(
+    servers: int, queue: int | None = None, timeout_s: float | None = None, arms: tuple[int, ...] = (0, 1),
+    patience_s: float | None = None,
+) -> Pool:  # fmt: skip
     """Servers for both arms."""
-    return Pool(f"pool {arms}", arms, 1, servers, queue, None if timeout_s is None else round(timeout_s * S))
+    timeout_ns, patience_ns = (None if limit_s is None else round(limit_s * S) for limit_s in (timeout_s, patience_s))
+    return Pool(f"pool {arms}", arms, 1, servers, queue, timeout_ns, patience_ns=patience_ns)
 
 
 def waits_s(calls: Calls) -> NDArray[np.float64]:

@@ -64,6 +64,14 @@ def test_clients_who_give_up(engine: Runner, load: float, limit: float) -> None:
     engine.agrees(tables, lambda calls: share(calls, TIMEOUT), late, 0.02)
 
 
+@pytest.mark.parametrize(("load", "limit"), [(0.9, 2.0), (0.8, 3.0), (2.0, 1.5)])
+def test_clients_who_leave_the_queue(engine: Runner, load: float, limit: float) -> None:
+    tables = engine.calls(load, pools=(pool(1, patience_s=limit),))
+    never, _ = patience(load, limit)
+    engine.agrees(tables, lambda calls: (calls["start_ns"] < 0).mean(), never, 0.02)
+    engine.agrees(tables, lambda calls: share(calls, TIMEOUT), never, 0.02)
+
+
 @pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
 def test_a_shadow_slows_production_on_a_shared_pool(engine: Runner, fraction: float) -> None:
     """Live traffic at a load of .4 alone; a copy of all of it takes the load to .8.

@@ -12,10 +12,11 @@ import pytest
 from scipy.stats import poisson
 
 from sim.cli import main
+from sim.stats.queues import mm1_reneging
 from sim.stats.reliability import run_of
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
-REGISTERED = ("04-ratio-with-floor", "07-rolling-window", "09-inconclusive-band")
+REGISTERED = ("04-ratio-with-floor", "07-rolling-window", "09-inconclusive-band", "19-reneging")
 pytestmark = pytest.mark.skipif(not CASES.exists(), reason="the cases are kept beside the repository, not in it")
 
 
@@ -219,3 +220,17 @@ def test_at_least_so_many_requests(tmp_path: Path, store: str) -> None:
     assert alike(share(trials, "near", "keep"), 1 - (1 - bad) ** 15, rows)
     assert share(trials, "above", "keep") == 1
     assert (trials[trials["policy"] == "above"]["time_to_decision_s"] == 60).all()
+
+
+def test_clients_who_leave_the_queue_but_not_the_server(tmp_path: Path, store: str) -> None:
+    """Case 19: .9 calls a service time on one server, two service times of patience."""
+    text = (CASES / "19-reneging" / "scenario.yaml").read_text()
+    file = tmp_path / "scenario.yaml"
+    file.write_text(text.replace("timeout: 2s", "patience: 2s") + "sensitivity: off\n")
+    assert main(["check", str(file)]) == 0
+    assert main(["run", str(file), "--registry-uri", store, "--no-tracking", "--quiet", "--reports", str(tmp_path)]) == 0
+    (trials,) = (pd.read_parquet(found) for found in tmp_path.glob("*/trials.parquet"))
+    left = trials["lost_requests"] / trials["requests"]
+    assert len(left) == 40
+    assert abs(left.mean() - mm1_reneging(0.9, 2.0)) < 4 * left.std(ddof=1) / np.sqrt(len(left))
+    assert left.std(ddof=1) < 0.02

@@ -109,6 +109,7 @@ POOL = st.fixed_dictionaries(
     {
         "replicas": st.integers(1, 4), "concurrency": st.integers(1, 2),
         "queue": st.sampled_from((None, 3, 0, 1, 8)), "timeout": st.sampled_from((None, 8, 4, 2, 3, 12)),
+        "patience": st.sampled_from((None, None, 4, 2, 8)),
         "scaling": st.none() | SCALING,
     }
 )  # fmt: skip
@@ -168,7 +169,7 @@ def scaled(
     """One arm's pool that scales from one replica, with calls of a constant length, and a few replicas down in some ticks."""
     rule = {"least": 1, "more": 5, "target": 0.7, "cold_start": cold_start, "cool_down": 0}
     plain = {"live": 0, "mirror": 0, "stages": 0, "failing": 0.0, "slowness": 1.0, "factor": 1.0}
-    pool = {"replicas": 1, "concurrency": concurrency, "queue": None, "timeout": timeout, "scaling": rule}
+    pool = {"replicas": 1, "concurrency": concurrency, "queue": None, "timeout": timeout, "patience": None, "scaling": rule}
     return {
         "unit_ns": 1, "tick": tick, "rows": 1, "seed": 0,
         "arms": [{"latency": ("constant", latency), "error_rate": 0.0, "pool": 0}] * 2, "pools": [pool] * 2,
@@ -327,8 +328,9 @@ def _pool(said: Said, number: int, unit_ns: int) -> Pool:
         replicas = min(max(replicas, scaling["least"]), most)
         cold_start_ns = scaling["cold_start"] * unit_ns
         scales = Scaling(scaling["least"], most, scaling["target"], cold_start_ns, scaling["cool_down"])
-    timeout_ns = None if each["timeout"] is None else each["timeout"] * unit_ns
-    return Pool(f"pool{number}", arms, replicas, each["concurrency"], each["queue"], timeout_ns, scales)
+    limits = (each[name] for name in ("timeout", "patience"))
+    timeout_ns, patience_ns = (None if limit is None else limit * unit_ns for limit in limits)
+    return Pool(f"pool{number}", arms, replicas, each["concurrency"], each["queue"], timeout_ns, scales, patience_ns)
 
 
 def _retry(said: Said | None, unit_s: float) -> Retry | None:

@@ -60,6 +60,7 @@ SERVERS = st.fixed_dictionaries(
     {"replicas": st.integers(1, 3), "concurrency": st.integers(1, 3)},
     optional={
         "queue": st.sampled_from((0, 3, 10)), "timeout": st.sampled_from(("2s", "5s")),
+        "patience": st.sampled_from(("1s", "3s")),
         "scaling": st.sampled_from(("10s", "0s", "15s")).map(
             lambda cold: {"least": 1, "most": 6, "target": "60%", "cold_start": cold, "cool_down": "20s"}
         ),
@@ -120,8 +121,8 @@ def built(said: Said) -> tuple[Scenario, World]:
             down = {**OUTAGE, "pool": "main" if shared else "challenger", "replicas": min(2, most)}
             more["timeline"] = [*more.get("timeline", ()), down]
     servers = said["servers"] and said["servers"][1]
-    if "retries" in more and "timeout" in more["retries"].get("on", ()) and (servers is None or "timeout" not in servers):
-        # Without a timeout nobody can try again after one, and the check says so.
+    if "retries" in more and "timeout" in more["retries"].get("on", ()) and not {"timeout", "patience"} & set(servers or ()):
+        # Without a timeout or a patience nobody can try again after one, and the check says so.
         del more["retries"]
     metrics = [dict(metric) for metric in METRICS]
     if said["delay"] is not None:

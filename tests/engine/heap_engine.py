@@ -236,6 +236,13 @@ class Row:
                 self.start(call, station)
             else:
                 station.queue.append(call)
+                if station.pool.patience_ns is not None:
+                    self.push(self.now + station.pool.patience_ns, GIVE_UP, call.key, lambda: self.leave(call, station))
+
+    def leave(self, call: Call, station: Station) -> None:
+        if not call.over and call in station.queue:
+            station.queue.remove(call)
+            self.end(call, TIMEOUT)
 
     def give_up(self, call: Call, station: Station) -> None:
         if not call.over:

@@ -117,6 +117,20 @@ def test_pools_of_their_own_do_not_disturb_each_other(monkeypatch: Patch) -> Non
 # Clients that try again.
 
 
+def test_who_is_served_stays_and_who_waits_leaves(monkeypatch: Patch) -> None:
+    requests = [request(0, 10), request(1, 5), request(7, 6), request(10, 3)]
+    assert fates(monkeypatch, requests, pools=(pool(patience_ns=4),)) == [
+        (0, 0, 0, 10, "finish"), (1, 0, None, 5, "timeout"), (2, 0, 10, 16, "finish"), (3, 0, None, 14, "timeout"),
+    ]  # fmt: skip
+    # Exactly at the end of one's patience is in time.
+    assert fates(monkeypatch, requests[:3], pools=(pool(patience_ns=3),))[2] == (2, 0, 10, 16, "finish")
+    # Who waits leaves at what comes first; in service a timeout alone counts.
+    assert fates(monkeypatch, requests[:3], pools=(pool(timeout=8, patience_ns=4),)) == [
+        (0, 0, 0, 8, "timeout"), (1, 0, None, 5, "timeout"), (2, 0, 10, 15, "timeout"),
+    ]  # fmt: skip
+    assert fates(monkeypatch, requests[:3], pools=(pool(timeout=2, patience_ns=4),))[1] == (1, 0, None, 3, "timeout")
+
+
 @pytest.mark.parametrize("on", ["error", "timeout", "rejection", "error timeout rejection", "none"])
 def test_clients_try_again_after_the_ends_that_are_said(monkeypatch: Patch, on: str) -> None:
     requests = [request(0, 4, error=True), request(10, 30), request(11, 5), request(12, 5)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.errors import InputError
-from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mmc_wait, offered_load
+from sim.stats.queues import erlang_b, erlang_c, mg1_wait, mm1_reneging, mmc_wait, offered_load
 from tests.analytic import formulas
 
 
@@ -43,3 +43,17 @@ def test_one_server_with_exponential_service_is_a_special_case() -> None:
 def test_queues_that_cannot_be_are_refused(call: object, rule: str) -> None:
     with pytest.raises(InputError, match=rule):
         call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("load", [0.3, 0.9, 1.0, 1.0 + 1e-9, 2.5])
+@pytest.mark.parametrize("limit", [0.01, 2.0, 30.0])
+def test_who_leaves_the_queue_of_one_server(load: float, limit: float) -> None:
+    assert mm1_reneging(load, limit) == pytest.approx(formulas.patience(load, limit)[0], rel=1e-6, abs=1e-12)
+    # The server does the rest of the work, and is idle with the chance that a call does not wait.
+    assert mm1_reneging(load, 1e-12) == pytest.approx(erlang_b(1, load))
+
+
+def test_a_server_with_too_much_to_do_serves_as_much_as_it_can() -> None:
+    assert mm1_reneging(2.0, 1e6) == pytest.approx(0.5)
+    with pytest.raises(InputError, match="patience"):
+        mm1_reneging(0.9, 0.0)

@@ -245,7 +245,7 @@ def play(
                 p = duty.pool
                 if p >= 0:
                     pool = pools[p]
-                    deadline = min(now + pool.timeout_ns, FOREVER)
+                    deadline, leaves = min(now + pool.timeout_ns, FOREVER), min(now + pool.waits_ns, FOREVER)
                     start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
                     if waiting:
@@ -257,12 +257,12 @@ def play(
                         if changes:
                             bound = min(pool.bound_ns, ready_at(pool, coming, r, p))
                         left = start
-                        parked = start > now and start >= bound and deadline >= bound
+                        parked = start > now and start >= bound and leaves >= bound
                         if parked:
                             left = FOREVER
-                        elif start > deadline or start >= bound:
-                            left = deadline
-                            start, end, outcome = NEVER, deadline, TIMEOUT
+                        elif start > leaves or start >= bound:
+                            left = leaves
+                            start, end, outcome = NEVER, leaves, TIMEOUT
                         else:
                             end = min(start + service, FOREVER - 1)
                             begin(run, pool, free, start, end)

@@ -171,6 +171,7 @@ def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) ->
     settings = {
         "queue": FOREVER if pool.queue is None else pool.queue,
         "timeout_ns": FOREVER if pool.timeout_ns is None else pool.timeout_ns,
+        "waits_ns": FOREVER if pool.waits_ns is None else pool.waits_ns,
         "concurrency": pool.concurrency, "limited": changes or pool.queue is not None, "scales": scaling is not None,
         "ready": pool.replicas, "wanted": pool.replicas, "since": FOREVER,
         "servers": max(pool.replicas - out, 0) * pool.concurrency,

@@ -156,14 +156,15 @@ def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, 
     """
     place = pool.parked % leave.shape[2]
     arrive, service = waits[r, p, place, ARRIVE], waits[r, p, place, SERVICE]
-    deadline = min(arrive + pool.timeout_ns, FOREVER)
+    # FOREVER is half of what an integer holds, so a sum with it does not overflow.
+    deadline, leaves = min(arrive + pool.timeout_ns, FOREVER), min(arrive + pool.waits_ns, FOREVER)
     start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
-    if start >= bound and deadline >= bound:
+    if start >= bound and leaves >= bound:
         return integer(NEVER), integer(NEVER), integer(NEVER)
     pool.parked += 1
-    if start >= bound or start > deadline:
-        leave[r, p, place] = deadline
-        return integer(NEVER), deadline, integer(TIMEOUT)
+    if start >= bound or start > leaves:
+        leave[r, p, place] = leaves
+        return integer(NEVER), leaves, integer(TIMEOUT)
     leave[r, p, place] = start
     end = min(start + service, FOREVER - 1)
     begin(run, pool, free, start, end)

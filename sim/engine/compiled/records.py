@@ -48,7 +48,7 @@ DUTY = np.dtype(
 """(R, K) an arm: its pool or -1, its counts, and the conditions and the routing of the tick."""
 POOL = np.dtype(
     [
-        *((name, np.int64) for name in ("base", "queue", "timeout_ns", "concurrency", "limited", "bound_ns")),
+        *((name, np.int64) for name in ("base", "queue", "timeout_ns", "waits_ns", "concurrency", "limited", "bound_ns")),
         *((name, np.int64) for name in ("scales", "least", "most", "cold_start_ns", "cool_down")),
         ("target", np.float64),
         *(
@@ -58,7 +58,8 @@ POOL = np.dtype(
         *((name, np.int64) for name in ("head", "tail", "parked")),
     ]
 )
-"""(R, P) a pool. base: the index of its first server in `free`. queue and timeout_ns: FOREVER if there is no limit. bound_ns:
+"""(R, P) a pool. base: the index of its first server in `free`. queue, timeout_ns and waits_ns (how long a call may
+wait): FOREVER if there is no limit. bound_ns:
 the next edge at which its capacity may change. limited: whether its queue is kept. pending: the number of entries in `coming`.
 busy_ns and there_ns: server time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to
 tail; its parked calls start at `parked`."""

@@ -1,4 +1,4 @@
-"""The servers of a pool: first come, first served, with a limited queue, timeouts of clients, and scaling of replicas."""
+"""The servers of a pool: first come, first served, with a limited queue, clients who give up, and scaling of replicas."""
 
 from __future__ import annotations
 
@@ -99,21 +99,26 @@ class Servers:
                 self._limit(call, self._pool.timeout_ns)
         elif self._pool.queue is None or len(self._waiting) < self._pool.queue:
             self._waiting[call] = None
+            if self._pool.waits_ns is not None and self._pool.waits_ns != self._pool.timeout_ns:
+                self._limit(call, self._pool.waits_ns, served=False)
             if self._pool.timeout_ns is not None:
                 self._limit(call, self._pool.timeout_ns)
         else:
             call.ended.succeed(REJECTION)
 
-    def _limit(self, call: Call, timeout_ns: int) -> None:
-        """Let the client give up at the timeout. A completion exactly at the timeout is in time, as completions come first."""
+    def _limit(self, call: Call, limit_ns: int, *, served: bool = True) -> None:
+        """Let the client give up at the limit, where it is `served` too or only where it still waits.
+
+        A completion or a start exactly at the limit is in time, as completions come first.
+        """
 
         def give_up(_: simpy.Event) -> None:
-            if not call.ended.triggered:
+            if not call.ended.triggered and (served or call in self._waiting):
                 # If the call is in service, the client leaves and the server continues.
                 self._waiting.pop(call, None)
                 call.ended.succeed(TIMEOUT)
 
-        deadline = self._clock.at(call.arrive_ns + timeout_ns, Due.GIVE_UP, call.request, call.copy, call.attempt)
+        deadline = self._clock.at(call.arrive_ns + limit_ns, Due.GIVE_UP, call.request, call.copy, call.attempt)
         deadline.callbacks.append(give_up)
 
     def _start(self, call: Call) -> None:
