@@ -11,6 +11,7 @@ from sim.policy.allocation.kl_lucb import KlLucb
 from sim.policy.allocation.kl_ucb import KlUcb
 from sim.policy.allocation.mirror import Mirror
 from sim.policy.allocation.ramp import Ramp, Schedule, Step
+from sim.policy.allocation.risk_budget import RiskBudget
 from sim.policy.allocation.thompson import Thompson
 from sim.policy.allocation.track_and_stop import TrackAndStop
 from sim.policy.allocation.ucb1 import Ucb1
@@ -21,7 +22,7 @@ ALLOCATIONS = Family(
     "allocation",
     Allocation,
     methods=("live",),
-    shipped=(Fixed, Ramp, Mirror, ChampionOnly, Thompson, EpsilonGreedy, Ucb1, KlUcb, TrackAndStop, KlLucb),
+    shipped=(Fixed, Ramp, Mirror, ChampionOnly, Thompson, EpsilonGreedy, Ucb1, KlUcb, TrackAndStop, KlLucb, RiskBudget),
 )
 AnyAllocation = Annotated[Allocation, ALLOCATIONS]
 
@@ -35,6 +36,7 @@ __all__ = [
     "KlUcb",
     "Mirror",
     "Ramp",
+    "RiskBudget",
     "Schedule",
     "Step",
     "Thompson",
