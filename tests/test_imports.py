@@ -28,11 +28,11 @@ LAYERS = (
     ("compare",),
     ("calibration", "report", "tracking"),
     ("given", "interop", "workflow"),
-    ("assess", "bench", "live", "verify", "testing"),
+    ("assess", "bench", "live", "recommend", "verify", "testing"),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
-HEAVY = ("matplotlib", "mlflow", "numba", "pandas", "pyarrow", "rich", "scipy.stats", "sklearn")
+HEAVY = ("matplotlib", "mlflow", "numba", "optuna", "pandas", "pyarrow", "rich", "scipy.stats", "sklearn")
 MLFLOW_USERS = ("registry", "evaluation", "serving", "tracking")
 # MLflow runs these from their text ("models from code"), outside this program.
 # The one module that loads the compiler; what plays event by event imports it, and nothing on the way to `sim check` may.

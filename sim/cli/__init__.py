@@ -17,6 +17,7 @@ from sim.cli import (
     importing,
     init,
     models,
+    recommend,
     report,
     run,
     schema,
@@ -35,8 +36,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, models, check, run, show, compare, report, trace, serve_check, track, bench, verify,
-    schema, completion,
+    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, track, bench,
+    verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 
@@ -83,6 +84,7 @@ examples:
   sim import rollout.yaml --rate 30/s --out rehearsal.yaml
                                            a rollout of Argo, Flagger or SageMaker as a scenario
   sim assess rollout.yaml --rate 30/s      how often it aborts for nothing, and how soon it catches what is worse
+  sim recommend quickstart                 search for a policy that nobody has written down
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line

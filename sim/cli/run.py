@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from sim.cli.output import shown_of
 from sim.errors import plain
 
 if TYPE_CHECKING:
+    from sim.report.progress import Bar
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
     from sim.run.plan import Plan
@@ -74,32 +75,9 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar, confirm, lines, taken
-    from sim.run.glance import glanced
+    from sim.report.progress import Bar
 
     with Bar(quiet=options.quiet) as bar:
-
-        def planned(plan: Plan, effort: Effort) -> Watch | None:
-            options.interrupts.check()
-            for line in lines(plan):
-                bar.say(line)
-            if effort.note:
-                print(f"sim: {effort.note}", file=sys.stderr)
-            _warn(plan.warnings)
-            compiled = next((each for each in plan.worlds if each.engine.entry.compiles), None)
-            if compiled:
-                from sim.engine.compiled import warm_up
-
-                warm_up(compiled.world, bar.say)
-                options.interrupts.check()
-            if not options.quiet:
-                effort = glanced(plan, effort)
-                bar.say(taken(plan, effort))
-                options.interrupts.check()
-            if not options.yes:
-                confirm(effort)
-            return bar.start(effort, until_enough=plan.scenario.enough is not None)
-
         outcome = workflow.run_scenario(
             scenario_file(options.file),
             reports=options.reports,
@@ -114,12 +92,41 @@ def _run(options: argparse.Namespace) -> int:
             parts=options.parts,
             again=options.again,
             annotate=options.annotate,
-            planned=planned,
+            planned=planning(options, bar),
             noted=lambda line: _warn([line]),
             told=None if options.quiet else bar.say,
         )
-    _show(outcome, options.display)
+    show(outcome, options.display)
     return outcome.exit_code
+
+
+def planning(options: argparse.Namespace, bar: Bar) -> Callable[[Plan, Effort], Watch | None]:
+    """What is said of a plan before it is played, and asked; the bar then tells how far it is."""
+    from sim.report.progress import confirm, lines, taken
+    from sim.run.glance import glanced
+
+    def planned(plan: Plan, effort: Effort) -> Watch | None:
+        options.interrupts.check()
+        for line in lines(plan):
+            bar.say(line)
+        if effort.note:
+            print(f"sim: {effort.note}", file=sys.stderr)
+        _warn(plan.warnings)
+        compiled = next((each for each in plan.worlds if each.engine.entry.compiles), None)
+        if compiled:
+            from sim.engine.compiled import warm_up
+
+            warm_up(compiled.world, bar.say)
+            options.interrupts.check()
+        if not options.quiet:
+            effort = glanced(plan, effort)
+            bar.say(taken(plan, effort))
+            options.interrupts.check()
+        if not options.yes:
+            confirm(effort)
+        return bar.start(effort, until_enough=plan.scenario.enough is not None)
+
+    return planned
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -127,7 +134,8 @@ def _warn(warnings: Iterable[str]) -> None:
         print(f"sim: warning: {plain(warning)}", file=sys.stderr)
 
 
-def _show(outcome: workflow.Outcome, display: Any) -> None:
+def show(outcome: workflow.Outcome, display: Any) -> None:
+    """Print what was found, and where it is."""
     from sim.report.terminal import table
 
     if outcome.comparison is None:

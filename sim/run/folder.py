@@ -58,10 +58,11 @@ def replacement(folder: Path) -> Iterator[Path]:
     settle(folder)
 
 
-def usable(folder: Path) -> None:
+def usable(folder: Path, own: str = "run.json", what: str = "run") -> None:
     """Raise `InputError` for a folder that a run cannot be put into: one with files of something else.
 
-    A run replaces files by their names, so that what is not its own must not stand beside them.
+    A run replaces files by their names, so that what is not its own must not stand beside them. Its file `own` tells a folder
+    of `what` is put there.
     """
     try:
         # Hidden files are those of a run that has not finished anything yet.
@@ -71,8 +72,8 @@ def usable(folder: Path) -> None:
     except OSError:
         # It is not there yet; a folder that cannot be read says so when it is written to.
         return
-    if others and "run.json" not in others:
-        message = f"holds other files, such as {others[0]}, and no run; name a folder that is new, empty or a run's own"
+    if others and own not in others:
+        message = f"holds other files, such as {others[0]}, and no {what}; name a folder that is new, empty or a {what}'s own"
         raise InputError([Problem(message, file=f"--out {folder}")])
 
 

@@ -17,6 +17,7 @@ from sim.scenario.delays import Delay
 from sim.scenario.enough import Enough
 from sim.scenario.offline import OfflineRows, OfflineScoring
 from sim.scenario.priors import Prior, prior_told
+from sim.scenario.search import Search
 from sim.scenario.sensitivity import Sensitivity
 from sim.scenario.spec import Spec
 from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
@@ -318,6 +319,9 @@ class Scenario(Spec):
         None,
         description="in which other worlds the policies are played again, to see whether the choice stays: `off`, or own keys. "
         "If left out the usual ones; none beside a sweep",
+    )
+    search: Search | None = Field(
+        None, description="among which policies `sim recommend` looks for one; the usual ones if left out"
     )
     calibrated: dict[str, Calibrate] = Field(
         default_factory=dict,

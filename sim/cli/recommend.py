@@ -1,0 +1,95 @@
+"""`sim recommend`: search for a policy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sim import workflow
+from sim.cli.options import (
+    PLAIN,
+    RUNS_MODELS,
+    Completes,
+    Verbs,
+    add_annotate,
+    add_changes,
+    add_display,
+    add_parts,
+    add_stores,
+    completing,
+    positive,
+    scenario_file,
+)
+from sim.errors import plain
+
+
+def add(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "recommend", help="search for the policy that suits a scenario best", formatter_class=PLAIN, reads_scenario=True,
+        description="Search for a policy that nobody has written down: try many on the same worlds, drop those that are shown\n"
+        "to be worse, and play the best again on fresh seeds beside the policies of the scenario. Best is the highest net\n"
+        "value (`value:`) of those that meet what is required (`require:`). `search:` says which policies are tried.\n\n"
+        f"{RUNS_MODELS}",
+        epilog="examples:\n  sim recommend small-lift\n"
+        "  sim recommend small-lift --set search.candidates=200 --set 'search.families=[ab, bandit]'\n"
+        "  sim recommend rollout.yaml --out found --workers 2 --no-tracking",
+    )  # fmt: skip
+    file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
+    completing(file, Completes.SCENARIO)
+    parser.add_argument("--workers", type=positive, help="processes; results do not depend on it")
+    reports = parser.add_argument(
+        "--reports", type=Path, default=workflow.REPORTS, help="where the search keeps what it played (default: reports)"
+    )
+    completing(reports, Completes.FOLDER)
+    out = parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="where recommended.yaml, candidates.csv, study.db and the run of the finals are written (default: in --reports)",
+    )  # fmt: skip
+    completing(out, Completes.FOLDER)
+    parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_display(parser)
+    add_changes(parser)
+    add_parts(parser)
+    add_stores(parser)
+    add_annotate(parser)
+    parser.set_defaults(verb=_recommend, again=False, yes=True)
+
+
+def _recommend(options: argparse.Namespace) -> int:
+    from sim.cli.run import planning, show
+    from sim.files import replacing, write_text
+    from sim.recommend.recommending import recommend
+    from sim.recommend.telling import candidates_csv, distances, scenario_text
+    from sim.report.progress import Bar
+    from sim.run.folder import usable
+
+    if options.out:
+        usable(options.out, "recommended.yaml", "search")
+    with Bar(quiet=options.quiet) as bar:
+        found = recommend(
+            scenario_file(options.file), reports=options.reports, tracking_uri=options.tracking_uri,
+            registry_uri=options.registry_uri, parts=options.parts, changes=options.changes, workers=options.workers,
+            told=bar.say, watch=options.interrupts.check,
+        )  # fmt: skip
+        folder = options.out or options.reports / f"{found.plan.scenario.name}-{found.plan.digest[:10]}-recommended"
+        folder.mkdir(parents=True, exist_ok=True)
+        scenario = folder / "recommended.yaml"
+        write_text(scenario, scenario_text(found))
+        write_text(folder / "candidates.csv", candidates_csv(found.searched))
+        with replacing(folder / "study.db") as file:
+            found.save_study(file)
+        bar.say(f"finals: {', '.join(found.searched.finalists)} and the policies of the scenario, on fresh seeds")
+        outcome = workflow.run_scenario(
+            scenario, reports=options.reports, out=folder / "run", tracking_uri=options.tracking_uri,
+            registry_uri=options.registry_uri, experiment=options.experiment, timeout_s=options.timeout,
+            workers=options.workers, log=not options.no_tracking, parts=options.parts, annotate=options.annotate,
+            planned=planning(options, bar), told=bar.say,
+        )  # fmt: skip
+    show(outcome, options.display)
+    if outcome.comparison is not None and options.display != "none":
+        for line in distances(outcome.comparison):
+            print(plain(line))
+    print(f"recommended: {plain(str(scenario))}", file=sys.stderr)
+    return outcome.exit_code

@@ -1,0 +1,189 @@
+"""The search: batches of proposals, a race of those that may be fit, and who is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.errors import InputError
+from sim.recommend.proposing import Asked, Proposals
+from sim.recommend.race import Look, Race
+from sim.recommend.space import Policy, Space
+from sim.scenario.search import Search
+
+BATCH = 10
+# The first proposals are random: what is near what did well is not known before.
+_RANDOM = 20
+# A race has so many looks, of growing numbers of replications, with at most a part of the field left after each.
+_LOOKS, _LEFT = 3, 0.5
+_LEAST = 20
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy that was tried, and what became of it: `fate` in words. `worth` is by `aim`, over `replications`."""
+
+    name: str
+    policy: Policy
+    fate: str
+    replications: int = 0
+    worth: float | None = None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What a search found. `finalists` are the best first; `aim` is the measure that candidates were compared by."""
+
+    candidates: tuple[Candidate, ...]
+    finalists: Mapping[str, Policy]
+    aim: str
+
+
+@dataclass
+class _Field:
+    """All candidates so far, by name."""
+
+    policies: dict[str, Policy] = field(default_factory=dict)
+    known: dict[str, Candidate] = field(default_factory=dict)
+
+    def named(self, what: str, policy: Policy, taken: Sequence[str]) -> str:
+        """The name of a proposal: that of the same policy, if it was proposed before."""
+        for name, other in self.policies.items():
+            if other == policy:
+                return name
+        number = 1 + len(self.policies)
+        while f"{what}-{number}" in taken:
+            number += 1
+        self.policies[f"{what}-{number}"] = policy
+        return f"{what}-{number}"
+
+    def settle(self, name: str, fate: str, look: Look | None = None, replications: int = 0) -> None:
+        worth = None if look is None else look.aim.estimate(look.trials[name]).estimate
+        self.known[name] = Candidate(name, self.policies[name], fate, replications, worth)
+
+
+def search(
+    race: Race, space: Space, asked: Search, own: Mapping[str, Policy], proposals: Proposals,
+    told: Callable[[str], None] | None = None,
+) -> Searched:  # fmt: skip
+    """Try candidates, and race those that may be fit against each other.
+
+    `own` are the policies of the scenario, which take no part. The result depends on the scenario and the search alone: not on
+    workers, nor on an interrupt.
+    """
+    say = told or (lambda line: None)
+    levels = _levels(asked.replications)
+    tried = _Field()
+    done = 0
+    while done < asked.candidates:
+        count = min(BATCH, asked.candidates - done)
+        proposals.next_batch()
+        batch: list[tuple[Asked, str]] = []
+        for _ in range(count):
+            trial = proposals.ask()
+            what, policy = space.propose(trial)
+            batch.append((trial, tried.named(what, policy, list(own))))
+        new = [name for name in dict.fromkeys(name for _, name in batch) if name not in tried.known]
+        _screen(race, tried, new, levels[0])
+        for trial, name in batch:
+            _tell(proposals, trial, tried.known[name])
+        done += count
+        best = max(_fit(tried), key=lambda each: each.worth or 0.0, default=None)
+        leads = f"; {best.name} leads with {best.worth:.4g}" if best and best.worth is not None else ""
+        say(f"tried {done} of {asked.candidates} candidates, {levels[0]} replications each{leads}")
+    look = _raced(race, tried, levels, asked.finalists, say)
+    if look is None:
+        return Searched(tuple(tried.known.values()), {}, "net_value")
+    finalists = _different(look.ranked(), asked.finalists)
+    for name in finalists:
+        tried.settle(name, "finalist", look, levels[-1])
+    return Searched(
+        tuple(tried.known.values()), {name: tried.policies[name] for name in finalists}, look.aim.name
+    )  # fmt: skip
+
+
+def _levels(most: int) -> tuple[int, ...]:
+    """How many replications candidates have at each look, about three times as many as at the one before.
+
+    >>> _levels(1000), _levels(20)
+    ((111, 333, 1000), (20,))
+    """
+    return tuple(sorted({max(most // 3**step, min(_LEAST, most)) for step in range(_LOOKS)}))
+
+
+def _screen(race: Race, tried: _Field, names: Sequence[str], replications: int) -> None:
+    """Play new candidates for the first time. What the scenario cannot have is refused, with its reason."""
+    able = {}
+    for name in names:
+        try:
+            race.planned({name: tried.policies[name]}, replications)
+        except InputError as error:
+            problem = error.problems[0]
+            tried.settle(name, f"refused: {problem.path.partition('.')[2]}: {problem.message}")
+        else:
+            able[name] = tried.policies[name]
+    if not able:
+        return
+    look = race.look(able, replications)
+    unfit = look.unfit()
+    for name in able:
+        tried.settle(name, unfit.get(name, _OPEN), look, replications)
+
+
+_OPEN = "may be fit"
+
+
+def _fit(tried: _Field) -> list[Candidate]:
+    return [each for each in tried.known.values() if each.fate == _OPEN and each.worth is not None]
+
+
+def _tell(proposals: Proposals, trial: Asked, found: Candidate) -> None:
+    about: dict[str, Any] = {"name": found.name, "fate": found.fate, "replications": found.replications}
+    if found.worth is None:
+        proposals.refuse(trial, about=about)
+    else:
+        proposals.tell(trial, found.worth, fit=found.fate == _OPEN, about=about)
+
+
+def _raced(
+    race: Race, tried: _Field, levels: Sequence[int], finalists: int, say: Callable[[str], None]
+) -> Look | None:  # fmt: skip
+    """The last look at those that are left, None where nobody is fit."""
+    names = [each.name for each in _fit(tried)]
+    look: Look | None = None
+    before = 0
+    for place, level in enumerate(levels):
+        if not names:
+            return None
+        look = race.look({name: tried.policies[name] for name in names}, level, before)
+        unfit, ranked = look.unfit(), look.ranked()
+        for name in names:
+            if name in unfit:
+                tried.settle(name, unfit[name], look, level)
+        if not ranked:
+            return None
+        leader = ranked[0]
+        last = place == len(levels) - 1
+        most = len(ranked) if last else max(2 * finalists, round(_LEFT * len(ranked)))
+        for rank, name in enumerate(ranked):
+            if look.behind(name, leader):
+                tried.settle(name, f"shown to be worse than {leader}", look, level)
+            elif rank >= most:
+                tried.settle(name, "not among the better half", look, level)
+            else:
+                tried.settle(name, _OPEN, look, level)
+        names = [name for name in ranked if tried.known[name].fate == _OPEN]
+        look = look.first(names)
+        say(f"{len(names)} left after {level} replications each; {leader} leads")
+        before = level
+    return look
+
+
+def _different(ranked: Sequence[str], most: int) -> list[str]:
+    """The best of each kind, best first; then others, as long as there is room."""
+    kinds = [name.rpartition("-")[0] for name in ranked]
+    firsts = [name for place, name in enumerate(ranked) if kinds[place] not in kinds[:place]]
+    others = [name for name in ranked if name not in firsts]
+    chosen = set((firsts + others)[:most])
+    return [name for name in ranked if name in chosen]

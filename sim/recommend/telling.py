@@ -1,0 +1,68 @@
+"""What is told of a search: the finals as a scenario file, all candidates as a table, how far policies are from the best."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sim.compare.result import Comparison
+from sim.compare.wording import number
+from sim.recommend.recommending import Recommending
+from sim.recommend.searching import Searched
+
+COLUMNS = ("name", "family", "fate", "replications", "aim", "worth", "policy")
+
+
+def scenario_text(found: Recommending) -> str:
+    """The finals as a scenario file, with a head that says where they come from."""
+    import yaml
+
+    searched, name = found.searched, found.plan.scenario.name
+    tried = len(searched.candidates)
+    head = (
+        f"# Written by `sim recommend {name}`: the policies of the scenario, and the best that were found among {tried}\n"
+        f"# candidates ({', '.join(searched.finalists)}). The seed is not that of the search: no policy owes its\n"
+        "# place here to luck.\n"
+    )
+    return head + str(yaml.safe_dump(dict(found.scenario), sort_keys=False, allow_unicode=True, width=100))
+
+
+def candidates_csv(searched: Searched) -> str:
+    """All candidates, in the order in which they were proposed: what each is, and what became of it.
+
+    `worth` is the mean of the measure `aim` over so many replications, and is empty where there is none. It is of the seeds of
+    the search: of the best it is too high, as they are the best by luck, too.
+    """
+    import json
+
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(COLUMNS)
+    for each in searched.candidates:
+        worth = "" if each.worth is None else repr(each.worth)
+        family = each.name.rpartition("-")[0]
+        lines.writerow([each.name, family, each.fate, each.replications, searched.aim, worth, json.dumps(each.policy)])
+    return text.getvalue()
+
+
+def distances(comparison: Comparison) -> Iterator[str]:
+    """A line a policy: how much of what the best choice could give it reaches, of fresh seeds.
+
+    The bound is that of one who knows what is true: who ships the best acceptable arm at once, or keeps the champion.
+    """
+    for point in comparison.points:
+        best = max((_bound(each.measures) for each in point.policies), key=lambda bound: bound or 0.0, default=None)
+        if not best:
+            continue
+        yield f"who knew what is true would gain {number(best, 'count')}; of that reach, each by its mean:"
+        known = [(each.policy, each.measures["net_value"].estimate) for each in point.policies]
+        for name, value in sorted(known, key=lambda each: -(each[1] or 0.0)):
+            if value is not None:
+                yield f"  {name}: {value / best:.0%} ({number(value, 'count')})"
+
+
+def _bound(measures: Mapping[str, Any]) -> float | None:
+    value, lost = (measures[name].estimate if name in measures else None for name in ("net_value", "value_lost"))
+    return None if value is None or lost is None else float(value + lost)
