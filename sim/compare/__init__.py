@@ -7,6 +7,7 @@ __all__ = [
     "elsewhere",
     "enough",
     "frontier",
+    "measure",
     "measures",
     "memo",
     "picked",

@@ -17,6 +17,7 @@ __all__ = [
     "put",
     "reading",
     "schema",
+    "search",
     "sensitivity",
     "spec",
     "starting",
