@@ -18,6 +18,7 @@ __all__ = [
     "outcomes",
     "overload",
     "pools",
+    "paths",
     "potential",
     "sampling",
     "streams",

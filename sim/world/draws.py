@@ -202,7 +202,9 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
     groups = chances.shape[-1]
     if kernels := paths.kernels(left.size * (groups - 1)):
-        flat = np.ascontiguousarray(shares if shares.ndim == 1 else np.broadcast_to(shares, (*left.shape, groups))).reshape(-1, groups)
+        flat = np.ascontiguousarray(shares if shares.ndim == 1 else np.broadcast_to(shares, (*left.shape, groups))).reshape(
+            -1, groups
+        )
         counts: Ints = kernels.multinomials(left.reshape(-1), flat, _flat(key, left.shape))
         return counts.reshape(*left.shape, groups)
     drawn = np.zeros((*left.shape, groups), np.int64)

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Literal
 
-Path = Literal["auto", "numpy", "compiled"]
+Way = Literal["auto", "numpy", "compiled"]
 
 # Draws with NumPy that take about as long as loading Numba, and what a call costs beside its draws.
 _PAYS_FROM, _PER_CALL = 3_000_000, 1_000
 
-_path: Path = "auto"
+_way: Way = "auto"
 _drawn = 0
 _kernels: ModuleType | None = None
 
@@ -25,9 +25,9 @@ _kernels: ModuleType | None = None
 def kernels(size: int) -> ModuleType | None:
     """The compiled kernels, or None where NumPy draws these `size` elements."""
     global _drawn
-    if _path == "numpy":
+    if _way == "numpy":
         return None
-    if _kernels is None and _path == "auto":
+    if _kernels is None and _way == "auto":
         _drawn += size + _PER_CALL
         if _drawn < _PAYS_FROM:
             return None
@@ -35,23 +35,23 @@ def kernels(size: int) -> ModuleType | None:
 
 
 def _loaded() -> ModuleType | None:
-    global _kernels, _path
+    global _kernels, _way
     if _kernels is None:
         from sim.world import jit
 
         if jit.missing:
-            _path = "numpy"
+            _way = "numpy"
             return None
         _kernels = importlib.import_module("sim.world.kernels")
     return _kernels
 
 
 @contextmanager
-def path(name: Path) -> Iterator[None]:
+def only(name: Way) -> Iterator[None]:
     """Draw in one way while this lasts, for tests and benchmarks. `compiled` is NumPy's where Numba does not work."""
-    global _path
-    before, _path = _path, name
+    global _way
+    before, _way = _way, name
     try:
         yield
     finally:
-        _path = before
+        _way = before
