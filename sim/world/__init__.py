@@ -18,7 +18,6 @@ __all__ = [
     "outcomes",
     "overload",
     "pools",
-    "paths",
     "potential",
     "sampling",
     "streams",

@@ -1,6 +1,7 @@
 """Exact draws from keyed uniforms, vectorised: every element has a key of its own, and no draw depends on another element.
 
-Written twice: here, to be read, in passes over arrays; and in `kernels`, compiled, with the same bits. `paths` says which one plays.
+Written twice: here, to be read, in passes over arrays; and in `kernels`, compiled, with the same bits. `paths` says which one
+plays.
 """
 
 from __future__ import annotations
@@ -44,6 +45,23 @@ def binomial(n: NDArray[np.int64] | Floats, p: Floats | float, key: Keys) -> Int
         drawn: Ints = kernels.binomials(trials, chance, key)
         return drawn.reshape(shape)
     return _binomial(trials, chance, key).reshape(shape)
+
+
+def binomial_at(n: Ints, p: Floats | float, key: Keys, counters: Keys) -> Ints:
+    """(r, K) binomial(n, p, at(key, counters)) in one go: n (r, K) or (r, 1), key (r, 1), counters (K,), and p broadcasts.
+
+    >>> from sim.world.streams import keys
+    >>> key, counters, n = keys(1, [0, 1], "x")[:, None], np.arange(3, dtype=np.uint64), np.full((2, 3), 100)
+    >>> bool((binomial_at(n, 0.3, key, counters) == binomial(n, 0.3, at(key, counters))).all())
+    True
+    """
+    shape = len(key), counters.size
+    kernels = paths.kernels(shape[0] * shape[1])
+    if kernels is None:
+        return binomial(n, p, at(key, counters))
+    trials, chance = (_flat(np.asarray(each, np.float64), shape).reshape(shape) for each in (n, p))
+    drawn: Ints = kernels.binomials_at(trials, chance, key.reshape(-1), counters)
+    return drawn
 
 
 def _flat(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -202,10 +220,9 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
     groups = chances.shape[-1]
     if kernels := paths.kernels(left.size * (groups - 1)):
-        flat = np.ascontiguousarray(shares if shares.ndim == 1 else np.broadcast_to(shares, (*left.shape, groups))).reshape(
-            -1, groups
-        )
-        counts: Ints = kernels.multinomials(left.reshape(-1), flat, _flat(key, left.shape))
+        flat = shares if shares.ndim == 1 else np.broadcast_to(shares, (*left.shape, groups))
+        flat = np.ascontiguousarray(flat).reshape(-1, groups)
+        counts: Ints = kernels.multinomials(_flat(left, left.shape), flat, _flat(key, left.shape))
         return counts.reshape(*left.shape, groups)
     drawn = np.zeros((*left.shape, groups), np.int64)
     for outcome in range(groups - 1):

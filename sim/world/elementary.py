@@ -1,4 +1,4 @@
-"""Logarithms and exponentials of nothing but additions, multiplications and divisions, so that they give the same bits anywhere.
+"""Logarithms and exponentials of nothing but sums, products and quotients, so that they give the same bits anywhere.
 
 IEEE 754 rounds these operations in one way only. It leaves the last bit of `log` and `exp` open, and NumPy's own differ between
 processors, and from those that Numba calls. A draw that is accepted here and not there would be another draw.

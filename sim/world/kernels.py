@@ -1,7 +1,7 @@
 """The keyed draws of `draws`, compiled: the same algorithms, the same keys, and the same bits, one element after the other.
 
-Read `draws` first. Every operation here is done there in the same order on whole arrays; `tests/world/test_kernels.py` holds the
-two together. Only `paths` imports this module, when there is enough to draw.
+Read `draws` first. Every operation here is done there in the same order on whole arrays; `tests/world/test_kernels.py` holds
+the two together. Only `paths` imports this module, when there is enough to draw.
 """
 
 from __future__ import annotations
@@ -32,6 +32,17 @@ def binomials(n: Floats, p: Floats, key: Keys) -> Ints:
     drawn = np.empty(n.size, np.int64)
     for place in range(n.size):
         drawn[place] = binomial(n[place], p[place], key[place])
+    return drawn
+
+
+@compiled
+def binomials_at(n: Floats, p: Floats, key: Keys, counters: Keys) -> Ints:
+    """(r, K) Binomial(n, p) for every element of n and p (r, K), each with the key number counters (K,) of a row's key (r,)."""
+    rows, lanes = n.shape
+    drawn = np.empty((rows, lanes), np.int64)
+    for row in range(rows):
+        for lane in range(lanes):
+            drawn[row, lane] = binomial(n[row, lane], p[row, lane], _at(key[row], counters[lane]))
     return drawn
 
 

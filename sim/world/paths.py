@@ -1,7 +1,7 @@
 """Which of the two ways to draw plays: passes over arrays with NumPy, or kernels that Numba compiles. Values are the same.
 
-Numba takes a third of a second to load, and the kernels some seconds to compile at their first use on a machine. So they come in
-when a process has drawn as much as that pays for.
+Numba takes a third of a second to load, and the kernels some seconds to compile at their first use on a machine. So they come
+in when a process has drawn as much as that pays for.
 """
 
 from __future__ import annotations

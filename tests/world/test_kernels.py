@@ -15,9 +15,9 @@ from sim.arrays import Floats, Ints
 from sim.scenario.traffic import MOST_REQUESTS
 from sim.workflow import rehearse
 from sim.world import paths
-from sim.world.draws import binomial, multinomial
+from sim.world.draws import binomial, binomial_at, multinomial
 from sim.world.jit import missing
-from sim.world.streams import Keys, keys
+from sim.world.streams import Keys, at, keys
 
 pytestmark = pytest.mark.skipif(missing is not None, reason=f"nothing is compiled: {missing}")
 
@@ -77,6 +77,16 @@ def test_multinomials_are_the_same(p: NDArray[np.float64]) -> None:
         compiled = multinomial(n, p, key)
     assert (compiled.sum(axis=-1) == n).all()
     assert np.array_equal(readable, compiled)
+
+
+@pytest.mark.parametrize("n", [COUNTS["some"][:300].reshape(100, 3), COUNTS["few"][:100, None]], ids=["each", "by row"])
+@pytest.mark.parametrize("p", [0.3, CHANCES["any"][:3], CHANCES["rare"][:300].reshape(100, 3)], ids=["one", "by lane", "each"])
+def test_binomials_of_lanes_are_those_of_their_keys(n: Floats, p: Floats | float) -> None:
+    lanes = np.array([7, 2**16, 2**40], np.uint64)
+    with paths.only("numpy"):
+        readable = binomial(n, p, at(KEY[:100, None], lanes))
+    with paths.only("compiled"):
+        assert np.array_equal(readable, binomial_at(n, p, KEY[:100, None], lanes))
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
