@@ -77,7 +77,7 @@ class Ledger:
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
 
     def _places(self, rows: Ints) -> Ints | slice:
-        """Where distinct rows (r,), in order, stand in arrays of all: there, or everywhere, as a slice, which copies nothing."""
+        """Where distinct rows (r,), in order, stand in arrays of all: there, or everywhere, as a slice without a copy."""
         return slice(None) if rows.size == self.truth.rows else rows
 
     def lose(self, rows: Ints, tick: int, lost: Ints) -> None:

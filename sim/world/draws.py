@@ -60,14 +60,18 @@ def binomial_at(n: Ints, p: Floats | float, key: Keys, counters: Keys) -> Ints:
     if kernels is None:
         return binomial(n, p, at(key, counters))
     trials, chance = (_flat(np.asarray(each, np.float64), shape).reshape(shape) for each in (n, p))
-    drawn: Ints = kernels.binomials_at(trials, chance, key.reshape(-1), counters)
+    drawn: Ints = kernels.binomials_at(trials, chance, _flat(key, key.shape), _flat(counters, counters.shape))
     return drawn
 
 
 def _flat(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """(N,) the values as they stand in an array of this shape."""
+    """(N,) the values as they stand in an array of this shape.
+
+    Never read-only: Numba takes such arrays for another type, and would compile its kernels once more.
+    """
     whole = values if values.shape == shape else np.broadcast_to(values, shape)
-    return np.ascontiguousarray(whole).reshape(-1)
+    flat = np.ascontiguousarray(whole).reshape(-1)
+    return flat if flat.flags.writeable else flat.copy()
 
 
 def _binomial(trials: Floats, chance: Floats, key: Keys) -> Ints:
@@ -220,8 +224,7 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
     groups = chances.shape[-1]
     if kernels := paths.kernels(left.size * (groups - 1)):
-        flat = shares if shares.ndim == 1 else np.broadcast_to(shares, (*left.shape, groups))
-        flat = np.ascontiguousarray(flat).reshape(-1, groups)
+        flat = _flat(shares, shares.shape if shares.ndim == 1 else (*left.shape, groups)).reshape(-1, groups)
         counts: Ints = kernels.multinomials(_flat(left, left.shape), flat, _flat(key, left.shape))
         return counts.reshape(*left.shape, groups)
     drawn = np.zeros((*left.shape, groups), np.int64)

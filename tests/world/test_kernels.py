@@ -95,6 +95,23 @@ def test_nothing_is_drawn_for_nobody() -> None:
         assert multinomial(np.zeros(0, np.int64), np.array([0.5, 0.5]), np.zeros(0, np.uint64)).shape == (0, 2)
 
 
+def test_read_only_and_broadcast_arrays_compile_nothing_more() -> None:
+    from sim.world import kernels
+
+    with paths.only("compiled"):
+        binomial(np.array([30]), np.array([0.4]), KEY[:1])
+        multinomial(np.array([30]), np.array([0.4, 0.6]), KEY[:1])
+        binomial_at(np.array([[30]]), 0.4, KEY[:1, None], KEY[:2])
+        before = [len(kernel.signatures) for kernel in (kernels.binomials, kernels.multinomials, kernels.binomials_at)]  # type: ignore[attr-defined]
+        fixed = KEY[:1].copy()
+        fixed.flags.writeable = False
+        binomial(np.broadcast_to([30], (1, 1)), np.broadcast_to(0.4, (1, 1)), fixed)
+        multinomial(np.array([30]), np.broadcast_to([0.4, 0.6], (1, 2)), fixed)
+        binomial_at(np.array([[30]]), 0.4, fixed[:, None], fixed)
+        after = [len(kernel.signatures) for kernel in (kernels.binomials, kernels.multinomials, kernels.binomials_at)]  # type: ignore[attr-defined]
+    assert before == after
+
+
 def test_a_small_run_loads_no_compiler_and_a_large_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "_kernels", None)
     monkeypatch.setattr(paths, "_drawn", 0)
