@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -47,6 +47,8 @@ class Bench:
     missing: list[Missing]
     compiling: Compiling | None
     sizes: list[Size]
+    rollouts: list[Row] = field(default_factory=list)
+    """Rows of trial-ticks or trials a second, as each of them says; `requests` of these rows are what it counts."""
 
     def row(self, key: str) -> Row | None:
         """The row with this key, or None."""
@@ -63,6 +65,13 @@ class Bench:
                     **{f"times_{key}": row.times(other) for key in (SIMPY, CIMBA) if (other := self.row(key))},
                 }
                 for row in self.rows
+            ],
+            "rollouts": [
+                {
+                    "key": row.key, "what": row.what, "counted": row.requests, "cpu_s": row.cpu_s, "wall_s": row.wall_s,
+                    "per_s": row.per_s,
+                }
+                for row in self.rollouts
             ],
             "left_out": [asdict(missing) for missing in self.missing],
             "first_call": None if self.compiling is None else asdict(self.compiling),
@@ -81,7 +90,13 @@ class Bench:
         yield ""
         for missing in self.missing:
             yield f"left out: {missing.what} {missing.reason}"
-        busy = max(wall / cpu for row in self.rows for wall, cpu in zip(row.wall_s, row.cpu_s, strict=True))
+        if self.rollouts:
+            yield f"{'rollouts on engine aggregate':<66} {'per second':>11}"
+            yield "-" * 78
+            for row in self.rollouts:
+                yield f"{row.what:<66} {quantity(row.per_s):>11}"
+            yield ""
+        busy = max(wall / cpu for row in (*self.rows, *self.rollouts) for wall, cpu in zip(row.wall_s, row.cpu_s, strict=True))
         if busy > _BUSY:
             yield f"the machine was busy: a turn took up to {busy:.1f} times its processor time, which is what is counted"
         if self.compiling is not None:

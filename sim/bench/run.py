@@ -9,6 +9,7 @@ from sim.bench.compiling import compiling
 from sim.bench.contenders import contenders
 from sim.bench.measure import measure
 from sim.bench.result import Bench, environment
+from sim.bench.rollouts import rollouts
 from sim.bench.scale import QUICK_SIZES, SIZES, scale
 from sim.engine.catalogue import no_compiler
 from sim.files import write_json
@@ -25,12 +26,14 @@ def bench(
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
     playing, missing = contenders(requests or (QUICK_REQUESTS if quick else REQUESTS))
     rows, failed = measure(playing, rounds, say)
+    say("whole rollouts")
+    trials, _ = measure(rollouts(quick), rounds, say)
     compiles = no_compiler() is None
     if compiles:
         say("the first call in a fresh process")
     first = compiling() if compiles else None
     sizes = scale(QUICK_SIZES if quick else SIZES, rounds, say) if compiles else []
-    return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes)
+    return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes, trials)
 
 
 def keep(result: Bench, file: Path) -> None:

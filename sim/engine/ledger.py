@@ -68,12 +68,17 @@ class Ledger:
     def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
         """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls."""
         self._note(rows, tick)
-        self.served[rows] += requests
-        self.calls[rows] += calls
-        self.mirrored[rows] += mirrored
+        of = self._places(rows)
+        self.served[of] += requests
+        self.calls[of] += calls
+        self.mirrored[of] += mirrored
         if self.truth.world.change is not None:
             self._staked[:, rows] += (requests * self.truth.worths.stakes(tick)[:, rows]).sum(axis=2)
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
+
+    def _places(self, rows: Ints) -> Ints | slice:
+        """Where distinct rows (r,), in order, stand in arrays of all: there, or everywhere, as a slice without a copy."""
+        return slice(None) if rows.size == self.truth.rows else rows
 
     def lose(self, rows: Ints, tick: int, lost: Ints) -> None:
         """Book requests that ended in a timeout or a rejection in a tick, lost (r, K) by the arm of their last attempt."""
@@ -168,7 +173,8 @@ class Ledger:
 
     def expose(self, rows: Ints, live: Floats) -> None:
         """Book the exposure of a tick with live shares (r, K)."""
-        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], 1 - live[:, 0])
+        of = self._places(rows)
+        self.peak_exposure[of] = np.maximum(self.peak_exposure[of], 1 - live[:, 0])
 
     def expose_verdicts(self, arm: Ints, decided_tick: Ints) -> None:
         """Set full exposure where a challenger is shipped before the first tick. arm, decided_tick (R,)."""
@@ -265,8 +271,9 @@ class Ledger:
 
     def book(self, rows: Ints, errors: Ints, slow: Ints) -> None:
         """Book live requests (r,) that failed, and requests that succeeded above the objective's latency."""
-        self.errors[rows] += errors
-        self.slo_violations[rows] += errors + slow
+        of = self._places(rows)
+        self.errors[of] += errors
+        self.slo_violations[of] += errors + slow
 
     def _slow_share(self, tick: int) -> Floats:
         """(R, K) share of calls above the objective's latency; 0 without an objective."""

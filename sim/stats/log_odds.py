@@ -65,5 +65,6 @@ def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:
     value = np.full_like(x, coefficients[-1])
     for coefficient in coefficients[-2::-1]:
         value *= x
-        value += coefficient
+        if coefficient:
+            value += coefficient
     return value

@@ -1,15 +1,22 @@
-"""Exact draws from keyed uniforms, vectorised: every element has a key of its own, and no draw depends on another element."""
+"""Exact draws from keyed uniforms, vectorised: every element has a key of its own, and no draw depends on another element.
+
+Written twice: here, to be read, in passes over arrays; and in `kernels`, compiled, with the same bits. `paths` says which one
+plays.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from sim.arrays import Floats, Ints
+from sim.world import elementary, paths
 from sim.world.streams import Keys, at, uniforms
 
-_SMALL_MEAN = 10.0
+SMALL_MEAN = 10.0
 
 
 def normal(key: Keys) -> Floats:
@@ -31,15 +38,49 @@ def binomial(n: NDArray[np.int64] | Floats, p: Floats | float, key: Keys) -> Int
     >>> binomial(np.array([0, 5, 5]), np.array([0.5, 0.0, 1.0]), keys(1, [0, 1, 2], "x")).tolist()
     [0, 0, 5]
     """
-    trials, chance, key = np.broadcast_arrays(np.asarray(n, np.float64), np.asarray(p, np.float64), key)
-    shape = trials.shape
-    trials, chance, key = trials.ravel(), chance.ravel(), key.ravel()
+    trials, chance = np.asarray(n, np.float64), np.asarray(p, np.float64)
+    shape = np.broadcast_shapes(trials.shape, chance.shape, key.shape)
+    trials, chance, key = (_flat(each, shape) for each in (trials, chance, key))
+    if kernels := paths.kernels(key.size):
+        drawn: Ints = kernels.binomials(trials, chance, key)
+        return drawn.reshape(shape)
+    return _binomial(trials, chance, key).reshape(shape)
+
+
+def binomial_at(n: Ints, p: Floats | float, key: Keys, counters: Keys) -> Ints:
+    """(r, K) binomial(n, p, at(key, counters)) in one go: n (r, K) or (r, 1), key (r, 1), counters (K,), and p broadcasts.
+
+    >>> from sim.world.streams import keys
+    >>> key, counters, n = keys(1, [0, 1], "x")[:, None], np.arange(3, dtype=np.uint64), np.full((2, 3), 100)
+    >>> bool((binomial_at(n, 0.3, key, counters) == binomial(n, 0.3, at(key, counters))).all())
+    True
+    """
+    shape = len(key), counters.size
+    kernels = paths.kernels(shape[0] * shape[1])
+    if kernels is None:
+        return binomial(n, p, at(key, counters))
+    trials, chance = (_flat(np.asarray(each, np.float64), shape).reshape(shape) for each in (n, p))
+    drawn: Ints = kernels.binomials_at(trials, chance, _flat(key, key.shape), _flat(counters, counters.shape))
+    return drawn
+
+
+def _flat(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """(N,) the values as they stand in an array of this shape.
+
+    Never read-only: Numba takes such arrays for another type, and would compile its kernels once more.
+    """
+    whole = values if values.shape == shape else np.broadcast_to(values, shape)
+    flat = np.ascontiguousarray(whole).reshape(-1)
+    return flat if flat.flags.writeable else flat.copy()
+
+
+def _binomial(trials: Floats, chance: Floats, key: Keys) -> Ints:
     flip = chance > 0.5
     rare = np.where(flip, 1.0 - chance, chance)
     mean = trials * rare
     drawn = np.zeros(trials.size)
-    few = (mean < _SMALL_MEAN) & (mean > 0)
-    many = mean >= _SMALL_MEAN
+    few = (mean < SMALL_MEAN) & (mean > 0)
+    many = mean >= SMALL_MEAN
     if many.all():
         drawn = _btrs(trials, rare, key)
     else:
@@ -47,13 +88,13 @@ def binomial(n: NDArray[np.int64] | Floats, p: Floats | float, key: Keys) -> Int
             drawn[few] = _inversion(trials[few], rare[few], uniforms(key[few]))
         if many.any():
             drawn[many] = _btrs(trials[many], rare[many], key[many])
-    return np.where(flip, trials - drawn, drawn).astype(np.int64).reshape(shape)
+    return np.where(flip, trials - drawn, drawn).astype(np.int64)
 
 
 def _inversion(n: Floats, p: Floats, u: Floats) -> Floats:
     """Sequential search from 0; the mean is small, so the search is short."""
     odds = p / (1.0 - p)
-    term = np.exp(n * np.log1p(-p))
+    term = elementary.exp(n * elementary.log1p(-p))
     drawn = np.zeros(n.size)
     u = u - term
     open_ = np.flatnonzero(u > 0)
@@ -108,11 +149,11 @@ def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Flo
     alpha = (2.83 + 5.1 / b) * spread
     odds = p / (1.0 - p)
     mode = np.floor((n + 1.0) * p)
-    left = np.log(v * alpha / (a / (us * us) + b))
+    left = elementary.log(v * alpha / (a / (us * us) + b))
     right = (
-        (mode + 0.5) * np.log((mode + 1.0) / (odds * (n - mode + 1.0)))
-        + (n + 1.0) * np.log1p((k - mode) / (n - k + 1.0))
-        + (k + 0.5) * np.log(odds * (n - k + 1.0) / (k + 1.0))
+        (mode + 0.5) * elementary.log((mode + 1.0) / (odds * (n - mode + 1.0)))
+        + (n + 1.0) * elementary.log1p((k - mode) / (n - k + 1.0))
+        + (k + 0.5) * elementary.log(odds * (n - k + 1.0) / (k + 1.0))
         + _stirling(mode)
         + _stirling(n - mode)
         - _stirling(k)
@@ -122,7 +163,7 @@ def _accepts(n: Floats, p: Floats, spread: Floats, a: Floats, b: Floats, us: Flo
     return accepted
 
 
-_STIRLING = np.array(
+STIRLING = np.array(
     [
         0.0810614667953272, 0.0413406959554092, 0.0276779256849983, 0.02079067210376509, 0.0166446911898211,
         0.0138761288230707, 0.0118967099458917, 0.0104112652619720, 0.00925546218271273, 0.00833056343336287,
@@ -137,7 +178,7 @@ def _stirling(k: Floats) -> Floats:
     series = (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / 1260.0 / square) / square) / one
     few = k < 10
     if few.any():
-        series[few] = _STIRLING[k[few].astype(np.intp)]
+        series[few] = STIRLING[k[few].astype(np.intp)]
     return series
 
 
@@ -182,6 +223,10 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     tails = np.cumsum(chances[..., ::-1], axis=-1)[..., ::-1]
     shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
     groups = chances.shape[-1]
+    if kernels := paths.kernels(left.size * (groups - 1)):
+        flat = _flat(shares, shares.shape if shares.ndim == 1 else (*left.shape, groups)).reshape(-1, groups)
+        counts: Ints = kernels.multinomials(_flat(left, left.shape), flat, _flat(key, left.shape))
+        return counts.reshape(*left.shape, groups)
     drawn = np.zeros((*left.shape, groups), np.int64)
     for outcome in range(groups - 1):
         if not left.any():

@@ -1,6 +1,6 @@
 """Compiled by Numba where it is there, plain Python where it is not: one source for both, with the same bits.
 
-Nothing imports this module but what plays event by event: Numba takes a third of a second to load.
+Nothing imports this module but what plays event by event, and what draws very much: Numba takes a third of a second to load.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.bench import compiling, contenders, run
+from sim.bench import compiling, contenders, rollouts, run
 from sim.bench.compiling import Compiling
 from sim.bench.measure import Contender, Missing, Row, measure
 from sim.bench.result import Bench, environment
@@ -137,6 +138,23 @@ def test_ratios_are_of_a_round_and_missing_ones_are_not_made_up() -> None:
     assert "times_cimba" not in kept
 
 
+def test_the_plain_loop_tests_what_we_test() -> None:
+    """Both declare as often, with and without an effect, within 4 standard errors of their difference."""
+    for effect in (0.0, 0.05):
+        ours, plain = rollouts.five_looks(2000, effect), rollouts.plain_five_looks(2000, effect)
+        share = (ours.mean() + plain.mean()) / 2
+        assert 0 < share < 1
+        assert abs(ours.mean() - plain.mean()) < 4 * math.sqrt(2 * share * (1 - share) / 2000)
+
+
+def test_rollouts_are_told_and_kept_by_what_they_count() -> None:
+    played = Row("undecided_ab", "undecided A/B, trial-ticks/s", (3e6,) * 3, (2.0,) * 3, (2.0,) * 3)
+    found = replace(made(SLOW), rollouts=[played])
+    assert "1.50 M" in "\n".join(found.lines())
+    (kept,) = found.to_dict()["rollouts"]
+    assert (kept["key"], kept["per_s"]) == ("undecided_ab", 1.5e6)
+
+
 def test_what_is_kept_explains_the_figures_and_names_no_machine() -> None:
     kept = made(SLOW, FAST).to_dict()
     assert kept["environment"]["packages"]["numpy"] == np.__version__
@@ -172,7 +190,16 @@ def test_bench_prints_and_keeps(tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = tmp_path / "new" / "bench.json"
     assert main(["bench", "--quick", "--rounds", "2", "--requests", "20000", "--out", str(out)]) == 0
     said = capsys.readouterr()
-    for row in ("bare draws", "idiomatic SimPy", "engine simpy", "engine compiled", "engine aggregate", "left out: cimba"):
+    for row in (
+        "bare draws",
+        "idiomatic SimPy",
+        "engine simpy",
+        "engine compiled",
+        "engine aggregate",
+        "undecided Thompson",
+        "five looks",
+        "left out: cimba",
+    ):
         assert row in said.out
     assert "round 2 of 2" in said.err
     kept = json.loads(out.read_text(encoding="utf-8"))

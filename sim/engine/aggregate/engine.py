@@ -29,7 +29,7 @@ from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import MOMENTS, Above, Agreement, AtVisit, Column, Count, CountKind, Moment
-from sim.world.draws import binomial, multinomial
+from sim.world.draws import binomial, binomial_at, multinomial
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
 
@@ -90,7 +90,7 @@ class AggregateEngine:
         calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
             others = live.sum(axis=1, keepdims=True) - live
-            mirrored = binomial(others, routing.mirror, at(key, _MIRROR + self._lane[: self._arms]))
+            mirrored = binomial_at(others, routing.mirror, key, _MIRROR + self._lane[: self._arms])
             calls = np.concatenate([live, mirrored], axis=1)
         self.ledger.serve(rows, self.tick, live, live, mirrored)
         self.ledger.expose(rows, routing.live)
@@ -142,7 +142,7 @@ class AggregateEngine:
         loss = self.truth.world.loss
         if loss == 0:
             return calls
-        seen = binomial(calls, 1 - loss, at(key, _SEEN + self._lane))
+        seen = binomial_at(calls, 1 - loss, key, _SEEN + self._lane)
         unseen = (calls - seen)[:, : self._arms]
         key = at(key, _UNSEEN + self._lane[: self._arms])
         errors, slow = binomial(unseen, rate[:, : self._arms], at(key, 1)), np.zeros_like(unseen)
@@ -157,12 +157,12 @@ class AggregateEngine:
         rate = np.tile(self.truth.conditions(self.tick).error_rate[rows], (1, self._planes))
         calls = self._seen(rows, calls, rate, key)
         ends = self._timing.ends(rows, self.tick)
-        late = binomial(calls, ends.late, at(key, _LATE + self._lane))
+        late = binomial_at(calls, ends.late, key, _LATE + self._lane)
         good, bad, slowly = [], [], []
         violations = np.zeros(rows.size, np.int64)
         slo_s = self.truth.world.slo_s
         for when, ended in enumerate((calls - late, late)):
-            failed = binomial(ended, rate, at(key, _ERROR[when] + self._lane))
+            failed = binomial_at(ended, rate, key, _ERROR[when] + self._lane)
             kinds = self._kinds(rows, ended - failed, ends.pattern[when], key, _KIND[when])
             slow = self._slow(summed(kinds, 2), ends.band_by_pattern[when], key, _SLOW[when])
             if slo_s is not None:

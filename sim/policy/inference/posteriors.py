@@ -23,6 +23,10 @@ Moments = tuple[Floats, Floats, Floats]
 # not need.
 
 
+# The last parameters of Beta posteriors that were asked for, and the probabilities. Equal parameters give equal bits.
+_kept: tuple[tuple[Floats | Bools, ...], Floats] = (), np.zeros(0)
+
+
 def probability_best(metric: Metric, moments: Moments, arms_in: Bools) -> Floats:
     """(r, K) posterior probability that an arm is the best of those still in, on a metric; 0 for removed arms.
 
@@ -32,7 +36,14 @@ def probability_best(metric: Metric, moments: Moments, arms_in: Bools) -> Floats
     from sim.stats.posterior import probability_best_beta, probability_best_normal
 
     if metric.binary:
-        return probability_best_beta(*_beta(metric, moments), arms_in)
+        global _kept
+        asked = *_beta(metric, moments), arms_in
+        # Evidence and allocation of a tick ask the same, which takes most of their time.
+        before, found = _kept
+        if len(before) != len(asked) or not all(map(np.array_equal, before, asked)):
+            found = probability_best_beta(*asked)
+            _kept = (*asked[:2], arms_in.copy()), found
+        return found.copy()
     mean, spread = _normal(metric, moments)
     even = ((spread == 0) & arms_in).any(axis=1, keepdims=True)
     best = probability_best_normal(mean, spread, arms_in)

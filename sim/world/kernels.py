@@ -1,0 +1,172 @@
+"""The keyed draws of `draws`, compiled: the same algorithms, the same keys, and the same bits, one element after the other.
+
+Read `draws` first. Every operation here is done there in the same order on whole arrays; `tests/world/test_kernels.py` holds
+the two together. Only `paths` imports this module, when there is enough to draw.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sim.arrays import Floats, Ints
+from sim.world import elementary
+from sim.world.draws import SMALL_MEAN, STIRLING
+from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2, ROOT_HALF
+from sim.world.jit import compiled
+from sim.world.streams import BELOW_ONE, Keys
+
+_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _11, _1 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(1)
+_UNIT = 2.0**-53
+# Counters of the draws of a multinomial, as in `draws.multinomial`.
+_OUTCOMES = np.uint64(2**32)
+
+_atanh_series, _exp_series = compiled(elementary.atanh_series), compiled(elementary.exp_series)
+
+
+@compiled
+def binomials(n: Floats, p: Floats, key: Keys) -> Ints:
+    """(N,) Binomial(n, p) for every element."""
+    drawn = np.empty(n.size, np.int64)
+    for place in range(n.size):
+        drawn[place] = binomial(n[place], p[place], key[place])
+    return drawn
+
+
+@compiled
+def binomials_at(n: Floats, p: Floats, key: Keys, counters: Keys) -> Ints:
+    """(r, K) Binomial(n, p) for every element of n and p (r, K), each with the key number counters (K,) of a row's key (r,)."""
+    rows, lanes = n.shape
+    drawn = np.empty((rows, lanes), np.int64)
+    for row in range(rows):
+        for lane in range(lanes):
+            drawn[row, lane] = binomial(n[row, lane], p[row, lane], _at(key[row], counters[lane]))
+    return drawn
+
+
+@compiled
+def multinomials(n: Ints, shares: Floats, key: Keys) -> Ints:
+    """(N, G) counts of n (N,), with the chance (N, G) or (1, G) of each outcome among those that are left."""
+    groups = shares.shape[1]
+    drawn = np.zeros((n.size, groups), np.int64)
+    step = 1 if len(shares) > 1 else 0
+    for place in range(n.size):
+        left = n[place]
+        for outcome in range(groups - 1):
+            if left == 0:
+                break
+            found = binomial(float(left), shares[place * step, outcome], _at(key[place], _OUTCOMES + np.uint64(outcome)))
+            drawn[place, outcome] = found
+            left -= found
+        drawn[place, groups - 1] = left
+    return drawn
+
+
+@compiled
+def binomial(n: float, p: float, key: np.uint64) -> int:
+    flip = p > 0.5
+    rare = 1.0 - p if flip else p
+    mean = n * rare
+    drawn = 0.0
+    if mean >= SMALL_MEAN:
+        drawn = _btrs(n, rare, key)
+    elif mean > 0:
+        drawn = _inversion(n, rare, _uniform(key))
+    return np.int64(n - drawn if flip else drawn)
+
+
+@compiled
+def _inversion(n: float, p: float, u: float) -> float:
+    odds = p / (1.0 - p)
+    term = _exp(n * _log1p(-p))
+    k = 0.0
+    u = u - term
+    while u > 0:
+        k += 1.0
+        term = term * odds * ((n - (k - 1.0)) / k)
+        u = u - term
+        if k >= n or (term < 1e-300 and k > n * odds):
+            break
+    return k
+
+
+@compiled
+def _btrs(n: float, p: float, key: np.uint64) -> float:
+    spread = math.sqrt(n * p * (1.0 - p))
+    b = 1.15 + 2.53 * spread
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    centre = n * p + 0.5
+    v_r = 0.92 - 4.2 / b
+    counter = _1
+    while True:
+        u = _uniform(_at(key, counter)) - 0.5
+        us = 0.5 - abs(u)
+        v = _uniform(_at(key, counter + _1))
+        k = np.floor((2.0 * a / us + b) * u + centre)
+        if (us >= 0.07 and v <= v_r) or _accepts(n, p, spread, a, b, us, v, k):
+            return k
+        counter += _1 + _1
+
+
+@compiled
+def _accepts(n: float, p: float, spread: float, a: float, b: float, us: float, v: float, k: float) -> bool:
+    if not (k >= 0 and k <= n):
+        return False
+    alpha = (2.83 + 5.1 / b) * spread
+    odds = p / (1.0 - p)
+    mode = np.floor((n + 1.0) * p)
+    left = _log(v * alpha / (a / (us * us) + b))
+    right = (
+        (mode + 0.5) * _log((mode + 1.0) / (odds * (n - mode + 1.0)))
+        + (n + 1.0) * _log1p((k - mode) / (n - k + 1.0))
+        + (k + 0.5) * _log(odds * (n - k + 1.0) / (k + 1.0))
+        + _stirling(mode)
+        + _stirling(n - mode)
+        - _stirling(k)
+        - _stirling(n - k)
+    )
+    return left <= right
+
+
+@compiled
+def _stirling(k: float) -> float:
+    if k < 10:
+        return STIRLING[int(k)]
+    one = k + 1.0
+    square = one * one
+    return (1.0 / 12.0 - (1.0 / 360.0 - 1.0 / 1260.0 / square) / square) / one
+
+
+@compiled
+def _log(x: float) -> float:
+    part, power = math.frexp(x)
+    if part < ROOT_HALF:
+        part = 2.0 * part
+        power -= 1
+    return power * LOG_2_HIGH + (power * LOG_2_LOW + _atanh_series((part - 1.0) / (part + 1.0)))
+
+
+@compiled
+def _log1p(x: float) -> float:
+    return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else _log(1.0 + x)
+
+
+@compiled
+def _exp(x: float) -> float:
+    power = np.floor(x * PER_LOG_2 + 0.5)
+    return math.ldexp(_exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW), int(power))
+
+
+@compiled
+def _at(key: np.uint64, counter: np.uint64) -> np.uint64:
+    z = key + _GOLDEN * counter
+    z = (z ^ (z >> _30)) * _MIX_1
+    z = (z ^ (z >> _27)) * _MIX_2
+    return z ^ (z >> _31)
+
+
+@compiled
+def _uniform(key: np.uint64) -> float:
+    return min((float(key >> _11) + 0.5) * _UNIT, BELOW_ONE)
