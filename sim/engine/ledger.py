@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
+from sim.world.change import Conditions
 from sim.world.draws import binomial
 from sim.world.streams import at, keys
 from sim.world.world import Truth
@@ -65,15 +66,26 @@ class Ledger:
         """Keep the cumulative regret after these numbers of completed ticks, in increasing order."""
         self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
 
-    def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
-        """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls."""
+    def serve(
+        self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints, now: Conditions | None = None
+    ) -> None:
+        """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls.
+
+        `now` is what was in force, where deployments may be cold.
+        """
         self._note(rows, tick)
         self.served[rows] += requests
         self.calls[rows] += calls
         self.mirrored[rows] += mirrored
-        if self.truth.world.change is not None:
-            self._staked[:, rows] += (requests * self.truth.worths.stakes(tick)[:, rows]).sum(axis=2)
-            self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
+        if self._by_tick:
+            stakes = self.truth.worths.stakes(tick) if now is None else self.truth.worths.stakes_of(tick, now)
+            self._staked[:, rows] += (requests * stakes[:, rows]).sum(axis=2)
+            self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick, now)[rows]).sum(axis=1)
+
+    @property
+    def _by_tick(self) -> bool:
+        """Whether what is at stake differs from tick to tick, so that it is booked tick by tick."""
+        return self.truth.world.change is not None or self.truth.world.warm_ups is not None
 
     def lose(self, rows: Ints, tick: int, lost: Ints) -> None:
         """Book requests that ended in a timeout or a rejection in a tick, lost (r, K) by the arm of their last attempt."""
@@ -147,7 +159,7 @@ class Ledger:
 
     def _total(self, stake: int) -> Floats:
         """(R,) a stake summed over all live requests."""
-        if self.truth.world.change is not None:
+        if self._by_tick:
             return np.asarray(self._staked[stake])
         total: Floats = (self.served * self.truth.worths.stakes(0)[stake]).sum(axis=1)
         return total
@@ -161,7 +173,7 @@ class Ledger:
     @property
     def cost_s(self) -> Floats:
         """(R,) expected service seconds of all calls, live and mirrored."""
-        if self.truth.world.change is not None:
+        if self._by_tick:
             return self._cost_s
         total: Floats = ((self.calls + self.mirrored) * self.truth.mean_latency_s()).sum(axis=1)
         return total

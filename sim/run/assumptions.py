@@ -37,6 +37,9 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
             yield f"Outcomes of {metric.name}", "; ".join(facts)
     if scenario.timeline:
         yield "On the way", "; ".join(event.told() for event in scenario.timeline)
+    cold = [f"{model.arm}: {model.warm_up.told()}" for model in scenario.models if model.warm_up is not None]
+    if cold:
+        yield "As it is deployed", "; ".join(cold)
     servers = {**scenario.capacity, **scenario.pools}
     if servers:
         found = {pool.name: pool.concurrency for pool in world.pools}

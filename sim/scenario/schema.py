@@ -23,6 +23,7 @@ from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
 from sim.scenario.value import Programme, Value
+from sim.scenario.warm_up import WarmUp
 from sim.units import Duration, Share
 
 CHAMPION = "champion"
@@ -33,6 +34,9 @@ class Model(Spec):
 
     arm: Name = Field(description="`champion` for today's production, which comes first; any other name for a challenger")
     uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
+    warm_up: WarmUp | None = Field(
+        None, description="how it is while cold: as it is deployed, and its added part as its weight rises; always warm if left out"
+    )
 
 
 class Shift(Spec):

@@ -17,6 +17,7 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:
+    from sim.world.change import Conditions
     from sim.world.world import Truth
 
 STAKES = 7
@@ -120,16 +121,28 @@ class Worths:
         """
         kind = int(self._kinds[tick])
         if kind not in self._stakes:
-            now, champion = self.at(tick), np.zeros(self.truth.rows, np.int64)
             self._forget(self._stakes)
-            self._stakes[kind] = np.stack([
-                np.maximum(now.short_of(now.best), 0.0),
-                now.short_of(self.overall.best),
-                now.worse.astype(np.float64),
-                np.maximum(now.short_of(champion), 0.0),
-                *self.gains(tick),
-            ])  # fmt: skip
+            self._stakes[kind] = self._staked(self.at(tick), self.gains(tick))
         return self._stakes[kind]
+
+    def stakes_of(self, tick: int, now: Conditions) -> Floats:
+        """(7, R, K) the same in a tick in which deployments may be cold, where `now` is in force."""
+        world = self.truth.world
+        failing = 0.0 if world.error_limit is None else now.error_rate
+        slow = 0.0 if world.latency_limit is None else self.truth.latency_above(world.latency_limit[1], tick, now)
+        value = self.truth.value_at(tick, now=now)
+        worth = Worth(value, self._acceptable(failing, slow), world.smallest_effect, world.not_worse)
+        return self._staked(worth, self.gains(tick, now))
+
+    def _staked(self, now: Worth, gains: Floats) -> Floats:
+        champion = np.zeros(self.truth.rows, np.int64)
+        return np.stack([
+            np.maximum(now.short_of(now.best), 0.0),
+            now.short_of(self.overall.best),
+            now.worse.astype(np.float64),
+            np.maximum(now.short_of(champion), 0.0),
+            *gains,
+        ])  # fmt: skip
 
     def gained(self, arrived: Ints) -> Floats:
         """(3, R, K) `gains` summed over the horizon, if one arm serves all; arrived (R, T + 1) requests up to each edge."""
@@ -138,15 +151,15 @@ class Worths:
             total += self.gains(first) * (arrived[:, end] - arrived[:, first])[:, None]
         return total
 
-    def gains(self, tick: int) -> Floats:
+    def gains(self, tick: int, now: Conditions | None = None) -> Floats:
         """(3, R, K) what a live request to an arm gives more than one to the champion in a tick, or less.
 
         What it earns, at the prices of the metrics; the chance that it fails; the chance that it is answered, but slowly.
         """
-        world, now = self.truth.world, self.truth.conditions(tick)
-        worth = sum(price * self.truth.value_at(tick, name) for name, price in world.prices.items())
+        world, now = self.truth.world, now or self.truth.conditions(tick)
+        worth = sum(price * self.truth.value_at(tick, name, now) for name, price in world.prices.items())
         failing = world.failing(now.error_rate)
-        slow = np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick)
+        slow = np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick, now)
         found = np.stack([np.broadcast_to(worth, failing.shape), failing, slow])
         difference: Floats = found - found[:, :, :1]
         return difference
