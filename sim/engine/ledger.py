@@ -180,7 +180,9 @@ class Ledger:
 
     def expose(self, rows: Ints, live: Floats) -> None:
         """Book the exposure of a tick with live shares (r, K)."""
-        self.peak_exposure[rows] = np.maximum(self.peak_exposure[rows], 1 - live[:, 0])
+        self.peak_exposure[rows] = np.maximum(
+            self.peak_exposure[rows], 1 - live[:, 0] - (live[:, -1] if self.truth.world.baseline else 0.0)
+        )
 
     def expose_verdicts(self, arm: Ints, decided_tick: Ints) -> None:
         """Set full exposure where a challenger is shipped before the first tick. arm, decided_tick (R,)."""

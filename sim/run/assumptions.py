@@ -24,7 +24,9 @@ def assumptions(scenario: Scenario, world: World, calibrated: Sequence[Calibrati
 
 def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
     yield "Champion", _champion(world)
-    for arm, name in enumerate(world.arms[1:], start=1):
+    if world.baseline:
+        yield f"Baseline {world.arms[-1]}", "the champion's version, deployed anew; policies that do not serve it do not see it"
+    for arm, name in enumerate(world.told_arms[1:], start=1):
         yield "Challenger" if name == "challenger" else f"Challenger {name}", _challenger(scenario, world, arm)
     yield "Traffic", f"{scenario.traffic.told()}; {world.requests.sum():,.0f} requests expected by the horizon"
     if scenario.users is not None:

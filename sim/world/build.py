@@ -109,6 +109,7 @@ def build(
         usual=Usual.of(scenario, arrivals, servers),
         value=scenario.value or Value(),
         offline=_offline(scenario, replay),
+        baseline=scenario.has_baseline_arm,
         warm_ups=WarmUps.of([model.warm_up for model in scenario.models], scenario.tick),
     )
     found += _unmet(scenario, world)

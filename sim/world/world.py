@@ -87,6 +87,8 @@ class World:
     """How scores on labelled rows differ from live traffic."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
+    baseline: bool = False
+    """Whether the last arm is the champion's version once more, deployed anew: to compare with, and never shipped."""
     warm_ups: WarmUps | None = None
     """How cold deployments behave; None where all are warm at once."""
 
@@ -94,6 +96,16 @@ class World:
     def replayed(self) -> tuple[str, ...]:
         """The metrics whose outcomes are those of rows of the data."""
         return tuple(outcome.spec.name for outcome in self.outcomes if outcome.reward is not None)
+
+    @property
+    def told_arms(self) -> tuple[str, ...]:
+        """The arms that policies decide between: all but a baseline."""
+        return self.arms[:-1] if self.baseline else self.arms
+
+    @property
+    def challengers(self) -> slice:
+        """The places of the arms that may be shipped."""
+        return slice(1, len(self.told_arms))
 
     @property
     def requests(self) -> Floats:
@@ -143,8 +155,8 @@ class World:
         tables = (outcome.reward for outcome in self.outcomes if outcome.reward is not None)
         table_rows = next((len(reward) if had is None else int(had.sum()) for reward in tables), 0)
         return Setting(
-            self.arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments, self.start_s,
-            table_rows > 0, draws, table_rows=table_rows,
+            self.told_arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments, self.start_s,
+            table_rows > 0, draws, table_rows=table_rows, baseline=self.baseline,
         )  # fmt: skip
 
     def realise(self, replications: Ints) -> Truth:

@@ -37,7 +37,7 @@ class Worth:
     value (R, K) the expected primary metric of a request, signed so that more is better; acceptable (R, K) whether every
     declared limit holds, which the champion is excused from; smallest_effect is relative to the champion. Where the goal is to
     be not worse, `not_worse` is by how much less, relative to the champion, an arm may be worth to be right to ship; None where
-    it is to be better.
+    it is to be better. `baseline`: the last arm is the champion once more, and neither best nor right to ship.
 
     >>> worth = Worth(np.array([[1.0, 1.1, 1.3]]), np.array([[True, True, False]]), 0.05)
     >>> worth.best.tolist(), worth.better.tolist(), worth.worse.tolist()
@@ -48,21 +48,24 @@ class Worth:
     acceptable: Bools
     smallest_effect: float
     not_worse: float | None = None
+    baseline: bool = False
 
     @cached_property
     def best(self) -> Ints:
         """(R,) the acceptable arm of highest value."""
         # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
-        return np.asarray(np.where(self.acceptable, self.value, -np.inf).argmax(axis=1))
+        value = np.where(self.acceptable, self.value, -np.inf)
+        return np.asarray((value[:, :-1] if self.baseline else value).argmax(axis=1))
 
     @cached_property
     def better(self) -> Bools:
         """(R, K) whether an arm is right to ship: acceptable, and worth more than the champion, or not too much less."""
-        if self.not_worse is None:
-            return np.asarray(self.acceptable & (self.value > self.value[:, :1]))
-        healthy = self.acceptable & (self.value >= self._least)
-        healthy[:, 0] = False
-        return healthy
+        least = self.value[:, :1] if self.not_worse is None else self._least
+        found: Bools = self.acceptable & (self.value > least if self.not_worse is None else self.value >= least)
+        found[:, 0] = False
+        if self.baseline:
+            found[:, -1] = False
+        return found
 
     @cached_property
     def worse(self) -> Bools:
@@ -108,7 +111,7 @@ class Worths:
             self._forget(self._kept)
             acceptable = self._acceptable(self._failing(tick), self._slow(tick))
             world = self.truth.world
-            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse)
+            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse, world.baseline)
         return self._kept[kind]
 
     def stakes(self, tick: int) -> Floats:
@@ -131,7 +134,8 @@ class Worths:
         failing = 0.0 if world.error_limit is None else now.error_rate
         slow = 0.0 if world.latency_limit is None else self.truth.latency_above(world.latency_limit[1], tick, now)
         value = self.truth.value_at(tick, now=now)
-        worth = Worth(value, self._acceptable(failing, slow), world.smallest_effect, world.not_worse)
+        acceptable = self._acceptable(failing, slow)
+        worth = Worth(value, acceptable, world.smallest_effect, world.not_worse, world.baseline)
         return self._staked(worth, self.gains(tick, now))
 
     def _staked(self, now: Worth, gains: Floats) -> Floats:
@@ -192,6 +196,7 @@ class Worths:
             np.where(some[:, None], acceptable, last.acceptable),
             last.smallest_effect,
             last.not_worse,
+            last.baseline,
         )
 
     def _failing(self, tick: int) -> Floats | float:
