@@ -115,6 +115,31 @@ def test_the_event_engines_play_it_bit_for_bit(policy: dict[str, Any], changes: 
     np.testing.assert_array_equal(found[0].regret, found[1].regret)
 
 
+BESIDE = {
+    **CANARY, "baseline": True, "reaction": {"fail": {"delay": {"constant": "10m"}}}, "checks": [
+        {"metric": "error_rate", "max_difference": "3%", "trip": 2, "against": "baseline"},
+        {"metric": "error_rate", "max_ratio": 9, "against": "service"},
+    ],
+}  # fmt: skip
+
+
+def test_the_event_engines_play_a_baseline_bit_for_bit() -> None:
+    models = [{"arm": arm, "uri": f"models:/ranker/{number}"} for arm, number in (("champion", 1), ("challenger", 2), ("fresh", 1))]
+    models[1]["warm_up"] = models[2]["warm_up"] = {"errors": "20%", "half_life": "20m"}  # type: ignore[assignment]
+    models[2]["role"] = "baseline"
+    scenario = make_scenario(models=models, policies=[BESIDE], horizon="3h")
+    built, forms = make_world(scenario, [behaves()] * 3), {form.name: form for form in scenario.policies}
+    found = [
+        play(built.realise(np.arange(6)), forms["it"].build(forms, scenario.arms), make(engine), 10)
+        for engine in ("compiled", "simpy")
+    ]
+    for name, column in found[0].columns.items():
+        np.testing.assert_array_equal(column, found[1].columns[name], err_msg=name)
+    # A tenth each, then half and what is left; once shipped nobody serves the baseline.
+    assert found[0].live[0, 0].tolist() == [0.8, 0.1, 0.1]
+    assert (found[0].columns["peak_exposure"] <= 1).all()
+
+
 def test_errors_and_slow_calls_are_as_many_as_the_coldness_says() -> None:
     models = [
         {"arm": "champion", "uri": "models:/ranker/1"},
