@@ -66,9 +66,7 @@ class Ledger:
         """Keep the cumulative regret after these numbers of completed ticks, in increasing order."""
         self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
 
-    def serve(
-        self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints, now: Conditions | None = None
-    ) -> None:
+    def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints, now: Conditions | None = None) -> None:
         """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls.
 
         `now` is what was in force, where deployments may be cold.

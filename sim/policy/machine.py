@@ -139,7 +139,9 @@ class StagedPolicy:
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
-        self._pending = Pending(rows, arms, setting.baseline) if any(stage.reaction is not None for stage in self._chain) else None
+        self._pending = (
+            Pending(rows, arms, setting.baseline) if any(stage.reaction is not None for stage in self._chain) else None
+        )
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate

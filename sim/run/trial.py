@@ -147,7 +147,9 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         champion = overall.value[:, :1]
         served, kept_on = rest.value[rows, verdicts.arm], rest.value[:, 0]
         gap = (served - kept_on) / np.abs(kept_on)
-        relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[:, world.challengers].max(axis=1)
+        relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[
+            :, world.challengers
+        ].max(axis=1)
     arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
     until = arrived[rows, np.maximum(verdicts.decided_tick, 0)]
     # Without users, every request is a user of its own.

@@ -44,7 +44,8 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
     return DeclaredSetting(
         scenario.told_arms, scenario.replications, scenario.ticks, scenario.tick, primary, metrics,
         users is not None, users is not None and users.assignment == "sticky",
-        {segment.name: segment.share for segment in scenario.segments}, scenario.traffic.start, scenario.data is not None, baseline=scenario.has_baseline_arm,
+        {segment.name: segment.share for segment in scenario.segments}, scenario.traffic.start, scenario.data is not None,
+        baseline=scenario.has_baseline_arm,
     )  # fmt: skip
 
 

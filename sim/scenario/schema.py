@@ -40,7 +40,8 @@ class Model(Spec):
         "shipped, and comes last",
     )
     warm_up: WarmUp | None = Field(
-        None, description="how it is while cold: as it is deployed, and its added part as its weight rises; always warm if left out"
+        None,
+        description="how it is while cold: as it is deployed, and its added part as its weight rises; always warm if left out",
     )
 
 

@@ -1,4 +1,4 @@
-"""The `warm_up` of a model in a scenario file: how a deployment behaves until its caches are filled and its code is compiled."""
+"""The `warm_up` of a model in a scenario file: how a deployment behaves until its caches are filled."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sim.units import Duration, Share, format_duration, format_share
 
 
 class WarmUp(Spec):
-    """A deployment is slow, or fails, until it is warm. It is cold when it first gets traffic, and its added part after a scale-up."""
+    """A deployment is slow, or fails, until it is warm: as it first gets traffic, and in what is added as its weight rises."""
 
     errors: Share = Field(0.0, lt=1, description="share of calls that fail in addition while all of it is cold")
     slowdown: float = Field(

@@ -111,7 +111,9 @@ class Worths:
             self._forget(self._kept)
             acceptable = self._acceptable(self._failing(tick), self._slow(tick))
             world = self.truth.world
-            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse, world.baseline)
+            self._kept[kind] = Worth(
+                self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse, world.baseline
+            )
         return self._kept[kind]
 
     def stakes(self, tick: int) -> Floats:
@@ -163,7 +165,9 @@ class Worths:
         world, now = self.truth.world, now or self.truth.conditions(tick)
         worth = sum(price * self.truth.value_at(tick, name, now) for name, price in world.prices.items())
         failing = world.failing(now.error_rate)
-        slow = np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick, now)
+        slow = (
+            np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick, now)
+        )
         found = np.stack([np.broadcast_to(worth, failing.shape), failing, slow])
         difference: Floats = found - found[:, :, :1]
         return difference

@@ -86,7 +86,10 @@ CANARY = {
 }  # fmt: skip
 SHADOW = {
     "name": "it", "kind": "stages", "stages": [
-        {"name": "shadow", "kind": "shadow", "mirror": "50%", "duration": "30m", "checks": [{"metric": "error_rate", "max": "40%"}]},
+        {
+            "name": "shadow", "kind": "shadow", "mirror": "50%", "duration": "30m",
+            "checks": [{"metric": "error_rate", "max": "40%"}],
+        },
         {"name": "canary", **{key: value for key, value in CANARY.items() if key != "name"}},
     ],
 }  # fmt: skip
@@ -99,7 +102,10 @@ SHADOW = {
         {},
         {"retries": {"attempts": 3, "on": ["error"], "backoff": "5s"}},
         {"capacity": {"challenger": {"replicas": 1, "queue": 4, "timeout": "300ms"}}, "telemetry": {"lag": "10m"}},
-        {"users": {"count": 50}, "timeline": [{"kind": "errors", "arm": "challenger", "at": "30m", "duration": "30m", "rate": "9%"}]},
+        {
+            "users": {"count": 50},
+            "timeline": [{"kind": "slowdown", "arm": "challenger", "at": "30m", "duration": "30m", "factor": 3}],
+        },
     ],
     ids=["plain", "retries", "servers", "sticky"],
 )  # fmt: skip
@@ -124,7 +130,9 @@ BESIDE = {
 
 
 def test_the_event_engines_play_a_baseline_bit_for_bit() -> None:
-    models = [{"arm": arm, "uri": f"models:/ranker/{number}"} for arm, number in (("champion", 1), ("challenger", 2), ("fresh", 1))]
+    models = [
+        {"arm": arm, "uri": f"models:/ranker/{number}"} for arm, number in (("champion", 1), ("challenger", 2), ("fresh", 1))
+    ]
     models[1]["warm_up"] = models[2]["warm_up"] = {"errors": "20%", "half_life": "20m"}  # type: ignore[assignment]
     models[2]["role"] = "baseline"
     scenario = make_scenario(models=models, policies=[BESIDE], horizon="3h")

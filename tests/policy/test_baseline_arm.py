@@ -11,8 +11,8 @@ from scipy.stats import binom, poisson
 
 from sim.engine.catalogue import make
 from sim.errors import InputError
-from sim.policy.columns import Count
 from sim.policy.base import Telemetry
+from sim.policy.columns import Count
 from sim.run.trial import Play, play
 from sim.scenario.check import check
 from sim.scenario.loading import load, read_yaml
@@ -40,7 +40,14 @@ SAME = {
 
 def said(**changes: Any) -> dict[str, Any]:
     models = [MODELS[0], *({**model, "warm_up": COLD} for model in MODELS[1:])]
-    return {"models": models, "policies": [OLD, SAME], "horizon": "2h", "traffic": {"rate": "10/s"}, "goal": "not_worse", **changes}
+    return {
+        "models": models,
+        "policies": [OLD, SAME],
+        "horizon": "2h",
+        "traffic": {"rate": "10/s"},
+        "goal": "not_worse",
+        **changes,
+    }
 
 
 def world(challenger: dict[str, Any] | None = None, **changes: Any) -> World:
@@ -67,7 +74,8 @@ def test_one_that_is_worse_is_found_beside_it() -> None:
 
 def test_it_is_no_challenger_in_what_is_true() -> None:
     columns = played("same", world({"error_rate": "15%"}), rows=20).columns
-    assert not columns["worth_shipping"].any() and not columns["any_better"].any()
+    assert not columns["worth_shipping"].any()
+    assert not columns["any_better"].any()
     # Half a point of 5% of conversions is what 15% more failures take.
     np.testing.assert_allclose(columns["best_effect"], 0.85 / 0.999 - 1, rtol=1e-9)
 
@@ -148,7 +156,10 @@ def test_what_a_check_is_held_against(against: dict[str, str], fails: bool) -> N
             "timeline[0].arm: a baseline follows the champion",
         ),
         ({"policies": [{**OLD, "checks": SAME["checks"]}]}, "policies[0].checks[0].against: the baseline gets no traffic"),
-        ({"policies": [{**SAME, "steps": [{"weight": "100%", "bake": "1h"}]}]}, "policies[0].steps[0].weight: leaves no traffic"),
+        (
+            {"policies": [{**SAME, "steps": [{"weight": "100%", "bake": "1h"}]}]},
+            "policies[0].steps[0].weight: leaves no traffic",
+        ),
         ({"policies": [{"name": "it", "kind": "switch", "arm": "fresh"}]}, "policies[0].arm: no challenger 'fresh'"),
     ],
 )
@@ -157,7 +168,9 @@ def test_what_is_refused(changes: dict[str, Any], problem: str) -> None:
     assert any(each.startswith(problem) for each in told), told
 
 
-@pytest.mark.parametrize("text", ["{half_life: 1m}", "{errors: 1%}", "{slowdown: 0.5, half_life: 1m}", "{errors: 100%, half_life: 1m}"])
+@pytest.mark.parametrize(
+    "text", ["{half_life: 1m}", "{errors: 1%}", "{slowdown: 0.5, half_life: 1m}", "{errors: 100%, half_life: 1m}"]
+)
 def test_a_warm_up_that_says_nothing_is_refused(text: str, tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     models = f"[{{arm: champion, uri: 'models:/a/1'}}, {{arm: b, uri: 'models:/a/2', warm_up: {text}}}]"

@@ -155,7 +155,9 @@ class Ramp(Schedule, Allocation):
             spans.append(("ramp.every", self.ramp.every))
         problems = [found for key, span in spans if span is not None for found in whole_ticks(key, span, setting)]
         if self.baseline and not setting.baseline:
-            problems.append(("baseline", "no model has the role baseline: add the champion's version once more, as the last model"))
+            problems.append(
+                ("baseline", "no model has the role baseline: add the champion's version once more, as the last model")
+            )
         if self.baseline and any(step.weight == 1 for step in self.each_step()):
             key = next((f"steps[{index}].weight" for index, step in enumerate(self.steps) if step.weight == 1), "ramp")
             problems.append((key, "leaves no traffic for the baseline: end below 100%, got 100%"))

@@ -88,7 +88,9 @@ class Limits(BaseModel):
     doubt_above: float | str | None = Field(None, description="a look that has not failed is in doubt above this")
     doubt_below: float | str | None = Field(None, description="a look that has not failed is in doubt below this")
     against: str = Field(
-        CHAMPION, description="what ratios and differences are taken to: champion; baseline, its version deployed anew; or service, all arms together"
+        CHAMPION,
+        description="what ratios and differences are taken to: champion; baseline, its version deployed anew; or service, all "
+        "arms together",
     )
     sees: Literal["arm", "service"] = Field(
         "arm", description="whose value is looked at: the arm's, or that of all arms together, which cannot tell them apart"
