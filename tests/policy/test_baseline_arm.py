@@ -181,3 +181,10 @@ def test_a_warm_up_that_says_nothing_is_refused(text: str, tmp_path: Path) -> No
     with pytest.raises(InputError) as found:
         load(file, Scenario)
     assert all("models[1].warm_up" in str(problem) for problem in found.value.problems)
+
+
+def test_neither_is_played_live() -> None:
+    from sim.live.playable import problems
+
+    told = [f"{each.path}: {each.message}" for each in problems(make_scenario(**said(aa=True)), "same")]
+    assert [each.split(":")[0] for each in told if "models" in each] == ["models[2].role", "models[1].warm_up", "models[2].warm_up"]
