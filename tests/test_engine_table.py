@@ -111,6 +111,7 @@ ROWS = {
             ),
         )
     ),
+    "`warm_up` of a model": Cases(refused=(("kinds/cold.yaml", "models[].warm_up: how a call goes"),)),
     "`retries`": Cases(refused=(("retries: {attempts: 2}", "retries: an attempt depends"),)),
     "`users` with `assignment: request`": Cases(played=("users: {count: 500, assignment: request, activity: {pareto: 2}}",)),
     "`users` with `assignment: sticky`": Cases(

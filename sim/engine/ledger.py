@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
+from sim.world.change import Conditions
 from sim.world.draws import binomial
 from sim.world.streams import at, keys
 from sim.world.world import Truth
@@ -65,16 +66,25 @@ class Ledger:
         """Keep the cumulative regret after these numbers of completed ticks, in increasing order."""
         self.ticks, self.regret_path = ticks, np.zeros((self.truth.rows, ticks.size))
 
-    def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints) -> None:
-        """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls."""
+    def serve(self, rows: Ints, tick: int, requests: Ints, calls: Ints, mirrored: Ints, now: Conditions | None = None) -> None:
+        """Book the arrivals of a tick, (r, K) each: requests by the arm of their first attempt, live and mirrored calls.
+
+        `now` is what was in force, where deployments may be cold.
+        """
         self._note(rows, tick)
         of = self._places(rows)
         self.served[of] += requests
         self.calls[of] += calls
         self.mirrored[of] += mirrored
-        if self.truth.world.change is not None:
-            self._staked[:, rows] += (requests * self.truth.worths.stakes(tick)[:, rows]).sum(axis=2)
-            self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick)[rows]).sum(axis=1)
+        if self._by_tick:
+            stakes = self.truth.worths.stakes(tick) if now is None else self.truth.worths.stakes_of(tick, now)
+            self._staked[:, rows] += (requests * stakes[:, rows]).sum(axis=2)
+            self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick, now)[rows]).sum(axis=1)
+
+    @property
+    def _by_tick(self) -> bool:
+        """Whether what is at stake differs from tick to tick, so that it is booked tick by tick."""
+        return self.truth.world.change is not None or self.truth.world.warm_ups is not None
 
     def _places(self, rows: Ints) -> Ints | slice:
         """Where distinct rows (r,), in order, stand in arrays of all: there, or everywhere, as a slice without a copy."""
@@ -152,7 +162,7 @@ class Ledger:
 
     def _total(self, stake: int) -> Floats:
         """(R,) a stake summed over all live requests."""
-        if self.truth.world.change is not None:
+        if self._by_tick:
             return np.asarray(self._staked[stake])
         total: Floats = (self.served * self.truth.worths.stakes(0)[stake]).sum(axis=1)
         return total
@@ -166,7 +176,7 @@ class Ledger:
     @property
     def cost_s(self) -> Floats:
         """(R,) expected service seconds of all calls, live and mirrored."""
-        if self.truth.world.change is not None:
+        if self._by_tick:
             return self._cost_s
         total: Floats = ((self.calls + self.mirrored) * self.truth.mean_latency_s()).sum(axis=1)
         return total
@@ -174,7 +184,8 @@ class Ledger:
     def expose(self, rows: Ints, live: Floats) -> None:
         """Book the exposure of a tick with live shares (r, K)."""
         of = self._places(rows)
-        self.peak_exposure[of] = np.maximum(self.peak_exposure[of], 1 - live[:, 0])
+        exposed = 1 - live[:, 0] - (live[:, -1] if self.truth.world.baseline else 0.0)
+        self.peak_exposure[of] = np.maximum(self.peak_exposure[of], exposed)
 
     def expose_verdicts(self, arm: Ints, decided_tick: Ints) -> None:
         """Set full exposure where a challenger is shipped before the first tick. arm, decided_tick (R,)."""

@@ -56,6 +56,9 @@ def problems(scenario: Scenario, policy: str) -> Iterator[Problem]:
     if policy not in names:
         hint = did_you_mean(policy, names) or there_are(names)
         yield Problem(f"no policy {policy!r}; {hint}", file="--policy")
+    if scenario.has_baseline_arm:
+        path = format_path(("models", len(scenario.models) - 1, "role"))
+        yield Problem("a baseline is not played live, where all servers are started together: leave the model out", path)
     yield from (_without(key, why, null) for key, why, null in _left_out(scenario))
 
 
@@ -65,6 +68,9 @@ def _left_out(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         usual = Scenario.model_fields[key].get_default(call_default_factory=True)
         if getattr(scenario, key) != usual:
             yield key, why, "[]" if usual == () else "null" if usual is None else "{}"
+    for index, model in enumerate(scenario.models):
+        if model.warm_up is not None:
+            yield format_path(("models", index, "warm_up")), _UNKNOWN, "null"
     for index, metric in enumerate(scenario.metrics):
         for key in _OF_METRICS:
             usual = MetricSpec.model_fields[key].get_default(call_default_factory=True)

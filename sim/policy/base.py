@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,8 @@ class DeclaredSetting:
 
     `replications` is R; `tick_s` is in seconds; `ticks` is the horizon. `users` says that requests come from users who return,
     `sticky` that users keep their arm; segments {name: share}; `start_s` is the time of day at which it starts; `replayed` that
-    models are replayed on the rows of a data set.
+    models are replayed on the rows of a data set; `baseline` that one more arm than `arms` is served after them, the champion's
+    version deployed anew, which no part decides about.
     """
 
     arms: tuple[str, ...]
@@ -117,6 +118,7 @@ class DeclaredSetting:
     segments: Mapping[str, float] = field(default_factory=dict)
     start_s: float = 0.0
     replayed: bool = False
+    baseline: bool = field(default=False, kw_only=True)
 
     def ticks_of(self, duration_s: float) -> int:
         """Whole ticks in a duration, at least one; a part of a tick counts as a tick.
@@ -321,6 +323,10 @@ class Allocation(Part):
         """(r, K) shares of live requests to copy."""
         return np.zeros(view.arms_in.shape)
 
+    def beside(self) -> bool:
+        """Whether it serves a baseline beside the challengers: as much as each of them, taken from the champion."""
+        return False
+
     def length_s(self, setting: DeclaredSetting) -> float | None:
         """The length of the allocation's own schedule, in seconds; None without a schedule."""
         return None
@@ -440,6 +446,7 @@ class Guardrail(Part):
     Its findings: FAIL it has tripped, INCONCLUSIVE what is seen of the arm cannot be trusted, PASS it holds so far, UNDECIDED
     it has not seen enough to say. Where the evidence passes an arm that it has not seen enough of, the arm waits for it if it
     `waits`, and is inconclusive otherwise. What it finds is told and has no effect where it does not `stop`.
+    `baseline_as` says what it sees of a baseline: nothing; the baseline in the champion's place; or both as the champion.
     `compares_traffic`: it needs challengers that get live traffic, at weights that stay as they are. `tells_looks`: its looks
     are good or not, each by itself.
     """
@@ -448,6 +455,11 @@ class Guardrail(Part):
     tells_looks: ClassVar[bool] = False
 
     kind: str | None
+
+    @property
+    def baseline_as(self) -> Literal["nothing", "champion", "added"]:
+        """What it sees of a baseline: nothing, the baseline in the champion's place, or the two of them added."""
+        return "nothing"
 
     @property
     def waits(self) -> bool:

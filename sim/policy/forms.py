@@ -180,7 +180,7 @@ class Bandit(Form):
 class Canary(Schedule, Form):
     """A canary: one stage, a ramp that must be survived under checks, whose counters span the steps."""
 
-    places: ClassVar[Mapping[str, str]] = {f"allocation.{key}": key for key in ("steps", "ramp", "advance")}
+    places: ClassVar[Mapping[str, str]] = {f"allocation.{key}": key for key in ("steps", "ramp", "advance", "baseline")}
 
     kind: Literal["canary"] = "canary"
     checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the canary must survive")
@@ -189,7 +189,7 @@ class Canary(Schedule, Form):
     reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
-        ramp = Ramp(steps=self.steps, ramp=self.ramp, advance=self.advance)
+        ramp = Ramp(steps=self.steps, ramp=self.ramp, advance=self.advance, baseline=self.baseline)
         return (_stage(self, ramp, Survive.model_validate({})),)
 
 

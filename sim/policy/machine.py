@@ -104,7 +104,7 @@ class StagedPolicy:
         self.setting = setting
         self._chain = self._completed(setting)
         self._offline = [stage.evidence.evaluation(setting) for stage in self._chain]
-        self._scores = dict(offline or {})
+        self._scores = {asked: self._of_arms(scores) for asked, scores in (offline or {}).items()}
         if missing := [each for each in self._offline if each is not None and each not in self._scores]:
             raise ValueError(f"start needs the scores of {missing[0]}, got those of {list(self._scores) or 'none'}")
         rows, arms = setting.replications, len(setting.arms)
@@ -124,6 +124,7 @@ class StagedPolicy:
         self._arms_in: Bools = np.ones((rows, arms), bool)
         self._findings = np.zeros((rows, arms), np.int8)
         self._total = np.zeros((rows, arms, len(self.columns)), np.int64)
+        self._baseline_total = np.zeros((rows, len(self.columns)), np.int64) if setting.baseline else None
         self._compares = [[bool(part.contrasts(setting)) for part in stage.parts()] for stage in self._chain]
         self._outcomes = self._primary_columns()
         # What is known late is weighed by the engine, where weights may change; the rest by the shares of the tick.
@@ -138,7 +139,9 @@ class StagedPolicy:
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
-        self._pending = Pending(rows, arms) if any(stage.reaction is not None for stage in self._chain) else None
+        self._pending = (
+            Pending(rows, arms, setting.baseline) if any(stage.reaction is not None for stage in self._chain) else None
+        )
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate
@@ -150,16 +153,20 @@ class StagedPolicy:
 
     def step(self, telemetry: Telemetry) -> Routing:
         """Judge the tick that ended, and route the next one."""
-        rows, last = self._rows, telemetry.counts
+        rows, last, live, weighed = self._rows, telemetry.counts, telemetry.live, telemetry.weighed
+        if self._baseline_total is not None:
+            self._baseline_last = last[:, -1]
+            last, live, weighed = last[:, :-1], live[:, :-1], None if weighed is None else weighed[:, :, :-1]
+            self._baseline_total[rows] += self._baseline_last
         places = self._places(rows)
         self._age[places] += 1
         if self._contrasted:
-            self._contrasts.add(rows, last[..., self._contrasted], telemetry.live)
+            self._contrasts.add(rows, last[..., self._contrasted], live)
         if self._visited:
-            assert telemetry.weighed is not None
-            self._contrasts.add_weighed(rows, self._visited, telemetry.weighed)
+            assert weighed is not None
+            self._contrasts.add_weighed(rows, self._visited, weighed)
         if self._outcomes:
-            self._weigh(rows, last, telemetry.live)
+            self._weigh(rows, last, live)
         self._total[places] += last
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
@@ -373,6 +380,8 @@ class StagedPolicy:
         self._arms_in[rows] = arms_in
         self._findings[rows] = Finding.UNDECIDED
         self._total[rows] = 0
+        if self._baseline_total is not None:
+            self._baseline_total[rows] = 0
         self._contrasts.clear(rows)
         self._aipw.clear(rows)
         for part, memory in zip(self._chain[number].parts(), self._memory[number], strict=True):
@@ -409,6 +418,8 @@ class StagedPolicy:
 
     def _ask(self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
         view = self._view(number, place, rows, last, done)
+        if self._baseline_total is not None and isinstance(part, Guardrail) and part.baseline_as != "nothing":
+            self._show_baseline(view, added=part.baseline_as == "added")
         findings = part.judge(view)
         self._remember(number, place, rows, view)
         return findings
@@ -456,6 +467,19 @@ class StagedPolicy:
             offline=self._told(number, place, rows),
         )
 
+    def _of_arms(self, array: Floats) -> Floats:
+        """(r, K) without a baseline, which comes last."""
+        return array[:, :-1] if self.setting.baseline else array
+
+    def _show_baseline(self, view: View, added: bool) -> None:
+        """Put what is seen of the baseline into the champion's place, or add it to what is seen of the champion."""
+        assert self._baseline_total is not None
+        seen = self._baseline_last[np.searchsorted(self._rows, view.rows)], self._baseline_total[view.rows]
+        last, total = view.last.copy(), view.total.copy()
+        for counts, of_baseline in zip((last, total), seen, strict=True):
+            counts[:, 0] = counts[:, 0] + of_baseline if added else of_baseline
+        view.last, view.total = _shown(last), _shown(total)
+
     def _told(self, number: int, place: int, rows: Ints) -> Scores:
         """The scores that a rule of evidence asked for."""
         asked = self._offline[number] if place == 0 else None
@@ -463,7 +487,8 @@ class StagedPolicy:
 
     def _route(self, tick: int, last: Ints) -> Routing:
         rows = self._rows = self._rows[marked(self.verdicts.verdict[self._rows] == _OPEN)]
-        live: Floats = np.zeros((rows.size, len(self.setting.arms)))
+        live: Floats = np.zeros((rows.size, len(self.setting.arms) + self.setting.baseline))
+        arms = slice(len(self.setting.arms))
         mirror = np.zeros(live.shape)
         entered = self._age[rows] == 0
         if entered.any():
@@ -474,9 +499,11 @@ class StagedPolicy:
             if at_stage.any():
                 at, place = marked(at_stage), len(self._memory[number]) - 1
                 view = self._view(number, place, rows[at], last[at], tick)
-                live[at] = _masked(stage.allocation.live(view), view.arms_in)
+                live[at, arms] = _masked(stage.allocation.live(view), view.arms_in)
+                if self.setting.baseline and stage.allocation.beside():
+                    live[at] = _beside(live[at])
                 if stage.allocation.mirrors:
-                    mirror[at] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+                    mirror[at, arms] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
                 self._remember(number, place, rows[at], view)
         if self._pending is not None:
             self._pending.hold(rows, live, mirror)
@@ -513,6 +540,18 @@ def _masked(proposed: Floats, arms_in: Bools) -> Floats:
     live[none, 0], total[none] = 1.0, 1.0
     shares: Floats = live / total
     return shares
+
+
+def _beside(live: Floats) -> Floats:
+    """(r, K + 1) shares with a baseline, the last: that of each challenger, at most the champion's, from whom it is taken.
+
+    >>> _beside(np.array([[0.9, 0.1, 0.0], [0.3, 0.7, 0.0]])).round(3).tolist()
+    [[0.8, 0.1, 0.1], [0.0, 0.7, 0.3]]
+    """
+    share = np.minimum(live[:, 1:-1].max(axis=1), live[:, 0])
+    found: Floats = live.copy()
+    found[:, 0], found[:, -1] = live[:, 0] - share, share
+    return found
 
 
 def _shown(array: NDArray[Any]) -> NDArray[Any]:

@@ -36,11 +36,11 @@ class Reactions(BaseModel):
 class Pending:
     """Which replications (R,) wait for a reaction, what follows then, and at which weights they wait."""
 
-    def __init__(self, replications: int, arms: int) -> None:
+    def __init__(self, replications: int, arms: int, baseline: bool = False) -> None:
         self._due = np.full(replications, -1)
         self._target = np.full(replications, "", object)
         self._carried: Bools = np.zeros((replications, arms), bool)
-        self._live, self._mirror = np.zeros((2, replications, arms))
+        self._live, self._mirror = np.zeros((2, replications, arms + baseline))
         # What waits before any tick was routed leaves all traffic to the champion.
         self._live[:, 0] = 1
 

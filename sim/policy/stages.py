@@ -125,6 +125,8 @@ class Stage(BaseModel):
 
     def _check_problems(self, check: AnyGuardrail, length: float | None, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = check.declared_problems(setting)
+        if check.baseline_as == "champion" and not self.allocation.beside():
+            problems.append(("against", "the baseline gets no traffic here: it needs a ramp or canary with `baseline: true`"))
         first = check.first_look()
         if first and length and first[1] > length:
             key, first_s = first

@@ -24,7 +24,9 @@ def assumptions(scenario: Scenario, world: World, calibrated: Sequence[Calibrati
 
 def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
     yield "Champion", _champion(world)
-    for arm, name in enumerate(world.arms[1:], start=1):
+    if world.baseline:
+        yield f"Baseline {world.arms[-1]}", "the champion's version, deployed anew; policies that do not serve it do not see it"
+    for arm, name in enumerate(world.told_arms[1:], start=1):
         yield "Challenger" if name == "challenger" else f"Challenger {name}", _challenger(scenario, world, arm)
     yield "Traffic", f"{scenario.traffic.told()}; {world.requests.sum():,.0f} requests expected by the horizon"
     if scenario.users is not None:
@@ -37,6 +39,9 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
             yield f"Outcomes of {metric.name}", "; ".join(facts)
     if scenario.timeline:
         yield "On the way", "; ".join(event.told() for event in scenario.timeline)
+    cold = [f"{model.arm}: {model.warm_up.told()}" for model in scenario.models if model.warm_up is not None]
+    if cold:
+        yield "As it is deployed", "; ".join(cold)
     servers = {**scenario.capacity, **scenario.pools}
     if servers:
         found = {pool.name: pool.concurrency for pool in world.pools}

@@ -88,7 +88,7 @@ class _Notes:
 
     def hear(self, done: int, part: Evidence | Guardrail, rows: Ints, findings: NDArray[np.int8]) -> None:
         """A part of a stage has judged: what is new of it is an event."""
-        arms = self.truth.world.arms
+        arms = self.truth.world.told_arms
         quiet = {Finding.UNDECIDED, *([Finding.PASS, Finding.NULL] if isinstance(part, Guardrail) else [])}
         name = _name(part)
         for place, row in enumerate(rows.tolist()):
@@ -174,7 +174,7 @@ class _Notes:
         seen, error = self._effects(np.stack([self.moments[done][row] for done in noted]))
         true = np.stack([_relative(self.truth.worths.at(min(int(done), world.ticks - 1)).value[row]) for done in at])
         overall = _relative(self.truth.worths.overall.value[row])
-        best = int(np.argmax(self.truth.worths.overall.value[row, 1:])) + 1
+        best = int(np.argmax(self.truth.worths.overall.value[row, world.challengers])) + 1
         arm = int(verdicts.arm[row]) or best
         events = list(self.events[row])
         if not ended:

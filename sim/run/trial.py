@@ -147,7 +147,9 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         champion = overall.value[:, :1]
         served, kept_on = rest.value[rows, verdicts.arm], rest.value[:, 0]
         gap = (served - kept_on) / np.abs(kept_on)
-        relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[:, 1:].max(axis=1)
+        relative = np.where(overall.acceptable, (overall.value - champion) / np.abs(champion), -np.inf)[
+            :, world.challengers
+        ].max(axis=1)
     arrived = np.concatenate([np.zeros((truth.rows, 1), np.int64), ledger.arrived], axis=1)
     until = arrived[rows, np.maximum(verdicts.decided_tick, 0)]
     # Without users, every request is a user of its own.
@@ -182,10 +184,10 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "shipped_effect": np.where(shipped & np.isfinite(gap), gap, np.nan),
         "shipped_better": shipped_better,
         "shipped_worse": shipped & rest.worse[rows, verdicts.arm],
-        "any_better": overall.better[:, 1:].any(axis=1),
-        "any_not_better": (~overall.better[:, 1:]).any(axis=1),
-        "any_worse": overall.worse[:, 1:].any(axis=1),
-        "worth_shipping": overall.matters[:, 1:].any(axis=1),
+        "any_better": overall.better[:, world.challengers].any(axis=1),
+        "any_not_better": (~overall.better[:, world.challengers]).any(axis=1),
+        "any_worse": overall.worse[:, world.challengers].any(axis=1),
+        "worth_shipping": overall.matters[:, world.challengers].any(axis=1),
         "best_effect": np.where(np.isfinite(relative), relative, np.nan),
     }
 

@@ -42,9 +42,10 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
     primary = next((metric.name for metric in scenario.metrics if metric.role == "primary"), "")
     users = scenario.users
     return DeclaredSetting(
-        scenario.arms, scenario.replications, scenario.ticks, scenario.tick, primary, metrics,
+        scenario.told_arms, scenario.replications, scenario.ticks, scenario.tick, primary, metrics,
         users is not None, users is not None and users.assignment == "sticky",
         {segment.name: segment.share for segment in scenario.segments}, scenario.traffic.start, scenario.data is not None,
+        baseline=scenario.has_baseline_arm,
     )  # fmt: skip
 
 
@@ -93,6 +94,16 @@ def _arms(scenario: Scenario) -> Iterator[Problem]:
     for index, arm in enumerate(scenario.arms):
         if arm in scenario.arms[:index]:
             yield Problem(f"two models are the arm {arm!r}", path=f"models[{index}].arm")
+    for index, model in enumerate(scenario.models):
+        if model.role != "baseline":
+            continue
+        if index < len(scenario.models) - 1:
+            yield Problem("a baseline must be the last model, and the only one", path=f"models[{index}].role")
+        if index < 2:
+            yield Problem("a baseline needs a champion and a challenger before it", path=f"models[{index}].role")
+        if model.uri != scenario.models[0].uri:
+            rule = f"a baseline is the champion's version: must be {scenario.models[0].uri}, got {model.uri}"
+            yield Problem(rule, path=f"models[{index}].uri")
 
 
 def _metrics(scenario: Scenario) -> Iterator[Problem]:
@@ -121,8 +132,8 @@ def _metrics(scenario: Scenario) -> Iterator[Problem]:
 def _truth(scenario: Scenario) -> Iterator[Problem]:
     names = [metric.name for metric in scenario.metrics if metric.name != "agreement"]
     for arm, effects in scenario.truth.items():
-        if arm not in scenario.arms[1:]:
-            challengers = there_are(scenario.arms[1:])
+        if arm not in scenario.told_arms[1:]:
+            challengers = there_are(scenario.told_arms[1:])
             yield Problem(f"no challenger {arm!r}; {challengers}", path=format_path(("truth", arm)))
         for metric in effects:
             if metric not in names:

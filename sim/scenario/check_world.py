@@ -29,6 +29,8 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _retries(scenario)
     for index, event in enumerate(scenario.timeline):
         yield from _event(scenario, event, f"timeline[{index}]")
+        if scenario.has_baseline_arm and isinstance(event, Drift | Novelty) and event.arm == scenario.arms[-1]:
+            yield Problem("a baseline follows the champion, whose version it is", path=f"timeline[{index}].arm")
     yield from _span(scenario, scenario.telemetry.lag, "telemetry.lag")
     if scenario.telemetry.lag >= scenario.horizon:
         yield Problem(_within(scenario, scenario.telemetry.lag), path="telemetry.lag")

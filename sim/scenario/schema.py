@@ -24,6 +24,7 @@ from sim.scenario.timeline import Event, RouterSpec, TelemetrySpec
 from sim.scenario.traffic import Daily, Traffic, Weekly
 from sim.scenario.users import SegmentSpec, Users
 from sim.scenario.value import Programme, Value
+from sim.scenario.warm_up import WarmUp
 from sim.units import Duration, Share
 
 CHAMPION = "champion"
@@ -34,6 +35,15 @@ class Model(Spec):
 
     arm: Name = Field(description="`champion` for today's production, which comes first; any other name for a challenger")
     uri: str = Field(description="models:/NAME@ALIAS or models:/NAME/VERSION")
+    role: Literal["baseline"] | None = Field(
+        None,
+        description="baseline: the champion's version, deployed anew beside a canary, which checks compare with; it is never "
+        "shipped, and comes last",
+    )
+    warm_up: WarmUp | None = Field(
+        None,
+        description="how it is while cold: as it is deployed, and its added part as its weight rises; always warm if left out",
+    )
 
 
 class Shift(Spec):
@@ -346,6 +356,16 @@ class Scenario(Spec):
     def arms(self) -> tuple[str, ...]:
         """The arms in order, the champion first."""
         return tuple(model.arm for model in self.models)
+
+    @property
+    def has_baseline_arm(self) -> bool:
+        """Whether the last arm is a baseline: the champion's version, deployed anew."""
+        return self.models[-1].role == "baseline"
+
+    @property
+    def told_arms(self) -> tuple[str, ...]:
+        """The arms that policies decide between: all but a baseline."""
+        return self.arms[:-1] if self.has_baseline_arm else self.arms
 
     @property
     def ticks(self) -> int:

@@ -34,6 +34,7 @@ from sim.world.trace import Trace
 from sim.world.traffic import arrivals_of
 from sim.world.users import population, segments
 from sim.world.usual import Usual
+from sim.world.warm_up import WarmUps
 from sim.world.world import AGREEMENT, World
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def build(
         usual=Usual.of(scenario, arrivals, servers),
         value=scenario.value or Value(),
         offline=_offline(scenario, replay),
+        baseline=scenario.has_baseline_arm,
+        warm_ups=WarmUps.of([model.warm_up for model in scenario.models], scenario.tick),
     )
     found += _unmet(scenario, world)
     try:

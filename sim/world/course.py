@@ -37,6 +37,9 @@ def course(scenario: Scenario, pools: Sequence[Pool]) -> Change | None:
     for name, parts in cycles.items():
         for part in parts.values():
             factors[name] = factors.get(name, np.ones((ticks, len(scenario.arms)))) * part[:, None]
+    if scenario.has_baseline_arm:
+        for name, factor in factors.items():
+            factors[name] = np.column_stack([factor[:, :-1], factor[:, 0]])
     bounds = {
         name: {key: (float(part.min()), float(part.max())) for key, part in parts.items()} for name, parts in cycles.items()
     }

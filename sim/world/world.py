@@ -28,6 +28,7 @@ from sim.world.rows import RowWeights, Shares, means
 from sim.world.streams import Chance
 from sim.world.traffic import Arrivals, Pieces, Schedule
 from sim.world.usual import HOUR_S, Usual
+from sim.world.warm_up import WarmUps
 from sim.world.worth import Worths
 
 AGREEMENT = "agreement"
@@ -86,11 +87,25 @@ class World:
     """How scores on labelled rows differ from live traffic."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)
     """{arm: the largest factor of the champion's latency that an effect makes its own, in any replication}."""
+    baseline: bool = False
+    """Whether the last arm is the champion's version once more, deployed anew: to compare with, and never shipped."""
+    warm_ups: WarmUps | None = None
+    """How cold deployments behave; None where all are warm at once."""
 
     @property
     def replayed(self) -> tuple[str, ...]:
         """The metrics whose outcomes are those of rows of the data."""
         return tuple(outcome.spec.name for outcome in self.outcomes if outcome.reward is not None)
+
+    @property
+    def told_arms(self) -> tuple[str, ...]:
+        """The arms that policies decide between: all but a baseline."""
+        return self.arms[:-1] if self.baseline else self.arms
+
+    @property
+    def challengers(self) -> slice:
+        """The places of the arms that may be shipped."""
+        return slice(1, len(self.told_arms))
 
     @property
     def requests(self) -> Floats:
@@ -105,7 +120,7 @@ class World:
     @property
     def competing(self) -> bool:
         """Whether what happens to one request depends on others, or on its own earlier attempts."""
-        return bool(self.pools) or self.retry is not None
+        return bool(self.pools) or self.retry is not None or self.warm_ups is not None
 
     @property
     def slo_s(self) -> float | None:
@@ -125,7 +140,8 @@ class World:
     def may_fail(self) -> bool:
         """Whether requests can fail, or be lost in a pool."""
         errors = bool((self.error_rate > 0).any()) or (self.change is not None and bool(np.any(self.change.failing > 0)))
-        return errors or bool(self.pools)
+        cold = self.warm_ups is not None and bool((self.warm_ups.errors > 0).any())
+        return errors or cold or bool(self.pools)
 
     def setting(self, replications: int, which: Ints | None = None) -> Setting:
         """What a policy knows of this world. `which` (R,) are the numbers of the replications, where they are to be played."""
@@ -139,8 +155,8 @@ class World:
         tables = (outcome.reward for outcome in self.outcomes if outcome.reward is not None)
         table_rows = next((len(reward) if had is None else int(had.sum()) for reward in tables), 0)
         return Setting(
-            self.arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments, self.start_s,
-            table_rows > 0, draws, table_rows=table_rows,
+            self.told_arms, replications, self.ticks, self.tick_s, self.primary, metrics, users, sticky, segments, self.start_s,
+            table_rows > 0, draws, table_rows=table_rows, baseline=self.baseline,
         )  # fmt: skip
 
     def realise(self, replications: Ints) -> Truth:
@@ -339,12 +355,14 @@ class Truth:
         shocks = world.change.shocks if world.change else ()
         return {each.metric: each.factors(world.seed, self.replications, world.ticks) for each in shocks}
 
-    def value_at(self, tick: int, metric: str | None = None) -> Floats:
+    def value_at(self, tick: int, metric: str | None = None, now: Conditions | None = None) -> Floats:
         """(R, K) the expected outcome of a request in a tick, of a metric or the primary one, signed so that more is better.
+
+        `now` is what is in force, where deployments may be cold; if left out all are warm.
 
         An amount's rounding to its grid, after a factor, is left out.
         """
-        name, now = metric or self.world.primary, self.conditions(tick)
+        name, now = metric or self.world.primary, now or self.conditions(tick)
         mean = self.outcomes[name].mean * now.factors.get(name, 1.0)
         return self.world.value_of(self.world.outcome(name), mean, now.error_rate)
 
@@ -369,17 +387,17 @@ class Truth:
     def in_week(self, week: Usual) -> Truth:
         """What is true of the same arms in a week after the horizon."""
         arrivals = replace(self.world.arrivals, mean=week.requests, trace=None, recorded=False, bursts=None)
-        world = replace(self.world, arrivals=arrivals, change=week.change, tick_s=HOUR_S, usual=None)
+        world = replace(self.world, arrivals=arrivals, change=week.change, tick_s=HOUR_S, usual=None, warm_ups=None)
         return replace(self, world=world, arrivals=self.arrivals[:, :0])
 
-    def mean_latency_s(self, tick: int = 0) -> Floats:
+    def mean_latency_s(self, tick: int = 0, now: Conditions | None = None) -> Floats:
         """(R, K) mean service time in a tick."""
-        mean_s: Floats = self.conditions(tick).latency_scale * np.array([latency.mean_s for latency in self.latency])
+        mean_s: Floats = (now or self.conditions(tick)).latency_scale * np.array([latency.mean_s for latency in self.latency])
         return mean_s
 
-    def latency_above(self, limit_s: float, tick: int = 0) -> Floats:
+    def latency_above(self, limit_s: float, tick: int = 0, now: Conditions | None = None) -> Floats:
         """(R, K) share of calls slower than a limit in a tick."""
-        return _above(limit_s, self.latency, self.conditions(tick).latency_scale)
+        return _above(limit_s, self.latency, (now or self.conditions(tick)).latency_scale)
 
 
 def _above(limit_s: float, latency: Sequence[latencies.Latency], scale: Floats) -> Floats:

@@ -17,6 +17,7 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:
+    from sim.world.change import Conditions
     from sim.world.world import Truth
 
 STAKES = 7
@@ -36,7 +37,7 @@ class Worth:
     value (R, K) the expected primary metric of a request, signed so that more is better; acceptable (R, K) whether every
     declared limit holds, which the champion is excused from; smallest_effect is relative to the champion. Where the goal is to
     be not worse, `not_worse` is by how much less, relative to the champion, an arm may be worth to be right to ship; None where
-    it is to be better.
+    it is to be better. `baseline`: the last arm is the champion once more, and neither best nor right to ship.
 
     >>> worth = Worth(np.array([[1.0, 1.1, 1.3]]), np.array([[True, True, False]]), 0.05)
     >>> worth.best.tolist(), worth.better.tolist(), worth.worse.tolist()
@@ -47,21 +48,24 @@ class Worth:
     acceptable: Bools
     smallest_effect: float
     not_worse: float | None = None
+    baseline: bool = False
 
     @cached_property
     def best(self) -> Ints:
         """(R,) the acceptable arm of highest value."""
         # A tie with the champion is no reason to ship: the champion is listed first, and argmax takes the first.
-        return np.asarray(np.where(self.acceptable, self.value, -np.inf).argmax(axis=1))
+        value = np.where(self.acceptable, self.value, -np.inf)
+        return np.asarray((value[:, :-1] if self.baseline else value).argmax(axis=1))
 
     @cached_property
     def better(self) -> Bools:
         """(R, K) whether an arm is right to ship: acceptable, and worth more than the champion, or not too much less."""
-        if self.not_worse is None:
-            return np.asarray(self.acceptable & (self.value > self.value[:, :1]))
-        healthy = self.acceptable & (self.value >= self._least)
-        healthy[:, 0] = False
-        return healthy
+        least = self.value[:, :1] if self.not_worse is None else self._least
+        found: Bools = self.acceptable & (self.value > least if self.not_worse is None else self.value >= least)
+        found[:, 0] = False
+        if self.baseline:
+            found[:, -1] = False
+        return found
 
     @cached_property
     def worse(self) -> Bools:
@@ -107,7 +111,9 @@ class Worths:
             self._forget(self._kept)
             acceptable = self._acceptable(self._failing(tick), self._slow(tick))
             world = self.truth.world
-            self._kept[kind] = Worth(self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse)
+            self._kept[kind] = Worth(
+                self.truth.value_at(tick), acceptable, world.smallest_effect, world.not_worse, world.baseline
+            )
         return self._kept[kind]
 
     def stakes(self, tick: int) -> Floats:
@@ -120,16 +126,29 @@ class Worths:
         """
         kind = int(self._kinds[tick])
         if kind not in self._stakes:
-            now, champion = self.at(tick), np.zeros(self.truth.rows, np.int64)
             self._forget(self._stakes)
-            self._stakes[kind] = np.stack([
-                np.maximum(now.short_of(now.best), 0.0),
-                now.short_of(self.overall.best),
-                now.worse.astype(np.float64),
-                np.maximum(now.short_of(champion), 0.0),
-                *self.gains(tick),
-            ])  # fmt: skip
+            self._stakes[kind] = self._staked(self.at(tick), self.gains(tick))
         return self._stakes[kind]
+
+    def stakes_of(self, tick: int, now: Conditions) -> Floats:
+        """(7, R, K) the same in a tick in which deployments may be cold, where `now` is in force."""
+        world = self.truth.world
+        failing = 0.0 if world.error_limit is None else now.error_rate
+        slow = 0.0 if world.latency_limit is None else self.truth.latency_above(world.latency_limit[1], tick, now)
+        value = self.truth.value_at(tick, now=now)
+        acceptable = self._acceptable(failing, slow)
+        worth = Worth(value, acceptable, world.smallest_effect, world.not_worse, world.baseline)
+        return self._staked(worth, self.gains(tick, now))
+
+    def _staked(self, now: Worth, gains: Floats) -> Floats:
+        champion = np.zeros(self.truth.rows, np.int64)
+        return np.stack([
+            np.maximum(now.short_of(now.best), 0.0),
+            now.short_of(self.overall.best),
+            now.worse.astype(np.float64),
+            np.maximum(now.short_of(champion), 0.0),
+            *gains,
+        ])  # fmt: skip
 
     def gained(self, arrived: Ints) -> Floats:
         """(3, R, K) `gains` summed over the horizon, if one arm serves all; arrived (R, T + 1) requests up to each edge."""
@@ -138,15 +157,17 @@ class Worths:
             total += self.gains(first) * (arrived[:, end] - arrived[:, first])[:, None]
         return total
 
-    def gains(self, tick: int) -> Floats:
+    def gains(self, tick: int, now: Conditions | None = None) -> Floats:
         """(3, R, K) what a live request to an arm gives more than one to the champion in a tick, or less.
 
         What it earns, at the prices of the metrics; the chance that it fails; the chance that it is answered, but slowly.
         """
-        world, now = self.truth.world, self.truth.conditions(tick)
-        worth = sum(price * self.truth.value_at(tick, name) for name, price in world.prices.items())
+        world, now = self.truth.world, now or self.truth.conditions(tick)
+        worth = sum(price * self.truth.value_at(tick, name, now) for name, price in world.prices.items())
         failing = world.failing(now.error_rate)
-        slow = np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick)
+        slow = (
+            np.zeros_like(failing) if world.slo_s is None else (1 - failing) * self.truth.latency_above(world.slo_s, tick, now)
+        )
         found = np.stack([np.broadcast_to(worth, failing.shape), failing, slow])
         difference: Floats = found - found[:, :, :1]
         return difference
@@ -179,6 +200,7 @@ class Worths:
             np.where(some[:, None], acceptable, last.acceptable),
             last.smallest_effect,
             last.not_worse,
+            last.baseline,
         )
 
     def _failing(self, tick: int) -> Floats | float:

@@ -268,7 +268,7 @@ class TestReading:
 
     def test_against_what_there_is_not(self) -> None:
         check = Check.model_validate({"metric": "error_rate", "max_ratio": 2, "against": "nobody"})
-        assert check.problems(make_setting()) == [("against", "must be champion or service, got 'nobody'")]
+        assert check.problems(make_setting()) == [("against", "must be champion, baseline or service, got 'nobody'")]
 
     @given(
         st.sampled_from(

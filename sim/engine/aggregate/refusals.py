@@ -49,6 +49,7 @@ def refusals(world: World) -> Iterator[str]:
         sticky=world.population is not None and world.population.sticky,
         similar=world.population is not None and world.population.similarity > 0,
         arrivals=world.arrivals.law,
+        cold=world.warm_ups is not None,
     )
     for arm, latency in enumerate(world.latency):
         varied = arm in world.varied_latency
@@ -79,6 +80,7 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         sticky=scenario.users is not None and scenario.users.assignment == "sticky",
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
+        cold=any(model.warm_up is not None for model in scenario.models),
     )
     feedback = _declared_feedback(scenario)
     sound = not check(scenario)
@@ -123,10 +125,12 @@ def _declared_needs(scenario: Scenario) -> list[Column]:
     return [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
 
 
-def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str) -> Iterator[str]:
+def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str, cold: bool) -> Iterator[str]:
     """The reasons why requests depend on each other."""
     if servers:
         yield "capacity: requests compete for servers"
+    if cold:
+        yield "models[].warm_up: how a call goes depends on the calls and weights before it"
     if retries:
         yield "retries: an attempt depends on the ones before it"
     if sticky:

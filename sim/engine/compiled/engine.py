@@ -22,8 +22,10 @@ from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
 from sim.engine.routes import homes, thresholds
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, LatencySum, Moment
+from sim.world.change import Conditions
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, user_of
+from sim.world.warm_up import Coldness
 from sim.world.world import Truth, World
 
 
@@ -49,6 +51,8 @@ class CompiledEngine:
         self._live[:, 0] = 1.0
         self._counted = self._slots(needs)
         self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
+        ups = truth.world.warm_ups
+        self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, len(truth.world.arms))
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
@@ -123,6 +127,8 @@ class CompiledEngine:
         tick_ns = int(run["tick_ns"][0])
         pieces = truth.pieces(rows, now)
         conditions = truth.conditions(now)
+        if self._coldness is not None:
+            conditions = self._coldness.now if drains else self._coldness.begin(rows, live, mirror, conditions)
         for name, value in (
             ("number", tick), ("edge_ns", tick * tick_ns), ("next_ns", FOREVER if drains else (tick + 1) * tick_ns),
             ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
@@ -154,13 +160,16 @@ class CompiledEngine:
                 arrays.run["logged"] = 0
             if full != LOG_FULL or not logged:
                 arrays.grow(full)
-        self._book(rows, tick)
+        self._book(rows, tick, None if self._coldness is None else conditions)
 
-    def _book(self, rows: Ints, number: int) -> None:
+    def _book(self, rows: Ints, number: int, now: Conditions | None) -> None:
         """Move the sums of a tick into the ledger; requests lost after the last tick have a tick number of their own."""
         state, duty = self._arrays.state, self._arrays.duty
         tick = min(number, self.truth.world.ticks - 1)
-        self.ledger.serve(rows, tick, *(duty[name][rows] for name in ("requests", "calls", "mirrored")))
+        requests, calls, mirrored = (duty[name][rows] for name in ("requests", "calls", "mirrored"))
+        self.ledger.serve(rows, tick, requests, calls, mirrored, now)
+        if self._coldness is not None:
+            self._coldness.heal(rows, calls + mirrored)
         self.ledger.lose(rows, tick, self._arrays.lost[rows, number])
         self.ledger.retries[rows] += state["retries"][rows]
         self.ledger.book(rows, state["errors"][rows], state["slow"][rows])

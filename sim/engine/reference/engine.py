@@ -31,6 +31,7 @@ from sim.policy.columns import Agreement, Column
 from sim.world.clock import to_ns
 from sim.world.potential import Potential, Requests
 from sim.world.sampling import nanoseconds
+from sim.world.warm_up import Coldness
 from sim.world.world import Truth, World
 
 Process = Generator[simpy.Event, Any, None]
@@ -52,6 +53,8 @@ class SimpyEngine:
         self._feedback = FeedbackLog(truth, self._potential, needs)
         self._cohort = np.zeros(truth.rows, np.int64)
         self._replications = [Replication(truth.world, needs, record) for _ in range(truth.rows)]
+        ups = truth.world.warm_ups
+        self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, len(truth.world.arms))
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick of the replications that are still undecided. Returns the telemetry of that tick."""
@@ -96,6 +99,8 @@ class SimpyEngine:
     def _play(self, rows: Ints, live: Floats, mirror: Floats, tick: int, cohort: Ints | None = None) -> None:
         """Play a tick of some replications; monitoring counts nothing if `cohort` is None."""
         conditions, population = self.truth.conditions(tick), self.truth.world.population
+        if self._coldness is not None:
+            conditions = self._coldness.begin(rows, live, mirror, conditions)
         sent = routers(live, sticky=population is not None and population.sticky)
         with _no_collection():
             for place, row in enumerate(rows):
@@ -112,7 +117,10 @@ class SimpyEngine:
         if not rows.size:
             return
         accounts = [self._replications[row].account for row in rows]
-        self.ledger.serve(rows, tick, *(np.array([getattr(account, name) for account in accounts]) for name in _SERVED))
+        served, calls, mirrored = (np.array([getattr(account, name) for account in accounts]) for name in _SERVED)
+        self.ledger.serve(rows, tick, served, calls, mirrored, None if self._coldness is None else self._coldness.now)
+        if self._coldness is not None:
+            self._coldness.heal(rows, calls + mirrored)
         self.ledger.book(rows, *(np.array([getattr(account, name) for account in accounts]) for name in ("failed", "slow")))
         self.ledger.lose(rows, tick, np.array([account.lost for account in accounts]))
         self.ledger.retries[rows] += [account.retries for account in accounts]

@@ -52,6 +52,11 @@ class Schedule(BaseModel):
         description="on_good_look: while the last look of some check was not good, the time that weights are held does not "
         "count, so that a failed look holds a weight for one more interval",
     )
+    baseline: bool = Field(
+        False,
+        description="serve the baseline as well, as much as each challenger and at most what the champion has left, from whom "
+        "it is taken; checks with `against: baseline` compare with it",
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Any:
@@ -98,6 +103,9 @@ class Ramp(Schedule, Allocation):
         live[:, 0] = 1 - weight
         return live
 
+    def beside(self) -> bool:
+        return self.baseline
+
     def length_s(self, setting: DeclaredSetting) -> float:
         return sum(step.bake or setting.tick_s for step in self.each_step())
 
@@ -137,6 +145,7 @@ class Ramp(Schedule, Allocation):
         whom = "the challenger" if len(setting.arms) == 2 else "the challengers together"
         first, *rest = [(format_share(step.weight), _held(step)) for step in self.each_step()]
         steps = [f"{first[0]} of live traffic {first[1]}", *(f"{weight} {held}" for weight, held in rest)]
+        whom += ", and the baseline as much as each," if self.baseline else ""
         moves = ", and goes on only while the last look of every check was good" if self.heeds_looks() else ""
         return f"gives {whom} {', then '.join(steps)}{moves}"
 
@@ -144,7 +153,15 @@ class Ramp(Schedule, Allocation):
         spans = [(f"steps[{index}].bake", step.bake) for index, step in enumerate(self.steps)]
         if self.ramp is not None:
             spans.append(("ramp.every", self.ramp.every))
-        return [found for key, span in spans if span is not None for found in whole_ticks(key, span, setting)]
+        problems = [found for key, span in spans if span is not None for found in whole_ticks(key, span, setting)]
+        if self.baseline and not setting.baseline:
+            problems.append(
+                ("baseline", "no model has the role baseline: add the champion's version once more, as the last model")
+            )
+        if self.baseline and any(step.weight == 1 for step in self.each_step()):
+            key = next((f"steps[{index}].weight" for index, step in enumerate(self.steps) if step.weight == 1), "ramp")
+            problems.append((key, "leaves no traffic for the baseline: end below 100%, got 100%"))
+        return problems
 
 
 def _held(step: Step) -> str:

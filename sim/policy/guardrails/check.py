@@ -12,7 +12,7 @@ from sim.arrays import Bools
 from sim.policy.base import DeclaredSetting, Guardrail, Setting, View
 from sim.policy.columns import Column
 from sim.policy.guardrails.counting import Counting, Looks
-from sim.policy.guardrails.limits import Limits
+from sim.policy.guardrails.limits import BASELINE, SERVICE, Limits
 from sim.policy.guardrails.looking import Looking
 from sim.policy.guardrails.measured import REQUESTS
 from sim.policy.telling import counted
@@ -90,6 +90,12 @@ class Check(Looking, Counting, Limits, Guardrail):
 
     def memory(self, setting: Setting) -> dict[str, NDArray[Any]]:
         return {**self.count_memory(setting, self.can_doubt), **self.window_memory(len(self.columns()), setting)}
+
+    @property
+    def baseline_as(self) -> Literal["nothing", "champion", "added"]:
+        if self.against == BASELINE:
+            return "champion"
+        return "added" if SERVICE in (self.against, self.sees) else "nothing"
 
     def judge(self, view: View) -> NDArray[np.int8]:
         looks = self.look(view)

@@ -62,6 +62,9 @@ class ValueJudge(Guardrail):
     window: Duration | None = Field(
         None, description="how far a look reaches back, a whole number of ticks; from look to look if left out"
     )
+    against: Literal["champion", "baseline"] = Field(
+        "champion", description="whose values are compared with: the champion's, or those of its version deployed anew"
+    )
     pass_score: Share = Field(0.75, gt=0, alias="pass", description="score at which it holds")
     marginal: Share = Field(0.5, gt=0, description="score below which it stops the arm")
 
@@ -80,6 +83,10 @@ class ValueJudge(Guardrail):
     def look(self, values: Floats, setting: Setting) -> NDArray[np.int8]:
         """(r, K) findings from the values of the window, (r, M, K, W); NaN where a tick had none."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it finds")
+
+    @property
+    def baseline_as(self) -> Literal["nothing", "champion", "added"]:
+        return "champion" if self.against == "baseline" else "nothing"
 
     def told_names(self) -> list[str]:
         """The metrics in words."""

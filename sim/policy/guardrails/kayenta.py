@@ -74,7 +74,7 @@ class Kayenta(ValueJudge):
     def told(self, setting: Setting) -> str:
         names = listed(self.told_names())
         rule = f"Kayenta's interval of {format_share(self.confidence)}, tolerance {format_share(self.tolerance)}"
-        judged = f"compares {names} with the champion's every {format_duration(self.every)} ({rule})"
+        judged = f"compares {names} with the {self.against}'s every {format_duration(self.every)} ({rule})"
         return f"{judged}, stops a challenger with {self.told_score()}"
 
     def look(self, values: Floats, setting: Setting) -> NDArray[np.int8]:

@@ -30,7 +30,7 @@ from sim.policy.guardrails.measured import (
 from sim.policy.telling import listed
 from sim.units import Share, format_share, shown
 
-SERVICE, CHAMPION = "service", "champion"
+SERVICE, CHAMPION, BASELINE = "service", "champion", "baseline"
 _AMOUNTS = ("max", "min", "floor", "doubt_above", "doubt_below")
 _DIFFERENCES = ("max_difference", "min_difference")
 _AGAINST = ("max_ratio", "min_ratio", *_DIFFERENCES)
@@ -88,7 +88,9 @@ class Limits(BaseModel):
     doubt_above: float | str | None = Field(None, description="a look that has not failed is in doubt above this")
     doubt_below: float | str | None = Field(None, description="a look that has not failed is in doubt below this")
     against: str = Field(
-        CHAMPION, description="what ratios and differences are taken to: champion, or service, all arms taken together"
+        CHAMPION,
+        description="what ratios and differences are taken to: champion; baseline, its version deployed anew; or service, all "
+        "arms together",
     )
     sees: Literal["arm", "service"] = Field(
         "arm", description="whose value is looked at: the arm's, or that of all arms together, which cannot tell them apart"
@@ -139,6 +141,8 @@ class Limits(BaseModel):
             raise ValueError(f"against is for {', '.join(_AGAINST)}, got none of them")
         if self.against == SERVICE and self.sees == SERVICE:
             raise ValueError("the service is not compared with itself: sees and against cannot both be service")
+        if self.against == BASELINE and self.sees == SERVICE:
+            raise ValueError("the service is compared with the champion only, got against: baseline and sees: service")
         return self
 
     def _text(self, key: str) -> str:
@@ -259,7 +263,7 @@ class Limits(BaseModel):
         return f"whole service's {name}" if self.sees == SERVICE else name
 
     def _bounds(self, setting: Setting) -> list[str]:
-        whose = "the whole service's" if self.against == SERVICE else "the champion's"
+        whose = {SERVICE: "the whole service's", BASELINE: "the baseline's"}.get(self.against, "the champion's")
         bounds = []
         for word, bound in (("above", self.max), ("below", self.min)):
             if bound is not None:
@@ -279,8 +283,8 @@ class Limits(BaseModel):
         if not problems and self.metric not in (LATENCY, *CHECK_ONLY):
             texts = {key: getattr(self, key) for key in (*_AMOUNTS, *_DIFFERENCES)}
             problems = [(key, f"{AMOUNT_RULE}, got {shown(text)}") for key, text in texts.items() if isinstance(text, str)]
-        if self.against not in (CHAMPION, SERVICE):
-            problems.append(("against", f"must be {CHAMPION} or {SERVICE}, got {shown(self.against)}"))
+        if self.against not in (CHAMPION, SERVICE, BASELINE):
+            problems.append(("against", f"must be {CHAMPION}, {BASELINE} or {SERVICE}, got {shown(self.against)}"))
         return problems
 
 

@@ -80,6 +80,10 @@ class Together(Counting, Guardrail):
             own |= {f"{place}.{key}": array for key, array in check.memory(setting).items()}
         return own
 
+    @property
+    def baseline_as(self) -> Literal["nothing", "champion", "added"]:
+        return self.checks[0].baseline_as
+
     def judge(self, view: View) -> NDArray[np.int8]:
         first = self.checks[0]
         each = [
@@ -106,6 +110,9 @@ class Together(Counting, Guardrail):
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = []
         for place, check in enumerate(self.checks):
+            if check.baseline_as != self.baseline_as:
+                rule = "checks that count together must all be against the baseline, or all look at the whole service, or none"
+                problems.append((f"checks[{place}].against", rule))
             problems += [(f"checks[{place}].{key}", message) for key, message in check.declared_problems(setting)]
             own = [key for key in Counting.model_fields if getattr(check, key) != Counting.model_fields[key].default]
             rule = "must be left out: these checks count together, by the keys beside `checks`"
