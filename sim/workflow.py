@@ -158,8 +158,8 @@ def rehearse(
 
     The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
     `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
-    at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. `executor` plays the tasks
-    instead, as in `run_scenario`. The other arguments are
+    at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. `executor` plays the
+    tasks instead, as in `run_scenario`. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
     >>> results = rehearse(
@@ -250,10 +250,10 @@ def run_scenario(
     its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
     complete. The versions then name the run that is logged, each on a tag, and with `annotate` in its description too.
     `noted` is called with a line about a folder that is damaged, and is therefore played; `told` with lines about numbers that
-    are calibrated, which is done first. `executor` plays the tasks, and stays yours; of an unusual kind, `workers` says how many it
-    plays at once. `cluster` is the address of a Dask scheduler that plays them, or `local:N` for a cluster of N processes that
-    ends with the run; a script that starts one needs `if __name__ == "__main__":` around its work. Results are on disk before
-    anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
+    are calibrated, which is done first. `executor` plays the tasks, and stays yours; of an unusual kind, `workers`
+    says how many it plays at once. `cluster` is the address of a Dask scheduler that plays them, or `local:N` for a cluster of
+    N processes that ends with the run; a script needs `if __name__ == "__main__":` around its work then. Results are on disk
+    before anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
     `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
     `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
@@ -322,9 +322,7 @@ def _run_scenario(
                 _write_stories(plan, new)
                 found.append(_tell(new, new))
 
-            run = simulate(
-                plan, reports, out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
-            )
+            run = simulate(plan, reports, out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets)
             outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
         if not log or outcome.comparison is None:
             return outcome

@@ -162,7 +162,10 @@ class Bar:
             now = time.monotonic()
             if now - self._said >= _EVERY_S:
                 self._said = now
-                print(f"{pace.share:4.0%} played, {left(pace, until_enough)}{on_crew(done, len(effort.expected))}", file=sys.stderr)
+                print(
+                    f"{pace.share:4.0%} played, {left(pace, until_enough)}{on_crew(done, len(effort.expected))}",
+                    file=sys.stderr,
+                )
 
         return watch
 
@@ -190,8 +193,6 @@ class Bar:
             pace.note(task, seconds)
             pace.count(current())
             done += 1
-            self._bar.update(
-                row, completed=pace.share, description=f"played {task.policy}{on_crew(done, of)}"
-            )
+            self._bar.update(row, completed=pace.share, description=f"played {task.policy}{on_crew(done, of)}")
 
         return watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,7 +16,9 @@ from sim.run.shipped import Answer, Missing, Other, Parcel, Unloaded
 from sim.run.trial import Play
 
 SHORT_S = 0.2
-"""Tasks are sent in bundles of about so many seconds: at 4 to 8 ms of overhead a bundle, it is below 5% of the work."""
+"""Tasks are sent in bundles of at least about so many seconds: each costs about 5 ms to send and fetch."""
+# The one process that sends and fetches serves all workers, so that more of them need longer bundles.
+_EACH_WORKER_S = 0.01
 _LARGEST = 32
 # Bundles that are sent or being played for each worker: one that is played, and one that waits, so that none is idle.
 _EACH = 2
@@ -41,9 +43,8 @@ class Crew(ABC):
     """How many of the workers take memory of this machine, as far as is known."""
     name = ""
     """What people call it."""
-
-    def warned(self, line: str) -> None:
-        """Is called with a line about a worker that is left out; replace it to tell people."""
+    tell: Callable[[str], None] | None = None
+    """Is called with a line about a worker that is left out."""
 
     @property
     @abstractmethod
@@ -117,7 +118,7 @@ def bundle_size(left: int, workers: int, mean_s: float | None) -> int:
     if mean_s is None:
         return 1
     most = min(_LARGEST, max(1, left // (_EACH * workers)))
-    return min(most, math.ceil(SHORT_S / mean_s)) if mean_s > 0 else most
+    return min(most, math.ceil(max(SHORT_S, _EACH_WORKER_S * workers) / mean_s)) if mean_s > 0 else most
 
 
 _current: ContextVar[Crew | None] = ContextVar("crew", default=None)

@@ -39,8 +39,6 @@ def crew_for(
     from sim.run.on_dask import cluster_at
 
     with cluster_at(cluster) as crew:
-        assert crew is not None
-        if noted:
-            crew.warned = noted  # type: ignore[method-assign]
+        crew.tell = noted
         with playing_on(crew):
             yield

@@ -71,7 +71,7 @@ def cluster_at(address: str) -> Iterator[OnDask]:
         with later("SIGINT", "SIGHUP"):
             if count is not None:
                 local = distributed.LocalCluster(
-                    n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None,
+                    n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0",
                     silence_logs=logging.CRITICAL, memory_limit=0,
                 )  # fmt: skip
             try:
@@ -286,7 +286,8 @@ class OnDask(Crew):
         with self._reached():
             unfit = self._unfit()
         for worker in unfit.keys() - self._refused:
-            self.warned(f"{worker} {unfit[worker]}; it is left out")
+            if self.tell:
+                self.tell(f"{worker} {unfit[worker]}; it is left out")
         self._refused |= unfit.keys()
         self._look()
         if unfit and not self._allowed():

@@ -78,9 +78,7 @@ class OnExecutor(Crew):
 
     def refuse(self, other: Other) -> None:
         # An executor takes no wishes about which of its workers plays what.
-        raise ClusterError(
-            f"{other.worker} has another program: {other.differs}; install the same there as here; {GO_ON}"
-        )
+        raise ClusterError(f"{other.worker} has another program: {other.differs}; install the same there as here; {GO_ON}")
 
     def drop(self, handles: Sequence[Any]) -> None:
         for future in handles:
