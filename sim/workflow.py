@@ -252,9 +252,9 @@ def run_scenario(
     `noted` is called with a line about a folder that is damaged, and is therefore played; `told` with lines about numbers that
     are calibrated, which is done first. `executor` plays the tasks, and stays yours; of an unusual kind, `workers`
     says how many it plays at once. `cluster` is the address of a Dask scheduler that plays them, or `local:N` for a cluster of
-    N processes that ends with the run; a script needs `if __name__ == "__main__":` around its work then. Results are on disk
-    before anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
-    `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
+    N processes that ends with the run; a script needs `if __name__ == "__main__":` around its work then. Results are on
+    disk before anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so.
+    Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
     `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
     from sim.registry.store import addresses
