@@ -13,6 +13,8 @@ EXIT_MACHINE = 1
 EXIT_INPUT = 2
 EXIT_THRESHOLD = 3
 EXIT_TRACKING = 4
+EXIT_CLUSTER = 5
+"""The cluster went away while it played; checkpoints are kept."""
 EXIT_FAULT = 70
 """A fault of this program (EX_SOFTWARE of sysexits.h)."""
 EXIT_INTERRUPTED = 130

@@ -15,6 +15,8 @@ from sim.tracking.limits import TIMEOUT_S
 from sim.units import shown
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import pandas as pd
 
     from sim.compare.comparison import Comparison
@@ -150,12 +152,14 @@ def rehearse(
     baseline: str | None = None,
     workers: int | None = 1,
     samples: int | None = None,
+    executor: Executor | None = None,
 ) -> Results:
     """The results of a scenario that is played in memory: no files, no MLflow runs.
 
     The same scenario gives the same bits as `sim run`. Without `models`, real versions of the registry run their code, as
     `plan_scenario` says. `baseline` is the policy that other policies are paired with. `samples`,
-    at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. The other arguments are
+    at least 2, limits the ticks of the timeline; `workers` are at least 1, None as the work is worth. `executor` plays the
+    tasks instead, as in `run_scenario`. The other arguments are
     those of `plan_scenario`. With more than one of `workers`, a script needs `if __name__ == "__main__":` around its work.
 
     >>> results = rehearse(
@@ -181,16 +185,18 @@ def rehearse(
     from sim.compare.enough import targets
     from sim.report.results import Results
     from sim.run import rehearse as run
+    from sim.run.crews import crew_for
 
     stores = {"tracking_uri": tracking_uri, "registry_uri": registry_uri}
     check_arguments(parts=parts, baseline=baseline, workers=workers, samples=samples, **stores)
-    plan = plan_scenario(
-        scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts, workers=workers
-    )  # fmt: skip
-    names = list(plan.points[0].forms)
-    if baseline is not None and baseline not in names:
-        raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
-    played = run.rehearse(plan, workers=workers, samples=samples, judge=targets)
+    with crew_for(executor, None, None if workers == 1 else workers):
+        plan = plan_scenario(
+            scenario, models, tracking_uri=tracking_uri, registry_uri=registry_uri, parts=parts, workers=workers
+        )  # fmt: skip
+        names = list(plan.points[0].forms)
+        if baseline is not None and baseline not in names:
+            raise InputError([Problem(f"no policy {baseline!r}; {there_are(names)}", "baseline")])
+        played = run.rehearse(plan, workers=workers, samples=samples, judge=targets)
     comparison = compare_trials(played.record, played.trials, baseline, played.sensitivity)
     return Results(comparison, played.trials, played.timeline, plan.text, sensitivity=played.sensitivity)
 
@@ -224,6 +230,8 @@ def run_scenario(
     experiment: str | None = None,
     timeout_s: float = TIMEOUT_S,
     workers: int | None = None,
+    executor: Executor | None = None,
+    cluster: str | None = None,
     log: bool = True,
     parts: Sequence[str | Path] = (),
     changes: Sequence[Change] = (),
@@ -242,31 +250,62 @@ def run_scenario(
     its folder is not played, only compared and logged; with `again` it is played anew, and replaces the old one when it is
     complete. The versions then name the run that is logged, each on a tag, and with `annotate` in its description too.
     `noted` is called with a line about a folder that is damaged, and is therefore played; `told` with lines about numbers that
-    are calibrated, which is done first. Results are on disk before
-    anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so. Raises
-    `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written, and
-    `TrackingError` if the registry cannot be read.
+    are calibrated, which is done first. `executor` plays the tasks, and stays yours; of an unusual kind, `workers`
+    says how many it plays at once. `cluster` is the address of a Dask scheduler that plays them, or `local:N` for a cluster of
+    N processes that ends with the run; a script needs `if __name__ == "__main__":` around its work then. Results are on
+    disk before anything is logged; logging ends after `timeout_s` seconds, or when it is interrupted, and the outcome says so.
+    Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
+    `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
-    from sim.compare.enough import targets
-    from sim.registry.store import addresses, default_uri
-    from sim.run.checkpoints import played_by
-    from sim.run.effort import effort_of
+    from sim.registry.store import addresses
+    from sim.run.crews import crew_for
     from sim.run.folder import usable
-    from sim.run.simulate import folder_of, simulate
-    from sim.tracking.child import Child
 
     check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
-    cache = Path(reports) / ".predictions"
     if out is not None:
         usable(Path(out))
+    with crew_for(executor, cluster, workers, noted):
+        return _run_scenario(
+            path, models, Path(reports), None if out is None else Path(out), tracking_uri, registry_uri, experiment, timeout_s,
+            workers, log, parts, changes, again, annotate, planned, noted, told,
+        )  # fmt: skip
+
+
+def _run_scenario(
+    path: Source,
+    models: Models | None,
+    reports: Path,
+    out: Path | None,
+    tracking_uri: str | None,
+    registry_uri: str | None,
+    experiment: str | None,
+    timeout_s: float,
+    workers: int | None,
+    log: bool,
+    parts: Sequence[str | Path],
+    changes: Sequence[Change],
+    again: bool,
+    annotate: bool,
+    planned: Callable[[Plan, Effort], Watch | None] | None,
+    noted: Callable[[str], None] | None,
+    told: Callable[[str], None] | None,
+) -> Outcome:
+    from sim.compare.enough import targets
+    from sim.registry.store import default_uri
+    from sim.run.checkpoints import played_by
+    from sim.run.effort import effort_of
+    from sim.run.simulate import folder_of, simulate
+    from sim.tracking.child import Child
+
+    cache = reports / ".predictions"
     plan = plan_scenario(
         path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
         workers=workers, told=told,
     )  # fmt: skip
-    folder = folder_of(plan, Path(reports)) if out is None else Path(out)
+    folder = folder_of(plan, reports) if out is None else out
     there = None if again else _finished(folder, plan, noted)
     with Child(tracking_uri or default_uri()) as child:
         if there is not None:
@@ -283,9 +322,7 @@ def run_scenario(
                 _write_stories(plan, new)
                 found.append(_tell(new, new))
 
-            run = simulate(
-                plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
-            )
+            run = simulate(plan, reports, out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets)
             outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
         if not log or outcome.comparison is None:
             return outcome

@@ -15,11 +15,11 @@ from sim.report.plots import Plots
 
 FUNCTIONS = [
     "rehearse(scenario, models=None, *, tracking_uri=None, registry_uri=None, parts=(), baseline=None, workers=1, "
-    "samples=None)",
+    "samples=None, executor=None)",
     "load_run(folder)",
     "run_scenario(path, *, models=None, reports=PosixPath('reports'), out=None, tracking_uri=None, registry_uri=None, "
-    "experiment=None, timeout_s=30.0, workers=None, log=True, parts=(), changes=(), again=False, annotate=False, planned=None, "
-    "noted=None, told=None)",
+    "experiment=None, timeout_s=30.0, workers=None, executor=None, cluster=None, log=True, parts=(), changes=(), again=False, "
+    "annotate=False, planned=None, noted=None, told=None)",
     "load_scenario(path, *, parts=())",
     "report_run(folder, *, baseline=None, formats=('html', 'md', 'csv', 'png', 'json'))",
     "track_run(folder, *, tracking_uri=None, registry_uri=None, experiment=None, timeout_s=30.0, annotate=False)",

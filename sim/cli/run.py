@@ -43,13 +43,18 @@ def add(verbs: Verbs) -> None:
         f"{RUNS_MODELS}",
         epilog="examples:\n  sim run quickstart --workers 2 --tracking-uri sqlite:///mlflow.db\n"
         "  sim run small-lift --set truth.challenger.conversion.relative_effect=2% --set replications=200 --seed 3\n"
-        "  sim run small-lift --set 'policies[2].evidence.mde=1%' --out small-mde",
+        "  sim run small-lift --set 'policies[2].evidence.mde=1%' --out small-mde\n"
+        "  sim run small-lift --cluster local:2\n  sim run small-lift --cluster tcp://scheduler:8786",
     )  # fmt: skip
     file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     completing(file, Completes.SCENARIO)
     parser.add_argument(
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="play on a Dask cluster: tcp://HOST:PORT of its scheduler, or local:N for N processes that end with the run",
+    )  # fmt: skip
     reports = parser.add_argument(
         "--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)"
     )
@@ -88,6 +93,7 @@ def _run(options: argparse.Namespace) -> int:
             experiment=options.experiment,
             timeout_s=options.timeout,
             workers=options.workers,
+            cluster=options.cluster,
             log=not options.no_tracking,
             parts=options.parts,
             again=options.again,

@@ -10,7 +10,9 @@ from typing import Any
 
 from sim.compare.wording import number
 from sim.run.blocks import Task, Watch, rounds_of
+from sim.run.crew import current
 from sim.run.effort import Effort, size
+from sim.run.machine import processors
 from sim.run.pace import Pace
 from sim.run.plan import Plan
 from sim.scenario.labels import JOINT
@@ -34,6 +36,10 @@ def lines(plan: Plan) -> Iterator[str]:
 def taken(plan: Plan, effort: Effort) -> str:
     """The line about what the plan will take."""
     processes = "1 process" if effort.workers == 1 else f"{effort.workers} processes"
+    if (crew := current()) is not None:
+        workers = f"{crew.workers} {'worker' if crew.workers == 1 else 'workers'} of {crew.name}"
+        alone = effort.seconds * effort.workers / processors()
+        processes = f"{workers} ({spoken(alone)} on the {processors()} processors of this machine)"
     name, memory = plan.scenario.name, f"up to {size(effort.memory)} of memory"
     if plan.scenario.enough is None:
         return f"{name}: about {spoken(effort.seconds)} on {processes}, and {memory}"
@@ -92,6 +98,12 @@ def left(pace: Pace, until_enough: bool) -> str:
     return f"about {spoken(pace.left_s)} left" + (" if all are needed" if until_enough else "")
 
 
+def on_crew(done: int, of: int) -> str:
+    """What the line about the progress says of a crew: tasks and workers. Empty where none plays."""
+    crew = current()
+    return "" if crew is None else f", {done:,} of {of:,} tasks, {crew.workers} workers"
+
+
 def confirm(effort: Effort) -> None:
     """Ask on a terminal before a run that may take more than an hour. Raises `KeyboardInterrupt` unless the answer is yes.
 
@@ -133,26 +145,31 @@ class Bar:
             return None
         pace = Pace(effort.expected, effort.workers)
         if sys.stderr.isatty():
-            return self._on_terminal(pace, until_enough)
+            return self._on_terminal(pace, until_enough, len(effort.expected))
 
-        before = 0
+        before = done = 0
 
         def watch(task: Task, seconds: float | None) -> None:
-            nonlocal before
+            nonlocal before, done
             if seconds is not None and before:
                 # What an interrupted run left is told once, before the first that is played now.
                 print(f"going on: {before} of {len(effort.expected)} parts were played before", file=sys.stderr)
                 before = 0
             pace.note(task, seconds)
+            pace.count(current())
             before += seconds is None
+            done += 1
             now = time.monotonic()
             if now - self._said >= _EVERY_S:
                 self._said = now
-                print(f"{pace.share:4.0%} played, {left(pace, until_enough)}", file=sys.stderr)
+                print(
+                    f"{pace.share:4.0%} played, {left(pace, until_enough)}{on_crew(done, len(effort.expected))}",
+                    file=sys.stderr,
+                )
 
         return watch
 
-    def _on_terminal(self, pace: Pace, until_enough: bool) -> Watch:
+    def _on_terminal(self, pace: Pace, until_enough: bool, of: int) -> Watch:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
         from rich.text import Text
@@ -169,9 +186,13 @@ class Bar:
         )  # fmt: skip
         self._bar.start()
         row = self._bar.add_task("playing", total=1.0)
+        done = 0
 
         def watch(task: Task, seconds: float | None) -> None:
+            nonlocal done
             pace.note(task, seconds)
-            self._bar.update(row, completed=pace.share, description=f"played {task.policy}")
+            pace.count(current())
+            done += 1
+            self._bar.update(row, completed=pace.share, description=f"played {task.policy}{on_crew(done, of)}")
 
         return watch

@@ -9,6 +9,7 @@ from pathlib import Path
 from sim.errors import InputError, Problem
 from sim.run.blocks import Task, Which, Work, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
+from sim.run.crew import current
 from sim.run.machine import free_bytes, no_second_process, processors
 from sim.run.plan import Plan
 
@@ -61,6 +62,13 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, 
     blocks = {(task.point, task.end - task.first) for task in todo}
     kept, block = _kept_bytes(plan, works, in_memory), max(_block_bytes(works[point], rows) for point, rows in blocks)
     free = free_bytes()
+
+    if (crew := current()) is not None:
+        # Its workers have memory of their own, but for those that are on this machine.
+        memory = _PROCESS_BYTES + kept + crew.here * (_PROCESS_BYTES + block)
+        if free is not None and memory > free:
+            raise InputError([_too_large(plan, kept, block, memory, free)])
+        return Effort(expected, max(1, min(crew.workers, len(todo))), memory, free, "", before)
 
     def needed(count: int) -> float:
         # One process plays by itself; several are beside the one that collects.

@@ -1,4 +1,4 @@
-"""Playing all tasks, on one process or several."""
+"""Playing all tasks: on one process, on several, or on a crew of workers from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 
 from sim.errors import SimError
 from sim.policy.catalogue import hold, parts_in
 from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
+from sim.run.crew import current
 from sim.run.machine import METHOD, later
 from sim.run.trial import Play
 from sim.run.workers import begin, end
@@ -22,7 +24,14 @@ Played = tuple[Task, Play, float]
 
 
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[Played, None, None]:
-    """Each task with its result and its seconds, in the order in which they finish. Closing the generator stops the workers."""
+    """Each task with its result and its seconds, in the order in which they finish. Closing the generator stops the workers.
+
+    Where a crew plays (`sim.run.crew.playing_on`), it plays these too, whatever the number of `workers`.
+    """
+    if (crew := current()) is not None:
+        with closing(crew.play(works, tasks)) as played:
+            yield from played
+        return
     if workers == 1:
         player = Player(works)
         for task in tasks:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from itertools import islice
 
 from sim.run.blocks import Task, Which
+from sim.run.crew import Crew
 
 # Where less than this share of the expected work is measured, a policy that was not met yet is taken to cost what was expected.
 _TELLING = 0.02
@@ -57,6 +58,11 @@ class Pace:
                 took, so_far = self._seen.get(key, (0.0, 0.0))
                 self._seen[key] = took + seconds, so_far + expected
         self._look()
+
+    def count(self, crew: Crew | None) -> None:
+        """Take over how many workers a crew has now; without one, their number does not change."""
+        if crew is not None:
+            self._workers = max(crew.workers, 1)
 
     @property
     def left_s(self) -> float:
