@@ -17,6 +17,7 @@ from sim.cli import (
     importing,
     init,
     models,
+    replay,
     report,
     run,
     schema,
@@ -35,8 +36,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, models, check, run, show, compare, report, trace, serve_check, track, bench, verify,
-    schema, completion,
+    init, importing, exporting, assess, models, check, run, show, compare, report, trace, serve_check, replay, track, bench,
+    verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 
@@ -92,6 +93,8 @@ examples:
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
   sim compare reports/quickstart-* reports/small-lift-*
   sim run quickstart --set replications=200 --seed 3 --out fewer
+  sim replay log.parquet --policies policies.yaml
+                                           what policies would have earned on your logs
   sim show reports/quickstart-*            the memo and the table again
   sim report reports/quickstart-* --baseline ab
   sim track reports/quickstart-* --tracking-uri sqlite:///team.db
