@@ -28,7 +28,7 @@ LAYERS = (
     ("compare",),
     ("calibration", "report", "tracking"),
     ("given", "interop", "workflow"),
-    ("assess", "bench", "live", "recommend", "verify", "testing"),
+    ("assess", "bench", "live", "offpolicy", "recommend", "verify", "testing"),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -12,6 +12,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from sim.cli import VERBS, make_parser
@@ -22,7 +23,7 @@ SOURCES = ("sim", "scenarios", "pyproject.toml", "setup.py", "MANIFEST.in", "REA
 # Played elsewhere, for a minute and more.
 LONG = ("bench", "verify", "serve-check")
 # Read files of the user's own: one example of each is run.
-OF_MANIFESTS = ("import", "export", "assess")
+OF_FILES = ("import", "export", "assess", "replay")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -116,11 +117,14 @@ def test_every_example_of_help_works_from_an_empty_folder(installed: Path, tmp_p
         assert found == 1, name
         file.write_text(few)
     (tmp_path / "rollout.yaml").write_text(ROLLOUT)
+    (tmp_path / "policies.yaml").write_text("arms: [old, new]\npolicies: [{name: even, allocation: {kind: fixed}}]\n")
+    rows = pd.DataFrame({"time": range(1_000), "arm": ["old", "new"] * 500, "reward": [0, 0, 1, 1] * 250, "propensity": 0.5})
+    rows.to_parquet(tmp_path / "log.parquet")
     done_before: set[tuple[str, ...]] = set()
     for command in shown():
         for line in command.split(" && "):
             _, verb, *rest = shlex.split(line)
-            job = (verb,) if verb in OF_MANIFESTS else (verb, rest[0])
+            job = (verb,) if verb in OF_FILES else (verb, rest[0])
             if verb in LONG or (job in done_before and verb != "init"):
                 make_parser().parse_args([verb, *rest])
                 continue

@@ -18,6 +18,7 @@ from sim.cli import (
     init,
     models,
     recommend,
+    replay,
     report,
     run,
     schema,
@@ -36,8 +37,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, track, bench,
-    verify, schema, completion,
+    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, replay, track,
+    bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 
@@ -94,6 +95,8 @@ examples:
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml
   sim compare reports/quickstart-* reports/small-lift-*
   sim run quickstart --set replications=200 --seed 3 --out fewer
+  sim replay log.parquet --policies policies.yaml
+                                           what policies would have earned on your logs
   sim show reports/quickstart-*            the memo and the table again
   sim report reports/quickstart-* --baseline ab
   sim track reports/quickstart-* --tracking-uri sqlite:///team.db

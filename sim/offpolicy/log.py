@@ -1,0 +1,250 @@
+"""Logged bandit data: which arm was shown when, with what probability, and what it earned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrays import Floats, Ints
+from sim.errors import InputError, Problem
+from sim.files import reading, unreadable
+from sim.spelling import did_you_mean, there_are
+from sim.tables import check_names, read_table
+from sim.units import shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_CELLS = 1_000
+# A log that claims to be even is refused where chance would be so uneven once in a thousand million logs.
+_UNEVEN = 1e-9
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a log's columns. `propensity` None: each arm had the same chance in every row."""
+
+    time: str = "time"
+    arm: str = "arm"
+    reward: str = "reward"
+    propensity: str | None = "propensity"
+    context: tuple[str, ...] = ()
+
+    def named(self) -> list[str]:
+        """All names, in order."""
+        return [self.time, self.arm, self.reward, *([self.propensity] if self.propensity else []), *self.context]
+
+
+@dataclass(frozen=True)
+class Log:
+    """Logged bandit data, rows in the order of time. All arrays are (N,).
+
+    arm the place in `arms`; reward in its own unit; propensity the probability with which that arm was chosen; seconds since
+    the first row; cell the number of the row's combination of context values, below `cells`.
+    """
+
+    arms: tuple[str, ...]
+    seconds: Floats
+    arm: Ints
+    reward: Floats
+    propensity: Floats
+    cell: Ints
+    cells: int
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.arm)
+
+    @property
+    def binary(self) -> bool:
+        """Whether every reward is 0 or 1."""
+        return bool(np.isin(self.reward, (0.0, 1.0)).all())
+
+
+def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
+    """The log of a CSV or Parquet file, of the `arms` of the policies. Raises `InputError` with what is wrong in each column.
+
+    Rows are counted from 1, without the header.
+    """
+    if (why := unreadable(file)) is not None:
+        raise InputError([Problem(why, file=str(file))])
+    names = columns.named()
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError([Problem(f"is named as two columns: {shown(twice[0])}", file=str(file))])
+    table = _table(file)
+    missing = [_missing(name, table.column_names, file) for name in names if name not in table.column_names]
+    if missing:
+        raise InputError(missing)
+    if table.num_rows == 0:
+        raise InputError([Problem("has no rows", file=str(file))])
+    problems: list[Problem] = []
+
+    def wrong(column: str, row: int, message: str) -> None:
+        problems.append(Problem(f"row {row + 1}: {message}", column, str(file)))
+
+    seconds = _seconds(table, columns.time, wrong)
+    reward = _numbers(table, columns.reward, wrong, "a finite number")
+    arm = _arms(table, columns.arm, arms, wrong)
+    if columns.propensity is None:
+        propensity: Floats | None = np.full(table.num_rows, 1 / len(arms))
+    else:
+        propensity = _numbers(table, columns.propensity, wrong, "a probability, above 0 and at most 1")
+        if propensity is not None and (bad := np.flatnonzero((propensity <= 0) | (propensity > 1))).size:
+            found = f"must be a probability, above 0 and at most 1, got {propensity[bad[0]]:g}{_more(bad)}"
+            wrong(columns.propensity, int(bad[0]), found)
+    if arm is not None and not problems:
+        problems += _used(arm, arms, columns, file)
+    cell, cells = _cells(table, columns.context, file, problems)
+    if problems:
+        raise InputError(problems)
+    assert seconds is not None
+    assert reward is not None
+    assert arm is not None
+    assert propensity is not None
+    return Log(tuple(arms), seconds, arm, reward, propensity, cell, cells)
+
+
+def _table(file: Path) -> pa.Table:
+    """The file as a table; of a CSV every column is texts."""
+    if file.suffix.lower() == ".parquet":
+        return read_table(file)
+    if file.suffix.lower() != ".csv":
+        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with reading(file), file.open("rb") as opened:
+        header = csv.open_csv(opened).schema.names
+    check_names(header, lambda message: Problem(message, file=str(file)))
+    options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+    with reading(file), file.open("rb") as opened:
+        return csv.read_csv(opened, convert_options=options)
+
+
+def _missing(name: str, known: Sequence[str], file: Path) -> Problem:
+    return Problem(f"has no column {shown(name)}; {did_you_mean(name, known) or there_are(known)}", file=str(file))
+
+
+def _more(bad: NDArray[Any]) -> str:
+    return f", and so in {len(bad) - 1:,} more rows" if len(bad) > 1 else ""
+
+
+def _parsed(values: pa.ChunkedArray) -> Floats:
+    """Texts or numbers as numbers, (N,); NaN for what is none."""
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        return np.asarray(compute.cast(values, pa.float64()).to_numpy(), np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        texts = pd.Series(values.to_pylist(), dtype=object)
+        return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
+
+
+def _numbers(table: pa.Table, name: str, wrong: Any, rule: str) -> Floats | None:
+    """A column of finite numbers, (N,)."""
+    numbers = _parsed(table.column(name))
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    if bad.size:
+        got = shown(table.column(name)[int(bad[0])].as_py())
+        wrong(name, int(bad[0]), f"must be {rule}, got {got}{_more(bad)}")
+        return None
+    return numbers
+
+
+def _seconds(table: pa.Table, name: str, wrong: Any) -> Floats | None:
+    """Seconds since the first row, (N,), of numbers of seconds or of time stamps, all with a zone or all without."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    values = table.column(name)
+    if pa.types.is_timestamp(values.type):
+        moments = None if values.null_count else compute.cast(values, pa.int64())
+        unit = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[values.type.unit]
+    else:
+        moments, unit = None, 1e-6
+        for zone in (None, "UTC"):
+            try:
+                moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())
+                break
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+                continue
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            moments = None
+    if moments is not None and not moments.null_count:
+        whole = np.asarray(moments.to_numpy(), np.int64)
+        seconds: Floats = (whole - whole[0]) * unit
+    else:
+        seconds = _parsed(values)
+        bad = np.flatnonzero(~np.isfinite(seconds))
+        if bad.size:
+            rule = "must be seconds, or a time stamp as 2026-01-31 12:00:00, with a zone in every row or in none"
+            wrong(name, int(bad[0]), f"{rule}; got {shown(values[int(bad[0])].as_py())}{_more(bad)}")
+            return None
+        seconds = seconds - seconds[0]
+    back = np.flatnonzero(np.diff(seconds) < 0) + 1
+    if back.size:
+        row = int(back[0])
+        got = f"{shown(values[row].as_py())} after {shown(values[row - 1].as_py())}"
+        wrong(name, row, f"must not be earlier than the row before: sort the file by it; got {got}{_more(back)}")
+        return None
+    return seconds
+
+
+def _arms(table: pa.Table, name: str, arms: Sequence[str], wrong: Any) -> Ints | None:
+    """The place of each row's arm in `arms`, (N,)."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    texts = compute.cast(table.column(name), pa.string())
+    place = compute.index_in(texts, pa.array(list(arms)))
+    if place.null_count:
+        bad = np.flatnonzero(np.asarray(place.is_null().to_numpy()))
+        word = texts[int(bad[0])].as_py()
+        hint = did_you_mean(word, arms) or there_are(arms)
+        wrong(name, int(bad[0]), f"no arm {shown(word)} in the policies; {hint}{_more(bad)}")
+        return None
+    return np.asarray(place.to_numpy(), np.int64)
+
+
+def _used(arm: Ints, arms: Sequence[str], columns: Columns, file: Path) -> list[Problem]:
+    """What is wrong with how often each arm is there."""
+    from scipy.stats import chi2
+
+    counts = np.bincount(arm, minlength=len(arms))
+    if (counts > 0).sum() == 1:
+        only = arms[int(counts.argmax())]
+        return [Problem(f"has one arm only, {shown(only)}: nothing is known of any other", columns.arm, str(file))]
+    expected = len(arm) / len(arms)
+    unlike = float(((counts - expected) ** 2 / expected).sum())
+    if columns.propensity is None and chi2.sf(unlike, len(arms) - 1) < _UNEVEN:
+        each = ", ".join(f"{name} {count:,}" for name, count in zip(arms, counts.tolist(), strict=True))
+        return [Problem(f"is not split evenly, as --uniform says: {each}", columns.arm, str(file))]
+    return []
+
+
+def _cells(table: pa.Table, names: Sequence[str], file: Path, problems: list[Problem]) -> tuple[Ints, int]:
+    """The number of each row's combination of context values, (N,), and how many there are."""
+    import pyarrow as pa
+
+    cell, cells = np.zeros(table.num_rows, np.int64), 1
+    for name in names:
+        values = table.column(name)
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
+        codes = np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
+        known, cell = np.unique(cell * len(coded.dictionary) + codes, return_inverse=True)
+        cells = len(known)
+        if cells > MOST_CELLS:
+            rule = f"context must have at most {MOST_CELLS:,} combinations of values"
+            problems.append(Problem(f"{rule}, got {cells:,}: put numbers into classes first", name, str(file)))
+            break
+    return cell.astype(np.int64), cells
