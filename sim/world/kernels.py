@@ -7,6 +7,7 @@ the two together. Only `paths` imports this module, when there is enough to draw
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def multinomials(n: Ints, shares: Floats, key: Keys) -> Ints:
 
 
 @compiled
-def binomial(n: float, p: float, key: np.uint64) -> int:
+def binomial(n: Any, p: Any, key: Any) -> Any:
     flip = p > 0.5
     rare = 1.0 - p if flip else p
     mean = n * rare
@@ -78,7 +79,7 @@ def binomial(n: float, p: float, key: np.uint64) -> int:
 
 
 @compiled
-def _inversion(n: float, p: float, u: float) -> float:
+def _inversion(n: Any, p: Any, u: Any) -> Any:
     odds = p / (1.0 - p)
     term = _exp(n * _log1p(-p))
     k = 0.0
@@ -93,7 +94,7 @@ def _inversion(n: float, p: float, u: float) -> float:
 
 
 @compiled
-def _btrs(n: float, p: float, key: np.uint64) -> float:
+def _btrs(n: Any, p: Any, key: Any) -> Any:
     spread = math.sqrt(n * p * (1.0 - p))
     b = 1.15 + 2.53 * spread
     a = -0.0873 + 0.0248 * b + 0.01 * p
@@ -111,7 +112,7 @@ def _btrs(n: float, p: float, key: np.uint64) -> float:
 
 
 @compiled
-def _accepts(n: float, p: float, spread: float, a: float, b: float, us: float, v: float, k: float) -> bool:
+def _accepts(n: Any, p: Any, spread: Any, a: Any, b: Any, us: Any, v: Any, k: Any) -> Any:
     if not (k >= 0 and k <= n):
         return False
     alpha = (2.83 + 5.1 / b) * spread
@@ -131,7 +132,7 @@ def _accepts(n: float, p: float, spread: float, a: float, b: float, us: float, v
 
 
 @compiled
-def _stirling(k: float) -> float:
+def _stirling(k: Any) -> Any:
     if k < 10:
         return STIRLING[int(k)]
     one = k + 1.0
@@ -140,7 +141,8 @@ def _stirling(k: float) -> float:
 
 
 @compiled
-def _log(x: float) -> float:
+def _log(x: Any) -> Any:
+    part: Any
     part, power = math.frexp(x)
     if part < ROOT_HALF:
         part = 2.0 * part
@@ -149,18 +151,18 @@ def _log(x: float) -> float:
 
 
 @compiled
-def _log1p(x: float) -> float:
+def _log1p(x: Any) -> Any:
     return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else _log(1.0 + x)
 
 
 @compiled
-def _exp(x: float) -> float:
+def _exp(x: Any) -> Any:
     power = np.floor(x * PER_LOG_2 + 0.5)
     return math.ldexp(_exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW), int(power))
 
 
 @compiled
-def _at(key: np.uint64, counter: np.uint64) -> np.uint64:
+def _at(key: Any, counter: Any) -> Any:
     z = key + _GOLDEN * counter
     z = (z ^ (z >> _30)) * _MIX_1
     z = (z ^ (z >> _27)) * _MIX_2
@@ -168,5 +170,5 @@ def _at(key: np.uint64, counter: np.uint64) -> np.uint64:
 
 
 @compiled
-def _uniform(key: np.uint64) -> float:
+def _uniform(key: Any) -> Any:
     return min((float(key >> _11) + 0.5) * _UNIT, BELOW_ONE)
