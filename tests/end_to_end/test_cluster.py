@@ -10,21 +10,18 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 import sim
 from sim.cli import main
 from sim.errors import EXIT_CLUSTER
 from sim.run.crew import ClusterError
-from tests.end_to_end.conftest import ROOT, SMALL
-from tests.end_to_end.test_orphans import checkout, descendants, until  # noqa: F401
+from tests.end_to_end.conftest import ROOT
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
@@ -104,19 +101,6 @@ def same(one: Path, other: Path) -> bool:
 def test_same_bits_as_one_process(two: str, alone: Path, tmp_path: Path) -> None:
     outcome = sim.run_scenario(SWEPT, models=MODELS, out=tmp_path / "out", log=False, cluster=two)
     assert same(outcome.folder, alone)
-
-
-def test_calibrated_numbers_and_other_worlds_are_played_there_too(two: str, tmp_path: Path) -> None:
-    looks = {"kind": "peeking", "every": "6h", "sample": 20000, "alpha": "calibrated"}
-    asked = {
-        **{key: value for key, value in SWEPT.items() if key != "sweep"}, "sensitivity": {"replications": 20},
-        "policies": [{"name": "looks", "kind": "ab", "evidence": looks}], "replications": 60,
-    }  # fmt: skip
-    here = sim.run_scenario(asked, models=MODELS, reports=tmp_path / "a", log=False, workers=1).folder
-    there = sim.run_scenario(asked, models=MODELS, reports=tmp_path / "b", log=False, cluster=two).folder
-    assert same(there, here)
-    for name in ("sensitivity.parquet", "scenario.yaml"):
-        assert (there / name).read_bytes() == (here / name).read_bytes()
 
 
 def kill_some(cluster: Any, kills: int, over: threading.Event, killed: list[int]) -> None:
@@ -225,46 +209,6 @@ def test_a_scheduler_that_goes_away_leaves_checkpoints_and_another_machine_goes_
     assert same(outcome.folder, alone)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_local_cluster_ends_with_its_run(checkout: str, tmp_path: Path, sent: signal.Signals) -> None:  # noqa: F811
-    file = tmp_path / "long.yaml"
-    file.write_text(SMALL.replace("tick: 30m", "tick: 1s").replace("replications: 40", "replications: 100000"))
-    command = [
-        sys.executable,
-        "-m",
-        "sim",
-        "run",
-        str(file),
-        "--registry-uri",
-        checkout,
-        "--no-tracking",
-        "--cluster",
-        "local:2",
-    ]
-    run = subprocess.Popen(
-        [*command, "--out", str(tmp_path / "out")], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert until(lambda: any((tmp_path / "out" / ".checkpoint").glob("*.npz")), 90)
-        of_run = descendants(run.pid)
-        assert len(of_run) >= 2
-        started = time.monotonic()
-        # As a terminal does: to all processes of the group.
-        os.killpg(run.pid, sent) if sent is signal.SIGINT else os.kill(run.pid, sent)
-        _, said = run.communicate(timeout=30)
-        assert time.monotonic() - started < 10
-        assert run.returncode == (-9 if sent is signal.SIGKILL else 130)
-        assert "Traceback" not in said
-        if sent is not signal.SIGKILL:
-            assert said.splitlines()[-1].startswith("sim: interrupted")
-        assert until(lambda: not any(Path(f"/proc/{each}/cmdline").exists() for each in of_run), 10)
-    finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
-
-
 @pytest.mark.parametrize(
     "address", ["scheduler:8786", "local:0", "local:513", "tcp://host", "tcp://host:99999", "tcp://\x1b[2J:1"]
 )
@@ -294,10 +238,3 @@ def test_without_dask(small: Path, capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["run", str(small), "--cluster", "local:2"]) == 2
     assert "pip install 'rollout-sim[cluster]'" in capsys.readouterr().err
-
-
-def test_rehearsals_play_on_dasks_executor(two: str) -> None:
-    here = sim.rehearse(SWEPT, MODELS)
-    with distributed.Client(two, set_as_default=False) as client:
-        there = sim.rehearse(SWEPT, MODELS, executor=client.get_executor(), workers=2)
-    pd.testing.assert_frame_equal(there.trials, here.trials, check_exact=True)
