@@ -56,8 +56,12 @@ def effective_size(weight: Floats) -> float:
     >>> effective_size(np.array([1.0, 1.0, 0.0, 2.0]))
     2.6666666666666665
     """
-    squares = float(np.dot(weight, weight))
-    return float(weight.sum() ** 2 / squares) if squares > 0 else 0.0
+    largest = float(weight.max())
+    if largest <= 0:
+        return 0.0
+    # The square of a weight may be too large for a number; that of a share of the largest is not.
+    share = weight / largest
+    return float(share.sum() ** 2 / np.dot(share, share))
 
 
 def ips(weight: Floats, reward: Floats) -> Estimate:

@@ -167,7 +167,7 @@ def _overlap_problems(log: Log, candidate: Candidate, setting: Setting, options:
     if shares is None:
         return []
     size = effective_size(_weight(log, shares))
-    return [_too_small(candidate, size, options)] if size < options.least_size else []
+    return [_too_small(candidate, size, options)] if not size >= options.least_size else []
 
 
 def _too_small(candidate: Candidate, size: float, options: Options) -> Problem:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_CELLS = 1_000
+# As amounts of a scenario: their squares, over all rows, are numbers.
+_LARGEST = 1e12
 # A log that claims to be even is refused where chance would be so uneven once in a thousand million logs.
 _UNEVEN = 1e-9
 
@@ -90,6 +92,8 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
 
     seconds = _seconds(table, columns.time, wrong)
     reward = _numbers(table, columns.reward, wrong, "a finite number")
+    if reward is not None and (bad := np.flatnonzero(np.abs(reward) > _LARGEST)).size:
+        wrong(columns.reward, int(bad[0]), f"must lie within ±{_LARGEST:g}, got {reward[bad[0]]:g}{_more(bad)}")
     arm = _arms(table, columns.arm, arms, wrong)
     if columns.propensity is None:
         propensity: Floats | None = np.full(table.num_rows, 1 / len(arms))

@@ -37,11 +37,14 @@ class Replayed:
 
 def ticks_of(log: Log, tick_s: float) -> Ints:
     """(N,) the tick of each row. Raises `InputError` where there are too many."""
-    ticks = (log.seconds // tick_s).astype(np.int64)
+    ticks = log.seconds // tick_s
     if ticks[-1] >= MOST_TICKS:
         rule = f"must cut the log into at most {MOST_TICKS:,} ticks"
-        raise InputError([Problem(f"{rule}, got {ticks[-1] + 1:,} of {format_duration(tick_s)}: give a longer one", "--tick")])
-    return ticks
+        raise InputError(
+            [Problem(f"{rule}, got {ticks[-1] + 1:,.6g} of {format_duration(tick_s)}: give a longer one", "--tick")]
+        )
+    whole: Ints = ticks.astype(np.int64)
+    return whole
 
 
 def setting_of(log: Log, candidates: Candidates, tick_s: float, replays: int) -> Setting:

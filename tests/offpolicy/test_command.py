@@ -111,6 +111,9 @@ policies:
         ("propensity", 4, None, "log.csv propensity: row 5: must be a probability, above 0 and at most 1, got ''"),
         ("reward", 2, "nan", "log.csv reward: row 3: must be a finite number, got 'nan'"),
         ("reward", 2, "much", "log.csv reward: row 3: must be a finite number, got 'much'"),
+        ("reward", 2, 1e300, "log.csv reward: row 3: must lie within ±1e+12, got 1e+300"),
+        ("propensity", 4, 1e-300, "the effective sample size must be at least 100 (--least-size), got "),
+        ("time", 2999, 1e300, "must cut the log into at most 20,000 ticks, got "),
         ("arm", 7, "nwe", "log.csv arm: row 8: no arm 'nwe' in the policies; did you mean 'new'?"),
         ("arm", 7, "n\x1b[2J", "row 8: no arm 'n\\x1b[2J' in the policies"),
         (
