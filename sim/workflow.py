@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -443,15 +444,19 @@ def _tell(
     """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
-    from sim.report import html, listed, markdown, picture
+    from sim.report import beside, html, listed, markdown, picture
 
-    comparison = compare(folder, baseline)
+    comparison, wanted = compare(folder, baseline), set(formats)
     summary = write_summary(comparison, into)
     # All of them are made of the summary.
-    for name, write in (("html", html.write), ("md", markdown.write), ("csv", listed.write), ("png", picture.write)):
-        if name in formats:
-            write(folder, into)
-    if "json" not in formats:
+    drawn = "png" in wanted and "html" in wanted and beside.pays(comparison.run)
+    with beside.drawn(folder, into) if drawn else nullcontext():
+        for name, write in (("html", html.write), ("md", markdown.write), ("csv", listed.write)):
+            if name in wanted:
+                write(folder, into)
+    if "png" in wanted and not drawn:
+        picture.write(folder, into)
+    if "json" not in wanted:
         summary.unlink()
     return comparison
 

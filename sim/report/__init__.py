@@ -1,5 +1,5 @@
 """Show a comparison: pages, charts, tables."""
 
 __all__ = [
-    "html", "listed", "markdown", "picture", "progress", "results", "sections", "several", "source", "tables", "terminal",
+    "beside", "html", "listed", "markdown", "picture", "progress", "results", "sections", "several", "source", "tables", "terminal",
 ]  # fmt: skip
