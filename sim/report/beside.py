@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sim.files import replacing
 from sim.report import picture
+from sim.report.source import read
 from sim.run.machine import processors
 from sim.run.record import Record
 
@@ -40,7 +41,7 @@ def drawn(folder: Path, into: Path) -> Iterator[None]:
         try:
             yield
             if process is None or _code(process) != 0:
-                file.write_bytes(picture.picture(picture.read(folder, into)))
+                file.write_bytes(picture.picture(read(folder, into)))
         finally:
             if process is not None:
                 process.kill()
@@ -56,4 +57,4 @@ def _code(process: subprocess.Popen[bytes]) -> int | None:
 
 if __name__ == "__main__":
     run_folder, told, file = map(Path, sys.argv[1:])
-    file.write_bytes(picture.picture(picture.read(run_folder, told)))
+    file.write_bytes(picture.picture(read(run_folder, told)))
