@@ -304,7 +304,9 @@ class OnDask(Crew):
 
 
 def _why_unfit(theirs: Any) -> str:
-    """Why a worker that answered so cannot play; empty if it can."""
+    """Why a worker that answered so cannot play; empty if it can, or if it died meanwhile, as workers may."""
+    if isinstance(theirs, OSError):
+        return ""
     if isinstance(theirs, BaseException):
         return f"cannot load rollout-sim ({_short(theirs)})"
     differs = differences(theirs, program())

@@ -110,7 +110,8 @@ class Together(Counting, Guardrail):
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         problems = []
         for place, check in enumerate(self.checks):
-            if check.baseline_as != self.baseline_as:
+            # Without a baseline there is nothing that one of them would see otherwise than the others.
+            if setting.baseline and check.baseline_as != self.baseline_as:
                 rule = "checks that count together must all be against the baseline, or all look at the whole service, or none"
                 problems.append((f"checks[{place}].against", rule))
             problems += [(f"checks[{place}].{key}", message) for key, message in check.declared_problems(setting)]
