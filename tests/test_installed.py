@@ -21,7 +21,7 @@ from tests.interop.manifests import ROLLOUT
 ROOT = Path(__file__).parents[1]
 SOURCES = ("sim", "scenarios", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt")
 # Played elsewhere, for a minute and more.
-LONG = ("bench", "verify", "serve-check")
+LONG = ("bench", "verify", "serve-check", "recommend")
 # Read files of the user's own: one example of each is run.
 OF_FILES = ("import", "export", "assess", "replay")
 

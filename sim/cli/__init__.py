@@ -85,11 +85,11 @@ examples:
   sim import rollout.yaml --rate 30/s --out rehearsal.yaml
                                            a rollout of Argo, Flagger or SageMaker as a scenario
   sim assess rollout.yaml --rate 30/s      how often it aborts for nothing, and how soon it catches what is worse
-  sim recommend quickstart                 search for a policy that nobody has written down
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's
   sim check quickstart small-lift          every problem at its line
   sim run quickstart                       simulate, compare, report, log
+  sim recommend quickstart                 search for a policy that nobody has written down
   sim trace quickstart --policy ab --replication 3 --until 10m
   sim serve-check quickstart --policy ab --rate 5/s --tick 5s
   sim init --example small-lift my-rollout && sim run my-rollout/small-lift.yaml

@@ -27,4 +27,5 @@ __all__ = [
     "users",
     "value",
     "variants",
+    "warm_up",
 ]

@@ -4,6 +4,7 @@ __all__ = [
     "alike",
     "build",
     "capacity",
+    "change",
     "clock",
     "covariate",
     "draws",
@@ -24,6 +25,7 @@ __all__ = [
     "tables",
     "trace",
     "traffic",
+    "warm_up",
     "world",
     "worth",
 ]
