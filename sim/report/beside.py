@@ -48,11 +48,13 @@ def drawn(folder: Path, into: Path) -> Iterator[None]:
                 process.wait()
 
 
-def _code(process: subprocess.Popen[bytes]) -> int | None:
+def _code(process: subprocess.Popen[bytes]) -> int:
+    """The exit code, after which the process writes nothing any more."""
     try:
         return process.wait(_LONGEST_S)
     except subprocess.TimeoutExpired:
-        return None
+        process.kill()
+        return process.wait()
 
 
 if __name__ == "__main__":

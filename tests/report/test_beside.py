@@ -45,12 +45,17 @@ def test_it_is_the_same_picture(folder: Path, always: None, monkeypatch: pytest.
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
-@pytest.mark.parametrize("command", [[sys.executable, "-c", "raise SystemExit(1)"], ["no-such-program"]])
+@pytest.mark.parametrize(
+    "command",
+    [[sys.executable, "-c", "raise SystemExit(1)"], ["no-such-program"], [sys.executable, "-c", "import time; time.sleep(60)"]],
+    ids=["fails", "is not there", "hangs"],
+)
 def test_where_no_process_draws_it_is_drawn_here(
     folder: Path, always: None, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     before = (folder / "policies.png").read_bytes()
     popen = subprocess.Popen
+    monkeypatch.setattr(beside, "_LONGEST_S", 1.0)
     monkeypatch.setattr(beside.subprocess, "Popen", lambda given, **named: popen(command, **named))
     assert main(["report", str(folder)]) == 0
     assert (folder / "policies.png").read_bytes() == before
