@@ -56,7 +56,7 @@ def distances(comparison: Comparison) -> Iterator[str]:
         best = max((_bound(each.measures) for each in point.policies), key=lambda bound: bound or 0.0, default=None)
         if not best:
             continue
-        yield f"who knew what is true would gain {number(best, 'count')}; of that reach, each by its mean:"
+        yield f"A choice that knows what is true would give {number(best, 'count')}. Of that, policies reach by their mean:"
         known = [(each.policy, each.measures["net_value"].estimate) for each in point.policies]
         for name, value in sorted(known, key=lambda each: -(each[1] or 0.0)):
             if value is not None:
