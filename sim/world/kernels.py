@@ -16,11 +16,10 @@ from sim.world import elementary
 from sim.world.draws import SMALL_MEAN, STIRLING
 from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2, ROOT_HALF
 from sim.world.jit import compiled
-from sim.world.streams import BELOW_ONE, Keys
+from sim.world.sampling import at, unit
+from sim.world.streams import Keys
 
-_GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _11, _1 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11), np.uint64(1)
-_UNIT = 2.0**-53
+_1 = np.uint64(1)
 # Counters of the draws of a multinomial, as in `draws.multinomial`.
 _OUTCOMES = np.uint64(2**32)
 
@@ -43,7 +42,7 @@ def binomials_at(n: Floats, p: Floats, key: Keys, counters: Keys) -> Ints:
     drawn = np.empty((rows, lanes), np.int64)
     for row in range(rows):
         for lane in range(lanes):
-            drawn[row, lane] = binomial(n[row, lane], p[row, lane], _at(key[row], counters[lane]))
+            drawn[row, lane] = binomial(n[row, lane], p[row, lane], at(key[row], counters[lane]))
     return drawn
 
 
@@ -58,7 +57,7 @@ def multinomials(n: Ints, shares: Floats, key: Keys) -> Ints:
         for outcome in range(groups - 1):
             if left == 0:
                 break
-            found = binomial(float(left), shares[place * step, outcome], _at(key[place], _OUTCOMES + np.uint64(outcome)))
+            found = binomial(float(left), shares[place * step, outcome], at(key[place], _OUTCOMES + np.uint64(outcome)))
             drawn[place, outcome] = found
             left -= found
         drawn[place, groups - 1] = left
@@ -74,7 +73,7 @@ def binomial(n: Any, p: Any, key: Any) -> Any:
     if mean >= SMALL_MEAN:
         drawn = _btrs(n, rare, key)
     elif mean > 0:
-        drawn = _inversion(n, rare, _uniform(key))
+        drawn = _inversion(n, rare, unit(key))
     return np.int64(n - drawn if flip else drawn)
 
 
@@ -102,9 +101,9 @@ def _btrs(n: Any, p: Any, key: Any) -> Any:
     v_r = 0.92 - 4.2 / b
     counter = _1
     while True:
-        u = _uniform(_at(key, counter)) - 0.5
+        u = unit(at(key, counter)) - 0.5
         us = 0.5 - abs(u)
-        v = _uniform(_at(key, counter + _1))
+        v = unit(at(key, counter + _1))
         k = np.floor((2.0 * a / us + b) * u + centre)
         if (us >= 0.07 and v <= v_r) or _accepts(n, p, spread, a, b, us, v, k):
             return k
@@ -160,15 +159,3 @@ def _exp(x: Any) -> Any:
     power = np.floor(x * PER_LOG_2 + 0.5)
     return math.ldexp(_exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW), int(power))
 
-
-@compiled
-def _at(key: Any, counter: Any) -> Any:
-    z = key + _GOLDEN * counter
-    z = (z ^ (z >> _30)) * _MIX_1
-    z = (z ^ (z >> _27)) * _MIX_2
-    return z ^ (z >> _31)
-
-
-@compiled
-def _uniform(key: Any) -> Any:
-    return min((float(key >> _11) + 0.5) * _UNIT, BELOW_ONE)
