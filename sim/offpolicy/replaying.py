@@ -19,6 +19,7 @@ from sim.offpolicy.policies import Candidate, Candidates
 from sim.policy.base import Metric, Setting, Telemetry, Verdict
 from sim.policy.columns import Column, Count, Moment
 from sim.units import format_duration
+from sim.world.streams import keys
 
 MOST_TICKS = 20_000
 # Amounts are told to policies in whole units of this share of the largest; squares of a million million fit a 64-bit sum.
@@ -85,6 +86,7 @@ def replay(log: Log, candidate: Candidate, setting: Setting, *, seed: int, resam
     chance = log.propensity.min() / log.propensity
     units = np.rint(log.reward / metric.grid).astype(np.int64)
     ends = np.searchsorted(ticks_of(log, setting.tick_s), np.arange(setting.ticks), side="right")
+    luck = keys(seed, np.arange(replays), "replay of a log")
     count, total = np.zeros((replays, arms)), np.zeros(replays)
     routing = policy.start(setting)
     first = 0
@@ -97,17 +99,9 @@ def replay(log: Log, candidate: Candidate, setting: Setting, *, seed: int, resam
         if end > first:
             here = slice(first, end)
             accept(
-                first,
-                log.arm[here],
-                chance[here],
-                log.reward[here],
-                units[here],
-                shares,
-                seed,
-                replays - resampled,
-                tallies,
+                first, log.arm[here], chance[here], log.reward[here], units[here], shares, luck, replays - resampled, tallies,
                 total,
-            )
+            )  # fmt: skip
         count += tallies[:, :, 0]
         if routing.rows.size:
             routing = policy.step(_telemetry(policy.columns, tallies[routing.rows], tick, routing.live))
