@@ -158,4 +158,3 @@ def _log1p(x: Any) -> Any:
 def _exp(x: Any) -> Any:
     power = np.floor(x * PER_LOG_2 + 0.5)
     return math.ldexp(_exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW), int(power))
-
