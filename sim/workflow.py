@@ -258,9 +258,14 @@ def run_scenario(
     Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
     `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
-    from sim.registry.store import addresses
+    from sim.compare.enough import targets
+    from sim.registry.store import addresses, default_uri
+    from sim.run.checkpoints import played_by
     from sim.run.crews import crew_for
+    from sim.run.effort import effort_of
     from sim.run.folder import usable
+    from sim.run.simulate import folder_of, simulate
+    from sim.tracking.child import Child
 
     check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
@@ -269,72 +274,42 @@ def run_scenario(
     if out is not None:
         usable(Path(out))
     with crew_for(executor, cluster, workers, noted):
-        return _run_scenario(
-            path, models, Path(reports), None if out is None else Path(out), tracking_uri, registry_uri, experiment, timeout_s,
-            workers, log, parts, changes, again, annotate, planned, noted, told,
+        cache = Path(reports) / ".predictions"
+        plan = plan_scenario(
+            path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
+            workers=workers, told=told,
         )  # fmt: skip
+        folder = folder_of(plan, Path(reports)) if out is None else Path(out)
+        there = None if again else _finished(folder, plan, noted)
+        with Child(tracking_uri or default_uri()) as child:
+            if there is not None:
+                outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
+            else:
+                effort = effort_of(plan, workers, folder=folder_of(plan, folder))
+                watch = planned(plan, effort) if planned else None
+                found: list[Comparison] = []
 
+                def conclude(new: Path) -> None:
+                    if log:
+                        # The process that logs loads its libraries while the report is written.
+                        child.start()
+                    _write_stories(plan, new)
+                    found.append(_tell(new, new))
 
-def _run_scenario(
-    path: Source,
-    models: Models | None,
-    reports: Path,
-    out: Path | None,
-    tracking_uri: str | None,
-    registry_uri: str | None,
-    experiment: str | None,
-    timeout_s: float,
-    workers: int | None,
-    log: bool,
-    parts: Sequence[str | Path],
-    changes: Sequence[Change],
-    again: bool,
-    annotate: bool,
-    planned: Callable[[Plan, Effort], Watch | None] | None,
-    noted: Callable[[str], None] | None,
-    told: Callable[[str], None] | None,
-) -> Outcome:
-    from sim.compare.enough import targets
-    from sim.registry.store import default_uri
-    from sim.run.checkpoints import played_by
-    from sim.run.effort import effort_of
-    from sim.run.simulate import folder_of, simulate
-    from sim.tracking.child import Child
-
-    cache = reports / ".predictions"
-    plan = plan_scenario(
-        path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
-        workers=workers, told=told,
-    )  # fmt: skip
-    folder = folder_of(plan, reports) if out is None else out
-    there = None if again else _finished(folder, plan, noted)
-    with Child(tracking_uri or default_uri()) as child:
-        if there is not None:
-            outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
-        else:
-            effort = effort_of(plan, workers, folder=folder_of(plan, folder))
-            watch = planned(plan, effort) if planned else None
-            found: list[Comparison] = []
-
-            def conclude(new: Path) -> None:
-                if log:
-                    # The process that logs loads its libraries while the report is written.
-                    child.start()
-                _write_stories(plan, new)
-                found.append(_tell(new, new))
-
-            run = simulate(plan, reports, out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets)
-            outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
-        if not log or outcome.comparison is None:
-            return outcome
-        try:
-            log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
-            return replace(outcome, tracked=_track(outcome.folder, log_to, child))
-        except TrackingError as error:
-            return replace(outcome, tracking_error=error)
-        except KeyboardInterrupt:
-            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
-            return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+                run = simulate(
+                    plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
+                )
+                outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+            if not log or outcome.comparison is None:
+                return outcome
+            try:
+                log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
+                return replace(outcome, tracked=_track(outcome.folder, log_to, child))
+            except TrackingError as error:
+                return replace(outcome, tracking_error=error)
+            except KeyboardInterrupt:
+                later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
+                return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:

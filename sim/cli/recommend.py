@@ -59,7 +59,7 @@ def add(verbs: Verbs) -> None:
 
 def _recommend(options: argparse.Namespace) -> int:
     from sim.cli.run import planning, show
-    from sim.files import replacing, write_text
+    from sim.files import replacing, writable, write_text
     from sim.recommend.recommending import recommend
     from sim.recommend.telling import candidates_csv, distances, scenario_text
     from sim.report.progress import Bar
@@ -67,6 +67,8 @@ def _recommend(options: argparse.Namespace) -> int:
 
     if options.out:
         usable(options.out, "recommended.yaml", "search")
+        # The folder itself is made once there is something to put into it.
+        writable(options.out / "recommended.yaml" if options.out.exists() else options.out, "--out")
     with Bar(quiet=options.quiet) as bar:
         found = recommend(
             scenario_file(options.file), reports=options.reports, tracking_uri=options.tracking_uri,

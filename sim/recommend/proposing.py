@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FIT = "may be fit to be recommended"
+RANDOM = 20
+"""How many proposals are drawn at random: what is near what did well is not known before."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Proposals:
     >>> proposals.tell(asked, 3.0, fit=True, about={"name": "ab-1"})
     """
 
-    def __init__(self, seed: int, random: int, name: str = "search") -> None:
+    def __init__(self, seed: int, random: int = RANDOM, name: str = "search") -> None:
         import optuna
 
         # What becomes of each trial is told by the search, in its own words.

@@ -52,7 +52,6 @@ class Race:
     workers: int | None = None
     kept: Path | None = None
     watch: Callable[[], None] | None = None
-    played: int = field(default=0, init=False)
     _tables: dict[tuple[str, int, int], pd.DataFrame] = field(default_factory=dict, init=False)
 
     @property
@@ -122,7 +121,6 @@ class Race:
 
         table = table_of(name, plays, point.scenario.arms, {})
         self._tables[name, first, end] = table
-        self.played += end - first
         file = self._file(policy, first, end)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,6 @@ class Recommending:
     plan: Plan
     searched: Searched
     scenario: Mapping[str, Any]
-    played: int
     save_study: Callable[[Path], None]
     """Writes the proposals to an SQLite file of Optuna's, which `optuna-dashboard` shows."""
 
@@ -71,16 +70,16 @@ def recommend(
         plan = prepare(asked, document, resolver, settling(workers, cache, told))
         (point,) = plan.points
         base = plan.resolved()
-        own = {each["name"]: {key: value for key, value in each.items() if key != "name"} for each in base["policies"]}
+        taken = [each["name"] for each in base["policies"]]
         wanted = asked.search or Search()
         space = space_of(asked, point.world.setting(1), float(point.world.requests.sum()))
         race = Race(base, resolver, workers, Path(reports) / FOLDER, watch)
-        proposals = Proposals(_seed(asked.seed, "proposals"), 20)
-        searched = search(race, space, wanted, own, proposals, told)
+        proposals = Proposals(_seed(asked.seed, "proposals"))
+        searched = search(race, space, wanted, taken, proposals, told)
     if not searched.finalists:
         raise InputError([_nobody(searched)])
     finals = _finals(document.data, base, searched.finalists, asked.seed)
-    return Recommending(plan, searched, finals, race.played, proposals.save)
+    return Recommending(plan, searched, finals, proposals.save)
 
 
 def _seed(seed: int, what: str) -> int:

@@ -13,8 +13,6 @@ from sim.recommend.space import Policy, Space
 from sim.scenario.search import Search
 
 BATCH = 10
-# The first proposals are random: what is near what did well is not known before.
-_RANDOM = 20
 # A race has so many looks, of growing numbers of replications, with at most a part of the field left after each.
 _LOOKS, _LEFT = 3, 0.5
 _LEAST = 20
@@ -64,13 +62,13 @@ class _Field:
 
 
 def search(
-    race: Race, space: Space, asked: Search, own: Mapping[str, Policy], proposals: Proposals,
+    race: Race, space: Space, asked: Search, taken: Sequence[str], proposals: Proposals,
     told: Callable[[str], None] | None = None,
 ) -> Searched:  # fmt: skip
     """Try candidates, and race those that may be fit against each other.
 
-    `own` are the policies of the scenario, which take no part. The result depends on the scenario and the search alone: not on
-    workers, nor on an interrupt.
+    `taken` are the names of the scenario's own policies, which take no part. The result depends on the scenario and the search
+    alone: not on workers, nor on an interrupt.
     """
     say = told or (lambda line: None)
     levels = _levels(asked.replications)
@@ -83,7 +81,7 @@ def search(
         for _ in range(count):
             trial = proposals.ask()
             what, policy = space.propose(trial)
-            batch.append((trial, tried.named(what, policy, list(own))))
+            batch.append((trial, tried.named(what, policy, taken)))
         new = [name for name in dict.fromkeys(name for _, name in batch) if name not in tried.known]
         _screen(race, tried, new, levels[0])
         for trial, name in batch:
@@ -114,15 +112,18 @@ def _levels(most: int) -> tuple[int, ...]:
 
 def _screen(race: Race, tried: _Field, names: Sequence[str], replications: int) -> None:
     """Play new candidates for the first time. What the scenario cannot have is refused, with its reason."""
-    able = {}
-    for name in names:
-        try:
-            race.planned({name: tried.policies[name]}, replications)
-        except InputError as error:
-            problem = error.problems[0]
-            tried.settle(name, f"refused: {problem.path.partition('.')[2]}: {problem.message}")
-        else:
-            able[name] = tried.policies[name]
+    able = {name: tried.policies[name] for name in names}
+    try:
+        race.planned(able, replications)
+    except InputError:
+        # Somebody cannot be had: who, and why, is asked of each alone.
+        for name in names:
+            try:
+                race.planned({name: tried.policies[name]}, replications)
+            except InputError as error:
+                problem = error.problems[0]
+                tried.settle(name, f"refused: {problem.path.partition('.')[2]}: {problem.message}")
+                del able[name]
     if not able:
         return
     look = race.look(able, replications)

@@ -183,3 +183,11 @@ def test_a_folder_of_something_else_is_left_alone(shop: Path, capsys: pytest.Cap
     assert "holds other files, such as notes.txt, and no search" in capsys.readouterr().err
     assert recommend("--out", "mine/notes.txt") == 2
     assert [each.name for each in Path("mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_search(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("taken").write_text("a file")
+    for folder in ("taken", "taken/found"):
+        assert recommend("--out", folder) == 2
+        assert "--out" in capsys.readouterr().err
+    assert not Path("reports").exists()
