@@ -186,3 +186,23 @@ def _plain(values: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     array = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     without_gaps = pa.Array.from_buffers(array.type, len(array), [None, array.buffers()[1]], offset=array.offset)
     return np.array(np.from_dlpack(without_gaps))
+
+
+def parsed(values: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
+    """Texts, truth values or numbers as numbers, (rows,); NaN for what is none.
+
+    >>> import pyarrow as pa
+    >>> parsed(pa.array(["1.5", "x", None])).tolist()
+    [1.5, nan, nan]
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        numbers = compute.cast(values, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        import pandas as pd
+
+        texts = pd.Series(values.to_pylist(), dtype=object)
+        return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)

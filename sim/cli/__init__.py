@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sim.cli import (
     assess,
     bench,
+    calibrate,
     check,
     compare,
     completion,
@@ -37,7 +38,7 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, replay, track,
+    init, calibrate, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, replay, track,
     bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""

@@ -14,7 +14,7 @@ from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
 from sim.files import reading, unreadable
 from sim.spelling import did_you_mean, there_are
-from sim.tables import check_names, read_table
+from sim.tables import check_names, parsed, read_table
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -139,22 +139,9 @@ def _more(bad: NDArray[Any]) -> str:
     return f", and so in {len(bad) - 1:,} more rows" if len(bad) > 1 else ""
 
 
-def _parsed(values: pa.ChunkedArray) -> Floats:
-    """Texts or numbers as numbers, (N,); NaN for what is none."""
-    import pandas as pd
-    import pyarrow as pa
-    from pyarrow import compute
-
-    try:
-        return np.asarray(compute.cast(values, pa.float64()).to_numpy(), np.float64)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        texts = pd.Series(values.to_pylist(), dtype=object)
-        return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
-
-
 def _numbers(table: pa.Table, name: str, wrong: Any, rule: str) -> Floats | None:
     """A column of finite numbers, (N,)."""
-    numbers = _parsed(table.column(name))
+    numbers = parsed(table.column(name))
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         got = shown(table.column(name)[int(bad[0])].as_py())
@@ -186,7 +173,7 @@ def _seconds(table: pa.Table, name: str, wrong: Any) -> Floats | None:
         whole = np.asarray(moments.to_numpy(), np.int64)
         seconds: Floats = (whole - whole[0]) * unit
     else:
-        seconds = _parsed(values)
+        seconds = parsed(values)
         bad = np.flatnonzero(~np.isfinite(seconds))
         if bad.size:
             rule = "must be seconds, or a time stamp as 2026-01-31 12:00:00, with a zone in every row or in none"

@@ -26,7 +26,9 @@ class Section:
     style: str = ""
 
 
-def html_page(heading: str, sentences: Sequence[str], sections: Sequence[Section], after: str = "") -> str:
+def html_page(
+    heading: str, sentences: Sequence[str], sections: Sequence[Section], after: str = "", *, heading_of_answer: str = "Verdict"
+) -> str:  # fmt: skip
     """One offline file without scripts; every text is escaped. The first sentence is the answer; `after` is HTML at the end."""
     title = escape(heading)
     answer, *rest = sentences
@@ -44,7 +46,7 @@ def html_page(heading: str, sentences: Sequence[str], sections: Sequence[Section
 <body>
 <header><h1>{title}</h1></header>
 <main>
-<section class="verdict"><h2>Verdict</h2><p>{escape(answer)}</p><ul>{points}</ul></section>
+<section class="verdict"><h2>{escape(heading_of_answer)}</h2><p>{escape(answer)}</p><ul>{points}</ul></section>
 {body}{after}
 </main>
 </body>

@@ -146,6 +146,43 @@ def write(facts: Mapping[str, str], into: Path) -> Start:
     )
 
 
+def timing(horizon: str) -> tuple[str, str]:
+    """The tick and the bake of a canary's steps that suit a horizon, as files write them.
+
+    >>> timing("14d")
+    ('1h', '2h')
+    """
+    horizon_s = parse_duration(horizon)
+    # The longest tick that divides the horizon into enough; the shortest where none does.
+    fitting = [each for each in _TICKS if (horizon_s / parse_duration(each)).is_integer()]
+    tick = next((each for each in fitting if horizon_s / parse_duration(each) >= _LEAST_TICKS), _TICKS[-1])
+    tick_s = parse_duration(tick)
+    return tick, format_duration(max(round(horizon_s / _BAKES / tick_s), 1) * tick_s)
+
+
+def usual_policies(smallest_effect: str, bake: str, most_errors: str = "1%") -> str:
+    """The policies that most teams choose among, as the end of a scenario file."""
+    return f"""\
+policies:
+  - {{name: switch, kind: switch}}   # ship at once, and
+  - {{name: hold, kind: hold}}       # never ship: what the others are compared with
+  - name: ab          # half and half, until the test has the sample that it needs
+    kind: ab
+    split: [50%, 50%]
+    evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {smallest_effect}}}
+  - {{name: bandit, kind: bandit, allocation: {{kind: thompson, floor: 5%}}, evidence: {{kind: posterior, threshold: 95%}}}}
+  - name: canary
+    kind: canary
+    steps: [{{weight: 5%, bake: {bake}}}, {{weight: 25%, bake: {bake}}}, {{weight: 50%, bake: {bake}}}]
+    checks: [{{metric: error_rate, max: {most_errors}, trip: 2, min_requests: 100}}]
+  - {{name: careful, kind: stages, stages: [canary, ab]}}   # a canary, and then a test
+baseline: ab          # differences are taken to it
+
+# What a policy must be shown to meet to be recommended, such as:
+# require: {{wrong_ship: "< 10%", peak_exposure: "<= 50%"}}
+"""
+
+
 def registered(model: str) -> str:
     """The name under which behaviour models are registered: not that of a real model, whose aliases they would take."""
     return f"{model}-rehearsal"
@@ -153,12 +190,7 @@ def registered(model: str) -> str:
 
 def _scenario(facts: Mapping[str, str]) -> str:
     model, primary = facts["model"], facts["primary"]
-    horizon_s = parse_duration(facts["horizon"])
-    # The longest tick that divides the horizon into enough; the shortest where none does.
-    fitting = [each for each in _TICKS if (horizon_s / parse_duration(each)).is_integer()]
-    tick = next((each for each in fitting if horizon_s / parse_duration(each) >= _LEAST_TICKS), _TICKS[-1])
-    tick_s = parse_duration(tick)
-    bake = format_duration(max(round(horizon_s / _BAKES / tick_s), 1) * tick_s)
+    tick, bake = timing(facts["horizon"])
     name, uri, metric = (json.dumps(text) for text in (model, f"models:/{registered(model)}", primary))
     return f"""\
 # A rehearsal of the next rollout of {model}, written by `sim init`.
@@ -198,24 +230,7 @@ value:
   # per_error: 0.1
   # per_day: 200
 
-policies:
-  - {{name: switch, kind: switch}}   # ship at once, and
-  - {{name: hold, kind: hold}}       # never ship: what the others are compared with
-  - name: ab          # half and half, until the test has the sample that it needs
-    kind: ab
-    split: [50%, 50%]
-    evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {facts["smallest_effect"]}}}
-  - {{name: bandit, kind: bandit, allocation: {{kind: thompson, floor: 5%}}, evidence: {{kind: posterior, threshold: 95%}}}}
-  - name: canary
-    kind: canary
-    steps: [{{weight: 5%, bake: {bake}}}, {{weight: 25%, bake: {bake}}}, {{weight: 50%, bake: {bake}}}]
-    checks: [{{metric: error_rate, max: 1%, trip: 2, min_requests: 100}}]
-  - {{name: careful, kind: stages, stages: [canary, ab]}}   # a canary, and then a test
-baseline: ab          # differences are taken to it
-
-# What a policy must be shown to meet to be recommended, such as:
-# require: {{wrong_ship: "< 10%", peak_exposure: "<= 50%"}}
-"""
+{usual_policies(facts["smallest_effect"], bake)}"""
 
 
 def _beside(text: str) -> str:

@@ -1,0 +1,87 @@
+"""`sim calibrate`: a scenario of a team's own logs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.cli.options import PLAIN, Verbs
+from sim.errors import EXIT_OK, InputError, Problem, plain
+
+if TYPE_CHECKING:
+    from sim.fitting.calibrating import Calibrated
+
+_FACTS = {
+    "--name": "what the model is called (default: the name of the first file)",
+    "--horizon": "by when a rollout must be over (default: 14d)",
+    "--lifetime": "how long a version serves until the next one (default: 90d)",
+    "--smallest-effect": "the relative change below which shipping does not matter (default: 1%%)",
+    "--spread": "how much new versions usually change it, where no past experiments are given (default: 2%%)",
+}
+_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+def add(verbs: Verbs) -> None:
+    parser = verbs.add_parser(
+        "calibrate", help="make a scenario of your own logs and past experiments", formatter_class=PLAIN,
+        description="Read request logs (CSV or Parquet, a row a request, in order of time), and say what was found: the rate with its\n"
+        "day, week and bursts; outcomes, latency and errors by arm; how late outcomes are; users, segments. With --out,\n"
+        "write a commented scenario, its models file, and a page of fits beside the data. Nothing is overwritten. Only\n"
+        "aggregates are written; users' ids are hashed as they are read.",
+        epilog="examples:\n  sim calibrate requests.parquet\n"
+        "  sim calibrate requests.csv --columns time=ts,arm=variant,outcome=bought --out checkout.yaml\n"
+        "  sim calibrate january.parquet february.parquet --champion v7 --latency-unit ms --json\n\n"
+        "roles of columns: time, arm, user, outcome (one or more, the first decides), outcome_time (when it became known),\n"
+        "latency, error or status, segment, covariate (known before). Usual names are known without being said.",
+    )  # fmt: skip
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="logs, .csv or .parquet, one after the other")
+    parser.add_argument("--columns", default="", metavar="ROLE=COLUMN,…", help="which column is what; ROLE= for none")
+    parser.add_argument("--latency-unit", choices=sorted(_UNITS), help="the unit of the latency (default: as its name ends)")
+    parser.add_argument("--champion", metavar="ARM", help="the arm that serves today (default: the one of most requests)")
+    parser.add_argument("--primary", metavar="COLUMN", help="the outcome that decides (default: the first)")
+    for flag, text in _FACTS.items():
+        parser.add_argument(flag, metavar=flag.rpartition("-")[2].upper(), help=text)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="the scenario to write; models/ and calibration.html go beside it")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(verb=_calibrate)
+
+
+def _calibrate(options: argparse.Namespace) -> int:
+    from sim.fitting.calibrating import calibrate, check_facts, write
+    from sim.fitting.columns import parse_roles
+    from sim.report.progress import Bar
+
+    facts = {key: getattr(options, key.removeprefix("--").replace("-", "_")) for key in _FACTS}
+    given = {key.removeprefix("--").replace("-", "_"): value for key, value in facts.items() if value is not None}
+    check_facts(given)
+    roles = parse_roles(options.columns) if options.columns else ()
+    if options.out is not None and options.out.exists():
+        raise InputError([Problem("is there already, and is not overwritten", file=str(options.out))])
+    with Bar(quiet=options.quiet) as bar:
+        found = calibrate(
+            options.files, roles, latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
+            primary=options.primary, facts=given, told=bar.say,
+        )  # fmt: skip
+    if options.json:
+        _print_json(found)
+    else:
+        _print(found)
+    if options.out is not None:
+        start = write(found, options.out)
+        print(*(f"written: {plain(str(file))}" for file in start.files), sep="\n", file=sys.stderr)
+        print("next:", *(f"  {plain(command)}" for command in start.commands), sep="\n", file=sys.stderr)
+    return EXIT_OK
+
+
+def _print(found: Calibrated) -> None:
+    for line in found.lines():
+        print(plain(line))
+
+
+def _print_json(found: Calibrated) -> None:
+    import json
+
+    print(json.dumps(found.to_dict(), indent=1, ensure_ascii=False))

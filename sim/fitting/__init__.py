@@ -1,0 +1,1 @@
+"""From a team's own logs and past experiments to a scenario: what is fitted, how sure, and what the data cannot tell."""

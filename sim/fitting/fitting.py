@@ -1,0 +1,207 @@
+"""From a log to what was found of it: traffic, versions, feedback, users, segments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.arrays import Bools, Floats
+from sim.errors import InputError, Problem
+from sim.fitting.contexts import fit_covariate, fit_daily, fit_segments
+from sim.fitting.delay import Delay, fit_delay
+from sim.fitting.found import Found, Number, length
+from sim.fitting.log import RequestLog
+from sim.fitting.outcomes import fit_errors, fit_latency, fit_outcome
+from sim.fitting.traffic import DAY_S, fit_traffic
+from sim.fitting.users import fit_similarity, fit_users
+from sim.spelling import did_you_mean, there_are
+from sim.units import shown
+
+_LEAST_ROWS = 100
+
+
+@dataclass(frozen=True)
+class Version:
+    """What was found of an arm. `effect`: how much more it earns of the primary metric than the champion, relatively."""
+
+    arm: str
+    requests: int
+    outcomes: Mapping[str, Found]
+    latency: Found | None
+    error_rate: Found | None
+    effect: Number | None
+
+
+@dataclass(frozen=True)
+class LogFit:
+    """What was found of a log. `versions`: the champion first. `primary` is the metric that decides."""
+
+    primary: str
+    versions: tuple[Version, ...]
+    traffic: tuple[Found, ...]
+    users: tuple[Found, ...]
+    segments: Found | None
+    daily: Found
+    delay: Found | None
+    counts_as_failure: bool
+    covariate: Found | None
+    remarks: tuple[str, ...]
+    clock: bool
+    """Whether the log's times tell the hour."""
+
+    def all(self) -> list[tuple[str, Found]]:
+        """Everything, with what it is about."""
+        rows = [("traffic", each) for each in self.traffic]
+        for version in self.versions:
+            parts = [*version.outcomes.values(), version.latency, version.error_rate]
+            rows += [(version.arm, each) for each in parts if each is not None]
+            if version.effect is not None:
+                told = f"{100 * version.effect.estimate:+.3g}% ± {100 * version.effect.error:.2g}% of {self.primary}"
+                rows.append((version.arm, Found("relative effect", None, told, {"effect": version.effect})))
+        rows += [(self.primary, each) for each in (self.daily, self.delay, self.covariate) if each is not None]
+        rows += [("users", each) for each in self.users]
+        return rows + ([("users", self.segments)] if self.segments is not None else [])
+
+
+def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None = None) -> LogFit:
+    """Fit a log. `champion`: the arm that is today's production, by default the one of most requests; `primary` an outcome.
+
+    Raises `InputError` where the log has no such arm or outcome, or nothing can be tested by it.
+    """
+    name, first = _checked(log, champion, primary)
+    traffic = fit_traffic(log.counts, log.span_us / 1e6, log.start)
+    order = [first, *(each for each in np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist() if each != first)]
+    delay: Delay | Found | None = None
+    if log.known_us is not None:
+        delay = fit_delay(log.outcomes[name], log.known_us, log.span_us - log.time_us)
+    versions: list[Version] = []
+    for place in order:
+        rows = log.arm == place
+        versions.append(_version(log, rows, log.arms[place], name, delay, versions[0] if versions else None))
+    of_champion = (log.arm == first) & np.isfinite(log.outcomes[name])
+    values = log.outcomes[name][of_champion]
+    offset = 0.0
+    if log.start is not None:
+        offset = (log.start - log.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+    if isinstance(delay, Delay) and delay.counts_as_failure:
+        # The youngest requests have had no time yet, whatever their hour.
+        old = log.time_us[of_champion] < log.span_us - 4e6 * delay.found.numbers["mean_s"].estimate
+        daily = fit_daily(values[old], log.time_us[of_champion][old], offset, log.span_us / 1e6) if old.sum() > _LEAST_ROWS else (
+            Found("daily cycle of the outcome", None, "not told: outcomes become known too late"))  # fmt: skip
+    else:
+        daily = fit_daily(values, log.time_us[of_champion], offset, log.span_us / 1e6)
+    users: list[Found] = []
+    most = 1.0
+    if log.user is not None:
+        users = fit_users(log.user, log.arm)
+        similarity = fit_similarity(log.user[of_champion], values)
+        users.append(similarity)
+        if users[0].written is not None and len(users) > 1:
+            most = math.sqrt(max(similarity.numbers["similarity"].estimate, 0.0)) if similarity.written is not None else 0.0
+    segments = None
+    if log.segment is not None:
+        segments = fit_segments(log.segment[log.arm == first], log.segments,
+                                {key: each[log.arm == first] for key, each in log.outcomes.items()},
+                                None if log.user is None else log.user[log.arm == first])  # fmt: skip
+    covariate = None
+    if log.covariate is not None:
+        within = None if log.segment is None else log.segment[of_champion]
+        covariate = fit_covariate(log.covariate[of_champion], values, within, most)
+    return LogFit(
+        name, tuple(versions), tuple(traffic), tuple(users), segments, daily,
+        delay.found if isinstance(delay, Delay) else delay, isinstance(delay, Delay) and delay.counts_as_failure, covariate,
+        tuple(_remarks(log)), log.start is not None,
+    )  # fmt: skip
+
+
+def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tuple[str, int]:
+    """The primary outcome, and the place of the champion."""
+    problems = []
+    name = primary or next(iter(log.outcomes))
+    if name not in log.outcomes:
+        hint = did_you_mean(name, log.outcomes) or there_are(log.outcomes)
+        problems.append(Problem(f"no outcome {shown(name)}; {hint}", "--primary"))
+    counts = np.bincount(log.arm, minlength=len(log.arms))
+    first = int(counts.argmax())
+    if champion is not None and champion in log.arms:
+        first = log.arms.index(champion)
+    elif champion is not None:
+        hint = did_you_mean(champion, log.arms) or there_are(log.arms)
+        problems.append(Problem(f"no arm {shown(champion)} in the log; {hint}", "--champion"))
+    file = log.files[0]
+    for place, arm in enumerate(log.arms):
+        if counts[place] < _LEAST_ROWS:
+            message = f"has {counts[place]:,} rows of {shown(arm)}: at least {_LEAST_ROWS} are needed to know it"
+            problems.append(Problem(message, log.columns.arm or "", file))
+        for outcome, values in log.outcomes.items():
+            own = values[log.arm == place]
+            own = own[np.isfinite(own)]
+            if counts[place] >= _LEAST_ROWS and (own.size < 2 or own.min() == own.max()):
+                what = "no value" if not own.size else f"{own[0]:g} in every row"
+                of = f" of {shown(arm)}" if len(log.arms) > 1 else ""
+                problems.append(Problem(f"has {what}{of}: nothing can be tested by it", outcome, file))
+    if log.latency_s is not None and not np.isfinite(log.latency_s).any():
+        problems.append(Problem("has no value", log.columns.latency or "", file))
+    if problems:
+        raise InputError(problems)
+    return name, first
+
+
+def _version(
+    log: RequestLog, rows: Bools, arm: str, primary: str, delay: Delay | Found | None, champion: Version | None
+) -> Version:  # fmt: skip
+    outcomes: dict[str, Found] = {}
+    for name, values in log.outcomes.items():
+        own = values[rows]
+        there = np.isfinite(own)
+        user = None if log.user is None else log.user[rows][there]
+        found = fit_outcome(name, own[there], user)
+        if name == primary and isinstance(delay, Delay) and delay.counts_as_failure and log.known_us is not None:
+            found = _grown(found, own, delay.rate(own, log.known_us[rows], log.span_us - log.time_us[rows]))
+        outcomes[name] = found
+    latency = error_rate = None
+    if log.latency_s is not None and np.isfinite(log.latency_s[rows]).any():
+        latency = fit_latency(log.latency_s[rows])
+    if log.error is not None:
+        error_rate = fit_errors(log.error[rows])
+    effect = None
+    if champion is not None:
+        base, mean = (each.outcomes[primary].numbers["mean"] for each in (champion, Version(arm, 0, outcomes, None, None, None)))
+        effect = Number(mean.estimate / base.estimate - 1, math.hypot(mean.error, mean.estimate / base.estimate * base.error) / abs(base.estimate))
+    return Version(arm, int(rows.sum()), outcomes, latency, error_rate, effect)
+
+
+def _grown(found: Found, values: Floats, rate: Number) -> Found:
+    """An outcome with the share of requests that will have one, in the place of those that have one by now."""
+    by_now = float((values != 0).mean())
+    told = f"{100 * rate.estimate:.4g}% ± {100 * rate.error:.2g}% once all are known; {100 * by_now:.4g}% are by now"
+    share = f"{100 * float(f'{rate.estimate:.4g}'):.6g}%"
+    numbers = {**found.numbers, "rate": rate}
+    if "bernoulli" in found.written:
+        return Found(found.what, {"bernoulli": share}, told, {**numbers, "mean": rate})
+    if "zero_inflated" in found.written:
+        amount = found.written["zero_inflated"]["amount"]
+        factor = rate.estimate / by_now
+        mean = found.numbers["mean"]
+        grown = Number(mean.estimate * factor, mean.error * factor)
+        written = {"zero_inflated": {"rate": share, "amount": amount}}
+        return Found(found.what, written, f"{told}; {found.told}", {**numbers, "mean": grown}, found.chart)
+    return Found(found.what, found.written, f"{found.told}; too low: {told}", numbers, found.chart)
+
+
+def _remarks(log: RequestLog) -> Sequence[str]:
+    found = [f"{log.rows:,} rows over {length(log.span_us / 1e6) if log.span_us < DAY_S * 1e6 else f'{log.span_us / 1e6 / DAY_S:.1f} days'}"]
+    if log.kept < log.rows:
+        whole = "users with all of their requests" if log.user is not None else "rows"
+        found.append(f"{log.kept:,} of {log.rows:,} rows were looked at beyond their times: {whole}, chosen by hash")
+    if log.start is None:
+        found.append("times are seconds: the log does not tell the hour, and its first row stands for midnight")
+    elif log.in_utc:
+        found.append("times are UTC")
+    for name in log.ignored:
+        found.append(f"column {shown(name)} is not used: --columns says what it is")
+    return found
+

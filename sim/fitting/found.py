@@ -1,0 +1,73 @@
+"""What was found of one thing: how a file writes it, how sure it is, and in words what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sim.units import format_duration
+
+
+@dataclass(frozen=True)
+class Number:
+    """An estimate and its standard error."""
+
+    estimate: float
+    error: float
+
+    def within(self, value: float, errors: float = 3.0) -> bool:
+        """Whether a value lies within so many standard errors."""
+        return abs(value - self.estimate) <= errors * self.error
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found of one thing.
+
+    `what` names it, `written` is how a file writes it, None where the data cannot tell it or there is none of it; `told` says
+    what it rests on, or why it is left out. `numbers` are its estimates. `chart` is what a chart draws.
+    """
+
+    what: str
+    written: Any
+    told: str
+    numbers: Mapping[str, Number] = field(default_factory=dict)
+    chart: Chart | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Data and a fit over the same x, as lists of numbers. `seconds`: x is a time."""
+
+    title: str
+    x_name: str
+    y_name: str
+    x: tuple[float, ...]
+    data: tuple[float, ...]
+    fit: tuple[float, ...]
+    log_x: bool = False
+    seconds: bool = False
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """A number of so many significant digits, as files write it.
+
+    >>> rounded(0.0501234), rounded(123456.0), rounded(0.0)
+    (0.05012, 123500.0, 0.0)
+    """
+    return float(f"{value:.{digits}g}")
+
+
+def length(seconds: float) -> str:
+    """A length of time of about three digits, as files write it.
+
+    >>> length(0.04512), length(61.13), length(3712.0), length(12_345.0), length(0.0)
+    ('45.1ms', '61.1s', '3710s', '206m', '0s')
+    """
+    for unit in (3600.0, 60.0):
+        if seconds >= 100 * unit:
+            return format_duration(round(seconds / unit) * unit)
+    if 0 < seconds < 1:
+        return f"{rounded(1000 * float(seconds), 3):g}ms"
+    return format_duration(rounded(float(seconds), 3))

@@ -1,0 +1,446 @@
+"""Reading request logs, a batch of rows at a time: a row is a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrays import Bools, Floats, Ints
+from sim.errors import InputError, Problem
+from sim.files import reading, unreadable
+from sim.fitting.columns import LogColumns, find_columns
+from sim.fitting.counts import Counts
+from sim.tables import check_names, parsed
+from sim.units import shown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_ROWS = 20_000_000
+"""Rows that are kept in memory. Of a larger log a part is kept, chosen by hash: whole users, or rows where there are none."""
+MOST_CLASSES = 32
+_BATCH = 1 << 19
+_LARGEST = 1e12
+_MICRO = 1_000_000
+_LATENCY = {"_us": 1e-6, "_ms": 1e-3, "_s": 1.0, "_seconds": 1.0, "_millis": 1e-3}
+_NULLS = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
+_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)\s*$")
+
+
+@dataclass(frozen=True)
+class RequestLog:
+    """A log of requests in the order of time. Arrays are (N,), of the rows that are kept.
+
+    `rows` are all rows, and `counts` counts all of them by time. `start` is the first row's time on the clock, None where times
+    are seconds. time_us: microseconds since then. arm, segment: the place in `arms`, `segments`. user: a number of each user
+    of its own, from 0. outcomes: by name, NaN where it is not known. known_us: microseconds from the request to its outcome,
+    -1 where there is none. latency_s: seconds.
+    """
+
+    files: tuple[str, ...]
+    columns: LogColumns
+    ignored: tuple[str, ...]
+    rows: int
+    counts: Counts
+    start: datetime | None
+    in_utc: bool
+    span_us: int
+    arms: tuple[str, ...]
+    segments: tuple[str, ...]
+    time_us: Ints
+    arm: Ints
+    outcomes: Mapping[str, Floats]
+    user: Ints | None = None
+    known_us: Ints | None = None
+    latency_s: Floats | None = None
+    error: Bools | None = None
+    segment: Ints | None = None
+    covariate: Floats | None = None
+
+    @property
+    def kept(self) -> int:
+        """N."""
+        return len(self.time_us)
+
+
+def read_log(
+    files: Sequence[Path], given: Sequence[tuple[str, str]] = (), latency_unit_s: float | None = None,
+    told: Callable[[str], None] | None = None,
+) -> RequestLog:  # fmt: skip
+    """The log of CSV and Parquet files, one after the other. `given` are roles of columns and their names.
+
+    `latency_unit_s`: seconds of a unit of the latency; if left out the column's name tells it, as in latency_ms. `told` is
+    called with lines about the progress. Raises `InputError` with the first row that is wrong of each column, and how many
+    more there are. Rows are counted from 1 in each file, without the header. No user's id is kept.
+    """
+    reader = _Reader(latency_unit_s, told or (lambda line: None))
+    for file in files:
+        reader.read(file, given)
+    return reader.log()
+
+
+@dataclass
+class _Wrong:
+    """The first row that breaks a rule, and how many do: by column and rule."""
+
+    first: dict[tuple[str, str, str], tuple[int, str, int]] = field(default_factory=dict)
+
+    def note(self, file: str, column: str, rule: str, rows: Ints, got: Callable[[int], object], before: int) -> None:
+        """Rows (B,) of a batch that break a rule; `before` are the rows of the file before the batch."""
+        if rows.size:
+            row, said, count = self.first.get((file, column, rule), (before + int(rows[0]) + 1, shown(got(int(rows[0]))), 0))
+            self.first[file, column, rule] = (row, said, count + rows.size)
+
+    def problems(self) -> list[Problem]:
+        return [
+            Problem(f"row {row}: {rule}, got {said}" + (f", and so in {count - 1:,} more rows" if count > 1 else ""), column, file)
+            for (file, column, rule), (row, said, count) in self.first.items()
+        ]
+
+
+class _Reader:
+    """What is kept of the rows so far."""
+
+    def __init__(self, latency_unit_s: float | None, told: Callable[[str], None]) -> None:
+        self.latency_unit_s, self.told = latency_unit_s, told
+        self.columns: LogColumns | None = None
+        self.files: list[str] = []
+        self.ignored: dict[str, None] = {}
+        self.wrong = _Wrong()
+        self.counts = Counts()
+        self.rows, self.kept = 0, 0
+        self.first: int | None = None
+        self.last: int | None = None
+        self.zoned: bool | None = None
+        self.of_seconds: bool | None = None
+        self.classes: dict[str, dict[str, int]] = {"arm": {}, "segment": {}}
+        self.parts: dict[str, list[NDArray[Any]]] = {}
+        self.most = np.uint64(2**64 - 1)
+
+    def read(self, file: Path, given: Sequence[tuple[str, str]]) -> None:
+        """Add a file."""
+        name = str(file)
+        if (why := unreadable(file)) is not None:
+            raise InputError([Problem(why, file=name)])
+        with _opened(file) as (names, batches):
+            columns = find_columns(names, given, name)
+            if self.columns is not None and columns != self.columns:
+                raise InputError([Problem(f"has other columns than {self.files[0]}", file=name)])
+            self.columns = columns
+            self._unit(columns)
+            self.ignored |= dict.fromkeys(each for each in names if each not in columns.roles())
+            self.files.append(name)
+            before = 0
+            for batch in batches(list(columns.roles())):
+                if batch.num_rows:
+                    self._add(name, columns, batch, before)
+                before += batch.num_rows
+                if self.rows // 2_000_000 != (self.rows - batch.num_rows) // 2_000_000:
+                    self.told(f"{self.rows:,} rows read")
+            if not before:
+                raise InputError([Problem("has no rows", file=name)])
+        if problems := self.wrong.problems():
+            raise InputError(problems)
+
+    def _unit(self, columns: LogColumns) -> None:
+        """Seconds of a unit of the latency."""
+        if columns.latency is None or self.latency_unit_s is not None:
+            return
+        name = columns.latency.casefold()
+        known = [unit for end, unit in _LATENCY.items() if name.endswith(end)]
+        if not known:
+            message = f"in which unit is {shown(columns.latency)}? Say --latency-unit ms, s or us, or end its name so"
+            raise InputError([Problem(message, "--latency-unit")])
+        self.latency_unit_s = known[0]
+
+    def _add(self, file: str, columns: LogColumns, batch: pa.RecordBatch, before: int) -> None:
+        def note(column: str, rule: str, bad: NDArray[np.bool_]) -> None:
+            values = batch.column(column)
+            self.wrong.note(file, column, rule, np.flatnonzero(bad), lambda row: values[row].as_py(), before)
+
+        count = batch.num_rows
+        self.rows += count
+        time = self._times(batch.column(columns.time), columns.time, note)
+        if time is None:
+            return
+        earlier = np.diff(time, prepend=time[0] if self.last is None else self.last) < 0
+        note(columns.time, "must not be earlier than the row before: sort the file by it", earlier)
+        if self.first is None:
+            self.first = int(time[0])
+        self.last = int(time[-1])
+        new: dict[str, NDArray[Any]] = {"time": time - self.first}
+        if not earlier.any():
+            self.counts.add(new["time"])
+        for role in ("arm", "segment"):
+            name = getattr(columns, role)
+            if name is not None:
+                new[role] = self._places(role, batch.column(name), name, note)
+        for name in columns.outcomes:
+            values = _numbers(batch.column(name))
+            text = ~np.isfinite(values) & _there(batch.column(name))
+            note(name, "must be a number, or true or false", text)
+            note(name, f"must lie within ±{_LARGEST:g}", np.abs(values) > _LARGEST)
+            new[f"outcome {name}"] = values
+        if columns.outcome_time is not None:
+            new["known"] = self._delays(batch.column(columns.outcome_time), columns.outcome_time, time, note)
+        if columns.latency is not None:
+            latency = _numbers(batch.column(columns.latency)) * (self.latency_unit_s or 1.0)
+            empty = np.isnan(latency) & ~_there(batch.column(columns.latency))
+            note(columns.latency, "must be a length of time of at least 0", ~(np.isfinite(latency) & (latency >= 0)) & ~empty)
+            new["latency"] = latency
+        if columns.error is not None:
+            failed = _numbers(batch.column(columns.error))
+            note(columns.error, "must be 0 or 1, or true or false", ~np.isin(failed, (0.0, 1.0)))
+            new["error"] = failed == 1
+        elif columns.status is not None:
+            status = _numbers(batch.column(columns.status))
+            note(columns.status, "must be a status code from 100 to 599", ~((status >= 100) & (status < 600)))
+            new["error"] = status >= 500
+        if columns.covariate is not None:
+            covariate = _numbers(batch.column(columns.covariate))
+            note(columns.covariate, "must be a finite number", ~np.isfinite(covariate))
+            new["covariate"] = covariate
+        if columns.user is not None:
+            values = batch.column(columns.user)
+            note(columns.user, "must name a user", ~_there(values))
+            new["user"] = _hashes(values)
+        self._keep(new)
+
+    def _times(self, values: pa.Array, name: str, note: Callable[..., None]) -> Ints | None:
+        """Microseconds (B,), None where they cannot be read."""
+        import pyarrow as pa
+
+        numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+        time, zoned = (None, False) if numeric else _moments(values)
+        of_seconds = time is None
+        if time is None:
+            seconds = _numbers(values)
+            bad = ~np.isfinite(seconds) | (np.abs(seconds) > 1e11)
+            if bad.any():
+                rule = "must be seconds, or a time stamp as 2026-01-31 12:00:00"
+                if self.rows and not numeric:
+                    rule += ", with a zone in every row or in none"
+                note(name, rule, bad if numeric else _odd_zones(values, bad))
+                return None
+            time = np.rint(seconds * _MICRO).astype(np.int64)
+        if self.of_seconds is None:
+            self.of_seconds, self.zoned = of_seconds, zoned
+        elif (self.of_seconds, self.zoned) != (of_seconds, zoned):
+            note(name, "must be written as in the rows before: seconds or time stamps, with a zone in every row or in none",
+                 np.arange(len(values)) == 0)  # fmt: skip
+            return None
+        return time
+
+    def _delays(self, values: pa.Array, name: str, time: Ints, note: Callable[..., None]) -> Ints:
+        """Microseconds from the request to its outcome, -1 where there is none yet, (B,)."""
+        import pyarrow as pa
+
+        there = _there(values)
+        delay = np.full(len(values), -1, np.int64)
+        if not there.any():
+            return delay
+        shown_ones = values.filter(pa.array(there))
+        # A column of numbers that has gaps is read as one of fractions.
+        numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+        moments, zoned = (None, False) if numeric else _moments(shown_ones)
+        if moments is None:
+            seconds = np.full(len(values), np.nan)
+            seconds[there] = _numbers(shown_ones)
+            bad = there & ~np.isfinite(seconds)
+            note(name, "must be a time as those of the requests", bad)
+            if bad.any() or not self.of_seconds:
+                note(name, "must be a time as those of the requests", there & ~bad)
+                return delay
+            moments = np.rint(seconds[there] * _MICRO).astype(np.int64)
+        elif self.of_seconds or zoned != self.zoned:
+            note(name, "must be a time as those of the requests", there)
+            return delay
+        delay[there] = moments - time[there]
+        note(name, "must not be before its request", there & (delay < 0))
+        return delay
+
+    def _places(self, role: str, values: pa.Array, name: str, note: Callable[..., None]) -> Ints:
+        """The place of each row's word among those that were seen, (B,)."""
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        note(name, "must not be empty", ~_there(values))
+        coded = values.cast(pa.string()).dictionary_encode()
+        words = self.classes[role]
+        of = np.array([words.setdefault(str(word), len(words)) for word in coded.dictionary.to_pylist()] or [0], np.int64)
+        if len(words) > MOST_CLASSES and role == "arm":
+            message = f"has more than {MOST_CLASSES} different values, which is too many for the arms of a rollout"
+            raise InputError([Problem(message, name, self.files[-1])])
+        places: Ints = of[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
+        return places
+
+    def _keep(self, new: dict[str, NDArray[Any]]) -> None:
+        key = new.get("user")
+        if key is None:
+            # Rows are chosen by their number.
+            key = _mixed(np.arange(self.rows - len(new["time"]), self.rows, dtype=np.uint64))
+        new["key"] = key
+        chosen = key <= self.most
+        whole = bool(chosen.all())
+        for name, values in new.items():
+            self.parts.setdefault(name, []).append(values if whole else values[chosen])
+        self.kept += int(chosen.sum())
+        while self.kept > MOST_ROWS:
+            self.most //= np.uint64(2)
+            for name, kept in self.parts.items():
+                if name != "key":
+                    values = _joined(kept)
+                    self.parts[name] = [values[_joined(self.parts["key"]) <= self.most]]
+            key = _joined(self.parts["key"])
+            self.parts["key"] = [key[key <= self.most]]
+            self.kept = len(self.parts["key"][0])
+
+    def log(self) -> RequestLog:
+        assert self.columns is not None
+        assert self.first is not None
+        assert self.last is not None
+        columns, span = self.columns, self.last - self.first
+        if not span:
+            raise InputError([Problem("is the same in every row: nothing is known of the traffic", columns.time, self.files[0])])
+        self.parts.pop("key")
+        arrays: dict[str, NDArray[Any]] = {}
+        for name in list(self.parts):
+            # One at a time, so that hardly anything is held twice.
+            arrays[name] = _joined(self.parts.pop(name))
+        if "user" in arrays:
+            arrays["user"] = np.unique(arrays["user"], return_inverse=True)[1].astype(np.int64)
+        start = None
+        if not self.of_seconds:
+            start = datetime.fromtimestamp(0, UTC).replace(tzinfo=None) + timedelta(microseconds=self.first)
+        arms = tuple(self.classes["arm"]) or ("champion",)
+        return RequestLog(
+            tuple(self.files), columns, tuple(self.ignored), self.rows, self.counts, start, bool(self.zoned), span, arms,
+            tuple(self.classes["segment"]), arrays["time"], arrays.get("arm", np.zeros(self.kept, np.int64)),
+            {name: arrays[f"outcome {name}"] for name in columns.outcomes}, arrays.get("user"), arrays.get("known"),
+            arrays.get("latency"), arrays.get("error"), arrays.get("segment"), arrays.get("covariate"),
+        )  # fmt: skip
+
+
+Batches = Callable[[list[str]], Iterator["pa.RecordBatch"]]
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
+    """The names of a file's columns, and a function that gives some of them a batch of rows at a time."""
+    kind = file.suffix.lower()
+    if kind == ".parquet":
+        import pyarrow.parquet as pq
+
+        with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
+            names = list(content.schema_arrow.names)
+            check_names(names, lambda message: Problem(message, file=str(file)))
+            yield names, lambda wanted: _reordered(content.iter_batches(_BATCH, columns=wanted), wanted)
+    elif kind == ".csv":
+        import pyarrow as pa
+        from pyarrow import csv
+
+        with reading(file), file.open("rb") as opened:
+            names = csv.open_csv(opened).schema.names
+        check_names(names, lambda message: Problem(message, file=str(file)))
+        with reading(file), file.open("rb") as opened:
+
+            def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
+                options = csv.ConvertOptions(
+                    column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=True,
+                    null_values=_NULLS,
+                )  # fmt: skip
+                yield from csv.open_csv(opened, csv.ReadOptions(block_size=1 << 24), convert_options=options)
+
+            yield names, batches
+    else:
+        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
+
+
+def _reordered(batches: Iterator[pa.RecordBatch], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        yield batch.select(wanted)
+
+
+def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _there(values: pa.Array) -> NDArray[np.bool_]:
+    """Which values are not missing, (B,)."""
+    return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _numbers(values: pa.Array) -> Floats:
+    """Texts, truth values or numbers as numbers, (B,); NaN for what is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        first = next((each.as_py() for each in values if each.is_valid), "")
+        if str(first).casefold() in ("true", "false"):
+            lower = compute.utf8_lower(values)
+            flags = np.where(compute.equal(lower, "true").fill_null(False).to_numpy(zero_copy_only=False), 1.0, np.nan)
+            flags[compute.equal(lower, "false").fill_null(False).to_numpy(zero_copy_only=False)] = 0.0
+            return np.asarray(flags, np.float64)
+    return parsed(values)
+
+
+def _moments(values: pa.Array) -> tuple[Ints | None, bool]:
+    """Time stamps as microseconds since 1970, (B,), and whether they name their zone; None where they are none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if values.null_count:
+        return None, False
+    if pa.types.is_timestamp(values.type):
+        moments = compute.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
+        return np.asarray(compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64), values.type.tz is not None
+    for zone in (None, "UTC"):
+        try:
+            moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+        return np.asarray(moments.to_numpy(zero_copy_only=False), np.int64), zone is not None
+    return None, False
+
+
+def _odd_zones(values: pa.Array, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of texts that are no times together, (B,), those that are none as the first one is."""
+    first = str(values[0].as_py())
+    zoned = bool(_ZONE.search(first))
+    alone = np.array([_moments(values.slice(row, 1))[0] is None for row in range(min(len(values), 10_000))])
+    if alone.any():
+        return np.concatenate([alone, np.zeros(len(values) - len(alone), bool)])
+    other = np.array([bool(_ZONE.search(str(value.as_py()))) != zoned for value in values])
+    return other if other.any() else bad
+
+
+def _hashes(values: pa.Array) -> NDArray[np.uint64]:
+    """A hash of each user's id, (B,)."""
+    import pyarrow as pa
+    from pandas.util import hash_array
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    coded = values.dictionary_encode()
+    words = np.array([str(word) for word in coded.dictionary.to_pylist()] or [""], dtype=object)
+    hashed = np.asarray(hash_array(words, categorize=False), np.uint64)
+    return hashed[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
+
+
+def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A hash of numbers."""
+    from pandas.util import hash_array
+
+    return np.asarray(hash_array(number), np.uint64)

@@ -1,0 +1,158 @@
+"""Users who come back: how many there are, how unequal they are, and how alike the outcomes of one user are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import gammaln, roots_hermitenorm, roots_laguerre
+
+from sim.arrays import Floats, Ints
+from sim.fitting.errors_of import errors_of
+from sim.fitting.found import Found, Number, rounded
+
+_MOST_USERS = 5_000_000
+_FEW = 50
+_SURE = 3.0
+
+
+def fit_users(user: Ints, arm: Ints) -> list[Found]:
+    """The number of users, their activity and their assignment, of each request's user and arm (N,), both from 0.
+
+    Requests a user are Poisson about an activity, and users who did not come are not seen: zero-truncated Poisson, or its mixture
+    over a log-normal or a Pareto activity, by the likelihood of how many users came how often (Johnson, Kemp & Kotz 2005, ch. 8).
+    """
+    often = np.bincount(user)
+    times, users = np.unique(often, return_counts=True)
+    seen = int(users.sum())
+    if times.max() == 1:
+        return [Found("users", None, f"none who come back: {seen:,} users, one request each")]
+    fits = {name: _fitted(law, times, users) for name, law in _LAWS.items()}
+    # The simplest that is as likely, by Akaike's criterion (1974).
+    name = min(fits, key=lambda each: fits[each][1] + len(fits[each][0]))
+    at, loss, none = fits[name]
+    errors = errors_of(_loss(_LAWS[name], times, users), at)
+    count = seen / max(1 - none, 1e-12)
+    spread = math.sqrt(seen * none / max(1 - none, 1e-12) ** 2)
+    if errors is not None:
+        low, high = (_none(_LAWS[name], at + np.eye(len(at))[0] * sign * errors[0]) for sign in (-1, 1))
+        spread = math.hypot(spread, abs(seen / (1 - low) - seen / (1 - high)) / 2)
+    written = max(min(round(rounded(count, 3)), _MOST_USERS), seen if seen <= _MOST_USERS else _MOST_USERS)
+    numbers = {"count": Number(count, spread)}
+    told = f"{count:,.0f} ± {spread:,.0f} users, of whom {seen:,} came, {often.mean():.3g} times on average"
+    if count > _MOST_USERS:
+        told += f"; a scenario has at most {_MOST_USERS:,}"
+    found = [Found("users.count", written, told, numbers)]
+    found.append(_activity(name, at, errors, fits))
+    found.append(_assignment(user, arm, often))
+    return found
+
+
+def fit_similarity(user: Ints, values: Floats) -> Found:
+    """The intra-class correlation of outcomes (n,) of one user, by analysis of variance (Donner 1986), with a jackknife error."""
+    _, place = np.unique(user, return_inverse=True)
+    size = np.bincount(place)
+    if int((size > 1).sum()) < _FEW:
+        return Found("users.similarity", None, f"not told: {int((size > 1).sum())} users have two outcomes, {_FEW} are needed")
+    total = np.bincount(place, values)
+    square = np.bincount(place, values**2)
+    whole = _icc(size, total, square)
+    fold = np.arange(len(size)) % 20
+    left_out = np.array([_icc(size[fold != each], total[fold != each], square[fold != each]) for each in range(20)])
+    error = float(np.sqrt(19 * ((left_out - left_out.mean()) ** 2).mean()))
+    told = f"{100 * whole:.1f}% ± {100 * error:.1f}%, of {int((size > 1).sum()):,} users with more than one outcome"
+    numbers = {"similarity": Number(whole, error)}
+    if whole < _SURE * error:
+        return Found("users.similarity", None, f"none that is sure: {told}", numbers)
+    return Found("users.similarity", f"{100 * rounded(min(whole, 1.0), 3):.4g}%", told, numbers)
+
+
+def _icc(size: Ints, total: Floats, square: Floats) -> float:
+    groups, count = len(size), int(size.sum())
+    mean = total.sum() / count
+    between = float((size * (total / size - mean) ** 2).sum()) / max(groups - 1, 1)
+    within = float((square - total**2 / size).sum()) / max(count - groups, 1)
+    typical = (count - float((size.astype(np.float64) ** 2).sum()) / count) / max(groups - 1, 1)
+    over = between + (typical - 1) * within
+    return (between - within) / over if over > 0 else 0.0
+
+
+_Z, _Z_WEIGHT = roots_hermitenorm(80)
+_E, _E_WEIGHT = roots_laguerre(80)
+_Z_WEIGHT = _Z_WEIGHT / _Z_WEIGHT.sum()
+
+
+def _even(at: Floats) -> tuple[Floats, Floats]:
+    """Rates of users and their weights: all alike."""
+    return np.exp(at[:1]), np.ones(1)
+
+
+def _log_normal(at: Floats) -> tuple[Floats, Floats]:
+    """Rates of users and their weights: log-normal, by Gauss and Hermite."""
+    spread = math.exp(min(at[1], 3))
+    return np.exp(at[0] + spread * _Z - spread**2 / 2), _Z_WEIGHT
+
+
+def _pareto(at: Floats) -> tuple[Floats, Floats]:
+    """Rates of users and their weights: Pareto, whose logarithm is exponential, by Gauss and Laguerre."""
+    tail = 1.02 + math.exp(min(at[1], 5))
+    return np.exp(at[0] + _E / tail) * (tail - 1) / tail, _E_WEIGHT
+
+
+Law = Callable[[Floats], tuple[Floats, Floats]]
+_LAWS: dict[str, Law] = {"even": _even, "lognormal": _log_normal, "pareto": _pareto}
+
+
+def _none(law: Law, at: Floats) -> float:
+    """The chance that a user does not come at all."""
+    rate, weight = law(at)
+    return float((weight * np.exp(-rate)).sum())
+
+
+def _loss(law: Law, times: Ints, users: Ints) -> Callable[[Floats], float]:
+    log_factorial = gammaln(times + 1)
+
+    def loss(at: Floats) -> float:
+        with np.errstate(all="ignore"):
+            rate, weight = law(at)
+            logs = times[:, None] * np.log(rate) - rate - log_factorial[:, None]
+            top = logs.max(axis=1)
+            log_chance = top + np.log((weight * np.exp(logs - top[:, None])).sum(axis=1))
+            value = float((users * log_chance).sum()) - users.sum() * math.log(max(1 - _none(law, at), 1e-300))
+        return -value if math.isfinite(value) else 1e300
+
+    return loss
+
+
+def _fitted(law: Law, times: Ints, users: Ints) -> tuple[Floats, float, float]:
+    """The numbers of a law, minus its log-likelihood, and the chance that a user does not come."""
+    mean = math.log(float((times * users).sum() / users.sum()))
+    loss = _loss(law, times, users)
+    starts = [[mean]] if law is _even else [[mean, second] for second in (-1.0, 0.3)]
+    fits = [minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-4, "maxiter": 500}) for start in starts]
+    best = min(fits, key=lambda fit: fit.fun)
+    return np.asarray(best.x), float(best.fun), _none(law, np.asarray(best.x))
+
+
+def _activity(name: str, at: Floats, errors: Floats | None, fits: dict[str, tuple[Floats, float, float]]) -> Found:
+    others = sorted((each for each in fits if each != name), key=lambda each: fits[each][1])
+    told = f"{name} rather than {others[0]} (log-likelihood {fits[others[0]][1] - fits[name][1]:+.1f})"
+    if name == "even":
+        return Found("users.activity", None, told)
+    size = math.exp(at[1])
+    value = size + (1.02 if name == "pareto" else 0.0)
+    number = Number(value, size * float(errors[1]) if errors is not None else math.inf)
+    return Found("users.activity", {name: rounded(value, 3)}, f"{told}: {value:.3g} ± {number.error:.2g}", {name: number})
+
+
+def _assignment(user: Ints, arm: Ints, often: Ints) -> Found:
+    if arm.max(initial=0) == 0:
+        return Found("users.assignment", None, "not told: there is one arm; users keep theirs")
+    first = np.zeros(len(often), np.int64)
+    first[user[::-1]] = arm[::-1]
+    mixed = np.bincount(user, arm != first[user], minlength=len(often)) > 0
+    share = float(mixed[often > 1].mean())
+    written = "request" if share > 0.05 else "sticky"
+    return Found("users.assignment", written, f"{100 * share:.2g}% of users who came back saw more than one arm")
