@@ -358,15 +358,18 @@ def trace_scenario(
     parts: Sequence[str | Path] = (),
     changes: Sequence[Change] = (),
     planned: Callable[[PlannedPoint], None] | None = None,
+    requests: bool = False,
 ) -> pd.DataFrame:
     """The event log of one replication under one policy, as `sim.run.trace.trace` describes; also written to `out` if given.
 
+    With `requests` a row is a request, as `sim.run.requests.request_log` describes.
     `path`, `models`, `parts` and `changes` are as in `plan_scenario`, which says when real versions run their code. The sweep
     of a scenario is ignored.
     """
     from sim.files import writable
     from sim.policy.catalogue import using
     from sim.run.plan import prepare
+    from sim.run.requests import request_log
     from sim.run.trace import problems, trace, write
     from sim.scenario.reading import read
 
@@ -385,6 +388,8 @@ def trace_scenario(
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s)
+    if requests:
+        log = request_log(log, point.scenario)
     if file is not None:
         write(log, file)
     return log

@@ -39,11 +39,15 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="logs, .csv or .parquet, one after the other")
     parser.add_argument("--columns", default="", metavar="ROLE=COLUMN,…", help="which column is what; ROLE= for none")
     parser.add_argument("--latency-unit", choices=sorted(_UNITS), help="the unit of the latency (default: as its name ends)")
-    parser.add_argument("--champion", metavar="ARM", help="the arm that serves today (default: the one of most requests)")
+    parser.add_argument(
+        "--champion", metavar="ARM", help="the arm that serves today (default: as its name says, or the one of most requests)"
+    )
     parser.add_argument("--primary", metavar="COLUMN", help="the outcome that decides (default: the first)")
     for flag, text in _FACTS.items():
         parser.add_argument(flag, metavar=flag.rpartition("-")[2].upper(), help=text)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="the scenario to write; models/ and calibration.html go beside it")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the scenario to write; models/ and calibration.html go beside it"
+    )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(verb=_calibrate)

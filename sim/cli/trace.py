@@ -35,7 +35,8 @@ def add(verbs: Verbs) -> None:
         "error, timeout, reject, retry, feedback, tick (the routing from there on), verdict. Both engines tell the same.\n\n"
         f"{RUNS_MODELS}",
         epilog="examples:\n  sim trace quickstart --policy ab --replication 3 --until 10m\n"
-        "  sim trace quickstart --policy canary --replication 0 --until 6h --out canary.parquet",
+        "  sim trace quickstart --policy canary --replication 0 --until 6h --out canary.parquet\n"
+        "  sim trace quickstart --policy ab --replication 0 --until 6h --requests --out requests.parquet",
     )  # fmt: skip
     file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     completing(file, Completes.SCENARIO)
@@ -45,6 +46,10 @@ def add(verbs: Verbs) -> None:
     completing(engine, Completes.ENGINE_OF_CALLS)
     parser.add_argument("--until", type=duration, help="simulated time after which nothing is told, such as 6h")
     parser.add_argument("--limit", type=positive, default=40, help="events printed: the first and the last (default 40)")
+    parser.add_argument(
+        "--requests", action="store_true",
+        help="a row a request instead of a row an event: the log that a team would have, for sim calibrate and sim replay",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, help="write all events to this .parquet or .csv file instead")
     reports = parser.add_argument(
         "--reports", type=Path, default=workflow.REPORTS, help="where predictions are kept (default: reports)"
@@ -68,10 +73,10 @@ def _trace(options: argparse.Namespace) -> int:
         scenario_file(options.file), options.policy, options.replication,
         engine=options.engine, until_s=options.until, out=options.out,
         reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri,
-        parts=options.parts, changes=options.changes, planned=planned,
+        parts=options.parts, changes=options.changes, planned=planned, requests=options.requests,
     )  # fmt: skip
     if options.out is None:
         print(*lines(log, options.limit), sep="\n")
     else:
-        print(f"{plain(str(options.out))}: {len(log):,} events")
+        print(f"{plain(str(options.out))}: {len(log):,} {'requests' if options.requests else 'events'}")
     return EXIT_OK

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from sim.arrays import Floats
 from sim.fitting.counts import Counts
 from sim.fitting.errors_of import errors_of
-from sim.fitting.found import Chart, Number, length, rounded
+from sim.fitting.found import Chart, Number, in_time, length, rounded
 from sim.world.jit import compiled
 
 _FEW_BINS, _MOST_BINS, _LEAST_BINS = 20_000, 100_000, 200
@@ -40,10 +40,8 @@ class Bursts:
 
     def told(self) -> str:
         """What was found, in words."""
-        every = f"{length(self.every.estimate)} ± {length(self.every.error)}"
-        duration = f"{length(self.duration.estimate)} ± {length(self.duration.error)}"
         rate = f"{self.factor.estimate:.3g} ± {self.factor.error:.2g} times the calm rate"
-        return f"{rate} for {duration}, about every {every} (a hidden Markov model of counts of {length(self.width_s)})"
+        return f"{rate} for {in_time(self.duration)}, about every {in_time(self.every)} (a hidden Markov model of counts of {length(self.width_s)})"
 
     def numbers(self) -> dict[str, Number]:
         """The estimates, lengths in seconds."""
@@ -86,7 +84,7 @@ def fit_bursts(
     fitted = _index_of(scales, float(fine.expected.mean()) / fine.width, factor, every, duration)
     chart = Chart(
         "How counts vary, by scale", "length of an interval", "variance over mean", tuple(scales.tolist()), tuple(index.tolist()),
-        tuple(fitted.tolist()), log_x=True, seconds=True,
+        tuple(fitted.tolist()), log_x=True, log_y=True, seconds=True,
     )  # fmt: skip
     sizes = (factor - 1, every, duration)
     factor_error, *of_lengths = (float(size * of) for size, of in zip(sizes, errors, strict=True))

@@ -16,7 +16,13 @@ from sim.fitting.writing import Facts, files_of, model_name, texts
 from sim.scenario.examples import Start, write_new
 from sim.scenario.starting import FACTS
 
-_FLAGS = {"horizon": "--horizon", "lifetime": "--lifetime", "smallest_effect": "--smallest-effect", "spread": "--spread", "name": "--model"}
+_FLAGS = {
+    "horizon": "--horizon",
+    "lifetime": "--lifetime",
+    "smallest_effect": "--smallest-effect",
+    "spread": "--spread",
+    "name": "--model",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,10 @@ class Calibrated:
 
     def lines(self) -> list[str]:
         """For a terminal: a line for each thing that was found, and what it rests on."""
-        rows = [(f"{about}: {each.what}" if about != each.what else about, in_short(each.written), each.told) for about, each in self.fit.all()]
+        rows = [
+            (f"{about}: {each.what}" if about != each.what else about, in_short(each.written), each.told)
+            for about, each in self.fit.all()
+        ]
         width = max(len(first) for first, *_ in rows)
         lines = [f"{remark}" for remark in self.fit.remarks]
         for first, written, told in rows:

@@ -13,7 +13,7 @@ from sim.units import format_clock
 
 DAY_S = 86_400
 _MOST_SEGMENTS = 12
-_DAILY_DAYS = 2
+_DAILY_DAYS = 1.98
 _SURE = 0.001
 _ERRORS = 3.0
 
@@ -50,7 +50,10 @@ def fit_segments(segment: Ints, names: Sequence[str], outcomes: Mapping[str, Flo
             if abs(effect) > _ERRORS * error:
                 relative[metric] = f"{100 * rounded(effect, 3):+.4g}%"
         written.append({"name": name[:64], "share": f"{wholes[each]:.10g}%", **({"relative": relative} if relative else {})})
-        told.append(f"{name} {wholes[each]:.3g}%" + (f" ({', '.join(f'{key} {value}' for key, value in relative.items())})" if relative else ""))
+        told.append(
+            f"{name} {wholes[each]:.3g}%"
+            + (f" ({', '.join(f'{key} {value}' for key, value in relative.items())})" if relative else "")
+        )
     more = f"; {len(names) - len(called) + 1} small ones are together" if len(names) > len(called) else ""
     return Found("segments", written, f"{'; '.join(told)}{more}", numbers)
 
@@ -67,7 +70,7 @@ def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> 
     """The cycle of an outcome (n,) over the day, by least squares, with errors that let requests of one day depend on each other."""
     what = "daily cycle of the outcome"
     if span_s < _DAILY_DAYS * DAY_S:
-        return Found(what, None, f"not told: needs {_DAILY_DAYS} days")
+        return Found(what, None, f"not told: needs {_DAILY_DAYS:.0f} days")
     time_s = offset_s + time_us / 1e6
     turn = 2 * np.pi * (time_s % DAY_S) / DAY_S
     design = np.stack([np.ones(len(turn)), np.cos(turn), np.sin(turn)], axis=1)
@@ -96,9 +99,13 @@ def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> 
     data = np.bincount(half, values, minlength=24)[seen] / np.bincount(half, minlength=24)[seen]
     hours = seen + 0.5
     fit = level * (1 + swing[0] * np.cos(2 * np.pi * hours / 24) + swing[1] * np.sin(2 * np.pi * hours / 24))
-    chart = Chart("The outcome over the day", "hour of the day", "mean", tuple(hours.tolist()), tuple(data.tolist()), tuple(fit.tolist()))
+    chart = Chart(
+        "The outcome over the day", "hour of the day", "mean", tuple(hours.tolist()), tuple(data.tolist()), tuple(fit.tolist())
+    )
     written = {"peak": peak, "amplitude": f"{100 * rounded(min(amplitude, 1.0), 3):.4g}%"}
-    return Found(what, written, f"{100 * amplitude:.2g}% ± {100 * error:.2g}% about the mean, highest at {peak}", numbers, chart)
+    return Found(
+        what, written, f"{100 * amplitude:.2g}% ± {100 * error:.2g}% about the mean, highest at {peak}", numbers, chart
+    )
 
 
 def fit_covariate(covariate: Floats, values: Floats, segment: Ints | None, most: float) -> Found:

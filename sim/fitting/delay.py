@@ -14,7 +14,7 @@ from scipy.optimize import brentq, minimize
 from sim.arrays import Floats, Ints
 from sim.fitting.errors_of import errors_of
 from sim.fitting.families import Z99
-from sim.fitting.found import Chart, Found, Number, length, rounded
+from sim.fitting.found import Chart, Found, Number, in_time, length, rounded
 
 _MOST = 100_000
 _AGES = 4_000
@@ -117,8 +117,8 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     own = at[1:] if zeros_late else at
     mean = law.mean(own)
     numbers = {"mean_s": Number(mean, _mean_error(law, own, errors[1:] if zeros_late else errors))}
-    told = f"{law.name} rather than {scored[1][1].name} (log-likelihood {scored[1][0] - scored[0][0]:+.1f}): mean {length(mean)}"
-    told += f" ± {length(numbers['mean_s'].error)}, of {len(delays):,} outcomes; the mean of those that are known is {length(delays.mean())}"
+    told = f"{law.name} rather than {scored[1][1].name} (log-likelihood {scored[1][0] - scored[0][0]:+.1f}): mean "
+    told += f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; the mean of those that are known is {length(delays.mean())}"
     if zeros_late:
         share = 1 / (1 + math.exp(-at[0]))
         numbers["rate"] = Number(share, share * (1 - share) * float(errors[0]))
@@ -126,7 +126,7 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     missing = 1 - float(law.below(np.array([longest]), own)[0])
     if missing > 0.01:
         told += f". By the law {100 * missing:.0f}% take longer than the log is, which no data can tell"
-    found = Found("delay", law.written(own), told, numbers, _chart(law, own, delays, age_us[seen | waiting] / _MICRO, zeros_late))
+    found = Found("delay", law.written(own), told, numbers, _chart(law, own, delays, age_us[seen] / _MICRO))
     return Delay(found, zeros_late, lambda ages: law.below(ages, own))
 
 
@@ -178,15 +178,16 @@ def _mean_error(law: _Law, at: Floats, errors: Floats) -> float:
     return math.sqrt(total)
 
 
-def _chart(law: _Law, at: Floats, delays: Floats, ages: Floats, zeros_late: bool) -> Chart:
-    """The share of outcomes that are known by a time, of those that had this time."""
-    most = float(np.quantile(delays, 0.99))
+def _chart(law: _Law, at: Floats, delays: Floats, ages: Floats) -> Chart:
+    """The share of delays up to each time, of those up to the last one that all requests here had time for.
+
+    Delays are those of requests that are old enough for it.
+    """
+    # Of younger requests only the shorter delays can be seen.
+    most = min(float(np.quantile(delays, 0.99)), float(np.quantile(ages, 0.5)))
     x = np.linspace(most / 60, most, 60)
-    old = ages.max() - most
-    # Of requests that are older than the last time here, all delays up to it are known.
     enough = law.below(x, at) / law.below(np.array([most]), at)
-    within = np.sort(delays[delays <= most])
+    within = np.sort(delays[(delays <= most) & (ages >= most)])
     data = np.searchsorted(within, x, side="right") / max(len(within), 1)
-    y = "share of outcomes known, of those within the longest time here" if old >= 0 or zeros_late else "share known"
-    return Chart(f"delay: {law.name}", "time since the request", y, tuple(x.tolist()), tuple(data.tolist()), tuple(enough.tolist()),
+    return Chart(f"delay: {law.name}", "time since the request", "share of those within the last time", tuple(x.tolist()), tuple(data.tolist()), tuple(enough.tolist()),
                  seconds=True)  # fmt: skip

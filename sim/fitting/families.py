@@ -89,7 +89,9 @@ def choose(values: Floats, families: Sequence[Family]) -> Chosen:
     mean = best.mean(numbers)
     near = far <= _FAR + 1.63 / math.sqrt(len(ordered))
     error = float(values.std() / math.sqrt(len(values)))
-    return Chosen(best, numbers, far, near and abs(mean - values.mean()) <= max(0.02 * abs(float(values.mean())), 4 * error), gain)
+    return Chosen(
+        best, numbers, far, near and abs(mean - values.mean()) <= max(0.02 * abs(float(values.mean())), 4 * error), gain
+    )
 
 
 def quantiles(values: Floats, write: Callable[[float], Any]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from sim.arrays import Bools, Floats
 from sim.errors import InputError, Problem
 from sim.fitting.contexts import fit_covariate, fit_daily, fit_segments
 from sim.fitting.delay import Delay, fit_delay
-from sim.fitting.found import Found, Number, length
+from sim.fitting.found import Found, Number, length, rounded
 from sim.fitting.log import RequestLog
 from sim.fitting.outcomes import fit_errors, fit_latency, fit_outcome
 from sim.fitting.traffic import DAY_S, fit_traffic
@@ -21,6 +21,11 @@ from sim.spelling import did_you_mean, there_are
 from sim.units import shown
 
 _LEAST_ROWS = 100
+_TODAY = ("champion", "control", "baseline", "stable", "production", "current", "old")
+"""Names of the arm that is today's production, where nobody says which one it is."""
+
+
+_UNUSED = {"propensity": "sim replay has a use for it"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Version:
     outcomes: Mapping[str, Found]
     latency: Found | None
     error_rate: Found | None
-    effect: Number | None
+    effect: Found | None
 
 
 @dataclass(frozen=True)
@@ -56,18 +61,16 @@ class LogFit:
         """Everything, with what it is about."""
         rows = [("traffic", each) for each in self.traffic]
         for version in self.versions:
-            parts = [*version.outcomes.values(), version.latency, version.error_rate]
+            parts = [*version.outcomes.values(), version.latency, version.error_rate, version.effect]
             rows += [(version.arm, each) for each in parts if each is not None]
-            if version.effect is not None:
-                told = f"{100 * version.effect.estimate:+.3g}% ± {100 * version.effect.error:.2g}% of {self.primary}"
-                rows.append((version.arm, Found("relative effect", None, told, {"effect": version.effect})))
         rows += [(self.primary, each) for each in (self.daily, self.delay, self.covariate) if each is not None]
         rows += [("users", each) for each in self.users]
         return rows + ([("users", self.segments)] if self.segments is not None else [])
 
 
 def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None = None) -> LogFit:
-    """Fit a log. `champion`: the arm that is today's production, by default the one of most requests; `primary` an outcome.
+    """Fit a log. `champion`: the arm that is today's production, by default the one whose name says so, or
+    else that of most requests; `primary` an outcome.
 
     Raises `InputError` where the log has no such arm or outcome, or nothing can be tested by it.
     """
@@ -76,11 +79,10 @@ def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None
     order = [first, *(each for each in np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist() if each != first)]
     delay: Delay | Found | None = None
     if log.known_us is not None:
-        delay = fit_delay(log.outcomes[name], log.known_us, log.span_us - log.time_us)
+        delay = fit_delay(log.outcomes[name], log.known_us, log.end_us - log.time_us)
     versions: list[Version] = []
     for place in order:
-        rows = log.arm == place
-        versions.append(_version(log, rows, log.arms[place], name, delay, versions[0] if versions else None))
+        versions.append(_version(log, log.arm == place, log.arms[place], name, delay, versions[0] if versions else None))
     of_champion = (log.arm == first) & np.isfinite(log.outcomes[name])
     values = log.outcomes[name][of_champion]
     offset = 0.0
@@ -88,7 +90,7 @@ def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None
         offset = (log.start - log.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
     if isinstance(delay, Delay) and delay.counts_as_failure:
         # The youngest requests have had no time yet, whatever their hour.
-        old = log.time_us[of_champion] < log.span_us - 4e6 * delay.found.numbers["mean_s"].estimate
+        old = log.time_us[of_champion] < log.end_us - 4e6 * delay.found.numbers["mean_s"].estimate
         daily = fit_daily(values[old], log.time_us[of_champion][old], offset, log.span_us / 1e6) if old.sum() > _LEAST_ROWS else (
             Found("daily cycle of the outcome", None, "not told: outcomes become known too late"))  # fmt: skip
     else:
@@ -125,7 +127,8 @@ def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tupl
         hint = did_you_mean(name, log.outcomes) or there_are(log.outcomes)
         problems.append(Problem(f"no outcome {shown(name)}; {hint}", "--primary"))
     counts = np.bincount(log.arm, minlength=len(log.arms))
-    first = int(counts.argmax())
+    named = [place for place, arm in enumerate(log.arms) if arm.casefold() in _TODAY]
+    first = named[0] if len(named) == 1 else int(counts.argmax())
     if champion is not None and champion in log.arms:
         first = log.arms.index(champion)
     elif champion is not None:
@@ -160,7 +163,7 @@ def _version(
         user = None if log.user is None else log.user[rows][there]
         found = fit_outcome(name, own[there], user)
         if name == primary and isinstance(delay, Delay) and delay.counts_as_failure and log.known_us is not None:
-            found = _grown(found, own, delay.rate(own, log.known_us[rows], log.span_us - log.time_us[rows]))
+            found = _grown(found, own, delay.rate(own, log.known_us[rows], log.end_us - log.time_us[rows]))
         outcomes[name] = found
     latency = error_rate = None
     if log.latency_s is not None and np.isfinite(log.latency_s[rows]).any():
@@ -169,14 +172,28 @@ def _version(
         error_rate = fit_errors(log.error[rows])
     effect = None
     if champion is not None:
-        base, mean = (each.outcomes[primary].numbers["mean"] for each in (champion, Version(arm, 0, outcomes, None, None, None)))
-        effect = Number(mean.estimate / base.estimate - 1, math.hypot(mean.error, mean.estimate / base.estimate * base.error) / abs(base.estimate))
+        effect = _effect(champion, outcomes[primary].numbers["mean"], primary)
     return Version(arm, int(rows.sum()), outcomes, latency, error_rate, effect)
+
+
+def _effect(champion: Version, mean: Number, primary: str) -> Found:
+    """How much more an arm earns than the champion, relatively, by the delta method; what the log leaves open is drawn."""
+    base = champion.outcomes[primary].numbers["mean"]
+    ratio = mean.estimate / base.estimate
+    effect = Number(ratio - 1, math.hypot(mean.error, ratio * base.error) / abs(base.estimate))
+    sd = max(rounded(100 * effect.error), 1e-4)
+    written = {"normal": {"mean": f"{rounded(100 * effect.estimate):.5g}%", "sd": f"{sd:.5g}%"}}
+    told = f"{100 * effect.estimate:+.3g}% ± {100 * effect.error:.2g}% of {primary} beside {champion.arm}"
+    return Found("relative effect", written, told, {"effect": effect})
 
 
 def _grown(found: Found, values: Floats, rate: Number) -> Found:
     """An outcome with the share of requests that will have one, in the place of those that have one by now."""
     by_now = float((values != 0).mean())
+    if "bernoulli" in found.written:
+        # Requests of one user are alike, as much as it shows by now.
+        alone = math.sqrt(by_now * (1 - by_now) / len(values))
+        rate = Number(rate.estimate, rate.error * max(found.numbers["mean"].error / alone, 1.0))
     told = f"{100 * rate.estimate:.4g}% ± {100 * rate.error:.2g}% once all are known; {100 * by_now:.4g}% are by now"
     share = f"{100 * float(f'{rate.estimate:.4g}'):.6g}%"
     numbers = {**found.numbers, "rate": rate}
@@ -193,7 +210,9 @@ def _grown(found: Found, values: Floats, rate: Number) -> Found:
 
 
 def _remarks(log: RequestLog) -> Sequence[str]:
-    found = [f"{log.rows:,} rows over {length(log.span_us / 1e6) if log.span_us < DAY_S * 1e6 else f'{log.span_us / 1e6 / DAY_S:.1f} days'}"]
+    found = [
+        f"{log.rows:,} rows over {length(log.span_us / 1e6) if log.span_us < DAY_S * 1e6 else f'{log.span_us / 1e6 / DAY_S:.1f} days'}"
+    ]
     if log.kept < log.rows:
         whole = "users with all of their requests" if log.user is not None else "rows"
         found.append(f"{log.kept:,} of {log.rows:,} rows were looked at beyond their times: {whole}, chosen by hash")
@@ -202,6 +221,5 @@ def _remarks(log: RequestLog) -> Sequence[str]:
     elif log.in_utc:
         found.append("times are UTC")
     for name in log.ignored:
-        found.append(f"column {shown(name)} is not used: --columns says what it is")
+        found.append(f"column {shown(name)} is not used: " + _UNUSED.get(name.casefold(), "--columns says what it is"))
     return found
-

@@ -47,6 +47,7 @@ class Chart:
     data: tuple[float, ...]
     fit: tuple[float, ...]
     log_x: bool = False
+    log_y: bool = False
     seconds: bool = False
 
 
@@ -71,3 +72,14 @@ def length(seconds: float) -> str:
     if 0 < seconds < 1:
         return f"{rounded(1000 * float(seconds), 3):g}ms"
     return format_duration(rounded(float(seconds), 3))
+
+
+def in_time(number: Number) -> str:
+    """A length of time and its standard error, in one unit, for people.
+
+    >>> in_time(Number(44_040.0, 340.0)), in_time(Number(0.0451, 0.0002))
+    ('12.2h ± 0.094h', '45.1ms ± 0.2ms')
+    """
+    units = (("d", 3 * 86_400.0, 86_400.0), ("h", 7_200.0, 3_600.0), ("m", 120.0, 60.0), ("s", 1.0, 1.0), ("ms", 0.0, 1e-3))
+    name, _, size = next(unit for unit in units if number.estimate >= unit[1])
+    return f"{number.estimate / size:.3g}{name} ± {number.error / size:.2g}{name}"

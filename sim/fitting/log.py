@@ -40,7 +40,8 @@ class RequestLog:
     """A log of requests in the order of time. Arrays are (N,), of the rows that are kept.
 
     `rows` are all rows, and `counts` counts all of them by time. `start` is the first row's time on the clock, None where times
-    are seconds. time_us: microseconds since then. arm, segment: the place in `arms`, `segments`. user: a number of each user
+    are seconds. span_us: microseconds from the first row to the last one; end_us: to the last thing that is known, a row or an
+    outcome. time_us: microseconds since the first row. arm, segment: the place in `arms`, `segments`. user: a number of each user
     of its own, from 0. outcomes: by name, NaN where it is not known. known_us: microseconds from the request to its outcome,
     -1 where there is none. latency_s: seconds.
     """
@@ -53,6 +54,7 @@ class RequestLog:
     start: datetime | None
     in_utc: bool
     span_us: int
+    end_us: int
     arms: tuple[str, ...]
     segments: tuple[str, ...]
     time_us: Ints
@@ -101,7 +103,9 @@ class _Wrong:
 
     def problems(self) -> list[Problem]:
         return [
-            Problem(f"row {row}: {rule}, got {said}" + (f", and so in {count - 1:,} more rows" if count > 1 else ""), column, file)
+            Problem(
+                f"row {row}: {rule}, got {said}" + (f", and so in {count - 1:,} more rows" if count > 1 else ""), column, file
+            )
             for (file, column, rule), (row, said, count) in self.first.items()
         ]
 
@@ -310,7 +314,9 @@ class _Reader:
         assert self.last is not None
         columns, span = self.columns, self.last - self.first
         if not span:
-            raise InputError([Problem("is the same in every row: nothing is known of the traffic", columns.time, self.files[0])])
+            raise InputError(
+                [Problem("is the same in every row: nothing is known of the traffic", columns.time, self.files[0])]
+            )
         self.parts.pop("key")
         arrays: dict[str, NDArray[Any]] = {}
         for name in list(self.parts):
@@ -322,8 +328,12 @@ class _Reader:
         if not self.of_seconds:
             start = datetime.fromtimestamp(0, UTC).replace(tzinfo=None) + timedelta(microseconds=self.first)
         arms = tuple(self.classes["arm"]) or ("champion",)
+        end = span
+        if "known" in arrays:
+            # The log was written once the last of its outcomes was known, or later.
+            end = max(end, int((arrays["time"] + arrays["known"])[arrays["known"] >= 0].max(initial=0)))
         return RequestLog(
-            tuple(self.files), columns, tuple(self.ignored), self.rows, self.counts, start, bool(self.zoned), span, arms,
+            tuple(self.files), columns, tuple(self.ignored), self.rows, self.counts, start, bool(self.zoned), span, end, arms,
             tuple(self.classes["segment"]), arrays["time"], arrays.get("arm", np.zeros(self.kept, np.int64)),
             {name: arrays[f"outcome {name}"] for name in columns.outcomes}, arrays.get("user"), arrays.get("known"),
             arrays.get("latency"), arrays.get("error"), arrays.get("segment"), arrays.get("covariate"),
@@ -405,7 +415,9 @@ def _moments(values: pa.Array) -> tuple[Ints | None, bool]:
         return None, False
     if pa.types.is_timestamp(values.type):
         moments = compute.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
-        return np.asarray(compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64), values.type.tz is not None
+        return np.asarray(
+            compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64
+        ), values.type.tz is not None
     for zone in (None, "UTC"):
         try:
             moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.fitting.families import AMOUNTS, COUNTS, DURATIONS, NORMAL, SCORES, Chosen, Family, choose, quantiles
-from sim.fitting.found import Chart, Found, Number, length, rounded
+from sim.fitting.found import Chart, Found, Number, in_time, length, rounded
 
 _MOST_VALUES = 12
 _MOST_COUNT = 10_000
@@ -31,7 +31,9 @@ def fit_outcome(name: str, values: Floats, user: Ints | None = None) -> Found:
     if whole and values.max() <= _MOST_COUNT and not _sparse(values):
         chosen = choose(values, COUNTS)
         if chosen.fits:
-            return Found(name, chosen.family.written(chosen.numbers), f"{chosen.told()}; {mean}", numbers, _chart(name, values, chosen))
+            return Found(
+                name, chosen.family.written(chosen.numbers), f"{chosen.told()}; {mean}", numbers, _chart(name, values, chosen)
+            )
     if len(distinct) <= _MOST_VALUES:
         shares = np.array([(values == each).mean() for each in distinct])
         # Shares sum to 1 as they are written.
@@ -52,7 +54,9 @@ def fit_outcome(name: str, values: Floats, user: Ints | None = None) -> Found:
             families = (*families, *SCORES)
         chosen = choose(values, families)
         if chosen.fits:
-            return Found(name, chosen.family.written(chosen.numbers), f"{chosen.told()}; {mean}", numbers, _chart(name, values, chosen))
+            return Found(
+                name, chosen.family.written(chosen.numbers), f"{chosen.told()}; {mean}", numbers, _chart(name, values, chosen)
+            )
     told = f"quantiles, as the nearest family, {chosen.family.name}, is {100 * chosen.far:.1f} points off; {mean}"
     return Found(name, {"quantiles": quantiles(values, rounded)}, told, numbers)
 
@@ -62,7 +66,7 @@ def fit_latency(latency_s: Floats) -> Found:
     values = latency_s[np.isfinite(latency_s)]
     numbers = {"median_s": _quantile(values, 0.5), "p99_s": _quantile(values, 0.99)}
     median, p99 = numbers["median_s"], numbers["p99_s"]
-    told = f"median {length(median.estimate)} ± {length(median.error)}, 99% within {length(p99.estimate)} ± {length(p99.error)}"
+    told = f"median {in_time(median)}, 99% within {in_time(p99)}"
     told += f", of {len(values):,} requests"
     if values.min() == values.max():
         return Found("latency", {"constant": length(float(values[0]))}, told, numbers)
@@ -126,4 +130,11 @@ def _chart(name: str, values: Floats, chosen: Chosen, *, seconds: bool = False) 
     data = 1 - np.searchsorted(used, x, side="right") / len(used)
     fit = 1 - chosen.family.below(x, chosen.numbers)
     listed = [tuple(float(each) for each in of) for of in (x, data, fit)]
-    return Chart(f"{name}: {chosen.family.name}", name, "share above", *listed, log_x=bool(x[0] > 0 and x[-1] / x[0] > 30), seconds=seconds)
+    return Chart(
+        f"{name}: {chosen.family.name}",
+        name,
+        "share above",
+        *listed,
+        log_x=bool(x[0] > 0 and x[-1] / x[0] > 30),
+        seconds=seconds,
+    )

@@ -19,7 +19,9 @@ _LEFT_OUT = "left out"
 
 def page(title: str, fit: LogFit | None, sentences: Sequence[str], sections: Sequence[Section] = ()) -> str:
     """One offline file: what was found, what it rests on, and a chart of each fit beside its data."""
-    rows = tuple((about, each.what, in_short(each.written), each.told) for about, each in (fit.all() if fit is not None else ()))
+    rows = tuple(
+        (about, each.what, in_short(each.written), each.told) for about, each in (fit.all() if fit is not None else ())
+    )
     all_of = (
         *((Section("What was found", (), ("about", "what", "in the scenario", "rests on"), rows, "text"),) if rows else ()),
         *sections,
@@ -51,19 +53,33 @@ def draw(chart: found.Chart, key: str) -> Chart:
         figure_of, axes = canvas(WIDTH, HEIGHT, right=16, left=56)
         axes.plot(x, data, linestyle="none", marker="o", markersize=3.5, color=INK, alpha=0.7)
         axes.plot(x, fit, color=colour(0), linewidth=2)
-        axes.set_ylim(0, 1.08 * float(max(data.max(), fit.max())) or 1)
+        top = float(max(data.max(), fit.max()))
+        if chart.log_y:
+            axes.set_yscale("log")
+            stops = 10.0 ** np.arange(0, np.ceil(np.log10(max(top, 10))) + 1)
+            axes.set_ylim(0.8 * float(min(data.min(), fit.min())), 1.3 * top)
+            axes.set_yticks(
+                [stop for stop in stops if stop < 1.3 * top],
+                [number(float(stop), "value") for stop in stops if stop < 1.3 * top],
+            )
+            axes.minorticks_off()
+        else:
+            axes.set_ylim(0, 1.08 * top or 1)
         x_name = chart.x_name
         if chart.log_x and chart.seconds:
             log_time(axes, float(x[0]), float(x[-1]))
             x_name += ", logarithmic"
         elif chart.log_x:
             axes.set_xscale("log")
+            low, high = np.log10(x[0]), np.log10(x[-1])
+            stops = 10.0 ** np.arange(np.ceil(low), np.floor(high) + 1)
+            axes.set_xticks(stops, [number(float(stop), "value") for stop in stops])
             axes.minorticks_off()
             x_name += ", logarithmic"
         elif chart.seconds:
             stops = np.linspace(0, float(x[-1]), 5)[1:]
             axes.set_xticks(stops, [number(float(stop), "s") for stop in stops])
-        name_axes(axes, x_name, chart.y_name)
+        name_axes(axes, x_name, f"{chart.y_name}, logarithmic" if chart.log_y else chart.y_name)
         svg = inline(figure_of, key, chart.title, f"{chart.y_name} against {chart.x_name}: data as dots, the fit as a line.")
     unit = "s" if chart.seconds else "value"
     rows = tuple(

@@ -16,7 +16,8 @@ from sim.fitting.found import Chart, Found, Number, length, rounded
 from sim.units import format_clock, rounded_rate
 
 DAY_S = 86_400
-_DAILY_DAYS, _WEEKLY_DAYS = 2, 14
+# Whole days, but for the minutes before the first request and after the last.
+_DAILY_DAYS, _WEEKLY_DAYS = 1.98, 13.98
 # A cycle is written down where chance would show one as strong in one log of a thousand.
 _SURE = 0.001
 _BIN_S = 600
@@ -77,17 +78,23 @@ def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[F
         cycles, daily = _daily(cycles, error, calm, width, middle)
         if cycles.weekdays is not None:
             factors = [rounded(float(each), 3) for each in cycles.weekdays]
-            weekly = Found("weekly cycle", factors, f"from Monday, of {int(days)} days: {', '.join(f'{each:g}' for each in factors)}")
+            weekly = Found(
+                "weekly cycle", factors, f"from Monday, of {int(days)} days: {', '.join(f'{each:g}' for each in factors)}"
+            )
         trend = _trend(calm, width, middle, cycles)
     if daily is None:
-        daily = Found("daily cycle", None, f"not told: needs {_DAILY_DAYS} days, the log has {_days(days)}")
+        daily = Found("daily cycle", None, f"not told: needs {_DAILY_DAYS:.0f} days, the log has {_days(days)}")
     if weekly is None:
-        why = "none that is sure" if days >= _WEEKLY_DAYS else f"not told: needs {_WEEKLY_DAYS} days, the log has {_days(days)}"
+        why = (
+            "none that is sure"
+            if days >= _WEEKLY_DAYS
+            else f"not told: needs {_WEEKLY_DAYS:.0f} days, the log has {_days(days)}"
+        )
         weekly = Found("weekly cycle", None, why)
     rate_error = _rate_error(counts, cycles, offset, span_s, bursts)
     rate = Found("rate", rounded_rate(mean), f"{rounded_rate(mean)} ± {100 * rate_error / mean:.2g}%, of {_days(days)}",
                  {"rate": Number(mean, rate_error)})  # fmt: skip
-    found += [rate, daily, weekly, trend or Found("trend", None, f"not told: needs {_WEEKLY_DAYS} days"), _bursts(bursts)]
+    found += [rate, daily, weekly, trend or Found("trend", None, f"not told: needs {_WEEKLY_DAYS:.0f} days"), _bursts(bursts)]
     return found
 
 
@@ -124,7 +131,9 @@ def _daily(cycles: Cycles, error: float, calm: Floats, width: int, middle: Float
     amplitude = min(cycles.amplitude, 1.0)
     peak = format_clock(round(cycles.peak_s / 60) % 1440 * 60)
     peak_error = error / cycles.amplitude / (2 * np.pi) * DAY_S
-    told = f"{100 * amplitude:.1f}% ± {100 * error:.1f}% about the mean, highest at {peak} ± {length(max(peak_error, 60))}"
+    told = (
+        f"{100 * amplitude:.1f}% ± {100 * error:.1f}% about the mean, highest at {peak} ± {max(peak_error / 60, 1):.0f} minutes"
+    )
     written = {"peak": peak, "amplitude": f"{100 * rounded(amplitude, 3):.4g}%"}
     numbers = {"amplitude": Number(amplitude, error), "peak_s": Number(cycles.peak_s, peak_error)}
     return cycles, Found("daily cycle", written, told, numbers, _day_chart(calm, width, middle, cycles))
@@ -169,7 +178,7 @@ def _weekday_factors(binned: Floats, width: int, offset: float) -> Floats | None
     whole = binned[skip : skip + (len(binned) - skip) // per_day * per_day].reshape(-1, per_day).sum(axis=1)
     weekday = (int(np.ceil(offset / DAY_S)) + np.arange(len(whole))) % 7
     count = np.bincount(weekday, minlength=7)
-    if len(whole) < _WEEKLY_DAYS - 1 or (count == 0).any():
+    if len(whole) < 13 or (count == 0).any():
         return None
     mean = np.bincount(weekday, whole, minlength=7) / count
     within = float(((whole - mean[weekday]) ** 2).sum()) / max(len(whole) - 7, 1)
@@ -189,8 +198,8 @@ def _trend(binned: Floats, width: int, middle: Floats, cycles: Cycles) -> Found:
     whole = size == DAY_S // width
     expected = np.bincount(place, cycles.at(middle) * width)
     ratio = (np.bincount(place, binned) / np.maximum(expected, 1e-12))[whole]
-    if whole.sum() < _WEEKLY_DAYS - 1:
-        return Found("trend", None, f"not told: needs {_WEEKLY_DAYS} days")
+    if whole.sum() < 12:
+        return Found("trend", None, f"not told: needs {_WEEKLY_DAYS:.0f} days")
     line = linregress(days[whole], ratio)
     change, error = 7 * line.slope / ratio.mean(), 7 * line.stderr / ratio.mean()
     numbers = {"a_week": Number(float(change), float(error))}

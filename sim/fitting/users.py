@@ -131,7 +131,9 @@ def _fitted(law: Law, times: Ints, users: Ints) -> tuple[Floats, float, float]:
     mean = math.log(float((times * users).sum() / users.sum()))
     loss = _loss(law, times, users)
     starts = [[mean]] if law is _even else [[mean, second] for second in (-1.0, 0.3)]
-    fits = [minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-4, "maxiter": 500}) for start in starts]
+    fits = [
+        minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-4, "maxiter": 500}) for start in starts
+    ]
     best = min(fits, key=lambda fit: fit.fun)
     return np.asarray(best.x), float(best.fun), _none(law, np.asarray(best.x))
 

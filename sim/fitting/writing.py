@@ -127,7 +127,7 @@ def _scenario(fit: LogFit, facts: Facts, names: Names) -> str:
         _truth(fit, facts, names, primary),
         _comment("ASSUMED: how long the verdict lasts. What is one more of the primary metric worth? Then add: per: 3"),
         f"value: {{lifetime: {facts.lifetime}}}\n\n",
-        usual_policies(facts.smallest_effect, bake, most_errors),
+        usual_policies(facts.smallest_effect, bake, most_errors, _adjust(fit)),
     ]  # fmt: skip
     return "".join(parts)
 
@@ -136,7 +136,13 @@ def _traffic(fit: LogFit) -> str:
     found = {each.what: each for each in fit.traffic}
     cyclic = any(found[key].written is not None for key in ("daily cycle", "weekly cycle"))
     lines = ["traffic:\n"]
-    for key, what in (("rate", "rate"), ("daily", "daily cycle"), ("weekly", "weekly cycle"), ("bursts", "bursts"), ("", "trend")):
+    for key, what in (
+        ("rate", "rate"),
+        ("daily", "daily cycle"),
+        ("weekly", "weekly cycle"),
+        ("bursts", "bursts"),
+        ("", "trend"),
+    ):
         each = found[what]
         lines.append(_comment(f"{what}: {each.told}", "  "))
         if each.written is not None and key:
@@ -165,7 +171,9 @@ def _users(fit: LogFit) -> str:
         lines.append(_comment(f"segments: {segments.told}"))
     elif segments is not None:
         names = Names(fit).metrics
-        lines.append("\n" + _comment("Segments: shares, and what each earns relative to all where that is sure.") + "segments:\n")
+        lines.append(
+            "\n" + _comment("Segments: shares, and what each earns relative to all where that is sure.") + "segments:\n"
+        )
         for each in segments.written:
             relative = {names[key]: value for key, value in each.get("relative", {}).items()}
             lines.append(f"  - {_flow({**each, **({'relative': relative} if relative else {})})}\n")
@@ -201,18 +209,15 @@ def _truth(fit: LogFit, facts: Facts, names: Names, primary: str) -> str:
             lines += [_comment(each, "  ") for each in facts.prior_told]
             prior = facts.prior
         else:
-            lines.append(_comment("ASSUMED: how much new versions change it. Past experiments say it best: name their table too.", "  "))
+            lines.append(
+                _comment("ASSUMED: how much new versions change it. Past experiments say it best: name their table too.", "  ")
+            )
             prior = {"normal": {"mean": "0%", "sd": _spread(first, fit.primary, facts.spread)}}
         return f"{''.join(lines)}  challenger: {_flow({primary: {'relative_effect': prior}})}\n\n"
     for version in others:
-        effect = version.effect
-        assert effect is not None
-        lines.append(_comment(
-            f"{version.arm}, of {version.requests:,} requests: {100 * effect.estimate:+.3g}% ± {100 * effect.error:.2g}% beside "
-            f"{first.arm}. What the log leaves open is drawn.", "  ",
-        ))  # fmt: skip
-        prior = {"normal": {"mean": f"{100 * rounded(effect.estimate):.5g}%", "sd": f"{100 * rounded(max(effect.error, 1e-6)):.5g}%"}}
-        lines.append(f"  {_flow(names.arms[version.arm])}: {_flow({primary: {'relative_effect': prior}})}\n")
+        assert version.effect is not None
+        lines.append(_comment(f"{version.arm}: {version.effect.told}. What the log leaves open is drawn.", "  "))
+        lines.append(f"  {_flow(names.arms[version.arm])}: {_flow({primary: {'relative_effect': version.effect.written}})}\n")
     return f"{''.join(lines)}\n"
 
 
@@ -224,6 +229,12 @@ def _spread(champion: Version, primary: str, spread: str) -> str:
     baseline = parse_share(written["bernoulli"])
     most = min(1.0, 1 / baseline - 1) / _DEVIATIONS
     return spread if parse_share(spread) <= most else f"{100 * rounded(most, 2):.4g}%"
+
+
+def _adjust(fit: LogFit) -> str:
+    """How a test counts requests of users who are alike."""
+    alike = any(each.what == "users.similarity" and each.written is not None for each in fit.users)
+    return "{kind: cluster}" if alike else ""
 
 
 def _most_errors(champion: Version) -> str:

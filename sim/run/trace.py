@@ -132,10 +132,10 @@ def lines(log: pd.DataFrame, limit: int) -> Iterator[str]:
     yield _line(names, widths)
     for place, row in enumerate(shown):
         if place == head:
-            yield f"... {left_out:,} more events ..."
+            yield f"... {left_out:,} more ..."
         yield _line(row, widths)
     if head == len(shown) < len(log):
-        yield f"... {left_out:,} more events ..."
+        yield f"... {left_out:,} more ..."
 
 
 def _cells(row: Any) -> tuple[str, ...]:

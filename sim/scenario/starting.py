@@ -160,8 +160,9 @@ def timing(horizon: str) -> tuple[str, str]:
     return tick, format_duration(max(round(horizon_s / _BAKES / tick_s), 1) * tick_s)
 
 
-def usual_policies(smallest_effect: str, bake: str, most_errors: str = "1%") -> str:
-    """The policies that most teams choose among, as the end of a scenario file."""
+def usual_policies(smallest_effect: str, bake: str, most_errors: str = "1%", adjust: str = "") -> str:
+    """The policies that most teams choose among, as the end of a scenario file. `adjust` is that of the test, if it has one."""
+    of_test = f", adjust: {adjust}" if adjust else ""
     return f"""\
 policies:
   - {{name: switch, kind: switch}}   # ship at once, and
@@ -169,7 +170,7 @@ policies:
   - name: ab          # half and half, until the test has the sample that it needs
     kind: ab
     split: [50%, 50%]
-    evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {smallest_effect}}}
+    evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {smallest_effect}{of_test}}}
   - {{name: bandit, kind: bandit, allocation: {{kind: thompson, floor: 5%}}, evidence: {{kind: posterior, threshold: 95%}}}}
   - name: canary
     kind: canary

@@ -96,7 +96,7 @@ def test_a_long_log_is_shown_by_its_ends(store: str, busy: Path, capsys: pytest.
     assert lines[1].split() == ["0.000000000", "tick", "champion", "50%,", "challenger", "50%"]
     assert len(lines) == 1 + 9 + 1
     assert lines[6].startswith("... ")
-    assert lines[6].endswith(" more events ...")
+    assert lines[6].endswith(" more ...")
 
 
 def test_a_csv_up_to_a_time(store: str, busy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
