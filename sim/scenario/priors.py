@@ -56,6 +56,14 @@ class ChoicePrior(Spec):
         return self
 
 
+class SpikeSlabPrior(Spec):
+    """A spike and slab: some effects are exactly 0, and the others, the slab, are normal."""
+
+    zero: Share = Field(description="share of effects that are exactly 0")
+    mean: Effect = Field(description="mean of the effects that are not 0")
+    sd: Share = Field(description="standard deviation of the effects that are not 0")
+
+
 class NormalEffect(Spec):
     normal: NormalPrior
 
@@ -143,6 +151,28 @@ class ChoiceEffect(Spec):
         return listed([f"{value} in {weight}" for value, weight in zip(values, weights, strict=True)], "or")
 
 
+class SpikeSlabEffect(Spec):
+    spike_slab: SpikeSlabPrior
+
+    @property
+    def sd(self) -> float:
+        """Its standard deviation, with the effects that are 0."""
+        prior = self.spike_slab
+        return math.sqrt((1 - prior.zero) * (prior.sd**2 + prior.zero * prior.mean**2))
+
+    def moved(self, times: float, by: float) -> dict[str, Any]:
+        """As in a file: what is not 0 has so many times the spread, and `by` added. As many effects as before are 0."""
+        prior = self.spike_slab
+        slab = {"mean": format_effect(_rounded(prior.mean + by)), "sd": _share(prior.sd * times)}
+        return {"spike_slab": {"zero": format_share(prior.zero), **slab}}
+
+    def told(self) -> str:
+        """The prior in words."""
+        prior = self.spike_slab
+        slab = f"mean {format_effect(prior.mean)}, sd {format_share(prior.sd)}"
+        return f"0% in {format_share(prior.zero)}, else normal, {slab}"
+
+
 def _prior_kind(value: Any) -> str:
     if isinstance(value, Mapping):
         return next((str(key) for key in value), "constant")
@@ -154,7 +184,8 @@ Prior = Annotated[
     | Annotated[NormalEffect, Tag("normal")]
     | Annotated[StudentEffect, Tag("student_t")]
     | Annotated[UniformEffect, Tag("uniform")]
-    | Annotated[ChoiceEffect, Tag("choice")],
+    | Annotated[ChoiceEffect, Tag("choice")]
+    | Annotated[SpikeSlabEffect, Tag("spike_slab")],
     Discriminator(_prior_kind),
 ]
 

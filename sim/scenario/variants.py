@@ -204,7 +204,7 @@ def _stated(scenario: Scenario) -> Iterator[tuple[str, Prior]]:
 
 
 def _shift(prior: Prior, moved: Mapping[str, Any]) -> str:
-    """What a prior is instead, in words: of a normal one, or a Student's t, only what differs.
+    """What a prior is instead, in words: of one with a mean and a spread, only what differs.
 
     >>> from sim.scenario.priors import NormalEffect, NormalPrior
     >>> prior = NormalEffect(normal=NormalPrior(mean=0.0, sd=0.03))
@@ -212,7 +212,7 @@ def _shift(prior: Prior, moved: Mapping[str, Any]) -> str:
     ('sd 4.5% instead of 3%', 'mean -1.5% instead of 0%')
     """
     kind, now = next(iter(moved.items()))
-    if kind in ("normal", "student_t") and not isinstance(prior, float):
+    if kind in ("normal", "student_t", "spike_slab") and not isinstance(prior, float):
         before = prior.moved(1.0, 0.0)[kind]
         return ", ".join(f"{name} {now[name]} instead of {before[name]}" for name in now if now[name] != before[name])
     if "low" in now:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, StudentEffect, UniformEffect
+from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, SpikeSlabEffect, SpikeSlabPrior, StudentEffect, UniformEffect
 from sim.world.streams import keys, uniforms
 
 
@@ -32,5 +32,19 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
             weights = prior.choice.weights or (1 / len(values),) * len(values)
             levels = np.cumsum(weights)
             return values[np.minimum(np.searchsorted(levels, u, side="right"), len(values) - 1)]
+        case SpikeSlabEffect():
+            return _spike_slab(prior.spike_slab, u)
         case _:
             return np.full(u.shape, float(prior))
+
+
+def _spike_slab(prior: SpikeSlabPrior, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) quantiles of a spike and slab: below 0 those of the slab, then 0 over the share of the spike, then the slab again."""
+    from scipy.special import ndtr, ndtri
+
+    slab = 1 - prior.zero
+    negative = slab * (ndtr(-prior.mean / prior.sd) if prior.sd > 0 else float(prior.mean < 0))
+    effects = np.zeros(u.shape)
+    for of_slab, beneath in ((u < negative, 0.0), (u >= negative + prior.zero, prior.zero)):
+        effects[of_slab] = prior.mean + prior.sd * (ndtri((u[of_slab] - beneath) / slab) if prior.sd > 0 else 0.0)
+    return effects

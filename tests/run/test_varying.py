@@ -59,6 +59,12 @@ def prior(effect: Any) -> dict[str, Any]:
             "mean 0% instead of +1%",
         ),
         (
+            {"spike_slab": {"zero": "75%", "mean": "0%", "sd": "4%"}},
+            "sd 6% instead of 4%",
+            "sd 2.67% instead of 4%",
+            "mean -1% instead of 0%",
+        ),
+        (
             {"uniform": {"low": "-6%", "high": "+6%"}},
             "uniform from -9% to +9% instead of uniform from -6% to +6%",
             "uniform from -4% to +4% instead of uniform from -6% to +6%",

@@ -64,6 +64,51 @@ def test_choices_come_as_often_as_they_weigh(weights: list[str] | None) -> None:
         assert abs((values == value).mean() - share) <= 4 * np.sqrt(share * (1 - share) / N)
 
 
+@pytest.mark.parametrize(
+    ("zero", "mean", "sd"), [("70%", "1%", "2%"), ("20%", "-4%", "1%"), ("0%", "0%", "3%"), ("50%", "2%", "0%")]
+)
+def test_a_spike_and_slab_is_zero_in_its_share_and_else_normal(zero: str, mean: str, sd: str) -> None:
+    drawn_ones = drawn({"spike_slab": {"zero": zero, "mean": mean, "sd": sd}})
+    share, centre, spread = (float(text[:-1]) / 100 for text in (zero, mean, sd))
+    assert abs((drawn_ones == 0).mean() - share) <= 4 * np.sqrt(share * (1 - share) / N)
+    slab = drawn_ones[drawn_ones != 0]
+    assert spread == 0 or scipy.stats.kstest(slab, scipy.stats.norm(centre, spread).cdf).pvalue > 1e-3
+    assert spread > 0 or set(slab) == {centre}
+
+
+def test_a_spike_and_slab_keeps_its_order_and_its_edges() -> None:
+    """As the others, it is drawn by inversion: a replication that is better at one prior is better at any."""
+    normal = drawn({"normal": {"mean": "0%", "sd": "2%"}})
+    spiked = drawn({"spike_slab": {"zero": "60%", "mean": "1%", "sd": "2%"}})
+    assert np.all(np.diff(spiked[np.argsort(normal)]) >= 0)
+    assert np.array_equal(drawn({"spike_slab": {"zero": "0%", "mean": "0%", "sd": "2%"}}), normal)
+    assert set(drawn({"spike_slab": {"zero": "100%", "mean": "1%", "sd": "2%"}})) == {0.0}
+
+
+def test_the_sd_of_a_spike_and_slab_is_that_of_its_draws() -> None:
+    said = {"spike_slab": {"zero": "60%", "mean": "3%", "sd": "2%"}}
+    prior = Effects.model_validate({"relative_effect": said}).relative_effect
+    assert not isinstance(prior, float)
+    squared = (drawn(said) - 0.4 * 0.03) ** 2
+    assert abs(squared.mean() - prior.sd**2) <= 4 * squared.std() / np.sqrt(N)
+    assert prior_told(prior) == "0% in 60%, else normal, mean +3%, sd 2%"
+
+
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ({"zero": "110%", "mean": "0%", "sd": "2%"}, "zero"),
+        ({"zero": "50%", "mean": "0%", "sd": "-2%"}, "sd"),
+        ({"zero": "50%", "mean": "0%"}, "sd"),
+        ({"zero": "50%", "mean": "0%", "sd": "2%", "df": 3}, "df"),
+    ],
+)
+def test_a_spike_and_slab_has_a_share_a_mean_and_an_sd(said: dict[str, object], rule: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Effects.model_validate({"relative_effect": {"spike_slab": said}})
+    assert rule in {error["loc"][-1] for error in raised.value.errors()}
+
+
 def test_an_effect_belongs_to_its_replication() -> None:
     said = {"normal": {"mean": "0%", "sd": "2%"}}
     assert np.array_equal(drawn(said)[[5, 900]], drawn(said, np.array([5, 900])))
