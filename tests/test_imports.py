@@ -27,7 +27,7 @@ LAYERS = (
     ("run",),
     ("compare",),
     ("calibration", "report", "tracking"),
-    ("given", "interop", "workflow"),
+    ("fitting", "given", "interop", "workflow"),
     ("assess", "bench", "live", "offpolicy", "recommend", "verify", "testing"),
     ("cli", "__init__", "__main__"),
 )

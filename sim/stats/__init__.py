@@ -27,6 +27,8 @@ How often do checks fail, and how long do calls wait, by theory?
     `reliability`, `queues`, `service` (of a measured server)
 What is the result of many replications?
     `intervals`, `survival` (time to a decision), `risk` (the tail), `renewal` (what many releases yield in a year)
+What are effects like, over many experiments?
+    `random_effects` (laws fitted to estimates with their standard errors)
 How well does a model score on labelled rows?
     `scores` (of labels, chances and numbers), `resampled` (bootstrap, k-fold, paired labels), `intervals` (an exact one of a
     share)
@@ -55,6 +57,7 @@ __all__ = [
     "posterior",
     "power",
     "queues",
+    "random_effects",
     "rank",
     "rates",
     "ratio",

@@ -39,7 +39,7 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
 
 
 def _spike_slab(prior: SpikeSlabPrior, u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(R,) quantiles of a spike and slab: below 0 those of the slab, then 0 over the share of the spike, then the slab again."""
+    """(R,) quantiles of a spike and slab: below 0 of the slab, then 0 over the share of the spike, then of the slab again."""
     from scipy.special import ndtr, ndtri
 
     slab = 1 - prior.zero
