@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
-from sim.files import reading, unreadable
+from sim.files import unreadable
 from sim.spelling import did_you_mean, there_are
-from sim.tables import check_names, parsed, read_table
+from sim.tables import parsed, read_rows
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
     names = columns.named()
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError([Problem(f"is named as two columns: {shown(twice[0])}", file=str(file))])
-    table = _table(file)
+    table = read_rows(file)
     missing = [_missing(name, table.column_names, file) for name in names if name not in table.column_names]
     if missing:
         raise InputError(missing)
@@ -112,23 +112,6 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
     assert arm is not None
     assert propensity is not None
     return Log(tuple(arms), seconds, arm, reward, propensity, cell, cells)
-
-
-def _table(file: Path) -> pa.Table:
-    """The file as a table; of a CSV every column is texts."""
-    if file.suffix.lower() == ".parquet":
-        return read_table(file)
-    if file.suffix.lower() != ".csv":
-        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
-    import pyarrow as pa
-    from pyarrow import csv
-
-    with reading(file), file.open("rb") as opened:
-        header = csv.open_csv(opened).schema.names
-    check_names(header, lambda message: Problem(message, file=str(file)))
-    options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-    with reading(file), file.open("rb") as opened:
-        return csv.read_csv(opened, convert_options=options)
 
 
 def _missing(name: str, known: Sequence[str], file: Path) -> Problem:
