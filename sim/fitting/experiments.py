@@ -256,12 +256,16 @@ class _Reader:
         last = self._left_out(
             last, last["mean_c"] <= 0, "has a control whose mean is not above 0, to which nothing is relative"
         )
-        nothing = (last["variance_c"] == 0) & (last["variance_t"] == 0)
-        last = self._left_out(last, nothing, "has outcomes that are all the same")
+        alike = (last["variance_c"] == 0) | (last["variance_t"] == 0)
+        last = self._left_out(last, alike, "has an arm whose outcomes are all the same, which tells no error")
         mean, variance, count = (last[f"{what}_t"].to_numpy(float) for what in ("mean", "variance", "count"))
         control = tuple(last[f"{what}_c"].to_numpy(float) for what in ("mean", "variance", "count"))
-        estimates, errors = relative_effects(mean, variance, count, (control[0], control[1], control[2]))
-        difference_errors = np.sqrt(variance / count + control[1] / control[2])
+        with np.errstate(over="ignore", invalid="ignore"):
+            estimates, errors = relative_effects(mean, variance, count, (control[0], control[1], control[2]))
+            difference_errors = np.sqrt(variance / count + control[1] / control[2])
+        if (bad := np.flatnonzero(~np.isfinite(estimates * errors * difference_errors))).size:
+            name = " / ".join(part for part in last[_KEY].iloc[int(bad[0])] if part)
+            self.problems.append(Problem(f"{shown(name)} has means or variances that are too large to compare", file=self.file))
         return self._made(last, estimates, errors, mean - control[0], difference_errors)
 
     def _side_by_side(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from sim.stats.random_effects import (
     is_simpler,
     maximise,
     no_spread,
+    usual_starts,
 )
 from sim.stats.validation import require, sample
 from sim.units import format_effect, format_share
@@ -178,8 +179,8 @@ def _held_out(family: Family, estimates: Floats, errors: Floats, group: Ints, fo
     fold = group % folds
     for number in range(folds):
         out = fold == number
-        # From the whole fit it is a short way; without it, a fit that one experiment has pulled away would stay where it is.
-        starts = [whole.coordinates, maximise(family, estimates[~out], errors[~out]).coordinates]
+        # From the whole fit it is a short way, unless an experiment that is left out has pulled it away.
+        starts = [whole.coordinates, usual_starts(family, estimates[~out], errors[~out])[0]]
         fitted = maximise(family, estimates[~out], errors[~out], starts=starts)
         logs[out] = family.terms(estimates[out], errors[out], fitted.coordinates)[0]
     return logs

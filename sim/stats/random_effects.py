@@ -91,8 +91,8 @@ def student_terms(estimates: Floats, errors: Floats, coordinates: Floats) -> Ter
     mean, scale2, df = coordinates[0], math.exp(2 * coordinates[1]), math.exp(coordinates[2])
     off2 = (estimates - mean) ** 2
     needed = math.log((df + 1) * scale2 / max(float(off2.max()), scale2 * (df + 1)))
-    low = needed - 60 / (df + 1) - 8 * math.sqrt(2 / df)
-    high = math.log(1 + math.sqrt(120 / df) + 60 / df)
+    low = needed - 44 / (df + 1) - 7 * math.sqrt(2 / df)
+    high = math.log(1 + math.sqrt(88 / df) + 44 / df)
     nodes = math.ceil((high - low) / min(0.4, 0.65 * math.sqrt(2 / (df + 1))))
     log_g, step = np.linspace(low, high, nodes + 1, retstep=True)
     g = np.exp(log_g)
@@ -174,7 +174,7 @@ def maximise(
 
     lows, highs = np.array(limits).T
     best: Maximum | None = None
-    for start in starts or _starts(family, estimates, errors):
+    for start in starts or usual_starts(family, estimates, errors):
         part = np.clip(start, lows, highs)[free]
         if free:
             options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}
@@ -224,8 +224,8 @@ def information(family: Family, estimates: Floats, errors: Floats, at: Floats) -
     return (rows + rows.T) / 2
 
 
-def _starts(family: Family, estimates: Floats, errors: Floats) -> list[Floats]:
-    """Places to start from: about the middle, at spreads that moments and quantiles tell."""
+def usual_starts(family: Family, estimates: Floats, errors: Floats) -> list[Floats]:
+    """Coordinates (P,) to start from: about the middle, at spreads that quantiles and moments tell."""
     middle = float(np.median(estimates))
     off2 = (estimates - middle) ** 2
     inner = max(float(np.median(off2 / 0.455 - errors**2)), 0.01 * float(np.median(errors)) ** 2)

@@ -169,14 +169,14 @@ def test_what_cannot_be_used_is_left_out_with_the_reason(tmp_path: Path) -> None
     frame.loc[0, "variance_t"] = np.nan
     frame.loc[1, "mean_c"] = 0.0
     frame.loc[2, "count_t"] = 1
-    frame.loc[3, ["variance_c", "variance_t"]] = 0.0
+    frame.loc[3, "variance_t"] = 0.0
     read = read_experiments(saved(tmp_path, frame), {})
     assert len(read.estimates) == 12
     assert [note.partition(", which ")[2] for note in read.notes] == [
         "has fewer than two outcomes in an arm",
         "has an empty count, mean or variance at the last look",
         "has a control whose mean is not above 0, to which nothing is relative",
-        "has outcomes that are all the same",
+        "has an arm whose outcomes are all the same, which tells no error",
     ]
     assert read.notes[1].startswith("left out: e0 / 1, ")
 
