@@ -38,8 +38,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, calibrate, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, replay, track,
-    bench, verify, schema, completion,
+    init, calibrate, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check,
+    replay, track, bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 

@@ -26,27 +26,41 @@ _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "calibrate", help="make a scenario of your own logs and past experiments", formatter_class=PLAIN,
-        description="Read request logs (CSV or Parquet, a row a request, in order of time), and say what was found: the rate with its\n"
-        "day, week and bursts; outcomes, latency and errors by arm; how late outcomes are; users, segments. With --out,\n"
-        "write a commented scenario, its models file, and a page of fits beside the data. Nothing is overwritten. Only\n"
-        "aggregates are written; users' ids are hashed as they are read.",
+        description="Read request logs (CSV or Parquet, a row a request, by time) and say what was found: the rate with\n"
+        "its day, week and bursts; outcomes, latency and errors by arm; how late outcomes are; users; segments. Of a table\n"
+        "of past experiments (results, or counts with means and variances) a prior of effects is fitted. With --out, write\n"
+        "a commented scenario, its models file, and a page of fits beside the data. Nothing is overwritten. Only aggregates\n"
+        "are written; users' ids are hashed as they are read.",
         epilog="examples:\n  sim calibrate requests.parquet\n"
         "  sim calibrate requests.csv --columns time=ts,arm=variant,outcome=bought --out checkout.yaml\n"
+        "  sim calibrate requests.parquet experiments.csv --next --out checkout.yaml\n"
+        "  sim calibrate experiments.csv --metric conversion\n"
         "  sim calibrate january.parquet february.parquet --champion v7 --latency-unit ms --json\n\n"
         "roles of columns: time, arm, user, outcome (one or more, the first decides), outcome_time (when it became known),\n"
         "latency, error or status, segment, covariate (known before). Usual names are known without being said.",
     )  # fmt: skip
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="logs, .csv or .parquet, one after the other")
-    parser.add_argument("--columns", default="", metavar="ROLE=COLUMN,…", help="which column is what; ROLE= for none")
+    parser.add_argument(
+        "files", metavar="FILE", nargs="+", type=Path, help="logs, one after the other, and a table of past experiments"
+    )
+    parser.add_argument("--columns", default="", metavar="ROLE=COLUMN,…", help="which column of a log is what; ROLE= for none")
+    parser.add_argument(
+        "--experiment-columns", default="", metavar="ROLE=COLUMN,…", help="which column of a table of experiments is what"
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="the metric of past experiments (default: the only one, or the primary)"
+    )
+    parser.add_argument(
+        "--next", action="store_true", help="the challenger is the version to come: leave out other arms of the log"
+    )
     parser.add_argument("--latency-unit", choices=sorted(_UNITS), help="the unit of the latency (default: as its name ends)")
     parser.add_argument(
-        "--champion", metavar="ARM", help="the arm that serves today (default: as its name says, or the one of most requests)"
+        "--champion", metavar="ARM", help="the arm that serves today (default: as names say, or of most requests)"
     )
     parser.add_argument("--primary", metavar="COLUMN", help="the outcome that decides (default: the first)")
     for flag, text in _FACTS.items():
         parser.add_argument(flag, metavar=flag.rpartition("-")[2].upper(), help=text)
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the scenario to write; models/ and calibration.html go beside it"
+        "--out", type=Path, metavar="FILE", help="the scenario to write; models/ and calibration.html beside it"
     )
     parser.add_argument("--json", action="store_true", help="print what was found as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -56,17 +70,23 @@ def add(verbs: Verbs) -> None:
 def _calibrate(options: argparse.Namespace) -> int:
     from sim.fitting.calibrating import calibrate, check_facts, write
     from sim.fitting.columns import parse_roles
+    from sim.fitting.experiment_columns import ROLES as OF_EXPERIMENTS
     from sim.report.progress import Bar
 
     facts = {key: getattr(options, key.removeprefix("--").replace("-", "_")) for key in _FACTS}
     given = {key.removeprefix("--").replace("-", "_"): value for key, value in facts.items() if value is not None}
     check_facts(given)
-    roles = parse_roles(options.columns) if options.columns else ()
+    roles = parse_roles(options.columns, "--columns") if options.columns else ()
+    pairs = (
+        parse_roles(options.experiment_columns, "--experiment-columns", OF_EXPERIMENTS) if options.experiment_columns else ()
+    )
+    experiment_roles = dict(pairs)
     if options.out is not None and options.out.exists():
         raise InputError([Problem("is there already, and is not overwritten", file=str(options.out))])
     with Bar(quiet=options.quiet) as bar:
         found = calibrate(
-            options.files, roles, latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
+            options.files, roles, experiment_roles=experiment_roles, metric=options.metric, next_version=options.next,
+            latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
             primary=options.primary, facts=given, told=bar.say,
         )  # fmt: skip
     if options.json:

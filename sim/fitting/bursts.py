@@ -41,7 +41,8 @@ class Bursts:
     def told(self) -> str:
         """What was found, in words."""
         rate = f"{self.factor.estimate:.3g} ± {self.factor.error:.2g} times the calm rate"
-        return f"{rate} for {in_time(self.duration)}, about every {in_time(self.every)} (a hidden Markov model of counts of {length(self.width_s)})"
+        lengths = f"for {in_time(self.duration)}, about every {in_time(self.every)}"
+        return f"{rate} {lengths} (a hidden Markov model of counts of {length(self.width_s)})"
 
     def numbers(self) -> dict[str, Number]:
         """The estimates, lengths in seconds."""
@@ -55,8 +56,8 @@ def fit_bursts(
 
     `before` is a fit about nearly the same rate, which is begun at.
 
-    By maximum likelihood (Zucchini, MacDonald & Langrock 2016, ch. 1-3), so bursts that are shorter than an interval of the counts
-    cannot be told.
+    By maximum likelihood (Zucchini, MacDonald & Langrock 2016, ch. 1-3). Bursts that are shorter than an interval of the
+    counts cannot be told.
     """
     least = counts.width_s
     seconds = len(counts.by(least)) * least
@@ -83,8 +84,8 @@ def fit_bursts(
         return f"not told as bursts, though {plainly}: the log has too few of them"
     fitted = _index_of(scales, float(fine.expected.mean()) / fine.width, factor, every, duration)
     chart = Chart(
-        "How counts vary, by scale", "length of an interval", "variance over mean", tuple(scales.tolist()), tuple(index.tolist()),
-        tuple(fitted.tolist()), log_x=True, log_y=True, seconds=True,
+        "How counts vary, by scale", "length of an interval", "variance over mean", tuple(scales.tolist()),
+        tuple(index.tolist()), tuple(fitted.tolist()), log_x=True, log_y=True, seconds=True,
     )  # fmt: skip
     sizes = (factor - 1, every, duration)
     factor_error, *of_lengths = (float(size * of) for size, of in zip(sizes, errors, strict=True))
@@ -123,39 +124,39 @@ class _Binned:
         most = 20 * len(self.counts)
         if not (0.2 < every < most and 0.2 < duration < most and factor < 1e4):
             return 1e300
-        calm, *given = self._chain(of)
+        calm, given = self._chain(of)
         base = self.counts @ np.log(self.expected * calm) - calm * self.expected.sum()
         return -float(base + _forward(*given, np.empty(0)))
 
     def course(self, of: Floats) -> Floats:
         """(B,) what the rate is expected to be multiplied by, given all counts: by the forward-backward algorithm."""
-        calm, *given = self._chain(of)
+        calm, given = self._chain(of)
         burst = np.empty(len(self.counts))
         _forward(*given, burst)
         _backward(*given, burst)
         course: Floats = calm * (1 + np.exp(of[0]) * burst)
         return course
 
-    def _chain(self, of: Floats) -> tuple[float, Floats, float, float, float]:
-        """The rate of calm over the mean; log P(count | burst) / P(count | calm) (B,); chances to enter, to leave, to be in one."""
+    def _chain(self, of: Floats) -> tuple[float, tuple[Floats, float, float, float]]:
+        """The rate of calm over the mean; log P(count | burst) / P(count | calm) (B,); chances to enter, to leave, to be in."""
         factor, every, duration = 1 + np.exp(of[0]), np.exp(of[1]) / self.width, np.exp(of[2]) / self.width
         share = duration / (every + duration)
         calm = 1 / (1 + (factor - 1) * share)
         # Of a chain in continuous time, from one interval to the next.
         stays = np.exp(-(1 / every + 1 / duration))
         ratio = self.counts * np.log(factor) - self.expected * calm * (factor - 1)
-        return float(calm), ratio, float(share * (1 - stays)), float((1 - share) * (1 - stays)), float(share)
+        return float(calm), (ratio, float(share * (1 - stays)), float((1 - share) * (1 - stays)), float(share))
 
 
 def _binned(counts: Counts, rate: Callable[[Floats], Floats], offset_s: float, width: int) -> _Binned:
-    seen = counts.by(width).astype(np.float64)
-    expected = np.maximum(rate(offset_s + (np.arange(len(seen)) + 0.5) * width) * width, 1e-9)
+    seen: Floats = counts.by(width).astype(np.float64)
+    middle: Floats = offset_s + (np.arange(len(seen), dtype=np.float64) + 0.5) * width
+    expected = np.maximum(rate(middle) * width, 1e-9)
     return _Binned(seen, expected * (seen.sum() / expected.sum()), width)
 
 
 def _least(binned: _Binned, start: Sequence[float] | Floats) -> tuple[Floats, float]:
-    options = {"xatol": 1e-4, "fatol": 1e-3, "maxiter": 400}
-    fit = minimize(binned.loss, np.asarray(start), method="Nelder-Mead", options=options)
+    fit = minimize(binned.loss, list(start), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-3, "maxiter": 400})
     return np.asarray(fit.x), float(fit.fun)
 
 

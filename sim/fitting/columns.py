@@ -19,7 +19,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "revenue", "amount", "correct", "success", "rating", "score",
     ),
     "outcome_time": ("outcome_time", "conversion_time", "converted_at", "feedback_time", "known_at"),
-    "latency": ("latency", "latency_ms", "latency_s", "duration_ms", "duration", "response_time", "response_time_ms", "elapsed_ms"),
+    "latency": (
+        "latency", "latency_ms", "latency_s", "duration_ms", "duration", "response_time", "response_time_ms", "elapsed_ms",
+    ),
     "error": ("error", "failed", "is_error"),
     "status": ("status", "status_code", "http_status"),
     "segment": ("segment", "device", "platform", "country", "region", "plan"),
@@ -53,7 +55,7 @@ class LogColumns:
         return {**named, **dict.fromkeys(self.outcomes, "outcome")}
 
 
-def parse_roles(text: str) -> tuple[tuple[str, str], ...]:
+def parse_roles(text: str, option: str = _OPTION, known: Mapping[str, object] = ROLES) -> tuple[tuple[str, str], ...]:
     """Roles and names of columns, as they are given in one option. An empty name says that there is no such column.
 
     >>> parse_roles("time=ts, outcome=bought, outcome=revenue, segment=")
@@ -64,11 +66,11 @@ def parse_roles(text: str) -> tuple[tuple[str, str], ...]:
     for part in text.split(","):
         role, equals, name = (piece.strip() for piece in part.partition("="))
         if not equals:
-            problems.append(Problem(f"must be ROLE=COLUMN, such as time=ts,outcome=bought; got {shown(part)}", _OPTION))
-        elif role not in ROLES:
-            problems.append(Problem(f"no role {shown(role)}; {did_you_mean(role, ROLES) or there_are(list(ROLES))}", _OPTION))
+            problems.append(Problem(f"must be ROLE=COLUMN, such as time=ts,outcome=bought; got {shown(part)}", option))
+        elif role not in known:
+            problems.append(Problem(f"no role {shown(role)}; {did_you_mean(role, known) or there_are(known)}", option))
         elif role not in MANY and role in dict(pairs):
-            problems.append(Problem(f"{role} is given twice", _OPTION))
+            problems.append(Problem(f"{role} is given twice", option))
         else:
             pairs.append((role, name))
     if problems:
@@ -113,6 +115,6 @@ def find_columns(names: Sequence[str], given: Sequence[tuple[str, str]], file: s
 
 
 def _plain(name: str) -> str:
-    """A name in small letters, with underscores for what is neither letter nor digit: `Conversion Time` is `conversion_time`."""
+    """A name in small letters, with _ for what is neither letter nor digit: `Conversion Time` is `conversion_time`."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     return re.sub(r"[^0-9a-z]+", "_", spaced.casefold()).strip("_")

@@ -67,7 +67,7 @@ def _whole(shares: Floats) -> list[float]:
 
 
 def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> Found:
-    """The cycle of an outcome (n,) over the day, by least squares, with errors that let requests of one day depend on each other."""
+    """The cycle of an outcome (n,) over the day, by least squares. Requests of one day may depend on each other."""
     what = "daily cycle of the outcome"
     if span_s < _DAILY_DAYS * DAY_S:
         return Found(what, None, f"not told: needs {_DAILY_DAYS:.0f} days")
@@ -109,7 +109,7 @@ def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> 
 
 
 def fit_covariate(covariate: Floats, values: Floats, segment: Ints | None, most: float) -> Found:
-    """The correlation of what was known before with an outcome (n,), within segments; `most` is the highest that can be said."""
+    """The correlation of what was known before with an outcome (n,), within segments; `most` can be said at most."""
     one, other = (each - (0.0 if segment is None else _means(each, segment)) for each in (covariate, values))
     if not one.std():
         return Found("covariate", None, "is the same in every request")

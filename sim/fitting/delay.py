@@ -47,7 +47,8 @@ _LAWS = (
          lambda x, of: stats.norm.cdf(np.log(x), of[0], math.exp(of[1])),
          lambda of: {"lognormal": {"median": length(math.exp(of[0])), "p99": length(math.exp(of[0] + Z99 * math.exp(of[1])))}},
          _lognormal_mean),
-    _Law("gamma", lambda x: [0.0, math.log(x.mean())], lambda x, of: stats.gamma.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
+    _Law("gamma", lambda x: [0.0, math.log(x.mean())],
+         lambda x, of: stats.gamma.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
          lambda x, of: stats.gamma.cdf(x, math.exp(of[0]), scale=math.exp(of[1])),
          lambda of: {"gamma": {"mean": length(math.exp(of[0] + of[1])), "sd": length(math.exp(of[0] / 2 + of[1]))}},
          lambda of: math.exp(of[0] + of[1])),
@@ -89,9 +90,10 @@ class Delay:
 def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     """The delay of outcomes of requests (n,), whose age is the time from each to the end of the log, or why it is not told.
 
-    Where an outcome of 0 has no time, it is 0 for now: the model is then that of Chapelle (KDD 2014), in which a request succeeds
-    with a chance, and its success is seen by an age with the chance that the delay is shorter. Where what is not known is empty,
-    delays are censored at the age. Families are told apart by how likely they make the half that they were not fitted to.
+    Where an outcome of 0 has no time, it is 0 for now: the model is then that of Chapelle (KDD 2014), in which a request
+    succeeds with a chance, and its success is seen by an age with the chance that the delay is shorter. Where what is not known
+    is empty, delays are censored at the age. Families are told apart by how likely they make the half that they were not fitted
+    to.
     """
     known = delay_us >= 0
     zeros_late = bool(((outcome == 0) & ~known).any())
@@ -118,7 +120,9 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     mean = law.mean(own)
     numbers = {"mean_s": Number(mean, _mean_error(law, own, errors[1:] if zeros_late else errors))}
     told = f"{law.name} rather than {scored[1][1].name} (log-likelihood {scored[1][0] - scored[0][0]:+.1f}): mean "
-    told += f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; the mean of those that are known is {length(delays.mean())}"
+    told += (
+        f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; that of those that are known is {length(delays.mean())}"
+    )
     if zeros_late:
         share = 1 / (1 + math.exp(-at[0]))
         numbers["rate"] = Number(share, share * (1 - share) * float(errors[0]))
@@ -189,5 +193,7 @@ def _chart(law: _Law, at: Floats, delays: Floats, ages: Floats) -> Chart:
     enough = law.below(x, at) / law.below(np.array([most]), at)
     within = np.sort(delays[(delays <= most) & (ages >= most)])
     data = np.searchsorted(within, x, side="right") / max(len(within), 1)
-    return Chart(f"delay: {law.name}", "time since the request", "share of those within the last time", tuple(x.tolist()), tuple(data.tolist()), tuple(enough.tolist()),
-                 seconds=True)  # fmt: skip
+    return Chart(
+        f"delay: {law.name}", "time since the request", "share of those within the last time", tuple(x.tolist()),
+        tuple(data.tolist()), tuple(enough.tolist()), seconds=True,
+    )  # fmt: skip

@@ -164,7 +164,7 @@ def _pareto_mean(of: tuple[float, ...]) -> float:
     least, tail, most = of
     if abs(tail - 1) < 1e-9:
         return least * math.log(most / least) / (1 - least / most)
-    return tail / (tail - 1) * least * (1 - (least / most) ** (tail - 1)) / (1 - (least / most) ** tail)
+    return float(tail / (tail - 1) * least * (1 - (least / most) ** (tail - 1)) / (1 - (least / most) ** tail))
 
 
 def _beta(values: Floats) -> tuple[float, float]:
@@ -191,7 +191,8 @@ def _durations(write: Callable[[float], Any]) -> tuple[Family, ...]:
                _lognormal_written(write), lambda of: math.exp(min(of[0] + of[1] ** 2 / 2, 700))),
         Family("gamma", _gamma, lambda x, of: stats.gamma.logpdf(x, of[0], scale=of[1]),
                lambda x, of: stats.gamma.cdf(x, of[0], scale=of[1]),
-               lambda of: {"gamma": {"mean": write(of[0] * of[1]), "sd": write(math.sqrt(of[0]) * of[1])}}, lambda of: of[0] * of[1]),
+               lambda of: {"gamma": {"mean": write(of[0] * of[1]), "sd": write(math.sqrt(of[0]) * of[1])}},
+               lambda of: of[0] * of[1]),
     )  # fmt: skip
 
 

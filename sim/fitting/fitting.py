@@ -68,15 +68,18 @@ class LogFit:
         return rows + ([("users", self.segments)] if self.segments is not None else [])
 
 
-def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None = None) -> LogFit:
+def fit_log(
+    log: RequestLog, *, champion: str | None = None, primary: str | None = None, alone: bool = False
+) -> LogFit:  # fmt: skip
     """Fit a log. `champion`: the arm that is today's production, by default the one whose name says so, or
-    else that of most requests; `primary` an outcome.
+    else that of most requests; `primary` an outcome. `alone`: other arms are left out.
 
     Raises `InputError` where the log has no such arm or outcome, or nothing can be tested by it.
     """
     name, first = _checked(log, champion, primary)
     traffic = fit_traffic(log.counts, log.span_us / 1e6, log.start)
-    order = [first, *(each for each in np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist() if each != first)]
+    others = [] if alone else np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist()
+    order = [first, *(each for each in others if each != first)]
     delay: Delay | Found | None = None
     if log.known_us is not None:
         delay = fit_delay(log.outcomes[name], log.known_us, log.end_us - log.time_us)
@@ -91,8 +94,9 @@ def fit_log(log: RequestLog, *, champion: str | None = None, primary: str | None
     if isinstance(delay, Delay) and delay.counts_as_failure:
         # The youngest requests have had no time yet, whatever their hour.
         old = log.time_us[of_champion] < log.end_us - 4e6 * delay.found.numbers["mean_s"].estimate
-        daily = fit_daily(values[old], log.time_us[of_champion][old], offset, log.span_us / 1e6) if old.sum() > _LEAST_ROWS else (
-            Found("daily cycle of the outcome", None, "not told: outcomes become known too late"))  # fmt: skip
+        daily = Found("daily cycle of the outcome", None, "not told: outcomes become known too late")
+        if old.sum() > _LEAST_ROWS:
+            daily = fit_daily(values[old], log.time_us[of_champion][old], offset, log.span_us / 1e6)
     else:
         daily = fit_daily(values, log.time_us[of_champion], offset, log.span_us / 1e6)
     users: list[Found] = []
@@ -210,9 +214,8 @@ def _grown(found: Found, values: Floats, rate: Number) -> Found:
 
 
 def _remarks(log: RequestLog) -> Sequence[str]:
-    found = [
-        f"{log.rows:,} rows over {length(log.span_us / 1e6) if log.span_us < DAY_S * 1e6 else f'{log.span_us / 1e6 / DAY_S:.1f} days'}"
-    ]
+    span_s = log.span_us / 1e6
+    found = [f"{log.rows:,} rows over {length(span_s) if span_s < DAY_S else f'{span_s / DAY_S:.1f} days'}"]
     if log.kept < log.rows:
         whole = "users with all of their requests" if log.user is not None else "rows"
         found.append(f"{log.kept:,} of {log.rows:,} rows were looked at beyond their times: {whole}, chosen by hash")

@@ -41,9 +41,9 @@ class RequestLog:
 
     `rows` are all rows, and `counts` counts all of them by time. `start` is the first row's time on the clock, None where times
     are seconds. span_us: microseconds from the first row to the last one; end_us: to the last thing that is known, a row or an
-    outcome. time_us: microseconds since the first row. arm, segment: the place in `arms`, `segments`. user: a number of each user
-    of its own, from 0. outcomes: by name, NaN where it is not known. known_us: microseconds from the request to its outcome,
-    -1 where there is none. latency_s: seconds.
+    outcome. time_us: microseconds since the first row. arm, segment: the place in `arms`, `segments`. user: a number of each
+    user of its own, from 0. outcomes: by name, NaN where it is not known. known_us: microseconds from the request to its
+    outcome, -1 where there is none. latency_s: seconds.
     """
 
     files: tuple[str, ...]
@@ -89,6 +89,14 @@ def read_log(
     return reader.log()
 
 
+def column_names(file: Path) -> list[str]:
+    """The names of the columns of a CSV or Parquet file. Raises `InputError` where it is neither, or cannot be read."""
+    if (why := unreadable(file)) is not None:
+        raise InputError([Problem(why, file=str(file))])
+    with _opened(file) as (names, _):
+        return names
+
+
 @dataclass
 class _Wrong:
     """The first row that breaks a rule, and how many do: by column and rule."""
@@ -132,8 +140,6 @@ class _Reader:
     def read(self, file: Path, given: Sequence[tuple[str, str]]) -> None:
         """Add a file."""
         name = str(file)
-        if (why := unreadable(file)) is not None:
-            raise InputError([Problem(why, file=name)])
         with _opened(file) as (names, batches):
             columns = find_columns(names, given, name)
             if self.columns is not None and columns != self.columns:
@@ -448,7 +454,8 @@ def _hashes(values: pa.Array) -> NDArray[np.uint64]:
     coded = values.dictionary_encode()
     words = np.array([str(word) for word in coded.dictionary.to_pylist()] or [""], dtype=object)
     hashed = np.asarray(hash_array(words, categorize=False), np.uint64)
-    return hashed[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
+    of_rows: NDArray[np.uint64] = hashed[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
+    return of_rows
 
 
 def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -105,7 +105,7 @@ def mean_error(values: Floats, user: Ints | None) -> float:
 
 def _sparse(values: Floats) -> bool:
     """Whether whole numbers are amounts rather than counts: hardly any of those in between occurs."""
-    return len(np.unique(values)) < 0.3 * min(values.max() + 1, len(values) ** 0.5)
+    return bool(len(np.unique(values)) < 0.3 * min(float(values.max()) + 1, len(values) ** 0.5))
 
 
 def _whole(shares: Floats) -> list[float]:
@@ -129,12 +129,7 @@ def _chart(name: str, values: Floats, chosen: Chosen, *, seconds: bool = False) 
     x: Any = np.unique(np.quantile(used, np.linspace(0.001, 0.999, 120)))
     data = 1 - np.searchsorted(used, x, side="right") / len(used)
     fit = 1 - chosen.family.below(x, chosen.numbers)
-    listed = [tuple(float(each) for each in of) for of in (x, data, fit)]
-    return Chart(
-        f"{name}: {chosen.family.name}",
-        name,
-        "share above",
-        *listed,
-        log_x=bool(x[0] > 0 and x[-1] / x[0] > 30),
-        seconds=seconds,
-    )
+    x_at, data_at, fit_at = (tuple(float(each) for each in of) for of in (x, data, fit))
+    wide = bool(x[0] > 0 and x[-1] / x[0] > 30)
+    title = f"{name}: {chosen.family.name}"
+    return Chart(title, name, "share above", x_at, data_at, fit_at, log_x=wide, seconds=seconds)

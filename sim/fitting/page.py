@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from sim.fitting import found
 from sim.fitting.fitting import LogFit
+from sim.fitting.priors import Prior
 from sim.report.figures import HEIGHT, WIDTH, Chart
 from sim.report.numbers import number
 from sim.report.parts import figure
@@ -26,13 +28,23 @@ def page(title: str, fit: LogFit | None, sentences: Sequence[str], sections: Seq
         *((Section("What was found", (), ("about", "what", "in the scenario", "rests on"), rows, "text"),) if rows else ()),
         *sections,
     )
-    charts = [each.chart for _, each in fit.all() if each.chart is not None] if fit is not None else []
+    # Of several arms each chart says whose it is.
+    charts = [
+        replace(each.chart, title=f"{about}: {each.chart.title}") if about != "traffic" else each.chart
+        for about, each in (fit.all() if fit is not None else ()) if each.chart is not None
+    ]  # fmt: skip
     drawn = "\n".join(figure(draw(chart, f"fit-{place}")) for place, chart in enumerate(charts))
     legend = (
         '<section class="figures"><h2>Fits beside the data</h2><p>Dots are the data, the line is what the scenario says.</p>'
         f'<div class="charts">{drawn}</div></section>'
     )
     return html_page(title, sentences, all_of, legend if charts else "", heading_of_answer="In short")
+
+
+def prior_section(prior: Prior, told: Sequence[str]) -> Section:
+    """The prior of effects, and others that fit about as well."""
+    rows = tuple((name, in_short(effect)) for name, effect in prior.plausible().items())
+    return Section("How much new versions change it", tuple(told), ("prior", "in the scenario"), rows, "text")
 
 
 def in_short(written: object) -> str:

@@ -25,7 +25,7 @@ _BIN_S = 600
 
 @dataclass(frozen=True)
 class Cycles:
-    """A mean (per second), times a cosine over the day and a factor of each weekday, (7,) from Monday, or from the first day."""
+    """A mean (per second), times a cosine over the day and a factor of each weekday, (7,) from Monday or the first day."""
 
     mean: float
     cosine: float = 0.0
@@ -62,19 +62,17 @@ def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[F
     found: list[Found] = []
     daily = weekly = trend = None
     # The last interval may not be whole.
-    middle = offset + (np.arange(len(binned)) + 0.5) * width
+    middle: Floats = offset + (np.arange(len(binned), dtype=np.float64) + 0.5) * width
     bursts = _bursts_about(counts, cycles, offset)
     if days >= _DAILY_DAYS and len(binned) >= 2 * DAY_S // width:
-        calm = binned.astype(np.float64)
+        calm: Floats = binned.astype(np.float64)
         # Bursts hide the cycles, and cycles look like bursts: each is fitted again, about what the other is by then.
         for last in (False, False, True):
             of_week = _weekday_factors(calm, width, offset) if days >= _WEEKLY_DAYS else None
             cycles, error = _fitted(calm, width, middle, of_week, jackknife=last)
             bursts = _bursts_about(counts, cycles, offset, bursts)
-            if isinstance(bursts, str):
-                calm = binned.astype(np.float64)
-            else:
-                calm = binned / _averaged(bursts, width, len(binned))
+            course = np.ones(len(binned)) if isinstance(bursts, str) else _averaged(bursts, width, len(binned))
+            calm = np.asarray(binned / course, np.float64)
         cycles, daily = _daily(cycles, error, calm, width, middle)
         if cycles.weekdays is not None:
             factors = [rounded(float(each), 3) for each in cycles.weekdays]
@@ -215,7 +213,7 @@ def _rate_error(counts: Counts, cycles: Cycles, offset: float, span_s: float, bu
     binned = counts.by(width)
     if len(binned) < 8:
         return float(np.sqrt(cycles.mean / span_s))
-    middle = offset + (np.arange(len(binned)) + 0.5) * width
+    middle: Floats = offset + (np.arange(len(binned), dtype=np.float64) + 0.5) * width
     fine = np.stack([cycles.at(middle + (part - 0.5) * width) for part in (1 / 6, 0.5, 5 / 6)]).mean(axis=0)
     left = binned / width - fine
     poisson = cycles.mean / span_s

@@ -21,8 +21,9 @@ _SURE = 3.0
 def fit_users(user: Ints, arm: Ints) -> list[Found]:
     """The number of users, their activity and their assignment, of each request's user and arm (N,), both from 0.
 
-    Requests a user are Poisson about an activity, and users who did not come are not seen: zero-truncated Poisson, or its mixture
-    over a log-normal or a Pareto activity, by the likelihood of how many users came how often (Johnson, Kemp & Kotz 2005, ch. 8).
+    Requests a user are Poisson about an activity, and users who did not come are not seen: zero-truncated Poisson, or its
+    mixture over a log-normal or a Pareto activity, by the likelihood of how many users came how often (Johnson, Kemp & Kotz
+    2005, ch. 8).
     """
     often = np.bincount(user)
     times, users = np.unique(often, return_counts=True)
@@ -32,7 +33,7 @@ def fit_users(user: Ints, arm: Ints) -> list[Found]:
     fits = {name: _fitted(law, times, users) for name, law in _LAWS.items()}
     # The simplest that is as likely, by Akaike's criterion (1974).
     name = min(fits, key=lambda each: fits[each][1] + len(fits[each][0]))
-    at, loss, none = fits[name]
+    at, _, none = fits[name]
     errors = errors_of(_loss(_LAWS[name], times, users), at)
     count = seen / max(1 - none, 1e-12)
     spread = math.sqrt(seen * none / max(1 - none, 1e-12) ** 2)
@@ -51,13 +52,13 @@ def fit_users(user: Ints, arm: Ints) -> list[Found]:
 
 
 def fit_similarity(user: Ints, values: Floats) -> Found:
-    """The intra-class correlation of outcomes (n,) of one user, by analysis of variance (Donner 1986), with a jackknife error."""
+    """The intra-class correlation of outcomes (n,) of one user: by analysis of variance (Donner 1986), with a jackknife."""
     _, place = np.unique(user, return_inverse=True)
     size = np.bincount(place)
     if int((size > 1).sum()) < _FEW:
         return Found("users.similarity", None, f"not told: {int((size > 1).sum())} users have two outcomes, {_FEW} are needed")
-    total = np.bincount(place, values)
-    square = np.bincount(place, values**2)
+    total: Floats = np.bincount(place, values).astype(np.float64)
+    square: Floats = np.bincount(place, values**2).astype(np.float64)
     whole = _icc(size, total, square)
     fold = np.arange(len(size)) % 20
     left_out = np.array([_icc(size[fold != each], total[fold != each], square[fold != each]) for each in range(20)])

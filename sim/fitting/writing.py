@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from sim.fitting.found import rounded
 from sim.policy.forms import NAME
 from sim.scenario.reading import read
 from sim.scenario.starting import registered, timing, usual_policies
-from sim.units import parse_share
+from sim.units import parse_share, rounded_rate
 
 ASSUMED_LATENCY = {"lognormal": {"median": "50ms", "p99": "200ms"}}
 ASSUMED_ERRORS = "0.1%"
@@ -34,11 +34,11 @@ class Facts:
     lifetime: str = "90d"
     smallest_effect: str = "1%"
     spread: str = "2%"
-    prior: Any = None
-    """The prior of effects as a scenario writes it, of past experiments; a normal one of `spread` if there are none."""
-    prior_told: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    plausible: Mapping[str, Any] = field(default_factory=dict)
+    priors: tuple[Any, ...] = ()
+    """Priors of effects of past experiments, as a scenario writes them: the chosen one, and others that fit about as well.
+    Without any, a normal one of `spread`."""
+    prior_told: tuple[str, ...] = ()
 
 
 def texts(fit: LogFit, facts: Facts) -> tuple[str, str]:
@@ -105,6 +105,7 @@ def _scenario(fit: LogFit, facts: Facts, names: Names) -> str:
     uri = f"models:/{registered(facts.name)}"
     primary = names.metrics[fit.primary]
     most_errors = _most_errors(first)
+    limit = "ASSUMED" if first.error_rate is None else "Twice what it is today, and at least 1%"
     own = "" if others else " # the next version: as the champion, but for what `truth` says"
     parts = [
         _comment(f"A rehearsal of the next rollout of {facts.name}, written by `sim calibrate` of {', '.join(facts.sources)}."),
@@ -122,7 +123,7 @@ def _scenario(fit: LogFit, facts: Facts, names: Names) -> str:
         "\nmetrics:\n",
         _metric(fit, facts, primary),
         *(f"  - {{name: {_flow(name)}}}\n" for key, name in names.metrics.items() if key != fit.primary),
-        _comment(f"{'ASSUMED' if first.error_rate is None else 'Twice what it is today, and at least 1%'}: what a version may fail.", "  "),
+        _comment(f"{limit}: what share of requests may fail.", "  "),
         f"  - {{name: error_rate, role: guardrail, max: {most_errors}}}\n",
         _truth(fit, facts, names, primary),
         _comment("ASSUMED: how long the verdict lasts. What is one more of the primary metric worth? Then add: per: 3"),
@@ -205,20 +206,34 @@ def _truth(fit: LogFit, facts: Facts, names: Names, primary: str) -> str:
     first, *others = fit.versions
     lines = ["\ntruth:\n"]
     if not others:
-        if facts.prior is not None:
+        if facts.priors:
             lines += [_comment(each, "  ") for each in facts.prior_told]
-            prior = facts.prior
+            prior = facts.priors[0]
         else:
             lines.append(
                 _comment("ASSUMED: how much new versions change it. Past experiments say it best: name their table too.", "  ")
             )
             prior = {"normal": {"mean": "0%", "sd": _spread(first, fit.primary, facts.spread)}}
-        return f"{''.join(lines)}  challenger: {_flow({primary: {'relative_effect': prior}})}\n\n"
+        lines.append(f"  challenger: {_flow({primary: {'relative_effect': prior}})}\n\n")
+        if len(facts.priors) > 1:
+            lines += [
+                "# The choice is played again with priors that fit past experiments about as well.\nsensitivity:\n",
+                f"  traffic.rate: {_flow(_other_rates(fit))}\n",
+                f"  truth.challenger.{primary}.relative_effect:\n",
+                *(f"    - {_flow(each)}\n" for each in facts.priors[1:]), "\n",
+            ]  # fmt: skip
+        return "".join(lines)
     for version in others:
         assert version.effect is not None
         lines.append(_comment(f"{version.arm}: {version.effect.told}. What the log leaves open is drawn.", "  "))
         lines.append(f"  {_flow(names.arms[version.arm])}: {_flow({primary: {'relative_effect': version.effect.written}})}\n")
     return f"{''.join(lines)}\n"
+
+
+def _other_rates(fit: LogFit) -> list[str]:
+    """A third of the traffic, and three times as much."""
+    rate = next(each for each in fit.traffic if each.what == "rate").numbers["rate"].estimate
+    return [rounded_rate(rate / 3), rounded_rate(rate * 3)]
 
 
 def _spread(champion: Version, primary: str, spread: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sim.arrays import Floats
 from sim.scenario.schema import Scenario
 from sim.world.clock import NS
 
@@ -64,7 +65,7 @@ def request_log(events: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     return log.reset_index(drop=True)
 
 
-def _span(seconds: pd.Series) -> pd.Series:  # type: ignore[type-arg]
+def _span(seconds: pd.Series) -> pd.Series:
     """Seconds as spans of whole microseconds; none where there is none."""
     import pandas as pd
 
@@ -73,7 +74,7 @@ def _span(seconds: pd.Series) -> pd.Series:  # type: ignore[type-arg]
     return pd.to_timedelta(micro, unit="us")
 
 
-def _propensity(events: pd.DataFrame, arrive_s: np.ndarray, arms: Sequence[str]) -> np.ndarray:  # type: ignore[type-arg]
+def _propensity(events: pd.DataFrame, arrive_s: Floats, arms: Sequence[str]) -> Floats:
     """(n,) the share of live traffic that each request's arm had as it came; after the verdict, that of what was chosen."""
     ticks = events[events["event"] == "tick"]
     shares = [_shares(detail) for detail in ticks["detail"]]
