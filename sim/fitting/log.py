@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
-from sim.errors import InputError, Problem
+from sim.errors import InputError, Problem, shortened, visible
 from sim.files import reading, unreadable
 from sim.fitting.columns import LogColumns, find_columns
 from sim.fitting.counts import Counts
@@ -333,17 +333,22 @@ class _Reader:
         start = None
         if not self.of_seconds:
             start = datetime.fromtimestamp(0, UTC).replace(tzinfo=None) + timedelta(microseconds=self.first)
-        arms = tuple(self.classes["arm"]) or ("champion",)
+        arms = tuple(map(_in_line, self.classes["arm"])) or ("champion",)
         end = span
         if "known" in arrays:
             # The log was written once the last of its outcomes was known, or later.
             end = max(end, int((arrays["time"] + arrays["known"])[arrays["known"] >= 0].max(initial=0)))
         return RequestLog(
             tuple(self.files), columns, tuple(self.ignored), self.rows, self.counts, start, bool(self.zoned), span, end, arms,
-            tuple(self.classes["segment"]), arrays["time"], arrays.get("arm", np.zeros(self.kept, np.int64)),
+            tuple(map(_in_line, self.classes["segment"])), arrays["time"], arrays.get("arm", np.zeros(self.kept, np.int64)),
             {name: arrays[f"outcome {name}"] for name in columns.outcomes}, arrays.get("user"), arrays.get("known"),
             arrays.get("latency"), arrays.get("error"), arrays.get("segment"), arrays.get("covariate"),
         )  # fmt: skip
+
+
+def _in_line(name: str) -> str:
+    """A name from a file in one line, without control characters, and not too long."""
+    return shortened(visible(" ".join(name.split())), 64)
 
 
 Batches = Callable[[list[str]], Iterator["pa.RecordBatch"]]
