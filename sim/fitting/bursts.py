@@ -14,7 +14,7 @@ from sim.fitting.errors_of import errors_of
 from sim.fitting.found import Chart, Number, in_time, length, rounded
 from sim.world.jit import compiled
 
-_FEW_BINS, _MOST_BINS, _LEAST_BINS = 20_000, 100_000, 200
+_FEW_BINS, _MOST_BINS, _LEAST_BINS = 10_000, 40_000, 200
 # Bursts are written down where two states say so much more of the counts than one: 2 log L, of three numbers more.
 _SURE = 25.0
 # Counts vary more than by chance where the index of dispersion is so many standard errors above 1.

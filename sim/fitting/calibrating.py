@@ -11,6 +11,7 @@ from typing import Any
 from sim.errors import InputError, Problem
 from sim.fitting.experiments import Experiments, is_experiments, read_experiments
 from sim.fitting.fitting import LogFit, fit_log
+from sim.fitting.found import Found
 from sim.fitting.log import column_names, read_log
 from sim.fitting.page import in_short, page, prior_section
 from sim.fitting.priors import Prior, fit_prior
@@ -37,11 +38,10 @@ class Calibrated:
         """For a terminal: a line for each thing that was found, and what it rests on."""
         lines = [] if self.fit is None else list(self.fit.remarks)
         found = [] if self.fit is None else self.fit.all()
-        width = max((len(f"{about}: {each.what}") for about, each in found), default=0)
+        width = max((len(_name(about, each)) for about, each in found), default=0)
         for about, each in found:
             shown_so = "" if each.written is None else f" [{_short(in_short(each.written))}]"
-            name = f"{about}: {each.what}"
-            lines.append(f"  {name:{width}} {each.told}{shown_so}")
+            lines.append(f"  {_name(about, each):{width}} {' '.join(each.told.split())}{shown_so}")
         lines += self.facts.prior_told
         if self.prior is not None:
             lines += [f"  {name}: {in_short(effect)}" for name, effect in self.prior.plausible().items()]
@@ -151,6 +151,11 @@ def write(found: Calibrated, out: Path) -> Start:
     scenario_file, models_file, _ = (shlex.quote(str(file)) for file in files)
     commands = (f"sim models register {models_file}", f"sim check {scenario_file}", f"sim run {scenario_file}")
     return Start(files, commands)
+
+
+def _name(about: str, found: Found) -> str:
+    """What something is of what, in one line."""
+    return " ".join(f"{about}: {found.what}".split())
 
 
 def _short(text: str, most: int = 90) -> str:

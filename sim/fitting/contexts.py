@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sim.arrays import Floats, Ints
+from sim.arrays import Bools, Floats, Ints
 from sim.fitting.found import Chart, Found, Number, rounded
 from sim.units import format_clock
 
@@ -18,8 +18,13 @@ _SURE = 0.001
 _ERRORS = 3.0
 
 
-def fit_segments(segment: Ints, names: Sequence[str], outcomes: Mapping[str, Floats], user: Ints | None) -> Found:
-    """Shares of segments, of users where there are any, and how much more each earns than all, relatively."""
+def fit_segments(
+    segment: Ints, names: Sequence[str], outcomes: Mapping[str, Floats], user: Ints | None, champions: Bools
+) -> Found:  # fmt: skip
+    """Shares of segments, of users where there are any, and how much more each earns than all, relatively.
+
+    What they earn is that of requests of the champion, which are marked (n,).
+    """
     size = np.bincount(segment, minlength=len(names))
     shown = np.argsort(-size, kind="stable")[:_MOST_SEGMENTS]
     if len(names) > len(shown):
@@ -40,7 +45,7 @@ def fit_segments(segment: Ints, names: Sequence[str], outcomes: Mapping[str, Flo
     for each, name in enumerate(called):
         relative = {}
         for metric, values in outcomes.items():
-            there = np.isfinite(values)
+            there = np.isfinite(values) & champions
             own, all_of = values[there & (of == each)], values[there]
             if len(own) < 2 or not all_of.mean():
                 continue

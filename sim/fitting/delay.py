@@ -20,6 +20,8 @@ _MOST = 100_000
 _AGES = 4_000
 _LEAST = 50
 _MICRO = 1e6
+# Laws that differ by no more in log-likelihood are about as likely.
+_ALIKE = 4.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class _Law:
     below: Callable[[Floats, Floats], Floats]
     written: Callable[[Floats], Any]
     mean: Callable[[Floats], float]
+    size: int = 2
+    """How many numbers are fitted."""
 
 
 def _lognormal_mean(of: Floats) -> float:
@@ -41,7 +45,7 @@ def _lognormal_mean(of: Floats) -> float:
 _LAWS = (
     _Law("exponential", lambda x: [math.log(x.mean())], lambda x, of: stats.expon.logpdf(x, scale=math.exp(of[0])),
          lambda x, of: stats.expon.cdf(x, scale=math.exp(of[0])), lambda of: {"exponential": length(math.exp(of[0]))},
-         lambda of: math.exp(of[0])),
+         lambda of: math.exp(of[0]), size=1),
     _Law("log-normal", lambda x: [float(np.log(x).mean()), math.log(float(np.log(x).std()) + 1e-3)],
          lambda x, of: stats.norm.logpdf(np.log(x), of[0], math.exp(of[1])) - np.log(x),
          lambda x, of: stats.norm.cdf(np.log(x), of[0], math.exp(of[1])),
@@ -92,8 +96,7 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
 
     Where an outcome of 0 has no time, it is 0 for now: the model is then that of Chapelle (KDD 2014), in which a request
     succeeds with a chance, and its success is seen by an age with the chance that the delay is shorter. Where what is not known
-    is empty, delays are censored at the age. Families are told apart by how likely they make the half that they were not fitted
-    to.
+    is empty, delays are censored at the age.
     """
     known = delay_us >= 0
     zeros_late = bool(((outcome == 0) & ~known).any())
@@ -105,21 +108,22 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     if delays.max() <= 1e-3:
         return Found("delay", None, "none: outcomes are known at once")
     every = max(len(delays) // _MOST, 1)
-    halves = [(delays[half :: 2 * every], age_us[waiting][half::2] / _MICRO) for half in (0, 1)]
-    scored = []
-    for law in _LAWS:
-        at, _ = _fit(law, *halves[0], every, zeros_late)
-        scored.append((_loss(law, *halves[1], every, zeros_late)(at), law))
-    scored.sort(key=lambda each: each[0])
-    law = scored[0][1]
-    at, loss = _fit(law, delays[::every], age_us[waiting] / _MICRO, every, zeros_late)
+    fits = [(law, *_fit(law, delays[::every], age_us[waiting] / _MICRO, every, zeros_late)) for law in _LAWS]
+    # By Akaike's criterion (1974): half of twice the number of numbers more.
+    fits.sort(key=lambda fit: fit[2](fit[1]) + fit[0].size)
+    (law, at, loss), *others = fits
+    gains = [other_loss(other_at) - loss(at) for _, other_at, other_loss in others]
     errors = errors_of(loss, at)
     if errors is None:
         return Found("delay", None, "not told: the log is too short to tell how late an outcome may become known")
     own = at[1:] if zeros_late else at
     mean = law.mean(own)
-    numbers = {"mean_s": Number(mean, _mean_error(law, own, errors[1:] if zeros_late else errors))}
-    told = f"{law.name} rather than {scored[1][1].name} (log-likelihood {scored[1][0] - scored[0][0]:+.1f}): mean "
+    # Laws that are about as likely may have other means, of what takes longer than the log is.
+    apart = [other.mean(other_at[1:] if zeros_late else other_at) - mean
+             for (other, other_at, _), gain in zip(others, gains, strict=True) if gain < _ALIKE]  # fmt: skip
+    spread = max([abs(each) for each in apart], default=0.0)
+    numbers = {"mean_s": Number(mean, math.hypot(_mean_error(law, own, errors[1:] if zeros_late else errors), spread))}
+    told = f"{law.name} rather than {others[0][0].name} (log-likelihood {gains[0]:+.1f}): mean "
     told += (
         f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; that of those that are known is {length(delays.mean())}"
     )

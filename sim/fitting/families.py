@@ -32,6 +32,8 @@ class Family:
     below: Callable[[Floats, tuple[float, ...]], Floats]
     written: Callable[[tuple[float, ...]], Any]
     mean: Callable[[tuple[float, ...]], float]
+    size: int = 2
+    """How many numbers are fitted."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Chosen:
 def choose(values: Floats, families: Sequence[Family]) -> Chosen:
     """The family of values (n,) by held-out likelihood: fitted to one half, told apart by the other.
 
+    One of fewer numbers is taken where it is less likely by no more than two standard errors.
+
     >>> drawn = np.random.default_rng(1).gamma(2.0, 3.0, 4000)
     >>> choose(drawn, AMOUNTS).family.name
     'gamma'
@@ -73,10 +77,15 @@ def choose(values: Floats, families: Sequence[Family]) -> Chosen:
             scores[family.name] = np.where(np.isfinite(density), density, -1e6)
         ranked = sorted(families, key=lambda family: -float(scores[family.name].mean()))
         best = ranked[0]
+        for simpler in ranked[1:]:
+            more = scores[best.name] - scores[simpler.name]
+            if simpler.size < best.size and more.mean() < 2 * more.std() / math.sqrt(len(more)):
+                best = simpler
         gain = None
         if len(ranked) > 1:
-            more = scores[best.name] - scores[ranked[1].name]
-            gain = (ranked[1].name, float(more.mean()), float(more.std() / math.sqrt(len(more))))
+            other = next(each for each in ranked if each is not best)
+            more = scores[best.name] - scores[other.name]
+            gain = (other.name, float(more.mean()), float(more.std() / math.sqrt(len(more))))
         numbers = best.fit(values)
         ordered = np.sort(used)
         # At values that occur several times, the data's distribution jumps: both of its sides are looked at.
@@ -222,7 +231,7 @@ SCORES = (
 
 COUNTS = (
     Family("Poisson", lambda x: (max(float(x.mean()), 1e-9),), lambda x, of: stats.poisson.logpmf(x, of[0]),
-           lambda x, of: stats.poisson.cdf(x, of[0]), lambda of: {"poisson": _number(of[0])}, lambda of: of[0]),
+           lambda x, of: stats.poisson.cdf(x, of[0]), lambda of: {"poisson": _number(of[0])}, lambda of: of[0], size=1),
     Family("negative binomial", _negative_binomial, _negative_binomial_density,
            lambda x, of: stats.nbinom.cdf(x, 1 / of[1], 1 / (1 + of[0] * of[1])),
            lambda of: {"negative_binomial": {"mean": _number(of[0]), "dispersion": _number(of[1])}}, lambda of: of[0]),
@@ -237,6 +246,6 @@ DURATIONS = (
            lambda of: {"weibull": {"scale": length(of[1]), "shape": _number(of[0])}},
            lambda of: of[1] * math.gamma(1 + 1 / of[0])),
     Family("exponential", lambda x: (float(x.mean()),), lambda x, of: stats.expon.logpdf(x, scale=of[0]),
-           lambda x, of: stats.expon.cdf(x, scale=of[0]), lambda of: {"exponential": length(of[0])}, lambda of: of[0]),
+           lambda x, of: stats.expon.cdf(x, scale=of[0]), lambda of: {"exponential": length(of[0])}, lambda of: of[0], size=1),
 )  # fmt: skip
 """Of lengths of time, in seconds."""

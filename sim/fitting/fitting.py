@@ -109,9 +109,7 @@ def fit_log(
             most = math.sqrt(max(similarity.numbers["similarity"].estimate, 0.0)) if similarity.written is not None else 0.0
     segments = None
     if log.segment is not None:
-        segments = fit_segments(log.segment[log.arm == first], log.segments,
-                                {key: each[log.arm == first] for key, each in log.outcomes.items()},
-                                None if log.user is None else log.user[log.arm == first])  # fmt: skip
+        segments = fit_segments(log.segment, log.segments, log.outcomes, log.user, log.arm == first)
     covariate = None
     if log.covariate is not None:
         within = None if log.segment is None else log.segment[of_champion]

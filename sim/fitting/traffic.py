@@ -164,8 +164,11 @@ def _cycles(binned: Floats, width: int, middle: Floats, of_week: Floats | None, 
     design = np.stack([np.ones(len(turn)), np.cos(turn), np.sin(turn)], axis=1) * factor[:, None]
     # A bin's mean of a cosine is that at its middle, times sin(x) / x.
     design[:, 1:] *= np.sinc(width / DAY_S)
+    # A trend, which a cosine over the day would take a part of.
+    since = (middle[used] - middle.mean()) / (middle[-1] - middle[0])
+    design = np.column_stack([design, since * factor])
     weight = 1 / np.sqrt(np.maximum(factor, 1e-9))
-    (level, cosine, sine), *_ = np.linalg.lstsq(design * weight[:, None], binned[used] / width * weight, rcond=None)
+    (level, cosine, sine, _), *_ = np.linalg.lstsq(design * weight[:, None], binned[used] / width * weight, rcond=None)
     return Cycles(float(level), float(cosine / level), float(sine / level), of_week)
 
 

@@ -179,7 +179,9 @@ def test_only_aggregates_of_a_part_of_a_large_log(
 def test_the_next_version_has_the_prior_of_past_experiments(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(3)
     errors = rng.uniform(0.004, 0.012, 60)
-    past = pd.DataFrame({"experiment": range(60), "estimate": rng.normal(0.01, 0.02, 60) + rng.normal(0, errors), "error": errors})
+    past = pd.DataFrame(
+        {"experiment": range(60), "estimate": rng.normal(0.01, 0.02, 60) + rng.normal(0, errors), "error": errors}
+    )
     past.to_csv("past.csv", index=False)
     files = (str(here / "log.parquet"), "past.csv")
     assert calibrate(*files, "--columns", "outcome=sale", "--next", "--name", "shop2", "--out", "next.yaml") == 0
