@@ -71,9 +71,15 @@ class Experiments:
         def texts(values: tuple[str, ...]) -> tuple[str, ...]:
             return tuple(value for value, keep in zip(values, kept, strict=True) if keep)
 
-        arrays = (self.estimates, self.errors, self.differences, self.difference_errors)
         return Experiments(
-            *(array[kept] for array in arrays), texts(self.experiments), texts(self.arms), texts(self.metrics), self.notes
+            self.estimates[kept],
+            self.errors[kept],
+            self.differences[kept],
+            self.difference_errors[kept],
+            texts(self.experiments),
+            texts(self.arms),
+            texts(self.metrics),
+            self.notes,
         )
 
 
@@ -142,7 +148,6 @@ class _Reader:
             self._check_rows(frame)
         self._stop()
         experiments = self._results(frame) if self.columns.form is Form.RESULT else self._means(frame)
-        self._stop()
         if (number := len(set(experiments.experiments))) < LEAST_EXPERIMENTS:
             left = f"; {'; '.join(self.notes)}" if self.notes else ""
             rule = f"a prior needs {LEAST_EXPERIMENTS} experiments or more"
@@ -244,11 +249,11 @@ class _Reader:
         """Of a table of counts, means and variances: the delta method at the last look."""
         both = self._side_by_side(frame) if self.columns.form is Form.EACH else frame
         if self.problems:
-            return self._made(frame[:0], *(np.empty(0) for _ in range(4)))
+            raise InputError(self.problems)
         last = self._last(both).copy()
         if "conversions_c" in last:
             for of in ("_c", "_t"):
-                count, share = last[f"count{of}"], last[f"conversions{of}"] / last[f"count{of}"]
+                share = last[f"conversions{of}"] / last[f"count{of}"]
                 last[f"mean{of}"], last[f"variance{of}"] = share, share * (1 - share)
         last = self._left_out(last, (last["count_c"] < 2) | (last["count_t"] < 2), "has fewer than two outcomes in an arm")
         needed = [f"{what}{of}" for what in ("count", "mean", "variance") for of in ("_c", "_t")]
@@ -259,14 +264,14 @@ class _Reader:
         alike = (last["variance_c"] == 0) | (last["variance_t"] == 0)
         last = self._left_out(last, alike, "has an arm whose outcomes are all the same, which tells no error")
         mean, variance, count = (last[f"{what}_t"].to_numpy(float) for what in ("mean", "variance", "count"))
-        control = tuple(last[f"{what}_c"].to_numpy(float) for what in ("mean", "variance", "count"))
+        mean_c, variance_c, count_c = (last[f"{what}_c"].to_numpy(float) for what in ("mean", "variance", "count"))
         with np.errstate(over="ignore", invalid="ignore"):
-            estimates, errors = relative_effects(mean, variance, count, (control[0], control[1], control[2]))
-            difference_errors = np.sqrt(variance / count + control[1] / control[2])
+            estimates, errors = relative_effects(mean, variance, count, (mean_c, variance_c, count_c))
+            difference_errors = np.sqrt(variance / count + variance_c / count_c)
         if (bad := np.flatnonzero(~np.isfinite(estimates * errors * difference_errors))).size:
             name = " / ".join(part for part in last[_KEY].iloc[int(bad[0])] if part)
-            self.problems.append(Problem(f"{shown(name)} has means or variances that are too large to compare", file=self.file))
-        return self._made(last, estimates, errors, mean - control[0], difference_errors)
+            raise InputError([Problem(f"{shown(name)} has means or variances that are too large to compare", file=self.file)])
+        return self._made(last, estimates, errors, mean - mean_c, difference_errors)
 
     def _side_by_side(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each treatment's rows beside those of its control at the same time."""
@@ -291,15 +296,15 @@ class _Reader:
             # Of two arms that could be the control, the one whose name says more.
             rank = lower.map({name: place for place, name in enumerate(CONTROLS)})
             is_control = (rank.notna() & (rank == rank.groupby(frame["experiment"]).transform("min"))).to_numpy(bool)
-        with_one = frame["experiment"].where(is_control).dropna().unique()
-        arms = frame.groupby("experiment", sort=False)["arm"].unique()
+        with_one = set(frame["experiment"][is_control])
+        arms = {str(name): list(each) for name, each in frame.groupby("experiment", sort=False)["arm"].unique().items()}
         single = [name for name, each in arms.items() if len(each) == 1]
-        without = [name for name in arms.index.difference(with_one, sort=False) if name not in single]
+        without = [name for name, each in arms.items() if len(each) > 1 and name not in with_one]
         for which, what in ((single, "has one arm only"), (without, "has no control")):
             if which:
                 more = f", and so {len(which) - 1:,} more" if len(which) > 1 else ""
                 known = "say which arm it is" if self.control is None else f"none is {shown(self.control)}"
-                end = f": {there_are(map(str, arms[which[0]]))}{f'; {known}' if which is without else ''}"
+                end = f": {there_are(arms[which[0]])}{f'; {known}' if which is without else ''}"
                 where = self.columns.names["arm"]
                 self.problems.append(Problem(f"experiment {shown(which[0])} {what}{end}{more}", where, self.file))
         return is_control
@@ -319,8 +324,9 @@ class _Reader:
             name = " / ".join(shortened(str(first[role]), 40) for role in _KEY if first[role])
             each = f"{name}, which {why}" if number == 1 else f"{number} of {len(frame)}, each of which {why}: {name} first"
             self.notes.append(f"left out: {each}")
-        return frame[~out]
+        kept: pd.DataFrame = frame[~out]
+        return kept
 
     def _made(self, frame: pd.DataFrame, estimates: Floats, errors: Floats, differences: Floats, their: Floats) -> Experiments:
-        who = (tuple(map(str, frame[role])) for role in _KEY)
-        return Experiments(estimates, errors, differences, their, *who, tuple(self.notes))
+        experiments, arms, metrics = (tuple(map(str, frame[role])) for role in _KEY)
+        return Experiments(estimates, errors, differences, their, experiments, arms, metrics, tuple(self.notes))

@@ -222,7 +222,7 @@ def _fit(
         slope = float(family.slopes(family.values(at))[index])
         parameters[name] = Parameter(float(values[index]), float(error[index]) * slope, low, high)
         ends[index] = found
-    said = []
+    said: list[dict[str, float] | None] = []
     for end, bounded in ends[1]:
         if not bounded and end[1] > at[1]:
             # The data do not bound the spread: as wide as the largest effect that any experiment has shown.
@@ -232,7 +232,19 @@ def _fit(
         values_there[1] = min(values_there[1], 1.0)
         same = abs(end[1] - at[1]) < 1e-6
         said.append(None if same else dict(zip(family.parameters, values_there.tolist(), strict=True)))
-    return Fit(family.name, parameters, best.log_likelihood, *scores, *said, plausible)
+    held_out, held_out_error, behind, behind_error = scores
+    return Fit(
+        family.name,
+        parameters,
+        best.log_likelihood,
+        held_out,
+        held_out_error,
+        behind,
+        behind_error,
+        narrow=said[0],
+        wide=said[1],
+        plausible=plausible,
+    )
 
 
 def _natural(family: Family, estimates: Floats, errors: Floats, at: Floats) -> Floats:
@@ -264,8 +276,8 @@ def _end(family: Family, estimates: Floats, errors: Floats, best: Maximum, index
         value = min(last + step, limit) if step > 0 else max(last + step, limit)
         found = fitted(value)
         if 2 * (best.log_likelihood - found.log_likelihood) > _FALL:
-            root = float(brentq(above, *sorted((last, value)), xtol=1e-3 * abs(step), rtol=1e-9))
-            return fitted(root).coordinates, True
+            low, high = sorted((last, value))
+            return fitted(float(brentq(above, low, high, xtol=1e-3 * abs(step), rtol=1e-9))).coordinates, True
         near.append(found.coordinates)
         last, step = value, 1.5 * step
     return near[-1], False

@@ -163,7 +163,8 @@ class SpikeSlabEffect(Spec):
     def moved(self, times: float, by: float) -> dict[str, Any]:
         """As in a file: what is not 0 has so many times the spread, and `by` added. As many effects as before are 0."""
         prior = self.spike_slab
-        slab = {"mean": format_effect(_rounded(prior.mean + by)), "sd": _share(prior.sd * times)}
+        # The spread of it all is a root, so that `by` has digits that nobody wrote.
+        slab = {"mean": format_effect(_rounded(prior.mean + float(f"{by:.3g}"))), "sd": _share(prior.sd * times)}
         return {"spike_slab": {"zero": format_share(prior.zero), **slab}}
 
     def told(self) -> str:

@@ -81,5 +81,6 @@ __all__ = [
     "test_and_roll",
     "two_sample",
     "two_sample_betting",
+    "validation",
     "within_ticks",
 ]

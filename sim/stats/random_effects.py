@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -177,8 +178,9 @@ def maximise(
     for start in starts or usual_starts(family, estimates, errors):
         part = np.clip(start, lows, highs)[free]
         if free:
-            options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}
-            part = minimize(objective, part, jac=True, method="L-BFGS-B", bounds=[limits[i] for i in free], options=options).x
+            freely = [limits[index] for index in free]
+            options: Any = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-8}
+            part = minimize(objective, part, jac=True, method="L-BFGS-B", bounds=freely, options=options).x
         found = Maximum(whole(part), float(family.terms(estimates, errors, whole(part))[0].sum()))
         if best is None or found.log_likelihood > best.log_likelihood + _NO_GAIN:
             best = found
@@ -231,9 +233,8 @@ def usual_starts(family: Family, estimates: Floats, errors: Floats) -> list[Floa
     inner = max(float(np.median(off2 / 0.455 - errors**2)), 0.01 * float(np.median(errors)) ** 2)
     whole = max(float((off2 - errors**2).mean()), inner)
     spreads = {0.5 * math.log(inner), 0.5 * math.log(whole)}
-    return [
-        np.array([middle, spread, *third]) for spread in sorted(spreads) for third in [(each,) for each in family.third] or [()]
-    ]
+    thirds: list[tuple[float, ...]] = [(each,) for each in family.third] or [()]
+    return [np.array([middle, spread, *third]) for spread in sorted(spreads) for third in thirds]
 
 
 def held_within(at: Floats, limits: Sequence[tuple[float, float]]) -> Bools:
