@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.arrays import Floats, Ints
+from sim.policy.telling import listed
 from sim.stats.random_effects import (
     FAMILIES,
     LEAST_DF,
@@ -38,6 +39,8 @@ _FALL = 2.705543454095404
 # Inference, 2nd ed., section 2.6). One standard error alone says little where one experiment makes most of a difference.
 _NO_SUPPORT = 10.0
 _NOISE = 1e-6
+# Tails are cut at so many times the largest estimate: of what is further out, no experiment knows anything.
+_CUT, _WIDEST = 5.0, 0.95
 _BY_NAME: Mapping[str, Family] = {family.name: family for family in FAMILIES}
 _IN_WORDS = {"normal": "a normal law", "student_t": "a Student's t", "spike_slab": "a spike at 0 with a normal slab"}
 
@@ -85,13 +88,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class Prior:
-    """A prior of relative effects, on so many estimates of so many experiments. `fits` are all families that were tried."""
+    """A prior of relative effects, on so many estimates of so many experiments. `fits` are all families that were tried.
+
+    `within` is where the tails of a Student's t are cut: they would else have effects that cannot be, of -100% and less.
+    """
 
     chosen: str
     fits: tuple[Fit, ...]
     experiments: int
     estimates: int
     folds: int
+    within: float
 
     @property
     def fit(self) -> Fit:
@@ -100,7 +107,7 @@ class Prior:
 
     def effect(self) -> dict[str, Any]:
         """The prior as a scenario file writes a `relative_effect`, with three digits."""
-        return _written(self.chosen, self.fit.values)
+        return _written(self.chosen, self.fit.values, self.within)
 
     def plausible(self) -> dict[str, dict[str, Any]]:
         """All priors that fit about as well, by name, each as a scenario file writes it. The chosen one is the first.
@@ -111,8 +118,12 @@ class Prior:
         found: dict[str, dict[str, Any]] = {}
         for fit in sorted(self.fits, key=lambda fit: fit.family != self.chosen):
             if fit.plausible:
-                ends = {"": fit.values, ", narrow": fit.narrow, ", wide": fit.wide}
-                said = {fit.family + end: _written(fit.family, values) for end, values in ends.items() if values is not None}
+                ends = {"": fit.values, "narrow ": fit.narrow, "wide ": fit.wide}
+                said = {
+                    end + fit.family: _written(fit.family, values, self.within)
+                    for end, values in ends.items()
+                    if values is not None
+                }
                 found |= {name: effect for name, effect in said.items() if effect not in found.values()}
         return found
 
@@ -164,7 +175,7 @@ def fit_prior(estimates: ArrayLike, errors: ArrayLike, folds: int = 10, groups: 
         scores = (*_mean(held[index], group), behind, behind_error)
         fits.append(_fit(family, values, noise, best[index], scores, plausible or index == top))
     chosen = min((fit for fit in fits if fit.plausible), key=lambda fit: (len(fit.parameters), fit.behind))
-    return Prior(chosen.family, tuple(fits), experiments, len(values), folds)
+    return Prior(chosen.family, tuple(fits), experiments, len(values), folds, min(_CUT * float(np.abs(values).max()), _WIDEST))
 
 
 def _numbered(groups: Sequence[Hashable]) -> Ints:
@@ -287,7 +298,7 @@ def _digits(value: float) -> float:
     return float(f"{value:.3g}") + 0.0
 
 
-def _written(family: str, values: Mapping[str, float]) -> dict[str, Any]:
+def _written(family: str, values: Mapping[str, float], within: float) -> dict[str, Any]:
     """A law as a scenario file writes it."""
     said: dict[str, Any] = {}
     for name, value in values.items():
@@ -296,6 +307,8 @@ def _written(family: str, values: Mapping[str, float]) -> dict[str, Any]:
     # Where the effects are many digits smaller than their spread, these digits say nothing.
     spread = values[_BY_NAME[family].parameters[1]]
     said["mean"] = format_effect(0.0 if abs(values["mean"]) < 1e-3 * spread else _digits(values["mean"]))
+    if family == "student_t":
+        said["within"] = format_share(float(f"{max(within, min(3 * values['scale'], _WIDEST)):.2g}"))
     order = ("zero", "mean", "sd") if family == "spike_slab" else tuple(said)
     return {family: {name: said[name] for name in order}}
 
@@ -321,12 +334,14 @@ def _told(prior: Prior) -> Iterator[str]:
         yield f"The estimates differ by no more than their standard errors, so a spread of 0 fits best{wide}."
     if prior.estimates != prior.experiments:
         yield "Estimates of one experiment share its control. The fit takes them as independent; the folds keep them together."
+    if any(fit.family == "student_t" and fit.plausible for fit in prior.fits):
+        yield f"The tails of a Student's t are cut at ±{format_share(_digits(prior.within))}, {_CUT:g} times the largest estimate or 95%."
     df = prior.fit.parameters.get("df")
     if df is not None and df.value <= LEAST_DF + _NOISE:
         yield f"The tails are as fat as is tried: below {LEAST_DF:g} degrees of freedom there is hardly a mean."
     others = list(prior.plausible())[1:]
     if others:
-        yield f"Priors that fit about as well: {'; '.join(others)}."
+        yield f"Priors that fit about as well: {listed(others, 'and')}."
 
 
 def _sentence(family: str) -> str:

@@ -26,6 +26,18 @@ class StudentPrior(Spec):
     mean: Effect = Field(description="mean of the relative effect")
     scale: Share = Field(description="of the relative effect; with many degrees of freedom, its standard deviation")
     df: float = Field(gt=1, le=1e6, description="degrees of freedom: the fewer, the fatter the tails")
+    within: Share | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="no effect is further from 0: the tails are cut there, and what is left is drawn in proportion",
+    )
+
+    @model_validator(mode="after")
+    def _inside(self) -> StudentPrior:
+        if self.within is not None and not abs(self.mean) < self.within:
+            raise ValueError(f"mean must lie within ±{format_share(self.within)}, got {format_effect(self.mean)}")
+        return self
 
 
 class UniformPrior(Spec):
@@ -93,14 +105,19 @@ class StudentEffect(Spec):
     def moved(self, times: float, by: float) -> dict[str, Any]:
         """As in a file: with so many times the spread, and `by` added."""
         prior = self.student_t
-        scale = _share(prior.scale * times)
-        return {"student_t": {"mean": format_effect(_rounded(prior.mean + by)), "scale": scale, "df": prior.df}}
+        mean = _rounded(prior.mean + by)
+        said = {"mean": format_effect(mean), "scale": _share(prior.scale * times), "df": prior.df}
+        if prior.within is not None:
+            # Further out only where the mean would else be outside.
+            said["within"] = format_share(prior.within if abs(mean) < prior.within else (1 + min(abs(mean), 1)) / 2)
+        return {"student_t": said}
 
     def told(self) -> str:
         """The prior in words."""
         prior = self.student_t
         centre, scale = format_effect(prior.mean), format_share(prior.scale)
-        return f"Student's t with {prior.df:g} degrees of freedom, mean {centre}, scale {scale}"
+        cut = "" if prior.within is None else f", none beyond ±{format_share(prior.within)}"
+        return f"Student's t with {prior.df:g} degrees of freedom, mean {centre}, scale {scale}{cut}"
 
 
 class UniformEffect(Spec):

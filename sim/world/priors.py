@@ -7,7 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.scenario.priors import ChoiceEffect, NormalEffect, Prior, SpikeSlabEffect, SpikeSlabPrior, StudentEffect, UniformEffect
+from sim.scenario.priors import (
+    ChoiceEffect,
+    NormalEffect,
+    Prior,
+    SpikeSlabEffect,
+    SpikeSlabPrior,
+    StudentEffect,
+    StudentPrior,
+    UniformEffect,
+)
 from sim.world.streams import keys, uniforms
 
 
@@ -17,14 +26,14 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
     >>> effects(0.02, 7, [0, 1], "challenger.conversion").tolist()
     [0.02, 0.02]
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import ndtri
 
     u = uniforms(keys(seed, replications, f"truth.{stream}"))
     match prior:
         case NormalEffect():
             return prior.normal.mean + prior.normal.sd * ndtri(u)
         case StudentEffect():
-            return prior.student_t.mean + prior.student_t.scale * np.asarray(stdtrit(prior.student_t.df, u), np.float64)
+            return _student(prior.student_t, u)
         case UniformEffect():
             return prior.uniform.low + (prior.uniform.high - prior.uniform.low) * u
         case ChoiceEffect():
@@ -36,6 +45,18 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
             return _spike_slab(prior.spike_slab, u)
         case _:
             return np.full(u.shape, float(prior))
+
+
+def _student(prior: StudentPrior, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) quantiles of a Student's t, or of what is left of it where its tails are cut."""
+    from scipy.special import stdtr, stdtrit
+
+    if prior.within is not None and prior.scale > 0:
+        low, high = (stdtr(prior.df, (end - prior.mean) / prior.scale) for end in (-prior.within, prior.within))
+        u = low + (high - low) * u
+    effects = prior.mean + prior.scale * np.asarray(stdtrit(prior.df, u), np.float64)
+    # What rounding may move over the edge.
+    return effects if prior.within is None else np.clip(effects, -prior.within, prior.within)
 
 
 def _spike_slab(prior: SpikeSlabPrior, u: NDArray[np.float64]) -> NDArray[np.float64]:

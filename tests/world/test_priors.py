@@ -36,9 +36,33 @@ def test_fat_tails_are_those_of_student(df: float) -> None:
     assert abs((abs(drawn_ones + 0.01) > 0.2).mean() - beyond) <= 4 * np.sqrt(beyond / N) + 1e-12
 
 
+@pytest.mark.parametrize("df", [1.05, 3])
+def test_tails_may_be_cut(df: float) -> None:
+    """What is left is drawn in proportion: the same law, given that it lies within."""
+    law = scipy.stats.t(df, 0.01, 0.02)
+    drawn_ones = drawn({"student_t": {"mean": "1%", "scale": "2%", "df": df, "within": "10%"}})
+    assert abs(drawn_ones).max() <= 0.1
+    low, high = law.cdf([-0.1, 0.1])
+    assert scipy.stats.kstest(drawn_ones, lambda at: (law.cdf(at) - low) / (high - low)).pvalue > 1e-3
+    assert set(drawn({"student_t": {"mean": "1%", "scale": "0%", "df": df, "within": "10%"}})) == {0.01}
+
+
+def test_fat_tails_that_are_cut_cannot_be_impossible() -> None:
+    said = {"student_t": {"mean": "0%", "scale": "5%", "df": 1.05, "within": "95%"}}
+    whole = drawn({"student_t": {"mean": "0%", "scale": "5%", "df": 1.05}})
+    assert whole.min() < -1 < -0.95 <= drawn(said).min()
+    prior = Effects.model_validate({"relative_effect": said}).relative_effect
+    assert prior_told(prior) == "Student's t with 1.05 degrees of freedom, mean 0%, scale 5%, none beyond ±95%"
+    assert not isinstance(prior, float)
+    assert prior.moved(1.5, -0.01)["student_t"] == {"mean": "-1%", "scale": "7.5%", "df": 1.05, "within": "95%"}
+    with pytest.raises(ValidationError, match="mean must lie within ±2%"):
+        Effects.model_validate({"relative_effect": {"student_t": {"mean": "3%", "scale": "1%", "df": 3, "within": "2%"}}})
+
+
 @pytest.mark.parametrize(
     ("said", "rule"),
     [
+        ({"mean": "0%", "scale": "2%", "df": 3, "within": "100%"}, "within"),
         ({"mean": "0%", "scale": "2%", "df": 1}, "df"),
         ({"mean": "0%", "scale": "-2%", "df": 3}, "scale"),
         ({"mean": "0%", "sd": "2%", "df": 3}, "sd"),
