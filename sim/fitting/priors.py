@@ -335,7 +335,8 @@ def _told(prior: Prior) -> Iterator[str]:
     if prior.estimates != prior.experiments:
         yield "Estimates of one experiment share its control. The fit takes them as independent; the folds keep them together."
     if any(fit.family == "student_t" and fit.plausible for fit in prior.fits):
-        yield f"The tails of a Student's t are cut at ±{format_share(_digits(prior.within))}, {_CUT:g} times the largest estimate or 95%."
+        cut = format_share(float(f"{prior.within:.2g}"))
+        yield f"The tails of a Student's t are cut at ±{cut}: at {_CUT:g} times the largest estimate, and at 95%."
     df = prior.fit.parameters.get("df")
     if df is not None and df.value <= LEAST_DF + _NOISE:
         yield f"The tails are as fat as is tried: below {LEAST_DF:g} degrees of freedom there is hardly a mean."
