@@ -96,11 +96,17 @@ BAD, LESS = [30 + at % 3 for at in range(12)], [100 + at % 3 for at in range(12)
         ([{"group": "a"}, {"group": "b"}], {"groups": {"a": 1, "b": 99}}, BAD, [0] * 12, P),
         ([{}, {}], {}, BAD, LESS, F),
         ([{}, {}], {}, [10] * 12, [0] * 12, P),
+        # What always passes is in the score, in a group of a metric or in one of its own.
+        ([{}], {"always_pass": {"": 1}}, BAD, [0] * 12, U),
+        ([{}], {"always_pass": {"": 3}}, BAD, [0] * 12, P),
+        ([{}], {"always_pass": {"a": 3}}, BAD, [0] * 12, U),
+        ([{}], {"always_pass": {"a": 1}, "groups": {"": 60, "a": 40}}, BAD, [0] * 12, F),
     ],
 )
 def test_the_score_is_of_groups(metrics: list[Any], said: Any, bad: list[int], worse: list[int], expected: int) -> None:
-    named = [{"metric": name, **keys} for name, keys in zip(("error_rate", "conversion"), metrics, strict=True)]
-    assert last(judge(*named, **said), values(bad, worse)) == expected
+    named = [{"metric": name, **keys} for name, keys in zip(("error_rate", "conversion"), metrics, strict=False)]
+    ticks = values(bad, worse)
+    assert last(judge(*named, **said), ticks if len(named) > 1 else only(ticks, ANSWERS, ERRORS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,8 @@ def test_the_score_is_of_groups(metrics: list[Any], said: Any, bad: list[int], w
         ([{"no_value": "zero"}], [], {}, P),
         ([{"no_value": "zero", "direction": "either"}], [], {}, F),
         ([{"no_value": "zero", "critical": True}], [{}], {}, P),
+        ([{}], [], {"always_pass": {"": 2}}, P),
+        ([{}], [], {"always_pass": {"": 1}}, F),
     ],
 )
 def test_a_metric_without_data(errors: list[Any], sold: list[Any], said: Any, expected: int) -> None:
@@ -164,8 +172,13 @@ def test_critical_tolerance_is_of_critical_metrics() -> None:
 def test_groups_must_be_those_of_the_metrics() -> None:
     for groups, words in (
         ({"b": 1.0}, "groups must give a weight to each group of the metrics: 'a', got 'b'"),
-        ({"a": 0}, "above 0"),
+        ({"a": 0}, "groups: weights must be above 0"),
     ):
         with pytest.raises(ValidationError) as raised:
             judge({"metric": "error_rate", "group": "a"}, groups=groups)
         assert words in raised.value.errors()[0]["msg"]
+
+
+def test_what_always_passes_has_a_weight() -> None:
+    with pytest.raises(ValidationError, match="always_pass: weights must be above 0"):
+        judge(always_pass={"a": 0})

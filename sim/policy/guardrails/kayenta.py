@@ -69,6 +69,11 @@ class Kayenta(ValueJudge):
     kind: Literal["kayenta"] = "kayenta"
     metrics: tuple[KayentaMetric, ...] = Field(min_length=1, description="what is compared")
     groups: Mapping[str, float] = Field(default_factory=dict, description="weights of groups in the score; even if left out")
+    always_pass: Mapping[str, float] = Field(
+        default_factory=dict,
+        description="weights, by group, of metrics that always pass: those of what is not simulated, such as processors; each "
+        "weighs 1 if it is a metric",
+    )
     confidence: Share = Field(0.98, gt=0.5, lt=1, description="of the two-sided interval of the shift")
     tolerance: float = Field(
         0.25, ge=0, allow_inf_nan=False, description="how much of the estimate the interval must leave behind to fail"
@@ -76,13 +81,19 @@ class Kayenta(ValueJudge):
 
     @model_validator(mode="after")
     def _weighed(self) -> Kayenta:
-        named = dict.fromkeys(judged.group for judged in self.metrics)
+        named = self._named()
         if self.groups and set(self.groups) != set(named):
             given, wanted = (listed([repr(name) for name in names]) for names in (self.groups, named))
             raise ValueError(f"groups must give a weight to each group of the metrics: {wanted}, got {given}")
         if any(not 0 < weight < float("inf") for weight in self.groups.values()):
             raise ValueError("groups: weights must be above 0")
+        if any(not 0 < weight < float("inf") for weight in self.always_pass.values()):
+            raise ValueError("always_pass: weights must be above 0")
         return self
+
+    def _named(self) -> dict[str, float]:
+        """The groups of the metrics, each with the weight of what always passes."""
+        return {**{judged.group: 0.0 for judged in self.metrics}, **self.always_pass}
 
     @property
     def judged(self) -> Sequence[JudgedMetric]:
@@ -96,8 +107,7 @@ class Kayenta(ValueJudge):
 
     def look(self, values: Floats, setting: Setting) -> NDArray[np.int8]:
         shape = values.shape[0], values.shape[2]
-        known = {judged.group: np.zeros(shape) for judged in self.metrics}
-        passed = {group: np.zeros(shape) for group in known}
+        known, passed = ({group: np.full(shape, weight) for group, weight in self._named().items()} for _ in range(2))
         unseen = np.zeros(shape)
         critical: Bools = np.zeros(shape, bool)
         for number, judged in enumerate(self.metrics):
@@ -114,7 +124,9 @@ class Kayenta(ValueJudge):
         for group, weighed in known.items():
             score += weight[group] * np.where(weighed > 0, passed[group] / np.where(weighed > 0, weighed, 1.0), 1.0)
         score = np.floor(1e4 * score / sum(weight.values()) + 0.5 + 1e-9) / 1e4
-        return self.by_score(np.where(critical | (2 * unseen >= len(self.metrics)), 0.0, score))
+        return self.by_score(
+            np.where(critical | (2 * unseen >= len(self.metrics) + sum(self.always_pass.values())), 0.0, score)
+        )
 
     def _differs(self, values: Floats, judged: KayentaMetric, setting: Setting) -> tuple[Bools, Bools, Bools]:
         """(r, K) each: whether the arm is worse than the champion, gravely so, and whether both have values.
