@@ -21,9 +21,10 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "assess", help="tell the risk of a rollout: false aborts, time to catch what is worse, users harmed",
         formatter_class=PLAIN, reads_scenario=True,
-        description="Play a rollout of manifests (Argo, Flagger, SageMaker, Kayenta) or a policy of a scenario with versions that\n"
-        "are no worse, and with versions that fail more often or answer more slowly. Tell how often it aborts for nothing,\n"
-        "how soon it catches what is worse, and how many bad answers that costs. Nothing is written but the files named.",
+        description="Play a rollout of manifests (Argo, Flagger, SageMaker, Kayenta) or a policy of a scenario with versions\n"
+        "that are no worse, and with versions that fail more often or answer more slowly. Tell how often it aborts for\n"
+        "nothing, how soon it catches what is worse, and how many bad answers that costs. Nothing is written but the files\n"
+        "named.",
         epilog="examples:\n  sim assess rollout.yaml templates.yaml --rate 30/s --error-rate 0.1% --p99 250ms\n"
         "  sim assess argo-rollout --policy limit-2 --night-rate 2/s\n"
         '  sim assess canary.yaml --rate 30/s --require "false_abort < 2%" --require "caught@5% > 95%"',

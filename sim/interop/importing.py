@@ -54,6 +54,8 @@ def read_texts(texts: Mapping[str, str], bindings: Path | None = None, weight: s
         left = program(left, bound, found)
     found.aside = left
     if not found.plans:
+        if problems := found.problems():
+            raise InputError(problems)
         kinds = ", ".join(dict.fromkeys(each.kind or "an object without a kind" for each in objects)) or "nothing"
         names = ", ".join(texts)
         raise InputError(

@@ -10,8 +10,8 @@ from sim.interop.accounting import Field, ignored, refused, used
 _METRIC, _JUDGED = "metrics[]", "metrics[].analysisConfigurations.canary"
 _QUERIES = (
     "type", "serviceType", "metricName", "resourceType", "labelBindings", "groupByFields", "customFilter",
-    "customFilterTemplate", "customInlineTemplate", "q", "select", "aggregationMethod", "aggregationPeriod", "crossSeriesReducer", "perSeriesAligner",
-    "queryPairs", "fields", "aggregate", "namespace", "region", "summarization",
+    "customFilterTemplate", "customInlineTemplate", "q", "select", "aggregationMethod", "aggregationPeriod",
+    "crossSeriesReducer", "perSeriesAligner", "queryPairs", "fields", "aggregate", "namespace", "region", "summarization",
 )  # fmt: skip
 _RECORDS = ("createdTimestamp", "createdTimestampIso", "updatedTimestamp", "updatedTimestampIso", "isNew", "owner")
 CONFIG: tuple[Field, ...] = (
