@@ -66,7 +66,7 @@ policies:
     kind: bandit
     allocation: {kind: thompson, floor: 5%}
     evidence: {kind: mixture_sprt, mde: 20%, tally: pooled}
-  - {name: shadow, kind: shadow, mirror: 100%, duration: 2h, checks: [{metric: latency, quantile: 0.99, max: 2s}]}
+  - {name: shadow, kind: shadow, mirror: 100%, duration: 2h, checks: [{metric: latency, quantile: 0.99, max: 2s}, {metric: error_rate, max: 50%, report_only: true}]}
   - {name: offline, kind: offline, rows: 200}
 """
 )
@@ -193,6 +193,7 @@ def test_a_column_is_empty_where_the_page_says_so_and_only_there(folders: dict[s
         "no challenger is acceptable, or the champion's mean is 0": ~both["aa"],
         "the policy decides at once (`switch`, `hold`)": ~both["aa"] | at_once,
         "the trial is not `inconclusive`, or its rule waits for nothing": ended != "inconclusive",
+        "no check only reports": both["policy"] != "shadow",
     }
     exactly["as `aa_declared`"] = exactly[TRIALS["aa_declared"].cells["empty"]]
     # A stage that reads no reward, or none, has no estimate; outcomes are late in the run with the bandit, whose shares move.

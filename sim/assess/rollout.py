@@ -15,7 +15,7 @@ from sim.errors import InputError, Problem
 from sim.interop.importing import problems_of, read_texts
 from sim.interop.policy import tick_of
 from sim.interop.read import Plan, Read
-from sim.interop.writing import Facts, checks_of, length_s
+from sim.interop.writing import Facts, checks_of, has_baseline, length_s
 from sim.run.plan import PlannedPoint
 from sim.scenario.loading import parse_value, read_yaml
 from sim.scenario.put import Change
@@ -85,7 +85,7 @@ class FromManifests(Rollout):
 
     @cached_property
     def _read(self) -> tuple[Read, Plan]:
-        read = read_texts(self.texts, self.bindings)
+        read = read_texts(self.texts, self.bindings, self.facts.weight)
         if problems := read.problems():
             raise InputError(problems)
         return read, plan_named(read, self.name)
@@ -115,11 +115,14 @@ class FromManifests(Rollout):
     def point(self, worse: Worse, rate_per_s: float | None, replications: int, seed: int) -> PlannedPoint:
         latency = {"lognormal": {"median": self.facts.p50, "p99": self.facts.p99}}
         champion = {"outcomes": {"answered": {"bernoulli": 1.0}}, "latency": latency, "error_rate": self.champion_errors}
+        baseline = (
+            [{"arm": "baseline", "uri": "models:/rollout@champion", "role": "baseline"}] if has_baseline(self.policy) else []
+        )
         scenario = {
             "name": "assess", "seed": seed, "replications": replications, "aa": False, "sensitivity": "off",
             "horizon": self._horizon(), "tick": format_duration(self.tick_s),
             "traffic": {"rate": self.facts.rate if rate_per_s is None else format_rate(rate_per_s)},
-            "models": [{"arm": arm, "uri": f"models:/rollout@{arm}"} for arm in ("champion", "release")],
+            "models": [{"arm": arm, "uri": f"models:/rollout@{arm}"} for arm in ("champion", "release")] + baseline,
             "metrics": [
                 {"name": "answered", "role": "primary"},
                 # What counts as too slow: what the slowest one in a hundred of the champion's answers take.
@@ -129,7 +132,7 @@ class FromManifests(Rollout):
         }  # fmt: skip
         release = champion | {"error_rate": self.champion_errors + worse.errors}
         try:
-            return workflow.plan_scenario(scenario, [champion, release]).points[0]
+            return workflow.plan_scenario(scenario, [champion, release, champion][: 2 + len(baseline)]).points[0]
         except InputError as error:
             raise InputError(problems_of(error, self._read[0])) from None
 
@@ -205,7 +208,7 @@ def plan_named(read: Read, name: str) -> Plan:
 
 def of_manifests(texts: Mapping[str, str], facts: Facts, bindings: Path | None, policy: str | None) -> FromManifests:
     """The rollout of manifests. Where they have several, `policy` names one. Raises `InputError`."""
-    read = read_texts(texts, bindings)
+    read = read_texts(texts, bindings, facts.weight)
     names = [plan.name for plan in read.plans]
     if policy is None and len(names) > 1:
         raise InputError([Problem(f"is required: the manifests have several rollouts; {there_are(names)}", "--policy")])

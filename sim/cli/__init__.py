@@ -84,7 +84,7 @@ examples:
   sim init --list                          the examples that come with sim, each with its question
   sim init my-model --model ranker --baseline 5% --traffic 40/s
   sim import rollout.yaml --rate 30/s --out rehearsal.yaml
-                                           a rollout of Argo, Flagger or SageMaker as a scenario
+                                           a rollout of Argo, Flagger … as a scenario
   sim assess rollout.yaml --rate 30/s      how often it aborts for nothing, and how soon it catches what is worse
   sim models demo                          train and register real demo models
   sim models register checkout             register behaviour models: an example's, or a file's

@@ -14,16 +14,17 @@ from sim.errors import EXIT_OK, EXIT_THRESHOLD, InputError, Problem, plain
 if TYPE_CHECKING:
     from sim.assess.rollout import Rollout
 
-_FACTS = ("rate", "error_rate", "p50", "p99", "approval")
+_FACTS = ("rate", "error_rate", "p50", "p99", "approval", "weight")
 
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "assess", help="tell the risk of a rollout: false aborts, time to catch what is worse, users harmed",
         formatter_class=PLAIN, reads_scenario=True,
-        description="Play a rollout of manifests (Argo, Flagger, SageMaker) or a policy of a scenario with versions that are\n"
-        "no worse, and with versions that fail more often or answer more slowly. Tell how often it aborts for nothing, how\n"
-        "soon it catches what is worse, and how many bad answers that costs. Nothing is written but the files named.",
+        description="Play a rollout of manifests (Argo, Flagger, SageMaker, Kayenta) or a policy of a scenario with versions\n"
+        "that are no worse, and with versions that fail more often or answer more slowly. Tell how often it aborts for\n"
+        "nothing, how soon it catches what is worse, and how many bad answers that costs. Nothing is written but the files\n"
+        "named.",
         epilog="examples:\n  sim assess rollout.yaml templates.yaml --rate 30/s --error-rate 0.1% --p99 250ms\n"
         "  sim assess argo-rollout --policy limit-2 --night-rate 2/s\n"
         '  sim assess canary.yaml --rate 30/s --require "false_abort < 2%" --require "caught@5% > 95%"',
@@ -41,6 +42,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--p50", help="the median time of an answer today (default: 50ms)")
     parser.add_argument("--p99", help="the time within which 99%% of answers are there today (default: 250ms)")
     parser.add_argument("--approval", help="how long people take where a rollout waits for one, as YAML")
+    parser.add_argument("--weight", metavar="SHARE", help="the canary's share of the traffic, for Kayenta (default: 5%%)")
     parser.add_argument("--releases", default="50/y", metavar="RATE", help="how many releases there are (default: 50/y)")
     parser.add_argument(
         "--delta", action="append", metavar="SHARE",

@@ -19,18 +19,20 @@ _FACTS = {
     "--p50": "the median time of an answer today (default: 50ms)",
     "--p99": "the time within which 99%% of answers are there today (default: 250ms)",
     "--approval": "how long people take where a rollout waits for one, as YAML (default: lognormal, half within 30m)",
+    "--weight": "the canary's share of the traffic, for Kayenta, which only judges it (default: 5%%)",
 }
 
 
 def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
-        "import", help="make a scenario of a rollout of Argo, Flagger or SageMaker", formatter_class=PLAIN,
+        "import", help="make a scenario of a rollout of Argo, Flagger, SageMaker or Kayenta", formatter_class=PLAIN,
         description="Read the manifests of a rollout, and say of every field whether it is used, ignored (why it does not\n"
         "matter) or refused, each with its line, and what does another thing than it seems to. With --out, write a\n"
         "scenario with the rollout as a policy, and its models file. Nothing is overwritten; nothing is written if a\n"
         "field is refused. Only the files that are named are read, and nothing in them is run.",
         epilog="examples:\n  sim import rollout.yaml templates.yaml --rate 30/s --out rollout-rehearsal.yaml\n"
-        "  sim import canary.yaml --bindings bindings.yaml",
+        "  sim import canary.yaml --bindings bindings.yaml\n"
+        "  sim import canary-config.json stage.json --bindings bindings.yaml --weight 10%%",
     )  # fmt: skip
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="manifests (YAML or JSON), with all that they name")
     parser.add_argument(
@@ -53,7 +55,7 @@ def _import(options: argparse.Namespace) -> int:
     facts = Facts(**given)
     # Also where no scenario is written: what is given wrong is told, and not left for the next command.
     check_facts(facts)
-    read, skeleton = import_manifests(options.files, options.bindings)
+    read, skeleton = import_manifests(options.files, options.bindings, facts.weight)
     if options.json:
         _print_json(read)
     else:

@@ -46,6 +46,19 @@ def _worse_and_known(trials: Trials) -> NDArray[Any]:
     return np.asarray(trials["any_worse"] & ((trials["verdict"] != "keep") | ~np.isnan(trials["time_to_finding_s"])))
 
 
+def _reports(trials: Trials) -> NDArray[Any]:
+    """Whether the policy has a check that only reports, and the run says what it found."""
+    return np.asarray(~np.isnan(trials["reported_failure"]))
+
+
+def _reported(trials: Trials) -> NDArray[Any]:
+    return np.asarray(trials["reported_failure"] == 1)
+
+
+def _quiet(trials: Trials) -> NDArray[Any]:
+    return np.asarray(_reports(trials) & ~trials["any_worse"])
+
+
 def _requests_to_decision(trials: Trials) -> NDArray[Any]:
     return np.asarray(np.fmin(trials["requests_to_decision"], trials["requests"]))
 
@@ -293,6 +306,18 @@ _TABLE = (
         "Mean time for which a ramp stood still, because a look was not good or somebody had to approve, or an outcome waited "
         "until somebody or something acted on it.",
         recorded("paused_s"), lambda trials: ~np.isnan(trials["paused_s"]),
+    ),
+    proportion(
+        "reported_failure", "reported failure", "none",
+        "Share of trials in which a check that only reports finds a failure, by which it would have stopped some challenger, "
+        "of policies that have such a check.",
+        _reported, _reports, paired=False,
+    ),
+    proportion(
+        "false_report", "false report", "none",
+        "The same among trials in which no challenger is worse than the champion or breaks a limit: how often the check would "
+        "have rolled back for nothing.",
+        _reported, _quiet, paired=False,
     ),
     mean(
         "requests_to_decision", "requests to decision", "requests",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sim.errors import InputError, Problem
 from sim.policy.allocation import Ramp, Step
 from sim.policy.evidence import Survive
-from sim.policy.forms import Canary, Chain, Form
+from sim.policy.forms import Canary, Chain, Form, Shadow
 from sim.policy.guardrails import Check
 from sim.policy.pending import Reactions
 from sim.policy.stages import Stage
@@ -30,6 +30,11 @@ class Source:
     tick_s: float
     document: Document
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The name of the policy, as services are called."""
+        return self.form.name.lower().replace("_", "-")
 
     def cannot(self, path: str, what: str) -> None:
         """Say that the program cannot say what stands at a path of the policy."""
@@ -107,23 +112,43 @@ def export_policy(scenario: Path, policy: str, program: str) -> str:
         raise InputError([Problem(f"no policy {shown(policy)}; {hint}", "--policy")])
     index = names.index(policy)
     source = Source(program, read_scenario.policies[index], index, read_scenario.tick, document)
-    found = ramped(source)
-    text = programs()[program](source, found) if found is not None else ""
+    text = _chain(source, read_scenario.policies) if program == "argo" else None
+    if text is None:
+        found = ramped(source)
+        text = programs()[program](source, found) if found is not None else ""
     problems = sorted(source.problems, key=lambda problem: (problem.line, problem.column))
     if problems:
         raise InputError(problems)
     return text
 
 
+def _chain(source: Source, policies: Sequence[Form]) -> str | None:
+    """The manifest of a shadow, or of a chain of several stages, for Argo; None for another policy."""
+    from sim.interop.argo.chain import write_chain
+
+    form = source.form
+    if not isinstance(form, Chain | Shadow):
+        return None
+    placed = form.placed({each.name: each for each in policies}, {form.name})
+    if len(placed) == 1 and isinstance(placed[0].stage.allocation, Ramp):
+        return None
+    return write_chain(source, placed)
+
+
 def whole_percents(source: Source, found: Ramped, most: int = 100) -> list[int]:
     """The weights of the steps as whole numbers of `most`; with a problem for each that is none."""
     weights = []
     for index, step in enumerate(found.steps):
-        weight = round(step.weight * most)
-        if weight / most != step.weight:
-            source.cannot(f"{found.steps_path}[{index}].weight", f"a weight of {100 * step.weight:.6g}%: whole numbers only")
-        weights.append(weight)
+        weights.append(whole_of(source, f"{found.steps_path}[{index}].weight", step.weight, most))
     return weights
+
+
+def whole_of(source: Source, path: str, share: float, most: int) -> int:
+    """A share as a whole number of `most`; with a problem for one that is none."""
+    weight = round(share * most)
+    if weight / most != share:
+        source.cannot(path, f"a weight of {100 * share:.6g}%: whole numbers only")
+    return weight
 
 
 def seconds_of(source: Source, path: str, seconds: float) -> str:

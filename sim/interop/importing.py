@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sim.errors import InputError, Problem
-from sim.interop import argo, flagger, sagemaker
+from sim.interop import argo, flagger, kayenta, sagemaker
 from sim.interop.accounting import Field
 from sim.interop.argo.fields import ROLLOUT, TEMPLATE
 from sim.interop.bindings import Binding, read_bindings, skeleton, unknown
 from sim.interop.flagger.fields import CANARY
 from sim.interop.flagger.fields import TEMPLATE as METRIC_TEMPLATE
+from sim.interop.kayenta.fields import CONFIG, REQUEST, STAGE
 from sim.interop.objects import Object, read_files, read_objects
 from sim.interop.read import Read, name_of
 from sim.interop.sagemaker.fields import ALARM, DEPLOYMENT
 from sim.interop.writing import Facts, models_of, problem_of, scenario_of
 from sim.scenario.examples import Start, write_new
 from sim.scenario.reading import read as read_scenario
+from sim.units import parse_share
 
 Program = Callable[[list[Object], Mapping[str, Binding], Read], list[Object]]
 """Takes the objects that it reads, adds what it made of them, and returns the others."""
@@ -26,35 +28,41 @@ FIELDS: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
     "argo": {"Rollout": ROLLOUT, "AnalysisTemplate": TEMPLATE},
     "flagger": {"Canary": CANARY, "MetricTemplate": METRIC_TEMPLATE},
     "sagemaker": {"DeploymentConfig": DEPLOYMENT, "alarm": ALARM},
+    "kayenta": {"canary config": CONFIG, "stage": STAGE, "request": REQUEST},
 }
 """The fields of the objects of each program, of which its page is made."""
-PROGRAMS: tuple[Program, ...] = (argo.read, flagger.read, sagemaker.read)
+PROGRAMS: tuple[Program, ...] = (argo.read, flagger.read, sagemaker.read, kayenta.read)
 
 
-def read_manifests(files: Sequence[Path], bindings: Path | None = None) -> Read:
+def read_manifests(files: Sequence[Path], bindings: Path | None = None, weight: str = Facts.weight) -> Read:
     """What the manifests in files do. Fields that cannot be carried are in its `problems`.
+
+    `weight` is the canary's share of the traffic, where a manifest does not say it.
 
     Raises `InputError` for files that cannot be read, for files without a rollout, and for bindings of what no manifest has.
     """
-    return read_texts(read_files(files), bindings)
+    return read_texts(read_files(files), bindings, weight)
 
 
-def read_texts(texts: Mapping[str, str], bindings: Path | None = None) -> Read:
+def read_texts(texts: Mapping[str, str], bindings: Path | None = None, weight: str = Facts.weight) -> Read:
     """What manifests do, as `read_manifests`, from their texts by file: `{"rollout.yaml": "kind: Rollout…"}`."""
     objects = read_objects(texts)
     bound, document = read_bindings(bindings) if bindings is not None else ({}, None)
-    found = Read()
+    found = Read(weight=parse_share(weight))
     left = objects
     for program in PROGRAMS:
         left = program(left, bound, found)
     found.aside = left
     if not found.plans:
+        if problems := found.problems():
+            raise InputError(problems)
         kinds = ", ".join(dict.fromkeys(each.kind or "an object without a kind" for each in objects)) or "nothing"
         names = ", ".join(texts)
         raise InputError(
             [
                 Problem(
-                    f"holds no rollout: no Rollout of Argo, Canary of Flagger or DeploymentConfig of SageMaker; found {kinds}",
+                    "holds no rollout: no Rollout of Argo, Canary of Flagger, DeploymentConfig of SageMaker or canary config "
+                    f"of Kayenta; found {kinds}",
                     file=names,
                 )
             ]
@@ -64,13 +72,15 @@ def read_texts(texts: Mapping[str, str], bindings: Path | None = None) -> Read:
     return found
 
 
-def import_manifests(files: Sequence[Path], bindings: Path | None = None) -> tuple[Read, Path | None]:
+def import_manifests(
+    files: Sequence[Path], bindings: Path | None = None, weight: str = Facts.weight
+) -> tuple[Read, Path | None]:
     """What the manifests in files do, as `read_manifests`. A bindings file that is not there is written, and returned.
 
     It is a skeleton of the measures that must be bound; where none must be, it is not written.
     """
     there = bindings is not None and bindings.exists()
-    read = read_manifests(files, bindings if there else None)
+    read = read_manifests(files, bindings if there else None, weight)
     if bindings is None or there or not read.missing:
         return read, None
     write_new({bindings: skeleton(read.missing)})

@@ -144,8 +144,12 @@ class Layout:
             elif isinstance(op, Mirror):
                 self._mirror(op)
             elif isinstance(op, Hold):
+                if op.seconds and self.stage.until_passed:
+                    self._next_stage()
                 self._hold(op.seconds)
             elif isinstance(op, Gate):
+                if self.stage.until_passed:
+                    self._next_stage()
                 self._gate(op)
             elif op.waited:
                 self._wait_for(op)
@@ -226,7 +230,7 @@ class Layout:
         self._hold(length_s)
 
     def _begin(self, op: Analysis) -> None:
-        if not self.stage.known:
+        if not self.stage.known or self.stage.until_passed:
             self._next_stage()
         for looks in op.looks:
             if looks.pass_after is not None:
@@ -278,7 +282,7 @@ def form_of(name: str, stages: Sequence[Laid], approval: Any) -> dict[str, Any]:
             evidence: dict[str, Any] = {"kind": "survive", "duration": format_duration(stage.length_s)}
         elif stage.until_passed:
             share = stage.steps[-1][0] if stage.steps else 0.0
-            route = {"kind": "fixed", "weights": [format_share(1 - share), format_share(share)]}
+            route = {"kind": "fixed", "weights": [format_share(round(1 - share, 12)), format_share(share)]}
             evidence = {"kind": "survive"}
         else:
             route = {"kind": "ramp", "steps": _steps(stage, approval)}

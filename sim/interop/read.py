@@ -33,7 +33,7 @@ class Read:
     """What was read of manifests: their rollouts, the accounts of all objects that are read, and what is left `aside`.
 
     `missing` are the measures that a bindings file must say something of, each with why; `known` are all that it may; `taken`
-    are the names of policies.
+    are the names of policies. `weight` is the canary's share of the traffic, where a manifest does not say it.
     """
 
     plans: list[Plan] = field(default_factory=list)
@@ -42,6 +42,7 @@ class Read:
     missing: dict[str, str] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=lambda: {*BASELINES})
+    weight: float = 0.05
 
     def rows(self) -> list[Row]:
         """Every field of every object, by file and line; an object that is left aside is one row."""

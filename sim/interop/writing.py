@@ -22,7 +22,9 @@ _WORDS = ("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NU
 
 @dataclass(frozen=True)
 class Facts:
-    """What a manifest does not say: the traffic, the champion, and how long people take, each as a scenario writes it.
+    """What a manifest does not say, each as a scenario writes it: the traffic, the champion, how long people take.
+
+    `weight` is the canary's share of the traffic, for programs that only judge it.
 
     >>> Facts(rate="30/s").error_rate
     '0.1%'
@@ -33,6 +35,7 @@ class Facts:
     p50: str = "50ms"
     p99: str = "250ms"
     approval: str = "{delay: {lognormal: {median: 30m, p99: 8h}}}"
+    weight: str = "5%"
 
 
 def flow(value: Any) -> str:
@@ -60,6 +63,12 @@ def scenario_of(name: str, plans: Sequence[Plan], facts: Facts, sources: Sequenc
     errors = parse_share(facts.error_rate)
     bad = min(10 * errors, (1 + errors) / 2)
     slow = any(check.get("metric") in ("latency", "mean_latency") for policy in policies for check in checks_of(policy))
+    arms = ["champion", "release"]
+    models = [f'{{arm: {arm}, uri: "models:/{name}-rehearsal@{arm}"}}' for arm in arms]
+    if any(has_baseline(policy) for policy in policies):
+        models.append(
+            f'{{arm: baseline, uri: "models:/{name}-rehearsal@champion", role: baseline}}   # deployed with the release'
+        )
     truth = [
         "    # Nine releases in ten fail as the champion does, and one in ten more often.",
         f"    error_rate: {{relative_effect: {{choice: {{values: [0%, {format_effect(round(bad / errors - 1, 6))}], "
@@ -97,8 +106,7 @@ traffic:
   # Does it follow the day? daily: {{peak: "20:00", amplitude: 60%}}
 
 models:
-  - {{arm: champion, uri: "models:/{name}-rehearsal@champion"}}
-  - {{arm: release, uri: "models:/{name}-rehearsal@release"}}
+{chr(10).join(f"  - {model}" for model in models)}
 
 metrics:
 {chr(10).join(metrics)}
@@ -141,13 +149,14 @@ def problem_of(facts: Facts) -> dict[str, str]:
         ("--error-rate", parse_share, facts.error_rate),
         ("--p50", parse_duration, facts.p50),
         ("--p99", parse_duration, facts.p99),
+        ("--weight", parse_share, facts.weight),
     ):
         try:
             value = parse(text)
         except ValueError as error:
             found[flag] = str(error)
             continue
-        if flag == "--error-rate" and not 0 < value < 1:
+        if flag in ("--error-rate", "--weight") and not 0 < value < 1:
             found[flag] = f"must be above 0% and below 100%; got {text}"
     if not found and parse_duration(facts.p50) >= parse_duration(facts.p99):
         found["--p99"] = f"must be longer than the median of {facts.p50} (--p50); got {facts.p99}"
@@ -168,9 +177,14 @@ def _policy(policy: Mapping[str, Any]) -> str:
 
 
 def checks_of(policy: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The checks of a policy, of all of its stages, also those that are counted together."""
+    """The checks of a policy, of all of its stages, also those that are counted together, and the metrics of a judge."""
     own = [each for part in (policy, *policy.get("stages", ())) for each in part.get("checks", ())]
-    return [inner for each in own for inner in each.get("checks", [each])]
+    return [inner for each in own for inner in each.get("checks", each.get("metrics", [each]))]
+
+
+def has_baseline(policy: Mapping[str, Any]) -> bool:
+    """Whether a policy serves a baseline."""
+    return any(part.get("allocation", part).get("baseline") for part in (policy, *policy.get("stages", ())))
 
 
 def length_s(policy: Mapping[str, Any]) -> float:

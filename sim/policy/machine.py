@@ -34,7 +34,8 @@ class Verdicts:
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
-    ticks in which a ramp stood still, or an outcome waited.
+    ticks in which a ramp stood still, or an outcome waited. reported is whether a check that only reports has failed some arm;
+    NaN of a policy without one.
     """
 
     verdict: NDArray[np.int8]
@@ -43,6 +44,7 @@ class Verdicts:
     significant_tick: Ints
     found_tick: Ints
     paused_ticks: Ints
+    reported: Floats
 
 
 Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
@@ -116,6 +118,7 @@ class StagedPolicy:
             significant_tick=np.full(rows, -1, np.int64),
             found_tick=np.zeros(rows, np.int64),
             paused_ticks=np.zeros(rows, np.int64),
+            reported=np.full(rows, 0.0 if any(not check.stops for stage in self._chain for check in stage.checks) else np.nan),
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)
@@ -304,6 +307,8 @@ class StagedPolicy:
         held, shown = np.ones(findings.shape, bool), np.ones(findings.shape, bool)
         for check, check_findings in zip(stage.checks, checks, strict=True):
             if not check.stops:
+                failed = (check_findings == _FAILED) & in_stage
+                self.verdicts.reported[rows[failed[:, 1:].any(axis=1)]] = 1.0
                 continue
             findings = np.where(check_findings == _FAILED, _FAILED, findings)
             findings = np.where((check_findings == _DOUBTFUL) & (findings != _FAILED), _DOUBTFUL, findings)

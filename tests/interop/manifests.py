@@ -100,3 +100,37 @@ ALARMS = """\
   "Statistic": "Average", "Period": 60, "EvaluationPeriods": 5, "DatapointsToAlarm": 3, "Threshold": 0.01,
   "ComparisonOperator": "GreaterThanThreshold", "TreatMissingData": "notBreaching", "Dimensions": []}]}
 """
+
+CONFIG = r"""
+{
+  "name": "shop", "id": "17", "description": "golden signals", "applications": ["shop"],
+  "judge": {"name": "NetflixACAJudge-v1.0", "judgeConfigurations": {}},
+  "templates": {"times":
+    "PromQL:sum(rate(wait_seconds_sum{pod=\"${scope}\"}[1m])) / sum(rate(wait_seconds_count{pod=\"${scope}\"}[1m]))"},
+  "metrics": [
+    {"name": "errors", "scopeName": "default", "groups": ["Errors"],
+      "query": {"type": "prometheus", "metricName": "", "customInlineTemplate":
+        "PromQL:sum(rate(hits{app=\"${scope}\",code=~\"5..\"}[1m])) / sum(rate(hits{app=\"${scope}\"}[1m]))"},
+      "analysisConfigurations": {"canary": {"direction": "increase", "nanStrategy": "replace", "critical": true,
+        "effectSize": {"allowedIncrease": 1.1, "criticalIncrease": 2}}}},
+    {"name": "wait", "groups": ["Times"], "query": {"type": "prometheus", "customFilterTemplate": "times"},
+      "analysisConfigurations": {"canary": {"direction": "either", "mustHaveData": true, "outliers": {"strategy": "keep"}}}},
+    {"name": "noise", "groups": ["Times"], "query": {"type": "datadog", "metricName": "noise"},
+      "analysisConfigurations": {"canary": {"muted": true}}}
+  ],
+  "classifier": {"groupWeights": {"Errors": 70}, "scoreThresholds": {"pass": 95, "marginal": 75}}
+}
+"""
+
+CANARY_STAGE = """\
+{
+  "type": "kayentaCanary", "name": "Canary Analysis", "refId": "2", "analysisType": "realTimeAutomatic",
+  "canaryConfig": {
+    "canaryConfigId": "17", "lifetimeDuration": "PT1H0M", "canaryAnalysisIntervalMins": "20",
+    "beginCanaryAnalysisAfterMins": "10", "lookbackMins": "0", "metricsAccountName": "prometheus",
+    "scopes": [{"scopeName": "default", "controlLocation": "eu", "experimentLocation": "eu", "step": 60}],
+    "scoreThresholds": {"pass": "75", "marginal": "50"}
+  },
+  "deployments": {"clusterPairs": []}
+}
+"""

@@ -13,10 +13,11 @@ import yaml
 from sim.errors import InputError, Place, Problem
 from sim.interop.importing import import_manifests, write_scenario
 from sim.interop.writing import Facts
-from tests.interop.manifests import ALARMS, CANARY, DEPLOYMENT, ROLLOUT
+from tests.interop.manifests import ALARMS, CANARY, CANARY_STAGE, CONFIG, DEPLOYMENT, ROLLOUT
 
 MANIFESTS = [
     list(yaml.safe_load_all(ROLLOUT)), list(yaml.safe_load_all(CANARY)), [yaml.safe_load(DEPLOYMENT), yaml.safe_load(ALARMS)],
+    [yaml.safe_load(CONFIG), yaml.safe_load(CANARY_STAGE)],
 ]  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 3, 10**18, 1.5, float("nan"), float("inf"), "", "x", "5m", "1e9h", "-3", "{{args.a}}", "{{",
@@ -63,7 +64,7 @@ def refusals(file: Path, out: Path) -> tuple[Problem, ...]:
     return ()
 
 
-@pytest.mark.parametrize("manifest", MANIFESTS, ids=["argo", "flagger", "sagemaker"])
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=["argo", "flagger", "sagemaker", "kayenta"])
 def test_every_change_is_carried_or_refused_at_a_line(manifest: list[Any], tmp_path: Path) -> None:
     draw, file, ends = random.Random(14), tmp_path / "m.yaml", {"written": 0, "refused": 0}
     for number in range(80):

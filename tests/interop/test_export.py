@@ -147,6 +147,56 @@ def test_argo_says_a_policy_that_is_read_back_as_it_was(
     assert there_and_back(policy, "argo", tmp_path) == canonical(policy)
 
 
+@st.composite
+def counted(draw: st.DrawFn, most_s: int) -> dict[str, Any]:
+    """A check that looks so often, and no longer than the stage."""
+    check = {key: value for key, value in draw(argo_check()).items() if key not in ("start", "looks", "doubt_trip", "no_data")}
+    every, start = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    check |= {"every": f"{every}s", "start": f"{start}s", "looks": draw(st.integers(1, 1 + (most_s - start) // every))}
+    return check if check["metric"] == "requests" else {**check, "no_data": draw(st.sampled_from(["pass", "fail"]))}
+
+
+@st.composite
+def stages(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Stages that Argo can say one after another."""
+    kinds = draw(st.lists(st.sampled_from(["mirror", "passing", "ramp"]), min_size=1, max_size=4))
+    found: list[dict[str, Any]] = []
+    for index, kind in enumerate(kinds):
+        length_s, weight = draw(st.integers(60, 7200)), draw(st.integers(1, 100))
+        evidence: dict[str, Any] = {"kind": "survive"}
+        checks = draw(st.lists(counted(length_s), max_size=2))
+        route: dict[str, Any] = {"kind": "mirror", "fraction": f"{weight}%"}
+        if kind == "mirror":
+            evidence["duration"] = format_duration(float(length_s))
+        elif kind == "passing":
+            route = {"kind": "fixed", "weights": [f"{100 - weight}%", f"{weight}%"]}
+            checks = [
+                {**{key: value for key, value in check.items() if key not in ("looks", "report_only")}, "pass_after": row}
+                for check, row in draw(st.lists(st.tuples(counted(length_s), st.integers(1, 5)), min_size=1, max_size=2))
+            ]
+        else:
+            step: dict[str, Any] = {"weight": f"{weight}%", "bake": format_duration(float(length_s))}
+            if index + 1 < len(kinds) and kinds[index + 1] == "ramp":
+                step["approval"] = APPROVAL
+            if index and kinds[index - 1] == "ramp" and not checks:
+                checks = [draw(counted(length_s))]
+            route = {"kind": "ramp", "steps": [step]}
+        stage = {"name": f"p-{index + 1}" if len(kinds) > 1 else "p", "allocation": route, "evidence": evidence}
+        found.append(stage | ({"checks": checks} if checks else {}))
+    return found
+
+
+@MANY
+@given(chain=stages())
+def test_argo_says_a_chain_that_is_read_back_as_it_was(tmp_path: Path, chain: list[dict[str, Any]]) -> None:
+    policy: dict[str, Any] = {"name": "p", "kind": "stages", "stages": chain}
+    back = there_and_back(policy, "argo", tmp_path)
+    if len(chain) == 1 and chain[0]["allocation"]["kind"] == "ramp" and "checks" in chain[0]:
+        # One ramp under checks is read as a canary.
+        policy = {"name": "p", "kind": "canary", "steps": chain[0]["allocation"]["steps"], "checks": chain[0]["checks"]}
+    assert back == canonical(policy)
+
+
 @MANY
 @given(
     weights=st.sets(st.integers(1, 100), min_size=1, max_size=5), every=SECONDS, trip=st.integers(1, 9), approved=st.booleans(),
@@ -200,6 +250,10 @@ def test_a_manifest_is_imported_exported_and_imported_to_the_same_policy(
 
 
 ONE = "{name: p, kind: canary, steps: [{weight: 5%%, bake: 1m}], checks: [%s]}"
+CHAIN = "{name: p, kind: stages, stages: [%s, %s]}"
+SHADOW = "{name: s, kind: shadow, mirror: 50%, duration: 1h, checks: [{metric: error_rate, max: 1%, every: 1m}]}"
+RAMP = "{name: r, kind: canary, steps: [{weight: 5%, bake: 9m}], checks: [{metric: error_rate, max: 1%, every: 1m}]}"
+AB = "{name: a, kind: ab, evidence: {kind: fixed_horizon, mde: 5%}}"
 
 
 @pytest.mark.parametrize(
@@ -211,6 +265,24 @@ ONE = "{name: p, kind: canary, steps: [{weight: 5%%, bake: 1m}], checks: [%s]}"
         ("argo", ONE % "{metric: error_rate, max: 1%, trip: 2, consecutive: true}", "'consecutive'"),
         ("argo", ONE % "{metric: error_rate, max: 1%, over: stage}", "'over: stage'"),
         ("argo", ONE % "{kind: rate_increase}", "of the kind rate_increase"),
+        ("argo", CHAIN % (SHADOW, AB), "evidence of the kind fixed_horizon"),
+        (
+            "argo",
+            CHAIN % ("{kind: bandit, name: b, evidence: {kind: survive, duration: 1h}}", SHADOW),
+            "an allocation of the kind",
+        ),
+        ("argo", CHAIN % (RAMP, RAMP.replace("name: r", "name: s")), "two ramps, one after the other"),
+        (
+            "argo",
+            CHAIN % (RAMP.replace("bake: 9m}", "bake: 9m}, {weight: 9%, bake: 1h}"), SHADOW),
+            "checks that go on over several",
+        ),
+        ("argo", CHAIN % (SHADOW.replace("50%", "12.5%"), RAMP), "a mirror of 12.5%: whole numbers only"),
+        ("argo", CHAIN % (SHADOW.replace("duration: 1h", "duration: 1h, max_duration: 2h"), RAMP), "'max_duration'"),
+        ("argo", CHAIN % (SHADOW.replace("every: 1m", "every: 1m, looks: 90"), RAMP), "for longer than the stage"),
+        ("argo", CHAIN % (SHADOW, RAMP.replace("every: 1m", "every: 1m, pass_after: 3")), "'pass_after' where nothing waits"),
+        ("argo", CHAIN % (RAMP, SHADOW.replace("name: s", "name: t, on: {fail: inconclusive}")), "'on'"),
+        ("flagger", CHAIN % (SHADOW, RAMP), "a policy of 2 stages"),
         ("flagger", ONE % "{metric: error_rate, max: 1%, no_data: fail}", "'advance: by_clock'"),
         ("sagemaker", ONE % "{metric: error_rate, max: 1%, trip: 2}", "other weights"),
     ],

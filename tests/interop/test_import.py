@@ -122,6 +122,37 @@ def test_timelines_are_those_of_the_programs(text: str, name: str, fine_s: int, 
         assert set(own["time_to_decision_s"]) == {seconds}
 
 
+def test_what_comes_after_good_looks_in_a_row_is_a_stage_of_its_own() -> None:
+    head, *templates = ROLLOUT.split("---\n")
+    background = head.index("      analysis:"), head.index("      steps:")
+    rollout = head[: background[0]] + head[background[1] :].replace("templateName: latency", "templateName: success").replace(
+        "{name: hash, valueFrom: {podTemplateHashValue: Latest}}", "{name: service, value: shop-canary}"
+    )
+    template = templates[0].replace("failureLimit: 2", "failureLimit: 2\n      consecutiveSuccessLimit: 3")
+    stages = imported(f"{rollout}---\n{template}")["stages"]
+    assert [stage["allocation"].get("weights") for stage in stages] == [None, ["80%", "20%"], None]
+    assert [[step["weight"] for step in stages[at]["allocation"]["steps"]] for at in (0, 2)] == [["5%", "20%"], ["50%"]]
+    assert [check["pass_after"] for check in stages[1]["checks"]] == [3]
+
+
+def test_a_mirror_is_of_all_requests_or_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    begins = (
+        "        - setMirrorRoute: {name: m, percentage: 25, match: [{path: {prefix: /}}]}\n        - pause: {duration: 9m}\n"
+    )
+    ends = "        - setMirrorRoute: {name: m}\n"
+    text = ROLLOUT.replace(STEP, begins + ends + STEP).replace("startingStep: 1", "startingStep: 4")
+    first, *_ = imported(text)["stages"]
+    assert first["allocation"] == {"kind": "mirror", "fraction": "25%"}
+    assert first["evidence"] == {"kind": "survive", "duration": "9m"}
+    capsys.readouterr()
+    assert "a mirror finds nobody" in remark(capsys, text, "spec.strategy.canary.steps[0].setMirrorRoute")
+    scaled = text.replace("        - setMirrorRoute", "        - setCanaryScale: {weight: 5}\n        - setMirrorRoute", 1)
+    assert not [each for each in said(capsys, scaled)["remarks"] if "finds nobody" in each["text"]]
+    # Without a match a route is removed, whatever its percentage.
+    bare = text.replace(", match: [{path: {prefix: /}}]", "")
+    assert "no request is copied" in remark(capsys, bare, "spec.strategy.canary.steps[0].setMirrorRoute.percentage")
+
+
 def test_sagemaker_shifts_in_steps_under_alarms_and_without_any_never_goes_back(capsys: pytest.CaptureFixture[str]) -> None:
     policy = imported(DEPLOYMENT, ALARMS)
     assert [(step["weight"], step["bake"]) for step in policy["steps"]] == [(f"{w}%", "5m") for w in (30, 60, 90, 100)]

@@ -96,37 +96,89 @@ BAD, LESS = [30 + at % 3 for at in range(12)], [100 + at % 3 for at in range(12)
         ([{"group": "a"}, {"group": "b"}], {"groups": {"a": 1, "b": 99}}, BAD, [0] * 12, P),
         ([{}, {}], {}, BAD, LESS, F),
         ([{}, {}], {}, [10] * 12, [0] * 12, P),
+        # What always passes is in the score, in a group of a metric or in one of its own.
+        ([{}], {"always_pass": {"": 1}}, BAD, [0] * 12, U),
+        ([{}], {"always_pass": {"": 3}}, BAD, [0] * 12, P),
+        ([{}], {"always_pass": {"a": 3}}, BAD, [0] * 12, U),
+        ([{}], {"always_pass": {"a": 1}, "groups": {"": 60, "a": 40}}, BAD, [0] * 12, F),
     ],
 )
 def test_the_score_is_of_groups(metrics: list[Any], said: Any, bad: list[int], worse: list[int], expected: int) -> None:
-    named = [{"metric": name, **keys} for name, keys in zip(("error_rate", "conversion"), metrics, strict=True)]
-    assert last(judge(*named, **said), values(bad, worse)) == expected
+    named = [{"metric": name, **keys} for name, keys in zip(("error_rate", "conversion"), metrics, strict=False)]
+    ticks = values(bad, worse)
+    assert last(judge(*named, **said), ticks if len(named) > 1 else only(ticks, ANSWERS, ERRORS)) == expected
 
 
 @pytest.mark.parametrize(
-    ("metrics", "said", "expected"),
+    ("errors", "sold", "said", "expected"),
     [
-        # Of one group, what has no data does not count; a group without any counts nothing of its weight.
-        ([{}, {}], {}, P),
-        ([{"group": "a"}, {"group": "b"}], {"groups": {"a": 20, "b": 80}}, P),
-        ([{"group": "a"}, {"group": "b"}], {"groups": {"a": 60, "b": 40}}, F),
-        ([{"critical": True}, {}], {}, F),
-        ([{}], {}, F),
+        # Half of the metrics, or more, have no data.
+        ([{}], [], {}, F),
+        ([{}], [{}], {}, F),
+        # Less than half: of one group, what has no data does not count; a group without any counts as one that passes.
+        ([{}], [{}, {}], {}, P),
+        ([{"group": "a"}], [{"group": "b"}, {"group": "b"}], {"groups": {"a": 60, "b": 40}}, P),
+        ([{"critical": True}], [{}, {}], {}, F),
+        # What must have data fails without it, and is then no metric without data, unless it is critical.
+        ([{"must_have_data": True}], [{}], {}, U),
+        ([{"must_have_data": True}], [{}, {}, {}], {}, P),
+        ([{"must_have_data": True, "critical": True}], [{}, {}, {}], {}, F),
+        # Zeros are data, and no errors are fewer than the champion's.
+        ([{"no_value": "zero"}], [], {}, P),
+        ([{"no_value": "zero", "direction": "either"}], [], {}, F),
+        ([{"no_value": "zero", "critical": True}], [{}], {}, P),
+        ([{}], [], {"always_pass": {"": 2}}, P),
+        ([{}], [], {"always_pass": {"": 1}}, F),
     ],
 )
-def test_a_metric_without_data(metrics: list[Any], said: Any, expected: int) -> None:
+def test_a_metric_without_data(errors: list[Any], sold: list[Any], said: Any, expected: int) -> None:
     """The challenger gives no answers, and its users' outcomes are known all the same."""
-    named = [{"metric": name, **keys} for name, keys in zip(("error_rate", "conversion"), metrics, strict=False)]
+    named = [{"metric": "error_rate", **keys} for keys in errors] + [{"metric": "conversion", **keys} for keys in sold]
     ticks = values([0] * 12, answers=0)
     part = judge(*named, **said)
-    assert last(part, ticks if len(named) > 1 else only(ticks, ANSWERS, ERRORS)) == expected
+    assert last(part, ticks if sold else only(ticks, ANSWERS, ERRORS)) == expected
+
+
+@pytest.mark.parametrize(
+    ("critical", "tolerance", "expected"),
+    # The mean is 2.4 times the champion's. One of three metrics that fails leaves a score of 66.67%.
+    [(False, 0.0, U), (True, 0.0, F), (True, 1.0, F), (True, 1.5, U)],
+)
+def test_a_critical_metric_that_fails_by_a_little_only_fails(critical: bool, tolerance: float, expected: int) -> None:
+    of_errors = {"metric": "error_rate", "critical": critical, "critical_tolerance": tolerance}
+    part = judge(of_errors, {"metric": "conversion"}, {"metric": "conversion"})
+    assert last(part, values([24 + at % 2 for at in range(12)], [0] * 12)) == expected
+
+
+@pytest.mark.parametrize(("passing", "expected"), [("66.67%", P), ("66.68%", U)])
+def test_a_score_is_known_to_a_hundredth_of_a_percent(passing: str, expected: int) -> None:
+    part = judge({"metric": "error_rate"}, {"metric": "conversion"}, {"metric": "conversion"}, **{"pass": passing})
+    assert last(part, values(BAD, [0] * 12)) == expected
+
+
+@pytest.mark.parametrize(("far", "expected"), [(0, P), (11, F)])
+def test_means_must_be_apart_in_the_same_direction(far: int, expected: int) -> None:
+    """Of 24 values 22 are a little worse, and two far better: by ranks worse, and by the mean better."""
+    bad = [12 + at % 2 for at in range(22)] + [far, far]
+    ticks = [{ANSWERS: [1000, 1000], ERRORS: [11 if at < 22 else 3 * (11 - far) or 11, each]} for at, each in enumerate(bad)]
+    assert last(judge(every="4h"), ticks) == expected
+
+
+def test_critical_tolerance_is_of_critical_metrics() -> None:
+    with pytest.raises(ValidationError, match="critical_tolerance is for a critical metric"):
+        judge({"metric": "error_rate", "critical_tolerance": 1})
 
 
 def test_groups_must_be_those_of_the_metrics() -> None:
     for groups, words in (
         ({"b": 1.0}, "groups must give a weight to each group of the metrics: 'a', got 'b'"),
-        ({"a": 0}, "above 0"),
+        ({"a": 0}, "groups: weights must be above 0"),
     ):
         with pytest.raises(ValidationError) as raised:
             judge({"metric": "error_rate", "group": "a"}, groups=groups)
         assert words in raised.value.errors()[0]["msg"]
+
+
+def test_what_always_passes_has_a_weight() -> None:
+    with pytest.raises(ValidationError, match="always_pass: weights must be above 0"):
+        judge(always_pass={"a": 0})

@@ -116,6 +116,7 @@ NAMED = (
     "misrouted",
     "quantiles",
     "groups",
+    "always_pass",
     "categorical",
     "prior",
     "by_arm",

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sim.interop.exporting import Ramped, Source, dump, seconds_of, whole_percents, window_of
 from sim.interop.promql_text import query_of
 from sim.policy.guardrails import Check
+from sim.policy.pending import Reactions
 
 _SAID = {
     "kind", "metric", "quantile", "max", "min", "max_ratio", "min_ratio", "max_difference", "min_difference", "doubt_above",
-    "doubt_below", "doubt_trip", "sees", "trip", "no_data", "every", "start", "looks", "over", "report_only",
+    "doubt_below", "doubt_trip", "sees", "trip", "no_data", "every", "start", "looks", "over", "report_only", "pass_after",
 }  # fmt: skip
 METRICS = ("error_rate", "latency", "mean_latency", "requests")
-_MOST = (100, 1000, 10_000, 100_000, 1_000_000)
+MOST = (100, 1000, 10_000, 100_000, 1_000_000)
 
 
 def write(source: Source, found: Ramped) -> str:
     """The manifest of a policy. Adds to the problems of the source what Argo cannot say."""
-    name = source.form.name.lower().replace("_", "-")
     if found.on_good_look:
         source.cannot("advance", "`advance: on_good_look`: its steps go by the clock")
-    if found.reaction.fail is not None:
-        source.cannot(f"{found.reaction_path}.fail", "`reaction.fail`: it aborts at once")
-    doubts = any(isinstance(check, Check) and (check.doubts() or check.no_data == "doubt") for check in found.checks)
-    if doubts != (found.reaction.inconclusive is not None):
-        source.cannot(
-            found.reaction_path if found.reaction.inconclusive else found.checks_path,
-            "what is in doubt without `reaction.inconclusive`, or that without what is: it pauses until a person looks",
-        )
-    most = next((each for each in _MOST if all((step.weight * each).is_integer() for step in found.steps)), 100)
+    reacts(source, found.checks, found.reaction, found.checks_path, found.reaction_path)
+    most = next((each for each in MOST if all((step.weight * each).is_integer() for step in found.steps)), 100)
     weights = whole_percents(source, found, most)
     steps: list[dict[str, Any]] = []
     for index, (step, weight) in enumerate(zip(found.steps, weights, strict=True)):
@@ -39,8 +33,50 @@ def write(source: Source, found: Ramped) -> str:
             steps.append({"pause": {"duration": duration}})
         if step.approval is not None:
             steps.append({"pause": {}})
-    metrics = [_metric(source, f"{found.checks_path}[{index}]", check, index) for index, check in enumerate(found.checks)]
-    routing: dict[str, Any] = {"nginx": {"stableIngress": name}}
+    metrics = [metric_of(source, f"{found.checks_path}[{index}]", check, index) for index, check in enumerate(found.checks)]
+    if not metrics:
+        return document_of(source, steps, most, [], None)
+    template = f"{source.name}-checks"
+    return document_of(source, steps, most, [(template, metrics)], told_only(source, template, metrics, found.checks))
+
+
+def reacts(source: Source, checks: Sequence[Any], reaction: Reactions | None, checks_path: str, reaction_path: str) -> None:
+    """Adds the problems of what is done after an outcome: it aborts at once, and pauses in doubt until a person looks."""
+    reaction = reaction or Reactions()
+    if reaction.fail is not None:
+        source.cannot(f"{reaction_path}.fail", "`reaction.fail`: it aborts at once")
+    doubts = any(isinstance(check, Check) and (check.doubts() or check.no_data == "doubt") for check in checks)
+    if doubts != (reaction.inconclusive is not None):
+        source.cannot(
+            reaction_path if reaction.inconclusive else checks_path,
+            "what is in doubt without `reaction.inconclusive`, or that without what is: it pauses until a person looks",
+        )
+
+
+def told_only(source: Source, template: str, metrics: Sequence[Mapping[str, Any]], checks: Sequence[Any]) -> dict[str, Any]:
+    """The analysis of a template; checks that only report are dry runs."""
+    analysis: dict[str, Any] = {
+        "templates": [{"templateName": template}],
+        "args": [
+            {"name": "canary-service", "value": f"{source.name}-canary"},
+            {"name": "stable-service", "value": f"{source.name}-stable"},
+        ],
+    }
+    told = [each["name"] for each, check in zip(metrics, checks, strict=True) if getattr(check, "report_only", False)]
+    if told:
+        analysis["dryRun"] = [{"metricName": each} for each in told]
+    return analysis
+
+
+def document_of(
+    source: Source, steps: list[dict[str, Any]], most: int, templates: Sequence[tuple[str, list[dict[str, Any]]]],
+    background: dict[str, Any] | None, *, route: str | None = None,
+) -> str:  # fmt: skip
+    """The Rollout of steps, whose weights are shares of `most`, and its templates; `route` is the name of a mirror."""
+    name = source.name
+    # Of the routers, Istio alone mirrors.
+    istio = {"managedRoutes": [{"name": route}], "istio": {"virtualService": {"name": name}}}
+    routing: dict[str, Any] = istio if route is not None else {"nginx": {"stableIngress": name}}
     if most != 100:
         routing["maxTrafficWeight"] = most
     canary: dict[str, Any] = {
@@ -49,37 +85,28 @@ def write(source: Source, found: Ramped) -> str:
         "trafficRouting": routing,
         "steps": steps,
     }
-    told = [each["name"] for each, check in zip(metrics, found.checks, strict=True) if getattr(check, "report_only", False)]
-    if metrics:
-        analysis: dict[str, Any] = {
-            "templates": [{"templateName": f"{name}-checks"}],
-            "args": [
-                {"name": "canary-service", "value": f"{name}-canary"},
-                {"name": "stable-service", "value": f"{name}-stable"},
-            ],
-        }
-        if told:
-            analysis["dryRun"] = [{"metricName": each} for each in told]
-        canary["analysis"] = analysis
+    if background is not None:
+        canary["analysis"] = background
     rollout = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Rollout",
         "metadata": {"name": source.form.name},
         "spec": {"strategy": {"canary": canary}},
     }
-    if not metrics:
-        return dump(rollout)
-    template = {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "AnalysisTemplate",
-        "metadata": {"name": f"{name}-checks"},
-        "spec": {"args": [{"name": "canary-service"}, {"name": "stable-service"}], "metrics": metrics},
-    }
-    return dump(rollout, template)
+    written = [
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "AnalysisTemplate",
+            "metadata": {"name": template},
+            "spec": {"args": [{"name": "canary-service"}, {"name": "stable-service"}], "metrics": metrics},
+        }
+        for template, metrics in templates
+    ]
+    return dump(rollout, *written)
 
 
-def _metric(source: Source, path: str, check: Any, index: int) -> dict[str, Any]:
-    """A metric of the template."""
+def metric_of(source: Source, path: str, check: Any, index: int, *, until_passed: bool = False) -> dict[str, Any]:
+    """A metric of the template; `until_passed` is of a step that ends as all of its metrics have passed."""
     if not isinstance(check, Check):
         source.cannot(path, f"a check of the kind {check.kind}: it has thresholds only")
         return {"name": "unsaid"}
@@ -104,6 +131,10 @@ def _metric(source: Source, path: str, check: Any, index: int) -> dict[str, Any]
     }
     if check.looks is not None:
         metric["count"] = check.looks
+    if until_passed:
+        metric["consecutiveSuccessLimit"] = check.pass_after
+    elif check.pass_after is not None:
+        source.cannot(f"{path}.pass_after", "`pass_after` where nothing waits for it: it is for a stage of a fixed weight")
     metric |= _conditions(check)
     metric["failureLimit"] = check.trip - 1
     if check.doubt_trip > 1:

@@ -11,6 +11,8 @@ from sim.interop.reading import Values
 
 _CANARY: Place = ("spec", "strategy", "canary")
 _BLUE_GREEN: Place = ("spec", "strategy", "blueGreen")
+EVERY_REQUEST = {"path": {"prefix": "/"}}
+"""A match that every request meets."""
 
 
 def ops_of(account: Account, templates: Templates) -> list[Op]:
@@ -40,7 +42,7 @@ class _Canary:
         if read is None:
             self.account.refuse((*_CANARY, "maxSurge"), f"must be a number of pods or a share such as 25%; got {surge!r}")
         self.surge = read or 0
-        self.weight = 0
+        self.weight, self.scaled = 0, False
 
     def ops(self) -> list[Op]:
         values, account = self.values, self.account
@@ -90,19 +92,38 @@ class _Canary:
             self.account.refuse((*place, kind), f"an empty {kind} is dropped by the cluster, and the step is none; write {{}}")
             return []
         if kind == "setWeight":
-            weight = values.whole((*place, kind), 0, least=0, most=self.most) or 0
+            self.weight = weight = values.whole((*place, kind), 0, least=0, most=self.most) or 0
             return [Weight(self._share(place, weight), (*place, kind))]
         if kind == "pause":
             return [self._pause((*place, kind))]
         if kind == "analysis":
             return [self._analysis((*place, kind), waited=True)]
         if kind == "setMirrorRoute":
-            share = values.whole((*place, kind, "percentage"), least=0, most=100)
-            ends = share is None and values.get((*place, kind, "match")) is None
-            if not self.routed:
-                self.account.refuse((*place, kind), "a mirror needs trafficRouting")
-            return [Mirror(None if ends else (100 if share is None else share) / 100, (*place, kind))]
+            return [self._mirror((*place, kind))]
+        self.scaled |= kind == "setCanaryScale"
         return []
+
+    def _mirror(self, place: Place) -> Op:
+        share = self.values.whole((*place, "percentage"), least=0, most=100)
+        match = self.values.get((*place, "match"))
+        if not self.routed:
+            self.account.refuse(place, "a mirror needs trafficRouting")
+        if match is None:
+            if share is not None:
+                self.account.remark(
+                    (*place, "percentage"), "without a match the route is removed, and no request is copied",
+                    "match: [{path: {prefix: /}}], which all requests meet",
+                )  # fmt: skip
+            return Mirror(None, place)
+        if not self.scaled and not self.weight:
+            self.account.remark(
+                place, "at a weight of 0 a canary has no pods, and a mirror finds nobody; it is played as if there were some",
+                "setCanaryScale before it",
+            )  # fmt: skip
+        # Of several, one must be met.
+        if not isinstance(match, list) or EVERY_REQUEST not in match:
+            self.account.refuse((*place, "match"), "what share of the requests it matches is not known")
+        return Mirror((100 if share is None else share) / 100, place)
 
     def _pause(self, place: Place) -> Op:
         seconds = self.values.seconds((*place, "duration"), bare=True)

@@ -11,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Floats
 from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
-from sim.policy.columns import Above, Column, Count, mean_of
-from sim.policy.guardrails.measured import ERROR_RATE, LATENCY
+from sim.policy.columns import Above, Column, Count
+from sim.policy.guardrails.measured import ERROR_RATE, LATENCY, MEAN_LATENCY, columns_of
 from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
+
+# What all calls have, of which more is worse.
+_CALLS = (ERROR_RATE, LATENCY, MEAN_LATENCY)
 
 
 class JudgedMetric(BaseModel):
@@ -22,7 +25,9 @@ class JudgedMetric(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metric: str = Field(description="error_rate, latency (the share of calls above `limit`), or an outcome metric")
+    metric: str = Field(
+        description="error_rate, latency (the share of calls above `limit`), mean_latency, or an outcome metric"
+    )
     limit: Duration | None = Field(None, description="for latency: what is slow")
     direction: Literal["worse", "either"] = Field("worse", description="which differences from the champion count")
     tolerance: float = Field(
@@ -39,17 +44,20 @@ class JudgedMetric(BaseModel):
             raise ValueError(f"limit is for latency, which needs one, got {'one' if self.limit else 'none'} for {self.metric}")
         return self
 
+    @property
+    def empty(self) -> float:
+        """The value of a tick that has none."""
+        return float("nan")
+
     def columns(self) -> tuple[Column, Column]:
         """The column of the number of values, and the column of the count or the sum over them."""
-        if self.metric == ERROR_RATE:
-            return Count("responses"), Count("errors")
         if self.limit is not None:
             return Count("responses"), Above(self.limit)
-        return mean_of(self.metric)
+        return columns_of(self.metric)
 
     def sign(self, setting: Setting) -> int:
         """+1 where a rise is worse, -1 where a fall is."""
-        return 1 if self.metric in (ERROR_RATE, LATENCY) else -setting.metrics[self.metric].sign
+        return 1 if self.metric in _CALLS else -setting.metrics[self.metric].sign
 
 
 class ValueJudge(Guardrail):
@@ -123,7 +131,7 @@ class ValueJudge(Guardrail):
         place = (view.age - 1) % values.shape[-1]
         for number, judged in enumerate(self.judged):
             count, total = (view.of_last(column) for column in judged.columns())
-            means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            means = np.where(count > 0, total / np.maximum(count, 1), judged.empty)
             values[np.arange(len(means)), number, :, place] = means
         look = (view.age > 0) & (view.age % view.setting.ticks_of(self.every) == 0)
         if look.any():
@@ -135,7 +143,7 @@ class ValueJudge(Guardrail):
         if self.window is not None:
             problems += whole_ticks("window", self.window, setting)
         for index, judged in enumerate(self.judged):
-            if judged.metric not in (ERROR_RATE, LATENCY) and judged.metric not in setting.metrics:
-                known = there_are([ERROR_RATE, LATENCY, *setting.metrics])
+            if judged.metric not in _CALLS and judged.metric not in setting.metrics:
+                known = there_are([*_CALLS, *setting.metrics])
                 problems.append((f"metrics[{index}].metric", f"no metric {judged.metric!r}; {known}"))
         return problems
