@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.compare.measure import Column, Measure, decided_by, ended, mean, proportion, recorded, time
 from sim.compare.trials import Trials
-from sim.policy.hours import DAY_S
+from sim.policy.hours import DAY_S, WEEK_S
 from sim.stats.intervals import Estimate, mean_interval, paired_difference
 from sim.stats.renewal import programme_yield
 from sim.stats.risk import cvar
@@ -146,6 +146,22 @@ def _yielded(what: Literal["rewards", "releases"]) -> Column:
         return found
 
     return yielded
+
+
+def _alarms_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known how many alarms rang in a trial: earlier versions did not count them."""
+    return ~np.isnan(trials["alarms"].astype(np.float64))
+
+
+def _alarms_per_week(trials: Trials) -> NDArray[Any]:
+    """Alarms in a week of rollouts: a ratio of means, linear in each trial (the delta method); NaN where it is not known."""
+    found, known = np.full(trials.n, np.nan), _alarms_known(trials) & (trials["time_to_end_s"] != 0)
+    if known.any():
+        weeks = np.fmin(trials["time_to_end_s"][known], trials.horizon_s) / WEEK_S
+        alarms = trials["alarms"][known]
+        each = float(alarms.mean() / weeks.mean())
+        found[known] = each + (alarms - each * weeks) / weeks.mean()
+    return found
 
 
 def _negative(estimate: Estimate) -> Estimate:
@@ -293,6 +309,23 @@ _TABLE = (
         "Mean time for which a ramp stood still, because a look was not good or somebody had to approve, or an outcome waited "
         "until somebody or something acted on it.",
         recorded("paused_s"), lambda trials: ~np.isnan(trials["paused_s"]),
+    ),
+    mean(
+        "alarms", "alarms", "count",
+        "Mean number of alarms of a trial: looks of a check that fail for some challenger, each counted once, and findings of "
+        "checks without looks. A check that only reports rings too.",
+        recorded("alarms"), _alarms_known,
+    ),
+    mean(
+        "alarms_per_week", "alarms a week", "count",
+        "Alarms in a week of rollouts: the mean number of a trial over the mean time that its rollout takes, one that has not "
+        "ended counting as the whole horizon.",
+        _alarms_per_week, lambda trials: np.asarray(_alarms_known(trials) & (trials["time_to_end_s"] != 0)),
+    ),
+    proportion(
+        "muted", "muted", "lower",
+        "Share of trials in which people did not heed an outcome at first, because too many alarms had rung before it.",
+        lambda trials: np.asarray(trials["muted"] > 0), lambda trials: ~np.isnan(trials["muted"]),
     ),
     mean(
         "requests_to_decision", "requests to decision", "requests",

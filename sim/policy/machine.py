@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints, marked
+from sim.policy.alarms import Alarms, Muting, rang_of
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.columns import AtVisit, Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
@@ -34,7 +35,7 @@ class Verdicts:
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
-    ticks in which a ramp stood still, or an outcome waited.
+    ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at first.
     """
 
     verdict: NDArray[np.int8]
@@ -43,6 +44,8 @@ class Verdicts:
     significant_tick: Ints
     found_tick: Ints
     paused_ticks: Ints
+    alarms: Ints
+    muted: Ints
 
 
 Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
@@ -109,6 +112,7 @@ class StagedPolicy:
             raise ValueError(f"start needs the scores of {missing[0]}, got those of {list(self._scores) or 'none'}")
         rows, arms = setting.replications, len(setting.arms)
         self.columns: dict[Column, int] = {column: at for at, column in enumerate(self.needs(setting))}
+        self._alarms = Alarms(rows, max((stage.mutes_after() for stage in self._chain), default=0))
         self.verdicts = Verdicts(
             verdict=np.zeros(rows, np.int8),
             arm=np.zeros(rows, np.int64),
@@ -116,6 +120,8 @@ class StagedPolicy:
             significant_tick=np.full(rows, -1, np.int64),
             found_tick=np.zeros(rows, np.int64),
             paused_ticks=np.zeros(rows, np.int64),
+            alarms=self._alarms.number,
+            muted=np.zeros(rows, np.int64),
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)
@@ -289,10 +295,14 @@ class StagedPolicy:
         places = self._places(rows)
         # Copies, as both are set below.
         before, in_stage = self._findings[rows], self._arms_in[rows]
-        checks = [self._ask(number, place, check, rows, last, done) for place, check in enumerate(stage.checks, start=1)]
+        checks, rang = [], np.zeros(rows.size, np.int64)
+        for place, check in enumerate(stage.checks, start=1):
+            found, view = self._ask(number, place, check, rows, last, done)
+            checks.append(found)
+            rang += rang_of(check.rings(view, found), in_stage)
         if stage.allocation.may_hold():
             self._hold(number, stage, rows, last, done)
-        evidence = self._ask(number, 0, stage.evidence, rows, last, done)
+        evidence, _ = self._ask(number, 0, stage.evidence, rows, last, done)
         self._tell(done, rows, [(stage.evidence, evidence), *zip(stage.checks, checks, strict=True)])
         fresh = (before == _GOING) & in_stage
         fresh[:, 0] = False
@@ -325,6 +335,8 @@ class StagedPolicy:
         self._arms_in[places] = in_stage & ((findings != _FAILED) | over[:, None])
         if over.any():
             self._follow(number, stage, rows[over], findings[over], in_stage[over], done)
+        if rang.any():
+            self._alarms.ring(rows, rang, done)
 
     def _follow(self, number: int, stage: Stage, rows: Ints, findings: NDArray[np.int8], arms_in: Bools, done: int) -> None:
         passed = (findings == Finding.PASS).any(axis=1)
@@ -347,14 +359,20 @@ class StagedPolicy:
             if reaction is None:
                 self._go(target, rows[which], carried[which], done)
             else:
-                self._wait(reaction, target, rows[which], carried[which], done)
+                self._wait(reaction, reactions.muting, target, rows[which], carried[which], done)
 
-    def _wait(self, reaction: Reaction, target: str, rows: Ints, carried: Bools, done: int) -> None:
+    def _wait(
+        self, reaction: Reaction, muting: Muting | None, target: str, rows: Ints, carried: Bools, done: int
+    ) -> None:  # fmt: skip
         """Wait until somebody acts on an outcome; whoever does so at once, does so now."""
         assert self._pending is not None
         assert self.setting.draws is not None, "only what is played can draw"
         uniform = self.setting.draws("reaction", rows, (self._cohort[rows],))
-        due = reaction.due(np.full(rows.size, done), uniform, self.setting)
+        asked = np.full(rows.size, done)
+        if muting is not None:
+            asked = self._alarms.heeded(muting, rows, done, self.setting)
+            self.verdicts.muted[rows] += asked > done
+        due = reaction.due(asked, uniform, self.setting)
         now, later = due <= done, due > done
         if now.any():
             self._go(target, rows[now], carried[now], done)
@@ -416,13 +434,16 @@ class StagedPolicy:
                 value[at] = value[at] if ranking is None else ranking
         return np.asarray(np.where(challengers, value, -np.inf).argmax(axis=1))
 
-    def _ask(self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
+    def _ask(
+        self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int
+    ) -> tuple[NDArray[np.int8], View]:
+        """What a part finds (r, K), and what it saw, with its memory as it is then."""
         view = self._view(number, place, rows, last, done)
         if self._baseline_total is not None and isinstance(part, Guardrail) and part.baseline_as != "nothing":
             self._show_baseline(view, added=part.baseline_as == "added")
         findings = part.judge(view)
         self._remember(number, place, rows, view)
-        return findings
+        return findings, view
 
     def _tell(self, done: int, rows: Ints, found: Sequence[tuple[Evidence | Guardrail, NDArray[np.int8]]]) -> None:
         for part, findings in found if self.heard is not None else ():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats, Ints
+from sim.policy.alarms import Muting
 from sim.policy.people import Reaction
 
 
@@ -22,6 +23,15 @@ class Reactions(BaseModel):
         None, description="after no arm passed: the time that a rollback takes, or an operator where the rollout only freezes"
     )
     inconclusive: Reaction | None = Field(None, description="after an inconclusive outcome: the time until somebody has looked")
+    muting: Muting | None = Field(
+        None, description="after too many alarms nobody heeds an outcome at first; every one is heeded if left out"
+    )
+
+    @model_validator(mode="after")
+    def _of_people(self) -> Reactions:
+        if self.muting is not None and self.fail is None and self.inconclusive is None:
+            raise ValueError("muting delays what people do: needs fail, inconclusive or both; `fail: {}` is done at once")
+        return self
 
     def told(self) -> str:
         """The reactions in words, as a sentence; empty without any."""
@@ -30,7 +40,8 @@ class Reactions(BaseModel):
             for which, reaction in (("failed", self.fail), ("is in doubt", self.inconclusive))
             if reaction is not None
         ]
-        return f"{', and '.join(said)}, and until then the weights stay" if said else ""
+        muted = "" if self.muting is None else f"; {self.muting.told()}"
+        return f"{', and '.join(said)}, and until then the weights stay{muted}" if said else ""
 
 
 class Pending:

@@ -61,6 +61,10 @@ class Stage(BaseModel):
         known = [each for each in (length, self.max_duration) if each is not None]
         return setting.ticks_of(min(known)) if known else math.inf
 
+    def mutes_after(self) -> int:
+        """The number of alarms after which outcomes are not heeded; 0 where all are."""
+        return 0 if self.reaction is None or self.reaction.muting is None else self.reaction.muting.after
+
     def parts(self) -> tuple[Part, ...]:
         """The evidence, the checks and the allocation, in the order in which the policy keeps their memory."""
         return (self.evidence, *self.checks, self.allocation)

@@ -64,6 +64,10 @@ def figures() -> Iterator[Figure]:
         "recursion over runs (Feller 1968, XIII.7)", lambda: 1 - _no_run(12, 2, FAILED),
         lambda quick: share(_rolled_back(12, 2, quick, consecutive=True), 1 - _no_run(12, 2, FAILED)),
     )  # fmt: skip
+    yield played(
+        "canaries.play-alarms", "12 checks that fail by .1 and only report: alarms of a canary", BINOMIAL, 12 * FAILED,
+        lambda quick: mean(_canary(12, 1, False, quick, report_only=True).columns["alarms"]),
+    )  # fmt: skip
     thinned = "thinned Poisson stream (Kingman 1993), as 150 requests are a mean"
     for limit, title, theory in (
         (1, "by an error", 1 - math.exp(-1.5)), (5, "by 5 seconds with errors", at_least(5, 300, 1 - math.exp(-0.005))),
@@ -89,11 +93,11 @@ def _no_run(checks: int, length: int, failed: float) -> float:
 
 
 @cache
-def _canary(checks: int, trip: int, consecutive: bool, quick: bool) -> Trials:
+def _canary(checks: int, trip: int, consecutive: bool, quick: bool, report_only: bool = False) -> Trials:
     """Trials of a canary at half of the traffic. A check looks at one tick, and fails if there is any error."""
-    check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive}
+    check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive, "report_only": report_only}
     canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": f"{checks}h"}], "checks": [check]}
-    name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}"
+    name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}{'-reported' if report_only else ''}"
     scenario = scenario_of(name, 2, some(40_000, quick), checks, 2 * PER_TICK, [canary])
     healthy, faulty = converts(0.5, 0.5)
     return rehearse(scenario, [healthy, {**faulty, "error_rate": -math.log(1 - FAILED) / PER_TICK}])["test"]

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.special import ndtr
+from scipy.stats import poisson
 
 from sim.cli import main
 
@@ -232,3 +233,53 @@ class TestPeople:
         times = [of["time_to_decision_s"].to_numpy() for _, of in found.groupby("policy")]
         np.testing.assert_array_equal(*times)
         assert len(set(times[0])) > 10
+
+
+class TestAlarms:
+    BOUND = "630/m"
+
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_ring_as_often_as_looks_fail(self, engine: str, cases: str, tmp_path: Path) -> None:
+        """Half of 20/s a minute are 600 answers, Poisson: of 60 looks, those above 630 fail."""
+        check = f"{{metric: requests, max: {self.BOUND}, report_only: true}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 1h}}], checks: [{check}]}}"
+        few = engine == "simpy"
+        found = trials(scenario(policy, engine=engine, replications=5 if few else 60), cases, tmp_path)
+        assert (found["verdict"] == "ship").all()
+        expected, alarms = 60 * poisson.sf(630, 600), found["alarms"]
+        assert abs(alarms.mean() - expected) < 4 * np.sqrt(expected / alarms.size)
+        assert 0.5 < alarms.var(ddof=1) / (expected * (1 - expected / 60)) < 2 or few
+
+    def test_of_two_event_engines_are_the_same(self, cases: str, tmp_path: Path) -> None:
+        check = f"{{metric: requests, max: {self.BOUND}, report_only: true}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 1h}}], checks: [{check}]}}"
+        both = [
+            trials(scenario(policy, engine=engine, replications=3), cases, tmp_path, engine) for engine in ("compiled", "simpy")
+        ]
+        assert both[0]["alarms"].tolist() == both[1]["alarms"].tolist()
+
+    def test_that_are_too_many_are_not_heeded(self, cases: str, tmp_path: Path) -> None:
+        """Errors in minutes 5, 6 and 10: the third trips. Two alarms within ten minutes are heeded once the first is so old."""
+        timeline = [
+            {"kind": "errors", "arm": "challenger", "at": at, "duration": duration, "rate": "60%"}
+            for at, duration in (("5m", "2m"), ("10m", "1m"))
+        ]
+        canary = "kind: canary, steps: [{weight: 10%, bake: 50m}], checks: [{metric: error_rate, max: 10%, trip: 3}]"
+        policies = "\n".join(
+            f"  - {{name: {name}, {canary}{reaction}}}"
+            for name, reaction in (
+                ("machine", ""),
+                ("at-once", ", reaction: {fail: {}, muting: {after: 3, within: 10m}}"),
+                ("tired", ", reaction: {fail: {delay: {constant: 3m}}, muting: {after: 2, within: 10m}}"),
+                ("deaf", ", reaction: {fail: {delay: {constant: 3m}}, muting: {after: 1}}"),
+            )
+        )
+        found = trials(scenario(policies, timeline=timeline), cases, tmp_path).set_index("policy")
+        assert (found["alarms"] == 3).all()
+        ended = {name: found.loc[name, "time_to_end_s"].to_numpy() / 60 for name in ("machine", "at-once", "tired")}
+        assert {name: set(times) for name, times in ended.items()} == {"machine": {11.0}, "at-once": {11.0}, "tired": {19.0}}
+        assert (found.loc["deaf", "verdict"] == "undecided").all()
+        assert found.groupby("policy")["muted"].mean().to_dict() == {"machine": 0, "at-once": 0, "tired": 1, "deaf": 1}
+        # People who come at once, and to all that calls them, change no bit.
+        machine, people = (found.loc[name].reset_index(drop=True) for name in ("machine", "at-once"))
+        pd.testing.assert_frame_equal(machine, people)

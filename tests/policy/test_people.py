@@ -190,3 +190,38 @@ class TestTickByTick:
         # 25 and 65 minutes after the third tick.
         assert policy.verdicts.decided_tick.tolist() == [6, 10]
         assert [weights[-1] for weights in found[:10]] == [0.1, *[0.3] * 9]
+        assert policy.verdicts.alarms.tolist() == [3, 3]
+        assert policy.verdicts.muted.tolist() == [0, 0]
+
+    @pytest.mark.parametrize(
+        ("muting", "decided"),
+        [
+            # Two alarms rang before the third, which tells of the outcome: an hour old they are after seven and eight ticks.
+            ({"after": 1, "within": "1h"}, 8 + 2), ({"after": 2, "within": "1h"}, 7 + 2), ({"after": 3, "within": "1h"}, 3 + 2),
+            # The first alarm is no longer recent, the second one is.
+            ({"after": 2, "within": "20m"}, 3 + 2), ({"after": 1, "within": "20m"}, 4 + 2),
+        ],
+    )  # fmt: skip
+    def test_nobody_comes_after_too_many_alarms(self, muting: dict[str, Any], decided: int) -> None:
+        """Looks fail in ticks 1, 2 and 3, and the third one trips; people who hear of it take two ticks."""
+        from sim.policy.pending import Reactions
+
+        reaction = Reactions.model_validate({"fail": {"delay": {"constant": "20m"}}, "muting": muting})
+        _, policy = self.weights([{"weight": "10%", "bake": "10h"}], failed="FFF", reaction=reaction)
+        assert policy.verdicts.decided_tick.tolist() == [decided, decided]
+        assert policy.verdicts.found_tick.tolist() == [3, 3]
+        assert policy.verdicts.muted.tolist() == [int(decided > 5)] * 2
+
+    def test_what_nobody_has_to_do_is_not_muted(self) -> None:
+        """The rollback is by machine; only what is in doubt asks for people."""
+        from sim.policy.pending import Reactions
+
+        reaction = Reactions.model_validate({"inconclusive": {}, "muting": {"after": 1}})
+        _, policy = self.weights([{"weight": "10%", "bake": "10h"}], failed="FFF", reaction=reaction)
+        assert policy.verdicts.decided_tick.tolist() == [3, 3]
+
+    def test_muting_without_people_is_refused(self) -> None:
+        from sim.policy.pending import Reactions
+
+        with pytest.raises(ValidationError, match="muting delays what people do"):
+            Reactions.model_validate({"muting": {"after": 3}})

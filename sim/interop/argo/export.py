@@ -23,6 +23,8 @@ def write(source: Source, found: Ramped) -> str:
         source.cannot("advance", "`advance: on_good_look`: its steps go by the clock")
     if found.reaction.fail is not None:
         source.cannot(f"{found.reaction_path}.fail", "`reaction.fail`: it aborts at once")
+    if found.reaction.muting is not None:
+        source.cannot(f"{found.reaction_path}.muting", "`reaction.muting`: it knows no alarms that nobody heeds")
     doubts = any(isinstance(check, Check) and (check.doubts() or check.no_data == "doubt") for check in found.checks)
     if doubts != (found.reaction.inconclusive is not None):
         source.cannot(
