@@ -35,7 +35,8 @@ class Verdicts:
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
-    ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at first.
+    ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at
+    first.
     """
 
     verdict: NDArray[np.int8]

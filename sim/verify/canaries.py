@@ -68,6 +68,11 @@ def figures() -> Iterator[Figure]:
         "canaries.play-alarms", "12 checks that fail by .1 and only report: alarms of a canary", BINOMIAL, 12 * FAILED,
         lambda quick: mean(_canary(12, 1, False, quick, report_only=True).columns["alarms"]),
     )  # fmt: skip
+    yield played(
+        "canaries.play-ratchet",
+        "100 users who stay with a canary of 10% once they met it, 12 requests each: requests of the canary",
+        "1 - (1 - w)^n, over n of a Poisson number", _ratchet_theory, lambda quick: mean(_ratchet(quick)),
+    )  # fmt: skip
     thinned = "thinned Poisson stream (Kingman 1993), as 150 requests are a mean"
     for limit, title, theory in (
         (1, "by an error", 1 - math.exp(-1.5)), (5, "by 5 seconds with errors", at_least(5, 300, 1 - math.exp(-0.005))),
@@ -120,6 +125,25 @@ def _few(limit: int, quick: bool) -> Any:
     )  # fmt: skip
     healthy, faulty = converts(0.5, 0.5)
     return rehearse(scenario, [healthy, {**faulty, "error_rate": 0.01}])["test"].verdict(Verdict.KEEP)
+
+
+_USERS, _VISITS, _WEIGHT = 100, 12, 0.1
+
+
+def _ratchet_theory() -> float:
+    """The mean requests of the canary: one at time t, of v visits of a user in all, is there with 1 - (1 - w) e^(-w v t)."""
+    return _USERS * (_VISITS - (1 - _WEIGHT) / _WEIGHT * (1 - math.exp(-_WEIGHT * _VISITS)))
+
+
+@cache
+def _ratchet(quick: bool) -> Any:
+    """(R,) requests of a canary that is worse, so that all of them are harmed."""
+    check = {"metric": "error_rate", "max": 0}
+    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "10%", "bake": "4h"}], "checks": [check]}
+    users = {"count": _USERS, "assignment": "canary"}
+    rate = _USERS * _VISITS // 4
+    scenario = scenario_of("ratchet", 2, some(4000, quick), 4, rate, [canary], engine="compiled", users=users)
+    return rehearse(scenario, converts(0.5, 0.4))["test"].columns["harmed_requests"]
 
 
 @cache
