@@ -325,7 +325,13 @@ _TABLE = (
     proportion(
         "muted", "muted", "lower",
         "Share of trials in which people did not heed an outcome at first, because too many alarms had rung before it.",
-        lambda trials: np.asarray(trials["muted"] > 0), lambda trials: ~np.isnan(trials["muted"]),
+        lambda trials: np.asarray(trials["muted"] > 0), lambda trials: ~np.isnan(trials["muted"].astype(np.float64)),
+    ),
+    proportion(
+        "retried", "tried again", "none",
+        "Share of trials in which a rollout that was rolled back began again, once or more. Verdicts, times, harm and exposure "
+        "count all tries.",
+        lambda trials: np.asarray(trials["tries"] > 1), lambda trials: ~np.isnan(trials["tries"].astype(np.float64)),
     ),
     mean(
         "requests_to_decision", "requests to decision", "requests",

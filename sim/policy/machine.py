@@ -36,7 +36,7 @@ class Verdicts:
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
     ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at
-    first.
+    first; tries how often a rollout began.
     """
 
     verdict: NDArray[np.int8]
@@ -47,6 +47,7 @@ class Verdicts:
     paused_ticks: Ints
     alarms: Ints
     muted: Ints
+    tries: Ints
 
 
 Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
@@ -85,7 +86,7 @@ class StagedPolicy:
         if not any(stage.evidence.declares for stage in self.stages):
             return None
         names = [stage.name for stage in self.stages]
-        again = any(
+        again = any(stage.on.retry is not None for stage in self.stages) or any(
             target in names[: number + 1]
             for number, stage in enumerate(self.stages)
             for target in (stage.on.passed, stage.on.fail, stage.on.inconclusive)
@@ -123,6 +124,7 @@ class StagedPolicy:
             paused_ticks=np.zeros(rows, np.int64),
             alarms=self._alarms.number,
             muted=np.zeros(rows, np.int64),
+            tries=np.ones(rows, np.int64),
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)
@@ -147,7 +149,9 @@ class StagedPolicy:
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
         self._pending = (
-            Pending(rows, arms, setting.baseline) if any(stage.reaction is not None for stage in self._chain) else None
+            Pending(rows, arms, setting.baseline)
+            if any(stage.reaction is not None or stage.on.retry is not None for stage in self._chain)
+            else None
         )
         self._rows = np.arange(rows)
         if self.immediate is not None:
@@ -181,7 +185,7 @@ class StagedPolicy:
         if self._pending is not None:
             waits = self._pending.waits(rows)
             in_stage = np.where(waits, -1, in_stage)
-            self.verdicts.paused_ticks[rows] += waits
+            self.verdicts.paused_ticks[rows] += self._pending.reacts(rows)
             for target, which, carried in self._pending.take(rows, done):
                 self._go(target, which, carried, done)
         for number, stage in enumerate(self._chain):
@@ -381,6 +385,7 @@ class StagedPolicy:
 
     def _go(self, target: str, rows: Ints, carried: Bools, done: int) -> None:
         if target in (KEEP, INCONCLUSIVE):
+            rows = self._try_again(rows, done) if target == KEEP else rows
             self._end(rows, _ENDINGS[target], np.zeros(rows.size, np.int64), done)
             return
         left = carried[:, 1:].any(axis=1)
@@ -390,6 +395,21 @@ class StagedPolicy:
             self._end(rows, Verdict.SHIP, self._best(rows, carried), done)
         else:
             self._enter([stage.name for stage in self._chain].index(target), rows, carried)
+
+    def _try_again(self, rows: Ints, done: int) -> Ints:
+        """Those of the rolled back replications (r,) that are not tried again; the others wait for their next try."""
+        ends: Bools = np.ones(rows.size, bool)
+        for number, stage in enumerate(self._chain):
+            retry = stage.on.retry
+            if retry is None:
+                continue
+            assert self._pending is not None
+            due = done + self.setting.ticks_of(retry.after)
+            again = (self._stage[rows] == number) & (self.verdicts.tries[rows] <= retry.times) & (due < self.setting.ticks)
+            self._pending.rest(rows[again], np.full(int(again.sum()), due), self._chain[0].name)
+            self.verdicts.tries[rows[again]] += 1
+            ends &= ~again
+        return rows[ends]
 
     def _enter(self, number: int, rows: Ints, arms_in: Bools) -> None:
         self._stage[rows] = number

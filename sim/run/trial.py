@@ -167,6 +167,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "paused_s": verdicts.paused_ticks * seconds,
         "alarms": verdicts.alarms,
         "muted": verdicts.muted,
+        "tries": verdicts.tries,
         "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
         "requests_to_decision": np.where(decided, until, np.nan),
         "users_to_decision": np.where(decided, distinct(until), np.nan),

@@ -65,6 +65,10 @@ def figures() -> Iterator[Figure]:
         lambda quick: share(_rolled_back(12, 2, quick, consecutive=True), 1 - _no_run(12, 2, FAILED)),
     )  # fmt: skip
     yield played(
+        "canaries.play-retry", "the same, tripped by the first failure and tried again twice: rolled back for good",
+        f"{BINOMIAL}: (1 - .9^12)^3", lambda: _FAILS**3, lambda quick: share(_tried(quick).verdict(Verdict.KEEP), _FAILS**3),
+    )  # fmt: skip
+    yield played(
         "canaries.play-alarms", "12 checks that fail by .1 and only report: alarms of a canary", BINOMIAL, 12 * FAILED,
         lambda quick: mean(_canary(12, 1, False, quick, report_only=True).columns["alarms"]),
     )  # fmt: skip
@@ -110,6 +114,19 @@ def _canary(checks: int, trip: int, consecutive: bool, quick: bool, report_only:
 
 def _rolled_back(checks: int, trip: int, quick: bool, consecutive: bool = False) -> Any:
     return _canary(checks, trip, consecutive, quick).verdict(Verdict.KEEP)
+
+
+_FAILS = 1 - (1 - FAILED) ** 12
+
+
+@cache
+def _tried(quick: bool) -> Trials:
+    """Trials of the canary of 12 checks that is tried three times, so that the third try has time to end."""
+    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "12h"}]}
+    canary |= {"checks": [{"metric": "error_rate", "max": 0}], "on": {"retry": {"after": "1h", "times": 2}}}
+    scenario = scenario_of("tried", 2, some(20_000, quick), 38, 2 * PER_TICK, [canary])
+    healthy, faulty = converts(0.5, 0.5)
+    return rehearse(scenario, [healthy, {**faulty, "error_rate": -math.log(1 - FAILED) / PER_TICK}])["test"]
 
 
 @cache

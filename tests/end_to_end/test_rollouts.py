@@ -235,6 +235,35 @@ class TestPeople:
         assert len(set(times[0])) > 10
 
 
+class TestAnotherTry:
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_ships_what_an_incident_had_stopped(self, engine: str, cases: str, tmp_path: Path) -> None:
+        """Errors in minutes 5 to 8 stop the canary after the sixth; 20 minutes later it begins anew, and lasts ten."""
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "5m", "duration": "4m", "rate": "60%"}]
+        canary = "kind: canary, steps: [{weight: 10%, bake: 10m}], checks: [{metric: error_rate, max: 10%}]"
+        policies = f"  - {{name: once, {canary}}}\n  - {{name: again, {canary}, on: {{retry: {{after: 20m}}}}}}"
+        replications = 4 if engine == "simpy" else 40
+        text = scenario(policies, timeline=timeline, engine=engine, replications=replications)
+        found = trials(text, cases, tmp_path).set_index("policy")
+        assert (found.loc["once", "verdict"] == "keep").all()
+        assert (found.loc["again", "verdict"] == "ship").all()
+        assert (found.loc["once", "time_to_decision_s"] == 6 * 60).all()
+        assert (found.loc["again", "time_to_decision_s"] == (6 + 20 + 10) * 60).all()
+        assert found.groupby("policy")["tries"].mean().to_dict() == {"once": 1, "again": 2}
+        assert (found.loc["again", "paused_s"] == 0).all()
+
+    def test_of_nothing_is_refused(self, cases: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        policy = "  - {name: a, kind: canary, steps: [{weight: 10%, bake: 10m}], checks: [{metric: error_rate, max: 10%}], "
+        policy += "on: {fail: inconclusive, retry: {after: 1d, times: 0}}}"
+        file = tmp_path / "bad.yaml"
+        file.write_text(scenario(policy), encoding="utf-8")
+        assert main(["check", str(file), "--registry-uri", cases]) == 2
+        assert "policies[0].on.retry.times" in capsys.readouterr().err
+        file.write_text(scenario(policy.replace("times: 0", "times: 1")), encoding="utf-8")
+        assert main(["check", str(file), "--registry-uri", cases]) == 2
+        assert "policies[0].on.retry" in capsys.readouterr().err
+
+
 class TestAlarms:
     BOUND = "630/m"
 
