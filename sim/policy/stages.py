@@ -12,8 +12,8 @@ from sim.policy.columns import Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
 from sim.policy.pending import Reactions
-from sim.spelling import there_are
 from sim.policy.telling import counted
+from sim.spelling import there_are
 from sim.units import Duration, format_duration
 
 SHIP, KEEP, INCONCLUSIVE, NEXT = "ship", "keep", "inconclusive", "next"

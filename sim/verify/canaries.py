@@ -30,6 +30,10 @@ def figures() -> Iterator[Figure]:
         "share of a 30-day budget: burn rate 14.4 for 1 h, 6 for 6 h, 1 for 3 d", SRE, (0.02, 0.05, 0.10),
         lambda: [budget_spent(rate, hours, 30 * 24) for rate, hours in ((14.4, 1), (6, 6), (1, 72))],
     )  # fmt: skip
+    yield played(
+        "canaries.play-burn-rate", "10% errors after hours without, objective 99.9%, burn 14.4 over 1 h, 5 min: minutes until found",
+        f"{SRE}: 14.4 . .001 . 60 min / .1, in whole minutes", 9.0, lambda quick: mean(_found(quick) / 60),
+    )  # fmt: skip
     yield exact(
         "canaries.few-requests", "10/s, 5% canary, 5 min, 1% errors: P(no error), P(5 or more)", f"{BINOMIAL} (150, .01)",
         (0.2215, 0.0180), lambda: [1 - at_least(1, 150, 0.01), at_least(5, 150, 0.01)], 1e-4,
@@ -122,7 +126,7 @@ _FAILS = 1 - (1 - FAILED) ** 12
 @cache
 def _tried(quick: bool) -> Trials:
     """Trials of the canary of 12 checks that is tried three times, so that the third try has time to end."""
-    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "12h"}]}
+    canary: dict[str, Any] = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "12h"}]}
     canary |= {"checks": [{"metric": "error_rate", "max": 0}], "on": {"retry": {"after": "1h", "times": 2}}}
     scenario = scenario_of("tried", 2, some(20_000, quick), 38, 2 * PER_TICK, [canary])
     healthy, faulty = converts(0.5, 0.5)
@@ -142,6 +146,19 @@ def _few(limit: int, quick: bool) -> Any:
     )  # fmt: skip
     healthy, faulty = converts(0.5, 0.5)
     return rehearse(scenario, [healthy, {**faulty, "error_rate": 0.01}])["test"].verdict(Verdict.KEEP)
+
+
+@cache
+def _found(quick: bool) -> Any:
+    """(R,) seconds until errors are found that begin after two hours."""
+    windows = [{"long": "1h", "short": "5m", "burn": 14.4}]
+    canary: dict[str, Any] = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "4h"}]}
+    canary |= {"checks": [{"kind": "burn_rate", "slo": "99.9%", "windows": windows}]}
+    incident = {"kind": "errors", "arm": "a", "at": "2h", "duration": "2h", "rate": "10%"}
+    scenario = scenario_of(
+        "burn", 2, some(1000, quick), 1, 1, [canary], tick="1m", horizon="4h", traffic={"rate": "1000/s"}, timeline=[incident]
+    )
+    return rehearse(scenario, converts(0.5, 0.5))["test"].columns["time_to_end_s"] - 7200
 
 
 _USERS, _VISITS, _WEIGHT = 100, 12, 0.1

@@ -264,6 +264,34 @@ class TestAnotherTry:
         assert "policies[0].on.retry" in capsys.readouterr().err
 
 
+class TestABurningBudget:
+    """An objective of 99.9%, and errors of .2%: more of them at a rate e are found after (.0144 - .002) 60 min / (.998 e)."""
+
+    WINDOWS = "windows: [{long: 1h, short: 5m, burn: 14.4}]"
+
+    @pytest.mark.parametrize(("rate", "minutes"), [("100%", 1), ("10%", 8), ("2%", 38)])
+    def test_is_found_when_the_workbook_says(self, rate: str, minutes: int, cases: str, tmp_path: Path) -> None:
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "2h", "duration": "2h", "rate": rate}]
+        check = f"{{kind: burn_rate, slo: 99.9%, {self.WINDOWS}}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 5h}}], checks: [{check}]}}"
+        keys: dict[str, Any] = {"timeline": timeline, "replications": 40, "horizon": "6h", "traffic": {"rate": "1000/s"}}
+        found = trials(scenario(policy, **keys), cases, tmp_path)
+        assert (found["verdict"] == "keep").all()
+        # Within a minute of it where errors are few: 37.3 minutes, of which 37 may be enough by chance.
+        late = found["time_to_decision_s"] / 60 - 120 - minutes
+        assert (np.abs(late) <= (rate == "2%")).all()
+        assert (found["alarms"] == 1).all()
+
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_lets_an_objective_that_holds_pass(self, engine: str, cases: str, tmp_path: Path) -> None:
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "5m", "duration": "20m", "rate": "1%"}]
+        check = "{kind: burn_rate, slo: 99%, windows: [{long: 30m, short: 3m, burn: 10}]}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 50m}}], checks: [{check}]}}"
+        found = trials(scenario(policy, timeline=timeline, replications=3, engine=engine), cases, tmp_path)
+        assert (found["verdict"] == "ship").all()
+        assert (found["alarms"] == 0).all()
+
+
 class TestAlarms:
     BOUND = "630/m"
 

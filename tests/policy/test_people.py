@@ -220,7 +220,8 @@ class TestTickByTick:
         ("times", "failed", "verdict", "decided", "tries"),
         [
             # Three failed looks, 30 minutes of the champion alone, and then from the first step on.
-            (1, "FFF", Verdict.SHIP, 3 + 3 + 5, 2), (1, "FFF...FFF", Verdict.KEEP, 9, 2), (2, "FFF...FFF", Verdict.SHIP, 9 + 3 + 5, 3),
+            (1, "FFF", Verdict.SHIP, 3 + 3 + 5, 2), (1, "FFF...FFF", Verdict.KEEP, 9, 2),
+            (2, "FFF...FFF", Verdict.SHIP, 9 + 3 + 5, 3),
             # What was seen in the first try counts for nothing in the second.
             (1, "FFF...FF", Verdict.SHIP, 11, 2),
         ],
