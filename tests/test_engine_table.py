@@ -117,6 +117,9 @@ ROWS = {
     "`users` with `assignment: sticky`": Cases(
         refused=(("users: {count: 500}", "users.assignment: the requests of a sticky"),)
     ),
+    "`users` with `assignment: canary`": Cases(
+        refused=(("users: {count: 500, assignment: canary}", "users.assignment: where a user goes depends"),)
+    ),
     "`users` with `similarity`": Cases(
         refused=(("users: {count: 500, assignment: request, similarity: 10%}", "users.similarity: the outcomes of a user"),)
     ),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim.compare.measure import Column, Measure, decided_by, ended, mean, proportion, recorded, time
 from sim.compare.trials import Trials
-from sim.policy.hours import DAY_S
+from sim.policy.hours import DAY_S, WEEK_S
 from sim.stats.intervals import Estimate, mean_interval, paired_difference
 from sim.stats.renewal import programme_yield
 from sim.stats.risk import cvar
@@ -159,6 +159,22 @@ def _yielded(what: Literal["rewards", "releases"]) -> Column:
         return found
 
     return yielded
+
+
+def _alarms_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known how many alarms rang in a trial: earlier versions did not count them."""
+    return ~np.isnan(trials["alarms"].astype(np.float64))
+
+
+def _alarms_per_week(trials: Trials) -> NDArray[Any]:
+    """Alarms in a week of rollouts: a ratio of means, linear in each trial (the delta method); NaN where it is not known."""
+    found, known = np.full(trials.n, np.nan), _alarms_known(trials) & (trials["time_to_end_s"] != 0)
+    if known.any():
+        weeks = np.fmin(trials["time_to_end_s"][known], trials.horizon_s) / WEEK_S
+        alarms = trials["alarms"][known]
+        each = float(alarms.mean() / weeks.mean())
+        found[known] = each + (alarms - each * weeks) / weeks.mean()
+    return found
 
 
 def _negative(estimate: Estimate) -> Estimate:
@@ -318,6 +334,29 @@ _TABLE = (
         "The same among trials in which no challenger is worse than the champion or breaks a limit: how often the check would "
         "have rolled back for nothing.",
         _reported, _quiet, paired=False,
+    ),
+    mean(
+        "alarms", "alarms", "count",
+        "Mean number of alarms of a trial: looks of a check that fail for some challenger, each counted once, and findings of "
+        "checks without looks. A check that only reports rings too.",
+        recorded("alarms"), _alarms_known,
+    ),
+    mean(
+        "alarms_per_week", "alarms a week", "count",
+        "Alarms in a week of rollouts: the mean number of a trial over the mean time that its rollout takes, one that has not "
+        "ended counting as the whole horizon.",
+        _alarms_per_week, lambda trials: np.asarray(_alarms_known(trials) & (trials["time_to_end_s"] != 0)),
+    ),
+    proportion(
+        "muted", "muted", "lower",
+        "Share of trials in which people did not heed an outcome at first, because too many alarms had rung before it.",
+        lambda trials: np.asarray(trials["muted"] > 0), lambda trials: ~np.isnan(trials["muted"].astype(np.float64)),
+    ),
+    proportion(
+        "retried", "tried again", "none",
+        "Share of trials in which a rollout that was rolled back began again, once or more. Verdicts, times, harm and exposure "
+        "count all tries.",
+        lambda trials: np.asarray(trials["tries"] > 1), lambda trials: ~np.isnan(trials["tries"].astype(np.float64)),
     ),
     mean(
         "requests_to_decision", "requests to decision", "requests",

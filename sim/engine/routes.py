@@ -9,6 +9,9 @@ are *guests* of the other homes. They come in from the other end, in all homes u
 meets them as late as can be. The users in between are the champion's. So every share is exact, and the rule depends on nothing
 but the weights in force.
 
+*Cookies* are of users who are assigned by request until one goes to a challenger, and then stay: after n requests at a weight w
+a user is there with chance 1 - (1 - w)^n. Both event engines ask and set them in the order of events.
+
 With one or two challengers, the users of each are a function of its own weight, and a smaller weight has some of the users of a
 larger one. With three or more that holds for users at home: for all, up to a weight of 1 / C. Without a memory of who was where
 it cannot hold for everyone: see docs/decisions/0020-users-keep-their-arm.md.
@@ -22,7 +25,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from sim.arrays import Floats
+from sim.arrays import Floats, Ints
+from sim.world.population import Population
 
 
 class Router(Protocol):
@@ -115,6 +119,32 @@ def routers(live: Floats, sticky: bool) -> list[Router]:
     if sticky:
         return [ByHome(*row) for row in zip(*(limits.tolist() for limits in homes(live)), strict=True)]
     return [ByWeight(row) for row in thresholds(live).tolist()]
+
+
+class Cookies:
+    """Who was sent to a challenger, and stays there: the arm that each of U users keeps, in R replications; 0 of none.
+
+    A challenger that has no weight in a tick keeps nobody: a canary that is taken away and comes back is another one.
+    """
+
+    def __init__(self, replications: int, users: int, arms: int) -> None:
+        self.kept = np.zeros((replications, users), np.int8)
+        self._served = np.zeros((replications, arms), bool)
+
+    @classmethod
+    def of(cls, population: Population | None, replications: int, arms: int) -> Cookies:
+        """Those of a world's users, none of whom has met a challenger; of nobody where users do not stay that way."""
+        return cls(replications, population.users if population is not None and population.ratchets else 0, arms)
+
+    def begin(self, rows: Ints, live: Floats) -> None:
+        """Forget the users of those arms that had weight in replications (r,), and have none by the shares (r, K) of now."""
+        if self.kept.size == 0:
+            return
+        served = live > 0
+        for place, arm in np.argwhere(self._served[rows] & ~served):
+            kept = self.kept[rows[place]]
+            kept[kept == arm] = 0
+        self._served[rows] = served
 
 
 def _level(rooms: Floats, needed: Floats) -> Floats:

@@ -490,3 +490,10 @@ class Guardrail(Part):
     def last_look_good(self, view: View) -> Bools:
         """(r, K) whether the last look was good, after `judge`; true before the first look, and without looks."""
         return np.ones(view.arms_in.shape, bool)
+
+    def rings(self, view: View, findings: NDArray[np.int8]) -> Bools:
+        """(r, K) whether it raises an alarm in this tick, after `judge` found `findings` (r, K).
+
+        A check with looks rings with each that fails; another one where it finds FAIL. Arms that are out are not asked about.
+        """
+        return np.asarray(findings == Finding.FAIL)

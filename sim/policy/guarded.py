@@ -205,6 +205,11 @@ def _of_arms(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     return None if _boolean(answer, shape) else f"whether the last look was good, true or false {shape}"
 
 
+def _rang(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    shape = arguments[0].arms_in.shape
+    return None if _boolean(answer, shape) else f"whether it raises an alarm, true or false {shape}"
+
+
 def _enough(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     shape = arguments[0].arms_in.shape
     return None if _real(answer, shape) else f"whether arms have enough, {shape}"
@@ -262,7 +267,7 @@ _OF_FAMILY: dict[str, dict[str, Check]] = {
     },
     "guardrail": {
         "judge": _findings, "completed": partial(_like, "judge"), "reads": _pairs, "first_look": _look,
-        "last_look_good": _of_arms, **_PART,
+        "last_look_good": _of_arms, "rings": _rang, **_PART,
     },
     "adjust": {
         "estimates": _adjusted, "gain": _gains, "within_ticks": _difference, "ready": _enough, "nominal": _two_numbers,

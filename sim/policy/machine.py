@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints, marked
+from sim.policy.alarms import Alarms, Muting, rang_of
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
 from sim.policy.columns import AtVisit, Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
@@ -34,8 +35,13 @@ class Verdicts:
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
+<<<<<<< HEAD
     ticks in which a ramp stood still, or an outcome waited. reported is whether a check that only reports has failed some arm;
     NaN of a policy without one.
+=======
+    ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at
+    first; tries how often a rollout began.
+>>>>>>> people
     """
 
     verdict: NDArray[np.int8]
@@ -44,7 +50,13 @@ class Verdicts:
     significant_tick: Ints
     found_tick: Ints
     paused_ticks: Ints
+<<<<<<< HEAD
     reported: Floats
+=======
+    alarms: Ints
+    muted: Ints
+    tries: Ints
+>>>>>>> people
 
 
 Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
@@ -83,7 +95,7 @@ class StagedPolicy:
         if not any(stage.evidence.declares for stage in self.stages):
             return None
         names = [stage.name for stage in self.stages]
-        again = any(
+        again = any(stage.on.retry is not None for stage in self.stages) or any(
             target in names[: number + 1]
             for number, stage in enumerate(self.stages)
             for target in (stage.on.passed, stage.on.fail, stage.on.inconclusive)
@@ -111,6 +123,7 @@ class StagedPolicy:
             raise ValueError(f"start needs the scores of {missing[0]}, got those of {list(self._scores) or 'none'}")
         rows, arms = setting.replications, len(setting.arms)
         self.columns: dict[Column, int] = {column: at for at, column in enumerate(self.needs(setting))}
+        self._alarms = Alarms(rows, max((stage.mutes_after() for stage in self._chain), default=0))
         self.verdicts = Verdicts(
             verdict=np.zeros(rows, np.int8),
             arm=np.zeros(rows, np.int64),
@@ -118,7 +131,13 @@ class StagedPolicy:
             significant_tick=np.full(rows, -1, np.int64),
             found_tick=np.zeros(rows, np.int64),
             paused_ticks=np.zeros(rows, np.int64),
+<<<<<<< HEAD
             reported=np.full(rows, 0.0 if any(not check.stops for stage in self._chain for check in stage.checks) else np.nan),
+=======
+            alarms=self._alarms.number,
+            muted=np.zeros(rows, np.int64),
+            tries=np.ones(rows, np.int64),
+>>>>>>> people
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)
@@ -143,7 +162,9 @@ class StagedPolicy:
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
         ]
         self._pending = (
-            Pending(rows, arms, setting.baseline) if any(stage.reaction is not None for stage in self._chain) else None
+            Pending(rows, arms, setting.baseline)
+            if any(stage.reaction is not None or stage.on.retry is not None for stage in self._chain)
+            else None
         )
         self._rows = np.arange(rows)
         if self.immediate is not None:
@@ -177,7 +198,7 @@ class StagedPolicy:
         if self._pending is not None:
             waits = self._pending.waits(rows)
             in_stage = np.where(waits, -1, in_stage)
-            self.verdicts.paused_ticks[rows] += waits
+            self.verdicts.paused_ticks[rows] += self._pending.reacts(rows)
             for target, which, carried in self._pending.take(rows, done):
                 self._go(target, which, carried, done)
         for number, stage in enumerate(self._chain):
@@ -292,10 +313,14 @@ class StagedPolicy:
         places = self._places(rows)
         # Copies, as both are set below.
         before, in_stage = self._findings[rows], self._arms_in[rows]
-        checks = [self._ask(number, place, check, rows, last, done) for place, check in enumerate(stage.checks, start=1)]
+        checks, rang = [], np.zeros(rows.size, np.int64)
+        for place, check in enumerate(stage.checks, start=1):
+            found, view = self._ask(number, place, check, rows, last, done)
+            checks.append(found)
+            rang += rang_of(check.rings(view, found), in_stage)
         if stage.allocation.may_hold():
             self._hold(number, stage, rows, last, done)
-        evidence = self._ask(number, 0, stage.evidence, rows, last, done)
+        evidence, _ = self._ask(number, 0, stage.evidence, rows, last, done)
         self._tell(done, rows, [(stage.evidence, evidence), *zip(stage.checks, checks, strict=True)])
         fresh = (before == _GOING) & in_stage
         fresh[:, 0] = False
@@ -330,6 +355,8 @@ class StagedPolicy:
         self._arms_in[places] = in_stage & ((findings != _FAILED) | over[:, None])
         if over.any():
             self._follow(number, stage, rows[over], findings[over], in_stage[over], done)
+        if rang.any():
+            self._alarms.ring(rows, rang, done)
 
     def _follow(self, number: int, stage: Stage, rows: Ints, findings: NDArray[np.int8], arms_in: Bools, done: int) -> None:
         passed = (findings == Finding.PASS).any(axis=1)
@@ -352,14 +379,20 @@ class StagedPolicy:
             if reaction is None:
                 self._go(target, rows[which], carried[which], done)
             else:
-                self._wait(reaction, target, rows[which], carried[which], done)
+                self._wait(reaction, reactions.muting, target, rows[which], carried[which], done)
 
-    def _wait(self, reaction: Reaction, target: str, rows: Ints, carried: Bools, done: int) -> None:
+    def _wait(
+        self, reaction: Reaction, muting: Muting | None, target: str, rows: Ints, carried: Bools, done: int
+    ) -> None:  # fmt: skip
         """Wait until somebody acts on an outcome; whoever does so at once, does so now."""
         assert self._pending is not None
         assert self.setting.draws is not None, "only what is played can draw"
         uniform = self.setting.draws("reaction", rows, (self._cohort[rows],))
-        due = reaction.due(np.full(rows.size, done), uniform, self.setting)
+        asked = np.full(rows.size, done)
+        if muting is not None:
+            asked = self._alarms.heeded(muting, rows, done, self.setting)
+            self.verdicts.muted[rows] += asked > done
+        due = reaction.due(asked, uniform, self.setting)
         now, later = due <= done, due > done
         if now.any():
             self._go(target, rows[now], carried[now], done)
@@ -367,6 +400,7 @@ class StagedPolicy:
 
     def _go(self, target: str, rows: Ints, carried: Bools, done: int) -> None:
         if target in (KEEP, INCONCLUSIVE):
+            rows = self._try_again(rows, done) if target == KEEP else rows
             self._end(rows, _ENDINGS[target], np.zeros(rows.size, np.int64), done)
             return
         left = carried[:, 1:].any(axis=1)
@@ -376,6 +410,21 @@ class StagedPolicy:
             self._end(rows, Verdict.SHIP, self._best(rows, carried), done)
         else:
             self._enter([stage.name for stage in self._chain].index(target), rows, carried)
+
+    def _try_again(self, rows: Ints, done: int) -> Ints:
+        """Those of the rolled back replications (r,) that are not tried again; the others wait for their next try."""
+        ends: Bools = np.ones(rows.size, bool)
+        for number, stage in enumerate(self._chain):
+            retry = stage.on.retry
+            if retry is None:
+                continue
+            assert self._pending is not None
+            due = done + self.setting.ticks_of(retry.after)
+            again = (self._stage[rows] == number) & (self.verdicts.tries[rows] <= retry.times) & (due < self.setting.ticks)
+            self._pending.rest(rows[again], np.full(int(again.sum()), due), self._chain[0].name)
+            self.verdicts.tries[rows[again]] += 1
+            ends &= ~again
+        return rows[ends]
 
     def _enter(self, number: int, rows: Ints, arms_in: Bools) -> None:
         self._stage[rows] = number
@@ -421,13 +470,16 @@ class StagedPolicy:
                 value[at] = value[at] if ranking is None else ranking
         return np.asarray(np.where(challengers, value, -np.inf).argmax(axis=1))
 
-    def _ask(self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int) -> NDArray[np.int8]:
+    def _ask(
+        self, number: int, place: int, part: Evidence | Guardrail, rows: Ints, last: Ints, done: int
+    ) -> tuple[NDArray[np.int8], View]:
+        """What a part finds (r, K), and what it saw, with its memory as it is then."""
         view = self._view(number, place, rows, last, done)
         if self._baseline_total is not None and isinstance(part, Guardrail) and part.baseline_as != "nothing":
             self._show_baseline(view, added=part.baseline_as == "added")
         findings = part.judge(view)
         self._remember(number, place, rows, view)
-        return findings
+        return findings, view
 
     def _tell(self, done: int, rows: Ints, found: Sequence[tuple[Evidence | Guardrail, NDArray[np.int8]]]) -> None:
         for part, findings in found if self.heard is not None else ():

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats, Ints
+from sim.policy.alarms import Muting
 from sim.policy.people import Reaction
 
 
@@ -22,6 +23,15 @@ class Reactions(BaseModel):
         None, description="after no arm passed: the time that a rollback takes, or an operator where the rollout only freezes"
     )
     inconclusive: Reaction | None = Field(None, description="after an inconclusive outcome: the time until somebody has looked")
+    muting: Muting | None = Field(
+        None, description="after too many alarms nobody heeds an outcome at first; every one is heeded if left out"
+    )
+
+    @model_validator(mode="after")
+    def _of_people(self) -> Reactions:
+        if self.muting is not None and self.fail is None and self.inconclusive is None:
+            raise ValueError("muting delays what people do: needs fail, inconclusive or both; `fail: {}` is done at once")
+        return self
 
     def told(self) -> str:
         """The reactions in words, as a sentence; empty without any."""
@@ -30,7 +40,8 @@ class Reactions(BaseModel):
             for which, reaction in (("failed", self.fail), ("is in doubt", self.inconclusive))
             if reaction is not None
         ]
-        return f"{', and '.join(said)}, and until then the weights stay" if said else ""
+        muted = "" if self.muting is None else f"; {self.muting.told()}"
+        return f"{', and '.join(said)}, and until then the weights stay{muted}" if said else ""
 
 
 class Pending:
@@ -41,12 +52,24 @@ class Pending:
         self._target = np.full(replications, "", object)
         self._carried: Bools = np.zeros((replications, arms), bool)
         self._live, self._mirror = np.zeros((2, replications, arms + baseline))
+        self._rests: Bools = np.zeros(replications, bool)
         # What waits before any tick was routed leaves all traffic to the champion.
         self._live[:, 0] = 1
 
     def waits(self, rows: Ints) -> Bools:
         """(r,) whether these replications wait."""
         return np.asarray(self._due[rows] >= 0)
+
+    def reacts(self, rows: Ints) -> Bools:
+        """(r,) whether these replications wait for a reaction to an outcome, and not for another try."""
+        return np.asarray(self.waits(rows) & ~self._rests[rows])
+
+    def rest(self, rows: Ints, due: Ints, target: str) -> None:
+        """Replications (r,) wait until ticks `due` (r,) for `target`, all arms on, and the champion serves everybody."""
+        self.add(rows, due, target, np.ones((rows.size, self._carried.shape[1]), bool))
+        self._rests[rows] = True
+        self._live[rows], self._mirror[rows] = 0.0, 0.0
+        self._live[rows, 0] = 1.0
 
     def due(self, rows: Ints) -> Ints:
         """(r,) the tick in which those that wait are acted on; -1 of others."""
@@ -60,7 +83,7 @@ class Pending:
         """Of replications (r,) those that are acted on after `done` ticks, which then wait no more: by what follows."""
         ready = rows[self._due[rows] == done]
         targets = self._target[ready]
-        self._due[ready] = -1
+        self._due[ready], self._rests[ready] = -1, False
         return [
             (target, found, self._carried[found])
             for target in dict.fromkeys(targets)

@@ -12,6 +12,7 @@ from sim.policy.columns import Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
 from sim.policy.pending import Reactions
+from sim.policy.telling import counted
 from sim.spelling import there_are
 from sim.units import Duration, format_duration
 
@@ -21,6 +22,26 @@ OF_CHAIN = ("name", "")
 """The keys of problems that a stage has only beside others: its name, and as a whole its place among them."""
 
 
+class Retry(BaseModel):
+    """How often what was rolled back is rolled out again, and how much later: from the first stage on, with all arms.
+
+    The champion serves everybody until then. A try that would begin at the horizon or later is not made.
+
+    >>> Retry(after=86_400.0, times=2).told()
+    'what is rolled back is tried again 1d later, twice at most'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    after: Duration = Field(description="how long after the rollback the next try begins")
+    times: int = Field(1, ge=1, le=1000, description="how many more tries there are at most")
+
+    def told(self) -> str:
+        """The rule in words."""
+        often = {1: "once", 2: "twice"}.get(self.times, f"{counted(self.times, 'time')}")
+        return f"what is rolled back is tried again {format_duration(self.after)} later, {often} at most"
+
+
 class On(BaseModel):
     """What follows each outcome of a stage: `ship`, `keep`, `inconclusive`, `next`, or the name of a stage."""
 
@@ -28,6 +49,7 @@ class On(BaseModel):
 
     passed: str = Field(NEXT, alias="pass", description="some arm passed; it goes on alone (`next` after the last stage ships)")
     fail: str = Field(KEEP, description="no arm passed: each failed, or finished with nothing declared")
+    retry: Retry | None = Field(None, description="what is kept from shipping here is tried again; not if left out")
     inconclusive: str = Field(
         INCONCLUSIVE, description="no arm passed, and one was still undecided at the longest duration, or a check saw no data"
     )
@@ -54,12 +76,16 @@ class Stage(BaseModel):
 
     def longest(self, setting: DeclaredSetting) -> float:
         """The most ticks that it takes once it is completed, as far as its settings tell; infinity if they do not."""
-        if self.reaction is not None:
+        if self.reaction is not None or self.on.retry is not None:
             return math.inf
         # What the evidence passes may wait for a guardrail.
         length = None if any(check.waits for check in self.checks) else self.evidence.length_s()
         known = [each for each in (length, self.max_duration) if each is not None]
         return setting.ticks_of(min(known)) if known else math.inf
+
+    def mutes_after(self) -> int:
+        """The number of alarms after which outcomes are not heeded; 0 where all are."""
+        return 0 if self.reaction is None or self.reaction.muting is None else self.reaction.muting.after
 
     def parts(self) -> tuple[Part, ...]:
         """The evidence, the checks and the allocation, in the order in which the policy keeps their memory."""
@@ -104,6 +130,8 @@ class Stage(BaseModel):
         if self.on.fail not in (KEEP, INCONCLUSIVE) and not self.evidence.can_be_null:
             left = f"no challenger is left to {'ship' if self.on.fail == SHIP else f'go on to {self.on.fail!r}'}"
             problems.append(("on.fail", f"{left}: must be {KEEP} or {INCONCLUSIVE}, got {self.on.fail!r}"))
+        if self.on.retry is not None and KEEP not in (self.on.passed, self.on.fail, self.on.inconclusive):
+            problems.append(("on.retry", f"nothing is rolled back here: no outcome of this stage is {KEEP}"))
         return problems
 
     def _before_traffic(self) -> list[tuple[str, str]]:
@@ -164,6 +192,8 @@ class Stage(BaseModel):
             text += ", and if nothing does it ends inconclusive"
         else:
             text += f", and if nothing does, what has not failed {ends.get(none, f'goes on to {none}')}"
+        if self.on.retry is not None:
+            text += f"; {self.on.retry.told()}"
         if self.max_duration is None and self.on.inconclusive == INCONCLUSIVE:
             return text
         late = (
@@ -209,6 +239,8 @@ def chain_problems(stages: tuple[Stage, ...]) -> list[tuple[int, str, str]]:
             problems.append((index, "", f"{stage.evidence.kind} decides before any traffic: it must be the first stage"))
         if stage.name in (*ENDS, NEXT):
             problems.append((index, "name", f"a stage cannot be called {stage.name!r}, which is what can follow one"))
+        if stage.on.retry is not None and stages[0].evidence.before_traffic:
+            problems.append((index, "on.retry", f"{names[0]!r} decides before any traffic: no stage can lead back to it"))
         last = index == len(stages) - 1
         if any(check.compares_traffic for check in stage.checks) and stage.on.inconclusive in (
             (SHIP, NEXT) if last else (SHIP,)

@@ -52,6 +52,7 @@ RELEASE = (
     "bad_ship_effect",
     "time_to_keep_if_worse",
     "time_to_decision_p50",
+    "alarms_per_week",
     "net_value",
     "net_value_worst",
     "harmed_requests",
@@ -131,7 +132,7 @@ def winners(comparison: Comparison) -> tuple[str, list[Winner]]:
 
 OF_PROGRAMME = ("value_per_year", "releases_per_year")
 """Measures that are left out where no policy has any estimate."""
-RARE = ("inconclusive", "undecided", "slo_violation_rate", "lost_requests")
+RARE = ("inconclusive", "undecided", "alarms_per_week", "slo_violation_rate", "lost_requests")
 """Measures that are left out where no policy ever has any."""
 
 

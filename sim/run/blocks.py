@@ -151,6 +151,8 @@ def _kept(point: PlannedPoint) -> int:
     world, kept = point.world, 0
     if world.population is not None and any(column.by_user for column in point.needs()):
         kept = world.population.users * len(world.arms)
+    if world.population is not None and world.population.ratchets:
+        kept += 1 + world.population.users // 16
     if world.row_weights is None:
         return kept
     # Chances of rows where requests are drawn one by one, else those of each arm's payoffs, which are counted, too.

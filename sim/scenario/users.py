@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from sim.distributions.base import single_key
 from sim.policy.telling import listed, plain
@@ -34,20 +34,37 @@ Activity = Annotated[
 """How often users come, relative to each other."""
 
 
+MOST_WITH_COOKIES = 500_000
+_KEEPS = {
+    "sticky": "keeps the arm",
+    "request": "is assigned anew with every request",
+    "canary": "is assigned anew with every request, and stays with the first challenger met",
+}
+
+
 class Users(Spec):
     """A population of users who come back; without it every request is a user of its own."""
 
     count: int = Field(ge=1, le=5_000_000, description="how many there are")
     activity: Activity = Field("even", description="how often they come, relative to each other")
-    assignment: Literal["sticky", "request"] = Field(
-        "sticky", description="sticky: a user keeps the arm, by hash; request: every request is assigned on its own"
+    assignment: Literal["sticky", "request", "canary"] = Field(
+        "sticky",
+        description="sticky: a user keeps the arm, by hash; request: every request is assigned on its own; canary: so is "
+        "every request until one goes to a challenger, whose cookie then keeps the user there",
     )
     similarity: Share = Field(0.0, description="correlation between the outcomes of two requests of one user, in every metric")
+
+    @model_validator(mode="after")
+    def _remembered(self) -> Users:
+        if self.assignment == "canary" and self.count > MOST_WITH_COOKIES:
+            rule = f"with assignment: canary, which remembers every user, count must be at most {MOST_WITH_COOKIES:,}"
+            raise ValueError(f"{rule}, got {self.count:,}")
+        return self
 
     def told(self) -> str:
         """The population in words."""
         often = "equally often" if isinstance(self.activity, str) else f"unequally often ({plain(self.activity.model_dump())})"
-        keeps = "keeps the arm" if self.assignment == "sticky" else "is assigned anew with every request"
+        keeps = _KEEPS[self.assignment]
         alike = f"; outcomes of a user correlate at {format_share(self.similarity)}" if self.similarity else ""
         return f"{self.count:,} who come back, {often}; each {keeps}{alike}"
 

@@ -30,6 +30,10 @@ def figures() -> Iterator[Figure]:
         "share of a 30-day budget: burn rate 14.4 for 1 h, 6 for 6 h, 1 for 3 d", SRE, (0.02, 0.05, 0.10),
         lambda: [budget_spent(rate, hours, 30 * 24) for rate, hours in ((14.4, 1), (6, 6), (1, 72))],
     )  # fmt: skip
+    yield played(
+        "canaries.play-burn-rate", "10% errors after hours without, objective 99.9%, burn 14.4 over 1 h, 5 min: minutes until found",
+        f"{SRE}: 14.4 . .001 . 60 min / .1, in whole minutes", 9.0, lambda quick: mean(_found(quick) / 60),
+    )  # fmt: skip
     yield exact(
         "canaries.few-requests", "10/s, 5% canary, 5 min, 1% errors: P(no error), P(5 or more)", f"{BINOMIAL} (150, .01)",
         (0.2215, 0.0180), lambda: [1 - at_least(1, 150, 0.01), at_least(5, 150, 0.01)], 1e-4,
@@ -64,6 +68,19 @@ def figures() -> Iterator[Figure]:
         "recursion over runs (Feller 1968, XIII.7)", lambda: 1 - _no_run(12, 2, FAILED),
         lambda quick: share(_rolled_back(12, 2, quick, consecutive=True), 1 - _no_run(12, 2, FAILED)),
     )  # fmt: skip
+    yield played(
+        "canaries.play-retry", "the same, tripped by the first failure and tried again twice: rolled back for good",
+        f"{BINOMIAL}: (1 - .9^12)^3", lambda: _FAILS**3, lambda quick: share(_tried(quick).verdict(Verdict.KEEP), _FAILS**3),
+    )  # fmt: skip
+    yield played(
+        "canaries.play-alarms", "12 checks that fail by .1 and only report: alarms of a canary", BINOMIAL, 12 * FAILED,
+        lambda quick: mean(_canary(12, 1, False, quick, report_only=True).columns["alarms"]),
+    )  # fmt: skip
+    yield played(
+        "canaries.play-ratchet",
+        "100 users who stay with a canary of 10% once they met it, 12 requests each: requests of the canary",
+        "1 - (1 - w)^n, over n of a Poisson number", _ratchet_theory, lambda quick: mean(_ratchet(quick)),
+    )  # fmt: skip
     thinned = "thinned Poisson stream (Kingman 1993), as 150 requests are a mean"
     for limit, title, theory in (
         (1, "by an error", 1 - math.exp(-1.5)), (5, "by 5 seconds with errors", at_least(5, 300, 1 - math.exp(-0.005))),
@@ -89,11 +106,11 @@ def _no_run(checks: int, length: int, failed: float) -> float:
 
 
 @cache
-def _canary(checks: int, trip: int, consecutive: bool, quick: bool) -> Trials:
+def _canary(checks: int, trip: int, consecutive: bool, quick: bool, report_only: bool = False) -> Trials:
     """Trials of a canary at half of the traffic. A check looks at one tick, and fails if there is any error."""
-    check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive}
+    check = {"metric": "error_rate", "max": 0, "trip": trip, "consecutive": consecutive, "report_only": report_only}
     canary = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": f"{checks}h"}], "checks": [check]}
-    name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}"
+    name = f"canary-{checks}-{trip}{'-run' if consecutive else ''}{'-reported' if report_only else ''}"
     scenario = scenario_of(name, 2, some(40_000, quick), checks, 2 * PER_TICK, [canary])
     healthy, faulty = converts(0.5, 0.5)
     return rehearse(scenario, [healthy, {**faulty, "error_rate": -math.log(1 - FAILED) / PER_TICK}])["test"]
@@ -101,6 +118,19 @@ def _canary(checks: int, trip: int, consecutive: bool, quick: bool) -> Trials:
 
 def _rolled_back(checks: int, trip: int, quick: bool, consecutive: bool = False) -> Any:
     return _canary(checks, trip, consecutive, quick).verdict(Verdict.KEEP)
+
+
+_FAILS = 1 - (1 - FAILED) ** 12
+
+
+@cache
+def _tried(quick: bool) -> Trials:
+    """Trials of the canary of 12 checks that is tried three times, so that the third try has time to end."""
+    canary: dict[str, Any] = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "12h"}]}
+    canary |= {"checks": [{"metric": "error_rate", "max": 0}], "on": {"retry": {"after": "1h", "times": 2}}}
+    scenario = scenario_of("tried", 2, some(20_000, quick), 38, 2 * PER_TICK, [canary])
+    healthy, faulty = converts(0.5, 0.5)
+    return rehearse(scenario, [healthy, {**faulty, "error_rate": -math.log(1 - FAILED) / PER_TICK}])["test"]
 
 
 @cache
@@ -116,6 +146,38 @@ def _few(limit: int, quick: bool) -> Any:
     )  # fmt: skip
     healthy, faulty = converts(0.5, 0.5)
     return rehearse(scenario, [healthy, {**faulty, "error_rate": 0.01}])["test"].verdict(Verdict.KEEP)
+
+
+@cache
+def _found(quick: bool) -> Any:
+    """(R,) seconds until errors are found that begin after two hours."""
+    windows = [{"long": "1h", "short": "5m", "burn": 14.4}]
+    canary: dict[str, Any] = {"name": "test", "kind": "canary", "steps": [{"weight": "50%", "bake": "4h"}]}
+    canary |= {"checks": [{"kind": "burn_rate", "slo": "99.9%", "windows": windows}]}
+    incident = {"kind": "errors", "arm": "a", "at": "2h", "duration": "2h", "rate": "10%"}
+    scenario = scenario_of(
+        "burn", 2, some(1000, quick), 1, 1, [canary], tick="1m", horizon="4h", traffic={"rate": "1000/s"}, timeline=[incident]
+    )
+    return rehearse(scenario, converts(0.5, 0.5))["test"].columns["time_to_end_s"] - 7200
+
+
+_USERS, _VISITS, _WEIGHT = 100, 12, 0.1
+
+
+def _ratchet_theory() -> float:
+    """The mean requests of the canary: one at time t, of v visits of a user in all, is there with 1 - (1 - w) e^(-w v t)."""
+    return _USERS * (_VISITS - (1 - _WEIGHT) / _WEIGHT * (1 - math.exp(-_WEIGHT * _VISITS)))
+
+
+@cache
+def _ratchet(quick: bool) -> Any:
+    """(R,) requests of a canary that is worse, so that all of them are harmed."""
+    check = {"metric": "error_rate", "max": 0}
+    canary = {"name": "test", "kind": "canary", "steps": [{"weight": "10%", "bake": "4h"}], "checks": [check]}
+    users = {"count": _USERS, "assignment": "canary"}
+    rate = _USERS * _VISITS // 4
+    scenario = scenario_of("ratchet", 2, some(4000, quick), 4, rate, [canary], engine="compiled", users=users)
+    return rehearse(scenario, converts(0.5, 0.4))["test"].columns["harmed_requests"]
 
 
 @cache

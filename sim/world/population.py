@@ -17,13 +17,15 @@ _APART = 1024
 class Population:
     """N users who come back, user n with chance activity[n] (N,), which sums to 1.
 
-    With `sticky`, a user is assigned by a hash and keeps the arm; else every request is assigned on its own. `similarity`
-    is the correlation between the outcomes of two requests of one user, in every metric.
+    With `sticky`, a user is assigned by a hash and keeps the arm; else every request is assigned on its own; with `ratchets`
+    only until one goes to a challenger, where the user stays while it has any weight. `similarity` is the correlation between
+    the outcomes of two requests of one user, in every metric.
     """
 
     activity: Floats
     sticky: bool
     similarity: float
+    ratchets: bool = False
 
     @property
     def users(self) -> int:

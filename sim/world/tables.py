@@ -29,6 +29,7 @@ RULES = np.dtype(
         ("keep", np.int64),  # where the alias table of users is, in floats
         ("other", np.int64),  # and in ints
         ("sticky", np.int64),
+        ("keepers", np.int64),  # users stay with a challenger up to this one, once they have met it; 0 if with none
         ("usual_chance", np.float64),
         ("segments", np.int64),
         ("segments_up_to", np.int64),  # where their cumulated shares are, in floats
@@ -131,6 +132,7 @@ def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
         keep, other = world.population.alias
         rules["users"], rules["keep"], rules["other"] = keep.size, floats.add(keep), ints.add(other)
         rules["sticky"], rules["usual_chance"] = world.population.sticky, math.sqrt(world.population.similarity)
+        rules["keepers"] = world.challengers.stop - 1 if world.population.ratchets else 0
     rules["segments"] = 1
     if world.segments is not None:
         rules["segments"] = world.segments.share.size

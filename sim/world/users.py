@@ -30,7 +30,8 @@ def population(users: Users | None) -> Population | None:
     else:
         log_activity = users.activity.lognormal * ndtri(level)
     activity: Floats = np.exp(log_activity - log_activity.max())
-    return Population(activity / activity.sum(), users.assignment == "sticky", users.similarity)
+    how = users.assignment
+    return Population(activity / activity.sum(), how == "sticky", users.similarity, ratchets=how == "canary")
 
 
 def segments(said: Sequence[SegmentSpec]) -> Segments | None:

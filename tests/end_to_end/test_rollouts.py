@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.special import ndtr
+from scipy.stats import poisson
 
 from sim.cli import main
 
@@ -232,3 +233,110 @@ class TestPeople:
         times = [of["time_to_decision_s"].to_numpy() for _, of in found.groupby("policy")]
         np.testing.assert_array_equal(*times)
         assert len(set(times[0])) > 10
+
+
+class TestAnotherTry:
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_ships_what_an_incident_had_stopped(self, engine: str, cases: str, tmp_path: Path) -> None:
+        """Errors in minutes 5 to 8 stop the canary after the sixth; 20 minutes later it begins anew, and lasts ten."""
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "5m", "duration": "4m", "rate": "60%"}]
+        canary = "kind: canary, steps: [{weight: 10%, bake: 10m}], checks: [{metric: error_rate, max: 10%}]"
+        policies = f"  - {{name: once, {canary}}}\n  - {{name: again, {canary}, on: {{retry: {{after: 20m}}}}}}"
+        replications = 4 if engine == "simpy" else 40
+        text = scenario(policies, timeline=timeline, engine=engine, replications=replications)
+        found = trials(text, cases, tmp_path).set_index("policy")
+        assert (found.loc["once", "verdict"] == "keep").all()
+        assert (found.loc["again", "verdict"] == "ship").all()
+        assert (found.loc["once", "time_to_decision_s"] == 6 * 60).all()
+        assert (found.loc["again", "time_to_decision_s"] == (6 + 20 + 10) * 60).all()
+        assert found.groupby("policy")["tries"].mean().to_dict() == {"once": 1, "again": 2}
+        assert (found.loc["again", "paused_s"] == 0).all()
+
+    def test_of_nothing_is_refused(self, cases: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        policy = "  - {name: a, kind: canary, steps: [{weight: 10%, bake: 10m}], checks: [{metric: error_rate, max: 10%}], "
+        policy += "on: {fail: inconclusive, retry: {after: 1d, times: 0}}}"
+        file = tmp_path / "bad.yaml"
+        file.write_text(scenario(policy), encoding="utf-8")
+        assert main(["check", str(file), "--registry-uri", cases]) == 2
+        assert "policies[0].on.retry.times" in capsys.readouterr().err
+        file.write_text(scenario(policy.replace("times: 0", "times: 1")), encoding="utf-8")
+        assert main(["check", str(file), "--registry-uri", cases]) == 2
+        assert "policies[0].on.retry" in capsys.readouterr().err
+
+
+class TestABurningBudget:
+    """An objective of 99.9%, and errors of .2%: more of them at a rate e are found after (.0144 - .002) 60 min / (.998 e)."""
+
+    WINDOWS = "windows: [{long: 1h, short: 5m, burn: 14.4}]"
+
+    @pytest.mark.parametrize(("rate", "minutes"), [("100%", 1), ("10%", 8), ("2%", 38)])
+    def test_is_found_when_the_workbook_says(self, rate: str, minutes: int, cases: str, tmp_path: Path) -> None:
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "2h", "duration": "2h", "rate": rate}]
+        check = f"{{kind: burn_rate, slo: 99.9%, {self.WINDOWS}}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 5h}}], checks: [{check}]}}"
+        keys: dict[str, Any] = {"timeline": timeline, "replications": 40, "horizon": "6h", "traffic": {"rate": "1000/s"}}
+        found = trials(scenario(policy, **keys), cases, tmp_path)
+        assert (found["verdict"] == "keep").all()
+        # Within a minute of it where errors are few: 37.3 minutes, of which 37 may be enough by chance.
+        late = found["time_to_decision_s"] / 60 - 120 - minutes
+        assert (np.abs(late) <= (rate == "2%")).all()
+        assert (found["alarms"] == 1).all()
+
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_lets_an_objective_that_holds_pass(self, engine: str, cases: str, tmp_path: Path) -> None:
+        timeline = [{"kind": "errors", "arm": "challenger", "at": "5m", "duration": "20m", "rate": "1%"}]
+        check = "{kind: burn_rate, slo: 99%, windows: [{long: 30m, short: 3m, burn: 10}]}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 50m}}], checks: [{check}]}}"
+        found = trials(scenario(policy, timeline=timeline, replications=3, engine=engine), cases, tmp_path)
+        assert (found["verdict"] == "ship").all()
+        assert (found["alarms"] == 0).all()
+
+
+class TestAlarms:
+    BOUND = "630/m"
+
+    @pytest.mark.parametrize("engine", ["aggregate", "compiled", "simpy"])
+    def test_ring_as_often_as_looks_fail(self, engine: str, cases: str, tmp_path: Path) -> None:
+        """Half of 20/s a minute are 600 answers, Poisson: of 60 looks, those above 630 fail."""
+        check = f"{{metric: requests, max: {self.BOUND}, report_only: true}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 1h}}], checks: [{check}]}}"
+        few = engine == "simpy"
+        found = trials(scenario(policy, engine=engine, replications=5 if few else 60), cases, tmp_path)
+        assert (found["verdict"] == "ship").all()
+        expected, alarms = 60 * poisson.sf(630, 600), found["alarms"]
+        assert abs(alarms.mean() - expected) < 4 * np.sqrt(expected / alarms.size)
+        assert 0.5 < alarms.var(ddof=1) / (expected * (1 - expected / 60)) < 2 or few
+
+    def test_of_two_event_engines_are_the_same(self, cases: str, tmp_path: Path) -> None:
+        check = f"{{metric: requests, max: {self.BOUND}, report_only: true}}"
+        policy = f"  - {{name: canary, kind: canary, steps: [{{weight: 50%, bake: 1h}}], checks: [{check}]}}"
+        both = [
+            trials(scenario(policy, engine=engine, replications=3), cases, tmp_path, engine) for engine in ("compiled", "simpy")
+        ]
+        assert both[0]["alarms"].tolist() == both[1]["alarms"].tolist()
+
+    def test_that_are_too_many_are_not_heeded(self, cases: str, tmp_path: Path) -> None:
+        """Errors in minutes 5, 6 and 10: the third trips. Two alarms within ten minutes are heeded once the first is so old."""
+        timeline = [
+            {"kind": "errors", "arm": "challenger", "at": at, "duration": duration, "rate": "60%"}
+            for at, duration in (("5m", "2m"), ("10m", "1m"))
+        ]
+        canary = "kind: canary, steps: [{weight: 10%, bake: 50m}], checks: [{metric: error_rate, max: 10%, trip: 3}]"
+        policies = "\n".join(
+            f"  - {{name: {name}, {canary}{reaction}}}"
+            for name, reaction in (
+                ("machine", ""),
+                ("at-once", ", reaction: {fail: {}, muting: {after: 3, within: 10m}}"),
+                ("tired", ", reaction: {fail: {delay: {constant: 3m}}, muting: {after: 2, within: 10m}}"),
+                ("deaf", ", reaction: {fail: {delay: {constant: 3m}}, muting: {after: 1}}"),
+            )
+        )
+        found = trials(scenario(policies, timeline=timeline), cases, tmp_path).set_index("policy")
+        assert (found["alarms"] == 3).all()
+        ended = {name: found.loc[name, "time_to_end_s"].to_numpy() / 60 for name in ("machine", "at-once", "tired")}
+        assert {name: set(times) for name, times in ended.items()} == {"machine": {11.0}, "at-once": {11.0}, "tired": {19.0}}
+        assert (found.loc["deaf", "verdict"] == "undecided").all()
+        assert found.groupby("policy")["muted"].mean().to_dict() == {"machine": 0, "at-once": 0, "tired": 1, "deaf": 1}
+        # People who come at once, and to all that calls them, change no bit.
+        machine, people = (found.loc[name].reset_index(drop=True) for name in ("machine", "at-once"))
+        pd.testing.assert_frame_equal(machine, people)

@@ -30,6 +30,7 @@ BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s
         ({"capacity": {"champion": {"replicas": 4, "concurrency": 8}}}, "capacity"),
         ({"retries": {"attempts": 2, "on": ["error"], "backoff": "100ms"}}, "retries"),
         ({"users": {"count": 100}}, "users.assignment"),
+        ({"users": {"count": 100, "assignment": "canary"}}, "users.assignment"),
         ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity"),
         ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
         ({"metrics": metrics(score={"gamma": {"mean": "10s", "sd": "5s"}})}, "metrics.score.delay"),

@@ -20,7 +20,9 @@ from sim.policy.base import Allocation, Setting, Verdict
 from sim.policy.evidence import Survive
 from sim.policy.hours import WEEK_S, Hours
 from sim.policy.machine import StagedPolicy
+from sim.policy.pending import Reactions
 from sim.policy.people import Reaction
+from sim.policy.stages import On
 from sim.testing.contract import AllocationContract
 from sim.testing.settings import ANSWERS, ERRORS, make_setting
 from sim.units import AS_WRITTEN
@@ -182,11 +184,77 @@ class TestTickByTick:
 
     def test_a_rollback_keeps_the_weight_until_it_is_done(self) -> None:
         steps = [{"weight": "10%", "bake": "10m"}, {"weight": "30%", "bake": "50m"}, {"weight": "90%", "bake": "10m"}]
-        from sim.policy.pending import Reactions
-
         reaction = Reactions.model_validate({"fail": {"delay": {"quantiles": {"0%": "20m", "100%": "70m"}}}})
         found, policy = self.weights(steps, failed="FFF", reaction=reaction)
         assert [Verdict(each) for each in policy.verdicts.verdict] == [Verdict.KEEP, Verdict.KEEP]
         # 25 and 65 minutes after the third tick.
         assert policy.verdicts.decided_tick.tolist() == [6, 10]
         assert [weights[-1] for weights in found[:10]] == [0.1, *[0.3] * 9]
+        assert policy.verdicts.alarms.tolist() == [3, 3]
+        assert policy.verdicts.muted.tolist() == [0, 0]
+
+    @pytest.mark.parametrize(
+        ("muting", "decided"),
+        [
+            # Two alarms rang before the third, which tells of the outcome: an hour old they are after seven and eight ticks.
+            ({"after": 1, "within": "1h"}, 8 + 2), ({"after": 2, "within": "1h"}, 7 + 2), ({"after": 3, "within": "1h"}, 3 + 2),
+            # The first alarm is no longer recent, the second one is.
+            ({"after": 2, "within": "20m"}, 3 + 2), ({"after": 1, "within": "20m"}, 4 + 2),
+        ],
+    )  # fmt: skip
+    def test_nobody_comes_after_too_many_alarms(self, muting: dict[str, Any], decided: int) -> None:
+        """Looks fail in ticks 1, 2 and 3, and the third one trips; people who hear of it take two ticks."""
+        reaction = Reactions.model_validate({"fail": {"delay": {"constant": "20m"}}, "muting": muting})
+        _, policy = self.weights([{"weight": "10%", "bake": "10h"}], failed="FFF", reaction=reaction)
+        assert policy.verdicts.decided_tick.tolist() == [decided, decided]
+        assert policy.verdicts.found_tick.tolist() == [3, 3]
+        assert policy.verdicts.muted.tolist() == [int(decided > 5)] * 2
+
+    def test_what_nobody_has_to_do_is_not_muted(self) -> None:
+        """The rollback is by machine; only what is in doubt asks for people."""
+        reaction = Reactions.model_validate({"inconclusive": {}, "muting": {"after": 1}})
+        _, policy = self.weights([{"weight": "10%", "bake": "10h"}], failed="FFF", reaction=reaction)
+        assert policy.verdicts.decided_tick.tolist() == [3, 3]
+
+    @pytest.mark.parametrize(
+        ("times", "failed", "verdict", "decided", "tries"),
+        [
+            # Three failed looks, 30 minutes of the champion alone, and then from the first step on.
+            (1, "FFF", Verdict.SHIP, 3 + 3 + 5, 2), (1, "FFF...FFF", Verdict.KEEP, 9, 2),
+            (2, "FFF...FFF", Verdict.SHIP, 9 + 3 + 5, 3),
+            # What was seen in the first try counts for nothing in the second.
+            (1, "FFF...FF", Verdict.SHIP, 11, 2),
+        ],
+    )  # fmt: skip
+    def test_what_is_rolled_back_is_tried_again(
+        self, times: int, failed: str, verdict: Verdict, decided: int, tries: int
+    ) -> None:
+        steps = [{"weight": "10%", "bake": "10m"}, {"weight": "30%", "bake": "40m"}]
+        on = On.model_validate({"retry": {"after": "30m", "times": times}})
+        found, policy = self.weights(steps, failed=failed, on=on)
+        one = [0.1, 0.3, 0.3, 0.3, 0.3]
+        assert [weights[0] for weights in found[:8]] == [0.1, 0.3, 0.3, 0, 0, 0, *one[:2]]
+        assert policy.verdicts.verdict.tolist() == [verdict] * 2
+        assert policy.verdicts.decided_tick.tolist() == [decided] * 2
+        assert policy.verdicts.tries.tolist() == [tries] * 2
+        assert policy.verdicts.alarms.tolist() == [failed.count("F")] * 2
+        assert policy.verdicts.paused_ticks.tolist() == [0, 0]
+
+    def test_a_try_that_would_begin_after_the_horizon_is_not_made(self) -> None:
+        on = On.model_validate({"retry": {"after": "970m"}})
+        _, policy = self.weights([{"weight": "10%", "bake": "10h"}], failed="FFF", on=on)
+        assert policy.verdicts.verdict.tolist() == [Verdict.KEEP] * 2
+        assert policy.verdicts.decided_tick.tolist() == [3, 3]
+        assert policy.verdicts.tries.tolist() == [1, 1]
+
+    def test_a_rollback_that_takes_time_comes_before_the_next_try(self) -> None:
+        reaction = Reactions.model_validate({"fail": {"delay": {"constant": "20m"}}})
+        on = On.model_validate({"retry": {"after": "10m"}})
+        found, policy = self.weights([{"weight": "10%", "bake": "50m"}], failed="FFF", on=on, reaction=reaction)
+        assert [weights[0] for weights in found[:8]] == [0.1, 0.1, 0.1, 0.1, 0.1, 0.0, 0.1, 0.1]
+        assert policy.verdicts.decided_tick.tolist() == [11, 11]
+        assert policy.verdicts.paused_ticks.tolist() == [2, 2]
+
+    def test_muting_without_people_is_refused(self) -> None:
+        with pytest.raises(ValidationError, match="muting delays what people do"):
+            Reactions.model_validate({"muting": {"after": 3}})

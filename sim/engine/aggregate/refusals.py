@@ -47,6 +47,7 @@ def refusals(world: World) -> Iterator[str]:
         servers=bool(world.pools),
         retries=world.retry is not None,
         sticky=world.population is not None and world.population.sticky,
+        ratchets=world.population is not None and world.population.ratchets,
         similar=world.population is not None and world.population.similarity > 0,
         arrivals=world.arrivals.law,
         cold=world.warm_ups is not None,
@@ -78,6 +79,7 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         servers=bool(scenario.capacity or scenario.pools),
         retries=scenario.retries is not None,
         sticky=scenario.users is not None and scenario.users.assignment == "sticky",
+        ratchets=scenario.users is not None and scenario.users.assignment == "canary",
         similar=scenario.users is not None and scenario.users.similarity > 0,
         arrivals=scenario.traffic.arrivals,
         cold=any(model.warm_up is not None for model in scenario.models),
@@ -125,7 +127,9 @@ def _declared_needs(scenario: Scenario) -> list[Column]:
     return [need for form in forms.values() for need in form.build(forms, scenario.arms).needs(setting)]
 
 
-def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, arrivals: str, cold: bool) -> Iterator[str]:
+def _dependence(
+    *, servers: bool, retries: bool, sticky: bool, ratchets: bool, similar: bool, arrivals: str, cold: bool
+) -> Iterator[str]:
     """The reasons why requests depend on each other."""
     if servers:
         yield "capacity: requests compete for servers"
@@ -135,6 +139,8 @@ def _dependence(*, servers: bool, retries: bool, sticky: bool, similar: bool, ar
         yield "retries: an attempt depends on the ones before it"
     if sticky:
         yield "users.assignment: the requests of a sticky user go to one arm together"
+    if ratchets:
+        yield "users.assignment: where a user goes depends on where the user went before"
     if similar:
         yield "users.similarity: the outcomes of a user's requests depend on each other"
     if arrivals != "poisson":

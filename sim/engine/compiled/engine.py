@@ -19,7 +19,7 @@ from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
 from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
-from sim.engine.routes import homes, thresholds
+from sim.engine.routes import Cookies, homes, thresholds
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, LatencySum, Moment
 from sim.world.change import Conditions
@@ -51,6 +51,8 @@ class CompiledEngine:
         self._live[:, 0] = 1.0
         self._counted = self._slots(needs)
         self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
+        population = truth.world.population
+        self._cookies = Cookies.of(population, truth.rows, len(truth.world.arms))
         ups = truth.world.warm_ups
         self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, len(truth.world.arms))
 
@@ -139,6 +141,7 @@ class CompiledEngine:
             duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
         else:
             duty["threshold"][rows] = thresholds(live)
+            self._cookies.begin(rows, live)
         duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, PLAY)
@@ -151,8 +154,8 @@ class CompiledEngine:
             full, place, j = play(
                 *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),
                 arrays.coming, arrays.leave, arrays.waits, arrays.heap, arrays.seen.ravel(), arrays.lost, arrays.limits_ns,
-                arrays.factors, arrays.out, arrays.record, arrays.log, pieces.offset_ns, pieces.level, arrays.gaps,
-                arrays.offsets, arrays.chosen, arrays.work, place, j,
+                arrays.factors, arrays.out, arrays.record, arrays.log, self._cookies.kept, pieces.offset_ns, pieces.level,
+                arrays.gaps, arrays.offsets, arrays.chosen, arrays.work, place, j,
             )  # fmt: skip
             logged = int(arrays.run["logged"][0])
             if logged:

@@ -43,7 +43,7 @@ from sim.engine.compiled.records import (
     TIMEOUTS,
 )
 from sim.engine.compiled.retries import pop, push, tries_again
-from sim.engine.compiled.sending import arm_of, send
+from sim.engine.compiled.sending import arm_of, kept_arm, send
 from sim.world.jit import compiled, integer
 from sim.world.potential import (
     agrees,
@@ -89,7 +89,7 @@ def _record_call(
 def play(
     rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any,
     run_1: Any, states: Any, duties_: Any, pools_: Any, plays: Any, free: Any, drains: Any, coming: Any, leave: Any,
-    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, out: Any, record: Any, log: Any,
+    waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, out: Any, record: Any, log: Any, kept: Any,
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
     work: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
@@ -109,7 +109,7 @@ def play(
     queues = run.queues != 0
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * (run.entries if shown else 0)
-    limits = limits_ns.size
+    limits, keepers = limits_ns.size, rules.keepers
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
@@ -120,7 +120,8 @@ def play(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
-            send(rules, row, laws, duties, floats, ints, first, count, chosen, work)
+            if keepers == 0:
+                send(rules, row, laws, duties, floats, ints, first, count, chosen, work)
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
@@ -213,11 +214,14 @@ def play(
                         state.retries += 1
                         copies = 0
                         user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
-                        arm = arm_of(rules, row, duties, i, user)
+                        if keepers > 0:
+                            arm = kept_arm(rules, row, duties, kept, r, i, user)
+                        else:
+                            arm = arm_of(rules, row, duties, i, user)
                     else:
                         i, attempt, began = first + j, 0, now
                         user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
-                        arm = chosen[j]
+                        arm = chosen[j] if keepers == 0 else kept_arm(rules, row, duties, kept, r, i, user)
                         copies = arms if mirrors else 0
                         j += 1
                         duties[arm].requests += 1
@@ -232,7 +236,7 @@ def play(
                     seen[counted + REQUESTS] += 1
                     if attempt > 0:
                         seen[counted + RETRIES] += 1
-                if copy == 0 and attempt == 0:
+                if copy == 0 and attempt == 0 and keepers == 0:
                     service = work[j - 1]
                 elif law.law >= TABLED:
                     service = nanoseconds(service_of(law, floats, i, attempt) * duty.scale, 1)

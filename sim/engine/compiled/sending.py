@@ -43,6 +43,24 @@ def arm_of(rules: Any, row: Any, duties: Any, i: Any, user: Any) -> Any:
 
 
 @compiled
+def kept_arm(rules: Any, row: Any, duties: Any, kept: Any, r: Any, i: Any, user: Any) -> Any:
+    """The arm of a request whose user may have to stay with a challenger; one that it is sent to keeps the user from now on.
+
+    `kept` (R, U) is asked and set, so call it once an attempt, in the order of events.
+    """
+    arm = integer(kept[r, user])
+    if arm == 0:
+        u = route_of(rules, row, i, user)
+        for k in range(duties.size - 1):
+            arm += integer(u >= duties[k].threshold)
+        if arm <= rules.keepers:
+            kept[r, user] = arm
+    if arm > 0 and duties[arm].misrouted > 0.0 and unit(at(row.misroute, i)) < duties[arm].misrouted:
+        arm = 0
+    return arm
+
+
+@compiled
 def send(
     rules: Any, row: Any, laws: Any, duties: Any, floats: Any, ints: Any, first: Any, count: Any, chosen: Any, work: Any
 ) -> None:

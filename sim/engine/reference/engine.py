@@ -25,7 +25,7 @@ from sim.engine.needs import FILLED_BY_CALLS, of_class, refuse_unfilled
 from sim.engine.reference.clock import Clock, Due
 from sim.engine.reference.monitor import Monitor
 from sim.engine.reference.pool import Call, Servers
-from sim.engine.routes import ByWeight, Router, routers
+from sim.engine.routes import ByWeight, Cookies, Router, routers
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import Agreement, Column
 from sim.world.clock import to_ns
@@ -52,7 +52,8 @@ class SimpyEngine:
         self._potential = Potential(truth, metrics_of(needs)[0], mirrors, bool(of_class(needs, Agreement)))
         self._feedback = FeedbackLog(truth, self._potential, needs)
         self._cohort = np.zeros(truth.rows, np.int64)
-        self._replications = [Replication(truth.world, needs, record) for _ in range(truth.rows)]
+        self._cookies = Cookies.of(truth.world.population, truth.rows, len(truth.world.arms))
+        self._replications = [Replication(truth.world, needs, record, kept) for kept in self._cookies.kept]
         ups = truth.world.warm_ups
         self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, len(truth.world.arms))
 
@@ -102,6 +103,7 @@ class SimpyEngine:
         if self._coldness is not None:
             conditions = self._coldness.begin(rows, live, mirror, conditions)
         sent = routers(live, sticky=population is not None and population.sticky)
+        self._cookies.begin(rows, live)
         with _no_collection():
             for place, row in enumerate(rows):
                 requests = self._potential.draw(int(row), tick)
@@ -165,10 +167,11 @@ class Rules:
 
 
 class Replication:
-    """One replication: its clock, its pools and its requests."""
+    """One replication: its clock, its pools and its requests. `kept` (U,) says which users stay with which challenger."""
 
-    def __init__(self, world: World, columns: tuple[Column, ...], record: bool) -> None:
+    def __init__(self, world: World, columns: tuple[Column, ...], record: bool, kept: NDArray[np.int8]) -> None:
         arms, slo_s = len(world.arms), world.slo_s
+        self._kept, self._keepers = kept, world.challengers.stop - 1 if kept.size else 0
         self._tick_ns = to_ns(world.tick_s)
         self._slo_ns = None if slo_s is None else to_ns(slo_s)
         self._attempts = world.retry.attempts if world.retry else 1
@@ -248,7 +251,12 @@ class Replication:
 
     def _routed(self, requests: Requests, place: int) -> int:
         """The arm by the uniform numbers of the request or its user, or the champion if the router makes a mistake."""
-        arm = self._rules.router.arm(float(requests.route[place]), float(requests.guest[place]))
+        user = int(requests.user[place])
+        arm = int(self._kept[user]) if self._keepers else 0
+        if arm == 0:
+            arm = self._rules.router.arm(float(requests.route[place]), float(requests.guest[place]))
+            if 0 < arm <= self._keepers:
+                self._kept[user] = arm
         return 0 if requests.misroute[place] < self._misrouted[arm] else arm
 
     def _arrive(self, requests: Requests, place: int, copy: int, attempt: int, arm: int) -> Call:

@@ -8,6 +8,7 @@ from typing import Any
 from sim.interop.exporting import Ramped, Source, dump, seconds_of, whole_percents, window_of
 from sim.interop.promql_text import query_of
 from sim.policy.guardrails import Check
+from sim.policy.pending import Reactions
 from sim.policy.people import Reaction
 from sim.units import format_duration
 
@@ -28,7 +29,7 @@ def write(source: Source, found: Ramped) -> str:
         source.cannot("advance", "steps that go on by the clock whatever the last look found (`advance: by_clock`)")
     every_s = found.steps[0].bake or source.tick_s
     later = Reaction.model_validate({"delay": {"constant": every_s}})
-    if found.checks and (found.reaction.fail != later or found.reaction.inconclusive is not None):
+    if found.checks and found.reaction != Reactions(fail=later):
         at = f"{{fail: {{delay: {{constant: {format_duration(every_s)}}}}}}}"
         source.cannot(found.reaction_path, f"another `reaction` than {at}: it rolls back at the tick after")
     weights = whole_percents(source, found)

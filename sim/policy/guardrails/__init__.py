@@ -6,6 +6,7 @@ from typing import Annotated
 
 from sim.policy.base import Guardrail
 from sim.policy.catalogue import Family
+from sim.policy.guardrails.burn_rate import BurnRate
 from sim.policy.guardrails.check import Check
 from sim.policy.guardrails.kayenta import Kayenta
 from sim.policy.guardrails.mann_whitney import MannWhitney
@@ -19,7 +20,7 @@ GUARDRAILS = Family(
     "guardrail",
     Guardrail,
     methods=("judge",),
-    shipped=(Check, Kayenta, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio, Together),
+    shipped=(BurnRate, Check, Kayenta, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio, Together),
     # A check without a kind is a threshold, the usual check.
     default="threshold",
 )
@@ -33,6 +34,7 @@ __all__ = [
     "GUARDRAILS",
     "LATENCY",
     "AnyGuardrail",
+    "BurnRate",
     "Check",
     "Kayenta",
     "LatencyQuantile",

@@ -106,6 +106,9 @@ class Check(Looking, Counting, Limits, Guardrail):
     def last_look_good(self, view: View) -> Bools:
         return self.good_lately(view.memory, self.looked(view.age, view.setting))
 
+    def rings(self, view: View, findings: NDArray[np.int8]) -> Bools:
+        return np.asarray(view.memory["bad"] & self.looking(view.age, view.setting)[:, None])
+
     def look(self, view: View) -> Looks | None:
         """The looks of this tick, of each arm; None where no replication has one. Call it every tick: it keeps its window."""
         seen, look = self.in_window(view, self.columns()), self.looking(view.age, view.setting)[:, None]

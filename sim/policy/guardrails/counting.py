@@ -73,6 +73,7 @@ class Counting(BaseModel):
             "failed": np.zeros(arms, np.int64),  # failed looks
             "seen": np.zeros(arms, bool),  # whether any look could say something
             "poor": np.zeros(arms, bool),  # whether the last look was not good
+            "bad": np.zeros(arms, bool),  # whether the last look failed
         }
         if doubts:
             memory["doubtful"] = np.zeros(arms, np.int64)  # looks in doubt
@@ -91,6 +92,7 @@ class Counting(BaseModel):
         memory["poor"][now] = ~looks.good[now]
         if self.pass_after is not None:
             looks = self._in_a_row(memory["row"], looks)
+        memory["bad"][now] = looks.bad[now]
         failed, seen = memory["failed"], memory["seen"]
         told = looks.told()
         failed += looks.bad

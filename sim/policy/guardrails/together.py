@@ -101,6 +101,9 @@ class Together(Counting, Guardrail):
     def last_look_good(self, view: View) -> Bools:
         return self.good_lately(view.memory, self.checks[0].looked(view.age, view.setting))
 
+    def rings(self, view: View, findings: NDArray[np.int8]) -> Bools:
+        return np.asarray(view.memory["bad"] & self.checks[0].looking(view.age, view.setting)[:, None])
+
     def _view_of(self, place: int, view: View) -> View:
         """The view of one of the checks, with its own memory: the same arrays, which it writes to."""
         prefix = f"{place}."
