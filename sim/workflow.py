@@ -425,17 +425,25 @@ def _tell(
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import beside, html, listed, markdown, picture
+    from sim.run.record import read_run
 
-    comparison, wanted = compare(folder, baseline), set(formats)
-    summary = write_summary(comparison, into)
-    # All of them are made of the summary.
-    drawn = "png" in wanted and "html" in wanted and beside.pays(comparison.run)
-    with beside.drawn(folder, into) if drawn else nullcontext():
-        for name, write in (("html", html.write), ("md", markdown.write), ("csv", listed.write)):
-            if name in wanted:
-                write(folder, into)
-    if "png" in wanted and not drawn:
-        picture.write(folder, into)
+    wanted = set(formats)
+    shared = {"html", "png"} <= wanted and beside.pays(read_run(folder))
+    # The process loads its libraries while policies are compared.
+    with beside.beside(folder, into) if shared else nullcontext() as other:
+        comparison = compare(folder, baseline)
+        summary = write_summary(comparison, into)
+        # All of them are made of the summary.
+        if other:
+            other.begin()
+        if "md" in wanted:
+            markdown.write(folder, into)
+        if "csv" in wanted:
+            listed.write(folder, into)
+        if "html" in wanted:
+            html.write(folder, into, other.sections if other else None)
+        if "png" in wanted:
+            picture.write(folder, into, other.picture() if other else None)
     if "json" not in wanted:
         summary.unlink()
     return comparison

@@ -88,9 +88,13 @@ def cost_s(cases: Sequence[Case], replications: int, seed: int) -> float:
 
 
 def _laid(points: Sequence[PlannedPoint], cases: Sequence[Case]) -> tuple[Plan, list[Work], list[Task]]:
-    """The work of all points, and the tasks of the policy of each: a scenario may have others."""
+    """The work of all points, and the tasks of the policy of each: a scenario may have others.
+
+    Block by block: a worker draws the arrivals of a block once for all the cases that share them.
+    """
     plan = Plan(points[0].scenario, tuple(points))
     tasks = [task for task in tasks_of(plan) if task.policy == cases[task.point].rollout.name]
+    tasks.sort(key=lambda task: (task.first, task.point))
     return plan, works_of(plan, _SAMPLES), tasks
 
 

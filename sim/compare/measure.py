@@ -52,8 +52,10 @@ class Measure:
         """
         if self.values is None:
             return None
-        _, mine, other = np.intersect1d(first["replication"], second["replication"], assume_unique=True, return_indices=True)
-        a, b = self.values(first)[mine], self.values(second)[other]
+        a, b = self.values(first), self.values(second)
+        if not np.array_equal(first["replication"], second["replication"]):
+            places = np.intersect1d(first["replication"], second["replication"], assume_unique=True, return_indices=True)
+            a, b = a[places[1]], b[places[2]]
         both = ~(np.isnan(a) | np.isnan(b))
         return self.pair(a[both], b[both], confidence)
 

@@ -1,15 +1,17 @@
-"""Drawing the picture in a process of its own, while the page is made: of many trials both take seconds."""
+"""Drawing the picture, and some charts of the page, in a process of its own: of many trials either takes seconds."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from sim.files import replacing
-from sim.report import picture
+from sim.report import html, picture
 from sim.report.source import read
 from sim.run.machine import processors
 from sim.run.record import Record
@@ -17,6 +19,7 @@ from sim.run.record import Record
 # Of fewer trials, the page is made before another process has loaded its libraries.
 LEAST_TRIALS = 50_000
 _LONGEST_S = 60.0
+_BEGIN = b"begin\n"
 
 
 def pays(run: Record) -> bool:
@@ -24,39 +27,79 @@ def pays(run: Record) -> bool:
     return run.replications * len(run.policies) * len(run.points) >= LEAST_TRIALS and processors() > 1
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A process that draws for this one. Its process is None where it could not be started."""
+
+    process: subprocess.Popen[bytes] | None
+
+    def begin(self) -> None:
+        """Draw: all that the charts are made of is written."""
+        if self.process is not None and self.process.stdin is not None:
+            # A process that is gone has drawn nothing, which shows when it is asked for that.
+            with suppress(OSError):
+                self.process.stdin.write(_BEGIN)
+
+    def sections(self) -> tuple[str, ...] | None:
+        """What `html.drawn` makes, waited for; None if that went wrong."""
+        return self._answer[0] if self._answer else None
+
+    def picture(self) -> bytes | None:
+        """What `picture.picture` makes, waited for; None if that went wrong."""
+        return self._answer[1] if self._answer else None
+
+    @cached_property
+    def _answer(self) -> tuple[tuple[str, ...], bytes] | None:
+        if self.process is None:
+            return None
+        try:
+            answer, _ = self.process.communicate(timeout=_LONGEST_S)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if self.process.returncode != 0:
+            return None
+        sections, _, drawn = answer.partition(b"\n")
+        return tuple(json.loads(sections)), drawn
+
+
 @contextmanager
-def drawn(folder: Path, into: Path) -> Iterator[None]:
-    """Draw `policies.png` while the block runs, to the same bytes as `picture.write`, which draws it if that goes wrong.
+def beside(folder: Path, into: Path) -> Iterator[Beside]:
+    """A process that loads what it needs at once, draws when it is told to begin, and ends with the block, whatever ends that.
 
-    The process ends with the block, whatever ends it.
+    It reads the run in `folder`, and its `summary.json` in `into`.
     """
-    with replacing(into / picture.NAME) as file:
-        # With -P no file of the current folder can stand in for a library.
-        command = [sys.executable, "-P", "-m", "sim.report.beside", str(folder), str(into), str(file)]
-        nothing = subprocess.DEVNULL
-        try:
-            process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
-        except OSError:
-            process = None
-        try:
-            yield
-            if process is None or _code(process) != 0:
-                file.write_bytes(picture.picture(read(folder, into)))
-        finally:
-            if process is not None:
-                process.kill()
-                process.wait()
-
-
-def _code(process: subprocess.Popen[bytes]) -> int:
-    """The exit code, after which the process writes nothing any more."""
+    # With -P no file of the current folder can stand in for a library.
+    command = [sys.executable, "-P", "-m", "sim.report.beside", str(folder), str(into)]
+    pipe = subprocess.PIPE
     try:
-        return process.wait(_LONGEST_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+        process = subprocess.Popen(
+            command, bufsize=0, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, start_new_session=True
+        )  # fmt: skip
+    except OSError:
+        process = None
+    try:
+        yield Beside(process)
+    finally:
+        if process is not None:
+            process.kill()
+            # Closes the pipes, and waits.
+            process.__exit__(None, None, None)
+
+
+def _draw(folder: Path, into: Path) -> None:
+    """Load Matplotlib, and draw what is asked for once there is a line to read. Without one, nobody wants it any more."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+    if sys.stdin.buffer.readline() != _BEGIN:
+        raise SystemExit(1)
+    source = read(folder, into)
+    out = sys.stdout.buffer
+    out.write(json.dumps(html.drawn(source)).encode() + b"\n")
+    out.write(picture.picture(source))
+    out.flush()
 
 
 if __name__ == "__main__":
-    run_folder, told, file = map(Path, sys.argv[1:])
-    file.write_bytes(picture.picture(read(run_folder, told)))
+    _draw(*map(Path, sys.argv[1:]))

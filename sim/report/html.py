@@ -81,27 +81,38 @@ SECTIONS = (
     ),
     *(Section(title, about, partial(curves, measures=measures), CURVE_LEGEND) for title, about, measures in CURVES),
 )
+_ELSEWHERE = tuple(section for section in SECTIONS if section.draw in (figures.traffic, figures.regret))
 
 
-def write(folder: Path, into: Path | None = None) -> Path:
+Drawn = Callable[[], Sequence[str] | None]
+"""Waits for what `drawn` makes elsewhere; None where that went wrong."""
+
+
+def write(folder: Path, into: Path | None = None, elsewhere: Drawn | None = None) -> Path:
     """Write `report.html` to a run folder from the files in it, whole or not at all, and return its path.
 
-    With `into`, `summary.json` is read from that folder, and the report is written to it. The bytes depend on those files
-    alone. Raises `InputError` naming each file that is missing or unreadable.
+    With `into`, `summary.json` is read from that folder, and the report is written to it. With `elsewhere`, another process
+    draws some of the charts. The bytes depend on those files alone. Raises `InputError` naming each file that is missing or
+    unreadable.
 
     >>> write(Path("no-such-run"))
     Traceback (most recent call last):
     sim.errors.InputError: no-such-run: no such folder
     """
     file = (into or folder) / NAME
-    write_text(file, page(read(folder, into)))
+    write_text(file, page(read(folder, into), elsewhere))
     return file
 
 
-def page(source: Source) -> str:
+def drawn(source: Source) -> list[str]:
+    """The sections of charts that another process may draw, as HTML: about as much work as the others and their tables."""
+    return [_figures(section, source) for section in _ELSEWHERE]
+
+
+def page(source: Source, elsewhere: Drawn | None = None) -> str:
     """The whole page."""
     name = escape(source.run.name)
-    body = "\n".join(_body(source))
+    body = "\n".join(_body(source, elsewhere))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -130,8 +141,13 @@ def page(source: Source) -> str:
 """
 
 
-def _body(source: Source) -> Iterable[str]:
+def _body(source: Source, elsewhere: Drawn | None) -> Iterable[str]:
     comparison = source.comparison
+    # What another process draws is waited for last.
+    told = stories(source)
+    charts = {section.title: _figures(section, source) for section in SECTIONS if not (elsewhere and section in _ELSEWHERE)}
+    if elsewhere:
+        charts |= zip((section.title for section in _ELSEWHERE), elsewhere() or drawn(source), strict=True)
     yield _verdict(source)
     if comparison.paths and any(point.policies for point in comparison.points):
         yield winners(comparison)
@@ -140,8 +156,8 @@ def _body(source: Source) -> Iterable[str]:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
         parts = (promises, flips, estimates, offline)
         yield from filter(None, [part(comparison, source.only) for part in parts])
-    yield from _figures(source)
-    yield stories(source)
+    yield from filter(None, [charts[section.title] for section in SECTIONS])
+    yield told
     if comparison.paths:
         tabled = "\n".join(along(comparison))
         yield (
@@ -187,18 +203,19 @@ def _term(name: str, texts: Sequence[str], kind: str = "") -> str:
     return f"<dt>{escape(name)}{kind_text}</dt>{''.join(f'<dd>{escape(text)}</dd>' for text in texts)}"
 
 
-def _figures(source: Source) -> Iterable[str]:
-    for section in SECTIONS:
-        charts = section.draw(source)
-        if charts:
-            wide = " wide" if len(charts) <= 2 else ""
-            drawn = "\n".join(figure(chart) for chart in charts)
-            looks = "".join(f'<li><i class="{look}"></i>{meaning}</li>' for look, meaning in section.legend)
-            legend = f'<ul class="legend">{looks}</ul>\n' if looks else ""
-            yield (
-                f'<section class="figures"><h2>{section.title}</h2>\n<p>{section.about}</p>\n{legend}'
-                f'<div class="charts{wide}">\n{drawn}\n</div></section>'
-            )
+def _figures(section: Section, source: Source) -> str:
+    """A section of charts; empty where a run has not what they show."""
+    charts = section.draw(source)
+    if not charts:
+        return ""
+    wide = " wide" if len(charts) <= 2 else ""
+    figures_ = "\n".join(figure(chart) for chart in charts)
+    looks = "".join(f'<li><i class="{look}"></i>{meaning}</li>' for look, meaning in section.legend)
+    legend = f'<ul class="legend">{looks}</ul>\n' if looks else ""
+    return (
+        f'<section class="figures"><h2>{section.title}</h2>\n<p>{section.about}</p>\n{legend}'
+        f'<div class="charts{wide}">\n{figures_}\n</div></section>'
+    )
 
 
 def _when(source: Source) -> str:

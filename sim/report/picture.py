@@ -28,19 +28,19 @@ _SWEPT = ("net_value", "wrong_ship", "missed_win", "time_to_decision")
 Draw = Callable[["Axes"], Any]
 
 
-def write(folder: Path, into: Path | None = None) -> Path:
+def write(folder: Path, into: Path | None = None, drawn: bytes | None = None) -> Path:
     """Write `policies.png` to a run folder, whole or not at all, and return its path.
 
     It has up to three charts: net value and risk, time and regret, and how soon trials are decided; of a sweep, measures
-    along the first key. With `into`, `summary.json` is read from that folder, and the file is written to it. Raises
-    `InputError` as `sim.report.html.write`.
+    along the first key. With `into`, `summary.json` is read from that folder, and the file is written to it. `drawn` is the
+    picture, where another process has drawn it. Raises `InputError` as `sim.report.html.write`.
 
     >>> write(Path("no-such-run"))
     Traceback (most recent call last):
     sim.errors.InputError: no-such-run: no such folder
     """
     file = (into or folder) / NAME
-    write_bytes(file, picture(read(folder, into)))
+    write_bytes(file, picture(read(folder, into)) if drawn is None else drawn)
     return file
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sim.arrays import Ints
 from sim.engine.catalogue import ENGINES, Entry, make
 from sim.policy.forms import Form
 from sim.run.plan import Plan, PlannedPoint
@@ -26,6 +27,7 @@ _MANY_BLOCKS = 10
 _SAMPLES, _MOST_SAMPLED = 400, 8_000_000
 # The start and the end.
 _NO_SAMPLES = 2
+_MOST_ARRIVALS_BYTES = 32_000_000
 
 Which = tuple[int, str]
 """The number of a point, or after those of another world of the plan, and the name of a policy."""
@@ -174,21 +176,43 @@ def tasks(policies: Sequence[str], replications: int, rows: int, point: int = 0,
     ]
 
 
+class _Arrivals:
+    """The arrivals of a block, which worlds share that differ in other ways."""
+
+    def __init__(self) -> None:
+        self._rows: tuple[int, int] | None = None
+        self._known: list[tuple[World, Ints]] = []
+
+    def of(self, world: World, first: int, end: int) -> Ints:
+        """(R, T) requests of a world in the replications of a block."""
+        if self._rows != (first, end):
+            self._rows, self._known = (first, end), []
+        for other, counts in self._known:
+            if other.seed == world.seed and other.arrivals.same(world.arrivals):
+                return counts
+        found = world.arrivals.counts(world.seed, np.arange(first, end))
+        # Truths share them.
+        found.flags.writeable = False
+        self._known.append((world, found))
+        while len(self._known) > 1 and sum(counts.nbytes for _, counts in self._known) > _MOST_ARRIVALS_BYTES:
+            del self._known[0]
+        return found
+
+
 class Player:
     """Plays tasks, one after another. The truth of a block is the same for every policy, so the last truth is cached."""
 
     def __init__(self, works: Sequence[Work]) -> None:
         self.works = works
         self._kept: tuple[tuple[int, int, int], Truth | None, Truth | None] | None = None
+        self._arrivals = _Arrivals()
 
     def play(self, task: Task) -> Play:
         """Play a task. The result has the same bits on every machine and in every order of tasks."""
         work = self.works[task.point]
         which = (task.point, task.first, task.end)
         if self._kept is None or self._kept[0] != which:
-            replications = np.arange(task.first, task.end)
-            truth = work.world.realise(replications) if work.trial else None
-            self._kept = which, truth, work.alike.realise(replications) if work.alike else None
+            self._kept = which, self._truth(work.world if work.trial else None, task), self._truth(work.alike, task)
         form, (_, truth, same) = work.forms[task.policy], self._kept
         played = Play.nothing()
         if truth is not None:
@@ -197,3 +221,8 @@ class Player:
             return played
         columns = play_alike(same, form.build(work.forms, work.world.arms), make(work.engine))
         return replace(played, columns=played.columns | columns)
+
+    def _truth(self, world: World | None, task: Task) -> Truth | None:
+        if world is None:
+            return None
+        return world.realise(np.arange(task.first, task.end), self._arrivals.of(world, task.first, task.end))

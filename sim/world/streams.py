@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +90,7 @@ class Chance:
         return uniforms(key)
 
 
+@lru_cache(maxsize=1024)
 def number_of(stream: str) -> int:
     """64 bits for a name: a counter that does not change when other names come or go."""
     return int.from_bytes(hashlib.blake2b(stream.encode(), digest_size=8).digest(), "little")

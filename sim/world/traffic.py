@@ -92,6 +92,20 @@ class Arrivals:
                 return True
         return False
 
+    def same(self, other: Arrivals) -> bool:
+        """Whether `other` is told to be the same process: its counts are the same. Traces are compared by identity.
+
+        >>> process = Arrivals(np.array([3.0]), NS)
+        >>> process.same(Arrivals(np.array([3.0]), NS)), process.same(Arrivals(np.array([4.0]), NS))
+        (True, False)
+        """
+        return self is other or (
+            (self.tick_ns, self.law, self.bursts, self.repeat, self.scale, self.recorded)
+            == (other.tick_ns, other.law, other.bursts, other.repeat, other.scale, other.recorded)
+            and self.trace is other.trace
+            and np.array_equal(self.mean, other.mean)
+        )
+
     def counts(self, seed: int, replications: Sequence[int] | Ints) -> Ints:
         """(R, T) requests of every tick, which depend on (seed, replication) alone."""
         return self.schedule(seed, replications).counts()

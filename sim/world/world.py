@@ -159,8 +159,8 @@ class World:
             table_rows > 0, draws, table_rows=table_rows, baseline=self.baseline,
         )  # fmt: skip
 
-    def realise(self, replications: Ints) -> Truth:
-        """What is true in each of some replications."""
+    def realise(self, replications: Ints, arrivals: Ints | None = None) -> Truth:
+        """What is true in each of some replications. `arrivals` (R, T) are its counts of requests, where they are known."""
         rows, arms = len(replications), len(self.arms)
         drawn, then = self.draw(replications)
         error_rate = np.repeat(self.error_rate[None], rows, axis=0)
@@ -182,7 +182,7 @@ class World:
         return Truth(
             world=self,
             replications=replications,
-            arrivals=self.arrivals.counts(self.seed, replications),
+            arrivals=self.arrivals.counts(self.seed, replications) if arrivals is None else arrivals,
             error_rate=error_rate,
             latency=tuple(latency),
             latency_scale=scale,

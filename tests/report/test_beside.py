@@ -1,4 +1,4 @@
-"""The picture that another process draws: the same bytes, whatever becomes of that process."""
+"""The picture and the charts that another process draws: the same bytes, whatever becomes of that process."""
 
 from __future__ import annotations
 
@@ -36,11 +36,13 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(beside, "pays", lambda run: True)
 
 
-def test_it_is_the_same_picture(folder: Path, always: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_the_same_files(folder: Path, always: None, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
-    (folder / "policies.png").unlink()
-    # Nothing is drawn here.
-    monkeypatch.setattr(beside.picture, "picture", lambda source: pytest.fail("drawn in this process"))
+    for name in ("policies.png", "report.html"):
+        (folder / name).unlink()
+    # Neither is drawn here.
+    for module, what in ((beside.picture, "picture"), (beside.html, "drawn")):
+        monkeypatch.setattr(module, what, lambda source: pytest.fail("drawn in this process"))
     assert main(["report", str(folder)]) == 0
     assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
@@ -53,12 +55,30 @@ def test_it_is_the_same_picture(folder: Path, always: None, monkeypatch: pytest.
 def test_where_no_process_draws_it_is_drawn_here(
     folder: Path, always: None, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    before = (folder / "policies.png").read_bytes()
+    before = {name: (folder / name).read_bytes() for name in ("policies.png", "report.html")}
     popen = subprocess.Popen
     monkeypatch.setattr(beside, "_LONGEST_S", 1.0)
     monkeypatch.setattr(beside.subprocess, "Popen", lambda given, **named: popen(command, **named))
     assert main(["report", str(folder)]) == 0
-    assert (folder / "policies.png").read_bytes() == before
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+def test_a_comparison_that_fails_ends_the_process(
+    folder: Path, always: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def kept(command: list[str], **named: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(command, **named))
+        return started[0]
+
+    monkeypatch.setattr(beside.subprocess, "Popen", kept)
+    assert main(["report", str(folder), "--baseline", "none"]) == 2
+    assert "baseline" in capsys.readouterr().err
+    assert started[0].returncode is not None
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} == before
 
 
 def test_an_interrupt_ends_the_process_and_changes_nothing(folder: Path, always: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sim.engine.catalogue import ENGINES
-from sim.run.blocks import Task
+from sim.run.blocks import Player, Task, tasks_of, works_of
 from sim.run.checkpoints import FOLDER as CHECKPOINTS
 from sim.run.plan import Plan
 from sim.run.simulate import simulate
 from sim.scenario.loading import parse_yaml, validate
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
+from sim.world.traffic import Arrivals
 from tests.run.test_simulate import digest
 from tests.worlds import behaves, make_scenario, make_swept_plan
 
@@ -66,6 +68,48 @@ def test_points_that_share_a_seed_share_their_arrivals(tmp_path: Path) -> None:
     assert first["errors"].tolist() == second["errors"].tolist()
     other = trials_of(simulate(make_sweep({"seed": [1, 2]}), tmp_path, workers=1).folder)
     assert len(other[other["policy"] == "hold"].groupby("point")["requests"].sum().unique()) == 2
+
+
+@pytest.mark.parametrize(
+    ("sweep", "drawn"),
+    [
+        ({EFFECT: ["-20%", "20%"]}, 1),
+        ({"seed": [1, 2]}, 2),
+        ({"traffic.rate": ["500/h", "700/h"]}, 2),
+        (
+            {
+                "traffic": [
+                    {"rate": "500/h", "bursts": {"factor": factor, "every": "6h", "duration": "1h"}} for factor in (2, 5)
+                ]
+            },
+            2,
+        ),
+        ({"horizon": ["1d", "12h"]}, 2),
+    ],
+    ids=["truth", "seed", "rate", "bursts", "horizon"],
+)
+def test_the_arrivals_of_a_block_are_drawn_once_for_all_worlds_that_share_them(
+    monkeypatch: pytest.MonkeyPatch, sweep: dict[str, list[Any]], drawn: int
+) -> None:
+    works = works_of(plan := make_sweep(sweep))
+    # Point after point and back, policy by policy.
+    todo = sorted(tasks_of(plan), key=lambda task: (task.place, task.point))
+    alone = [Player(works).play(task) for task in todo]
+    counts, asked = Arrivals.counts, list[int]()
+
+    def counting(self: Arrivals, seed: int, replications: Any) -> Any:
+        asked.append(seed)
+        return counts(self, seed, replications)
+
+    monkeypatch.setattr(Arrivals, "counts", counting)
+    player = Player(works)
+    for task, expected in zip(todo, alone, strict=True):
+        found = player.play(task)
+        assert found.columns.keys() == expected.columns.keys()
+        for name, values in found.columns.items():
+            np.testing.assert_array_equal(values, expected.columns[name], name)
+        np.testing.assert_array_equal(found.regret, expected.regret)
+    assert len(asked) == drawn
 
 
 def test_the_same_bits_for_any_number_of_workers_and_any_size_of_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
