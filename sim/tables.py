@@ -58,6 +58,36 @@ def read_table(file: Path) -> pa.Table:
         return table
 
 
+def read_rows(file: Path) -> pa.Table:
+    """A CSV or Parquet file as a table; of a CSV every column is texts. Raises `InputError` where it is neither."""
+    if file.suffix.lower() == ".parquet":
+        return read_table(file)
+    if file.suffix.lower() != ".csv":
+        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
+    import pyarrow as pa
+    from pyarrow import csv
+
+    with reading(file), file.open("rb") as opened:
+        header = csv.open_csv(opened).schema.names
+    check_names(header, lambda message: Problem(message, file=str(file)))
+    options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
+    with reading(file), file.open("rb") as opened:
+        return csv.read_csv(opened, convert_options=options)
+
+
+def parsed(values: pa.ChunkedArray) -> NDArray[np.float64]:
+    """Texts or numbers as numbers, (N,); NaN for what is none."""
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import compute
+
+    try:
+        return np.asarray(compute.cast(values, pa.float64()).to_numpy(), np.float64)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        texts = pd.Series(values.to_pylist(), dtype=object)
+        return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
+
+
 def check_names(names: Iterable[str], place: Place) -> None:
     """Raise `InputError` where a column is there twice.
 

@@ -14,6 +14,7 @@ from sim.cli import (
     compare,
     completion,
     exporting,
+    forecast,
     importing,
     init,
     models,
@@ -37,7 +38,7 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check, replay, track,
+    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, forecast, serve_check, replay, track,
     bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""

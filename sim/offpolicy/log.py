@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
-from sim.files import reading, unreadable
+from sim.files import unreadable
 from sim.spelling import did_you_mean, there_are
-from sim.tables import check_names, read_table
+from sim.tables import parsed, read_rows
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
     names = columns.named()
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError([Problem(f"is named as two columns: {shown(twice[0])}", file=str(file))])
-    table = _table(file)
+    table = read_rows(file)
     missing = [_missing(name, table.column_names, file) for name in names if name not in table.column_names]
     if missing:
         raise InputError(missing)
@@ -114,23 +114,6 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
     return Log(tuple(arms), seconds, arm, reward, propensity, cell, cells)
 
 
-def _table(file: Path) -> pa.Table:
-    """The file as a table; of a CSV every column is texts."""
-    if file.suffix.lower() == ".parquet":
-        return read_table(file)
-    if file.suffix.lower() != ".csv":
-        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
-    import pyarrow as pa
-    from pyarrow import csv
-
-    with reading(file), file.open("rb") as opened:
-        header = csv.open_csv(opened).schema.names
-    check_names(header, lambda message: Problem(message, file=str(file)))
-    options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
-    with reading(file), file.open("rb") as opened:
-        return csv.read_csv(opened, convert_options=options)
-
-
 def _missing(name: str, known: Sequence[str], file: Path) -> Problem:
     return Problem(f"has no column {shown(name)}; {did_you_mean(name, known) or there_are(known)}", file=str(file))
 
@@ -139,22 +122,9 @@ def _more(bad: NDArray[Any]) -> str:
     return f", and so in {len(bad) - 1:,} more rows" if len(bad) > 1 else ""
 
 
-def _parsed(values: pa.ChunkedArray) -> Floats:
-    """Texts or numbers as numbers, (N,); NaN for what is none."""
-    import pandas as pd
-    import pyarrow as pa
-    from pyarrow import compute
-
-    try:
-        return np.asarray(compute.cast(values, pa.float64()).to_numpy(), np.float64)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        texts = pd.Series(values.to_pylist(), dtype=object)
-        return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
-
-
 def _numbers(table: pa.Table, name: str, wrong: Any, rule: str) -> Floats | None:
     """A column of finite numbers, (N,)."""
-    numbers = _parsed(table.column(name))
+    numbers = parsed(table.column(name))
     bad = np.flatnonzero(~np.isfinite(numbers))
     if bad.size:
         got = shown(table.column(name)[int(bad[0])].as_py())
@@ -186,7 +156,7 @@ def _seconds(table: pa.Table, name: str, wrong: Any) -> Floats | None:
         whole = np.asarray(moments.to_numpy(), np.int64)
         seconds: Floats = (whole - whole[0]) * unit
     else:
-        seconds = _parsed(values)
+        seconds = parsed(values)
         bad = np.flatnonzero(~np.isfinite(seconds))
         if bad.size:
             rule = "must be seconds, or a time stamp as 2026-01-31 12:00:00, with a zone in every row or in none"
