@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
+from sim.engine.aggregate import AggregateEngine
 from sim.engine.base import Engine, Maker
 from sim.errors import InputError, Problem
 from sim.forecast.tallies import REQUESTS, Tallies
@@ -71,6 +72,7 @@ class UnderWay:
             raise InputError([Problem(rule.format(column.name), file=seen.source) for column in missing])
         self.policy = policy
         self.engine = make(truth, needs, policy.mirrors())
+        self._columns = {column: place for place, column in enumerate(needs)}
         self.doubts: list[str] = []
         self.ended: tuple[int, Verdict] | None = None
         self.routing = policy.start(self.setting)
@@ -81,6 +83,8 @@ class UnderWay:
     def _feed(self, counts: Ints) -> None:
         """Play the ticks that were seen; counts (t, K, C)."""
         served = np.zeros((self.seen.ticks, len(self.seen.arms)))
+        skipped = self._skipped()
+        self.engine.tick = skipped
         for tick in range(self.seen.ticks):
             self._watch()
             if self.routing.rows.size and np.ptp(self.routing.live, axis=0).max() > 1e-9:
@@ -92,14 +96,23 @@ class UnderWay:
             served[tick] = _routed(shares, self.truth.world.misrouted)
             # A trial that is over serves on with its arm, so that what is on its way stays in step.
             routing = self.routing if self.routing.rows.size else self._settled_routing()
-            telemetry = self.engine.step(routing)
+            live = routing.live if tick < skipped else self.engine.step(routing).live
             if not self.routing.rows.size:
                 continue
             shown = np.broadcast_to(counts[tick], (routing.rows.size, *counts[tick].shape))
-            self.routing = self.policy.step(Telemetry(telemetry.tick, shown, telemetry.columns, telemetry.live))
+            self.routing = self.policy.step(Telemetry(tick, shown, self._columns, live))
             if not self.routing.rows.size:
                 self.ended = tick + 1, Verdict(int(self.policy.verdicts.verdict[0]))
         self._compare(served)
+
+    def _skipped(self) -> int:
+        """How many ticks the engine need not play, as nothing of them is on its way at the look.
+
+        Where requests are independent and what they earn is known at once, `aggregate` carries calls to the next tick only.
+        """
+        world = self.truth.world
+        known_at_once = not world.feedback and not world.lag and isinstance(self.engine, AggregateEngine)
+        return max(self.seen.ticks - 2, 0) if known_at_once else 0
 
     def _settled_routing(self) -> Routing:
         rows = np.arange(self.truth.rows)
