@@ -38,8 +38,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, forecast, serve_check, replay, track,
-    bench, verify, schema, completion,
+    init, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, forecast, serve_check,
+    replay, track, bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sim.arrays import Floats
+from sim.arrays import Bools, Floats
 from sim.engine.catalogue import make
 from sim.errors import InputError, Problem
 from sim.forecast.likelihood import Fit, Likelihood, unanswerable
@@ -61,14 +61,24 @@ class Estimate:
             return cls(math.nan, math.nan)
         return cls(float(values.mean()), float(values.std(ddof=1) / math.sqrt(values.size)) if values.size > 1 else math.nan)
 
+    @classmethod
+    def share(cls, which: Bools) -> Estimate:
+        """A share (R,), with the standard error of two more of either kind, so that none is not certain (Agresti & Coull 1998).
+
+        >>> Estimate.share(np.zeros(96, bool))
+        Estimate(value=0.0, se=0.014)
+        """
+        near = (float(which.sum()) + 2) / (which.size + 4)
+        return cls(float(which.mean()), math.sqrt(near * (1 - near) / (which.size + 4)))
+
 
 @dataclass(frozen=True)
 class Way:
     """One way to go on. The first five are shares of rehearsals; value is what it gives from the look on.
 
-    right_ship: ships a challenger that is better; wrong_ship: one that is not; rolled_back: keeps the champion; missed: keeps it
-    though a challenger is better by the smallest effect that matters; open: ends with no verdict. half_by_s, most_by_s: seconds
-    from the look until half, and 95%, of the rehearsals have a verdict; infinity where they have none by the horizon.
+    right_ship: ships a challenger that is better; wrong_ship: one that is not; rolled_back: keeps the champion; missed: keeps
+    it though a challenger is better by the smallest effect that matters; open: ends with no verdict. half_by_s, most_by_s:
+    seconds from the look until half, and 95%, of the rehearsals have a verdict; infinity where they have none by the horizon.
     """
 
     name: str
@@ -138,8 +148,8 @@ def forecast(
 ) -> Forecast:
     """The forecast of a policy of a scenario, given what was `seen`: a file, or a function that reads it for a world.
 
-    The other arguments are those of `plan_scenario`. Raises `InputError` with what is wrong with the scenario, the policy or the
-    table, and where the scenario cannot be forecast.
+    The other arguments are those of `plan_scenario`. Raises `InputError` with what is wrong with the scenario, the policy or
+    the table, and where the scenario cannot be forecast.
     """
     from sim.given import check_arguments, resolver_of, settling, with_files
     from sim.policy.catalogue import using
@@ -207,8 +217,8 @@ class _Forecasting:
         fits, doubts = likelihood.fits(), []
         for fit in fits:
             text = (
-                f"{fit.name} of {world.arms[0]} is {fit.seen:.5g} in the table and {fit.expected:.5g} in the scenario, which is "
-                f"{abs(fit.z):.1f} standard errors"
+                f"{fit.name} of {world.arms[0]} is {fit.seen:.5g} in the table and {fit.expected:.5g} in the scenario, which "
+                f"is {abs(fit.z):.1f} standard errors"
             )
             if abs(fit.z) > _ANOTHER:
                 rule = "so the scenario is not of this rollout: mend its models, as effects are relative to the champion"
@@ -234,7 +244,7 @@ class _Forecasting:
             replications=self.replications, size=found.size,
             requests=tuple((arm, int(n)) for arm, n in zip(world.arms, seen.total(REQUESTS), strict=True)),
             believed=found.believed,
-            better=tuple((arm, Estimate.of(better[:, place].astype(np.float64))) for place, arm in enumerate(world.arms) if place),
+            better=tuple((arm, Estimate.share(better[:, place])) for place, arm in enumerate(world.arms) if place),
             champion=tuple(fits), ways=tuple(ways), predictive_power=ways[0].wins, waiting=waiting,
             left_out=tuple(self.left_out), doubts=(*doubts, *found.doubts, *now.doubts),
         )  # fmt: skip
@@ -325,13 +335,10 @@ class _Forecasting:
         declares = any(stage.evidence.declares for stage in self.point.policy(self.name).stages)
         going_on = name in (PLANNED, HALF, LONGER)
 
-        def share(which: Floats) -> Estimate:
-            return Estimate.of(np.asarray(which, np.float64))
-
         return Way(
-            name, told, share(shipped & better), share(shipped & ~better), share(kept),
-            share(kept & columns["worth_shipping"]), share(~shipped & ~kept), half_by, most_by,
-            Estimate.of(self._value(course, truth)), share(course.won) if declares and going_on else None,
+            name, told, Estimate.share(shipped & better), Estimate.share(shipped & ~better), Estimate.share(kept),
+            Estimate.share(kept & columns["worth_shipping"]), Estimate.share(~shipped & ~kept), half_by, most_by,
+            Estimate.of(self._value(course, truth)), Estimate.share(course.won) if declares and going_on else None,
         )  # fmt: skip
 
     def _value(self, course: Course, truth: Truth) -> Floats:

@@ -36,7 +36,8 @@ def _head(found: Forecast) -> Iterator[str]:
             yield f"{each.metric} of {each.arm}: the table says nothing of it; as before, {_effect(each.mean)} ± {each.sd:.2%}"
             continue
         interval = f"95% {_effect(each.lower)} to {_effect(each.upper)}"
-        yield f"{each.metric} of {each.arm}: {_effect(each.mean)} ({interval}); before, {_effect(each.prior_mean)} ± {each.prior_sd:.2%}"
+        before = f"before, {_effect(each.prior_mean)} ± {each.prior_sd:.2%}"
+        yield f"{each.metric} of {each.arm}: {_effect(each.mean)} ({interval}); {before}"
     for arm, share in found.better:
         yield f"{arm} is better than the champion with a chance of {_percent(share)}"
 
@@ -50,8 +51,8 @@ def _foot(found: Forecast) -> Iterator[str]:
     lifetime = format_duration(found.lifetime_s)
     yield f"value: {unit} from now until {lifetime} after the start, more than the champion alone would give, less costs"
     yield (
-        f"{found.replications:,} rehearsals from the posterior of {found.size:,.0f} effective candidates; ± are standard errors of "
-        "the simulation"
+        f"{found.replications:,} rehearsals from the posterior of {found.size:,.0f} effective candidates; ± are "
+        "standard errors of the simulation"
     )
     yield from (f"left out: {name}: {why}" for name, why in found.left_out)
     yield from (f"doubt: {doubt}" for doubt in found.doubts)

@@ -1,9 +1,9 @@
-"""What is true of a rollout under way: relative effects drawn from the scenario's priors, weighed by how likely the tallies are.
+"""What is true of a rollout under way: effects drawn from the scenario's priors, weighed by how likely the tallies are.
 
 Each prior is drawn by its quantiles, so that the unknowns of an arm are a point of the unit cube, uniform a priori. Candidates
-are spread over a box of the cube: at first the whole, then ever smaller ones around those that the tallies leave possible, until
-enough of them count (adaptive importance sampling; Bugallo et al., IEEE Signal Processing Magazine 34(4), 2017). Arms are apart:
-given the champion, which the scenario states, what is seen of one says nothing of another.
+are spread over a box of the cube: at first the whole, then ever smaller ones around those that the tallies leave possible,
+until enough of them count (adaptive importance sampling; Bugallo et al., IEEE Signal Processing Magazine 34(4), 2017). Arms are
+apart: given the champion, which the scenario states, what is seen of one says nothing of another.
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ class Tallies:
 
 
 def read_tallies(file: Path, world: World, per_interval: bool = False) -> Tallies:
-    """The tallies of a CSV or Parquet file, cumulative or `per_interval`. Raises `InputError` with what is wrong in each column.
+    """The tallies of a CSV or Parquet file, cumulative or `per_interval`. Raises `InputError` with all that is wrong.
 
     Rows are counted from 1, without the header.
     """
@@ -113,7 +113,6 @@ class _Reader:
         counts = {}
         for name, column in named.items():
             counts[column] = self._added(name, column, table[column], rows)
-        self._stop()
         counts |= self._implied(counts)
         self._consistent(counts, rows, {column: name for name, column in named.items()})
         self._stop()
@@ -149,20 +148,20 @@ class _Reader:
     def _ticks(self) -> Ints:
         """(N,) ticks completed at the time of each row."""
         values, world = self.table.column(TIME), self.world
-        seconds = parsed(values)
-        for row in np.flatnonzero(np.isnan(seconds)):
+        seconds, unread = parsed(values), []
+        for row in np.flatnonzero(np.isnan(seconds)).tolist():
             try:
-                seconds[row] = parse_duration(values[int(row)].as_py())
+                seconds[row] = parse_duration(values[row].as_py())
             except UnitError:
-                got = shown(values[int(row)].as_py())
-                rule = "must be the time since the start of the rollout, as 6h or in seconds"
-                self._wrong(TIME, int(row), f"{rule}; got {got}")
-                return np.zeros(len(seconds), np.int64)
+                unread.append(row)
+        if unread:
+            rule = "must be the time since the start of the rollout, as 6h or in seconds"
+            self._wrong(TIME, unread[0], f"{rule}; got {shown(values[unread[0]].as_py())}{_more(len(unread))}")
         ticks = np.rint(seconds / world.tick_s)
         whole = np.abs(seconds - ticks * world.tick_s) <= 1e-6 * world.tick_s
         end, tick = format_duration(world.horizon_s), format_duration(world.tick_s)
         for rule, bad in (
-            ("must be after the start", ~(seconds > 0)),
+            ("must be after the start", seconds <= 0),
             (f"must not be after the horizon of {end}", seconds > world.horizon_s * (1 + 1e-12)),
             (f"must be a whole number of ticks of {tick}", np.isfinite(seconds) & (seconds > 0) & ~whole),
         ):
@@ -281,8 +280,9 @@ class _Reader:
             bad = np.argwhere(so_far > most)
             for look, arm in bad[:1]:
                 named = names.get(part, part.name)
-                said = f"{so_far[look, arm]:,} of {most[look, arm]:,} {names.get(whole, whole.name)} so far"
-                self._wrong(named, int(rows[look, arm]), f"must not be more than they, got {said}{_more(len(bad))}")
+                rule = f"must not be more than {names.get(whole, whole.name)}"
+                said = f"{so_far[look, arm]:,} of {most[look, arm]:,} so far"
+                self._wrong(named, int(rows[look, arm]), f"{rule}, got {said}{_more(len(bad))}")
         for outcome in self.world.outcomes:
             self._spread(outcome, counts, rows, names)
 
