@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -201,7 +202,12 @@ class _Forecasting:
         self, point: PlannedPoint, policy: str, seen: Tallies, replications: int, longer_s: float, watch: Callable[[], None]
     ) -> None:
         self.point, self.name, self.seen, self.replications = point, policy, seen, replications
-        self.longer_s, self.watch, self.world = longer_s, watch, point.world
+        self.longer_s, self.watch = longer_s, watch
+        # The luck of rehearsals is of their own: what was seen may be a trial of this scenario and seed.
+        self.seed = int.from_bytes(
+            hashlib.blake2b(f"{point.world.seed} {seen.digest}".encode(), digest_size=4).digest(), "little"
+        )
+        self.world = replace(point.world, seed=self.seed)
         self.lifetime_s = max(self.world.value.lasts(point.scenario.horizon), point.scenario.horizon + longer_s)
         self.left_out: list[tuple[str, str]] = []
 
@@ -320,7 +326,7 @@ class _Forecasting:
             point = prolonged()
         except InputError as error:
             return f"the scenario cannot be {format_duration(self.longer_s)} longer: {error.problems[0].message}"
-        truth = self._truth(point.world, found)
+        truth = self._truth(replace(point.world, seed=self.seed), found)
         later = UnderWay(truth, StagedPolicy(stages), make(point.engine.name), self.seen, self.watch)
         return later.on(), truth
 

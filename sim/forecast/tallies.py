@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.arrays import Floats, Ints
+from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError, Problem
 from sim.files import unreadable
 from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, Count, Moment
@@ -51,6 +52,14 @@ class Tallies:
     def starts(self) -> Ints:
         """(L,) ticks completed at the look before each."""
         return np.concatenate([[0], self.ends[:-1]])
+
+    @property
+    def digest(self) -> str:
+        """The same for the same tallies, whatever file they are from."""
+        found = hashlib.blake2b(repr((self.arms, self.ends.tolist())).encode(), digest_size=16)
+        for column in sorted(self.counts, key=lambda each: each.name):
+            found.update(repr((column.name, self.counts[column].tolist())).encode())
+        return found.hexdigest()
 
     def total(self, column: Column) -> Ints:
         """(K,) a column, over all looks."""
@@ -186,7 +195,7 @@ class _Reader:
         values = self.table.column(name)
         numbers = parsed(values)
 
-        def refused(bad: object, rule: str) -> bool:
+        def refused(bad: Bools, rule: str) -> bool:
             at = np.flatnonzero(bad)
             if at.size:
                 self._wrong(name, int(at[0]), f"{rule}, got {shown(values[int(at[0])].as_py())}{_more(at.size)}")
@@ -236,7 +245,7 @@ class _Reader:
         found: dict[Column, Ints] = {}
         world, nothing = self.world, np.zeros_like(counts[REQUESTS])
         for live in (True, False):
-            as_seen: Callable[[Column], Column] = (lambda column: column) if live else (lambda column: column.as_mirrored())
+            as_seen = _live if live else _mirrored
             requests, responses, errors = (as_seen(each) for each in (REQUESTS, RESPONSES, ERRORS))
             if requests not in counts and responses not in counts:
                 continue
@@ -264,7 +273,7 @@ class _Reader:
         """Find parts that are larger than the whole."""
         pairs: list[tuple[Column, Column]] = []
         for column in counts:
-            own = (lambda each: each.as_mirrored()) if column.mirrored else (lambda each: each)
+            own = _mirrored if column.mirrored else _live
             if column.as_live() == RESPONSES:
                 pairs.append((column, own(REQUESTS)))
             if column.as_live() == ERRORS or isinstance(column, Above | Agreement):
@@ -321,6 +330,14 @@ def _above(name: str) -> Column | None:
         return Above(parse_duration(rest.removeprefix(_ABOVE)), mirrored=mirrored)
     except UnitError:
         return None
+
+
+def _live(column: Column) -> Column:
+    return column
+
+
+def _mirrored(column: Column) -> Column:
+    return column.as_mirrored()
 
 
 def _outcome(column: Moment, world: World) -> OutcomeWorld:
