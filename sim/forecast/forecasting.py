@@ -204,9 +204,8 @@ class _Forecasting:
         self.point, self.name, self.seen, self.replications = point, policy, seen, replications
         self.longer_s, self.watch = longer_s, watch
         # The luck of rehearsals is of their own: what was seen may be a trial of this scenario and seed.
-        self.seed = int.from_bytes(
-            hashlib.blake2b(f"{point.world.seed} {seen.digest}".encode(), digest_size=4).digest(), "little"
-        )
+        luck = hashlib.blake2b(f"{point.world.seed} {seen.digest}".encode(), digest_size=4)
+        self.seed = int.from_bytes(luck.digest(), "little")
         self.world = replace(point.world, seed=self.seed)
         self.lifetime_s = max(self.world.value.lasts(point.scenario.horizon), point.scenario.horizon + longer_s)
         self.left_out: list[tuple[str, str]] = []
