@@ -314,7 +314,7 @@ class _Forecasting:
                 update["max_duration"] = stage.max_duration + self.longer_s
             if isinstance(stage.evidence, FixedHorizon):
                 # Its length is a sample: as much larger as the time until it has come.
-                sample = stage.evidence.completed(stage.allocation, setting).planned_sample(setting)
+                sample = stage.evidence.planned_sample(setting)
                 more = math.ceil(sample * (1 + self.longer_s / usual_s))
                 update["evidence"] = stage.evidence.model_copy(update={"sample": more, "mde": None})
             changed |= bool(update)

@@ -63,8 +63,8 @@ def test_tables_of_all_kinds_tell_the_same(here: Path, capsys: pytest.CaptureFix
         assert sum(way[name]["value"] for name in ("right_ship", "wrong_ship", "rolled_back", "open")) == pytest.approx(1)
     table = pd.read_csv("seen.csv")
     each = table.copy()
-    each[["requests", "conversion"]] = table.groupby("arm")[["requests", "conversion"]].diff().fillna(
-        table[["requests", "conversion"]]
+    each[["requests", "conversion"]] = (
+        table.groupby("arm")[["requests", "conversion"]].diff().fillna(table[["requests", "conversion"]])
     )
     each["time"] = each["time"].map({"2d": 172_800.0, "5d": 432_000.0})
     each.to_parquet("each.parquet")
@@ -122,6 +122,8 @@ def test_what_the_simulator_played_is_taken_up_again(here: Path, capsys: pytest.
     assert forecast("--json", "--per-interval", policy="canary") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["predictive_power"] is None
+    assert [way["name"] for way in found["ways"]] == ["as planned", "half", "ship challenger", "keep"]
+    assert "longer" in found["left_out"]
     assert found["ways"][0]["half_by_s"] == 4 * 86_400
     assert not found["doubts"]
 
@@ -150,7 +152,7 @@ def test_a_champion_of_another_scenario(here: Path, capsys: pytest.CaptureFixtur
         ("time,arm,requests\n1d,champion,5\n1d,chalenger,5\n", "arm: row 2: no arm 'chalenger' in the scenario; did you mean"),
         ("time,arm,requests\n1d,champion,5\n", "arm: has no row of challenger at 1d"),
         ("time,arm,requests\n1d,champion,5\n1d,champion,5\n", "champion is there at this time already, in row 1"),
-        ("time,arm,requests\n36h,champion,5\n36h,challenger,5\n", "time: row 1: must be a whole number of ticks of 1d, got '36h'"),
+        ("time,arm,requests\n36h,champion,5\n36h,challenger,5\n", "row 1: must be a whole number of ticks of 1d, got '36h'"),
         ("time,arm,requests\n30d,champion,5\n30d,challenger,5\n", "time: row 1: must not be after the horizon of 20d"),
         ("time,arm,requests\n0,champion,5\n0,challenger,5\n", "time: row 1: must be after the start, got '0'"),
         ("time,arm,requests\nnoon,champion,5\n1d,challenger,5\n", "time: row 1: must be the time since the start"),
