@@ -28,7 +28,7 @@ LAYERS = (
     ("compare",),
     ("calibration", "report", "tracking"),
     ("fitting", "given", "interop", "workflow"),
-    ("assess", "bench", "live", "offpolicy", "recommend", "verify", "testing"),
+    ("assess", "bench", "forecast", "live", "offpolicy", "recommend", "verify", "testing"),
     ("cli", "__init__", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -15,6 +15,7 @@ from sim.cli import (
     compare,
     completion,
     exporting,
+    forecast,
     importing,
     init,
     models,
@@ -38,8 +39,8 @@ from sim.errors import EXIT_INTERRUPTED
 from sim.version import VERSION
 
 VERBS = (
-    init, calibrate, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, serve_check,
-    replay, track, bench, verify, schema, completion,
+    init, calibrate, importing, exporting, assess, recommend, models, check, run, show, compare, report, trace, forecast,
+    serve_check, replay, track, bench, verify, schema, completion,
 )  # fmt: skip
 """One file each, in the order of `sim --help`."""
 

@@ -1,3 +1,3 @@
 """Engines: they play a routing, report telemetry, and keep a ledger of the true outcome."""
 
-__all__ = ["base", "calls", "catalogue", "common", "compiled", "events", "lag", "ledger", "reference", "routes"]
+__all__ = ["aggregate", "base", "calls", "catalogue", "common", "compiled", "events", "lag", "ledger", "reference", "routes"]

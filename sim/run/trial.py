@@ -130,6 +130,11 @@ class Trajectory:
         return np.where(after[..., None], only[:, None, :], self.live)
 
 
+def account(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
+    """{column of trials.parquet: (R,)} what verdicts came to, of an engine that has settled them: also what they gave."""
+    return _columns(truth, verdicts, ledger) | gained(truth, verdicts, ledger)
+
+
 def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
     world = truth.world
     rows = np.arange(truth.rows)

@@ -20,6 +20,8 @@ __all__ = [
     "overload",
     "pools",
     "potential",
+    "priors",
+    "reach",
     "sampling",
     "streams",
     "tables",

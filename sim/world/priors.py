@@ -26,9 +26,17 @@ def effects(prior: Prior, seed: int, replications: Sequence[int] | NDArray[np.in
     >>> effects(0.02, 7, [0, 1], "challenger.conversion").tolist()
     [0.02, 0.02]
     """
+    return quantiles(prior, uniforms(keys(seed, replications, f"truth.{stream}")))
+
+
+def quantiles(prior: Prior, u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(R,) the relative effects below which a prior has the shares `u` (R,), in (0, 1).
+
+    >>> quantiles(0.02, np.array([0.1, 0.9])).tolist()
+    [0.02, 0.02]
+    """
     from scipy.special import ndtri
 
-    u = uniforms(keys(seed, replications, f"truth.{stream}"))
     match prior:
         case NormalEffect():
             return prior.normal.mean + prior.normal.sd * ndtri(u)
