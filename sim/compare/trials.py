@@ -45,11 +45,7 @@ OFFLINE = ("offline_estimate", "offline_true", "offline_ships", "offline_wrong")
 """What an offline stage made of its scores, beside what is true; NaN of policies without one."""
 LATER = (
     *ESTIMATES, *GAINS, *OFFLINE, "shipped_effect", "users_to_decision", "users", "aa_declared", "aa_shipped",
-<<<<<<< HEAD
-    "planned_information", "time_to_finding_s", "paused_s", "reported_failure",
-=======
-    "planned_information", "time_to_finding_s", "paused_s", "alarms", "muted", "tries",
->>>>>>> people
+    "planned_information", "time_to_finding_s", "paused_s", "reported_failure", "alarms", "muted", "tries",
 )  # fmt: skip
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")

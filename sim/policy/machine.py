@@ -35,13 +35,9 @@ class Verdicts:
     verdict as `Verdict`; arm the index of the arm that serves users from then on; decided_tick ticks completed at the verdict;
     significant_tick ticks completed at the first declaration of a rule of evidence; -1 where there is none. found_tick ticks
     completed at the last outcome of a stage, which a verdict follows once somebody or something has acted on it; paused_ticks
-<<<<<<< HEAD
     ticks in which a ramp stood still, or an outcome waited. reported is whether a check that only reports has failed some arm;
-    NaN of a policy without one.
-=======
-    ticks in which a ramp stood still, or an outcome waited; alarms how many rang; muted how many outcomes nobody heeded at
-    first; tries how often a rollout began.
->>>>>>> people
+    NaN of a policy without one. alarms is how many rang; muted how many outcomes nobody heeded at first; tries how often a
+    rollout began.
     """
 
     verdict: NDArray[np.int8]
@@ -50,13 +46,10 @@ class Verdicts:
     significant_tick: Ints
     found_tick: Ints
     paused_ticks: Ints
-<<<<<<< HEAD
     reported: Floats
-=======
     alarms: Ints
     muted: Ints
     tries: Ints
->>>>>>> people
 
 
 Heard = Callable[[int, Evidence | Guardrail, Ints, NDArray[np.int8]], None]
@@ -131,13 +124,10 @@ class StagedPolicy:
             significant_tick=np.full(rows, -1, np.int64),
             found_tick=np.zeros(rows, np.int64),
             paused_ticks=np.zeros(rows, np.int64),
-<<<<<<< HEAD
             reported=np.full(rows, 0.0 if any(not check.stops for stage in self._chain for check in stage.checks) else np.nan),
-=======
             alarms=self._alarms.number,
             muted=np.zeros(rows, np.int64),
             tries=np.ones(rows, np.int64),
->>>>>>> people
         )
         self._stage = np.zeros(rows, np.int64)
         self._age = np.zeros(rows, np.int64)

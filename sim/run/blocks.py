@@ -225,4 +225,4 @@ class Player:
     def _truth(self, world: World | None, task: Task) -> Truth | None:
         if world is None:
             return None
-        return world.realise(np.arange(task.first, task.end), self._arrivals.of(world, task.first, task.end))
+        return world.realise(np.arange(task.first, task.end), arrivals=self._arrivals.of(world, task.first, task.end))

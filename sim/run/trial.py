@@ -170,13 +170,10 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "time_to_end_s": np.where(ended, verdicts.decided_tick * seconds, np.nan),
         "time_to_finding_s": np.where(ended, verdicts.found_tick * seconds, np.nan),
         "paused_s": verdicts.paused_ticks * seconds,
-<<<<<<< HEAD
         "reported_failure": verdicts.reported,
-=======
         "alarms": verdicts.alarms,
         "muted": verdicts.muted,
         "tries": verdicts.tries,
->>>>>>> people
         "time_to_significance_s": np.where(verdicts.significant_tick >= 0, verdicts.significant_tick * seconds, np.nan),
         "requests_to_decision": np.where(decided, until, np.nan),
         "users_to_decision": np.where(decided, distinct(until), np.nan),

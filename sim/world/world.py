@@ -159,16 +159,12 @@ class World:
             table_rows > 0, draws, table_rows=table_rows, baseline=self.baseline,
         )  # fmt: skip
 
-<<<<<<< HEAD
-    def realise(self, replications: Ints, arrivals: Ints | None = None) -> Truth:
-        """What is true in each of some replications. `arrivals` (R, T) are its counts of requests, where they are known."""
-=======
-    def realise(self, replications: Ints, given: Drawn | None = None) -> Truth:
+    def realise(self, replications: Ints, given: Drawn | None = None, arrivals: Ints | None = None) -> Truth:
         """What is true in each of some replications.
 
-        `given` are usual relative effects to take instead of draws from the priors; arrivals and outcomes are drawn as ever.
+        `given` are usual relative effects to take instead of draws from the priors; outcomes are drawn as ever. `arrivals`
+        (R, T) are the counts of requests, where they are known.
         """
->>>>>>> forecast
         rows, arms = len(replications), len(self.arms)
         drawn, then = self.draw(replications) if given is None else (given, {})
         error_rate = np.repeat(self.error_rate[None], rows, axis=0)

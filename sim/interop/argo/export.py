@@ -22,22 +22,8 @@ def write(source: Source, found: Ramped) -> str:
     """The manifest of a policy. Adds to the problems of the source what Argo cannot say."""
     if found.on_good_look:
         source.cannot("advance", "`advance: on_good_look`: its steps go by the clock")
-<<<<<<< HEAD
     reacts(source, found.checks, found.reaction, found.checks_path, found.reaction_path)
     most = next((each for each in MOST if all((step.weight * each).is_integer() for step in found.steps)), 100)
-=======
-    if found.reaction.fail is not None:
-        source.cannot(f"{found.reaction_path}.fail", "`reaction.fail`: it aborts at once")
-    if found.reaction.muting is not None:
-        source.cannot(f"{found.reaction_path}.muting", "`reaction.muting`: it knows no alarms that nobody heeds")
-    doubts = any(isinstance(check, Check) and (check.doubts() or check.no_data == "doubt") for check in found.checks)
-    if doubts != (found.reaction.inconclusive is not None):
-        source.cannot(
-            found.reaction_path if found.reaction.inconclusive else found.checks_path,
-            "what is in doubt without `reaction.inconclusive`, or that without what is: it pauses until a person looks",
-        )
-    most = next((each for each in _MOST if all((step.weight * each).is_integer() for step in found.steps)), 100)
->>>>>>> people
     weights = whole_percents(source, found, most)
     steps: list[dict[str, Any]] = []
     for index, (step, weight) in enumerate(zip(found.steps, weights, strict=True)):
@@ -59,6 +45,8 @@ def reacts(source: Source, checks: Sequence[Any], reaction: Reactions | None, ch
     reaction = reaction or Reactions()
     if reaction.fail is not None:
         source.cannot(f"{reaction_path}.fail", "`reaction.fail`: it aborts at once")
+    if reaction.muting is not None:
+        source.cannot(f"{reaction_path}.muting", "`reaction.muting`: it knows no alarms that nobody heeds")
     doubts = any(isinstance(check, Check) and (check.doubts() or check.no_data == "doubt") for check in checks)
     if doubts != (reaction.inconclusive is not None):
         source.cannot(
