@@ -109,8 +109,8 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
         return Found("delay", None, "none: outcomes are known at once")
     every = max(len(delays) // _MOST, 1)
     fits = [(law, *_fit(law, delays[::every], age_us[waiting] / _MICRO, every, zeros_late)) for law in _LAWS]
-    # By Akaike's criterion (1974): half of twice the number of numbers more.
-    fits.sort(key=lambda fit: fit[2](fit[1]) + fit[0].size)
+    # By Schwarz's criterion (1978), half of it.
+    fits.sort(key=lambda fit: fit[2](fit[1]) + fit[0].size * math.log(len(delays)) / 2)
     (law, at, loss), *others = fits
     gains = [other_loss(other_at) - loss(at) for _, other_at, other_loss in others]
     errors = errors_of(loss, at)

@@ -182,6 +182,14 @@ def _weekday_factors(binned: Floats, width: int, offset: float) -> Floats | None
     if len(whole) < 13 or (count == 0).any():
         return None
     mean = np.bincount(weekday, whole, minlength=7) / count
+    # A trend makes the later days of a week look busier: it is taken out, about the weekdays by then.
+    since = np.arange(len(whole)) - (len(whole) - 1) / 2
+    level = whole
+    for _ in range(5):
+        slope = float(np.polyfit(since, whole / np.maximum(mean[weekday], 1e-12), 1)[0])
+        level = whole / np.maximum(1 + slope * since, 0.1)
+        mean = np.bincount(weekday, level, minlength=7) / count
+    whole = level
     within = float(((whole - mean[weekday]) ** 2).sum()) / max(len(whole) - 7, 1)
     # Counts vary by at least the root of their mean, however alike so few days are.
     within = max(within, float(whole.mean()))

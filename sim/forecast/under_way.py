@@ -181,7 +181,11 @@ class UnderWay:
         rows, now = self.truth.rows, self.seen.ticks
         verdict = np.full(rows, Verdict.SHIP if arm else Verdict.KEEP, np.int8)
         at, never = np.full(rows, now), np.full(rows, -1)
-        verdicts = Verdicts(verdict, np.full(rows, arm), at, never, at.copy(), np.zeros(rows, np.int64))
+        none = np.zeros(rows, np.int64)
+        verdicts = Verdicts(
+            verdict, np.full(rows, arm), at, never, at.copy(), none, reported=np.full(rows, np.nan), alarms=none, muted=none,
+            tries=np.ones(rows, np.int64),
+        )  # fmt: skip
         return self._told(engine, verdicts, np.zeros(rows, bool))
 
     def _copied(self) -> tuple[Engine, StagedPolicy]:
