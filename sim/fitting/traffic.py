@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -31,6 +31,9 @@ class Cycles:
     cosine: float = 0.0
     sine: float = 0.0
     weekdays: Floats | None = None
+    slope: float = 0.0
+    """The trend: the relative change a second, from `centre_s` on."""
+    centre_s: float = 0.0
 
     @property
     def amplitude(self) -> float:
@@ -48,7 +51,7 @@ class Cycles:
         rate: Floats = self.mean * (1 + self.cosine * np.cos(turn) + self.sine * np.sin(turn))
         if self.weekdays is not None:
             rate = rate * self.weekdays[(middle_s // DAY_S).astype(np.int64) % 7]
-        return rate
+        return np.asarray(rate * np.maximum(1 + self.slope * (middle_s - self.centre_s), 0.01), np.float64)
 
 
 def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[Found]:
@@ -79,7 +82,7 @@ def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[F
             weekly = Found(
                 "weekly cycle", factors, f"from Monday, of {int(days)} days: {', '.join(f'{each:g}' for each in factors)}"
             )
-        trend = _trend(calm, width, middle, cycles)
+        trend = _trend(calm, width, middle, replace(cycles, slope=0.0))
     if daily is None:
         daily = Found("daily cycle", None, f"not told: needs {_DAILY_DAYS:.0f} days, the log has {_days(days)}")
     if weekly is None:
@@ -125,7 +128,7 @@ def _daily(cycles: Cycles, error: float, calm: Floats, width: int, middle: Float
     strength = (cycles.amplitude / error) ** 2 if error else np.inf
     if strength < -2 * np.log(_SURE):
         told = f"none that is sure: {100 * cycles.amplitude:.1f}% ± {100 * error:.1f}%"
-        return Cycles(cycles.mean, weekdays=cycles.weekdays), Found("daily cycle", None, told)
+        return replace(cycles, cosine=0.0, sine=0.0), Found("daily cycle", None, told)
     amplitude = min(cycles.amplitude, 1.0)
     peak = format_clock(round(cycles.peak_s / 60) % 1440 * 60)
     peak_error = error / cycles.amplitude / (2 * np.pi) * DAY_S
@@ -165,11 +168,12 @@ def _cycles(binned: Floats, width: int, middle: Floats, of_week: Floats | None, 
     # A bin's mean of a cosine is that at its middle, times sin(x) / x.
     design[:, 1:] *= np.sinc(width / DAY_S)
     # A trend, which a cosine over the day would take a part of.
-    since = (middle[used] - middle.mean()) / (middle[-1] - middle[0])
+    centre, span = float(middle.mean()), float(middle[-1] - middle[0])
+    since = (middle[used] - centre) / span
     design = np.column_stack([design, since * factor])
     weight = 1 / np.sqrt(np.maximum(factor, 1e-9))
-    (level, cosine, sine, _), *_ = np.linalg.lstsq(design * weight[:, None], binned[used] / width * weight, rcond=None)
-    return Cycles(float(level), float(cosine / level), float(sine / level), of_week)
+    (level, cosine, sine, slope), *_ = np.linalg.lstsq(design * weight[:, None], binned[used] / width * weight, rcond=None)
+    return Cycles(float(level), float(cosine / level), float(sine / level), of_week, float(slope / level / span), centre)
 
 
 def _weekday_factors(binned: Floats, width: int, offset: float) -> Floats | None:
