@@ -66,7 +66,8 @@ policies:
     kind: bandit
     allocation: {kind: thompson, floor: 5%}
     evidence: {kind: mixture_sprt, mde: 20%, tally: pooled}
-  - {name: shadow, kind: shadow, mirror: 100%, duration: 2h, checks: [{metric: latency, quantile: 0.99, max: 2s}, {metric: error_rate, max: 50%, report_only: true}]}
+  - {name: shadow, kind: shadow, mirror: 100%, duration: 2h, checks: [
+      {metric: latency, quantile: 0.99, max: 2s}, {metric: error_rate, max: 50%, report_only: true}]}
   - {name: offline, kind: offline, rows: 200}
 """
 )
