@@ -31,7 +31,7 @@ def figures() -> Iterator[Figure]:
         lambda: [budget_spent(rate, hours, 30 * 24) for rate, hours in ((14.4, 1), (6, 6), (1, 72))],
     )  # fmt: skip
     yield played(
-        "canaries.play-burn-rate", "10% errors after hours without, objective 99.9%, burn 14.4 over 1 h, 5 min: minutes until found",
+        "canaries.play-burn-rate", "10% errors after hours without, objective 99.9%, burn 14.4 in 1 h, 5 m: minutes to find",
         f"{SRE}: 14.4 . .001 . 60 min / .1, in whole minutes", 9.0, lambda quick: mean(_found(quick) / 60),
     )  # fmt: skip
     yield exact(
