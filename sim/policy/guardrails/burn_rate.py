@@ -57,7 +57,7 @@ class BurnRate(Guardrail):
     Controls no error rate: with few answers a single error is a high burn rate, which `min_requests` is for. The times to find
     and to forget assume traffic that stays as it is within the long window.
 
-    Source: Beyer et al., The Site Reliability Workbook (2018), ch. 5, technique 6 and table 5-8; low traffic: the same chapter.
+    Source: Beyer et al., The Site Reliability Workbook (2018), ch. 5, technique 6; low traffic: the same chapter.
 
     >>> BurnRate(slo=0.999, windows=[Windows(long=3600.0, short=300.0, burn=14.4)]).needs(None)
     (Count('responses'), Count('errors'))
