@@ -99,7 +99,8 @@ class Way:
 class Forecast:
     """Where a rollout is, and how it will go on.
 
-    predictive_power: the chance that the policy, as planned, declares a challenger better; None where it declares nothing.
+    predictive_power: the chance that the policy, as planned, declares a challenger better; None where it declares
+    nothing, or has ended.
     waiting: what going on as planned gives more than the better way to stop now.
     """
 
@@ -250,7 +251,7 @@ class _Forecasting:
             requests=tuple((arm, int(n)) for arm, n in zip(world.arms, seen.total(REQUESTS), strict=True)),
             believed=found.believed,
             better=tuple((arm, Estimate.share(better[:, place])) for place, arm in enumerate(world.arms) if place),
-            champion=tuple(fits), ways=tuple(ways), predictive_power=ways[0].wins, waiting=waiting,
+            champion=tuple(fits), ways=tuple(ways), predictive_power=None if now.over else ways[0].wins, waiting=waiting,
             left_out=tuple(self.left_out), doubts=(*doubts, *found.doubts, *now.doubts),
         )  # fmt: skip
 

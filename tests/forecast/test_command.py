@@ -138,6 +138,19 @@ def test_traffic_that_the_policy_would_not_have_sent(here: Path, capsys: pytest.
     assert "the table shows" in told
 
 
+def test_a_policy_that_has_ended_has_no_more_to_declare(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "10d,champion,12100,3600\n10d,challenger,12100,3900\n"
+    Path("seen.csv").write_text(f"time,arm,requests,conversion\n{rows}", encoding="utf-8")
+    capsys.readouterr()
+    assert forecast("--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    planned, *_ = found["ways"]
+    assert found["predictive_power"] is None
+    assert found["left_out"] == {"half": "the policy has ended", "longer": "the policy has ended"}
+    assert planned["right_ship"]["value"] + planned["wrong_ship"]["value"] == 1
+    assert planned["value"] == next(way["value"] for way in found["ways"] if way["name"] == "ship challenger")
+
+
 def test_a_champion_of_another_scenario(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = HALF_WAY.replace("6000,1800", "6000,1500").replace("2400,720", "2400,600")
     Path("seen.csv").write_text(table, encoding="utf-8")
