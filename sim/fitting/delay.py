@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import brentq, minimize
 
 from sim.arrays import Floats, Ints
@@ -22,6 +21,13 @@ _LEAST = 50
 _MICRO = 1e6
 # Laws that differ by no more in log-likelihood are about as likely.
 _ALIKE = 4.0
+
+
+def _stats() -> Any:
+    """`scipy.stats`, which takes long to load."""
+    from scipy import stats
+
+    return stats
 
 
 @dataclass(frozen=True)
@@ -43,22 +49,22 @@ def _lognormal_mean(of: Floats) -> float:
 
 
 _LAWS = (
-    _Law("exponential", lambda x: [math.log(x.mean())], lambda x, of: stats.expon.logpdf(x, scale=math.exp(of[0])),
-         lambda x, of: stats.expon.cdf(x, scale=math.exp(of[0])), lambda of: {"exponential": length(math.exp(of[0]))},
+    _Law("exponential", lambda x: [math.log(x.mean())], lambda x, of: _stats().expon.logpdf(x, scale=math.exp(of[0])),
+         lambda x, of: _stats().expon.cdf(x, scale=math.exp(of[0])), lambda of: {"exponential": length(math.exp(of[0]))},
          lambda of: math.exp(of[0]), size=1),
     _Law("log-normal", lambda x: [float(np.log(x).mean()), math.log(float(np.log(x).std()) + 1e-3)],
-         lambda x, of: stats.norm.logpdf(np.log(x), of[0], math.exp(of[1])) - np.log(x),
-         lambda x, of: stats.norm.cdf(np.log(x), of[0], math.exp(of[1])),
+         lambda x, of: _stats().norm.logpdf(np.log(x), of[0], math.exp(of[1])) - np.log(x),
+         lambda x, of: _stats().norm.cdf(np.log(x), of[0], math.exp(of[1])),
          lambda of: {"lognormal": {"median": length(math.exp(of[0])), "p99": length(math.exp(of[0] + Z99 * math.exp(of[1])))}},
          _lognormal_mean),
     _Law("gamma", lambda x: [0.0, math.log(x.mean())],
-         lambda x, of: stats.gamma.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
-         lambda x, of: stats.gamma.cdf(x, math.exp(of[0]), scale=math.exp(of[1])),
+         lambda x, of: _stats().gamma.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
+         lambda x, of: _stats().gamma.cdf(x, math.exp(of[0]), scale=math.exp(of[1])),
          lambda of: {"gamma": {"mean": length(math.exp(of[0] + of[1])), "sd": length(math.exp(of[0] / 2 + of[1]))}},
          lambda of: math.exp(of[0] + of[1])),
     _Law("Weibull", lambda x: [0.0, math.log(x.mean())],
-         lambda x, of: stats.weibull_min.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
-         lambda x, of: stats.weibull_min.cdf(x, math.exp(of[0]), scale=math.exp(of[1])),
+         lambda x, of: _stats().weibull_min.logpdf(x, math.exp(of[0]), scale=math.exp(of[1])),
+         lambda x, of: _stats().weibull_min.cdf(x, math.exp(of[0]), scale=math.exp(of[1])),
          lambda of: {"weibull": {"scale": length(math.exp(of[1])), "shape": rounded(math.exp(of[0]))}},
          lambda of: math.exp(of[1]) * math.gamma(1 + math.exp(-of[0]))),
 )  # fmt: skip

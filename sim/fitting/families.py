@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.special import gammaln
 
 from sim.arrays import Floats
@@ -20,6 +19,13 @@ _MOST = 200_000
 _FAR = 0.02
 """How far the distribution function of a family may be from that of the data, beyond chance, before quantiles are written."""
 LEVELS = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0)
+
+
+def _stats() -> Any:
+    """`scipy.stats`, which takes long to load."""
+    from scipy import stats
+
+    return stats
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def _lognormal(values: Floats) -> tuple[float, float]:
 
 
 def _lognormal_density(values: Floats, of: tuple[float, ...]) -> Floats:
-    return np.asarray(stats.norm.logpdf(np.log(values), of[0], of[1]) - np.log(values))
+    return np.asarray(_stats().norm.logpdf(np.log(values), of[0], of[1]) - np.log(values))
 
 
 def _lognormal_written(write: Callable[[float], Any]) -> Callable[[tuple[float, ...]], Any]:
@@ -196,10 +202,10 @@ def _negative_binomial_density(values: Floats, of: tuple[float, ...]) -> Floats:
 
 def _durations(write: Callable[[float], Any]) -> tuple[Family, ...]:
     return (
-        Family("log-normal", _lognormal, _lognormal_density, lambda x, of: stats.norm.cdf(np.log(x), of[0], of[1]),
+        Family("log-normal", _lognormal, _lognormal_density, lambda x, of: _stats().norm.cdf(np.log(x), of[0], of[1]),
                _lognormal_written(write), lambda of: math.exp(min(of[0] + of[1] ** 2 / 2, 700))),
-        Family("gamma", _gamma, lambda x, of: stats.gamma.logpdf(x, of[0], scale=of[1]),
-               lambda x, of: stats.gamma.cdf(x, of[0], scale=of[1]),
+        Family("gamma", _gamma, lambda x, of: _stats().gamma.logpdf(x, of[0], scale=of[1]),
+               lambda x, of: _stats().gamma.cdf(x, of[0], scale=of[1]),
                lambda of: {"gamma": {"mean": write(of[0] * of[1]), "sd": write(math.sqrt(of[0]) * of[1])}},
                lambda of: of[0] * of[1]),
     )  # fmt: skip
@@ -207,21 +213,21 @@ def _durations(write: Callable[[float], Any]) -> tuple[Family, ...]:
 
 AMOUNTS = (
     *_durations(_number),
-    Family("Pareto", _pareto, lambda x, of: stats.pareto.logpdf(np.maximum(x, of[0]), of[1], scale=of[0]), _pareto_below,
+    Family("Pareto", _pareto, lambda x, of: _stats().pareto.logpdf(np.maximum(x, of[0]), of[1], scale=of[0]), _pareto_below,
            lambda of: {"pareto": {"minimum": _number(of[0]), "tail": _number(of[1]), "maximum": _number(of[2])}}, _pareto_mean),
 )  # fmt: skip
 """Of positive amounts."""
 
 NORMAL = Family(
-    "normal", lambda x: (float(x.mean()), float(x.std())), lambda x, of: stats.norm.logpdf(x, of[0], of[1]),
-    lambda x, of: stats.norm.cdf(x, of[0], of[1]), lambda of: {"normal": {"mean": _number(of[0]), "sd": _number(of[1])}},
+    "normal", lambda x: (float(x.mean()), float(x.std())), lambda x, of: _stats().norm.logpdf(x, of[0], of[1]),
+    lambda x, of: _stats().norm.cdf(x, of[0], of[1]), lambda of: {"normal": {"mean": _number(of[0]), "sd": _number(of[1])}},
     lambda of: of[0],
 )  # fmt: skip
 
 SCORES = (
     Family(
-        "beta", _beta, lambda x, of: stats.beta.logpdf(np.clip(x, 1e-9, 1 - 1e-9), of[0], of[1]),
-        lambda x, of: stats.beta.cdf(x, of[0], of[1]),
+        "beta", _beta, lambda x, of: _stats().beta.logpdf(np.clip(x, 1e-9, 1 - 1e-9), of[0], of[1]),
+        lambda x, of: _stats().beta.cdf(x, of[0], of[1]),
         lambda of: {"beta": {"mean": _number(of[0] / (of[0] + of[1])),
                              "sd": _number(math.sqrt(of[0] * of[1] / (of[0] + of[1] + 1)) / (of[0] + of[1]))}},
         lambda of: of[0] / (of[0] + of[1]),
@@ -230,10 +236,10 @@ SCORES = (
 """Of scores from 0 to 1."""
 
 COUNTS = (
-    Family("Poisson", lambda x: (max(float(x.mean()), 1e-9),), lambda x, of: stats.poisson.logpmf(x, of[0]),
-           lambda x, of: stats.poisson.cdf(x, of[0]), lambda of: {"poisson": _number(of[0])}, lambda of: of[0], size=1),
+    Family("Poisson", lambda x: (max(float(x.mean()), 1e-9),), lambda x, of: _stats().poisson.logpmf(x, of[0]),
+           lambda x, of: _stats().poisson.cdf(x, of[0]), lambda of: {"poisson": _number(of[0])}, lambda of: of[0], size=1),
     Family("negative binomial", _negative_binomial, _negative_binomial_density,
-           lambda x, of: stats.nbinom.cdf(x, 1 / of[1], 1 / (1 + of[0] * of[1])),
+           lambda x, of: _stats().nbinom.cdf(x, 1 / of[1], 1 / (1 + of[0] * of[1])),
            lambda of: {"negative_binomial": {"mean": _number(of[0]), "dispersion": _number(of[1])}}, lambda of: of[0]),
 )  # fmt: skip
 """Of whole numbers from 0."""
@@ -241,11 +247,12 @@ _COUNTS = tuple(each.name for each in COUNTS)
 
 DURATIONS = (
     *_durations(length),
-    Family("Weibull", _weibull, lambda x, of: stats.weibull_min.logpdf(x, of[0], scale=of[1]),
-           lambda x, of: stats.weibull_min.cdf(x, of[0], scale=of[1]),
+    Family("Weibull", _weibull, lambda x, of: _stats().weibull_min.logpdf(x, of[0], scale=of[1]),
+           lambda x, of: _stats().weibull_min.cdf(x, of[0], scale=of[1]),
            lambda of: {"weibull": {"scale": length(of[1]), "shape": _number(of[0])}},
            lambda of: of[1] * math.gamma(1 + 1 / of[0])),
-    Family("exponential", lambda x: (float(x.mean()),), lambda x, of: stats.expon.logpdf(x, scale=of[0]),
-           lambda x, of: stats.expon.cdf(x, scale=of[0]), lambda of: {"exponential": length(of[0])}, lambda of: of[0], size=1),
+    Family("exponential", lambda x: (float(x.mean()),), lambda x, of: _stats().expon.logpdf(x, scale=of[0]),
+           lambda x, of: _stats().expon.cdf(x, scale=of[0]), lambda of: {"exponential": length(of[0])},
+           lambda of: of[0], size=1),
 )  # fmt: skip
 """Of lengths of time, in seconds."""

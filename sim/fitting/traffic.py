@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-from scipy.stats import f as f_distribution
-from scipy.stats import linregress
+from scipy.special import fdtrc
 
 from sim.arrays import Bools, Floats
 from sim.fitting.bursts import Bursts, fit_bursts
@@ -198,7 +197,7 @@ def _weekday_factors(binned: Floats, width: int, offset: float) -> Floats | None
     # Counts vary by at least the root of their mean, however alike so few days are.
     within = max(within, float(whole.mean()))
     between = float((count * (mean - whole.mean()) ** 2).sum()) / 6
-    if f_distribution.sf(between / within, 6, max(len(whole) - 7, 1)) > _SURE:
+    if fdtrc(6, max(len(whole) - 7, 1), between / within) > _SURE:
         return None
     factors: Floats = mean / mean.mean()
     return factors
@@ -211,6 +210,8 @@ def _trend(binned: Floats, width: int, middle: Floats, cycles: Cycles) -> Found:
     whole = size == DAY_S // width
     expected = np.bincount(place, cycles.at(middle) * width)
     ratio = (np.bincount(place, binned) / np.maximum(expected, 1e-12))[whole]
+    from scipy.stats import linregress
+
     if whole.sum() < 12:
         return Found("trend", None, f"not told: needs {_WEEKLY_DAYS:.0f} days")
     line = linregress(days[whole], ratio)

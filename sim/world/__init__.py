@@ -19,6 +19,7 @@ __all__ = [
     "outcomes",
     "overload",
     "pools",
+    "population",
     "potential",
     "priors",
     "reach",
