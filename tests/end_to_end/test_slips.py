@@ -22,7 +22,7 @@ from sim.cli import main
         ("rnu x.yaml", "sim: error: unknown verb 'rnu'; did you mean 'run'?"),
         ("--verson", "sim: error: unknown option --verson; did you mean --version?"),
         ("models registr x.yaml", "sim models: error: unknown verb 'registr'; did you mean 'register'?"),
-        ("simulate x.yaml", "sim: error: unknown verb 'simulate'; there are init, calibrate, import, export, assess, recommend, "),
+        ("simulate x.yaml", "sim: error: unknown verb 'simulate'; there are init, calibrate, import, export, assess, "),
     ],
 )  # fmt: skip
 def test_a_slip_is_named(line: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
