@@ -49,6 +49,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--metric", metavar="NAME", help="the metric of past experiments (default: the only one, or the primary)"
     )
+    parser.add_argument("--control", metavar="ARM", help="the control of past experiments (default: as names say)")
     parser.add_argument(
         "--next", action="store_true", help="the challenger is the version to come: leave out other arms of the log"
     )
@@ -85,8 +86,8 @@ def _calibrate(options: argparse.Namespace) -> int:
         raise InputError([Problem("is there already, and is not overwritten", file=str(options.out))])
     with Bar(quiet=options.quiet) as bar:
         found = calibrate(
-            options.files, roles, experiment_roles=experiment_roles, metric=options.metric, next_version=options.next,
-            latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
+            options.files, roles, experiment_roles=experiment_roles, metric=options.metric, control=options.control,
+            next_version=options.next, latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
             primary=options.primary, facts=given, told=bar.say,
         )  # fmt: skip
     if options.json:

@@ -76,14 +76,15 @@ def check_facts(given: Mapping[str, str]) -> None:
 def calibrate(
     files: Sequence[Path], roles: Sequence[tuple[str, str]] = (), *, experiment_roles: Mapping[str, str] | None = None,
     latency_unit_s: float | None = None, champion: str | None = None, primary: str | None = None, metric: str | None = None,
-    next_version: bool = False, facts: Mapping[str, str] | None = None, told: Callable[[str], None] | None = None,
+    control: str | None = None, next_version: bool = False, facts: Mapping[str, str] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> Calibrated:  # fmt: skip
     """What was found of a team's logs, and of tables of its past experiments, which their columns tell apart.
 
     `roles` are of columns of the logs, `experiment_roles` of those of the tables; `facts` what no file tells, by the key of
-    `Facts`. `metric` is the one that a prior is fitted to. `next_version`: only the champion's requests count, and the
-    challenger is the version to come. Raises `InputError` for files that cannot be read or that say nothing, with file, column
-    and row.
+    `Facts`. `metric` is the one that a prior is fitted to, `control` the arm that experiments compare with.
+    `next_version`: only the champion's requests count, and the challenger is the version to come. Raises `InputError` for files
+    that cannot be read or that say nothing, with file, column and row.
     """
     names = {file: column_names(file) for file in files}
     tables = [file for file in files if is_experiments(names[file])]
@@ -96,7 +97,7 @@ def calibrate(
     prior: Prior | None = None
     said: tuple[str, ...] = ()
     if tables:
-        past = _of_metric(read_experiments(tables[0], experiment_roles or {}), metric, primary, tables[0])
+        past = _of_metric(read_experiments(tables[0], experiment_roles or {}, control), metric, primary, tables[0])
         prior = fit_prior(past.estimates, past.errors, groups=past.experiments)
         said = (*past.notes, *prior.lines())
     fit = None

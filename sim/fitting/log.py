@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,8 @@ from sim.errors import InputError, Problem, shortened, visible
 from sim.files import reading, unreadable
 from sim.fitting.columns import LogColumns, find_columns
 from sim.fitting.counts import Counts
-from sim.tables import check_names, parsed
+from sim.fitting.log_cells import hashes, mixed, moments, numbers, odd_zones, there
+from sim.tables import check_names
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _LARGEST = 1e12
 _MICRO = 1_000_000
 _LATENCY = {"_us": 1e-6, "_ms": 1e-3, "_s": 1.0, "_seconds": 1.0, "_millis": 1e-3}
 _NULLS = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
-_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)\s*$")
 
 
 @dataclass(frozen=True)
@@ -194,34 +193,34 @@ class _Reader:
             if name is not None:
                 new[role] = self._places(role, batch.column(name), name, note)
         for name in columns.outcomes:
-            values = _numbers(batch.column(name))
-            text = ~np.isfinite(values) & _there(batch.column(name))
+            values = numbers(batch.column(name))
+            text = ~np.isfinite(values) & there(batch.column(name))
             note(name, "must be a number, or true or false", text)
             note(name, f"must lie within ±{_LARGEST:g}", np.abs(values) > _LARGEST)
             new[f"outcome {name}"] = values
         if columns.outcome_time is not None:
             new["known"] = self._delays(batch.column(columns.outcome_time), columns.outcome_time, time, note)
         if columns.latency is not None:
-            latency = _numbers(batch.column(columns.latency)) * (self.latency_unit_s or 1.0)
-            empty = np.isnan(latency) & ~_there(batch.column(columns.latency))
+            latency = numbers(batch.column(columns.latency)) * (self.latency_unit_s or 1.0)
+            empty = np.isnan(latency) & ~there(batch.column(columns.latency))
             note(columns.latency, "must be a length of time of at least 0", ~(np.isfinite(latency) & (latency >= 0)) & ~empty)
             new["latency"] = latency
         if columns.error is not None:
-            failed = _numbers(batch.column(columns.error))
+            failed = numbers(batch.column(columns.error))
             note(columns.error, "must be 0 or 1, or true or false", ~np.isin(failed, (0.0, 1.0)))
             new["error"] = failed == 1
         elif columns.status is not None:
-            status = _numbers(batch.column(columns.status))
+            status = numbers(batch.column(columns.status))
             note(columns.status, "must be a status code from 100 to 599", ~((status >= 100) & (status < 600)))
             new["error"] = status >= 500
         if columns.covariate is not None:
-            covariate = _numbers(batch.column(columns.covariate))
+            covariate = numbers(batch.column(columns.covariate))
             note(columns.covariate, "must be a finite number", ~np.isfinite(covariate))
             new["covariate"] = covariate
         if columns.user is not None:
             values = batch.column(columns.user)
-            note(columns.user, "must name a user", ~_there(values))
-            new["user"] = _hashes(values)
+            note(columns.user, "must name a user", ~there(values))
+            new["user"] = hashes(values)
         self._keep(new)
 
     def _times(self, values: pa.Array, name: str, note: Callable[..., None]) -> Ints | None:
@@ -229,16 +228,16 @@ class _Reader:
         import pyarrow as pa
 
         numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-        time, zoned = (None, False) if numeric else _moments(values)
+        time, zoned = (None, False) if numeric else moments(values)
         of_seconds = time is None
         if time is None:
-            seconds = _numbers(values)
+            seconds = numbers(values)
             bad = ~np.isfinite(seconds) | (np.abs(seconds) > 1e11)
             if bad.any():
                 rule = "must be seconds, or a time stamp as 2026-01-31 12:00:00"
                 if self.rows and not numeric:
                     rule += ", with a zone in every row or in none"
-                note(name, rule, bad if numeric else _odd_zones(values, bad))
+                note(name, rule, bad if numeric else odd_zones(values, bad))
                 return None
             time = np.rint(seconds * _MICRO).astype(np.int64)
         if self.of_seconds is None:
@@ -253,28 +252,28 @@ class _Reader:
         """Microseconds from the request to its outcome, -1 where there is none yet, (B,)."""
         import pyarrow as pa
 
-        there = _there(values)
+        told = there(values)
         delay = np.full(len(values), -1, np.int64)
-        if not there.any():
+        if not told.any():
             return delay
-        shown_ones = values.filter(pa.array(there))
+        shown_ones = values.filter(pa.array(told))
         # A column of numbers that has gaps is read as one of fractions.
         numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
-        moments, zoned = (None, False) if numeric else _moments(shown_ones)
-        if moments is None:
+        micro, zoned = (None, False) if numeric else moments(shown_ones)
+        if micro is None:
             seconds = np.full(len(values), np.nan)
-            seconds[there] = _numbers(shown_ones)
-            bad = there & ~np.isfinite(seconds)
+            seconds[told] = numbers(shown_ones)
+            bad = told & ~np.isfinite(seconds)
             note(name, "must be a time as those of the requests", bad)
             if bad.any() or not self.of_seconds:
-                note(name, "must be a time as those of the requests", there & ~bad)
+                note(name, "must be a time as those of the requests", told & ~bad)
                 return delay
-            moments = np.rint(seconds[there] * _MICRO).astype(np.int64)
+            micro = np.rint(seconds[told] * _MICRO).astype(np.int64)
         elif self.of_seconds or zoned != self.zoned:
-            note(name, "must be a time as those of the requests", there)
+            note(name, "must be a time as those of the requests", told)
             return delay
-        delay[there] = moments - time[there]
-        note(name, "must not be before its request", there & (delay < 0))
+        delay[told] = micro - time[told]
+        note(name, "must not be before its request", told & (delay < 0))
         return delay
 
     def _places(self, role: str, values: pa.Array, name: str, note: Callable[..., None]) -> Ints:
@@ -283,7 +282,7 @@ class _Reader:
 
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        note(name, "must not be empty", ~_there(values))
+        note(name, "must not be empty", ~there(values))
         coded = values.cast(pa.string()).dictionary_encode()
         words = self.classes[role]
         of = np.array([words.setdefault(str(word), len(words)) for word in coded.dictionary.to_pylist()] or [0], np.int64)
@@ -297,7 +296,7 @@ class _Reader:
         key = new.get("user")
         if key is None:
             # Rows are chosen by their number.
-            key = _mixed(np.arange(self.rows - len(new["time"]), self.rows, dtype=np.uint64))
+            key = mixed(np.arange(self.rows - len(new["time"]), self.rows, dtype=np.uint64))
         new["key"] = key
         chosen = key <= self.most
         whole = bool(chosen.all())
@@ -393,78 +392,3 @@ def _reordered(batches: Iterator[pa.RecordBatch], wanted: list[str]) -> Iterator
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def _there(values: pa.Array) -> NDArray[np.bool_]:
-    """Which values are not missing, (B,)."""
-    return np.asarray(values.is_valid().to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _numbers(values: pa.Array) -> Floats:
-    """Texts, truth values or numbers as numbers, (B,); NaN for what is none."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        first = next((each.as_py() for each in values if each.is_valid), "")
-        if str(first).casefold() in ("true", "false"):
-            lower = compute.utf8_lower(values)
-            flags = np.where(compute.equal(lower, "true").fill_null(False).to_numpy(zero_copy_only=False), 1.0, np.nan)
-            flags[compute.equal(lower, "false").fill_null(False).to_numpy(zero_copy_only=False)] = 0.0
-            return np.asarray(flags, np.float64)
-    return parsed(values)
-
-
-def _moments(values: pa.Array) -> tuple[Ints | None, bool]:
-    """Time stamps as microseconds since 1970, (B,), and whether they name their zone; None where they are none."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if values.null_count:
-        return None, False
-    if pa.types.is_timestamp(values.type):
-        moments = compute.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
-        return np.asarray(
-            compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64
-        ), values.type.tz is not None
-    for zone in (None, "UTC"):
-        try:
-            moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-        return np.asarray(moments.to_numpy(zero_copy_only=False), np.int64), zone is not None
-    return None, False
-
-
-def _odd_zones(values: pa.Array, bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Of texts that are no times together, (B,), those that are none as the first one is."""
-    first = str(values[0].as_py())
-    zoned = bool(_ZONE.search(first))
-    alone = np.array([_moments(values.slice(row, 1))[0] is None for row in range(min(len(values), 10_000))])
-    if alone.any():
-        return np.concatenate([alone, np.zeros(len(values) - len(alone), bool)])
-    other = np.array([bool(_ZONE.search(str(value.as_py()))) != zoned for value in values])
-    return other if other.any() else bad
-
-
-def _hashes(values: pa.Array) -> NDArray[np.uint64]:
-    """A hash of each user's id, (B,)."""
-    import pyarrow as pa
-    from pandas.util import hash_array
-
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    coded = values.dictionary_encode()
-    words = np.array([str(word) for word in coded.dictionary.to_pylist()] or [""], dtype=object)
-    hashed = np.asarray(hash_array(words, categorize=False), np.uint64)
-    of_rows: NDArray[np.uint64] = hashed[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
-    return of_rows
-
-
-def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A hash of numbers."""
-    from pandas.util import hash_array
-
-    return np.asarray(hash_array(number), np.uint64)
