@@ -104,6 +104,14 @@ def add_parts(parser: argparse.ArgumentParser) -> None:
     completing(parts, Completes.PYTHON)
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Workers that are not the program's own."""
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS",
+        help="play on a Dask cluster: tcp://HOST:PORT of its scheduler, or local:N for N processes that end with the run",
+    )  # fmt: skip
+
+
 def add_changes(parser: argparse.ArgumentParser, *, engine: bool = True) -> None:
     """Other values than those of the scenario file; `engine` where the verb has no engine of its own to name."""
     parser.add_argument(

@@ -14,6 +14,7 @@ from sim.cli.options import (
     Verbs,
     add_annotate,
     add_changes,
+    add_cluster,
     add_display,
     add_parts,
     add_stores,
@@ -33,11 +34,13 @@ def add(verbs: Verbs) -> None:
         f"{RUNS_MODELS}",
         epilog="examples:\n  sim recommend small-lift\n"
         "  sim recommend small-lift --set search.candidates=200 --set 'search.families=[ab, bandit]'\n"
-        "  sim recommend rollout.yaml --out found --workers 2 --no-tracking",
+        "  sim recommend rollout.yaml --out found --workers 2 --no-tracking\n"
+        "  sim recommend small-lift --cluster local:2",
     )  # fmt: skip
     file = parser.add_argument("file", metavar="FILE", help="scenario file (YAML), or the name of an example")
     completing(file, Completes.SCENARIO)
     parser.add_argument("--workers", type=positive, help="processes; results do not depend on it")
+    add_cluster(parser)
     reports = parser.add_argument(
         "--reports", type=Path, default=workflow.REPORTS, help="where the search keeps what it played (default: reports)"
     )
@@ -63,13 +66,14 @@ def _recommend(options: argparse.Namespace) -> int:
     from sim.recommend.recommending import recommend
     from sim.recommend.telling import candidates_csv, distances, scenario_text
     from sim.report.progress import Bar
+    from sim.run.crews import crew_for
     from sim.run.folder import usable
 
     if options.out:
         usable(options.out, "recommended.yaml", "search")
         # The folder itself is made once there is something to put into it.
         writable(options.out / "recommended.yaml" if options.out.exists() else options.out, "--out")
-    with Bar(quiet=options.quiet) as bar:
+    with Bar(quiet=options.quiet) as bar, crew_for(None, options.cluster, options.workers, bar.say):
         found = recommend(
             scenario_file(options.file), reports=options.reports, tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri, parts=options.parts, changes=options.changes, workers=options.workers,

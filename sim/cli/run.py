@@ -17,6 +17,7 @@ from sim.cli.options import (
     Verbs,
     add_annotate,
     add_changes,
+    add_cluster,
     add_display,
     add_parts,
     add_stores,
@@ -51,10 +52,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--workers", type=positive, help="processes (default: as the work is worth); results do not depend on it"
     )
-    parser.add_argument(
-        "--cluster", metavar="ADDRESS",
-        help="play on a Dask cluster: tcp://HOST:PORT of its scheduler, or local:N for N processes that end with the run",
-    )  # fmt: skip
+    add_cluster(parser)
     reports = parser.add_argument(
         "--reports", type=Path, default=workflow.REPORTS, help="where run folders are kept (default: reports)"
     )

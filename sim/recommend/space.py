@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from sim.policy.base import Setting
 from sim.scenario.schema import Scenario
-from sim.scenario.search import Family, Search
+from sim.scenario.search import EVEN, Family, Rule, Search
 from sim.units import format_duration, format_share
 
 T = TypeVar("T")
@@ -22,6 +22,8 @@ _MULTIPLES = (1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0)
 _ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
 _THRESHOLDS = (0.8, 0.9, 0.95, 0.975, 0.99, 0.995)
 _CARING = (0.0005, 0.001, 0.002, 0.005, 0.01)
+# Jeffreys (1961): substantial, strong, very strong.
+_BAYES_FACTORS = (3.0, 10.0, 30.0)
 _BAKES = (1 / 200, 1 / 100, 1 / 50, 1 / 25, 1 / 12, 1 / 6)
 
 
@@ -43,6 +45,7 @@ class Space:
     """
 
     families: tuple[Family, ...]
+    rules: tuple[Rule, ...]
     values: Mapping[str, tuple[Any, ...]]
     primary: str
     rises: bool
@@ -84,7 +87,7 @@ def space_of(scenario: Scenario, setting: Setting, requests: float) -> Space:
         if "max" in each
     )
     return Space(
-        search.families, values | {name: tuple(of) for name, of in own.items()}, setting.primary, metric.sign > 0,
+        search.families, search.rules, values | {name: tuple(of) for name, of in own.items()}, setting.primary, metric.sign > 0,
         len(setting.arms), guarded,
     )  # fmt: skip
 
@@ -120,12 +123,19 @@ def _shares(values: Sequence[float]) -> tuple[str, ...]:
 
 def _test(space: Space, ask: Ask, family: str) -> Policy:
     """A rule of evidence."""
-    kinds = ("fixed_horizon", "group_sequential", "mixture_sprt", "posterior", "expected_loss")
-    kind = ask.kind(f"{family}.evidence", kinds if family != "bandit" else kinds[2:])
+    kinds = space.rules if family != "bandit" else tuple(rule for rule in space.rules if rule not in EVEN)
+    kind = ask.kind(f"{family}.evidence", kinds)
     if kind == "posterior":
         return {"kind": kind, "threshold": space.pick(ask, family, "threshold")}
     if kind == "expected_loss":
         return {"kind": kind, "threshold": space.pick(ask, family, "caring")}
+    if kind == "rope":
+        return {"kind": kind, "mass": space.pick(ask, family, "threshold"), "region": space.pick(ask, family, "mde")}
+    if kind == "bayes_factor":
+        factor = ask.value(f"{family}.bayes_factor", _BAYES_FACTORS)
+        return {"kind": kind, "factor": factor, "expected_effect": space.pick(ask, family, "mde")}
+    if kind == "betting":
+        return {"kind": kind, "alpha": space.pick(ask, family, "alpha")}
     rule = {"kind": kind, "alpha": space.pick(ask, family, "alpha"), "mde": space.pick(ask, family, "mde")}
     return rule | ({"looks": space.pick(ask, family, "looks")} if kind == "group_sequential" else {})
 

@@ -12,6 +12,13 @@ from sim.units import Duration, Share
 
 Family = Literal["ab", "bandit", "canary", "chain", "risk_budget"]
 FAMILIES: tuple[Family, ...] = ("ab", "bandit", "canary", "chain", "risk_budget")
+Rule = Literal[
+    "fixed_horizon", "group_sequential", "mixture_sprt", "posterior", "expected_loss", "sprt", "confidence_sequence", "betting",
+    "bayes_factor", "rope",
+]  # fmt: skip
+RULES: tuple[Rule, ...] = ("fixed_horizon", "group_sequential", "mixture_sprt", "posterior", "expected_loss")
+EVEN: tuple[Rule, ...] = ("fixed_horizon", "group_sequential")
+"""Rules of a sample that is planned, which no bandit has."""
 
 Shares = Annotated[tuple[Annotated[Share, Field(gt=0)], ...], Field(min_length=1, max_length=50)]
 Parts = Annotated[tuple[Annotated[Share, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=50)]
@@ -63,6 +70,9 @@ class Search(Spec):
     """
 
     families: tuple[Family, ...] = Field(FAMILIES, min_length=1, description="kinds of policies")
+    rules: tuple[Rule, ...] = Field(
+        RULES, min_length=1, description="rules of evidence of tests; bandits take those that plan no sample"
+    )
     candidates: int = Field(60, ge=2, le=10_000, description="how many policies are tried")
     replications: int = Field(
         1000, ge=20, le=1_000_000, description="how often a policy is tried at most, of those not shown to be worse before"
@@ -71,3 +81,9 @@ class Search(Spec):
         3, ge=1, le=20, description="how many are played again, beside the policies of the file, on fresh seeds"
     )
     settings: Choices = Field(default_factory=Choices, description="values that settings may take")
+
+    @model_validator(mode="after")
+    def _of_bandits(self) -> Search:
+        if {"bandit", "risk_budget"} & {*self.families} and not {*self.rules} - {*EVEN}:
+            raise ValueError(f"rules need one for bandits: one beside {' and '.join(EVEN)}")
+        return self

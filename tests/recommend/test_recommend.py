@@ -191,3 +191,22 @@ def test_a_folder_that_cannot_be_is_refused_before_the_search(shop: Path, capsys
         assert recommend("--out", folder) == 2
         assert "--out" in capsys.readouterr().err
     assert not Path("reports").exists()
+
+
+def test_rules_may_be_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = ["sprt", "confidence_sequence", "betting", "bayes_factor", "rope"]
+    more = ("--set", f"search.rules={json.dumps(rules)}", "--set", "search.families=[ab, bandit]")
+    assert recommend("--out", "found", *more, "--set", "search.candidates=40") == 0
+    tried = candidates("found")
+    assert {json.loads(each["policy"])["evidence"]["kind"] for each in tried} == {*rules}
+    assert not [each["fate"] for each in tried if each["fate"].startswith("refused")]
+    assert recommend("--out", "no", "--set", "search.rules=[fixed_horizon]", "--set", "search.families=[bandit]") == 2
+    assert "search.rules: need one for bandits: one beside fixed_horizon and group_sequential" in capsys.readouterr().err
+
+
+def test_a_cluster_finds_the_same(shop: Path) -> None:
+    pytest.importorskip("distributed")
+    few = ("--set", "search.candidates=10", "--set", "search.families=[ab]")
+    assert recommend("--out", "own", "--reports", "a", *few) == 0
+    assert recommend("--out", "theirs", "--reports", "b", "--cluster", "local:1", *few) == 0
+    assert Path("own/candidates.csv").read_bytes() == Path("theirs/candidates.csv").read_bytes()
