@@ -20,10 +20,10 @@ from tests.interop.manifests import ROLLOUT
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("sim", "scenarios", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "constraints.txt")
-# Played elsewhere, for a minute and more.
-LONG = ("bench", "verify", "serve-check", "recommend")
+# Played elsewhere: for a minute and more, or with a scenario and a table of their own.
+LONG = ("bench", "verify", "serve-check", "recommend", "forecast")
 # Read files of the user's own: one example of each is run.
-OF_FILES = ("import", "export", "assess", "replay")
+OF_FILES = ("import", "export", "assess", "replay", "calibrate")
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -120,6 +120,7 @@ def test_every_example_of_help_works_from_an_empty_folder(installed: Path, tmp_p
     (tmp_path / "policies.yaml").write_text("arms: [old, new]\npolicies: [{name: even, allocation: {kind: fixed}}]\n")
     rows = pd.DataFrame({"time": range(1_000), "arm": ["old", "new"] * 500, "reward": [0, 0, 1, 1] * 250, "propensity": 0.5})
     rows.to_parquet(tmp_path / "log.parquet")
+    rows.rename(columns={"reward": "converted"}).to_parquet(tmp_path / "requests.parquet")
     done_before: set[tuple[str, ...]] = set()
     for command in shown():
         for line in command.split(" && "):
