@@ -67,8 +67,9 @@ def read_rows(file: Path) -> pa.Table:
     import pyarrow as pa
     from pyarrow import csv
 
-    with reading(file), file.open("rb") as opened:
-        header = csv.open_csv(opened).schema.names
+    # Closed before the program ends: it reads on in a thread of its own.
+    with reading(file), file.open("rb") as opened, csv.open_csv(opened) as reader:
+        header = reader.schema.names
     check_names(header, lambda message: Problem(message, file=str(file)))
     options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
     with reading(file), file.open("rb") as opened:

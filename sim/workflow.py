@@ -387,7 +387,7 @@ def trace_scenario(
         (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
     if planned:
         planned(point)
-    log = trace(point, policy, replication, engine, until_s)
+    log = trace(point, policy, replication, engine, until_s, whole=requests)
     if requests:
         log = request_log(log, point.scenario)
     if file is not None:

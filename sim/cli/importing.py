@@ -32,7 +32,7 @@ def add(verbs: Verbs) -> None:
         "field is refused. Only the files that are named are read, and nothing in them is run.",
         epilog="examples:\n  sim import rollout.yaml templates.yaml --rate 30/s --out rollout-rehearsal.yaml\n"
         "  sim import canary.yaml --bindings bindings.yaml\n"
-        "  sim import canary-config.json stage.json --bindings bindings.yaml --weight 10%%",
+        "  sim import canary-config.json stage.json --bindings bindings.yaml --weight 10%",
     )  # fmt: skip
     parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="manifests (YAML or JSON), with all that they name")
     parser.add_argument(

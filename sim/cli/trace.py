@@ -75,7 +75,9 @@ def _trace(options: argparse.Namespace) -> int:
         reports=options.reports, tracking_uri=options.tracking_uri, registry_uri=options.registry_uri,
         parts=options.parts, changes=options.changes, planned=planned, requests=options.requests,
     )  # fmt: skip
-    if options.out is None:
+    if options.out is None and options.requests:
+        print(log.to_string(index=False, max_rows=options.limit, min_rows=options.limit))
+    elif options.out is None:
         print(*lines(log, options.limit), sep="\n")
     else:
         print(f"{plain(str(options.out))}: {len(log):,} {'requests' if options.requests else 'events'}")

@@ -87,7 +87,8 @@ def calibrate(
     that cannot be read or that say nothing, with file, column and row.
     """
     names = {file: column_names(file) for file in files}
-    tables = [file for file in files if is_experiments(names[file])]
+    said_so = {name for name in (experiment_roles or {}).values() if name}
+    tables = [file for file in files if is_experiments(names[file]) or (said_so and said_so <= {*names[file]})]
     logs = [file for file in files if file not in tables]
     if len(tables) > 1:
         message = f"is a second table of past experiments, beside {tables[0]}: put them into one"

@@ -130,9 +130,8 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     spread = max([abs(each) for each in apart], default=0.0)
     numbers = {"mean_s": Number(mean, math.hypot(_mean_error(law, own, errors[1:] if zeros_late else errors), spread))}
     told = f"{law.name} rather than {others[0][0].name} (log-likelihood {gains[0]:+.1f}): mean "
-    told += (
-        f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; that of those that are known is {length(delays.mean())}"
-    )
+    by_now = in_time(Number(float(delays.mean()), float(delays.std()) / math.sqrt(len(delays))))
+    told += f"{in_time(numbers['mean_s'])}, of {len(delays):,} outcomes; that of those that are known is {by_now}"
     if zeros_late:
         share = 1 / (1 + math.exp(-at[0]))
         numbers["rate"] = Number(share, share * (1 - share) * float(errors[0]))

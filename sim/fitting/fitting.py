@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,16 +76,20 @@ def fit_log(
 
     Raises `InputError` where the log has no such arm or outcome, or nothing can be tested by it.
     """
+    # A version's outcomes are those of the requests that it answers: failures come on top, in a scenario.
+    answered = np.ones(log.kept, np.bool_) if log.error is None else ~log.error
+    log = replace(log, outcomes={key: np.where(answered, values, np.nan) for key, values in log.outcomes.items()})
     name, first = _checked(log, champion, primary)
     traffic = fit_traffic(log.counts, log.span_us / 1e6, log.start)
     others = [] if alone else np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist()
     order = [first, *(each for each in others if each != first)]
     delay: Delay | Found | None = None
     if log.known_us is not None:
-        delay = fit_delay(log.outcomes[name], log.known_us, log.end_us - log.time_us)
+        delay = fit_delay(log.outcomes[name][answered], log.known_us[answered], (log.end_us - log.time_us)[answered])
     versions: list[Version] = []
     for place in order:
-        versions.append(_version(log, log.arm == place, log.arms[place], name, delay, versions[0] if versions else None))
+        rows = log.arm == place
+        versions.append(_version(log, rows, rows & answered, log.arms[place], name, delay, versions[0] if versions else None))
     of_champion = (log.arm == first) & np.isfinite(log.outcomes[name])
     values = log.outcomes[name][of_champion]
     offset = 0.0
@@ -116,9 +120,14 @@ def fit_log(
         covariate = fit_covariate(log.covariate[of_champion], values, within, most)
     return LogFit(
         name, tuple(versions), tuple(traffic), tuple(users), segments, daily,
-        delay.found if isinstance(delay, Delay) else delay, isinstance(delay, Delay) and delay.counts_as_failure, covariate,
+        None if delay is None else delay_of(delay), isinstance(delay, Delay) and delay.counts_as_failure, covariate,
         tuple(_remarks(log)), log.start is not None,
     )  # fmt: skip
+
+
+def delay_of(delay: Delay | Found) -> Found:
+    """What was found of a delay, or why it is not told."""
+    return delay.found if isinstance(delay, Delay) else delay
 
 
 def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tuple[str, int]:
@@ -156,16 +165,20 @@ def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tupl
 
 
 def _version(
-    log: RequestLog, rows: Bools, arm: str, primary: str, delay: Delay | Found | None, champion: Version | None
+    log: RequestLog, rows: Bools, answered: Bools, arm: str, primary: str, delay: Delay | Found | None, champion: Version | None
 ) -> Version:  # fmt: skip
+    """What is found of an arm, of its requests and of those that it answered (n,)."""
     outcomes: dict[str, Found] = {}
     for name, values in log.outcomes.items():
-        own = values[rows]
+        own = values[answered]
         there = np.isfinite(own)
-        user = None if log.user is None else log.user[rows][there]
+        user = None if log.user is None else log.user[answered][there]
         found = fit_outcome(name, own[there], user)
         if name == primary and isinstance(delay, Delay) and delay.counts_as_failure and log.known_us is not None:
-            found = _grown(found, own, delay.rate(own, log.known_us[rows], log.end_us - log.time_us[rows]))
+            age = log.end_us - log.time_us[answered]
+            found = _grown(found, own, delay.rate(own, log.known_us[answered], age))
+        elif delay is not None and delay_of(delay).written is not None and name != primary:
+            found = replace(found, told=f"{found.told}; as far as it is known by now: only {primary} has times of its own")
         outcomes[name] = found
     latency = error_rate = None
     if log.latency_s is not None and np.isfinite(log.latency_s[rows]).any():
@@ -221,6 +234,8 @@ def _remarks(log: RequestLog) -> Sequence[str]:
         found.append("times are seconds: the log does not tell the hour, and its first row stands for midnight")
     elif log.in_utc:
         found.append("times are UTC")
+    if log.error is not None:
+        found.append("outcomes are those of requests that did not fail, as those of a version are")
     for name in log.ignored:
         found.append(f"column {shown(name)} is not used: " + _UNUSED.get(name.casefold(), "--columns says what it is"))
     return found

@@ -368,8 +368,9 @@ def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
         import pyarrow as pa
         from pyarrow import csv
 
-        with reading(file), file.open("rb") as opened:
-            names = csv.open_csv(opened).schema.names
+        # Closed before the program ends: it reads on in a thread of its own.
+        with reading(file), file.open("rb") as opened, csv.open_csv(opened) as reader:
+            names = reader.schema.names
         check_names(names, lambda message: Problem(message, file=str(file)))
         with reading(file), file.open("rb") as opened:
 
@@ -378,7 +379,8 @@ def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
                     column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=True,
                     null_values=_NULLS,
                 )  # fmt: skip
-                yield from csv.open_csv(opened, csv.ReadOptions(block_size=1 << 24), convert_options=options)
+                with csv.open_csv(opened, csv.ReadOptions(block_size=1 << 24), convert_options=options) as rows:
+                    yield from rows
 
             yield names, batches
     else:

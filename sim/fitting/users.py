@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import gammaln, roots_hermitenorm, roots_laguerre
+from scipy.special import gammaincinv, gammaln, roots_hermitenorm, roots_laguerre
 
 from sim.arrays import Floats, Ints
 from sim.fitting.errors_of import errors_of
@@ -22,8 +22,8 @@ def fit_users(user: Ints, arm: Ints) -> list[Found]:
     """The number of users, their activity and their assignment, of each request's user and arm (N,), both from 0.
 
     Requests a user are Poisson about an activity, and users who did not come are not seen: zero-truncated Poisson, or its
-    mixture over a log-normal or a Pareto activity, by the likelihood of how many users came how often (Johnson, Kemp & Kotz
-    2005, ch. 8).
+    mixture over a log-normal, gamma or Pareto activity, by the likelihood of how many users came how often (Johnson, Kemp &
+    Kotz 2005, ch. 8).
     """
     often = np.bincount(user)
     times, users = np.unique(often, return_counts=True)
@@ -102,8 +102,17 @@ def _pareto(at: Floats) -> tuple[Floats, Floats]:
     return np.exp(at[0] + _E / tail) * (tail - 1) / tail, _E_WEIGHT
 
 
+_LEVELS = (np.arange(400) + 0.5) / 400
+
+
+def _gamma(at: Floats) -> tuple[Floats, Floats]:
+    """Rates of users and their weights: gamma, at the middles of 400 equal parts."""
+    shape = math.exp(min(max(at[1], -4), 6))
+    return np.maximum(np.exp(at[0]) * gammaincinv(shape, _LEVELS) / shape, 1e-12), np.full(400, 1 / 400)
+
+
 Law = Callable[[Floats], tuple[Floats, Floats]]
-_LAWS: dict[str, Law] = {"even": _even, "lognormal": _log_normal, "pareto": _pareto}
+_LAWS: dict[str, Law] = {"even": _even, "lognormal": _log_normal, "pareto": _pareto, "gamma": _gamma}
 
 
 def _none(law: Law, at: Floats) -> float:
@@ -144,10 +153,18 @@ def _activity(name: str, at: Floats, errors: Floats | None, fits: dict[str, tupl
     told = f"{name} rather than {others[0]} (log-likelihood {fits[others[0]][1] - fits[name][1]:+.1f})"
     if name == "even":
         return Found("users.activity", None, told)
+    if name == "gamma":
+        # Of the same coefficient of variation.
+        spread = math.sqrt(math.log1p(math.exp(-at[1])))
+        told += f"; a scenario has no gamma law: a log-normal one that varies as much, {spread:.3g}"
+        return Found("users.activity", {"lognormal": rounded(spread, 3)}, told)
     size = math.exp(at[1])
     value = size + (1.02 if name == "pareto" else 0.0)
     number = Number(value, size * float(errors[1]) if errors is not None else math.inf)
-    return Found("users.activity", {name: rounded(value, 3)}, f"{told}: {value:.3g} ± {number.error:.2g}", {name: number})
+    what = {"lognormal": "sd of the logarithm", "pareto": "tail index"}[name]
+    return Found(
+        "users.activity", {name: rounded(value, 3)}, f"{told}: {what} {value:.3g} ± {number.error:.2g}", {name: number}
+    )
 
 
 def _assignment(user: Ints, arm: Ints, often: Ints) -> Found:

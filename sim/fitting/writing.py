@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scipy.special import ndtri
+
 from sim.errors import InputError, Problem, visible
 from sim.fitting.fitting import LogFit, Version
-from sim.fitting.found import rounded
+from sim.fitting.found import length, rounded
 from sim.policy.forms import NAME
 from sim.scenario.reading import read
 from sim.scenario.starting import registered, timing, usual_policies
-from sim.units import parse_share, rounded_rate
+from sim.units import parse_duration, parse_share, rounded_rate
 
 ASSUMED_LATENCY = {"lognormal": {"median": "50ms", "p99": "200ms"}}
 ASSUMED_ERRORS = "0.1%"
@@ -113,8 +115,9 @@ def _scenario(fit: LogFit, facts: Facts, names: Names) -> str:
         _comment("Comments say what each line rests on. What is marked ASSUMED no log tells: change it."),
         *(_comment(f"{each[:1].upper()}{each[1:]}.") for each in fit.remarks),
         f"name: {_flow(facts.name)}\n",
+        "seed: 1              # the same seed gives the same numbers\nreplications: 1000\n",
         _comment("ASSUMED: by when a rollout must be over, and how often monitoring is read."),
-        f"seed: 1\nreplications: 1000\nhorizon: {facts.horizon}\ntick: {tick}\n\n",
+        f"horizon: {facts.horizon}\ntick: {tick}\n\n",
         _traffic(fit),
         _users(fit),
         "\nmodels:\n",
@@ -128,7 +131,12 @@ def _scenario(fit: LogFit, facts: Facts, names: Names) -> str:
         _truth(fit, facts, names, primary),
         _comment("ASSUMED: how long the verdict lasts. What is one more of the primary metric worth? Then add: per: 3"),
         f"value: {{lifetime: {facts.lifetime}}}\n\n",
-        usual_policies(facts.smallest_effect, bake, most_errors, _adjust(fit)),
+        _comment("ASSUMED, as are the settings of all policies."),
+        _comment(_needed(fit, facts)),
+        usual_policies(
+            facts.smallest_effect, bake, most_errors, arms=max(len(fit.versions), 2), adjust=_adjust(fit),
+            late=fit.counts_as_failure,
+        ),
     ]  # fmt: skip
     return "".join(parts)
 
@@ -244,6 +252,21 @@ def _spread(champion: Version, primary: str, spread: str) -> str:
     baseline = parse_share(written["bernoulli"])
     most = min(1.0, 1 / baseline - 1) / _DEVIATIONS
     return spread if parse_share(spread) <= most else f"{100 * rounded(most, 2):.4g}%"
+
+
+def _needed(fit: LogFit, facts: Facts) -> str:
+    """How long the test takes, by the usual formula of two means."""
+    first = fit.versions[0].outcomes[fit.primary]
+    mean, error = first.numbers["mean"].estimate, first.numbers["mean"].error
+    rate = next(each for each in fit.traffic if each.what == "rate").numbers["rate"].estimate
+    variance = mean * (1 - mean) if "bernoulli" in first.written else error**2 * fit.versions[0].requests
+    each = 2 * variance * ((ndtri(0.975) + ndtri(0.8)) / (parse_share(facts.smallest_effect) * mean)) ** 2
+    arms = max(len(fit.versions), 2)
+    long = f"about {length(each * arms / rate)} of this traffic"
+    said = f"A test of {facts.smallest_effect} needs about {each:,.0f} requests an arm: {long}"
+    if each * arms / rate > parse_duration(facts.horizon):
+        said += ", which is more than the horizon: take a larger mde, or a later end"
+    return said
 
 
 def _adjust(fit: LogFit) -> str:

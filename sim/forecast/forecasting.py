@@ -43,6 +43,8 @@ LONGER_S = 7 * DAY_S
 PLANNED, HALF, LONGER, KEEP = "as planned", "half", "longer", "keep"
 # Standard errors between what was seen of the champion and what the scenario says of it: a doubt, and a refusal.
 _DOUBTFUL, _ANOTHER = 3.0, 6.0
+# How far the traffic may be from what the scenario expects, relatively, before it is told.
+_TRAFFIC = 0.1
 
 Read = Callable[[World], Tallies]
 """Reads what was seen of a rollout in a world."""
@@ -231,6 +233,12 @@ class _Forecasting:
                 raise InputError([Problem(f"{text}; {rule}", fit.name, seen.source)])
             if abs(fit.z) > _DOUBTFUL:
                 doubts.append(text)
+        expected, came = float(world.requests[: seen.ticks].sum()), float(seen.total(REQUESTS).sum())
+        if abs(came / expected - 1) > _TRAFFIC and abs(came - expected) > 4 * math.sqrt(expected):
+            doubts.append(
+                f"the table has {came:,.0f} requests by {format_duration(seen.ticks * world.tick_s)}, and the scenario expects "
+                f"{expected:,.0f}: from here on it goes on at the scenario's traffic, so set traffic.rate"
+            )
         found = posterior(world, likelihood, self.replications)
         truth = self._truth(world, found)
         now = UnderWay(truth, agent, make(self.point.engine.name), seen, self.watch)

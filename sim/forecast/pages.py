@@ -54,6 +54,10 @@ def _foot(found: Forecast) -> Iterator[str]:
         f"{found.replications:,} rehearsals from the posterior of {found.size:,.0f} effective candidates; ± are "
         "standard errors of the simulation"
     )
+    yield from (
+        f"the champion is taken to be as the scenario says: {fit.name} {fit.expected:.5g}; in the table {fit.seen:.5g}, "
+        f"{abs(fit.z):.1f} standard errors from it" for fit in found.champion
+    )  # fmt: skip
     yield from (f"left out: {name}: {why}" for name, why in found.left_out)
     yield from (f"doubt: {doubt}" for doubt in found.doubts)
 

@@ -43,7 +43,7 @@ def request_log(events: pd.DataFrame, scenario: Scenario) -> pd.DataFrame:
     # What has not ended by the end of the log is not in it, as in that of a team.
     log = log[log["latency_ms"].notna()]
     fed = live[live["event"] == "feedback"]
-    told = fed["detail"].str.partition("=")
+    told = pd.DataFrame([detail.partition("=") for detail in fed["detail"]], index=fed.index, columns=range(3))
     start = pd.Timestamp(FIRST_DAY) + pd.Timedelta(seconds=scenario.traffic.start)
     for metric in scenario.metrics:
         own = fed[told[0] == metric.name]
@@ -79,7 +79,10 @@ def _propensity(events: pd.DataFrame, arrive_s: Floats, arms: Sequence[str]) -> 
     ticks = events[events["event"] == "tick"]
     shares = [_shares(detail) for detail in ticks["detail"]]
     place = np.searchsorted(ticks["time_s"].to_numpy(), arrive_s, side="right") - 1
-    return np.array([shares[at].get(arm, 0.0) if shares else np.nan for at, arm in zip(place.tolist(), arms, strict=True)])
+    verdicts = events[events["event"] == "verdict"]["time_s"]
+    over = arrive_s >= (verdicts.iloc[0] if len(verdicts) else np.inf)
+    of = [1.0 if end else shares[at].get(arm, 0.0) for end, at, arm in zip(over.tolist(), place.tolist(), arms, strict=True)]
+    return np.array(of, np.float64)
 
 
 def _shares(detail: str) -> dict[str, float]:

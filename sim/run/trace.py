@@ -48,13 +48,14 @@ def problems(scenario: Scenario, policy: str, replication: int, engine: str | No
 
 
 def trace(
-    point: PlannedPoint, policy: str, replication: int, engine: str | None = None, until_s: float | None = None
-) -> pd.DataFrame:
+    point: PlannedPoint, policy: str, replication: int, engine: str | None = None, until_s: float | None = None,
+    *, whole: bool = False,
+) -> pd.DataFrame:  # fmt: skip
     """The event log of a policy in a replication at a point of a run, with the columns of `sim.engine.events`.
 
     `engine` is simpy or compiled; both give the same log. The log ends at `until_s`. By default it ends when the last call that
     arrived before the horizon has ended. Where requests do not compete, it ends at the verdict, as a run draws the rest in one
-    step. Raises `InputError` for a trace that cannot be made.
+    step; with `whole` it goes on, as what was chosen serves everybody. Raises `InputError` for a trace that cannot be made.
     """
     from sim.engine.events import Steering, event_log
 
@@ -80,7 +81,7 @@ def trace(
             live.append(routing.live[0])
             mirror.append(routing.mirror[0])
     verdicts = agent.verdicts
-    while world.competing and recording.tick < ticks:
+    while (world.competing or whole) and recording.tick < ticks:
         shares = np.eye(len(world.arms))[verdicts.arm]
         recording.step(Routing(np.zeros(1, np.int64), shares, np.zeros_like(shares), np.zeros(1, np.int64)))
     recording.settle(np.zeros(1, np.int64), np.full(1, -1))

@@ -160,18 +160,25 @@ def timing(horizon: str) -> tuple[str, str]:
     return tick, format_duration(max(round(horizon_s / _BAKES / tick_s), 1) * tick_s)
 
 
-def usual_policies(smallest_effect: str, bake: str, most_errors: str = "1%", adjust: str = "") -> str:
-    """The policies that most teams choose among, as the end of a scenario file. `adjust` is that of the test, if it has one."""
+def usual_policies(
+    smallest_effect: str, bake: str, most_errors: str = "1%", *, arms: int = 2, adjust: str = "", late: bool = False
+) -> str:
+    """The policies that most teams choose among, as the end of a scenario file.
+
+    `adjust` is that of the test, if it has one; `late`: successes are known later than failures.
+    """
     of_test = f", adjust: {adjust}" if adjust else ""
+    split = "\n    split: [50%, 50%]" if arms == 2 else ""
+    # A posterior pools visits of all ages; a rule that compares within ticks does not.
+    rule = f"{{kind: mixture_sprt, mde: {smallest_effect}}}" if late else "{kind: posterior, threshold: 95%}"
     return f"""\
 policies:
   - {{name: switch, kind: switch}}   # ship at once, and
   - {{name: hold, kind: hold}}       # never ship: what the others are compared with
   - name: ab          # half and half, until the test has the sample that it needs
-    kind: ab
-    split: [50%, 50%]
+    kind: ab{split}
     evidence: {{kind: fixed_horizon, alpha: 5%, power: 80%, mde: {smallest_effect}{of_test}}}
-  - {{name: bandit, kind: bandit, allocation: {{kind: thompson, floor: 5%}}, evidence: {{kind: posterior, threshold: 95%}}}}
+  - {{name: bandit, kind: bandit, allocation: {{kind: thompson, floor: 5%}}, evidence: {rule}}}
   - name: canary
     kind: canary
     steps: [{{weight: 5%, bake: {bake}}}, {{weight: 25%, bake: {bake}}}, {{weight: 50%, bake: {bake}}}]

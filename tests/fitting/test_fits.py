@@ -178,18 +178,21 @@ def test_too_few_delays_are_not_told() -> None:
     assert "0 outcomes have a time, and 50 are needed" in found.told
 
 
-@pytest.mark.parametrize("law", ["even", "lognormal", "pareto"])
+@pytest.mark.parametrize("law", ["even", "lognormal", "pareto", "gamma"])
 def test_users_and_those_who_did_not_come(law: str) -> None:
     rng, count = np.random.default_rng(7), 6000
     weight = {"even": lambda: np.ones(count), "lognormal": lambda: np.exp(rng.normal(size=count)),
-              "pareto": lambda: rng.pareto(2, count) + 1}[law]()  # fmt: skip
+              "pareto": lambda: rng.pareto(2, count) + 1, "gamma": lambda: rng.gamma(1.5, size=count)}[law]()  # fmt: skip
     user = rng.choice(count, 15_000, p=weight / weight.sum())
     seen = np.unique(user, return_inverse=True)[1]
     found = {each.what: each for each in fit_users(seen, np.zeros(15_000, np.int64))}
     assert seen.max() + 1 < count
     assert found["users.count"].numbers["count"].within(count, 3.5)
-    assert (found["users.activity"].written or {"even": 0}).keys() == {law}
-    if law != "even":
+    assert (found["users.activity"].written or {"even": 0}).keys() == {"lognormal" if law == "gamma" else law}
+    if law == "gamma":
+        # A scenario has none: a log-normal law of the same variation.
+        assert found["users.activity"].written["lognormal"] == pytest.approx(np.sqrt(np.log1p(1 / 1.5)), rel=0.1)
+    elif law != "even":
         assert found["users.activity"].numbers[law].within({"lognormal": 1, "pareto": 2}[law], 3.5)
 
 

@@ -140,7 +140,7 @@ def test_what_does_not_fit_the_scenario_is_refused() -> None:
     ((key, message),) = judge({"metric": "clicks"}).problems(setting)
     assert (key, message) == (
         "metrics[0].metric",
-        "no metric 'clicks'; there are error_rate, latency, conversion, revenue, cost",
+        "no metric 'clicks'; there are error_rate, latency, mean_latency, conversion, revenue, cost",
     )
 
 
