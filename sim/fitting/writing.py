@@ -262,7 +262,8 @@ def _needed(fit: LogFit, facts: Facts) -> str:
     variance = mean * (1 - mean) if "bernoulli" in first.written else error**2 * fit.versions[0].requests
     each = 2 * variance * ((ndtri(0.975) + ndtri(0.8)) / (parse_share(facts.smallest_effect) * mean)) ** 2
     arms = max(len(fit.versions), 2)
-    long = f"about {length(each * arms / rate)} of this traffic"
+    days = each * arms / rate / 86_400
+    long = f"about {days:,.1f} days of this traffic"
     said = f"A test of {facts.smallest_effect} needs about {each:,.0f} requests an arm: {long}"
     if each * arms / rate > parse_duration(facts.horizon):
         said += ", which is more than the horizon: take a larger mde, or a later end"

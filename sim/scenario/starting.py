@@ -170,7 +170,7 @@ def usual_policies(
     of_test = f", adjust: {adjust}" if adjust else ""
     split = "\n    split: [50%, 50%]" if arms == 2 else ""
     # A posterior pools visits of all ages; a rule that compares within ticks does not.
-    rule = f"{{kind: mixture_sprt, mde: {smallest_effect}}}" if late else "{kind: posterior, threshold: 95%}"
+    rule = f"{{kind: mixture_sprt, mde: {smallest_effect}{of_test}}}" if late else "{kind: posterior, threshold: 95%}"
     return f"""\
 policies:
   - {{name: switch, kind: switch}}   # ship at once, and
