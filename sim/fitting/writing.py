@@ -13,7 +13,7 @@ from scipy.special import ndtri
 
 from sim.errors import InputError, Problem, visible
 from sim.fitting.fitting import LogFit, Version
-from sim.fitting.found import length, rounded
+from sim.fitting.found import rounded
 from sim.policy.forms import NAME
 from sim.scenario.reading import read
 from sim.scenario.starting import registered, timing, usual_policies
