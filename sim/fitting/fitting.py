@@ -76,9 +76,7 @@ def fit_log(
 
     Raises `InputError` where the log has no such arm or outcome, or nothing can be tested by it.
     """
-    # A version's outcomes are those of the requests that it answers: failures come on top, in a scenario.
     answered = np.ones(log.kept, np.bool_) if log.error is None else ~log.error
-    log = replace(log, outcomes={key: np.where(answered, values, np.nan) for key, values in log.outcomes.items()})
     name, first = _checked(log, champion, primary)
     traffic = fit_traffic(log.counts, log.span_us / 1e6, log.start)
     others = [] if alone else np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist()

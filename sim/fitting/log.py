@@ -41,8 +41,8 @@ class RequestLog:
     `rows` are all rows, and `counts` counts all of them by time. `start` is the first row's time on the clock, None where times
     are seconds. span_us: microseconds from the first row to the last one; end_us: to the last thing that is known, a row or an
     outcome. time_us: microseconds since the first row. arm, segment: the place in `arms`, `segments`. user: a number of each
-    user of its own, from 0. outcomes: by name, NaN where it is not known. known_us: microseconds from the request to its
-    outcome, -1 where there is none. latency_s: seconds.
+    user of its own, from 0. outcomes: by name, NaN where it is not known or the request failed. known_us: microseconds from the
+    request to its outcome, -1 where there is none. latency_s: seconds.
     """
 
     files: tuple[str, ...]
@@ -213,6 +213,10 @@ class _Reader:
             status = numbers(batch.column(columns.status))
             note(columns.status, "must be a status code from 100 to 599", ~((status >= 100) & (status < 600)))
             new["error"] = status >= 500
+        if "error" in new:
+            for name in columns.outcomes:
+                # A version's outcomes are those of the requests that it answers: failures come on top, in a scenario.
+                new[f"outcome {name}"] = np.where(new["error"], np.nan, new[f"outcome {name}"])
         if columns.covariate is not None:
             covariate = numbers(batch.column(columns.covariate))
             note(columns.covariate, "must be a finite number", ~np.isfinite(covariate))
