@@ -91,6 +91,8 @@ def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> 
     # Of few days their spread is hardly known: then no less than if requests did not depend on each other.
     variance = np.maximum(np.diag(plain), np.diag(grouped))[1:] / level**2
     swing = np.array([cosine, sine]) / level
+    if not (variance > 0).all():
+        return Found(what, None, "not told: the times are of one hour of the day")
     strength = float((swing**2 / variance).sum())
     amplitude, error = float(np.hypot(*swing)), float(math.sqrt(variance.mean()))
     if strength < -2 * math.log(_SURE):
