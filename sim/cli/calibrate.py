@@ -74,8 +74,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     from sim.fitting.experiment_columns import ROLES as OF_EXPERIMENTS
     from sim.report.progress import Bar
 
-    facts = {key: getattr(options, key.removeprefix("--").replace("-", "_")) for key in _FACTS}
-    given = {key.removeprefix("--").replace("-", "_"): value for key, value in facts.items() if value is not None}
+    keys = [flag.removeprefix("--").replace("-", "_") for flag in _FACTS]
+    given: dict[str, str] = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}
     check_facts(given)
     roles = parse_roles(options.columns, "--columns") if options.columns else ()
     pairs = (

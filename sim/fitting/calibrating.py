@@ -135,11 +135,8 @@ def write(found: Calibrated, out: Path) -> Start:
     Raises `InputError` where there is no log: a table of experiments alone tells no traffic.
     """
     if found.fit is None:
-        message = (
-            "needs a log of requests too: past experiments alone tell no traffic. `sim init` writes a scenario of facts, and "
-        )
-        message += "the prior goes into its `truth`"
-        raise InputError([Problem(message, "--out")])
+        instead = "`sim init` writes a scenario of facts, and the prior goes into its `truth`"
+        raise InputError([Problem(f"needs a log of requests too, as past experiments tell no traffic: {instead}", "--out")])
     scenario, models = texts(found.fit, found.facts)
     files = files_of(out, found.facts)
     sentences = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sim.errors import InputError, Problem
+from sim.fitting.roles import plain_name, said_wrong
 from sim.spelling import did_you_mean, there_are
 from sim.units import shown
 
@@ -87,19 +87,13 @@ def find_columns(names: Sequence[str], given: Sequence[tuple[str, str]], file: s
     said: dict[str, list[str]] = {}
     for role, name in given:
         said.setdefault(role, []).extend([name] if name else [])
-    problems = []
-    for role, wanted in said.items():
-        for name in wanted:
-            if name not in names:
-                hint = did_you_mean(name, names) or there_are(list(names))
-                problems.append(Problem(f"no column {shown(name)}, which is to be the {role}; {hint}", file=file))
-    taken = [name for wanted in said.values() for name in wanted]
-    problems += [Problem(f"{shown(name)} is given two roles", _OPTION) for name in sorted(set(taken)) if taken.count(name) > 1]
+    problems = list(said_wrong(given, names, file, _OPTION))
+    taken = [name for _, name in given if name]
     found: dict[str, list[str]] = dict(said)
     for role, known in ROLES.items():
         if role in said:
             continue
-        alike = [name for name in names if _plain(name) in known and name not in taken]
+        alike = [name for name in names if plain_name(name) in known and name not in taken]
         if len(alike) > 1 and role not in MANY:
             choices = " or ".join(f"{_OPTION} {role}={name}" for name in alike)
             problems.append(Problem(f"{there_are(alike)}: which is the {role}? Say {choices}", file=file))
@@ -112,9 +106,3 @@ def find_columns(names: Sequence[str], given: Sequence[tuple[str, str]], file: s
         raise InputError(problems)
     single = {role: found[role][0] for role in ROLES if role not in MANY and found[role]}
     return LogColumns(outcomes=tuple(dict.fromkeys(found["outcome"])), **single)
-
-
-def _plain(name: str) -> str:
-    """A name in small letters, with _ for what is neither letter nor digit: `Conversion Time` is `conversion_time`."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    return re.sub(r"[^0-9a-z]+", "_", spaced.casefold()).strip("_")

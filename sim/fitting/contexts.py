@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
-from sim.fitting.found import Chart, Found, Number, rounded
+from sim.fitting.found import Chart, Found, Number, rounded, whole
 from sim.units import format_clock
 
 DAY_S = 86_400
@@ -41,7 +41,7 @@ def fit_segments(
     shares = np.bincount(unique, minlength=len(called)) / len(unique)
     written, told = [], []
     numbers: dict[str, Number] = {}
-    wholes = _whole(shares)
+    percents = [round(100 * share, 4) for share in whole(shares)]
     for each, name in enumerate(called):
         relative = {}
         for metric, values in outcomes.items():
@@ -54,21 +54,13 @@ def fit_segments(
             numbers[f"{name} {metric}"] = Number(effect, error)
             if abs(effect) > _ERRORS * error:
                 relative[metric] = f"{100 * rounded(effect, 3):+.4g}%"
-        written.append({"name": name[:64], "share": f"{wholes[each]:.10g}%", **({"relative": relative} if relative else {})})
+        written.append({"name": name[:64], "share": f"{percents[each]:.10g}%", **({"relative": relative} if relative else {})})
         told.append(
-            f"{name} {wholes[each]:.3g}%"
+            f"{name} {percents[each]:.3g}%"
             + (f" ({', '.join(f'{key} {value}' for key, value in relative.items())})" if relative else "")
         )
     more = f"; {len(names) - len(called) + 1} small ones are together" if len(names) > len(called) else ""
     return Found("segments", written, f"{'; '.join(told)}{more}", numbers)
-
-
-def _whole(shares: Floats) -> list[float]:
-    """Shares in percent, of four digits after the point, that sum to 100."""
-    written = [round(100 * float(each), 4) for each in shares]
-    largest = int(np.argmax(shares))
-    written[largest] = round(100 - sum(written[:largest] + written[largest + 1 :]), 4)
-    return written
 
 
 def fit_daily(values: Floats, time_us: Ints, offset_s: float, span_s: float) -> Found:

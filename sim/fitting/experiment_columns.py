@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from sim.errors import InputError, Problem
+from sim.fitting.roles import plain_name, said_wrong
 from sim.spelling import did_you_mean, there_are
 from sim.units import shown
 
@@ -73,7 +73,7 @@ def is_experiments(names: Sequence[str]) -> bool:
     >>> is_experiments(["time", "user", "arm", "converted"])
     False
     """
-    known = {role for role, alike in ROLES.items() if any(_plain(name) in alike for name in names)}
+    known = {role for role, alike in ROLES.items() if any(plain_name(name) in alike for name in names)}
     results = "estimate" in known and known & {"error", "low", "high", "experiment"}
     counts = {"count_c", "count_t"} <= known or {"conversions_c", "conversions_t"} <= known or {"experiment", "count"} <= known
     return bool(results or counts)
@@ -88,18 +88,15 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], file: str) -> E
     {'experiment': 'test', 'estimate': 'lift', 'error': 'se'}
     """
     problems = []
-    for role, name in given.items():
+    for role in given:
         if role not in ROLES:
             problems.append(Problem(f"no role {shown(role)}; {did_you_mean(role, ROLES) or there_are(ROLES)}"))
-        elif name and name not in names:
-            hint = did_you_mean(name, names) or there_are(names)
-            problems.append(Problem(f"no column {shown(name)}, which is to be the {role}; {hint}", file=file))
+    problems += said_wrong(given.items(), names, file, "--experiment-columns")
     taken = [name for name in given.values() if name]
-    problems += [Problem(f"{shown(name)} is given two roles") for name in sorted(set(taken)) if taken.count(name) > 1]
     found = {role: name for role, name in given.items() if name}
     several = {}
     for role, alike in ROLES.items():
-        fits = [name for name in names if _plain(name) in alike and name not in taken]
+        fits = [name for name in names if plain_name(name) in alike and name not in taken]
         if role not in given and fits:
             found[role] = fits[0]
             if len(fits) > 1:
@@ -132,9 +129,3 @@ def _form(found: Mapping[str, str]) -> Form:
     if "estimate" in found and ("error" in found or "low" in found or not both):
         return Form.RESULT
     return Form.BOTH if both else Form.EACH
-
-
-def _plain(name: str) -> str:
-    """A name in small letters, with underscores for what is neither letter nor digit: `Standard Error` is `standard_error`."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
-    return re.sub(r"[^0-9a-z]+", "_", spaced.casefold()).strip("_")

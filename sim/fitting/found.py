@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sim.units import format_duration
 
@@ -58,6 +61,18 @@ def rounded(value: float, digits: int = 4) -> float:
     (0.05012, 123500.0, 0.0)
     """
     return float(f"{value:.{digits}g}")
+
+
+def whole(shares: Sequence[float] | NDArray[np.float64], digits: int = 6) -> list[float]:
+    """Shares of so many digits that sum to 1, as files write them: the largest takes what rounding leaves.
+
+    >>> whole([1 / 3, 2 / 3], 2)
+    [0.33, 0.67]
+    """
+    written = [round(float(each), digits) for each in shares]
+    largest = max(range(len(written)), key=written.__getitem__)
+    written[largest] = round(1 - sum(written[:largest] + written[largest + 1 :]), digits)
+    return written
 
 
 def length(seconds: float) -> str:

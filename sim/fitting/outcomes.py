@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.fitting.families import AMOUNTS, COUNTS, DURATIONS, NORMAL, SCORES, Chosen, Family, choose, quantiles
-from sim.fitting.found import Chart, Found, Number, in_time, length, rounded
+from sim.fitting.found import Chart, Found, Number, in_time, length, rounded, whole
 
 _MOST_VALUES = 12
 _MOST_COUNT = 10_000
@@ -27,8 +27,8 @@ def fit_outcome(name: str, values: Floats, user: Ints | None = None) -> Found:
         return Found(name, {"bernoulli": f"{100 * rounded(share):.6g}%"}, told, numbers)
     mean = f"mean {values.mean():.4g} ± {error:.2g}, {count}"
     distinct = np.unique(values)
-    whole = bool((values == np.rint(values)).all()) and values.min() >= 0
-    if whole and values.max() <= _MOST_COUNT and not _sparse(values):
+    counts = bool((values == np.rint(values)).all()) and values.min() >= 0
+    if counts and values.max() <= _MOST_COUNT and not _sparse(values):
         chosen = choose(values, COUNTS)
         if chosen.fits:
             return Found(
@@ -37,7 +37,7 @@ def fit_outcome(name: str, values: Floats, user: Ints | None = None) -> Found:
     if len(distinct) <= _MOST_VALUES:
         shares = np.array([(values == each).mean() for each in distinct])
         # Shares sum to 1 as they are written.
-        written = {f"{each:g}": f"{100 * share:.10g}%" for each, share in zip(distinct, _whole(shares), strict=True)}
+        written = {f"{each:g}": f"{100 * share:.10g}%" for each, share in zip(distinct, whole(shares), strict=True)}
         return Found(name, {"categorical": written}, f"{len(distinct)} values; {mean}", numbers)
     zeros = float((values == 0).mean())
     if zeros >= _LEAST_ZEROS and values.min() >= 0:
@@ -106,14 +106,6 @@ def mean_error(values: Floats, user: Ints | None) -> float:
 def _sparse(values: Floats) -> bool:
     """Whether whole numbers are amounts rather than counts: hardly any of those in between occurs."""
     return bool(len(np.unique(values)) < 0.3 * min(float(values.max()) + 1, len(values) ** 0.5))
-
-
-def _whole(shares: Floats) -> list[float]:
-    """Shares to six digits that sum to 1: the largest takes what rounding leaves."""
-    written = [round(float(each), 6) for each in shares]
-    largest = int(np.argmax(shares))
-    written[largest] = round(1 - sum(written[:largest] + written[largest + 1 :]), 6)
-    return written
 
 
 def _quantile(values: Floats, level: float) -> Number:

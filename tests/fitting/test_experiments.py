@@ -295,7 +295,7 @@ def test_roles_and_names_that_are_not_there(tmp_path: Path) -> None:
     assert problems == [
         "no role 'estmate'; did you mean 'estimate'?",
         "no column 'eror', which is to be the error; did you mean 'error'?",
-        "'estimate' is given two roles",
+        "--experiment-columns: 'estimate' is given two roles",
     ]
     double = refused(tmp_path, results().assign(se=0.1))
     assert double == ["could take several columns for error: error, se; say which"]
