@@ -91,7 +91,8 @@ def find_columns(names: Sequence[str], given: Mapping[str, str], file: str) -> E
     for role in given:
         if role not in ROLES:
             problems.append(Problem(f"no role {shown(role)}; {did_you_mean(role, ROLES) or there_are(ROLES)}"))
-    problems += said_wrong(given.items(), names, file, "--experiment-columns")
+    known = [(role, name) for role, name in given.items() if role in ROLES]
+    problems += said_wrong(known, names, file, "--experiment-columns")
     taken = [name for name in given.values() if name]
     found = {role: name for role, name in given.items() if name}
     several = {}
