@@ -72,11 +72,13 @@ _LAWS = (
 
 @dataclass(frozen=True)
 class Delay:
-    """A law of delays. `counts_as_failure`: an outcome counts as 0 until it is known; else it is left out until then."""
+    """A law of delays, or why there is none. `counts_as_failure`: an outcome counts as 0 until it is known; else it is left out
+    until then, or nothing is late.
+    """
 
     found: Found
-    counts_as_failure: bool
-    _below: Callable[[Floats], Floats]
+    counts_as_failure: bool = False
+    _below: Callable[[Floats], Floats] = np.zeros_like
 
     def rate(self, outcome: Floats, delay_us: Ints, age_us: Ints) -> Number:
         """The share of requests (n,) that will have an outcome other than 0, and its standard error."""
@@ -97,7 +99,7 @@ class Delay:
         return Number(float(share), 1 / math.sqrt(info))
 
 
-def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
+def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay:
     """The delay of outcomes of requests (n,), whose age is the time from each to the end of the log, or why it is not told.
 
     Where an outcome of 0 has no time, it is 0 for now: the model is then that of Chapelle (KDD 2014), in which a request
@@ -110,9 +112,9 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     waiting = ~seen if zeros_late else ~np.isfinite(outcome)
     delays = np.maximum(delay_us[seen] / _MICRO, 1e-3)
     if len(delays) < _LEAST:
-        return Found("delay", None, f"not told: {len(delays)} outcomes have a time, and {_LEAST} are needed")
+        return Delay(Found("delay", None, f"not told: {len(delays)} outcomes have a time, and {_LEAST} are needed"))
     if delays.max() <= 1e-3:
-        return Found("delay", None, "none: outcomes are known at once")
+        return Delay(Found("delay", None, "none: outcomes are known at once"))
     every = max(len(delays) // _MOST, 1)
     fits = [(law, *_fit(law, delays[::every], age_us[waiting] / _MICRO, every, zeros_late)) for law in _LAWS]
     # By Schwarz's criterion (1978), half of it.
@@ -121,7 +123,7 @@ def fit_delay(outcome: Floats, delay_us: Ints, age_us: Ints) -> Delay | Found:
     gains = [other_loss(other_at) - loss(at) for _, other_at, other_loss in others]
     errors = errors_of(loss, at)
     if errors is None:
-        return Found("delay", None, "not told: the log is too short to tell how late an outcome may become known")
+        return Delay(Found("delay", None, "not told: the log is too short to tell how late an outcome may become known"))
     own = at[1:] if zeros_late else at
     mean = law.mean(own)
     # Laws that are about as likely may have other means, of what takes longer than the log is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from sim.fitting.delay import Delay, fit_delay
 from sim.fitting.found import Found, Number, length, rounded
 from sim.fitting.log import RequestLog
 from sim.fitting.outcomes import fit_errors, fit_latency, fit_outcome
-from sim.fitting.traffic import DAY_S, fit_traffic
+from sim.fitting.traffic import DAY_S, fit_traffic, since_midnight
 from sim.fitting.users import fit_similarity, fit_users
 from sim.spelling import did_you_mean, there_are
 from sim.units import shown
@@ -54,8 +55,6 @@ class LogFit:
     counts_as_failure: bool
     covariate: Found | None
     remarks: tuple[str, ...]
-    clock: bool
-    """Whether the log's times tell the hour."""
 
     def all(self) -> list[tuple[str, Found]]:
         """Everything, with what it is about."""
@@ -81,7 +80,7 @@ def fit_log(
     traffic = fit_traffic(log.counts, log.span_us / 1e6, log.start)
     others = [] if alone else np.argsort(-np.bincount(log.arm, minlength=len(log.arms))).tolist()
     order = [first, *(each for each in others if each != first)]
-    delay: Delay | Found | None = None
+    delay: Delay | None = None
     if log.known_us is not None:
         delay = fit_delay(log.outcomes[name][answered], log.known_us[answered], (log.end_us - log.time_us)[answered])
     versions: list[Version] = []
@@ -90,10 +89,8 @@ def fit_log(
         versions.append(_version(log, rows, rows & answered, log.arms[place], name, delay, versions[0] if versions else None))
     of_champion = (log.arm == first) & np.isfinite(log.outcomes[name])
     values = log.outcomes[name][of_champion]
-    offset = 0.0
-    if log.start is not None:
-        offset = (log.start - log.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
-    if isinstance(delay, Delay) and delay.counts_as_failure:
+    offset = since_midnight(log.start)
+    if delay is not None and delay.counts_as_failure:
         # The youngest requests have had no time yet, whatever their hour.
         old = log.time_us[of_champion] < log.end_us - 4e6 * delay.found.numbers["mean_s"].estimate
         daily = Found("daily cycle of the outcome", None, "not told: outcomes become known too late")
@@ -118,14 +115,9 @@ def fit_log(
         covariate = fit_covariate(log.covariate[of_champion], values, within, most)
     return LogFit(
         name, tuple(versions), tuple(traffic), tuple(users), segments, daily,
-        None if delay is None else delay_of(delay), isinstance(delay, Delay) and delay.counts_as_failure, covariate,
-        tuple(_remarks(log)), log.start is not None,
+        None if delay is None else delay.found, delay is not None and delay.counts_as_failure, covariate,
+        tuple(_remarks(log)),
     )  # fmt: skip
-
-
-def delay_of(delay: Delay | Found) -> Found:
-    """What was found of a delay, or why it is not told."""
-    return delay.found if isinstance(delay, Delay) else delay
 
 
 def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tuple[str, int]:
@@ -163,7 +155,7 @@ def _checked(log: RequestLog, champion: str | None, primary: str | None) -> tupl
 
 
 def _version(
-    log: RequestLog, rows: Bools, answered: Bools, arm: str, primary: str, delay: Delay | Found | None, champion: Version | None
+    log: RequestLog, rows: Bools, answered: Bools, arm: str, primary: str, delay: Delay | None, champion: Version | None
 ) -> Version:  # fmt: skip
     """What is found of an arm, of its requests and of those that it answered (n,)."""
     outcomes: dict[str, Found] = {}
@@ -172,10 +164,10 @@ def _version(
         there = np.isfinite(own)
         user = None if log.user is None else log.user[answered][there]
         found = fit_outcome(name, own[there], user)
-        if name == primary and isinstance(delay, Delay) and delay.counts_as_failure and log.known_us is not None:
+        if name == primary and delay is not None and delay.counts_as_failure and log.known_us is not None:
             age = log.end_us - log.time_us[answered]
             found = _grown(found, own, delay.rate(own, log.known_us[answered], age))
-        elif delay is not None and delay_of(delay).written is not None and name != primary:
+        elif delay is not None and delay.found.written is not None and name != primary:
             found = replace(found, told=f"{found.told}; as far as it is known by now: only {primary} has times of its own")
         outcomes[name] = found
     latency = error_rate = None
@@ -202,24 +194,25 @@ def _effect(champion: Version, mean: Number, primary: str) -> Found:
 
 def _grown(found: Found, values: Floats, rate: Number) -> Found:
     """An outcome with the share of requests that will have one, in the place of those that have one by now."""
-    by_now = float((values != 0).mean())
-    if "bernoulli" in found.written:
+    by_now, mean = float((values != 0).mean()), found.numbers["mean"]
+    kind = next(iter(found.written))
+    if kind == "bernoulli":
         # Requests of one user are alike, as much as it shows by now.
         alone = math.sqrt(by_now * (1 - by_now) / len(values))
-        rate = Number(rate.estimate, rate.error * max(found.numbers["mean"].error / alone, 1.0))
+        rate = Number(rate.estimate, rate.error * max(mean.error / alone, 1.0))
     told = f"{100 * rate.estimate:.4g}% ± {100 * rate.error:.2g}% once all are known; {100 * by_now:.4g}% are by now"
-    share = f"{100 * float(f'{rate.estimate:.4g}'):.6g}%"
-    numbers = {**found.numbers, "rate": rate}
-    if "bernoulli" in found.written:
-        return Found(found.what, {"bernoulli": share}, told, {**numbers, "mean": rate})
-    if "zero_inflated" in found.written:
-        amount = found.written["zero_inflated"]["amount"]
-        factor = rate.estimate / by_now
-        mean = found.numbers["mean"]
-        grown = Number(mean.estimate * factor, mean.error * factor)
-        written = {"zero_inflated": {"rate": share, "amount": amount}}
-        return Found(found.what, written, f"{told}; {found.told}", {**numbers, "mean": grown}, found.chart)
-    return Found(found.what, found.written, f"{found.told}; too low: {told}", numbers, found.chart)
+    share = f"{100 * rounded(rate.estimate):.6g}%"
+    factor = rate.estimate / by_now
+    written: dict[str, Any]
+    match kind:
+        case "bernoulli":
+            written, grown = {kind: share}, rate
+        case "zero_inflated":
+            written = {kind: {**found.written[kind], "rate": share}}
+            told, grown = f"{told}; {found.told}", Number(mean.estimate * factor, mean.error * factor)
+        case _:
+            written, told, grown = found.written, f"{found.told}; too low: {told}", mean
+    return Found(found.what, written, told, {**found.numbers, "rate": rate, "mean": grown}, found.chart)
 
 
 def _remarks(log: RequestLog) -> Sequence[str]:

@@ -55,7 +55,7 @@ class Cycles:
 
 def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[Found]:
     """The rate, the cycles over day and week, the trend and the bursts of a log."""
-    offset = _offset(start)
+    offset = since_midnight(start)
     days = span_s / DAY_S
     width = max(_BIN_S, counts.width_s)
     binned = counts.by(width)
@@ -98,7 +98,7 @@ def fit_traffic(counts: Counts, span_s: float, start: datetime | None) -> list[F
     return found
 
 
-def _offset(start: datetime | None) -> float:
+def since_midnight(start: datetime | None) -> float:
     """Seconds from midnight of the Monday before to the first request; 0 where no clock is known."""
     if start is None:
         return 0.0

@@ -76,13 +76,15 @@ def _span(seconds: pd.Series) -> pd.Series:
 
 def _propensity(events: pd.DataFrame, arrive_s: Floats, arms: Sequence[str]) -> Floats:
     """(n,) the share of live traffic that each request's arm had as it came; after the verdict, that of what was chosen."""
-    ticks = events[events["event"] == "tick"]
-    shares = [_shares(detail) for detail in ticks["detail"]]
-    place = np.searchsorted(ticks["time_s"].to_numpy(), arrive_s, side="right") - 1
-    verdicts = events[events["event"] == "verdict"]["time_s"]
-    over = arrive_s >= (verdicts.iloc[0] if len(verdicts) else np.inf)
-    of = [1.0 if end else shares[at].get(arm, 0.0) for end, at, arm in zip(over.tolist(), place.tolist(), arms, strict=True)]
-    return np.array(of, np.float64)
+    ticks, verdicts = (events[events["event"] == event] for event in ("tick", "verdict"))
+    names, places = np.unique(np.array(arms, dtype=str), return_inverse=True)
+    shares = np.array([[of.get(name, 0.0) for name in names] for of in map(_shares, ticks["detail"])])
+    over = arrive_s >= (verdicts["time_s"].iloc[0] if len(verdicts) else np.inf)
+    found = np.ones(len(arrive_s))
+    tick = np.searchsorted(ticks["time_s"].to_numpy(), arrive_s[~over], side="right") - 1
+    if tick.size:
+        found[~over] = shares[tick, places[~over]]
+    return found
 
 
 def _shares(detail: str) -> dict[str, float]:
