@@ -20,9 +20,9 @@ PER_LOG_2 = 1.0 / math.log(2.0)
 ROOT_HALF = math.sqrt(0.5)
 # Up to here 1 + x loses digits that the series keeps.
 NEAR_1 = 0.25
-# From the last term to the first.
-_ATANH = tuple(1.0 / odd for odd in range(21, 2, -2))
-_EXP = tuple(1.0 / math.factorial(power) for power in range(14, 0, -1))
+# From the first term to the last. Terms are summed in pairs, pairs of pairs and so on (Estrin 1960), so that few wait for others.
+_A = tuple(1.0 / odd for odd in range(3, 22, 2))
+_E = tuple(1.0 / math.factorial(power) for power in range(1, 15))
 
 
 def log(x: Floats) -> Floats:
@@ -62,15 +62,20 @@ def exp(x: Floats) -> Floats:
 def atanh_series(f: Floats) -> Floats:
     """2 atanh(f) = log((1 + f) / (1 - f)), for |f| <= 0.1716: what the series leaves out is below 2^-56 of it."""
     s = f * f
-    rest = s * 0.0
-    for coefficient in _ATANH:
-        rest = (rest + coefficient) * s
-    return 2.0 * f + 2.0 * f * rest
+    s_2 = s * s
+    s_4 = s_2 * s_2
+    low = (_A[0] + _A[1] * s) + (_A[2] + _A[3] * s) * s_2
+    middle = (_A[4] + _A[5] * s) + (_A[6] + _A[7] * s) * s_2
+    rest = low + (middle + (_A[8] + _A[9] * s) * s_4) * s_4
+    return 2.0 * f + 2.0 * f * (rest * s)
 
 
 def exp_series(r: Floats) -> Floats:
     """e^r for |r| <= log(2) / 2: Taylor's polynomial of degree 14."""
-    rest = r * 0.0
-    for coefficient in _EXP:
-        rest = (rest + coefficient) * r
-    return 1.0 + rest
+    r_2 = r * r
+    r_4 = r_2 * r_2
+    low = (_E[0] + _E[1] * r) + (_E[2] + _E[3] * r) * r_2
+    middle = (_E[4] + _E[5] * r) + (_E[6] + _E[7] * r) * r_2
+    high = (_E[8] + _E[9] * r) + (_E[10] + _E[11] * r) * r_2
+    top = _E[12] + _E[13] * r
+    return 1.0 + (low + middle * r_4 + (high + top * r_4) * (r_4 * r_4)) * r

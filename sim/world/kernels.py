@@ -22,6 +22,9 @@ from sim.world.streams import Keys
 _1 = np.uint64(1)
 # Counters of the draws of a multinomial, as in `draws.multinomial`.
 _OUTCOMES = np.uint64(2**32)
+# The bits of a float: 52 of its fraction, and above them its power of 2, which is 1022 for 1/2 and 1023 for 1.
+_FRACTION, _FRACTION_BITS = np.int64(52), np.int64(2**52 - 1)
+_INT_1, _HALF_POWER, _ONE_POWER = np.int64(1), np.int64(1022), np.int64(1023)
 
 _atanh_series, _exp_series = compiled(elementary.atanh_series), compiled(elementary.exp_series)
 
@@ -141,11 +144,13 @@ def _stirling(k: Any) -> Any:
 
 @compiled
 def _log(x: Any) -> Any:
-    part: Any
-    part, power = math.frexp(x)
+    # `frexp` of a positive, normal number, by its bits.
+    bits = np.float64(x).view(np.int64)
+    power = (bits >> _FRACTION) - _HALF_POWER
+    part = np.int64((bits & _FRACTION_BITS) | (_HALF_POWER << _FRACTION)).view(np.float64)
     if part < ROOT_HALF:
         part = 2.0 * part
-        power -= 1
+        power -= _INT_1
     return power * LOG_2_HIGH + (power * LOG_2_LOW + _atanh_series((part - 1.0) / (part + 1.0)))
 
 
@@ -157,4 +162,6 @@ def _log1p(x: Any) -> Any:
 @compiled
 def _exp(x: Any) -> Any:
     power = np.floor(x * PER_LOG_2 + 0.5)
-    return math.ldexp(_exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW), int(power))
+    # `ldexp` of a number near 1 to a power that leaves it normal, by the bits of that power of 2.
+    grown = np.int64((np.int64(power) + _ONE_POWER) << _FRACTION).view(np.float64)
+    return grown * _exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW)
