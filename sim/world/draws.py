@@ -219,9 +219,7 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     left = np.asarray(n, np.int64)
     # (…, G), of as few dimensions as it has: what many elements share is worked out once.
     chances = np.asarray(p, np.float64)
-    # What an outcome's chance is among those not yet drawn, from the tail's sums: no cancellation near the end.
-    tails = np.cumsum(chances[..., ::-1], axis=-1)[..., ::-1]
-    shares = np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)
+    shares = among_the_rest(chances)
     groups = chances.shape[-1]
     if kernels := paths.kernels(left.size * (groups - 1)):
         flat = _flat(shares, shares.shape if shares.ndim == 1 else (*left.shape, groups)).reshape(-1, groups)
@@ -235,3 +233,14 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
         left = left - drawn[..., outcome]
     drawn[..., -1] = left
     return drawn
+
+
+def among_the_rest(chances: Floats) -> Floats:
+    """(..., G) each outcome's chance among those that come no earlier, from chances (..., G), which need not sum to 1.
+
+    >>> among_the_rest(np.array([0.2, 0.4, 0.4])).tolist()
+    [0.2, 0.5, 1.0]
+    """
+    # From the tail's sums: no cancellation near the end.
+    tails = np.cumsum(chances[..., ::-1], axis=-1)[..., ::-1]
+    return np.clip(chances / np.where(tails > 0, tails, 1.0), 0.0, 1.0)

@@ -21,7 +21,7 @@ from sim.world.streams import Keys
 
 _1 = np.uint64(1)
 # Counters of the draws of a multinomial, as in `draws.multinomial`.
-_OUTCOMES = np.uint64(2**32)
+OUTCOMES = np.uint64(2**32)
 # The bits of a float: 52 of its fraction, and above them its power of 2, which is 1022 for 1/2 and 1023 for 1.
 _FRACTION, _FRACTION_BITS = np.int64(52), np.int64(2**52 - 1)
 _INT_1, _HALF_POWER, _ONE_POWER = np.int64(1), np.int64(1022), np.int64(1023)
@@ -60,7 +60,7 @@ def multinomials(n: Ints, shares: Floats, key: Keys) -> Ints:
         for outcome in range(groups - 1):
             if left == 0:
                 break
-            found = binomial(float(left), shares[place * step, outcome], at(key[place], _OUTCOMES + np.uint64(outcome)))
+            found = binomial(float(left), shares[place * step, outcome], at(key[place], OUTCOMES + np.uint64(outcome)))
             drawn[place, outcome] = found
             left -= found
         drawn[place, groups - 1] = left

@@ -17,14 +17,18 @@ a few calls are in flight: see `mirror_refusals`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.by_shares import ByShares
 from sim.engine.aggregate.ends import Timing
 from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segment_shares, summed
+from sim.engine.aggregate.fused import Fused
 from sim.engine.aggregate.late import delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
+from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, KIND, SLOW, LATE, MIRROR, OUTCOME, SEEN, SPLIT, UNSEEN
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
@@ -32,10 +36,6 @@ from sim.policy.columns import MOMENTS, Above, Agreement, AtVisit, Column, Count
 from sim.world.draws import binomial, binomial_at, multinomial
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
-
-# Slots of the keys: one for each draw of a tick, with lanes below it. The second of each pair is for calls that end late.
-_SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
-_ERROR, _KIND, _SLOW, _ERROR_SLOW = ((slot << 16, slot + 1 << 16) for slot in (7, 9, 11, 13))
 
 
 class AggregateEngine:
@@ -82,25 +82,46 @@ class AggregateEngine:
         self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
         self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
         self._slowly = np.zeros((truth.rows, self._lane[self._timed].size, len(self._limits)), np.int64)
+        self._fused = Fused.of(truth, needs, self._timing, self._planes, self._limits, self._feedback, self._key)
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
         key = at(self._key[rows], self.tick + 1)[:, None]
+        self._leave_earlier_cohorts(rows, routing.cohort)
+        counts = None if self._fused is None else self._in_one_call(self._fused, routing, key)
+        if counts is None:
+            counts = self._drawn(routing, key)
+        self.ledger.expose(rows, routing.live)
+        telemetry = Telemetry(self.tick, counts, self._places, routing.live, self._weighed())
+        self.tick += 1
+        return telemetry
+
+    def _in_one_call(self, fused: Fused, routing: Routing, key: Keys) -> Ints | None:
+        """The telemetry (r, K, C) of a tick, drawn by a compiled call; None where NumPy draws."""
+        rows = routing.rows
+        weights = self._routed(routing.live)
+        made = fused.play(self.tick, rows, weights, routing.mirror, (self._good, self._bad, self._slowly))
+        if made is None:
+            return None
+        self.ledger.serve(rows, self.tick, made.live, made.live, made.mirrored)
+        self.ledger.book(rows, made.fails, made.violates)
+        waiting = made.ended[..., None, None], made.before[..., None, None]
+        self._add_answers(made.counts, fused.elsewhere, rows, made.errors, made.known, *waiting, key)
+        return made.counts
+
+    def _drawn(self, routing: Routing, key: Keys) -> Ints:
+        """The telemetry (r, K, C) of a tick, drawn array by array."""
+        rows = routing.rows
         live = self._split(self.truth.arrivals[rows, self.tick], self._routed(routing.live), key)
         calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
             others = live.sum(axis=1, keepdims=True) - live
-            mirrored = binomial_at(others, routing.mirror, key, _MIRROR + self._lane[: self._arms])
+            mirrored = binomial_at(others, routing.mirror, key, MIRROR + self._lane[: self._arms])
             calls = np.concatenate([live, mirrored], axis=1)
         self.ledger.serve(rows, self.tick, live, live, mirrored)
-        self.ledger.expose(rows, routing.live)
-        self._leave_earlier_cohorts(rows, routing.cohort)
         for stream in self._by_shares.values():
             stream.send(rows, routing.live)
-        counts = self._end(rows, calls, key)
-        telemetry = Telemetry(self.tick, counts, self._places, routing.live, self._weighed())
-        self.tick += 1
-        return telemetry
+        return self._end(rows, calls, key)
 
     def settle(self, arm: Ints, decided_tick: Ints) -> None:
         self.ledger.settle(arm, decided_tick)
@@ -122,7 +143,7 @@ class AggregateEngine:
         left = arrivals
         for arm in range(self._arms - 1):
             share = weights[:, arm] / np.where(rest[:, arm] > 0, rest[:, arm], 1.0)
-            live[:, arm] = binomial(left, share, at(key[:, 0], _SPLIT + arm))
+            live[:, arm] = binomial(left, share, at(key[:, 0], SPLIT + arm))
             left = left - live[:, arm]
         live[:, -1] = left
         return live
@@ -142,9 +163,9 @@ class AggregateEngine:
         loss = self.truth.world.loss
         if loss == 0:
             return calls
-        seen = binomial_at(calls, 1 - loss, key, _SEEN + self._lane)
+        seen = binomial_at(calls, 1 - loss, key, SEEN + self._lane)
         unseen = (calls - seen)[:, : self._arms]
-        key = at(key, _UNSEEN + self._lane[: self._arms])
+        key = at(key, UNSEEN + self._lane[: self._arms])
         errors, slow = binomial(unseen, rate[:, : self._arms], at(key, 1)), np.zeros_like(unseen)
         slo_s = self.truth.world.slo_s
         if slo_s is not None:
@@ -157,18 +178,18 @@ class AggregateEngine:
         rate = np.tile(self.truth.conditions(self.tick).error_rate[rows], (1, self._planes))
         calls = self._seen(rows, calls, rate, key)
         ends = self._timing.ends(rows, self.tick)
-        late = binomial_at(calls, ends.late, key, _LATE + self._lane)
+        late = binomial_at(calls, ends.late, key, LATE + self._lane)
         good, bad, slowly = [], [], []
         violations = np.zeros(rows.size, np.int64)
         slo_s = self.truth.world.slo_s
         for when, ended in enumerate((calls - late, late)):
-            failed = binomial_at(ended, rate, key, _ERROR[when] + self._lane)
-            kinds = self._kinds(rows, ended - failed, ends.pattern[when], key, _KIND[when])
-            slow = self._slow(summed(kinds, 2), ends.band_by_pattern[when], key, _SLOW[when])
+            failed = binomial_at(ended, rate, key, ERROR[when] + self._lane)
+            kinds = self._kinds(rows, ended - failed, ends.pattern[when], key, KIND[when])
+            slow = self._slow(summed(kinds, 2), ends.band_by_pattern[when], key, SLOW[when])
             if slo_s is not None:
                 violations += slow[:, : self._arms, self._limits.index(slo_s)].sum(axis=1)
             if self._times_errors:
-                slow = slow + self._slow(failed[..., None], ends.band[when][:, :, None], key, _ERROR_SLOW[when])
+                slow = slow + self._slow(failed[..., None], ends.band[when][:, :, None], key, ERROR_SLOW[when])
             good.append(kinds)
             bad.append(failed)
             slowly.append(slow)
@@ -218,22 +239,29 @@ class AggregateEngine:
             counts[..., place] = counted[count.kind][:, self._lanes(count)]
         for place, above in self._above:
             counts[..., place] = slow[:, self._lanes(above), self._limits.index(above.limit_s)]
+        self._add_answers(counts, self._moments, rows, counted["errors"], known, good, late, key)
+        return counts
+
+    def _add_answers(
+        self, counts: Ints, moments: Sequence[tuple[int, Moment]], rows: Ints, failed: Ints, known: Ints, good: Ints, late: Ints,
+        key: Keys,
+    ) -> None:  # fmt: skip
+        """Fill the columns of agreement, and of the outcomes in `moments`."""
         agreed: dict[bool, Sums] = {}
         for place, agreement in self._agreements:
             lanes, mirrored = self._lanes(agreement), agreement.mirrored
             if mirrored not in agreed:
-                agreed[mirrored] = self._agree(rows, known[:, lanes], at(key, _OUTCOME + self._lane[lanes]))
+                agreed[mirrored] = self._agree(rows, known[:, lanes], at(key, OUTCOME + self._lane[lanes]))
             counts[..., place] = agreed[mirrored][MOMENTS.index(agreement.moment)]
         earned: dict[tuple[str, bool], Sums] = {}
-        for place, moment in self._moments:
+        for place, moment in moments:
             of, lanes = (moment.metric, moment.mirrored), self._lanes(moment)
             if of not in earned:
-                keyed = at(key, _OUTCOME + self._lane[lanes])
+                keyed = at(key, OUTCOME + self._lane[lanes])
                 answered = self._earn(*of, rows, known[:, lanes], good[:, lanes], late[:, lanes], keyed)
-                errors = counted["errors"][:, lanes]
+                errors = failed[:, lanes]
                 earned |= {own: self._with_failures(own[0], sums, errors) for own, sums in answered.items()}
             counts[..., place] = earned[of][MOMENTS.index(moment.moment)]
-        return counts
 
     def _weighed(self) -> Floats | None:
         """(2, r, K - 1, C', KINDS) the sums of the tick that are weighed at the visit."""
