@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,3 +19,13 @@ def marked(mask: Bools) -> Ints | slice:
     (array([0, 2]), slice(None, None, None))
     """
     return slice(None) if mask.all() else np.flatnonzero(mask)
+
+
+def whole(array: NDArray[Any]) -> NDArray[Any]:
+    """The same values, next to each other and never read-only: Numba takes other arrays for other types, and compiles anew.
+
+    >>> bool(whole(np.broadcast_to([1, 2], (2, 2))).flags.writeable)
+    True
+    """
+    found = np.ascontiguousarray(array)
+    return found if found.flags.writeable else found.copy()

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = (
-    ("errors", "version", "arrays", "spelling", "locking", "files"),
+    ("errors", "version", "arrays", "spelling", "locking", "files", "jit", "ways"),
     ("units", "stats", "tables"),
     ("distributions",),
     ("policy",),
@@ -36,7 +36,7 @@ HEAVY = ("matplotlib", "mlflow", "numba", "optuna", "pandas", "pyarrow", "rich",
 MLFLOW_USERS = ("registry", "evaluation", "serving", "tracking")
 # MLflow runs these from their text ("models from code"), outside this program.
 # The one module that loads the compiler; what plays event by event imports it, and nothing on the way to `sim check` may.
-COMPILER = "sim.world.jit"
+COMPILER = "sim.jit"
 BEFORE_PLAY = ("sim", "sim.cli", "sim.workflow", "sim.run.plan", "sim.engine.catalogue", "sim.engine.aggregate")
 RUN_BY_MLFLOW = ("sim.registry.behaviour_model",)
 

@@ -179,7 +179,7 @@ def make(name: str) -> Maker:
 
 def no_compiler() -> str | None:
     """Why nothing can be compiled on this machine, or None if the compiler works."""
-    from sim.world import jit
+    from sim import jit
 
     return jit.missing
 

@@ -20,6 +20,7 @@ from sim.arrays import Floats, Ints
 from sim.engine.needs import of_class
 from sim.engine.visits import Visits, put
 from sim.engine.weighed import WeighedUsers
+from sim.jit import compiled
 from sim.policy.columns import (
     MOMENTS,
     AtVisit,
@@ -37,7 +38,6 @@ from sim.policy.columns import (
     user_moments,
 )
 from sim.world.covariate import covariate_of, pasts
-from sim.world.jit import compiled
 from sim.world.potential import Potential, segment_of, user_of
 from sim.world.tables import readable
 from sim.world.world import Truth

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sim.world.jit import compiled
+from sim.jit import compiled
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sim.world.jit import compiled, integer
+from sim.jit import compiled, integer
 
 # Kubernetes does not change the number of replicas while the load is within a tenth of the target.
 TOLERANCE = 0.1

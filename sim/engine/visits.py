@@ -13,8 +13,8 @@ import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.engine.limbs import add_product
+from sim.jit import compiled
 from sim.policy.contrast import KINDS, share_of_two
-from sim.world.jit import compiled
 from sim.world.world import Truth
 
 VISIT_BITS = 30

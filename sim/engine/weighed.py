@@ -17,8 +17,8 @@ from sim.arrays import Ints
 from sim.engine.limbs import add_product
 from sim.engine.needs import of_class
 from sim.engine.visits import VISIT_BITS
+from sim.jit import compiled
 from sim.policy.columns import WEIGHT_BITS, Column, Digits, WeighedKind, WeighedUserMoment
-from sim.world.jit import compiled
 from sim.world.potential import Potential, user_of
 from sim.world.world import Truth
 

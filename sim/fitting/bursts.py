@@ -12,7 +12,7 @@ from sim.arrays import Floats
 from sim.fitting.counts import Counts
 from sim.fitting.errors_of import errors_of
 from sim.fitting.found import Chart, Number, in_time, length, rounded
-from sim.world.jit import compiled
+from sim.jit import compiled
 
 _FEW_BINS, _MOST_BINS, _LEAST_BINS = 10_000, 40_000, 200
 # Bursts are written down where two states say so much more of the counts than one: 2 log L, of three numbers more.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.arrays import Floats, Ints
-from sim.world.jit import compiled, integer
+from sim.jit import compiled, integer
 from sim.world.sampling import at, unit
 from sim.world.streams import Keys
 

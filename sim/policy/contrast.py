@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sim.arrays import Bools, Floats, Ints
+from sim import ways
+from sim.arrays import Bools, Floats, Ints, whole
 from sim.policy.columns import Column
 
 if TYPE_CHECKING:
@@ -59,20 +60,26 @@ class Contrasts:
         [[[[8.1, 9.0, 0.9]]], [[[0.9, 9.0, 8.1]]]]
         """
         contrasts = cls.empty(len(counts), counts.shape[1], columns)
-        contrasts.add(np.arange(len(counts)), counts, live)
+        contrasts.add(np.arange(len(counts)), counts, live, np.arange(counts.shape[2]))
         return contrasts
 
-    def add(self, rows: Ints, counts: Ints, live: Floats) -> None:
-        """Add a tick of replications `rows` (r,): counts (r, K, C') that arrived under the shares live (r, K), of the first C'
-        columns.
+    def add(self, rows: Ints, counts: Ints, live: Floats, places: Ints) -> None:
+        """Add a tick of replications `rows` (r,), whose counts arrived under the shares live (r, K).
+
+        places (C',): where the first C' columns stand in counts (r, K, ·).
         """
+        if ways.compiles(counts.size):
+            from sim.policy import kernels
+
+            kernels.add_contrasts(self.sums.transpose(0, 4, 3, 2, 1), whole(rows), whole(counts), whole(live), places)
+            return
         from sim.stats.within_ticks import weigh
 
         weight = share_of_two(live)
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.sums.shape[1] else rows
-        for side, weighed in enumerate(weigh(counts.astype(np.float64), weight)):
-            self.sums[side, of, :, : counts.shape[2]] += weighed
+        for side, weighed in enumerate(weigh(counts[..., places].astype(np.float64), weight)):
+            self.sums[side, of, :, : places.size] += weighed
 
     def add_weighed(self, rows: Ints, columns: Sequence[Column], sums: Floats) -> None:
         """Add sums (2, r, K - 1, C', KINDS) of a tick that are weighed already, of some of the columns."""

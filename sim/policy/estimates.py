@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from sim.arrays import Floats, Ints
+from sim import ways
+from sim.arrays import Floats, Ints, whole
 from sim.policy.base import Metric, View
 
 
@@ -111,16 +112,25 @@ class Aipw:
         self.sums[:, rows] = 0.0
 
     def add(
-        self, rows: Ints, tick: tuple[Floats, Floats, Floats], before: tuple[Floats, Floats], live: Floats, expected: float
+        self, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: float, grid: float
     ) -> None:
-        """Add a tick of replications `rows` (r,).
+        """Add a tick of replications `rows` (r,): its telemetry last (r, K, C), and the total (R, K, C) of the ticks before it.
 
-        tick: (r, K) count, sum and sum of squares of its outcomes; before: count and sum of those known before it; live (r, K)
+        places (3,): where the number of outcomes, their sum and their sum of squares stand, in steps of the `grid`; live (r, K)
         the shares under which they arrived; expected: what an arm's mean is taken for while it has no outcome.
         """
-        n, y, yy, seen, total, live = (np.ascontiguousarray(each.T) for each in (*tick, *before, live))
+        if ways.compiles(live.size):
+            from sim.policy import kernels
+
+            kernels.add_scores(self.sums.transpose(0, 2, 1), whole(rows), whole(last), total, places, whole(live), expected, grid)
+            return
+        # While every replication is undecided, all sums are added to in place, which is faster.
+        of: Ints | slice = slice(None) if rows.size == self.rows else rows
+        n, y, yy = (last[..., place].T.astype(np.float64) for place in places)
+        seen, before = (total[of, :, place].T.astype(np.float64) for place in places[:2])
+        y, yy, before, live = y * grid, yy * (grid * grid), before * grid, live.T
         mean = np.full(seen.shape, expected)
-        np.divide(total, seen, out=mean, where=seen > 0)
+        np.divide(before, seen, out=mean, where=seen > 0)
         # A tick says something of an arm only where that arm can be served.
         compared = live[:1] * live[1:] > 0
         shares = np.where(live > 0, live, 1.0)
@@ -135,8 +145,6 @@ class Aipw:
         score = everyone * gap + apart
         square = everyone * gap * gap + 2 * gap * apart + spread[1:] + spread[:1]
         champion = everyone * mean[:1] + off[:1]
-        # While every replication is undecided, all sums are added to in place, which is faster.
-        of: Ints | slice = slice(None) if rows.size == self.rows else rows
         for place, each in enumerate(
             (h * everyone, h * score, weight * square, weight * score, weight * everyone, h * champion, weight * spread[:1])
         ):

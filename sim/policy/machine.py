@@ -146,7 +146,7 @@ class StagedPolicy:
         )
         prompt = [column for column in contrasted if column not in self._visited]
         self._contrasts = Contrasts.empty(rows, arms, [*prompt, *self._visited])
-        self._contrasted = [self.columns[column] for column in prompt]
+        self._contrasted = np.array([self.columns[column] for column in prompt], np.int64)
         self._aipw = Aipw(rows, arms - 1)
         self._memory: list[list[dict[str, NDArray[Any]]]] = [
             [_full_size(part, setting) for part in stage.parts()] for stage in self._chain
@@ -174,8 +174,8 @@ class StagedPolicy:
             self._baseline_total[rows] += self._baseline_last
         places = self._places(rows)
         self._age[places] += 1
-        if self._contrasted:
-            self._contrasts.add(rows, last[..., self._contrasted], live)
+        if self._contrasted.size:
+            self._contrasts.add(rows, last, live, self._contrasted)
         if self._visited:
             assert weighed is not None
             self._contrasts.add_weighed(rows, self._visited, weighed)
@@ -295,14 +295,13 @@ class StagedPolicy:
         """Add a tick to the adaptively weighted estimate."""
         metric = self.setting.metrics[self.setting.primary]
         places = [self.columns[column] for column in self._outcomes]
-        n, y, yy = (last[..., place].astype(np.float64) for place in (places[0], places[1], places[-1]))
-        seen, total = (self._total[self._places(rows), :, place].astype(np.float64) for place in places[:2])
-        self._aipw.add(rows, (n, y * metric.grid, yy * metric.grid**2), (seen, total * metric.grid), live, metric.nominal_mean)
+        # A binary outcome is its own square.
+        moments = np.array([places[0], places[1], places[-1]])
+        self._aipw.add(rows, last, self._total, moments, live, metric.nominal_mean, metric.grid)
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
         places = self._places(rows)
-        # Copies, as both are set below.
-        before, in_stage = self._findings[rows], self._arms_in[rows]
+        before, in_stage = self._findings[places], self._arms_in[places]
         checks, rang = [], np.zeros(rows.size, np.int64)
         for place, check in enumerate(stage.checks, start=1):
             found, view = self._ask(number, place, check, rows, last, done)
@@ -312,6 +311,20 @@ class StagedPolicy:
             self._hold(number, stage, rows, last, done)
         evidence, _ = self._ask(number, 0, stage.evidence, rows, last, done)
         self._tell(done, rows, [(stage.evidence, evidence), *zip(stage.checks, checks, strict=True)])
+        if self._goes_on(stage, places, before, in_stage, [evidence, *checks]):
+            self._findings[places, 0] = _NULL
+        else:
+            self._conclude(number, stage, rows, evidence, checks, done)
+        if rang.any():
+            self._alarms.ring(rows, rang, done)
+
+    def _conclude(
+        self, number: int, stage: Stage, rows: Ints, evidence: NDArray[np.int8], checks: list[NDArray[np.int8]], done: int
+    ) -> None:  # fmt: skip
+        """What the findings of a tick, (r, K) each, mean for the arms and for the stage."""
+        places = self._places(rows)
+        # Copies, as both are set below.
+        before, in_stage = self._findings[rows], self._arms_in[rows]
         fresh = (before == _GOING) & in_stage
         fresh[:, 0] = False
         findings = np.where(fresh, evidence, before)
@@ -345,8 +358,18 @@ class StagedPolicy:
         self._arms_in[places] = in_stage & ((findings != _FAILED) | over[:, None])
         if over.any():
             self._follow(number, stage, rows[over], findings[over], in_stage[over], done)
-        if rang.any():
-            self._alarms.ring(rows, rang, done)
+
+    def _goes_on(
+        self, stage: Stage, places: Ints | slice, before: NDArray[np.int8], arms_in: Bools, found: list[NDArray[np.int8]]
+    ) -> bool:
+        """Whether a stage goes on for all replications as it did, with all arms, as in most ticks: then little is to be done."""
+        if stage.max_duration is not None:
+            if self._age[places].max() >= self.setting.ticks_of(stage.max_duration):
+                return False
+        evidence, *checks = (each[:, 1:] for each in found)
+        # Whatever comes after PASS ends an arm's part in the stage.
+        calm = not evidence.any() and not any((each > _PASSED).any() for each in checks)
+        return bool(calm and arms_in.all() and not before[:, 1:].any())
 
     def _follow(self, number: int, stage: Stage, rows: Ints, findings: NDArray[np.int8], arms_in: Bools, done: int) -> None:
         passed = (findings == Finding.PASS).any(axis=1)
@@ -533,14 +556,15 @@ class StagedPolicy:
         return {} if asked is None else {asked: _shown(self._scores[asked][rows])}
 
     def _route(self, tick: int, last: Ints) -> Routing:
-        rows = self._rows = self._rows[marked(self.verdicts.verdict[self._rows] == _OPEN)]
+        rows = self._rows = self._rows[marked(self.verdicts.verdict[self._places(self._rows)] == _OPEN)]
         live: Floats = np.zeros((rows.size, len(self.setting.arms) + self.setting.baseline))
         arms = slice(len(self.setting.arms))
         mirror = np.zeros(live.shape)
-        entered = self._age[rows] == 0
+        places = self._places(rows)
+        entered = self._age[places] == 0
         if entered.any():
             last = np.where(entered[:, None, None], 0, last)
-        in_stage = self._stage[rows]
+        in_stage = self._stage[places]
         for number, stage in enumerate(self._chain):
             at_stage = in_stage == number
             if at_stage.any():
@@ -583,8 +607,9 @@ def _masked(proposed: Floats, arms_in: Bools) -> Floats:
     """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
     live = np.where(arms_in, proposed, 0.0)
     total = live.sum(axis=1, keepdims=True)
-    none = total[:, 0] == 0
-    live[none, 0], total[none] = 1.0, 1.0
+    if not total.all():
+        none = total[:, 0] == 0
+        live[none, 0], total[none] = 1.0, 1.0
     shares: Floats = live / total
     return shares
 

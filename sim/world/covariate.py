@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.world.jit import compiled
+from sim.jit import compiled
 from sim.world.potential import data_row_of, drawn, replayed_of
 from sim.world.sampling import at, unit
 from sim.world.streams import keys

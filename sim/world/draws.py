@@ -1,7 +1,7 @@
 """Exact draws from keyed uniforms, vectorised: every element has a key of its own, and no draw depends on another element.
 
-Written twice: here, to be read, in passes over arrays; and in `kernels`, compiled, with the same bits. `paths` says which one
-plays.
+Written twice: here, to be read, in passes over arrays; and in `kernels`, compiled, with the same bits. `sim.ways` says which
+one plays.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from sim import ways
 from sim.arrays import Floats, Ints
-from sim.world import elementary, paths
+from sim.world import elementary
 from sim.world.streams import Keys, at, uniforms
 
 SMALL_MEAN = 10.0
@@ -41,7 +42,9 @@ def binomial(n: NDArray[np.int64] | Floats, p: Floats | float, key: Keys) -> Int
     trials, chance = np.asarray(n, np.float64), np.asarray(p, np.float64)
     shape = np.broadcast_shapes(trials.shape, chance.shape, key.shape)
     trials, chance, key = (_flat(each, shape) for each in (trials, chance, key))
-    if kernels := paths.kernels(key.size):
+    if ways.compiles(key.size):
+        from sim.world import kernels
+
         drawn: Ints = kernels.binomials(trials, chance, key)
         return drawn.reshape(shape)
     return _binomial(trials, chance, key).reshape(shape)
@@ -56,9 +59,10 @@ def binomial_at(n: Ints, p: Floats | float, key: Keys, counters: Keys) -> Ints:
     True
     """
     shape = len(key), counters.size
-    kernels = paths.kernels(shape[0] * shape[1])
-    if kernels is None:
+    if not ways.compiles(shape[0] * shape[1]):
         return binomial(n, p, at(key, counters))
+    from sim.world import kernels
+
     trials, chance = (_flat(np.asarray(each, np.float64), shape).reshape(shape) for each in (n, p))
     drawn: Ints = kernels.binomials_at(trials, chance, _flat(key, key.shape), _flat(counters, counters.shape))
     return drawn
@@ -221,7 +225,9 @@ def multinomial(n: Ints, p: Floats, key: Keys) -> Ints:
     chances = np.asarray(p, np.float64)
     shares = among_the_rest(chances)
     groups = chances.shape[-1]
-    if kernels := paths.kernels(left.size * (groups - 1)):
+    if ways.compiles(left.size * (groups - 1)):
+        from sim.world import kernels
+
         flat = _flat(shares, shares.shape if shares.ndim == 1 else (*left.shape, groups)).reshape(-1, groups)
         counts: Ints = kernels.multinomials(_flat(left, left.shape), flat, _flat(key, left.shape))
         return counts.reshape(*left.shape, groups)

@@ -1,7 +1,7 @@
 """The keyed draws of `draws`, compiled: the same algorithms, the same keys, and the same bits, one element after the other.
 
 Read `draws` first. Every operation here is done there in the same order on whole arrays; `tests/world/test_kernels.py` holds
-the two together. Only `paths` imports this module, when there is enough to draw.
+the two together. Only `draws` and other kernels import this module, when there is enough to draw.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import Floats, Ints
+from sim.jit import compiled
 from sim.world import elementary
 from sim.world.draws import SMALL_MEAN, STIRLING
 from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2, ROOT_HALF
-from sim.world.jit import compiled
 from sim.world.sampling import at, unit
 from sim.world.streams import Keys
 

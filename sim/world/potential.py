@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
+from sim.jit import compiled, integer, word
 from sim.world.clock import to_ns
-from sim.world.jit import compiled, integer, word
 from sim.world.sampling import SLOTS, at, law_at, nanoseconds, normal, seconds, spread, unit
 from sim.world.tables import BINARY, CHANCE, NORMAL, REPLAYED, TILTED, Tables, tables
 from sim.world.traffic import Pieces

@@ -1,6 +1,6 @@
 """Draws as functions of a key: what a request gets is the same whenever, by whomever and in whichever order it is asked.
 
-Scalar functions for `sim.world.jit`. A key is a 64-bit word, as `sim.world.streams` makes them; one key is one draw.
+Scalar functions for `sim.jit`. A key is a 64-bit word, as `sim.world.streams` makes them; one key is one draw.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sim.jit import compiled, integer, word
 from sim.world import latency as latencies
 from sim.world.clock import NS
-from sim.world.jit import compiled, integer, word
 from sim.world.streams import BELOW_ONE
 
 _ALL = word(2**64 - 1)

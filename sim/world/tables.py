@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
-from sim.world.jit import missing
+from sim.jit import missing
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
 from sim.world.rows import search_table
 from sim.world.sampling import LAW, Heap, law

@@ -12,9 +12,9 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from sim.engine.reference.engine import SimpyEngine
+from sim.jit import missing
 from sim.policy.base import Routing
 from sim.world.capacity import Pool
-from sim.world.jit import missing
 from sim.world.world import World
 from tests.worlds import behaves, make_scenario, make_world
 

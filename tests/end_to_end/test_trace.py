@@ -9,7 +9,7 @@ import pytest
 
 from sim.cli import main
 from sim.engine.events import COLUMNS
-from sim.world.jit import missing
+from sim.jit import missing
 
 BUSY = """\
 name: busy

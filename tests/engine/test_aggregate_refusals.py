@@ -125,7 +125,7 @@ def test_auto_takes_what_is_quicker_where_payoffs_are_many(rate: str, engine: st
     assert ("worth has 1,500 different payoffs, and a tick 600 requests" in choice.reason) == (engine == "compiled")
     assert choose("aggregate", world).name == "aggregate"
     # Slower is no reason to play without a compiler.
-    monkeypatch.setattr("sim.world.jit.missing", "no compiler")
+    monkeypatch.setattr("sim.jit.missing", "no compiler")
     assert choose("auto", world).name == "aggregate"
     # What is the same in every replication is held once, and not 4,000 times 2 * 1,500 * 8 bytes.
     tracemalloc.start()

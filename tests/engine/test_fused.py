@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
+from sim import ways
+from sim.jit import missing
 from sim.workflow import rehearse
-from sim.world import paths
-from sim.world.jit import missing
 
 if missing:  # pragma: no cover
     pytest.skip(f"nothing compiles: {missing}", allow_module_level=True)
@@ -81,7 +81,7 @@ def test_tables_are_equal(world: str, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump(SCENARIO | WORLDS[world]))
     found = {}
     for way in ("numpy", "compiled"):
-        with paths.only(way):  # type: ignore[arg-type]
+        with ways.only(way):  # type: ignore[arg-type]
             found[way] = rehearse(file, MODELS)
     assert found["numpy"].trials["errors"].sum() > 0
     pd.testing.assert_frame_equal(found["numpy"].trials, found["compiled"].trials, check_exact=True)

@@ -51,7 +51,7 @@ def compared(
         live = np.broadcast_to([1 - share(tick), share(tick)], (ROWS, 2))
         counts = engine.step(Routing(np.arange(ROWS), live, np.zeros_like(live), np.zeros(ROWS, np.int64))).counts
         total = total + counts
-        contrasts.add(np.arange(ROWS), counts, live)
+        contrasts.add(np.arange(ROWS), counts, live, np.arange(counts.shape[2]))
     everyone = np.ones(ROWS, bool)
     columns = {column: place for place, column in enumerate(needs)}
     ages, arms_in = np.full(ROWS, world.ticks), np.ones((ROWS, 2), bool)

@@ -157,20 +157,21 @@ def test_the_adaptively_weighted_estimate_is_right_where_shares_chase_the_winner
     """The naive one is not: an arm that looked bad early is hardly seen again, so that its bad luck stays."""
     rows, rate, better = 20_000, 0.2, 0.25
     rng = np.random.default_rng(4)
-    sums, seen = Aipw(rows, 1), np.zeros((2, rows, 2))
+    sums, seen = Aipw(rows, 1), np.zeros((rows, 2, 2), np.int64)
     for _ in range(40):
-        mean = (seen[1] + 1) / (seen[0] + 2)
+        mean = (seen[..., 1] + 1) / (seen[..., 0] + 2)
         share = np.where(mean[:, 1] > mean[:, 0], 0.9, 0.1)
         live = np.stack([1 - share, share], axis=1)
         first = rng.binomial(20, share)
         n = np.stack([20 - first, first], axis=1)
         y = rng.binomial(n, [rate, better])
-        sums.add(np.arange(rows), (n.astype(float), y.astype(float), y.astype(float)), (seen[0], seen[1]), live, rate)
-        seen += np.stack([n, y])
+        last = np.stack([n, y], axis=2)
+        sums.add(np.arange(rows), last, seen, np.array([0, 1, 1]), live, rate, grid=1.0)
+        seen += last
     effect, error = sums.estimate(np.arange(rows), np.ones(rows, int), 1)
     absolute = sums.sums[1, :, 0] / sums.sums[0, :, 0]
     assert absolute.mean() == pytest.approx(better - rate, abs=4 * absolute.std() / np.sqrt(rows))
-    naive = seen[1] / np.maximum(seen[0], 1)
+    naive = seen[..., 1] / np.maximum(seen[..., 0], 1)
     apart = naive[:, 1] - naive[:, 0]
     assert apart.mean() > better - rate + 8 * apart.std() / np.sqrt(rows)
     covered = np.abs(effect - (better / rate - 1)) <= 1.96 * error

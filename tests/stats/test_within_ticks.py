@@ -28,7 +28,7 @@ def played(
         challenger = rng.binomial(n, w)
         known = np.stack([n - challenger, challenger], axis=1)
         counts = np.stack([known, rng.binomial(known, np.array([p, p * (1 + effect)]))], axis=2)
-        contrasts.add(np.arange(rows), counts, np.tile([1 - w, w], (rows, 1)))
+        contrasts.add(np.arange(rows), counts, np.tile([1 - w, w], (rows, 1)), np.arange(counts.shape[2]))
         totals += counts
     return contrasts, totals
 
@@ -112,7 +112,7 @@ def test_shares_that_chase_the_winner_change_nothing_where_it_looks_by_informati
         n = rng.binomial(requests, weight)
         known = np.stack([requests - n, n], axis=1)
         counts = np.stack([known, rng.binomial(known, rate)], axis=2)
-        contrasts.add(np.arange(rows), counts, np.stack([1 - weight, weight], axis=1))
+        contrasts.add(np.arange(rows), counts, np.stack([1 - weight, weight], axis=1), np.arange(counts.shape[2]))
         seen += counts
         found = difference(*contrasts.moments(COUNT, TOTAL, TOTAL))
         due = open_rows & (found.information[:, 0] >= planned)

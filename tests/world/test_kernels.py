@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sim import ways
 from sim.arrays import Floats, Ints
+from sim.jit import missing
 from sim.scenario.traffic import MOST_REQUESTS
 from sim.workflow import rehearse
-from sim.world import paths
 from sim.world.draws import binomial, binomial_at, multinomial
-from sim.world.jit import missing
 from sim.world.streams import Keys, at, keys
 
 pytestmark = pytest.mark.skipif(missing is not None, reason=f"nothing is compiled: {missing}")
@@ -33,9 +33,9 @@ CHANCES = {"any": RANDOM.random(N), "rare": 10 ** RANDOM.uniform(-16, 0, N), "fr
 
 
 def both(n: Ints | Floats, p: Floats | float, key: Keys) -> tuple[Ints, Ints]:
-    with paths.only("numpy"):
+    with ways.only("numpy"):
         readable = binomial(n, p, key)
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         return readable, binomial(n, p, key)
 
 
@@ -71,9 +71,9 @@ def test_any_binomial_is_the_same(n: int, p: float, key: int) -> None:
 def test_multinomials_are_the_same(p: NDArray[np.float64]) -> None:
     n, key = RANDOM.integers(0, 10_000, (400, 3)), KEY[:1200].reshape(400, 3)
     n[RANDOM.random(n.shape) < 0.2] = 0
-    with paths.only("numpy"):
+    with ways.only("numpy"):
         readable = multinomial(n, p, key)
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         compiled = multinomial(n, p, key)
     assert (compiled.sum(axis=-1) == n).all()
     assert np.array_equal(readable, compiled)
@@ -83,14 +83,14 @@ def test_multinomials_are_the_same(p: NDArray[np.float64]) -> None:
 @pytest.mark.parametrize("p", [0.3, CHANCES["any"][:3], CHANCES["rare"][:300].reshape(100, 3)], ids=["one", "by lane", "each"])
 def test_binomials_of_lanes_are_those_of_their_keys(n: Floats, p: Floats | float) -> None:
     lanes = np.array([7, 2**16, 2**40], np.uint64)
-    with paths.only("numpy"):
+    with ways.only("numpy"):
         readable = binomial(n, p, at(KEY[:100, None], lanes))
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         assert np.array_equal(readable, binomial_at(n, p, KEY[:100, None], lanes))
 
 
 def test_nothing_is_drawn_for_nobody() -> None:
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         assert binomial(np.zeros((0, 3), np.int64), 0.5, np.zeros((0, 1), np.uint64)).shape == (0, 3)
         assert multinomial(np.zeros(0, np.int64), np.array([0.5, 0.5]), np.zeros(0, np.uint64)).shape == (0, 2)
 
@@ -98,7 +98,7 @@ def test_nothing_is_drawn_for_nobody() -> None:
 def test_read_only_and_broadcast_arrays_compile_nothing_more() -> None:
     from sim.world import kernels
 
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         binomial(np.array([30]), np.array([0.4]), KEY[:1])
         multinomial(np.array([30]), np.array([0.4, 0.6]), KEY[:1])
         binomial_at(np.array([[30]]), 0.4, KEY[:1, None], KEY[:2])
@@ -113,17 +113,16 @@ def test_read_only_and_broadcast_arrays_compile_nothing_more() -> None:
 
 
 def test_a_small_run_loads_no_compiler_and_a_large_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "_kernels", None)
-    monkeypatch.setattr(paths, "_drawn", 0)
-    assert paths.kernels(100_000) is None
-    assert paths.kernels(100_000_000) is not None
+    monkeypatch.setattr(ways, "_way", "auto")
+    monkeypatch.setattr(ways, "_drawn", 0)
+    assert not ways.compiles(100_000)
+    assert ways.compiles(100_000_000)
 
 
 def test_numpy_draws_where_nothing_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "_kernels", None)
-    monkeypatch.setattr("sim.world.jit.missing", "no compiler")
-    with paths.only("compiled"):
-        assert paths.kernels(10**9) is None
+    monkeypatch.setattr("sim.jit.missing", "no compiler")
+    with ways.only("compiled"):
+        assert not ways.compiles(10**9)
 
 
 SCENARIO = """\
@@ -154,9 +153,9 @@ MODELS = [
 def test_a_scenario_plays_to_the_same_tables_either_way(tmp_path: Path) -> None:
     file = tmp_path / "both-ways.yaml"
     file.write_text(SCENARIO)
-    with paths.only("numpy"):
+    with ways.only("numpy"):
         readable = rehearse(file, MODELS)
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         compiled = rehearse(file, MODELS)
     assert readable.trials["errors"].sum() > 0
     pd.testing.assert_frame_equal(readable.trials, compiled.trials, check_exact=True)

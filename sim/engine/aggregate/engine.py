@@ -28,7 +28,7 @@ from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segmen
 from sim.engine.aggregate.fused import Fused
 from sim.engine.aggregate.late import delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
-from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, KIND, SLOW, LATE, MIRROR, OUTCOME, SEEN, SPLIT, UNSEEN
+from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, KIND, LATE, MIRROR, OUTCOME, SEEN, SLOW, SPLIT, UNSEEN
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
@@ -243,8 +243,8 @@ class AggregateEngine:
         return counts
 
     def _add_answers(
-        self, counts: Ints, moments: Sequence[tuple[int, Moment]], rows: Ints, failed: Ints, known: Ints, good: Ints, late: Ints,
-        key: Keys,
+        self, counts: Ints, moments: Sequence[tuple[int, Moment]], rows: Ints, failed: Ints, known: Ints, good: Ints,
+        late: Ints, key: Keys,
     ) -> None:  # fmt: skip
         """Fill the columns of agreement, and of the outcomes in `moments`."""
         agreed: dict[bool, Sums] = {}

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.arrays import Floats, Ints
+from sim import ways
+from sim.arrays import Floats, Ints, whole
 from sim.engine.aggregate.ends import Ends, Timing
 from sim.engine.aggregate.feedback import FeedbackStream, Prompt
 from sim.engine.aggregate.refusals import NEVER
 from sim.policy.columns import MOMENTS, Above, Column, Count, Moment
-from sim.world import paths
 from sim.world.draws import among_the_rest
 from sim.world.outcomes import Binary
 from sim.world.streams import Keys, number_of
@@ -95,7 +93,7 @@ class Fused:
     def play(self, tick: int, rows: Ints, weights: Floats, mirror: Floats, carried: Carried) -> Tick | None:
         """Play a tick of replications rows (r,), with shares (r, K) of what arrives; None where NumPy draws."""
         good, bad, slowly = carried
-        if paths.kernels(rows.size * bad.shape[1]) is None:
+        if not ways.compiles(rows.size * bad.shape[1]):
             return None
         from sim.engine.aggregate import kernel
 
@@ -108,8 +106,8 @@ class Fused:
         fails, violates = np.empty(rows.size, np.int64), np.empty(rows.size, np.int64)
         known, ended, before, errors = (np.empty((rows.size, lanes), np.int64) for _ in range(4))
         kernel.tick(
-            tick, _whole(rows), _whole(self.truth.arrivals[rows, tick]), _whole(weights), _whole(mirror), self.key,
-            _whole(rate[rows]), _whole(ends.late), *self._shares(ends), self.times_errors, self.objective, good[..., 0, 0],
+            tick, whole(rows), whole(self.truth.arrivals[rows, tick]), whole(weights), whole(mirror), self.key,
+            whole(rate[rows]), whole(ends.late), *self._shares(ends), self.times_errors, self.objective, good[..., 0, 0],
             bad, slowly, self.means, self.metrics, self.failed, self.plan, counts, live, mirrored, fails, violates, known,
             ended, before, errors,
         )  # fmt: skip
@@ -145,8 +143,3 @@ def _codes(column: Column, metrics: list[str], limits_s: tuple[float, ...]) -> t
             return 4 + MOMENTS.index(column.moment), metrics.index(column.metric)
     return None
 
-
-def _whole(array: NDArray[Any]) -> NDArray[Any]:
-    """The same values, next to each other and never read-only: Numba takes other arrays for other types, and compiles anew."""
-    found = np.ascontiguousarray(array)
-    return found if found.flags.writeable else found.copy()

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, SLOW, LATE, MIRROR, OUTCOME, SPLIT
-from sim.world.jit import compiled
+from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, LATE, MIRROR, OUTCOME, SLOW, SPLIT
+from sim.jit import compiled
 from sim.world.kernels import OUTCOMES, binomial
 from sim.world.sampling import at
 from sim.world.streams import Keys

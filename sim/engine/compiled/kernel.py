@@ -44,7 +44,7 @@ from sim.engine.compiled.records import (
 )
 from sim.engine.compiled.retries import pop, push, tries_again
 from sim.engine.compiled.sending import arm_of, kept_arm, send
-from sim.world.jit import compiled, integer
+from sim.jit import compiled, integer
 from sim.world.potential import (
     agrees,
     backoff_of,

@@ -9,7 +9,7 @@ import numpy as np
 from sim.engine.calls import ERROR, FINISH, NEVER, TIMEOUT
 from sim.engine.compiled.records import ARM, ARRIVE, ATTEMPT, COHORT, COPY, FAILS, FIRST, FOREVER, LOST, REQUEST, SERVICE
 from sim.engine.scaling import wanted_replicas
-from sim.world.jit import compiled, integer
+from sim.jit import compiled, integer
 
 
 @compiled

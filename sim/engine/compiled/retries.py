@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, TIMEOUT
-from sim.world.jit import compiled
+from sim.jit import compiled
 
 
 @compiled

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.world.jit import compiled, integer
+from sim.jit import compiled, integer
 from sim.world.potential import guest_of, route_of, service_of, user_of
 from sim.world.sampling import EXPONENTIAL, SLOTS, TABLED, at, exponential, nanoseconds, parametric, unit
 

@@ -1,0 +1,73 @@
+"""What is added up in every tick, compiled: the sums of `contrast` and `estimates`, with the same bits.
+
+Read `Contrasts.add` and `Aipw.add` first, which have the same operations, in the same order, on whole arrays. Only they import
+this module, when there is enough to add; `tests/policy/test_sums.py` holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sim.arrays import Floats, Ints
+from sim.jit import compiled
+
+
+@compiled
+def add_contrasts(sums: Floats, rows: Ints, counts: Ints, live: Floats, places: Ints) -> None:
+    """Add a tick to sums (2, KINDS, C, K - 1, R): the columns `places` (C',) of counts (r, K, ·), under the shares live (r, K)."""
+    for place in range(rows.size):
+        row = rows[place]
+        for challenger in range(live.shape[1] - 1):
+            both = live[place, 0] + live[place, challenger + 1]
+            weight = live[place, challenger + 1] / (both if both > 0 else 1.0)
+            rest = 1.0 - weight
+            centre = weight * rest
+            for column in range(places.size):
+                at = places[column]
+                own, other = float(counts[place, 0, at]), float(counts[place, challenger + 1, at])
+                sums[0, 0, column, challenger, row] += centre * own
+                sums[0, 1, column, challenger, row] += weight * own
+                sums[0, 2, column, challenger, row] += weight * weight * own
+                sums[1, 0, column, challenger, row] += centre * other
+                sums[1, 1, column, challenger, row] += rest * other
+                sums[1, 2, column, challenger, row] += rest * rest * other
+
+
+@compiled
+def add_scores(
+    sums: Floats, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: Any, grid: Any
+) -> None:
+    """Add a tick to sums (7, K - 1, R) of `Aipw`: last (r, K, C) of it, total (R, K, C) of the ticks before.
+
+    places (3,): of the columns of counts, sums and sums of squares.
+    """
+    for place in range(rows.size):
+        row, everyone = rows[place], 0.0
+        for arm in range(live.shape[1]):
+            everyone += float(last[place, arm, places[0]])
+        share_0, mean_0, off_0, spread_0 = _arm(last[place, 0], total[row, 0], places, live[place, 0], expected, grid)
+        for challenger in range(live.shape[1] - 1):
+            arm = challenger + 1
+            share, mean, off, spread = _arm(last[place, arm], total[row, arm], places, live[place, arm], expected, grid)
+            compared = live[place, 0] * live[place, arm] > 0
+            weight = 1.0 / (1.0 / share_0 + 1.0 / share) if compared else 0.0
+            h, gap, apart = math.sqrt(weight), mean - mean_0, off - off_0
+            sums[0, challenger, row] += h * everyone
+            sums[1, challenger, row] += h * (everyone * gap + apart)
+            sums[2, challenger, row] += weight * (everyone * gap * gap + 2.0 * gap * apart + spread + spread_0)
+            sums[3, challenger, row] += weight * (everyone * gap + apart)
+            sums[4, challenger, row] += weight * everyone
+            sums[5, challenger, row] += h * (everyone * mean_0 + off_0)
+            sums[6, challenger, row] += weight * spread_0
+
+
+@compiled
+def _arm(last: Ints, total: Ints, places: Ints, live: Any, expected: Any, grid: Any) -> Any:
+    """An arm's share, its mean before the tick, and the sum and the sum of squares of its deviations over the share."""
+    n, y, yy = float(last[places[0]]), float(last[places[1]]) * grid, float(last[places[2]]) * (grid * grid)
+    known = float(total[places[0]])
+    mean = float(total[places[1]]) * grid / known if known > 0 else expected
+    share = live if live > 0 else 1.0
+    off = (y - mean * n) / share
+    return share, mean, off, (yy - 2.0 * mean * y + mean * mean * n) / (share * share)
