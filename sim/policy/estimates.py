@@ -111,9 +111,7 @@ class Aipw:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""
         self.sums[:, rows] = 0.0
 
-    def add(
-        self, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: float, grid: float
-    ) -> None:
+    def add(self, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: float, grid: float) -> None:
         """Add a tick of replications `rows` (r,): its telemetry last (r, K, C), and the total (R, K, C) of the ticks before it.
 
         places (3,): where the number of outcomes, their sum and their sum of squares stand, in steps of the `grid`; live (r, K)
@@ -122,7 +120,9 @@ class Aipw:
         if ways.compiles(live.size):
             from sim.policy import kernels
 
-            kernels.add_scores(self.sums.transpose(0, 2, 1), whole(rows), whole(last), total, places, whole(live), expected, grid)
+            kernels.add_scores(
+                self.sums.transpose(0, 2, 1), whole(rows), whole(last), total, places, whole(live), expected, grid
+            )
             return
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.rows else rows

@@ -35,9 +35,7 @@ def add_contrasts(sums: Floats, rows: Ints, counts: Ints, live: Floats, places: 
 
 
 @compiled
-def add_scores(
-    sums: Floats, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: Any, grid: Any
-) -> None:
+def add_scores(sums: Floats, rows: Ints, last: Ints, total: Ints, places: Ints, live: Floats, expected: Any, grid: Any) -> None:
     """Add a tick to sums (7, K - 1, R) of `Aipw`: last (r, K, C) of it, total (R, K, C) of the ticks before.
 
     places (3,): of the columns of counts, sums and sums of squares.

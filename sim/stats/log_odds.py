@@ -12,10 +12,14 @@ import math
 import numpy as np
 from scipy.special import ndtr
 
-from sim.arrays import Floats
+from sim import ways
+from sim.arrays import Floats, whole
 
 # From these parameters on, the series is as precise as the integrals of `posterior`.
 SERIES_FROM = 20
+
+# About so many passes over arrays are what a kernel saves.
+PASSES = 100
 
 # Asymptotic series of the polygamma functions 0 to 5, by powers of 1/x (Abramowitz & Stegun 1964, 6.3.18, 6.4.11 to 6.4.14).
 # Function 0 is without its logarithm. At 20 the first omitted term is below 1e-9 of the function.
@@ -28,6 +32,9 @@ POLYGAMMA = (
     (0.0, 0.0, 0.0, 0.0, 0.0, 24.0, 60.0, 60.0, 0.0, -56.0, 0.0, 120.0),
 )
 
+# The same, one row each, filled up with zeros.
+_TABLE = np.array([row + (0.0,) * (max(map(len, POLYGAMMA)) - len(row)) for row in POLYGAMMA])
+
 
 def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
     """P(Beta(a1, b1) > Beta(a0, b0)), (n,), for parameters of the same shape.
@@ -39,13 +46,37 @@ def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
     >>> exceeds(*(np.array([count]) for count in (20.0, 980.0, 30.0, 970.0))).round(4)
     array([0.9263])
     """
+    odds = np.log((a1 / b1) / (a0 / b0))
+    if ways.compiles(PASSES * odds.size):
+        from sim.stats import kernels
+
+        x, series = np.empty(odds.shape), np.empty(odds.shape)
+        parameters = (whole(each).reshape(-1) for each in (a0, b0, a1, b1))
+        kernels.edgeworth(_TABLE, *parameters, whole(odds).reshape(-1), x.reshape(-1), series.reshape(-1))
+    else:
+        x, series = _edgeworth(a0, b0, a1, b1, odds)
+    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return np.asarray(np.clip(ndtr(-x) + density * series, 0.0, 1.0))
+
+
+def _edgeworth(a0: Floats, b0: Floats, a1: Floats, b1: Floats, odds: Floats) -> tuple[Floats, Floats]:
+    """(n,) each: 0 in standard deviations above the mean of the difference, and the series that the density there is times.
+
+    odds (n,): the logarithm of the ratio of the arms' odds. `kernels.edgeworth` has the same operations.
+    """
     inverse = 1 / np.stack([a0, b1, a1, b0])
     polygammas = [_polynomial(coefficients, inverse) for coefficients in POLYGAMMA]
     # κₙ of the log-odds of arm 1 less those of arm 0: the polygammas of a1 and b0, and (−1)ⁿ times those of b1 and a0.
     cumulants = [psi[2] + psi[3] + sign * (psi[0] + psi[1]) for psi, sign in zip(polygammas, (-1, 1) * 3, strict=True)]
     scale = np.sqrt(cumulants[1])
-    x = -(np.log((a1 / b1) / (a0 / b0)) + cumulants[0]) / scale
-    third, fourth, fifth, sixth = (cumulant / scale**order for order, cumulant in enumerate(cumulants[2:], 3))
+    x = -(odds + cumulants[0]) / scale
+    # By products, which round in one way only: powers do not.
+    power = scale * scale
+    standard = []
+    for cumulant in cumulants[2:]:
+        power = power * scale
+        standard.append(cumulant / power)
+    third, fourth, fifth, sixth = standard
     hermite = [np.ones_like(x), x]
     for order in range(1, 11):
         hermite.append(x * hermite[-1] - order * hermite[-2])
@@ -57,8 +88,7 @@ def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
         + sixth / 720 * hermite[5] + (fourth * fourth / 1152 + third * fifth / 720) * hermite[7]
         + square * fourth / 1728 * hermite[9] + square * square / 31104 * hermite[11]
     )  # fmt: skip
-    density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-    return np.asarray(np.clip(ndtr(-x) + density * series, 0.0, 1.0))
+    return x, series
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:

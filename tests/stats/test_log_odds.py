@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import polygamma, psi
 
+from sim import ways
+from sim.jit import missing
 from sim.stats import posterior
 from sim.stats.log_odds import POLYGAMMA, SERIES_FROM, exceeds
 from sim.stats.posterior import probability_exceeds_beta
@@ -51,3 +53,14 @@ def test_the_series_of_the_polygamma_functions() -> None:
         series = np.polynomial.Polynomial(coefficients)(1 / x)
         expected = psi(x) - np.log(x) if order == 0 else polygamma(order, x)
         np.testing.assert_allclose(series, expected, rtol=1e-8)
+
+
+@pytest.mark.skipif(missing is not None, reason="nothing compiles")
+def test_the_kernel_has_the_same_bits() -> None:
+    pairs = hard_pairs(SERIES_FROM, 4000)
+    found = []
+    for way in ("numpy", "compiled"):
+        with ways.only(way):  # type: ignore[arg-type]
+            found.append(exceeds(*pairs))
+    assert 0.1 < (found[0] > 0.5).mean() < 0.9
+    np.testing.assert_array_equal(*found)

@@ -142,4 +142,3 @@ def _codes(column: Column, metrics: list[str], limits_s: tuple[float, ...]) -> t
         case Moment() if column.metric in metrics:
             return 4 + MOMENTS.index(column.moment), metrics.index(column.metric)
     return None
-
