@@ -15,7 +15,7 @@ from sim.jit import compiled
 
 @compiled
 def add_contrasts(sums: Floats, rows: Ints, counts: Ints, live: Floats, places: Ints) -> None:
-    """Add a tick to sums (2, KINDS, C, K - 1, R): the columns `places` (C',) of counts (r, K, ·), under the shares live (r, K)."""
+    """Add a tick to sums (2, KINDS, C, K - 1, R): columns `places` (C',) of counts (r, K, ·), under shares live (r, K)."""
     for place in range(rows.size):
         row = rows[place]
         for challenger in range(live.shape[1] - 1):

@@ -362,10 +362,10 @@ class StagedPolicy:
     def _goes_on(
         self, stage: Stage, places: Ints | slice, before: NDArray[np.int8], arms_in: Bools, found: list[NDArray[np.int8]]
     ) -> bool:
-        """Whether a stage goes on for all replications as it did, with all arms, as in most ticks: then little is to be done."""
-        if stage.max_duration is not None:
-            if self._age[places].max() >= self.setting.ticks_of(stage.max_duration):
-                return False
+        """Whether a stage goes on for all replications as it did, with all arms, as in most ticks."""
+        longest = None if stage.max_duration is None else self.setting.ticks_of(stage.max_duration)
+        if longest is not None and self._age[places].max() >= longest:
+            return False
         evidence, *checks = (each[:, 1:] for each in found)
         # Whatever comes after PASS ends an arm's part in the stage.
         calm = not evidence.any() and not any((each > _PASSED).any() for each in checks)

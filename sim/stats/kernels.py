@@ -1,7 +1,7 @@
 """Series that are worked out in every tick, compiled: those of `log_odds`, with the same bits.
 
-Read `log_odds` first, which has the same operations, in the same order, on whole arrays. Only it imports this module, when there is
-enough to work out; `tests/stats/test_log_odds.py` holds the two together.
+Read `log_odds` first, which has the same operations, in the same order, on whole arrays. Only it imports this module, when
+there is enough to work out; `tests/stats/test_log_odds.py` holds the two together.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ PER_LOG_2 = 1.0 / math.log(2.0)
 ROOT_HALF = math.sqrt(0.5)
 # Up to here 1 + x loses digits that the series keeps.
 NEAR_1 = 0.25
-# From the first term to the last. They are summed in pairs, pairs of pairs and so on (Estrin 1960), so that few wait for others.
+# From the first term to the last. They are summed in pairs, pairs of pairs and so on (Estrin 1960): few wait for others.
 _A = tuple(1.0 / odd for odd in range(3, 22, 2))
 _E = tuple(1.0 / math.factorial(power) for power in range(1, 15))
 
