@@ -22,10 +22,11 @@ def edgeworth(table: Floats, a0: Floats, b0: Floats, a1: Floats, b1: Floats, odd
     cumulant = np.empty(orders)
     hermite = np.ones(12)
     for place in range(odds.size):
+        a0, b0, a1, b1 = parameters[0, place], parameters[1, place], parameters[2, place], parameters[3, place]
         sign = -1.0
         for order in range(orders):
-            apart = _polynomial(table[order], 1.0 / a0[place]) + _polynomial(table[order], 1.0 / b1[place])
-            added = _polynomial(table[order], 1.0 / a1[place]) + _polynomial(table[order], 1.0 / b0[place])
+            apart = _polynomial(table[order], 1.0 / a0) + _polynomial(table[order], 1.0 / b1)
+            added = _polynomial(table[order], 1.0 / a1) + _polynomial(table[order], 1.0 / b0)
             cumulant[order] = added + sign * apart
             sign = -sign
         scale = math.sqrt(cumulant[1])

@@ -51,8 +51,8 @@ def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
         from sim.stats import kernels
 
         x, series = np.empty(odds.shape), np.empty(odds.shape)
-        parameters = (whole(each).reshape(-1) for each in (a0, b0, a1, b1))
-        kernels.edgeworth(_TABLE, *parameters, whole(odds).reshape(-1), x.reshape(-1), series.reshape(-1))
+        given = np.stack([a0, b0, a1, b1]).reshape(4, -1)
+        kernels.edgeworth(_TABLE, given, whole(odds).reshape(-1), x.reshape(-1), series.reshape(-1))
     else:
         x, series = _edgeworth(a0, b0, a1, b1, odds)
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)

@@ -82,7 +82,7 @@ def look_at(
             last[..., columns[column]] = values
         total = total + last
         shares = realised(last, columns) if live is None else live[age - 1]
-        contrasts.add(np.arange(rows), last[..., places], shares)
+        contrasts.add(np.arange(rows), last, shares, np.asarray(places))
         view = View(
             setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory, contrasts
         )

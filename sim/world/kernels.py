@@ -164,4 +164,5 @@ def _exp(x: Any) -> Any:
     power = np.floor(x * PER_LOG_2 + 0.5)
     # `ldexp` of a number near 1 to a power that leaves it normal, by the bits of that power of 2.
     grown = np.int64((np.int64(power) + _ONE_POWER) << _FRACTION).view(np.float64)
-    return grown * _exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW)
+    series: Any = _exp_series((x - power * LOG_2_HIGH) - power * LOG_2_LOW)
+    return grown * series
