@@ -16,8 +16,11 @@ from sim.jit import compiled
 
 
 @compiled
-def edgeworth(table: Floats, a0: Floats, b0: Floats, a1: Floats, b1: Floats, odds: Floats, x: Floats, series: Floats) -> None:
-    """Fill x and series (n,), as `log_odds._edgeworth` returns them; table (6, ·) of the polygamma functions' series."""
+def edgeworth(table: Floats, parameters: Floats, odds: Floats, x: Floats, series: Floats) -> None:
+    """Fill x and series (n,), as `log_odds._edgeworth` returns them, of parameters (4, n): a0, b0, a1 and b1.
+
+    table (6, ·): the series of the polygamma functions.
+    """
     orders = table.shape[0]
     cumulant = np.empty(orders)
     hermite = np.ones(12)
