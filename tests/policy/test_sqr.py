@@ -144,12 +144,13 @@ metrics: [{name: sale, role: primary, daily: {peak: "20:00", amplitude: 30%}}]
 policies:
   - name: sqr
     kind: bandit
-    allocation: {kind: sqr, weights: [1%, 5%, 10%, 25%, 50%], tolerance: 0.2%, chance: 10%, every: 12h, stay: 3d, expected_effect: 20%}
+    allocation:
+      {kind: sqr, weights: [1%, 5%, 10%, 25%, 50%], tolerance: 0.2%, chance: 10%, every: 12h, stay: 3d, expected_effect: 20%}
     evidence: {kind: survive}
     max_duration: 14d
   - name: by_clock
     kind: bandit
-    allocation: {kind: ramp, steps: [{weight: 1%, bake: 12h}, {weight: 5%, bake: 12h}, {weight: 10%, bake: 12h}, {weight: 25%, bake: 12h}, {weight: 50%, bake: 3d}]}
+    allocation: {kind: ramp, ramp: {kind: exponential, first: 1%, factor: 3, until: 50%, every: 12h}}
     evidence: {kind: survive}
 """
 

@@ -39,11 +39,12 @@ class Sqr(Allocation):
     Assumes independent outcomes, an effect that does not change, and a normal limit that has set in by `min_outcomes`. Weights
     follow outcomes, so they are compared within ticks.
 
-    Source: Xu, Duan & Huang, SQR: Balancing Speed, Quality and Risk in Online Experiments, KDD (2018). As there: the last weight
-    is the ramp of maximum power (MPR); before it, a generalised sequential probability ratio test of each weight's risk, by the
-    ratio of the posterior chances of intolerable and tolerable, and the largest weight that is accepted; at it, a week. Unlike
-    there: one metric and no triggering; the chance is shared among the weights, so that it is that of a whole ramp; no time
-    limit of its own (`max_duration` of the stage); and what follows the MPR is what further stages say.
+    Source: Xu, Duan & Huang, SQR: Balancing Speed, Quality and Risk in Online Experiments, KDD (2018). As there, the last
+    weight is the ramp of maximum power (MPR); before it, the risk of each weight is put to a generalised sequential probability
+    ratio test, here by the posterior odds of intolerable against tolerable, and the largest weight that is accepted is taken;
+    at it, a week. Unlike there: one metric, and nothing of users whom a feature does not reach; the chance is shared among the
+    weights, so that it is that of a whole ramp; `max_duration` of the stage is the limit in time; further stages say what
+    follows the MPR.
 
     >>> part = Sqr.model_validate({"weights": ["1%", "10%", "50%"], "tolerance": "1%", "every": "1d", "expected_effect": "10%"})
     >>> part.limits()
@@ -147,9 +148,10 @@ class Sqr(Allocation):
         whom = "the challenger" if len(setting.arms) == 2 else "the challengers together"
         ladder = ", ".join(format_share(weight) for weight in self.weights)
         loss = f"a loss of more than {format_share(self.tolerance)} of {setting.primary} in all of live traffic"
-        rule = f"gives {whom} {ladder} of live traffic, each once {loss} has a chance small enough for {format_share(self.chance)}"
+        chance = f"a chance that keeps to {format_share(self.chance)} over all of them"
+        rule = f"gives {whom} {ladder} of live traffic, each after the first once {loss} has {chance}"
         looks = f"weights are set every {format_duration(self.every)}, the last is held for {format_duration(self.stay)}"
-        return f"{rule} over all of them; {looks} (expected effect {format_share(self.expected_effect)})"
+        return f"{rule}; {looks} (expected effect {format_share(self.expected_effect)})"
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
         return whole_ticks("every", self.every, setting) + whole_ticks("stay", self.stay, setting)

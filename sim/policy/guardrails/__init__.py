@@ -21,7 +21,18 @@ GUARDRAILS = Family(
     "guardrail",
     Guardrail,
     methods=("judge",),
-    shipped=(BurnRate, Check, Degradation, Kayenta, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio, Together),
+    shipped=(
+        BurnRate,
+        Check,
+        Degradation,
+        Kayenta,
+        LatencyQuantile,
+        MannWhitney,
+        NonInferior,
+        RateIncrease,
+        SampleRatio,
+        Together,
+    ),  # fmt: skip
     # A check without a kind is a threshold, the usual check.
     default="threshold",
 )

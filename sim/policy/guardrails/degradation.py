@@ -53,7 +53,7 @@ class Degradation(Guardrail):
     kind: Literal["degradation"] = "degradation"
     metric: str = Field(description="an outcome metric of the scenario")
     alpha: Share = Field(
-        0.05, ge=1e-12, lt=1, description="chance of ever stopping a challenger that is no worse, over all of them and all looks"
+        0.05, ge=1e-12, lt=1, description="chance of ever stopping a challenger that is no worse, over all of them and looks"
     )
     mde: Share | None = Field(None, ge=1e-9, description="relative effect on the metric that is found soonest")
     mixing_sd: float | None = Field(
@@ -85,7 +85,9 @@ class Degradation(Guardrail):
         """The mixing standard deviation, in the unit of what is compared."""
         if self.adjust is not None:
             return amount(self.mde, self.mixing_sd, setting, self.adjust)
-        return self.mixing_sd if self.mixing_sd is not None else (self.mde or 0.0) * abs(setting.metrics[self.metric].nominal_mean)
+        if self.mixing_sd is not None:
+            return self.mixing_sd
+        return (self.mde or 0.0) * abs(setting.metrics[self.metric].nominal_mean)
 
     def judge(self, view: View) -> NDArray[np.int8]:
         findings = np.full(view.arms_in.shape, Finding.UNDECIDED, np.int8)
