@@ -32,7 +32,7 @@ GUARDRAILS = Family(
         RateIncrease,
         SampleRatio,
         Together,
-    ),  # fmt: skip
+    ),
     # A check without a kind is a threshold, the usual check.
     default="threshold",
 )
