@@ -210,7 +210,8 @@ def _sqr(space: Space, ask: Ask) -> tuple[str, Policy]:
         "tolerance": space.pick(ask, "sqr", "tolerance"), "chance": space.pick(ask, "sqr", "chance"),
         "every": every, "stay": every, "expected_effect": space.pick(ask, "sqr", "mde"),
     }  # fmt: skip
-    return f"sqr-{evidence['kind']}", {"kind": "bandit", "allocation": allocation, "evidence": evidence}
+    checks = list(space.guarded)
+    return f"sqr-{evidence['kind']}", {"kind": "bandit", "allocation": allocation, "evidence": evidence, "checks": checks}
 
 
 def _staged(space: Space, ask: Ask) -> tuple[str, Policy]:
