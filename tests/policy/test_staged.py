@@ -1,4 +1,4 @@
-"""A staged rollout from a file: a ramp by the clock whose metric is watched by a sequential test, after Zhao, Liu & Deb (2019)."""
+"""A staged rollout from a file: a ramp by the clock, watched by a sequential test, after Zhao, Liu & Deb (2019)."""
 
 from __future__ import annotations
 
