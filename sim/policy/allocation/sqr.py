@@ -46,9 +46,9 @@ class Sqr(Allocation):
     weights, so that it is that of a whole ramp; `max_duration` of the stage is the limit in time; further stages say what
     follows the MPR.
 
-    >>> part = Sqr.model_validate({"weights": ["1%", "10%", "50%"], "tolerance": "1%", "every": "1d", "expected_effect": "10%"})
+    >>> part = Sqr.model_validate({"weights": ["1%", "25%", "50%"], "tolerance": "1%", "every": "1d", "expected_effect": "10%"})
     >>> part.limits()
-    (1.0, 0.1, 0.02)
+    (1.0, 0.04, 0.02)
     """
 
     adaptive: ClassVar[bool] = True
