@@ -25,6 +25,8 @@ _CARING = (0.0005, 0.001, 0.002, 0.005, 0.01)
 # Jeffreys (1961): substantial, strong, very strong.
 _BAYES_FACTORS = (3.0, 10.0, 30.0)
 _BAKES = (1 / 200, 1 / 100, 1 / 50, 1 / 25, 1 / 12, 1 / 6)
+# Where ramps end: the weight at which a comparison is sharpest.
+_FULL = 0.5
 
 
 class Ask(Protocol):
@@ -77,6 +79,7 @@ def space_of(scenario: Scenario, setting: Setting, requests: float) -> Space:
         "first": _shares((0.01, 0.05, 0.1, 0.2)), "factor": (1.5, 2.0, 3.0, 5.0),
         "bake": _durations(setting), "ratio": _shares((0.8, 0.9, 0.95, 0.98)),
         "budget": _budgets(metric.nominal_mean, requests), "chance": _shares((0.02, 0.05, 0.1, 0.2)),
+        "tolerance": _shares((0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)),
     }  # fmt: skip
     own = search.settings.model_dump(mode="json", exclude_none=True)
     limits = [each.model_dump(mode="json", exclude_none=True) for each in scenario.metrics if each.role == "guardrail"]
@@ -157,16 +160,20 @@ def _bandit(space: Space, ask: Ask) -> tuple[str, Policy]:
     }  # fmt: skip
 
 
+def _growth(space: Space, ask: Ask, family: str) -> Policy:
+    """Weights that grow to a half."""
+    return {
+        "kind": "exponential", "first": space.pick(ask, family, "first"), "factor": space.pick(ask, family, "factor"),
+        "until": format_share(_FULL), "every": space.pick(ask, family, "bake"),
+    }  # fmt: skip
+
+
 def _ramp(space: Space, ask: Ask, family: str) -> Policy:
     """A canary: weights that grow, and what they must survive."""
-    bake = space.pick(ask, family, "bake")
-    growth = {
-        "kind": "exponential", "first": space.pick(ask, family, "first"), "factor": space.pick(ask, family, "factor"),
-        "until": "50%", "every": bake,
-    }  # fmt: skip
+    growth = _growth(space, ask, family)
     ratio = _number(space.pick(ask, family, "ratio"))
     bound = {"min_ratio": ratio} if space.rises else {"max_ratio": _digits(1 / ratio)}
-    own = {"metric": space.primary, **bound, "over": "stage", "every": bake, "min_requests": 100}
+    own = {"metric": space.primary, **bound, "over": "stage", "every": growth["every"], "min_requests": 100}
     return {"kind": "canary", "ramp": growth, "checks": [*space.guarded, own]}
 
 
@@ -190,8 +197,34 @@ def _risk_budget(space: Space, ask: Ask) -> tuple[str, Policy]:
     return f"risk_budget-{evidence['kind']}", {"kind": "bandit", "allocation": allocation, "evidence": evidence}
 
 
+def _sqr(space: Space, ask: Ask) -> tuple[str, Policy]:
+    evidence = _test(space, ask, "sqr")
+    weight, factor = _number(space.pick(ask, "sqr", "first")), space.pick(ask, "sqr", "factor")
+    weights = []
+    while weight < _FULL:
+        weights.append(weight)
+        weight *= factor
+    every = space.pick(ask, "sqr", "bake")
+    allocation = {
+        "kind": "sqr", "weights": [*_shares([_digits(each) for each in weights]), format_share(_FULL)],
+        "tolerance": space.pick(ask, "sqr", "tolerance"), "chance": space.pick(ask, "sqr", "chance"),
+        "every": every, "stay": every, "expected_effect": space.pick(ask, "sqr", "mde"),
+    }  # fmt: skip
+    checks = list(space.guarded)
+    return f"sqr-{evidence['kind']}", {"kind": "bandit", "allocation": allocation, "evidence": evidence, "checks": checks}
+
+
+def _staged(space: Space, ask: Ask) -> tuple[str, Policy]:
+    watched = {
+        "kind": "degradation", "metric": space.primary, "alpha": space.pick(ask, "staged", "alpha"),
+        "mde": space.pick(ask, "staged", "mde"),
+    }  # fmt: skip
+    return "staged", {"kind": "canary", "ramp": _growth(space, ask, "staged"), "checks": [*space.guarded, watched]}
+
+
 _FAMILIES: Mapping[str, Callable[[Space, Ask], tuple[str, Policy]]] = {
     "ab": _ab, "bandit": _bandit, "canary": _canary, "chain": _chain, "risk_budget": _risk_budget,
+    "sqr": _sqr, "staged": _staged,
 }  # fmt: skip
 
 

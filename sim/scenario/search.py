@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from sim.scenario.spec import Spec
 from sim.units import Duration, Share
 
-Family = Literal["ab", "bandit", "canary", "chain", "risk_budget"]
-FAMILIES: tuple[Family, ...] = ("ab", "bandit", "canary", "chain", "risk_budget")
+Family = Literal["ab", "bandit", "canary", "chain", "risk_budget", "sqr", "staged"]
+FAMILIES: tuple[Family, ...] = ("ab", "bandit", "canary", "chain", "risk_budget", "sqr", "staged")
 Rule = Literal[
     "fixed_horizon", "group_sequential", "mixture_sprt", "posterior", "expected_loss", "sprt", "confidence_sequence", "betting",
     "bayes_factor", "rope",
@@ -51,7 +51,8 @@ class Choices(Spec):
     budget: Amounts | None = Field(None, description="accepted losses of `risk_budget`, in the primary metric's unit")
     chance: Annotated[
         tuple[Annotated[Share, Field(gt=0, lt=0.5)], ...], Field(min_length=1, max_length=50)
-    ] | None = Field(None, description="accepted chances that the loss is larger")  # fmt: skip
+    ] | None = Field(None, description="accepted chances that the loss is larger, of `risk_budget` and `sqr`")  # fmt: skip
+    tolerance: Shares | None = Field(None, description="losses of the whole service that `sqr` tolerates at each weight")
 
     @model_validator(mode="after")
     def _rise(self) -> Choices:

@@ -21,6 +21,8 @@ BINOMIAL = "binomial distribution"
 
 PER_TICK, FAILED = 1000, 0.1
 """Requests of the canary between two checks, and the probability that a check fails."""
+CHANCE, TOLERANCE = 0.1, 0.002
+"""The chance with which more than is tolerated may be lost, and what is tolerated, of all conversions."""
 
 
 def figures() -> Iterator[Figure]:
@@ -81,6 +83,16 @@ def figures() -> Iterator[Figure]:
         "100 users who stay with a canary of 10% once they met it, 12 requests each: requests of the canary",
         "1 - (1 - w)^n, over n of a Poisson number", _ratchet_theory, lambda quick: mean(_ratchet(quick)),
     )  # fmt: skip
+    yield played(
+        "canaries.play-sqr", "a ramp by SQR, effects of sd 20%, .2% tolerated with a chance of 10%: ever at a weight too risky",
+        "optional stopping of a posterior, over the weights (Xu, Duan & Huang 2018)", CHANCE,
+        lambda quick: share(_too_risky(quick), CHANCE), at_most=True,
+    )  # fmt: skip
+    yield played(
+        "canaries.play-staged", "a rollout in stages, watched every hour by a mixture SPRT at 5%, of what is the same: stopped",
+        "Ville's inequality (Johari, Koomen, Pekelis & Walsh 2022)", 0.05,
+        lambda quick: share(_staged(quick).verdict(Verdict.KEEP), 0.05), at_most=True,
+    )  # fmt: skip
     thinned = "thinned Poisson stream (Kingman 1993), as 150 requests are a mean"
     for limit, title, theory in (
         (1, "by an error", 1 - math.exp(-1.5)), (5, "by 5 seconds with errors", at_least(5, 300, 1 - math.exp(-0.005))),
@@ -94,6 +106,34 @@ def figures() -> Iterator[Figure]:
         "canaries.play-budget", "an hour of 1.44% errors under an objective of 99.9%: share of a 30-day budget", SRE, 0.02,
         lambda quick: mean(_budget(quick)),
     )  # fmt: skip
+
+
+@cache
+def _sqr(quick: bool) -> Trials:
+    """Trials of a ramp by risk, in worlds of its own prior."""
+    ramp = {
+        "kind": "sqr", "weights": ["1%", "5%", "10%", "25%", "50%"], "tolerance": TOLERANCE, "chance": CHANCE, "every": "12h",
+        "stay": "1d", "expected_effect": 0.2,
+    }  # fmt: skip
+    policy = {"name": "test", "kind": "bandit", "allocation": ramp, "evidence": {"kind": "survive"}}
+    truth = {"a": {"conversion": {"relative_effect": {"normal": {"mean": 0.0, "sd": 0.2}}}}}
+    return rehearse(scenario_of("sqr", 2, some(20_000, quick), 240, 1200, [policy], truth=truth), converts(0.1, 0.1))["test"]
+
+
+def _too_risky(quick: bool) -> Any:
+    """(R,) whether a weight after the first was ever reached at which more was lost than is tolerated."""
+    columns = _sqr(quick).columns
+    peak, effect = columns["peak_exposure"], columns["best_effect"]
+    return (peak > 0.02) & (-effect * peak > TOLERANCE)
+
+
+@cache
+def _staged(quick: bool) -> Trials:
+    """Trials of a ramp by the clock whose challenger is the champion."""
+    check = {"kind": "degradation", "metric": "conversion", "mde": 0.1}
+    steps = [{"weight": weight, "bake": "2d"} for weight in (0.05, 0.2, 0.5)]
+    staged = {"name": "test", "kind": "canary", "steps": steps, "checks": [check]}
+    return rehearse(scenario_of("staged", 2, some(20_000, quick), 145, 1000, [staged]), converts(0.2, 0.2))["test"]
 
 
 def _no_run(checks: int, length: int, failed: float) -> float:

@@ -124,7 +124,7 @@ def test_a_part_of_a_file_is_read_and_explained_at_its_line(write: Write, tmp_pa
     assert said("{kind: even, pase: 1h}", tmp_path, mine) == [
         "10:30 policies[0].allocation.pase: unknown key 'pase'; did you mean 'pause'?"
     ]
-    assert said("{kind: evn}", tmp_path, mine)[0].endswith("risk_budget, even; got 'evn'; did you mean 'even'?")
+    assert said("{kind: evn}", tmp_path, mine)[0].endswith("risk_budget, sqr, …; got 'evn'; did you mean 'even'?")
 
 
 def test_a_part_is_known_only_while_its_file_is_used(write: Write, tmp_path: Path) -> None:

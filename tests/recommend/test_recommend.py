@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from sim.cli import main
+from sim.scenario.search import FAMILIES
 
 MODELS = """\
 model: shop
@@ -126,7 +127,7 @@ def test_every_family_is_tried_and_settings_may_be_named(shop: Path) -> None:
     more = ("--set", "search.candidates=60", "--set", "search.settings={alpha: [7%], bake: [3h, 6h]}")
     assert recommend("--out", "found", *more) == 0
     tried = candidates("found")
-    assert {each["family"].partition("-")[0] for each in tried} == {"ab", "bandit", "canary", "chain", "risk_budget"}
+    assert {each["family"].partition("-")[0] for each in tried} == {*FAMILIES}
     policies = [json.loads(each["policy"]) for each in tried]
     assert {each["evidence"]["alpha"] for each in policies if "alpha" in each.get("evidence", {})} == {"7%"}
     assert {each["ramp"]["every"] for each in policies if each["kind"] == "canary"} <= {"3h", "6h"}
@@ -155,7 +156,7 @@ def test_a_promise_that_nobody_keeps_is_told(shop: Path, capsys: pytest.CaptureF
     ("change", "said"),
     [
         ("sweep={traffic.rate: [1/s, 2/s]}", "sweep: a search is of one world: leave out the sweep"),
-        ("search.families=[abtest]", "search.families[0]: must be one of ab, bandit, canary, chain, risk_budget"),
+        ("search.families=[abtest]", "search.families[0]: must be one of ab, bandit, canary, chain, risk_budget, sqr, staged"),
         ("search.settings={alpha: [5%, 1%]}", "the values of alpha must rise"),
         ("search.settings={alfa: [5%]}", "did you mean 'alpha'?"),
         ("search.candidates=0", "search.candidates"),

@@ -12,7 +12,8 @@ from sim.arrays import Bools, Floats
 from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
 from sim.policy.columns import Column, Count, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
-from sim.policy.inference.comparison import compare, information, nominal, primary
+from sim.policy.inference.comparison import nominal
+from sim.policy.inference.effect import effect_posterior
 from sim.units import Duration, Share, format_duration, format_share
 
 _REQUESTS = Count("requests")
@@ -100,24 +101,14 @@ class RiskBudget(Allocation):
         """(rows, K) requests that an arm may have in all; the champion's column has no meaning."""
         from scipy.special import ndtri
 
-        metric, setting = primary(view), view.setting
+        setting = view.setting
         spread = amount(self.expected_effect, self.scale, setting)
-        known = information(view)[rows]
-        seen = known[:, 1:] > 0
-        effect = np.zeros(seen.shape)
-        some = rows.copy()
-        some[rows] = seen.any(axis=1)
-        if some.any():
-            effect[seen.any(axis=1)] = metric.sign * compare(view, "auto", some).effect
-        # Precisions add up: of the prior, and of the difference of two means at the registered variance.
-        weight = np.where(seen, known[:, 1:], 0.0) / nominal(setting, None)[1] ** 2
-        precision = 1 / spread**2 + weight
-        mean = (self.expected_mean / spread + weight * np.where(seen, effect, 0.0)) / precision
+        mean, sd = effect_posterior(view, rows, self.expected_mean * spread, spread)
         challengers = len(setting.arms) - 1
         looks = 1 + (setting.ticks - 1) // setting.ticks_of(self.every)
         chance = -np.expm1(np.log1p(-self.chance) / (looks * challengers))
-        worst = -ndtri(chance) / np.sqrt(precision) - mean
-        allowed = np.full(known.shape, np.inf)
+        worst = -ndtri(chance) * sd - mean
+        allowed = np.full((len(mean), challengers + 1), np.inf)
         allowed[:, 1:] = np.where(worst > 0, self.budget / challengers / np.where(worst > 0, worst, 1.0), np.inf)
         return allowed
 

@@ -8,6 +8,7 @@ from sim.policy.base import Guardrail
 from sim.policy.catalogue import Family
 from sim.policy.guardrails.burn_rate import BurnRate
 from sim.policy.guardrails.check import Check
+from sim.policy.guardrails.degradation import Degradation
 from sim.policy.guardrails.kayenta import Kayenta
 from sim.policy.guardrails.mann_whitney import MannWhitney
 from sim.policy.guardrails.measured import AGREEMENT, BUILT_IN, CHECK_ONLY, ERROR_RATE, LATENCY
@@ -20,7 +21,18 @@ GUARDRAILS = Family(
     "guardrail",
     Guardrail,
     methods=("judge",),
-    shipped=(BurnRate, Check, Kayenta, LatencyQuantile, MannWhitney, NonInferior, RateIncrease, SampleRatio, Together),
+    shipped=(
+        BurnRate,
+        Check,
+        Degradation,
+        Kayenta,
+        LatencyQuantile,
+        MannWhitney,
+        NonInferior,
+        RateIncrease,
+        SampleRatio,
+        Together,
+    ),
     # A check without a kind is a threshold, the usual check.
     default="threshold",
 )
@@ -36,6 +48,7 @@ __all__ = [
     "AnyGuardrail",
     "BurnRate",
     "Check",
+    "Degradation",
     "Kayenta",
     "LatencyQuantile",
     "MannWhitney",

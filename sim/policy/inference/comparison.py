@@ -198,17 +198,18 @@ def compare(
     pooled: bool = True,
     adjust: AnyAdjust | None = None,
     tally: Tally | None = None,
+    metric: Metric | None = None,
 ) -> TestResult:
     """Two-sided tests of the challengers against the champion, (rows, K - 1), in the replications that `rows` (r,) marks.
 
-    `auto` takes the pooled variance of a binary metric only where `pooled`, and never on the relative scale. With `adjust` it
-    is a z test of the adjusted estimates.
+    Of the primary metric, or of `metric`. `auto` takes the pooled variance of a binary metric only where `pooled`, and never
+    on the relative scale. With `adjust` it is a z test of the adjusted estimates, which are of the primary metric.
     """
     # SciPy behind this takes a third of a second to import, which reading a scenario need not wait for.
     from sim.stats.two_sample import two_sample
     from sim.stats.within_ticks import difference, difference_test
 
-    metric = primary(view)
+    metric = metric or primary(view)
     within = resolved(tally, adjust) == "within_ticks"
     if adjust is not None:
         from sim.stats.contrast import z_test
