@@ -161,6 +161,11 @@ def _yielded(what: Literal["rewards", "releases"]) -> Column:
     return yielded
 
 
+def _duplicates_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known how often writes were duplicated: in earlier versions nothing wrote."""
+    return ~np.isnan(trials["duplicated_writes"].astype(np.float64))
+
+
 def _alarms_known(trials: Trials) -> NDArray[Any]:
     """Whether it is known how many alarms rang in a trial: earlier versions did not count them."""
     return ~np.isnan(trials["alarms"].astype(np.float64))
@@ -457,6 +462,12 @@ _TABLE = (
     mean(
         "mirrored_requests", "mirrored requests", "requests",
         "Mean number of requests that were copied to a challenger without showing its answer.", recorded("mirrored_requests"),
+    ),
+    mean(
+        "duplicated_writes", "duplicated writes", "count",
+        "Mean number of copies of requests that write: side effects, such as orders, that happened a second time. Of runs that "
+        "say it.",
+        recorded("duplicated_writes"), _duplicates_known,
     ),
     mean(
         "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", recorded("cost_s"),

@@ -152,13 +152,14 @@ class Routing:
 
     rows (r,) their indices in the block; live (r, K) shares of live traffic, each row sums to 1; mirror (r, K) the share of
     live requests that is copied to an arm; cohort (r,) the number of the stage's entry, so that feedback to an earlier stage
-    is not counted in a later one.
+    is not counted in a later one; mirror_writes (r, K) the share of those that write, the same if None.
     """
 
     rows: Ints
     live: Floats
     mirror: Floats
     cohort: Ints
+    mirror_writes: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -322,6 +323,10 @@ class Allocation(Part):
     def mirror(self, view: View) -> Floats:
         """(r, K) shares of live requests to copy."""
         return np.zeros(view.arms_in.shape)
+
+    def copies_writes(self) -> float:
+        """The share of the copies of requests that write that is made, where it mirrors; the others are filtered out."""
+        return 1.0
 
     def beside(self) -> bool:
         """Whether it serves a baseline beside the challengers: as much as each of them, taken from the champion."""

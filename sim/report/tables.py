@@ -37,6 +37,7 @@ MAIN = (
     "harm",
     "slo_violation_rate",
     "lost_requests",
+    "duplicated_writes",
     "peak_exposure",
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
@@ -58,6 +59,7 @@ RELEASE = (
     "harmed_requests",
     "slo_violation_rate",
     "lost_requests",
+    "duplicated_writes",
     "peak_exposure",
 )
 """The same where a challenger only must not be worse: what becomes of healthy releases, and of bad ones."""
@@ -132,7 +134,7 @@ def winners(comparison: Comparison) -> tuple[str, list[Winner]]:
 
 OF_PROGRAMME = ("value_per_year", "releases_per_year")
 """Measures that are left out where no policy has any estimate."""
-RARE = ("inconclusive", "undecided", "alarms_per_week", "slo_violation_rate", "lost_requests")
+RARE = ("inconclusive", "undecided", "alarms_per_week", "slo_violation_rate", "lost_requests", "duplicated_writes")
 """Measures that are left out where no policy ever has any."""
 
 

@@ -141,6 +141,7 @@ def _worth(scenario: Scenario, world: World) -> str:
         "a failed request": value.per_error,
         "a slow request": value.per_slow,
         "a lost request": value.per_lost,
+        "a duplicated write": value.per_duplicate,
         "a day of the rollout": value.per_day,
         "to ship": value.per_ship,
         "to roll back": value.per_rollback,

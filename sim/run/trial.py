@@ -187,6 +187,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "lost_requests": ledger.lost.sum(axis=1),
         "retries": ledger.retries,
         "mirrored_requests": ledger.mirrored.sum(axis=1),
+        "duplicated_writes": ledger.duplicated.sum(axis=1),
         "cost_s": ledger.cost_s,
         "requests": ledger.arrived[:, -1],
         "users": np.asarray(distinct(ledger.arrived[:, -1]), np.float64),

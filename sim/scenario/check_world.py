@@ -27,6 +27,7 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _predictions(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
+    yield from _writes(scenario)
     for index, event in enumerate(scenario.timeline):
         yield from _event(scenario, event, f"timeline[{index}]")
         if scenario.has_baseline_arm and isinstance(event, Drift | Novelty) and event.arm == scenario.arms[-1]:
@@ -128,6 +129,17 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
         if metric.name not in BUILT_IN and metric.reward is None:
             message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
             yield Problem(f"{message}: {listed(REWARDS, 'or')}", path=f"metrics[{index}].reward")
+
+
+def _writes(scenario: Scenario) -> Iterator[Problem]:
+    """A filter of what writes, where nothing does."""
+    others = {policy.name: policy for policy in scenario.policies}
+    for index, policy in enumerate(scenario.policies if scenario.traffic.writes == 0 else ()):
+        for placed in policy.placed(others, {policy.name}):
+            if placed.here and placed.stage.allocation.copies_writes() < 1:
+                path = format_path(("policies", index))
+                rule = "filters nothing: no request writes without traffic.writes"
+                yield Problem(rule, path=f"{path}.{placed.place('allocation.writes_filtered')}")
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:

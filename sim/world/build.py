@@ -104,6 +104,7 @@ def build(
         start_s=scenario.traffic.start,
         lag=round(scenario.telemetry.lag / scenario.tick),
         loss=scenario.telemetry.loss,
+        writes=scenario.traffic.writes,
         misrouted=np.array(misrouted) if any(misrouted) else None,
         counts_failures=scenario.analysis == "requests",
         usual=Usual.of(scenario, arrivals, servers),

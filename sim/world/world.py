@@ -71,6 +71,8 @@ class World:
     """Ticks by which monitoring is behind."""
     loss: float = 0.0
     """Share of calls that monitoring never sees."""
+    writes: float = 0.0
+    """Share of requests that write."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
     row_weights: RowWeights | None = None

@@ -35,6 +35,7 @@ from sim.world.world import AGREEMENT, Truth
 
 # Slots of the keys: one for each draw of a tick, with lanes below it. The second of each pair is for calls that end late.
 _SPLIT, _MIRROR, _LATE, _SEEN, _UNSEEN, _OUTCOME = (slot << 16 for slot in range(1, 7))
+_WRITES, _MIRROR_WRITES = 15 << 16, 16 << 16
 _ERROR, _KIND, _SLOW, _ERROR_SLOW = ((slot << 16, slot + 1 << 16) for slot in (7, 9, 11, 13))
 
 
@@ -89,8 +90,7 @@ class AggregateEngine:
         live = self._split(self.truth.arrivals[rows, self.tick], self._routed(routing.live), key)
         calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
-            others = live.sum(axis=1, keepdims=True) - live
-            mirrored = binomial_at(others, routing.mirror, key, _MIRROR + self._lane[: self._arms])
+            mirrored = self._mirror(rows, live, routing, key)
             calls = np.concatenate([live, mirrored], axis=1)
         self.ledger.serve(rows, self.tick, live, live, mirrored)
         self.ledger.expose(rows, routing.live)
@@ -126,6 +126,20 @@ class AggregateEngine:
             left = left - live[:, arm]
         live[:, -1] = left
         return live
+
+    def _mirror(self, rows: Ints, live: Ints, routing: Routing, key: Keys) -> Ints:
+        """(r, K) copies, of what other arms serve live (r, K); books those of requests that write."""
+        lanes = self._lane[: self._arms]
+        others = live.sum(axis=1, keepdims=True) - live
+        if self.truth.world.writes == 0:
+            return binomial_at(others, routing.mirror, key, _MIRROR + lanes)
+        # Whether a request writes is the same for all arms that get a copy.
+        writing = binomial_at(live, self.truth.world.writes, key, _WRITES + lanes)
+        written = writing.sum(axis=1, keepdims=True) - writing
+        share = routing.mirror if routing.mirror_writes is None else routing.mirror_writes
+        copied = binomial_at(written, share, key, _MIRROR_WRITES + lanes)
+        self.ledger.duplicate(rows, copied)
+        return copied + binomial_at(others - written, routing.mirror, key, _MIRROR + lanes)
 
     def _leave_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""
