@@ -166,6 +166,11 @@ def _duplicates_known(trials: Trials) -> NDArray[Any]:
     return ~np.isnan(trials["duplicated_writes"].astype(np.float64))
 
 
+def _budgeted(trials: Trials) -> NDArray[Any]:
+    """Whether there is an error budget to burn."""
+    return ~np.isnan(trials["budget_burned"].astype(np.float64))
+
+
 def _alarms_known(trials: Trials) -> NDArray[Any]:
     """Whether it is known how many alarms rang in a trial: earlier versions did not count them."""
     return ~np.isnan(trials["alarms"].astype(np.float64))
@@ -449,6 +454,12 @@ _TABLE = (
         recorded("peak_exposure"), part=True,
     ),
     mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", recorded("errors")),
+    mean(
+        "budget_burned", "error budget burned", "share",
+        "Mean share of the error budget of its period that requests burned which failed from the start to the end of the "
+        "rollout, or to the horizon, whoever served them. It may be above 100%.",
+        recorded("budget_burned"), _budgeted,
+    ),
     mean(
         "slo_violation_rate", "SLO violations", "share",
         "Mean share of live requests that failed or were slower than the latency objective.",

@@ -22,11 +22,11 @@ class Ledger:
     """The true account of every trial of a block. No policy ever sees it.
 
     served (R, K) live requests by the arm of their first attempt; calls (R, K) live attempts by arm; mirrored (R, K) mirrored
-    calls; duplicated (R, K) those of them that are copies of requests that write; lost (R, K) requests that ended in a timeout or a rejection, by the arm of their last attempt; retries (R,) attempts
-    beyond the first; errors (R,) requests whose last attempt failed; slo_violations (R,) these errors and the requests that
-    took longer than the objective. errors and slo_violations are complete once the engine has settled. peak_exposure (R,) the
-    largest share of live traffic that challengers had in a tick before the verdict, 1 where a challenger was shipped without a
-    tick.
+    calls; duplicated (R, K) those of them that are copies of requests that write; lost (R, K) requests that ended in a timeout
+    or a rejection, by the arm of their last attempt; retries (R,) attempts beyond the first; errors (R,) requests whose last
+    attempt failed; slo_violations (R,) these errors and the requests that took longer than the objective. errors and
+    slo_violations are complete once the engine has settled. peak_exposure (R,) the largest share of live traffic that
+    challengers had in a tick before the verdict, 1 where a challenger was shipped without a tick.
 
     Regret, harm and cost are booked in the tick in which a request arrives or a call is made, and a lost request in the tick in
     which it is lost, each by what the arms are worth in that tick. `regret_path` (R, P): cumulative regret after `ticks[p]`

@@ -104,10 +104,11 @@ ONE_POINT = Columns(
         TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
         TableColumn("duplicated_writes", ("writes", "twice"), (_bare(quantity),)),
         TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
+        TableColumn("budget_burned", ("budget", "burned"), (_SHARE,)),
     ),
     (
         "regret", "regret", "missed_win", "wrong_ship", "peak_exposure", "inconclusive", "correct", "harmed_requests",
-        "net_value", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
+        "net_value", "budget_burned", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
         "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "lost_requests",
         "duplicated_writes", "net_value", "value_per_year", "value_per_year",
     ),
@@ -132,9 +133,10 @@ RELEASE = Columns(
         TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
         TableColumn("duplicated_writes", ("writes", "twice"), (_bare(quantity),)),
         TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
+        TableColumn("budget_burned", ("budget", "burned"), (_SHARE,)),
     ),
     (
-        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "keep", "missed_regression",
+        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "budget_burned", "keep", "missed_regression",
         "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship", "undecided", "lost_requests",
         "duplicated_writes", "net_value", "harmed_requests", "time_to_keep_if_worse",
     ),
@@ -242,7 +244,7 @@ def fit(lines: Sequence[Line], keys: Sequence[str], chosen: Columns, width: int)
     for measure in ("inconclusive", "lost_requests", "duplicated_writes", "slo_violation_rate"):
         if not any(_ever(lines, measure)):
             forms.pop(measure, None)
-    for measure in ("aa_declared", "net_value", "net_value_worst", "value_per_year", "bad_ship_effect"):
+    for measure in ("aa_declared", "net_value", "net_value_worst", "value_per_year", "bad_ship_effect", "budget_burned"):
         if not _known(lines, measure):
             forms.pop(measure, None)
     shrink = chosen.shrink

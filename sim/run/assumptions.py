@@ -56,6 +56,8 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
         yield "Router", f"sends requests to the champion that were meant for another: {', '.join(strays)}"
     yield "What is right", _right(scenario)
     yield "Worth", _worth(scenario, world)
+    if scenario.error_budget is not None:
+        yield "Error budget", scenario.error_budget.told()
     if scenario.programme is not None:
         yield "Programme", scenario.programme.told()
     horizon, tick = format_duration(scenario.horizon), format_duration(scenario.tick)

@@ -57,11 +57,13 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     for routing in rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting))):
         trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
+    burned = _burned(truth, engine.ledger)
     engine.settle(verdicts.arm, verdicts.decided_tick)
     regret = engine.ledger.regret_path.copy()
     regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     columns |= _offline(truth, policy.offline_choice()) | gained(truth, verdicts, engine.ledger)
+    columns["budget_burned"] = burned
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
 
@@ -128,6 +130,18 @@ class Trajectory:
         only = verdicts.arm[:, None] == np.arange(self.live.shape[2])
         self.mirror[after] = 0.0
         return np.where(after[..., None], only[:, None, :], self.live)
+
+
+def _burned(truth: Truth, ledger: Ledger) -> Floats:
+    """(R,) the share of the error budget of a period that failed requests burned, of an engine that has not settled.
+
+    So it is of the time up to the end of the rollout, or to the horizon. NaN without a budget.
+    """
+    world, budget = truth.world, truth.world.error_budget
+    if budget is None:
+        return np.full(truth.rows, np.nan)
+    burned: Floats = ledger.errors / budget.allowed(float(world.requests.sum()), world.horizon_s)
+    return burned
 
 
 def account(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:

@@ -109,6 +109,7 @@ def build(
         counts_failures=scenario.analysis == "requests",
         usual=Usual.of(scenario, arrivals, servers),
         value=scenario.value or Value(),
+        error_budget=scenario.error_budget,
         offline=_offline(scenario, replay),
         baseline=scenario.has_baseline_arm,
         warm_ups=WarmUps.of([model.warm_up for model in scenario.models], scenario.tick),

@@ -190,11 +190,11 @@ class Requests:
     """The n requests of a tick, in the order of their arrival, and what each would get from each of K arms in A attempts.
 
     first: the index of the first one in the replication; arrival_ns, user, segment, writes (n,), the last of them whether it
-    writes; route, guest, misroute (n,) and mirror (n, K) uniforms, to be compared with weights (the first two), shares misrouted and mirror fractions; service_s (n, K, A)
-    seconds, to be multiplied by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force;
-    lost (n, K, A); backoff_ns (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns
-    {metric: (n, K)}; agree (n, K) whether an arm answers as the champion does. `mirror` and `agree` are None where nothing asks
-    for them.
+    writes; route, guest, misroute (n,) and mirror (n, K) uniforms, to be compared with weights (the first two), shares
+    misrouted and mirror fractions; service_s (n, K, A) seconds, to be multiplied by the slowness in force; error (n, K, A)
+    uniforms, to be compared with the error rate in force; lost (n, K, A); backoff_ns (n, A - 1) after each attempt; values
+    {metric: (n, K)} on the metric's grid; delay_ns {metric: (n, K)}; agree (n, K) whether an arm answers as the champion does.
+    `mirror` and `agree` are None where nothing asks for them.
     """
 
     first: int

@@ -38,9 +38,8 @@ Seen = dict[str, NDArray[Any]]
 NAMES = ("champion", "a", "b")
 METRICS = ("conversion", "revenue", "score")
 LEDGER = (
-    "served", "calls", "mirrored", "duplicated", "lost", "retries", "errors", "slo_violations", "harmed", "harm", "peak_exposure", "regret",
-    "regret_fixed", "cost_s",
-    "regret_path",
+    "served", "calls", "mirrored", "duplicated", "lost", "retries", "errors", "slo_violations", "harmed", "harm",
+    "peak_exposure", "regret", "regret_fixed", "cost_s", "regret_path",
 )  # fmt: skip
 # Weights of (champion, a, b); some do not quite sum to one.
 LIVE = (

@@ -142,7 +142,8 @@ class Account:
     """The counts of a tick for the ledger.
 
     By arm (K): requests by the arm of their first attempt; live calls; mirrored calls; those of them that write; requests lost
-    to a timeout or a rejection, by the arm of their last attempt. In total: failed requests; good answers slower than the objective; retries.
+    to a timeout or a rejection, by the arm of their last attempt. In total: failed requests; good answers slower than the
+    objective; retries.
     """
 
     requests: list[int]
@@ -309,7 +310,7 @@ def _retried(world: World) -> dict[int, bool]:
 
 
 def _copied(requests: Requests, mirror: Floats, writes: Floats) -> list[list[int]]:
-    """For each request, the arms that would get a copy if they did not serve it; `writes` (K,) in place of `mirror` if it writes."""
+    """For each request, the arms that would get a copy if they did not serve it; if it writes by `writes` (K,)."""
     if requests.mirror is None or not mirror.any():
         return [[]] * requests.arrival_ns.size
     chosen: Bools = requests.mirror < np.where(requests.writes[:, None], writes, mirror)
