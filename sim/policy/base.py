@@ -348,6 +348,10 @@ class Allocation(Part):
         """(r,) whether the schedule stood still in the tick that ended; asked where it may, after the checks have judged."""
         return np.zeros(view.age.shape, bool)
 
+    def turns(self) -> tuple[float, Literal["random", "paired"]] | None:
+        """Where arms take turns at all traffic: how long a turn is, in seconds, and how it is drawn; None where they do not."""
+        return None
+
     def constant_weights(self, setting: DeclaredSetting) -> Floats | None:
         """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
         return None
@@ -366,7 +370,8 @@ class Evidence(Part):
 
     `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
     it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
-    `waits` that it ends only when planned information has arrived, of all arms; `before_traffic` that it decides by an offline
+    `waits` that it ends only when planned information has arrived, of all arms; `of_turns` that it compares the turns of arms,
+    and takes what monitoring shows of a tick for what was sent in it; `before_traffic` that it decides by an offline
     evaluation, in a first stage that serves no challenger, and at tick 0 where its length is 0.
     """
 
@@ -375,6 +380,7 @@ class Evidence(Part):
     can_be_null: ClassVar[bool] = False
     waits: ClassVar[bool] = False
     before_traffic: ClassVar[bool] = False
+    of_turns: ClassVar[bool] = False
 
     kind: str
 

@@ -136,9 +136,9 @@ RELEASE = Columns(
         TableColumn("budget_burned", ("budget", "burned"), (_SHARE,)),
     ),
     (
-        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "budget_burned", "keep", "missed_regression",
-        "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship", "undecided", "lost_requests",
-        "duplicated_writes", "net_value", "harmed_requests", "time_to_keep_if_worse",
+        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "budget_burned", "keep",
+        "missed_regression", "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship",
+        "undecided", "lost_requests", "duplicated_writes", "net_value", "harmed_requests", "time_to_keep_if_worse",
     ),
 )  # fmt: skip
 """Policies side by side, where a challenger only must not be worse: what becomes of healthy releases and of bad ones."""

@@ -12,6 +12,7 @@ from sim.policy.allocation.kl_ucb import KlUcb
 from sim.policy.allocation.mirror import Mirror
 from sim.policy.allocation.ramp import Ramp, Schedule, Step
 from sim.policy.allocation.risk_budget import RiskBudget
+from sim.policy.allocation.switchback import Switchback
 from sim.policy.allocation.thompson import Thompson
 from sim.policy.allocation.track_and_stop import TrackAndStop
 from sim.policy.allocation.ucb1 import Ucb1
@@ -22,7 +23,20 @@ ALLOCATIONS = Family(
     "allocation",
     Allocation,
     methods=("live",),
-    shipped=(Fixed, Ramp, Mirror, ChampionOnly, Thompson, EpsilonGreedy, Ucb1, KlUcb, TrackAndStop, KlLucb, RiskBudget),
+    shipped=(
+        Fixed,
+        Ramp,
+        Mirror,
+        ChampionOnly,
+        Thompson,
+        EpsilonGreedy,
+        Ucb1,
+        KlUcb,
+        TrackAndStop,
+        KlLucb,
+        RiskBudget,
+        Switchback,
+    ),
 )
 AnyAllocation = Annotated[Allocation, ALLOCATIONS]
 
@@ -39,6 +53,7 @@ __all__ = [
     "RiskBudget",
     "Schedule",
     "Step",
+    "Switchback",
     "Thompson",
     "TrackAndStop",
     "Ucb1",
