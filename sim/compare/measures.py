@@ -161,6 +161,16 @@ def _yielded(what: Literal["rewards", "releases"]) -> Column:
     return yielded
 
 
+def _duplicates_known(trials: Trials) -> NDArray[Any]:
+    """Whether it is known how often writes were duplicated: in earlier versions nothing wrote."""
+    return ~np.isnan(trials["duplicated_writes"].astype(np.float64))
+
+
+def _budgeted(trials: Trials) -> NDArray[Any]:
+    """Whether there is an error budget to burn."""
+    return ~np.isnan(trials["budget_burned"].astype(np.float64))
+
+
 def _alarms_known(trials: Trials) -> NDArray[Any]:
     """Whether it is known how many alarms rang in a trial: earlier versions did not count them."""
     return ~np.isnan(trials["alarms"].astype(np.float64))
@@ -445,6 +455,12 @@ _TABLE = (
     ),
     mean("errors", "errors", "count", "Mean number of live requests that ended in an error.", recorded("errors")),
     mean(
+        "budget_burned", "error budget burned", "share",
+        "Mean share of the error budget of its period that requests burned which failed from the start to the end of the "
+        "rollout, or to the horizon, whoever served them. It may be above 100%.",
+        recorded("budget_burned"), _budgeted,
+    ),
+    mean(
         "slo_violation_rate", "SLO violations", "share",
         "Mean share of live requests that failed or were slower than the latency objective.",
         _per_request("slo_violations"), _served, part=True,
@@ -457,6 +473,12 @@ _TABLE = (
     mean(
         "mirrored_requests", "mirrored requests", "requests",
         "Mean number of requests that were copied to a challenger without showing its answer.", recorded("mirrored_requests"),
+    ),
+    mean(
+        "duplicated_writes", "duplicated writes", "count",
+        "Mean number of copies of requests that write: side effects, such as orders, that happened a second time. Of runs that "
+        "say it.",
+        recorded("duplicated_writes"), _duplicates_known,
     ),
     mean(
         "cost_s", "compute", "s", "Mean service time of all calls, live and mirrored.", recorded("cost_s"),

@@ -324,8 +324,8 @@ def _in(each: Elsewhere) -> str:
 
 LABELS = {
     "lifetime": "lifetime", "per_error": "cost of a failed request", "per_slow": "cost of a slow request",
-    "per_lost": "cost of a lost request", "per_day": "cost of a day of rollout", "per_ship": "cost of shipping",
-    "per_rollback": "cost of a rollback", "delay": "cost of a day of waiting",
+    "per_lost": "cost of a lost request", "per_duplicate": "cost of a duplicated write", "per_day": "cost of a day of rollout",
+    "per_ship": "cost of shipping", "per_rollback": "cost of a rollback", "delay": "cost of a day of waiting",
 }  # fmt: skip
 """What the keys of `value` are called in a sentence."""
 

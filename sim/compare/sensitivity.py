@@ -13,7 +13,7 @@ from sim.run.record import Record, ValueRecord
 from sim.scenario.value import MOST_PRICE
 from sim.units import LONGEST_S
 
-PRICES = ("per_error", "per_slow", "per_lost", "per_day", "per_ship", "per_rollback", "delay")
+PRICES = ("per_error", "per_slow", "per_lost", "per_duplicate", "per_day", "per_ship", "per_rollback", "delay")
 FACTORS = (0.5, 2.0)
 
 

@@ -46,6 +46,7 @@ OFFLINE = ("offline_estimate", "offline_true", "offline_ships", "offline_wrong")
 LATER = (
     *ESTIMATES, *GAINS, *OFFLINE, "shipped_effect", "users_to_decision", "users", "aa_declared", "aa_shipped",
     "planned_information", "time_to_finding_s", "paused_s", "reported_failure", "alarms", "muted", "tries",
+    "duplicated_writes", "budget_burned",
 )  # fmt: skip
 """Columns that run folders of earlier versions lack."""
 FLAGS = ("correct", "shipped_better", "shipped_worse", "any_better", "any_not_better", "any_worse", "worth_shipping")

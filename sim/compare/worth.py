@@ -57,4 +57,6 @@ def rollout_costs(value: ValueRecord, horizon_s: float, trials: Columns) -> Floa
     rolled_back = ~shipped & (trials["peak_exposure"] > 0)
     costs: Floats = value.per_day * running + value.delay * waiting
     costs = costs + value.per_ship * shipped + value.per_rollback * rolled_back
+    # Runs of earlier versions do not say how often writes were duplicated: nothing wrote.
+    costs = costs + value.per_duplicate * np.nan_to_num(trials["duplicated_writes"].astype(np.float64))
     return costs

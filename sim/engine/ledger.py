@@ -22,11 +22,11 @@ class Ledger:
     """The true account of every trial of a block. No policy ever sees it.
 
     served (R, K) live requests by the arm of their first attempt; calls (R, K) live attempts by arm; mirrored (R, K) mirrored
-    calls; lost (R, K) requests that ended in a timeout or a rejection, by the arm of their last attempt; retries (R,) attempts
-    beyond the first; errors (R,) requests whose last attempt failed; slo_violations (R,) these errors and the requests that
-    took longer than the objective. errors and slo_violations are complete once the engine has settled. peak_exposure (R,) the
-    largest share of live traffic that challengers had in a tick before the verdict, 1 where a challenger was shipped without a
-    tick.
+    calls; duplicated (R, K) those of them that are copies of requests that write; lost (R, K) requests that ended in a timeout
+    or a rejection, by the arm of their last attempt; retries (R,) attempts beyond the first; errors (R,) requests whose last
+    attempt failed; slo_violations (R,) these errors and the requests that took longer than the objective. errors and
+    slo_violations are complete once the engine has settled. peak_exposure (R,) the largest share of live traffic that
+    challengers had in a tick before the verdict, 1 where a challenger was shipped without a tick.
 
     Regret, harm and cost are booked in the tick in which a request arrives or a call is made, and a lost request in the tick in
     which it is lost, each by what the arms are worth in that tick. `regret_path` (R, P): cumulative regret after `ticks[p]`
@@ -37,6 +37,7 @@ class Ledger:
     served: Ints
     calls: Ints
     mirrored: Ints
+    duplicated: Ints
     lost: Ints
     retries: Ints
     errors: Ints
@@ -54,12 +55,12 @@ class Ledger:
     def open(cls, truth: Truth) -> Ledger:
         """An empty account."""
         rows, arms = truth.rows, len(truth.world.arms)
-        served, calls, mirrored, lost = np.zeros((4, rows, arms), np.int64)
+        served, calls, mirrored, duplicated, lost = np.zeros((5, rows, arms), np.int64)
         retries, errors, violations = np.zeros((3, rows), np.int64)
         peak, cost_s = np.zeros((2, rows))
         return cls(
-            truth, served, calls, mirrored, lost, retries, errors, violations, peak, np.zeros(0, np.int64), np.zeros((rows, 0)),
-            np.zeros((STAKES, rows)), cost_s, np.zeros((3, rows)), np.zeros_like(lost), np.full(rows, -1),
+            truth, served, calls, mirrored, duplicated, lost, retries, errors, violations, peak, np.zeros(0, np.int64),
+            np.zeros((rows, 0)), np.zeros((STAKES, rows)), cost_s, np.zeros((3, rows)), np.zeros_like(lost), np.full(rows, -1),
         )  # fmt: skip
 
     def watch(self, ticks: Ints) -> None:
@@ -80,6 +81,10 @@ class Ledger:
             stakes = self.truth.worths.stakes(tick) if now is None else self.truth.worths.stakes_of(tick, now)
             self._staked[:, rows] += (requests * stakes[:, rows]).sum(axis=2)
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick, now)[rows]).sum(axis=1)
+
+    def duplicate(self, rows: Ints, copies: Ints) -> None:
+        """Book copies of requests that write, (r, K) by the arm that got them."""
+        self.duplicated[self._places(rows)] += copies
 
     @property
     def _by_tick(self) -> bool:

@@ -125,7 +125,7 @@ def _blank(traffic: Traffic, metrics: Sequence[str], arms: int, count: int) -> R
     none = np.zeros(count)
     nothing = np.zeros((count, 0, 0))
     return Requests(
-        0, traffic.due_ns, np.arange(count), np.zeros(count, np.int64), traffic.route, none, none, traffic.mirror, nothing,
-        nothing, nothing.astype(bool), np.zeros((count, 0), np.int64),
+        0, traffic.due_ns, np.arange(count), np.zeros(count, np.int64), none.astype(bool), traffic.route, none, none,
+        traffic.mirror, nothing, nothing, nothing.astype(bool), np.zeros((count, 0), np.int64),
         {name: np.zeros((count, arms), np.int64) for name in metrics}, {}, np.zeros((count, arms), bool),
     )  # fmt: skip

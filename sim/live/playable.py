@@ -68,6 +68,8 @@ def _left_out(scenario: Scenario) -> Iterator[tuple[str, str, str]]:
         usual = Scenario.model_fields[key].get_default(call_default_factory=True)
         if getattr(scenario, key) != usual:
             yield key, why, "[]" if usual == () else "null" if usual is None else "{}"
+    if scenario.traffic.writes:
+        yield "traffic.writes", _UNKNOWN, "0%"
     for index, model in enumerate(scenario.models):
         if model.warm_up is not None:
             yield format_path(("models", index, "warm_up")), _UNKNOWN, "null"

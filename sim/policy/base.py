@@ -152,13 +152,14 @@ class Routing:
 
     rows (r,) their indices in the block; live (r, K) shares of live traffic, each row sums to 1; mirror (r, K) the share of
     live requests that is copied to an arm; cohort (r,) the number of the stage's entry, so that feedback to an earlier stage
-    is not counted in a later one.
+    is not counted in a later one; mirror_writes (r, K) the share of those that write, the same if None.
     """
 
     rows: Ints
     live: Floats
     mirror: Floats
     cohort: Ints
+    mirror_writes: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -323,6 +324,10 @@ class Allocation(Part):
         """(r, K) shares of live requests to copy."""
         return np.zeros(view.arms_in.shape)
 
+    def copies_writes(self) -> float:
+        """The share of the copies of requests that write that is made, where it mirrors; the others are filtered out."""
+        return 1.0
+
     def beside(self) -> bool:
         """Whether it serves a baseline beside the challengers: as much as each of them, taken from the champion."""
         return False
@@ -343,6 +348,10 @@ class Allocation(Part):
         """(r,) whether the schedule stood still in the tick that ended; asked where it may, after the checks have judged."""
         return np.zeros(view.age.shape, bool)
 
+    def turns(self) -> tuple[float, Literal["random", "paired"]] | None:
+        """Where arms take turns at all traffic: how long a turn is, in seconds, and how it is drawn; None where they do not."""
+        return None
+
     def constant_weights(self, setting: DeclaredSetting) -> Floats | None:
         """(K,) shares of live traffic that hold from the start of a stage to its end; None if they may change."""
         return None
@@ -361,7 +370,8 @@ class Evidence(Part):
 
     `declares` says that its PASS or FAIL is a declaration, which stops the clock of time to significance; `reads_reward` that
     it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
-    `waits` that it ends only when planned information has arrived, of all arms; `before_traffic` that it decides by an offline
+    `waits` that it ends only when planned information has arrived, of all arms; `of_turns` that it compares the turns of arms,
+    and takes what monitoring shows of a tick for what was sent in it; `before_traffic` that it decides by an offline
     evaluation, in a first stage that serves no challenger, and at tick 0 where its length is 0.
     """
 
@@ -370,6 +380,7 @@ class Evidence(Part):
     can_be_null: ClassVar[bool] = False
     waits: ClassVar[bool] = False
     before_traffic: ClassVar[bool] = False
+    of_turns: ClassVar[bool] = False
 
     kind: str
 

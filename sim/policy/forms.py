@@ -196,10 +196,13 @@ class Canary(Schedule, Form):
 class Shadow(Form):
     """A shadow: users get the champion's answers; challengers get copies, judged on errors, latency and agreement."""
 
-    places: ClassVar[Mapping[str, str]] = {"allocation.fraction": "mirror", "evidence.duration": "duration"}
+    places: ClassVar[Mapping[str, str]] = {
+        "allocation.fraction": "mirror", "allocation.writes_filtered": "writes_filtered", "evidence.duration": "duration",
+    }  # fmt: skip
 
     kind: Literal["shadow"] = "shadow"
     mirror: Share = Field(1.0, gt=0, description="share of live requests that is copied")
+    writes_filtered: Share = _setting_of(Mirror, "writes_filtered")
     duration: Duration = Field(description="how long the challengers must hold")
     checks: tuple[AnyGuardrail, ...] = Field(min_length=1, description="what the challengers must hold")
     max_duration: Duration | None = Field(None, description="inconclusive after this; `duration` decides before")
@@ -207,7 +210,9 @@ class Shadow(Form):
     reaction: Reactions | None = Field(None, description="how long it takes until what follows is done; at once if left out")
 
     def own_stages(self) -> tuple[Stage, ...]:
-        return (_stage(self, Mirror(fraction=self.mirror), Survive(duration=self.duration)),)
+        return (
+            _stage(self, Mirror(fraction=self.mirror, writes_filtered=self.writes_filtered), Survive(duration=self.duration)),
+        )
 
 
 class Offline(Form):

@@ -559,7 +559,7 @@ class StagedPolicy:
         rows = self._rows = self._rows[marked(self.verdicts.verdict[self._places(self._rows)] == _OPEN)]
         live: Floats = np.zeros((rows.size, len(self.setting.arms) + self.setting.baseline))
         arms = slice(len(self.setting.arms))
-        mirror = np.zeros(live.shape)
+        mirror, writes = np.zeros((2, *live.shape))
         places = self._places(rows)
         entered = self._age[places] == 0
         if entered.any():
@@ -575,10 +575,11 @@ class StagedPolicy:
                     live[at] = _beside(live[at])
                 if stage.allocation.mirrors:
                     mirror[at, arms] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
+                    writes[at, arms] = stage.allocation.copies_writes() * mirror[at, arms]
                 self._remember(number, place, rows[at], view)
         if self._pending is not None:
-            self._pending.hold(rows, live, mirror)
-        return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows])
+            self._pending.hold(rows, live, mirror, writes)
+        return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows], mirror_writes=writes)
 
 
 def _compared(stage: Stage, setting: Setting) -> tuple[Column, ...]:

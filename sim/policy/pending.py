@@ -51,7 +51,7 @@ class Pending:
         self._due = np.full(replications, -1)
         self._target = np.full(replications, "", object)
         self._carried: Bools = np.zeros((replications, arms), bool)
-        self._live, self._mirror = np.zeros((2, replications, arms + baseline))
+        self._live, self._mirror, self._writes = np.zeros((3, replications, arms + baseline))
         self._rests: Bools = np.zeros(replications, bool)
         # What waits before any tick was routed leaves all traffic to the champion.
         self._live[:, 0] = 1
@@ -68,7 +68,7 @@ class Pending:
         """Replications (r,) wait until ticks `due` (r,) for `target`, all arms on, and the champion serves everybody."""
         self.add(rows, due, target, np.ones((rows.size, self._carried.shape[1]), bool))
         self._rests[rows] = True
-        self._live[rows], self._mirror[rows] = 0.0, 0.0
+        self._live[rows], self._mirror[rows], self._writes[rows] = 0.0, 0.0, 0.0
         self._live[rows, 0] = 1.0
 
     def due(self, rows: Ints) -> Ints:
@@ -90,8 +90,12 @@ class Pending:
             if (found := ready[targets == target]).size
         ]
 
-    def hold(self, rows: Ints, live: Floats, mirror: Floats) -> None:
-        """Set the shares (r, K) of those that wait to what they were, and remember those of the others, in place."""
+    def hold(self, rows: Ints, *shares: Floats) -> None:
+        """Set the shares of those that wait to what they were, and remember those of the others, in place.
+
+        (r, K) each: of live traffic, of what is copied, and of what is copied of requests that write.
+        """
         waits = self.waits(rows)
-        live[waits], mirror[waits] = self._live[rows[waits]], self._mirror[rows[waits]]
-        self._live[rows], self._mirror[rows] = live, mirror
+        for kept, now in zip((self._live, self._mirror, self._writes), shares, strict=True):
+            now[waits] = kept[rows[waits]]
+            kept[rows] = now

@@ -102,13 +102,15 @@ ONE_POINT = Columns(
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
         TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
         TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
+        TableColumn("duplicated_writes", ("writes", "twice"), (_bare(quantity),)),
         TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
+        TableColumn("budget_burned", ("budget", "burned"), (_SHARE,)),
     ),
     (
         "regret", "regret", "missed_win", "wrong_ship", "peak_exposure", "inconclusive", "correct", "harmed_requests",
-        "net_value", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
-        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "lost_requests", "net_value",
-        "value_per_year", "value_per_year",
+        "net_value", "budget_burned", "keep", "no_better_if_shipped", "missed_win", "slo_violation_rate", "net_value_worst",
+        "time_to_decision_p50", "wrong_ship", "ship", "undecided", "aa_declared", "lost_requests",
+        "duplicated_writes", "net_value", "value_per_year", "value_per_year",
     ),
 )  # fmt: skip
 """Policies side by side."""
@@ -129,12 +131,14 @@ RELEASE = Columns(
         TableColumn("peak_exposure", ("peak", "exposure"), (_SHARE,)),
         TableColumn("harmed_requests", ("harmed", "requests"), (_bare(quantity),)),
         TableColumn("lost_requests", ("lost", "requests"), (_bare(quantity),)),
+        TableColumn("duplicated_writes", ("writes", "twice"), (_bare(quantity),)),
         TableColumn("slo_violation_rate", ("failed", "or slow"), (_SHARE,)),
+        TableColumn("budget_burned", ("budget", "burned"), (_SHARE,)),
     ),
     (
-        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "keep", "missed_regression",
-        "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship", "undecided", "lost_requests",
-        "net_value", "harmed_requests", "time_to_keep_if_worse",
+        "peak_exposure", "inconclusive", "correct", "net_value", "net_value_worst", "budget_burned", "keep",
+        "missed_regression", "slo_violation_rate", "bad_ship_effect", "false_rollback", "time_to_decision_p50", "ship",
+        "undecided", "lost_requests", "duplicated_writes", "net_value", "harmed_requests", "time_to_keep_if_worse",
     ),
 )  # fmt: skip
 """Policies side by side, where a challenger only must not be worse: what becomes of healthy releases and of bad ones."""
@@ -237,10 +241,10 @@ def fit(lines: Sequence[Line], keys: Sequence[str], chosen: Columns, width: int)
     columns = {column.measure: column for column in chosen.columns}
     forms = dict.fromkeys(columns, 0)
     # What never happened, and what is not known, has no column.
-    for measure in ("inconclusive", "lost_requests", "slo_violation_rate"):
+    for measure in ("inconclusive", "lost_requests", "duplicated_writes", "slo_violation_rate"):
         if not any(_ever(lines, measure)):
             forms.pop(measure, None)
-    for measure in ("aa_declared", "net_value", "net_value_worst", "value_per_year", "bad_ship_effect"):
+    for measure in ("aa_declared", "net_value", "net_value_worst", "value_per_year", "bad_ship_effect", "budget_burned"):
         if not _known(lines, measure):
             forms.pop(measure, None)
     shrink = chosen.shrink

@@ -133,7 +133,7 @@ def _rows(several: Several) -> Iterator[tuple[PolicySummary, Side]]:
 
 
 def _never(several: Several, name: str) -> bool:
-    return all(policy.measures[name].estimate == 0 for side in several.sides for policy in side.point.policies)
+    return not any(policy.measures[name].estimate for side in several.sides for policy in side.point.policies)
 
 
 def _value(value: str | None, longest: int = _LONGEST_VALUE) -> str:

@@ -37,6 +37,8 @@ MAIN = (
     "harm",
     "slo_violation_rate",
     "lost_requests",
+    "duplicated_writes",
+    "budget_burned",
     "peak_exposure",
 )
 """The measures that a reader needs first, in order; the others follow in a table of all."""
@@ -58,6 +60,8 @@ RELEASE = (
     "harmed_requests",
     "slo_violation_rate",
     "lost_requests",
+    "duplicated_writes",
+    "budget_burned",
     "peak_exposure",
 )
 """The same where a challenger only must not be worse: what becomes of healthy releases, and of bad ones."""
@@ -130,9 +134,11 @@ def winners(comparison: Comparison) -> tuple[str, list[Winner]]:
     return f"{' or '.join(comparison.measures[aim].label for aim in aims)}, {unit_of(comparison.run)}", found
 
 
-OF_PROGRAMME = ("value_per_year", "releases_per_year")
-"""Measures that are left out where no policy has any estimate."""
-RARE = ("inconclusive", "undecided", "alarms_per_week", "slo_violation_rate", "lost_requests")
+STATED = ("value_per_year", "releases_per_year", "budget_burned", "duplicated_writes")
+"""Measures of what a scenario may state, such as an error budget; left out where no policy has any estimate."""
+RARE = (
+    "inconclusive", "undecided", "alarms_per_week", "slo_violation_rate", "lost_requests", "duplicated_writes", "budget_burned",
+)  # fmt: skip
 """Measures that are left out where no policy ever has any."""
 
 
@@ -156,8 +162,8 @@ def columns(comparison: Comparison, point: PointComparison, wanted: Sequence[str
     """
     wanted = wanted or (RELEASE if comparison.run.goal == "not_worse" else MAIN)
     having = [name for name in wanted if name in comparison.measures and not (name in RARE and _never(point.policies, name))]
-    of_programme = known(point.policies, OF_PROGRAMME)
-    return [name for name in having if name not in OF_PROGRAMME or name in of_programme]
+    stated = known(point.policies, STATED)
+    return [name for name in having if name not in STATED or name in stated]
 
 
 def known(policies: Iterable[PolicySummary], wanted: Sequence[str]) -> list[str]:

@@ -56,6 +56,8 @@ def _told(scenario: Scenario, world: World) -> Iterator[tuple[str, str]]:
         yield "Router", f"sends requests to the champion that were meant for another: {', '.join(strays)}"
     yield "What is right", _right(scenario)
     yield "Worth", _worth(scenario, world)
+    if scenario.error_budget is not None:
+        yield "Error budget", scenario.error_budget.told()
     if scenario.programme is not None:
         yield "Programme", scenario.programme.told()
     horizon, tick = format_duration(scenario.horizon), format_duration(scenario.tick)
@@ -141,6 +143,7 @@ def _worth(scenario: Scenario, world: World) -> str:
         "a failed request": value.per_error,
         "a slow request": value.per_slow,
         "a lost request": value.per_lost,
+        "a duplicated write": value.per_duplicate,
         "a day of the rollout": value.per_day,
         "to ship": value.per_ship,
         "to roll back": value.per_rollback,

@@ -108,6 +108,7 @@ class ValueRecord(Stored):
     per_error: NotNegative = 0.0
     per_slow: NotNegative = 0.0
     per_lost: NotNegative = 0.0
+    per_duplicate: NotNegative = 0.0
     per_day: NotNegative = 0.0
     per_ship: NotNegative = 0.0
     per_rollback: NotNegative = 0.0

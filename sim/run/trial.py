@@ -57,11 +57,13 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     for routing in rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting))):
         trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
+    burned = _burned(truth, engine.ledger)
     engine.settle(verdicts.arm, verdicts.decided_tick)
     regret = engine.ledger.regret_path.copy()
     regret[:, -1] = engine.ledger.regret
     columns = _columns(truth, verdicts, engine.ledger) | _estimates(truth, policy.estimates())
     columns |= _offline(truth, policy.offline_choice()) | gained(truth, verdicts, engine.ledger)
+    columns["budget_burned"] = burned
     live = trajectory.filled(verdicts)
     return Play(columns, trajectory.ticks, regret, live, trajectory.mirror, verdicts.decided_tick, verdicts.verdict)
 
@@ -130,6 +132,18 @@ class Trajectory:
         return np.where(after[..., None], only[:, None, :], self.live)
 
 
+def _burned(truth: Truth, ledger: Ledger) -> Floats:
+    """(R,) the share of the error budget of a period that failed requests burned, of an engine that has not settled.
+
+    So it is of the time up to the end of the rollout, or to the horizon. NaN without a budget.
+    """
+    world, budget = truth.world, truth.world.error_budget
+    if budget is None:
+        return np.full(truth.rows, np.nan)
+    burned: Floats = ledger.errors / budget.allowed(float(world.requests.sum()), world.horizon_s)
+    return burned
+
+
 def account(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDArray[Any]]:
     """{column of trials.parquet: (R,)} what verdicts came to, of an engine that has settled them: also what they gave."""
     return _columns(truth, verdicts, ledger) | gained(truth, verdicts, ledger)
@@ -187,6 +201,7 @@ def _columns(truth: Truth, verdicts: Verdicts, ledger: Ledger) -> dict[str, NDAr
         "lost_requests": ledger.lost.sum(axis=1),
         "retries": ledger.retries,
         "mirrored_requests": ledger.mirrored.sum(axis=1),
+        "duplicated_writes": ledger.duplicated.sum(axis=1),
         "cost_s": ledger.cost_s,
         "requests": ledger.arrived[:, -1],
         "users": np.asarray(distinct(ledger.arrived[:, -1]), np.float64),

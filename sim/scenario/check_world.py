@@ -27,6 +27,8 @@ def world_problems(scenario: Scenario) -> Iterator[Problem]:
     yield from _predictions(scenario)
     yield from _pools(scenario)
     yield from _retries(scenario)
+    yield from _writes(scenario)
+    yield from _turns(scenario)
     for index, event in enumerate(scenario.timeline):
         yield from _event(scenario, event, f"timeline[{index}]")
         if scenario.has_baseline_arm and isinstance(event, Drift | Novelty) and event.arm == scenario.arms[-1]:
@@ -128,6 +130,34 @@ def _predictions(scenario: Scenario) -> Iterator[Problem]:
         if metric.name not in BUILT_IN and metric.reward is None:
             message = f"is required for every outcome where models are replayed, as {replayed[0]} has one"
             yield Problem(f"{message}: {listed(REWARDS, 'or')}", path=f"metrics[{index}].reward")
+
+
+def _writes(scenario: Scenario) -> Iterator[Problem]:
+    """A filter of what writes, where nothing does."""
+    others = {policy.name: policy for policy in scenario.policies}
+    for index, policy in enumerate(scenario.policies if scenario.traffic.writes == 0 else ()):
+        for placed in policy.placed(others, {policy.name}):
+            if placed.here and placed.stage.allocation.copies_writes() < 1:
+                path = format_path(("policies", index))
+                rule = "filters nothing: no request writes without traffic.writes"
+                yield Problem(rule, path=f"{path}.{placed.place('allocation.writes_filtered')}")
+
+
+def _turns(scenario: Scenario) -> Iterator[Problem]:
+    """Evidence that compares the turns of arms, where outcomes are shown in the turn of another arm, or users keep one."""
+    others = {policy.name: policy for policy in scenario.policies}
+    canary = scenario.users is not None and scenario.users.assignment == "canary"
+    for index, policy in enumerate(scenario.policies if scenario.telemetry.lag or canary else ()):
+        for placed in policy.placed(others, {policy.name}):
+            if placed.here and placed.stage.evidence.of_turns:
+                path = f"{format_path(('policies', index))}.{placed.place('evidence.kind')}"
+                if scenario.telemetry.lag:
+                    lag = format_duration(scenario.telemetry.lag)
+                    yield Problem(f"takes what is shown in a period for its own, and monitoring is {lag} behind", path=path)
+                if canary:
+                    yield Problem(
+                        "needs arms that get all traffic in their turn, and users keep the canary's cookie", path=path
+                    )
 
 
 def _pools(scenario: Scenario) -> Iterator[Problem]:

@@ -47,6 +47,8 @@ def _of_stage(
     # A key that stands in no file is told at the kind.
     tally = "tally" if getattr(evidence, "tally", None) else "kind"
     primary = setting.metrics[setting.primary]
+    turns = allocation.turns() is not None
+    cure = "compare periods, by evidence by_period" if turns else _cure(evidence)
     later, pools = unlike(scenario.primary.delay, scenario.arms), evidence.pools(setting)
     apart = primary.provisional or by_outcome(scenario.primary.delay)
     if primary.provisional and later:
@@ -61,16 +63,19 @@ def _of_stage(
         reason = (
             f"{evidence.kind} pools outcomes over weights that change, and of {setting.primary} successes come at other times"
         )
-        rest = f"than failures: visits of another age then look like an effect; {_cure(evidence)}"
+        rest = f"than failures: visits of another age then look like an effect; {cure}"
         yield Problem(f"{reason} {rest}", path=at(tally))
     elif pools and moving and changing:
         reason = f"{evidence.kind} pools outcomes over weights that change, while {setting.primary} changes ({changing})"
-        yield Problem(f"{reason}: what changes for both arms then looks like an effect; {_cure(evidence)}", path=at(tally))
+        yield Problem(f"{reason}: what changes for both arms then looks like an effect; {cure}", path=at(tally))
     elif pools and allocation.adaptive and promised:
         reason = f"{evidence.kind} pools outcomes, which keeps its promise only under weights that do not depend on them"
-        yield Problem(f"{reason}, and {allocation.kind} follows them; {_cure(evidence)}", path=at(tally))
+        yield Problem(f"{reason}, and {allocation.kind} follows them; {cure}", path=at(tally))
     if later and not primary.provisional and (by_outcome(scenario.primary.delay) or changing):
         yield Problem(_known_unlike(scenario, evidence, changing), path=at("kind"))
+    if turns and not pools and not evidence.of_turns:
+        reason = f"{evidence.kind} compares what was sent in the same tick, and {allocation.kind} sends all of it to one arm"
+        yield Problem(f"{reason}: it never ends; {cure}", path=at(tally))
     by_time = evidence.looks_by_time()
     if evidence.waits and not by_time and allocation.adaptive and allocation.least_share(setting) == 0:
         reason = f"{allocation.kind} can leave an arm next to no traffic, tick after tick, and {evidence.kind} waits until it"
@@ -79,10 +84,10 @@ def _of_stage(
     if by_time and allocation.adaptive:
         reason = f"{evidence.kind} looks at planned times, and {allocation.kind} follows the outcomes: it is then not normal"
         yield Problem(f"{reason}; let it look when its information has arrived (group_sequential)", path=at(by_time))
-    if promised and _alike(scenario) and not _clustered(stage):
+    if promised and _alike(scenario) and not _clustered(stage) and not evidence.of_turns:
         reason = f"{evidence.kind} takes requests as independent, and those of a user are alike (users.similarity)"
-        cure = "adjust: {kind: cluster}" if hasattr(evidence, "adjust") else "a rule with adjust: {kind: cluster}"
-        yield Problem(f"{reason}: it declares more often than it promises; use {cure}", path=at("kind"))
+        rule = "adjust: {kind: cluster}" if hasattr(evidence, "adjust") else "a rule with adjust: {kind: cluster}"
+        yield Problem(f"{reason}: it declares more often than it promises; use {rule}", path=at("kind"))
 
 
 def _known_unlike(scenario: Scenario, evidence: Evidence, changing: str) -> str:

@@ -15,6 +15,7 @@ from sim.scenario.capacity import MEASURED, PoolSpec, Retries, Servers
 from sim.scenario.cycles import ShocksSpec
 from sim.scenario.delays import Delay
 from sim.scenario.enough import Enough
+from sim.scenario.error_budget import ErrorBudget
 from sim.scenario.offline import OfflineRows, OfflineScoring
 from sim.scenario.priors import Prior, prior_told
 from sim.scenario.search import Search
@@ -305,6 +306,9 @@ class Scenario(Spec):
         None,
         description="what a decision is worth, and for how long. If left out, what it gives of the primary metric by the "
         "horizon",
+    )
+    error_budget: ErrorBudget | None = Field(
+        None, description="how many requests may fail in a period, which measures what share of that a rollout burns"
     )
     programme: Programme | None = Field(
         None, description="releases that queue for the traffic, which adds the value of a year of them; one release if left out"

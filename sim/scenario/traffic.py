@@ -121,6 +121,10 @@ class Traffic(Spec):
     start: Clock = Field(0.0, validate_default=False, description="time of day at which the run starts")
     bursts: BurstsSpec | None = Field(None, description="random bursts")
     flash_crowds: tuple[FlashCrowd, ...] = Field((), description="crowds at known times")
+    writes: Share = Field(
+        0.0,
+        description="share of requests that write, such as orders and payments: a copy of one does what it does a second time",
+    )
     trace: TraceSpec | None = Field(None, description="recorded traffic, in place of daily, weekly, bursts and flash_crowds")
 
     def told(self) -> str:
@@ -137,6 +141,8 @@ class Traffic(Spec):
         if self.bursts is not None:
             parts.append(self.bursts.told())
         parts += [crowd.told() for crowd in self.flash_crowds]
+        if self.writes:
+            parts.append(f"{format_share(self.writes)} of requests write")
         if self.start:
             parts.append(f"starting at {format_clock(self.start)}")
         return "; ".join(parts)

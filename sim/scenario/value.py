@@ -46,6 +46,9 @@ class Value(Spec):
     per_error: Price = Field(0.0, description="what a live request that fails costs beside the outcome that it does not earn")
     per_slow: Price = Field(0.0, description="what a live request costs that is slower than the `max` of the latency guardrail")
     per_lost: Price = Field(0.0, description="what a request that is lost to a timeout or a rejection costs beside")
+    per_duplicate: Price = Field(
+        0.0, description="what it costs that a shadow does once more what a request writes, such as to cancel an order"
+    )
     per_day: Price = Field(
         0.0, description="what a day of a running rollout costs, such as two versions in parallel and people who watch"
     )
@@ -122,6 +125,8 @@ def value_problems(scenario: Scenario, outcomes: list[str]) -> Iterator[Problem]
         yield Problem("needs a latency guardrail with `max`, which says what is slow", path="value.per_slow")
     if value.per_lost and not competing:
         yield Problem("needs capacity, pools or retries, without which no request is lost", path="value.per_lost")
+    if value.per_duplicate and not scenario.traffic.writes:
+        yield Problem("needs traffic.writes, without which no request writes", path="value.per_duplicate")
 
 
 class Programme(Spec):

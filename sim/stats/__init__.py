@@ -5,7 +5,8 @@ The modules by question:
 Is there a difference, at one look?
     `two_sample` (means and shares), `hypotheses` (not worse, or equal, by a margin), `margin` (a margin relative to a mean),
     `within_ticks` (under weights and means that change), `by_user` (the same, of users who return), `contrast` (of adjusted
-    estimates), `rank` (Mann-Whitney), `shift` (Hodges-Lehmann), `multiplicity` and `dunnett` (several challengers)
+    estimates), `periods` (of arms that take turns), `rank` (Mann-Whitney), `shift` (Hodges-Lehmann), `multiplicity` and
+    `dunnett` (several challengers)
 How many outcomes does a test need, and what is its result worth?
     `power`, `exaggeration` (wrong signs and sizes at low power), `test_and_roll` (the test that earns most),
     `screening` (the same where most ideas do harm, and a few are very good)
@@ -54,6 +55,7 @@ __all__ = [
     "moments",
     "multiplicity",
     "peeking",
+    "periods",
     "posterior",
     "power",
     "queues",

@@ -167,6 +167,12 @@ def error_of(arm: Any, i: Any, attempt: Any) -> Any:
 
 
 @compiled
+def writes_of(rules: Any, row: Any, i: Any) -> Any:
+    """Whether a request writes: what it does is done once more by every copy of it."""
+    return rules.writes > 0.0 and unit(at(row.write, i)) < rules.writes
+
+
+@compiled
 def is_lost(rules: Any, arm: Any, i: Any, attempt: Any) -> Any:
     """Whether monitoring never sees an attempt."""
     return rules.loss > 0.0 and unit(at(arm.loss, i * SLOTS + attempt)) < rules.loss
@@ -183,18 +189,19 @@ def backoff_of(rules: Any, row: Any, floats: Any, i: Any, attempt: Any) -> Any:
 class Requests:
     """The n requests of a tick, in the order of their arrival, and what each would get from each of K arms in A attempts.
 
-    first: the index of the first one in the replication; arrival_ns, user, segment (n,); route, guest, misroute (n,) and mirror
-    (n, K) uniforms, to be compared with weights (the first two), shares misrouted and mirror fractions; service_s (n, K, A)
-    seconds, to be multiplied by the slowness in force; error (n, K, A) uniforms, to be compared with the error rate in force;
-    lost (n, K, A); backoff_ns (n, A - 1) after each attempt; values {metric: (n, K)} on the metric's grid; delay_ns
-    {metric: (n, K)}; agree (n, K) whether an arm answers as the champion does. `mirror` and `agree` are None where nothing asks
-    for them.
+    first: the index of the first one in the replication; arrival_ns, user, segment, writes (n,), the last of them whether it
+    writes; route, guest, misroute (n,) and mirror (n, K) uniforms, to be compared with weights (the first two), shares
+    misrouted and mirror fractions; service_s (n, K, A) seconds, to be multiplied by the slowness in force; error (n, K, A)
+    uniforms, to be compared with the error rate in force; lost (n, K, A); backoff_ns (n, A - 1) after each attempt; values
+    {metric: (n, K)} on the metric's grid; delay_ns {metric: (n, K)}; agree (n, K) whether an arm answers as the champion does.
+    `mirror` and `agree` are None where nothing asks for them.
     """
 
     first: int
     arrival_ns: Ints
     user: Ints
     segment: Ints
+    writes: Bools
     route: Floats
     guest: Floats
     misroute: Floats
@@ -250,6 +257,7 @@ class Potential:
         pieces = truth.pieces(np.array([row]), tick)
         arrival = _place(self.tables, pieces, row, tick, n, tick * self.tick_ns)
         user, segment, lost = np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros((n, arms, attempts), bool)
+        writes = np.zeros(n, bool)
         route, guest, misroute = np.zeros((3, n))
         mirror = np.zeros((n, arms))
         service, error = np.zeros((n, arms, attempts)), np.zeros((n, arms, attempts))
@@ -257,12 +265,12 @@ class Potential:
         value, delay = np.zeros((2, metrics, n, arms), np.int64)
         agree = np.zeros((n, arms), bool)
         _reveal(
-            *self.tables, self._factors_of(row, tick), row, first, user, segment, route, guest, misroute, mirror, service,
-            error, lost, backoff, value, delay, agree,
+            *self.tables, self._factors_of(row, tick), row, first, user, segment, writes, route, guest, misroute, mirror,
+            service, error, lost, backoff, value, delay, agree,
         )  # fmt: skip
         return Requests(
-            first, arrival, user, segment, route, guest, misroute, mirror if self._mirrors else None, service, error, lost,
-            backoff, dict(zip(self.metrics, value, strict=True)), dict(zip(self.metrics, delay, strict=True)),
+            first, arrival, user, segment, writes, route, guest, misroute, mirror if self._mirrors else None, service, error,
+            lost, backoff, dict(zip(self.metrics, value, strict=True)), dict(zip(self.metrics, delay, strict=True)),
             agree if self._agreement else None,
         )  # fmt: skip
 
@@ -280,8 +288,8 @@ def _place(tables: Tables, pieces: Pieces, row: int, tick: int, count: int, edge
 @compiled
 def _reveal(
     rules_1: Any, rows: Any, arms: Any, metrics: Any, cells: Any, floats: Any, ints: Any, factors: Any, r: Any, first: Any,
-    user: Any, segment: Any, route: Any, guest: Any, misroute: Any, mirror: Any, service: Any, error: Any, lost: Any,
-    backoff: Any, value: Any, delay: Any, agree: Any,
+    user: Any, segment: Any, writes: Any, route: Any, guest: Any, misroute: Any, mirror: Any, service: Any, error: Any,
+    lost: Any, backoff: Any, value: Any, delay: Any, agree: Any,
 ) -> None:  # fmt: skip
     attempts, count = service.shape[2], service.shape[1]
     rules, row = rules_1[0], rows[r]
@@ -289,6 +297,7 @@ def _reveal(
         i = first + j
         user[j] = user_of(rules, row, floats, ints, i)
         segment[j] = segment_of(rules, row, floats, user[j])
+        writes[j] = writes_of(rules, row, i)
         route[j] = route_of(rules, row, i, user[j])
         guest[j] = guest_of(rules, row, user[j])
         misroute[j] = unit(at(row.misroute, i))

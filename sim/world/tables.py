@@ -37,11 +37,12 @@ RULES = np.dtype(
         ("data_even", np.int64),  # whether all rows are equally likely
         ("data_agree", np.int64),  # where (data_rows, K) agreement is, in ints
         ("loss", np.float64),
+        ("writes", np.float64),  # share of requests that write
         ("backoff_s", np.int64),  # where the back-offs before jitter are, in floats
         ("jitter", np.float64),
     ]
 )
-ROW_KEYS = ("positions", "route", "guest", "misroute", "user", "segment", "data_row", "backoff")
+ROW_KEYS = ("positions", "route", "guest", "misroute", "user", "segment", "data_row", "backoff", "write")
 ROW = np.dtype(
     [
         *((name, np.uint64) for name in ROW_KEYS),
@@ -140,7 +141,7 @@ def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
     if world.answers_agree is not None:
         rules["data_even"] = world.row_weights is None
         rules["data_rows"], rules["data_agree"] = len(world.answers_agree), ints.add(world.answers_agree)
-    rules["loss"] = world.loss
+    rules["loss"], rules["writes"] = world.loss, world.writes
     if world.retry is not None:
         retry = world.retry
         backoffs = [min(retry.base_s * retry.factor**n, retry.longest_s) for n in range(retry.attempts - 1)]

@@ -12,6 +12,7 @@ import numpy as np
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
 from sim.policy.base import Setting
+from sim.scenario.error_budget import ErrorBudget
 from sim.scenario.priors import Prior
 from sim.scenario.value import Value
 from sim.world import latency as latencies
@@ -71,6 +72,8 @@ class World:
     """Ticks by which monitoring is behind."""
     loss: float = 0.0
     """Share of calls that monitoring never sees."""
+    writes: float = 0.0
+    """Share of requests that write."""
     misrouted: Floats | None = None
     """(K,) share of the requests meant for an arm that the router sends to the champion instead."""
     row_weights: RowWeights | None = None
@@ -83,6 +86,8 @@ class World:
     """What a week after the horizon is like; None in a world that is such a week."""
     value: Value = field(default_factory=Value)
     """What a decision is worth, and for how long."""
+    error_budget: ErrorBudget | None = None
+    """How many requests may fail in a period; None where nothing is said."""
     offline: OfflineWorld = field(default_factory=OfflineWorld)
     """How scores on labelled rows differ from live traffic."""
     varied_latency: Mapping[int, float] = field(default_factory=dict)

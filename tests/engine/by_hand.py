@@ -122,7 +122,8 @@ class ByHand:
         return Requests(
             first=int(self.first[0, tick]),
             arrival_ns=of("arrival", np.int64), user=np.arange(count) + 100, segment=np.zeros(count, np.int64),
-            route=of("route", float), guest=np.zeros(count), misroute=of("misroute", float), mirror=of("mirror", float, 2),
+            writes=np.zeros(count, bool), route=of("route", float),
+            guest=np.zeros(count), misroute=of("misroute", float), mirror=of("mirror", float, 2),
             service_s=of("service", float, 2, attempts) / 1e9, error=np.where(failing, 0.0, 0.5),
             lost=of("lost", bool, 2, attempts), backoff_ns=of("backoff", np.int64, attempts - 1),
             values={"conversion": of("value", np.int64, 2)}, delay_ns={"conversion": of("delay", np.int64, 2)},

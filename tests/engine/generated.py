@@ -38,9 +38,8 @@ Seen = dict[str, NDArray[Any]]
 NAMES = ("champion", "a", "b")
 METRICS = ("conversion", "revenue", "score")
 LEDGER = (
-    "served", "calls", "mirrored", "lost", "retries", "errors", "slo_violations", "harmed", "harm", "peak_exposure", "regret",
-    "regret_fixed", "cost_s",
-    "regret_path",
+    "served", "calls", "mirrored", "duplicated", "lost", "retries", "errors", "slo_violations", "harmed", "harm",
+    "peak_exposure", "regret", "regret_fixed", "cost_s", "regret_path",
 )  # fmt: skip
 # Weights of (champion, a, b); some do not quite sum to one.
 LIVE = (
@@ -176,8 +175,8 @@ def scaled(
         "ticks": [{**plain, "mean": mean, "out": (out or {}).get(number, 0)} for number, mean in enumerate(means)],
         "arrivals": "poisson", "recorded": [0, 1], "retry": None, "users": None, "segments": None, "changes": True,
         "replayed": False, "revenue": "zero_inflated",
-        "score": "normal", "loss": 0.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None, "needs": columns(1),
-        "decided": [-1], "arm": [0], "failed": 0.0,
+        "score": "normal", "loss": 0.0, "writes": 0.0, "copied": 1.0, "misrouted": 0.0, "delays": {}, "lag": 0, "slo": None,
+        "needs": columns(1), "decided": [-1], "arm": [0], "failed": 0.0,
     }  # fmt: skip
 
 
@@ -200,7 +199,8 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
             "segments": st.none() | st.sampled_from((0.5, 1.0, 1.2)),
             "changes": st.sampled_from((True, True, False)), "replayed": st.booleans(),
             "revenue": st.sampled_from(REVENUES), "score": st.sampled_from(SCORES),
-            "loss": st.sampled_from((0.0, 0.3)), "misrouted": SHARES,
+            "loss": st.sampled_from((0.0, 0.3)), "writes": st.sampled_from((0.0, 0.5, 1.0)), "misrouted": SHARES,
+            "copied": st.sampled_from((1.0, 0.0, 0.4)),
             "delays": st.dictionaries(st.sampled_from(METRICS), LATE, max_size=3), "lag": st.sampled_from((0, 0, 1, 2)),
             "slo": st.none() | st.integers(1, 6), "failed": st.sampled_from((0.0, 1.0, -2.5, None)),
             "needs": st.just(whole) | st.lists(st.sampled_from(whole), unique=True, max_size=6).map(tuple),
@@ -215,13 +215,17 @@ def _games(unit_ns: int) -> st.SearchStrategy[Said]:
 
 @dataclass(frozen=True)
 class Game:
-    """A world of R replications, what is asked of it, live and mirror (T, R, K) and cohort (T, R), and verdicts (R,)."""
+    """A world of R replications, what is asked of it, live and mirror (T, R, K) and cohort (T, R), and verdicts (R,).
+
+    copied: the share of the copies of requests that write that is made.
+    """
 
     world: World
     rows: int
     needs: tuple[Column, ...]
     live: NDArray[np.float64]
     mirror: NDArray[np.float64]
+    copied: float
     cohort: NDArray[np.int64]
     arm: NDArray[np.int64]
     decided: NDArray[np.int64]
@@ -243,7 +247,7 @@ def game(said: Said) -> Game:
             cohort[tick:, row] += each["stages"] >> row & 1
     decided = np.minimum(said["decided"][:rows], ticks - 1)
     arm = np.minimum(said["arm"][:rows], arms - 1)
-    return Game(world(said), rows, said["needs"], live, mirror, cohort, arm, decided)
+    return Game(world(said), rows, said["needs"], live, mirror, said["copied"], cohort, arm, decided)
 
 
 def world(said: Said) -> World:
@@ -271,6 +275,7 @@ def world(said: Said) -> World:
         feedback={name: _feedback(delay, unit_s, len(arms)) for name, delay in said["delays"].items()},
         lag=said["lag"],
         loss=said["loss"],
+        writes=said["writes"],
         misrouted=np.array([0.0, *[said["misrouted"]] * (len(arms) - 1)]) if said["misrouted"] else None,
     )
 
@@ -422,7 +427,8 @@ def played(make: Any, of: Game) -> Seen:
         rows = np.flatnonzero((of.decided < 0) | (of.decided > tick))
         if not rows.size:
             break
-        routing = Routing(rows, of.live[tick, rows], of.mirror[tick, rows], of.cohort[tick, rows])
+        mirror = of.mirror[tick, rows]
+        routing = Routing(rows, of.live[tick, rows], mirror, of.cohort[tick, rows], of.copied * mirror)
         found[f"telemetry of tick {tick}"] = engine.step(routing).counts
     engine.settle(of.arm, of.decided)
     # Calls do not say which replication they are of; those of several are put in one order.

@@ -113,7 +113,7 @@ class Row:
         self.clear()
 
     def clear(self) -> None:
-        self.tally = {name: [0] * len(self.world.arms) for name in ("requests", "calls", "mirrored", "lost")}
+        self.tally = {name: [0] * len(self.world.arms) for name in ("requests", "calls", "mirrored", "duplicated", "lost")}
         self.tally |= {"failed": 0, "slow": 0, "retries": 0}
 
     def push(self, time: int, kind: int, key: tuple[int, ...], action: Callable[[], None]) -> None:
@@ -216,8 +216,10 @@ class Row:
         self.arrive(Call(requests, place, 0, attempt, arm, self.now, self.now if first is None else first, self.cohort))
         if attempt == 0 and requests.mirror is not None:
             for other in range(len(self.world.arms)):
-                if other != arm and requests.mirror[place, other] < self.mirror[other]:
+                share = self.mirror[int(requests.writes[place])][other]
+                if other != arm and requests.mirror[place, other] < share:
                     self.tally["mirrored"][other] += 1
+                    self.tally["duplicated"][other] += bool(requests.writes[place])
                     self.arrive(Call(requests, place, 1 + other, 0, other, self.now, self.now, self.cohort))
 
     def arrive(self, call: Call) -> None:
@@ -362,7 +364,8 @@ class HeapEngine:
         places = {(column.mirrored, column.as_live()): place for place, column in enumerate(self.needs)}
         for place, row in enumerate(routing.rows.tolist()):
             self.rows[row].cohort = int(routing.cohort[place])
-        self._play(routing.rows, self.tick, routing.live, routing.mirror)
+        writes = routing.mirror if routing.mirror_writes is None else routing.mirror_writes
+        self._play(routing.rows, self.tick, routing.live, np.stack([routing.mirror, writes], axis=1))
         for place, row in enumerate(routing.rows.tolist()):
             for cohort, mirrored, arm, column, amount in self.rows[row].seen[self.tick]:
                 at = places.get((mirrored, column))
@@ -379,7 +382,7 @@ class HeapEngine:
             for tick in range(world.ticks):
                 rows = np.flatnonzero((decided_tick >= 0) & (decided_tick <= tick))
                 live = np.eye(len(world.arms))[arm[rows]]
-                self._play(rows, tick, live, np.zeros_like(live))
+                self._play(rows, tick, live, np.zeros((rows.size, 2, len(world.arms))))
         for row in self.rows:
             row.drain()
         self._book(everyone, world.ticks - 1)
@@ -413,6 +416,7 @@ class HeapEngine:
             return
         of = {name: np.array([self.rows[row].tally[name] for row in rows]) for name in self.rows[0].tally}
         self.ledger.serve(rows, tick, of["requests"], of["calls"], of["mirrored"])
+        self.ledger.duplicate(rows, of["duplicated"])
         self.ledger.book(rows, of["failed"], of["slow"].astype(np.int64))
         self.ledger.lose(rows, tick, of["lost"])
         self.ledger.retries[rows] += of["retries"]

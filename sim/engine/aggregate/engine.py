@@ -28,7 +28,20 @@ from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segmen
 from sim.engine.aggregate.fused import Fused
 from sim.engine.aggregate.late import delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
-from sim.engine.aggregate.slots import ERROR, ERROR_SLOW, KIND, LATE, MIRROR, OUTCOME, SEEN, SLOW, SPLIT, UNSEEN
+from sim.engine.aggregate.slots import (
+    ERROR,
+    ERROR_SLOW,
+    KIND,
+    LATE,
+    MIRROR,
+    MIRROR_WRITES,
+    OUTCOME,
+    SEEN,
+    SLOW,
+    SPLIT,
+    UNSEEN,
+    WRITES,
+)
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
@@ -115,8 +128,7 @@ class AggregateEngine:
         live = self._split(self.truth.arrivals[rows, self.tick], self._routed(routing.live), key)
         calls, mirrored = live, np.zeros_like(live)
         if self._planes == 2:
-            others = live.sum(axis=1, keepdims=True) - live
-            mirrored = binomial_at(others, routing.mirror, key, MIRROR + self._lane[: self._arms])
+            mirrored = self._mirror(rows, live, routing, key)
             calls = np.concatenate([live, mirrored], axis=1)
         self.ledger.serve(rows, self.tick, live, live, mirrored)
         for stream in self._by_shares.values():
@@ -147,6 +159,20 @@ class AggregateEngine:
             left = left - live[:, arm]
         live[:, -1] = left
         return live
+
+    def _mirror(self, rows: Ints, live: Ints, routing: Routing, key: Keys) -> Ints:
+        """(r, K) copies, of what other arms serve live (r, K); books those of requests that write."""
+        lanes = self._lane[: self._arms]
+        others = live.sum(axis=1, keepdims=True) - live
+        if self.truth.world.writes == 0:
+            return binomial_at(others, routing.mirror, key, MIRROR + lanes)
+        # Whether a request writes is the same for all arms that get a copy.
+        writing = binomial_at(live, self.truth.world.writes, key, WRITES + lanes)
+        written = writing.sum(axis=1, keepdims=True) - writing
+        share = routing.mirror if routing.mirror_writes is None else routing.mirror_writes
+        copied = binomial_at(written, share, key, MIRROR_WRITES + lanes)
+        self.ledger.duplicate(rows, copied)
+        return copied + binomial_at(others - written, routing.mirror, key, MIRROR + lanes)
 
     def _leave_earlier_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""

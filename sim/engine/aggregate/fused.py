@@ -69,6 +69,8 @@ class Fused:
         world = truth.world
         if world.loss != 0 or world.feedback or (world.segments is not None and world.segments.factors) or truth.joint:
             return None
+        if planes == 2 and world.writes:
+            return None
         if not all(isinstance(stream, Prompt) for stream in feedback.values()):
             return None
         means = _constant_chances(feedback)

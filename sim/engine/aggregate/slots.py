@@ -7,3 +7,4 @@ from __future__ import annotations
 
 SPLIT, MIRROR, LATE, SEEN, UNSEEN, OUTCOME = (slot << 16 for slot in range(1, 7))
 ERROR, KIND, SLOW, ERROR_SLOW = ((slot << 16, slot + 1 << 16) for slot in (7, 9, 11, 13))
+WRITES, MIRROR_WRITES = 15 << 16, 16 << 16

@@ -62,7 +62,7 @@ class CompiledEngine:
         self.ledger.expose(rows, routing.live)
         self._live[rows] = routing.live
         self._feedback.weigh(rows, self.tick, routing.live)
-        self._play(self.tick, rows, routing.live, routing.mirror, shown=True)
+        self._play(self.tick, rows, routing.live, routing.mirror, shown=True, writes=routing.mirror_writes)
         seen = self._arrays.seen[rows, self.tick]
         arms = len(self.truth.world.arms)
         counts = np.empty((rows.size, arms, len(self._places)), np.int64)
@@ -120,8 +120,20 @@ class CompiledEngine:
         self._feedback.enter(entered)
         state["cohort"][rows] = cohort
 
-    def _play(self, tick: int, rows: Ints, live: Floats, mirror: Floats, shown: bool, drains: bool = False) -> None:
-        """Run the kernel over a tick, and book its events. With `drains`, end the calls in flight after the last tick."""
+    def _play(
+        self,
+        tick: int,
+        rows: Ints,
+        live: Floats,
+        mirror: Floats,
+        shown: bool,
+        drains: bool = False,
+        writes: Floats | None = None,
+    ) -> None:
+        """Run the kernel over a tick, and book its events. With `drains`, end the calls in flight after the last tick.
+
+        `mirror` and `writes` (r, K): the share of requests that is copied, and of those that write; the same if None.
+        """
         truth, arrays, world = self.truth, self._arrays, self.truth.world
         # The conditions at the horizon stay in force for the calls that end after it.
         now = min(tick, world.ticks - 1)
@@ -136,7 +148,7 @@ class CompiledEngine:
             ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
         ):  # fmt: skip
             run[name] = value
-        duty["mirror"][rows] = mirror
+        duty["mirror"][rows], duty["mirror_writes"][rows] = mirror, mirror if writes is None else writes
         if world.population is not None and world.population.sticky:
             duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
         else:
@@ -173,10 +185,11 @@ class CompiledEngine:
         self.ledger.serve(rows, tick, requests, calls, mirrored, now)
         if self._coldness is not None:
             self._coldness.heal(rows, calls + mirrored)
+        self.ledger.duplicate(rows, duty["duplicated"][rows])
         self.ledger.lose(rows, tick, self._arrays.lost[rows, number])
         self.ledger.retries[rows] += state["retries"][rows]
         self.ledger.book(rows, state["errors"][rows], state["slow"][rows])
-        for name in ("requests", "calls", "mirrored"):
+        for name in ("requests", "calls", "mirrored", "duplicated"):
             duty[name] = 0
         for name in ("errors", "slow", "retries"):
             state[name] = 0

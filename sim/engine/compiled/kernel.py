@@ -55,6 +55,7 @@ from sim.world.potential import (
     service_of,
     user_of,
     value_of,
+    writes_of,
 )
 from sim.world.sampling import SLOTS, TABLED, at, nanoseconds, parametric, spread, unit
 from sim.world.tables import BINARY
@@ -135,6 +136,7 @@ def play(
         cohort = state.cohort
         # The current request: its index, attempt, first arrival and user, the arm that serves it, and its copies.
         i, attempt, began, user, arm, copy, copies = first, 0, edge_ns, first, 0, 0, 0
+        writes = False
         now = edge_ns
         while True:
             arrive = now
@@ -171,11 +173,16 @@ def play(
             else:
                 # The next copy goes to the arms that do not serve the request, in their order.
                 copy += 1
-                while copy <= copies and (copy - 1 == arm or unit(at(laws[copy - 1].mirror, i)) >= duties[copy - 1].mirror):
+                while copy <= copies:
+                    if copy - 1 != arm:
+                        share = duties[copy - 1].mirror_writes if writes else duties[copy - 1].mirror
+                        if unit(at(laws[copy - 1].mirror, i)) < share:
+                            break
                     copy += 1
                 if copy <= copies:
                     k = copy - 1
                     duties[k].mirrored += 1
+                    duties[k].duplicated += integer(writes)
                 else:
                     fresh = edge_ns + offsets[j] if j < count else FOREVER
                     again = heap[r, 0, 0] if state.heaped > 0 else FOREVER
@@ -223,6 +230,7 @@ def play(
                         user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
                         arm = chosen[j] if keepers == 0 else kept_arm(rules, row, duties, kept, r, i, user)
                         copies = arms if mirrors else 0
+                        writes = mirrors and writes_of(rules, row, i)
                         j += 1
                         duties[arm].requests += 1
                     duties[arm].calls += 1

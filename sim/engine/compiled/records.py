@@ -41,8 +41,9 @@ ROW = np.dtype([(name, np.int64) for name in ("cohort", "heaped", "errors", "slo
 """(R,) a replication: its cohort, the number of retries in its heap, and the counts to book for this tick."""
 DUTY = np.dtype(
     [
-        *((name, np.int64) for name in ("pool", "requests", "calls", "mirrored")),
-        *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "own", "guests", "mirror")),
+        *((name, np.int64) for name in ("pool", "requests", "calls", "mirrored", "duplicated")),
+        *((name, np.float64) for name in ("error_rate", "scale", "misrouted", "threshold", "own", "guests")),
+        *((name, np.float64) for name in ("mirror", "mirror_writes")),
     ]
 )
 """(R, K) an arm: its pool or -1, its counts, and the conditions and the routing of the tick."""

@@ -64,7 +64,7 @@ class SimpyEngine:
         self._feedback.enter(rows[routing.cohort != self._cohort[rows]])
         self._cohort[rows] = routing.cohort
         self._feedback.weigh(rows, self.tick, routing.live)
-        self._play(rows, routing.live, routing.mirror, self.tick, routing.cohort)
+        self._play(rows, routing.live, (routing.mirror, routing.mirror_writes), self.tick, routing.cohort)
         counts = np.zeros((*routing.live.shape, len(self._places)), np.int64)
         for place, row in enumerate(rows):
             monitor = self._replications[row].monitor
@@ -83,7 +83,7 @@ class SimpyEngine:
             for tick in range(world.ticks):
                 rows = np.flatnonzero((decided_tick >= 0) & (decided_tick <= tick))
                 live = np.eye(len(world.arms))[arm[rows]]
-                self._play(rows, live, np.zeros_like(live), tick)
+                self._play(rows, live, (np.zeros_like(live), None), tick)
         with _no_collection():
             for replication in self._replications:
                 replication.drain()
@@ -97,8 +97,11 @@ class SimpyEngine:
         calls = [call for replication in self._replications for call in replication.calls or ()]
         return ordered(np.array(calls, CALL))
 
-    def _play(self, rows: Ints, live: Floats, mirror: Floats, tick: int, cohort: Ints | None = None) -> None:
-        """Play a tick of some replications; monitoring counts nothing if `cohort` is None."""
+    def _play(
+        self, rows: Ints, live: Floats, mirrors: tuple[Floats, Floats | None], tick: int, cohort: Ints | None = None
+    ) -> None:
+        """Play a tick of some replications; `mirrors` as in a routing. Monitoring counts nothing if `cohort` is None."""
+        mirror, writes = mirrors[0], mirrors[0] if mirrors[1] is None else mirrors[1]
         conditions, population = self.truth.conditions(tick), self.truth.world.population
         if self._coldness is not None:
             conditions = self._coldness.begin(rows, live, mirror, conditions)
@@ -107,7 +110,7 @@ class SimpyEngine:
         with _no_collection():
             for place, row in enumerate(rows):
                 requests = self._potential.draw(int(row), tick)
-                copied = _copied(requests, mirror[place])
+                copied = _copied(requests, mirror[place], writes[place])
                 rules = Rules(
                     sent[place], conditions.error_rate[row].tolist(), conditions.latency_scale[row].tolist(),
                     cohort is not None, 0 if cohort is None else int(cohort[place]),
@@ -123,6 +126,7 @@ class SimpyEngine:
         self.ledger.serve(rows, tick, served, calls, mirrored, None if self._coldness is None else self._coldness.now)
         if self._coldness is not None:
             self._coldness.heal(rows, calls + mirrored)
+        self.ledger.duplicate(rows, np.array([account.duplicated for account in accounts]))
         self.ledger.book(rows, *(np.array([getattr(account, name) for account in accounts]) for name in ("failed", "slow")))
         self.ledger.lose(rows, tick, np.array([account.lost for account in accounts]))
         self.ledger.retries[rows] += [account.retries for account in accounts]
@@ -137,13 +141,15 @@ _SERVED = ("requests", "calls", "mirrored")
 class Account:
     """The counts of a tick for the ledger.
 
-    By arm (K): requests by the arm of their first attempt; live calls; mirrored calls; requests lost to a timeout or a
-    rejection, by the arm of their last attempt. In total: failed requests; good answers slower than the objective; retries.
+    By arm (K): requests by the arm of their first attempt; live calls; mirrored calls; those of them that write; requests lost
+    to a timeout or a rejection, by the arm of their last attempt. In total: failed requests; good answers slower than the
+    objective; retries.
     """
 
     requests: list[int]
     calls: list[int]
     mirrored: list[int]
+    duplicated: list[int]
     lost: list[int]
     failed: int = 0
     slow: int = 0
@@ -152,7 +158,7 @@ class Account:
     @classmethod
     def open(cls, arms: int) -> Account:
         """An empty account."""
-        return cls([0] * arms, [0] * arms, [0] * arms, [0] * arms)
+        return cls([0] * arms, [0] * arms, [0] * arms, [0] * arms, [0] * arms)
 
 
 @dataclass(frozen=True)
@@ -245,6 +251,7 @@ class Replication:
     def _mirrored(self, requests: Requests, place: int, arm: int) -> Process:
         """The process of a mirrored copy: no user sees its answer, and it is not tried again."""
         self.account.mirrored[arm] += 1
+        self.account.duplicated[arm] += int(requests.writes[place])
         call = self._arrive(requests, place, 1 + arm, 0, arm)
         outcome = yield call.ended
         self._ended(call, outcome, NEVER)
@@ -302,11 +309,11 @@ def _retried(world: World) -> dict[int, bool]:
     return dict(zip((FINISH, ERROR, TIMEOUT, REJECTION), on, strict=True))
 
 
-def _copied(requests: Requests, mirror: Floats) -> list[list[int]]:
-    """For each request, the arms that would get a copy if they did not serve it."""
+def _copied(requests: Requests, mirror: Floats, writes: Floats) -> list[list[int]]:
+    """For each request, the arms that would get a copy if they did not serve it; if it writes by `writes` (K,)."""
     if requests.mirror is None or not mirror.any():
         return [[]] * requests.arrival_ns.size
-    chosen: Bools = requests.mirror < mirror
+    chosen: Bools = requests.mirror < np.where(requests.writes[:, None], writes, mirror)
     return [np.flatnonzero(row).tolist() for row in chosen]
 
 

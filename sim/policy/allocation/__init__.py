@@ -13,6 +13,7 @@ from sim.policy.allocation.mirror import Mirror
 from sim.policy.allocation.ramp import Ramp, Schedule, Step
 from sim.policy.allocation.risk_budget import RiskBudget
 from sim.policy.allocation.sqr import Sqr
+from sim.policy.allocation.switchback import Switchback
 from sim.policy.allocation.thompson import Thompson
 from sim.policy.allocation.track_and_stop import TrackAndStop
 from sim.policy.allocation.ucb1 import Ucb1
@@ -23,7 +24,21 @@ ALLOCATIONS = Family(
     "allocation",
     Allocation,
     methods=("live",),
-    shipped=(Fixed, Ramp, Mirror, ChampionOnly, Thompson, EpsilonGreedy, Ucb1, KlUcb, TrackAndStop, KlLucb, RiskBudget, Sqr),
+    shipped=(
+        Fixed,
+        Ramp,
+        Mirror,
+        ChampionOnly,
+        Thompson,
+        EpsilonGreedy,
+        Ucb1,
+        KlUcb,
+        TrackAndStop,
+        KlLucb,
+        RiskBudget,
+        Sqr,
+        Switchback,
+    ),
 )
 AnyAllocation = Annotated[Allocation, ALLOCATIONS]
 
@@ -41,6 +56,7 @@ __all__ = [
     "Schedule",
     "Sqr",
     "Step",
+    "Switchback",
     "Thompson",
     "TrackAndStop",
     "Ucb1",

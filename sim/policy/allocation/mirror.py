@@ -13,12 +13,22 @@ from sim.units import Share, format_share
 
 
 class Mirror(Allocation):
-    """Users get the champion's answers only; a share of their requests is copied to every challenger still in."""
+    """Users get the champion's answers only; a share of their requests is copied to every challenger still in.
+
+    A copy of a request that writes does what it does a second time, unless a filter keeps it from being made. What is filtered
+    does not reach the challenger: it is no load, and checks see nothing of it.
+
+    >>> Mirror(fraction="20%", writes_filtered="90%").told(Setting(("champion", "a"), 1, 10, 60.0, "conversion", {}))
+    'answers users with the champion only, and copies 20% of live requests to the challenger, without 90% of those that write'
+    """
 
     mirrors: ClassVar[bool] = True
 
     kind: Literal["mirror"] = "mirror"
     fraction: Share = Field(1.0, gt=0, description="share of live requests that is copied to each challenger")
+    writes_filtered: Share = Field(
+        0.0, description="of the copies of requests that write (`traffic.writes`), the share that a filter catches: not made"
+    )
 
     def most_mirrored(self) -> float:
         return self.fraction
@@ -26,7 +36,8 @@ class Mirror(Allocation):
     def told(self, setting: Setting) -> str:
         part = "every live request" if self.fraction == 1 else f"{format_share(self.fraction)} of live requests"
         whom = "the challenger" if len(setting.arms) == 2 else "each challenger"
-        return f"answers users with the champion only, and copies {part} to {whom}"
+        filtered = f", without {format_share(self.writes_filtered)} of those that write" if self.writes_filtered else ""
+        return f"answers users with the champion only, and copies {part} to {whom}{filtered}"
 
     def live(self, view: View) -> Floats:
         live = np.zeros(view.arms_in.shape)
@@ -37,3 +48,6 @@ class Mirror(Allocation):
         mirror = np.where(view.arms_in, self.fraction, 0.0)
         mirror[:, 0] = 0
         return mirror
+
+    def copies_writes(self) -> float:
+        return 1.0 - self.writes_filtered

@@ -9,6 +9,7 @@ from sim.policy.catalogue import Family
 from sim.policy.evidence.bayes_factor import BayesFactor
 from sim.policy.evidence.best_arm import BestArm
 from sim.policy.evidence.betting import Betting
+from sim.policy.evidence.by_period import ByPeriod
 from sim.policy.evidence.confidence_sequence import ConfidenceSequence
 from sim.policy.evidence.decision import Decision
 from sim.policy.evidence.expected_loss import ExpectedLoss
@@ -30,6 +31,7 @@ EVIDENCE = Family(
         BayesFactor,
         BestArm,
         Betting,
+        ByPeriod,
         ConfidenceSequence,
         Decision,
         ExpectedLoss,
@@ -52,6 +54,7 @@ __all__ = [
     "BayesFactor",
     "BestArm",
     "Betting",
+    "ByPeriod",
     "ConfidenceSequence",
     "Decision",
     "ExpectedLoss",

@@ -85,7 +85,7 @@ class BurnRate(Guardrail):
 
     def told(self, setting: Setting) -> str:
         whose = "while all arms together burn their" if self.sees == "service" else "that burns its"
-        budget = f"error budget of {format_share(1 - self.slo)}"
+        budget = f"error budget of {format_share(round(1 - self.slo, 12))}"
         does = "reports" if self.report_only else "stops"
         return f"{does} a challenger {whose} {budget} {listed([pair.told() for pair in self.windows], 'or')}"
 
