@@ -124,7 +124,7 @@ def test_failures_beyond_the_bounds_are_said_by_check(
     metric = {"name": "conversion", "role": "primary", "failure": {"worth": -5}}
     file = written(tmp_path, metrics=[metric], policies=[policy], engine="auto")
     assert main(["check", str(file)]) == 2
-    assert f"{file}:1:" in (found := capsys.readouterr().err)
+    assert f"{file}:" in (found := capsys.readouterr().err)
     assert said in found
     with pytest.raises(InputError) as refused:
         run_scenario(file, models=AMOUNTS, reports=tmp_path / "reports", log=False)
