@@ -147,13 +147,16 @@ def write_new(contents: Mapping[Path, str]) -> None:
             _make_folder(now.parent, made)
             aside[now] = written_aside(now, content)
             made.append(aside[now])
-        for now in reversed(contents):
+        for now in reversed(list(contents)):
             put_new(aside[now], now)
             made.append(now)
     except BaseException as error:
         for path in reversed(made):
             with suppress(OSError):
-                path.rmdir() if path.is_dir() else path.unlink()
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()
         if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
             with placing(now):
                 raise
