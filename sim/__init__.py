@@ -6,13 +6,13 @@ run folder: both return `Results`, which have tables, the memo, and charts. `loa
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from sim.errors import InputError, Problem, SimError, TrackingError
-from sim.version import VERSION as __version__
-
+# As `typing.TYPE_CHECKING`, without loading anything.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from sim.errors import InputError, Problem, SimError, TrackingError
     from sim.report.results import Results
+    from sim.version import VERSION as __version__
     from sim.workflow import Outcome, load_run, load_scenario, rehearse, report_run, run_scenario, track_run
 
 __all__ = [
@@ -31,13 +31,17 @@ __all__ = [
     "track_run",
 ]
 
-# They take a while to load, in which the command line could not be interrupted yet.
-_LATER = {"Results": "sim.report.results"} | dict.fromkeys(
+# Nothing is loaded before it is asked for: the command line cannot be interrupted quietly before it waits for that.
+_LATER = {"Results": "sim.report.results"}
+_LATER |= dict.fromkeys(("InputError", "Problem", "SimError", "TrackingError"), "sim.errors")
+_LATER |= dict.fromkeys(
     ("Outcome", "load_run", "load_scenario", "rehearse", "report_run", "run_scenario", "track_run"), "sim.workflow"
 )
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("sim.version").VERSION
     if name in _LATER:
         return getattr(import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -73,6 +73,47 @@ def replacing(file: Path) -> Iterator[Path]:
             raise
 
 
+OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Errors of the machine; others are of the place that was asked for."""
+
+
+def written_aside(file: Path, text: str) -> Path:
+    """A temporary file beside `file` with a text, whole and on the disk. Raises `OSError`; then there is none."""
+    handle, name = tempfile.mkstemp(prefix=".sim-", dir=file.parent)
+    temporary = Path(name)
+    try:
+        os.close(handle)
+        with temporary.open("w", encoding="utf-8") as opened:
+            opened.write(text)
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.chmod(0o644)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def put_new(temporary: Path, file: Path) -> None:
+    """Give a file its name, which must be new: what was made since a check is not overwritten. Raises `OSError`."""
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in OF_THE_MACHINE:
+            raise
+        # Some file systems have no links.
+        file.open("x").close()
+        try:
+            temporary.replace(file)
+        except BaseException:
+            with suppress(OSError):
+                file.unlink()
+            raise
+
+
 def write_text(file: Path, text: str) -> None:
     """Write a text file, completely or not at all."""
     with replacing(file) as temporary:

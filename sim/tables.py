@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,12 @@ from sim.units import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+MOST_CELLS = 300_000_000
+"""Of tables that are held in memory as they are read: 2.4 GB of numbers."""
+MOST_COLUMNS = 5_000
+"""Of tables that are read by the names of a few of their columns. Guesses at wider ones would take too long."""
 
 
 class Kind(StrEnum):
@@ -59,21 +65,41 @@ def read_table(file: Path) -> pa.Table:
 
 
 def read_rows(file: Path) -> pa.Table:
-    """A CSV or Parquet file as a table; of a CSV every column is texts. Raises `InputError` where it is neither."""
+    """A CSV or Parquet file as a table; of a CSV all columns are texts. Raises `InputError` if it is neither, or too large."""
+
+    def at(message: str) -> Problem:
+        return Problem(message, file=str(file))
+
     if file.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        # A small file may hold any number of rows that are alike.
+        with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
+            rows, names = content.metadata.num_rows, content.schema_arrow.names
+        check_width(names, at)
+        if rows * len(names) > MOST_CELLS:
+            message = f"has {rows:,} rows of {len(names):,} columns, more than {MOST_CELLS:,} values: keep what is needed"
+            raise InputError([at(message)])
         return read_table(file)
     if file.suffix.lower() != ".csv":
-        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
+        raise InputError([at("must be a .csv or a .parquet file")])
     import pyarrow as pa
     from pyarrow import csv
 
     # Closed before the program ends: it reads on in a thread of its own.
     with reading(file), file.open("rb") as opened, csv.open_csv(opened) as reader:
         header = reader.schema.names
-    check_names(header, lambda message: Problem(message, file=str(file)))
+    check_width(header, at)
     options = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False)
     with reading(file), file.open("rb") as opened:
         return csv.read_csv(opened, convert_options=options)
+
+
+def check_width(names: Sequence[str], place: Place) -> None:
+    """Raise `InputError` for a table that is too wide, or has a column twice."""
+    if len(names) > MOST_COLUMNS:
+        raise InputError([place(f"has {len(names):,} columns, more than {MOST_COLUMNS:,}: keep those that are needed")])
+    check_names(names, place)
 
 
 def check_names(names: Iterable[str], place: Place) -> None:

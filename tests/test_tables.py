@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from sim import tables
 from sim.errors import InputError
-from sim.tables import Column, Kind, Schema, columns
+from sim.tables import Column, Kind, Schema, columns, read_rows
 
 
 def in_chunks(kind: pa.DataType, *chunks: list[object]) -> pa.ChunkedArray:
@@ -79,3 +81,25 @@ def test_reading_a_table_loads_no_pandas(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stdout == "4 False\n", done.stderr
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_that_is_too_wide_is_refused(kind: str, tmp_path: Path) -> None:
+    names = [f"c{place}" for place in range(tables.MOST_COLUMNS + 1)]
+    file = tmp_path / f"wide.{kind}"
+    if kind == "csv":
+        file.write_text(",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n")
+    else:
+        pq.write_table(pa.table({name: [1] for name in names}), file)
+    with pytest.raises(InputError, match=r"has 5,001 columns, more than 5,000: keep those that are needed"):
+        read_rows(file)
+
+
+def test_a_small_file_of_many_values_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    """Rows that are alike take no room in a file, whatever room they take in memory."""
+    file = tmp_path / "alike.parquet"
+    rows = tables.MOST_CELLS // 1000 + 1
+    pq.write_table(pa.table({f"c{place}": pa.nulls(rows) for place in range(1000)}), file)
+    assert file.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match=r"has 300,001 rows of 1,000 columns, more than 300,000,000 values"):
+        read_rows(file)

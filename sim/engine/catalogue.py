@@ -66,6 +66,8 @@ class Entry:
     refusals: Callable[[World, Sequence[Column]], Iterator[str]] = _no_refusals
     declared_refusals: Callable[[Scenario], Iterator[str]] = _never
     """The reasons why it cannot play a scenario, as far as they stand in the file."""
+    declared_doubts: Callable[[Scenario], Iterator[str]] = _never
+    """The reasons that hold where an outcome is an amount, which is not said in the file."""
     arrivals_refusals: Callable[[Scenario, Arrivals], Iterator[str]] = _whenever
     """The reasons in the files that say when its requests arrive."""
 
@@ -123,7 +125,7 @@ ENGINES = {
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, busy_rows=1_000,
             cells=3_000_000, tick_s=2.5e-3, cell_s=3.5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
-            arrivals_refusals=aggregate.arrivals_refusals,
+            declared_doubts=aggregate.declared_doubts, arrivals_refusals=aggregate.arrivals_refusals,
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=250, busy_rows=25, cells=400_000,
@@ -160,6 +162,16 @@ def engine_problems(scenario: Scenario) -> list[Problem]:
     """Why the engine that a scenario names cannot play it, as far as that stands in the file."""
     entry = ENGINES.get(scenario.engine)
     return [] if entry is None else _cannot_play(entry.name, entry.declared_refusals(scenario))
+
+
+def engine_doubts(scenario: Scenario) -> list[Problem]:
+    """Why the engine that a scenario names may be unable to play it: that takes its models to know."""
+    entry = ENGINES.get(scenario.engine)
+    reasons = [] if entry is None else entry.declared_doubts(scenario)
+    return [
+        Problem(f"{scenario.engine} cannot play this where its outcomes are amounts: {reason}", path="engine")
+        for reason in reasons
+    ]
 
 
 def arrivals_problems(scenario: Scenario, arrivals: Arrivals) -> list[Problem]:

@@ -18,7 +18,7 @@ from sim.files import reading, unreadable
 from sim.fitting.columns import LogColumns, find_columns
 from sim.fitting.counts import Counts
 from sim.fitting.log_cells import hashes, mixed, moments, numbers, odd_zones, there
-from sim.tables import check_names
+from sim.tables import check_width
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -29,7 +29,12 @@ MOST_ROWS = 20_000_000
 MOST_CLASSES = 32
 _BATCH = 1 << 19
 _LARGEST = 1e12
+# Of a column in another unit than seconds.
+_LONGEST_YEARS = 100
 _MICRO = 1_000_000
+_LONGEST_US = _LONGEST_YEARS * 366 * 86_400 * _MICRO
+# Time stamps of other centuries are of a broken clock, or of another unit. Python's own end in the year 9999.
+_FIRST_US, _LAST_US = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * _MICRO for year in (1900, 2200))
 _LATENCY = {"_us": 1e-6, "_ms": 1e-3, "_s": 1.0, "_seconds": 1.0, "_millis": 1e-3}
 _NULLS = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
 
@@ -186,7 +191,10 @@ class _Reader:
             self.first = int(time[0])
         self.last = int(time[-1])
         new: dict[str, NDArray[Any]] = {"time": time - self.first}
-        if not earlier.any():
+        far = new["time"] > _LONGEST_US
+        rule = f"must lie within {_LONGEST_YEARS} years of the first row, in seconds or as a time stamp"
+        note(columns.time, rule, far)
+        if not (earlier | far).any():
             self.counts.add(new["time"])
         for role in ("arm", "segment"):
             name = getattr(columns, role)
@@ -244,6 +252,10 @@ class _Reader:
                 note(name, rule, bad if numeric else odd_zones(values, bad))
                 return None
             time = np.rint(seconds * _MICRO).astype(np.int64)
+        far = np.zeros(len(time), bool) if of_seconds else (time < _FIRST_US) | (time >= _LAST_US)
+        note(name, "must lie from the year 1900 to 2199", far)
+        if far.any():
+            return None
         if self.of_seconds is None:
             self.of_seconds, self.zoned = of_seconds, zoned
         elif (self.of_seconds, self.zoned) != (of_seconds, zoned):
@@ -278,6 +290,7 @@ class _Reader:
             return delay
         delay[told] = micro - time[told]
         note(name, "must not be before its request", told & (delay < 0))
+        note(name, f"must lie within {_LONGEST_YEARS} years of its request", delay > _LONGEST_US)
         return delay
 
     def _places(self, role: str, values: pa.Array, name: str, note: Callable[..., None]) -> Ints:
@@ -366,7 +379,7 @@ def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
 
         with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
             names = list(content.schema_arrow.names)
-            check_names(names, lambda message: Problem(message, file=str(file)))
+            check_width(names, lambda message: Problem(message, file=str(file)))
             yield names, lambda wanted: _reordered(content.iter_batches(_BATCH, columns=wanted), wanted)
     elif kind == ".csv":
         import pyarrow as pa
@@ -375,7 +388,7 @@ def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
         # Closed before the program ends: it reads on in a thread of its own.
         with reading(file), file.open("rb") as opened, csv.open_csv(opened) as reader:
             names = reader.schema.names
-        check_names(names, lambda message: Problem(message, file=str(file)))
+        check_width(names, lambda message: Problem(message, file=str(file)))
         with reading(file), file.open("rb") as opened:
 
             def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:

@@ -167,7 +167,8 @@ class _Reader:
             rule = "must be the time since the start of the rollout, as 6h or in seconds"
             self._wrong(TIME, unread[0], f"{rule}; got {shown(values[unread[0]].as_py())}{_more(len(unread))}")
         ticks = np.rint(seconds / world.tick_s)
-        whole = np.abs(seconds - ticks * world.tick_s) <= 1e-6 * world.tick_s
+        # The start itself is no row: a moment after it is no tick.
+        whole = (ticks >= 1) & (np.abs(seconds - ticks * world.tick_s) <= 1e-6 * world.tick_s)
         end, tick = format_duration(world.horizon_s), format_duration(world.tick_s)
         for rule, bad in (
             ("must be after the start", seconds <= 0),

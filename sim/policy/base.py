@@ -51,7 +51,8 @@ class DeclaredMetric:
 
     `sign` is +1 where an increase is better, -1 where a decrease is. `covariate` is the correlation of an outcome with a value
     known before the test, None without one; `delayed` says that feedback takes time, `provisional` that until then an outcome
-    counts as 0: a tick's sum then holds outcomes that were counted in earlier ticks.
+    counts as 0: a tick's sum then holds outcomes that were counted in earlier ticks. `failed` is what a failed request counts
+    as, None where the file does not say it or failures do not count.
     """
 
     name: str
@@ -59,6 +60,7 @@ class DeclaredMetric:
     covariate: float | None = field(default=None, kw_only=True)
     delayed: bool = field(default=False, kw_only=True)
     provisional: bool = field(default=False, kw_only=True)
+    failed: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from sim.policy.allocation import AnyAllocation, ChampionOnly, Fixed, Mirror, Ra
 from sim.policy.base import Allocation, DeclaredSetting, Evidence, Setting, Verdict
 from sim.policy.evidence import AnyEvidence, OfflineScores, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
+from sim.policy.inference.bounded import reached
 from sim.policy.machine import StagedPolicy
 from sim.policy.offline import Method
 from sim.policy.pending import Reactions
@@ -349,17 +350,9 @@ def beyond(policy: Form, others: Mapping[str, Form], setting: Setting, least: fl
     for placed in policy.placed(others, {policy.name}):
         for name, part in placed.stage.named(setting) if placed.here else ():
             low, high = part.bounds(setting) or (-math.inf, math.inf)
-            for key, bound, value, holds, rule in (
-                ("lowest", low, least, least >= low, "at most"),
-                ("highest", high, most, most <= high, "at least"),
-            ):
-                if not holds:
-                    path = f"{name}.{key}" if key in type(part).model_fields else name
-                    which = "least" if key == "lowest" else "largest"
-                    message = (
-                        f"must be {rule} {value:.10g}, the {which} {setting.primary} that a request can have; got {bound:g}"
-                    )
-                    problems.append((placed.place(path), message))
+            for key, message in reached(setting.primary, low, high, least, most):
+                path = f"{name}.{key}" if key in type(part).model_fields else name
+                problems.append((placed.place(path), message))
     return problems
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from sim.engine.catalogue import arrivals_problems
+from sim.engine.catalogue import arrivals_problems, engine_doubts
 from sim.errors import InputError, Problem
 from sim.registry.versions import Version, resolve
 from sim.run.plan import NEEDS_DATA, Resolved, in_file, plan_point
@@ -127,7 +127,11 @@ def look(scenario: Scenario, document: Document, client: Client) -> Seen:
 
 def doubted(scenario: Scenario, document: Document) -> Seen:
     """The warnings of a scenario that show in its file alone, each with its line, at every point."""
-    warnings = (str(point.document.place(doubt)) for point in points(scenario, document) for doubt in doubts(point.scenario))
+    warnings = (
+        str(point.document.place(doubt))
+        for point in points(scenario, document)
+        for doubt in (*doubts(point.scenario), *engine_doubts(point.scenario))
+    )
     return Seen(tuple(dict.fromkeys(warnings)))
 
 

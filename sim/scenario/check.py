@@ -35,6 +35,7 @@ def declared_setting(scenario: Scenario) -> DeclaredSetting:
             covariate=None if metric.covariate is None else metric.covariate.correlation,
             delayed=metric.delay is not None,
             provisional=metric.until_known == "failure",
+            failed=metric.failure.worth if metric.failure is not None and scenario.analysis == "requests" else None,
         )
         for metric in scenario.metrics
         if metric.name not in BUILT_IN

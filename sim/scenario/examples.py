@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import InputError, Problem
+from sim.files import OF_THE_MACHINE, placing, put_new, written_aside
 from sim.scenario.loading import read_yaml
 from sim.spelling import did_you_mean, there_are
 
@@ -126,17 +128,51 @@ def write(name: str, into: Path) -> Start:
 
 
 def write_new(contents: Mapping[Path, str]) -> None:
-    """Write files, by path, into folders that are made if absent. Raises `InputError` if one exists: then none is written."""
-    existing = [Problem("is there already, and is not overwritten", file=str(file)) for file in contents if file.exists()]
-    if existing:
-        raise InputError(existing)
+    """Write text files, by path, into folders that are made if absent: all of them, or none.
+
+    Raises `InputError` if one exists or its place cannot be used, `FileError` if the machine cannot write it. The first is put
+    into place last, so that it is not there without the files that it names.
+    """
+    made: list[Path] = []
+    aside: dict[Path, Path] = {}
+    now = next(iter(contents))
     try:
-        for file, content in contents.items():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # "x": do not overwrite a file that was created since the check.
-            with file.open("x", encoding="utf-8") as opened:
-                opened.write(content)
-    except OSError as error:
-        raise InputError(
-            [Problem(f"cannot be written: {error.strerror or error}", file=str(error.filename or next(iter(contents))))]
-        ) from error
+        existing = []
+        for now in contents:
+            if now.exists():
+                existing.append(Problem("is there already, and is not overwritten", file=str(now)))
+        if existing:
+            raise InputError(existing)
+        for now, content in contents.items():
+            _make_folder(now.parent, made)
+            aside[now] = written_aside(now, content)
+            made.append(aside[now])
+        for now in reversed(list(contents)):
+            put_new(aside[now], now)
+            made.append(now)
+    except BaseException as error:
+        for path in reversed(made):
+            with suppress(OSError):
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            with placing(now):
+                raise
+        # A name with a null character is a ValueError.
+        if not isinstance(error, OSError | ValueError):
+            raise
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError([Problem(f"cannot be written: {reason}", file=str(now))]) from error
+    for temporary in aside.values():
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, each of which is added to `made`."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        made.append(each)

@@ -14,7 +14,7 @@ from sim.scenario.opening import opened
 from sim.scenario.put import Change, changed
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
-from sim.scenario.variants import variants
+from sim.scenario.variants import keys_of, variants
 
 Source = str | Path | Mapping[str, Any]
 """A scenario: the path of its file, its text (of several lines), or its data as a mapping."""
@@ -63,7 +63,9 @@ def _read(document: Document, more: More | None) -> tuple[Scenario, Document]:
     problems: list[Problem] = [document.place(problem) for problem in (*check(scenario), *later(scenario))]
     try:
         points(scenario, document, later)
-        variants(scenario, document, later)
+        # The usual other worlds are made of a sound scenario, and are no problem of it.
+        if keys_of(scenario) or not problems:
+            variants(scenario, document, later)
     except InputError as error:
         # The problems of the scenario itself occur again at every point of its sweep.
         problems += [problem for problem in error.problems if problem not in problems]

@@ -201,7 +201,23 @@ raise SystemExit(main())
 """
 
 
-@pytest.mark.parametrize("module", ["sim.cli", "sim.cli.run", "sim.workflow", "pydantic"])
+@pytest.mark.parametrize("module", ["sim.cli", "sim.errors", "sim.cli.run", "sim.workflow", "pydantic"])
 def test_an_interrupt_while_the_program_loads_ends_it_as_any_other(module: str) -> None:
     ended = subprocess.run([sys.executable, "-c", AS_IT_LOADS, module], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "sim: interrupted\n")
+
+
+KILLED_AS_IT_LOADS = AS_IT_LOADS.replace("raise KeyboardInterrupt", "__import__('os').kill(__import__('os').getpid(), 2)")
+
+
+@pytest.mark.parametrize("module", ["sim.cli", "sim.errors", "sim.cli.recommend", "sim.workflow"])
+def test_a_signal_while_the_program_loads_ends_it_as_any_other(module: str) -> None:
+    """Before any module of ours but the entry point is there, a signal meets no handler of `sim.cli` yet."""
+    ended = subprocess.run([sys.executable, "-c", KILLED_AS_IT_LOADS, module], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "sim: interrupted\n")
+
+
+def test_the_entry_point_loads_nothing_of_ours_first() -> None:
+    code = "import sys, sim.__main__; print(*sorted(name for name in sys.modules if name.partition('.')[0] == 'sim'))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == ["sim", "sim.__main__"]

@@ -90,3 +90,54 @@ def test_check_says_what_a_run_says(
 
 def test_shares_that_stay_are_not_refused(tmp_path: Path) -> None:
     assert main(["check", "--quiet", str(written(tmp_path, metrics=[LATE]))]) == 0
+
+
+DRIFT = {"kind": "drift", "arm": "challenger", "metric": "conversion", "at": "1h", "duration": "1h", "to": "50%"}
+AMOUNT = {"conversion": {"gamma": {"mean": 3, "sd": 2}}}
+AMOUNTS = [{"outcomes": AMOUNT, "error_rate": "1%", "latency": {"constant": "45ms"}}] * 2
+
+
+def test_what_takes_the_models_to_know_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A late drift is refused of amounts only; the file does not say which outcomes are amounts."""
+    file = written(tmp_path, metrics=[LATE], policies=[{"name": "hold", "kind": "hold"}], timeline=[DRIFT])
+    assert main(["check", str(file), "--quiet"]) == 0
+    reason = "metrics.conversion.delay: the mean of an amount changes from tick to tick"
+    said = f"small.yaml:1:9 engine: aggregate cannot play this where its outcomes are amounts: {reason}"
+    assert said in capsys.readouterr().err
+    with pytest.raises(InputError, match=f"engine: aggregate cannot play this: {reason}"):
+        run_scenario(file, models=AMOUNTS, reports=tmp_path / "reports", log=False)
+    assert run_scenario(file, models=MODELS, reports=tmp_path / "reports", log=False).folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("policy", "place"),
+    [
+        ({"name": "b", "kind": "bandit", "allocation": {"kind": "kl_ucb", "highest": 1000}}, "allocation"),
+        ({"name": "b", "kind": "ab", "evidence": {"kind": "betting", "highest": 1000}}, "evidence"),
+    ],
+)
+def test_failures_beyond_the_bounds_are_said_by_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: dict[str, Any], place: str
+) -> None:
+    """Without `lowest` no outcome is below 0, and a failed request counts as -5."""
+    said = f"policies[0].{place}.lowest: must be at most -5, the least conversion that a request can have; got 0"
+    metric = {"name": "conversion", "role": "primary", "failure": {"worth": -5}}
+    file = written(tmp_path, metrics=[metric], policies=[policy], engine="auto")
+    assert main(["check", str(file)]) == 2
+    assert f"{file}:" in (found := capsys.readouterr().err)
+    assert said in found
+    with pytest.raises(InputError) as refused:
+        run_scenario(file, models=AMOUNTS, reports=tmp_path / "reports", log=False)
+    assert said in str(refused.value)
+    # Failures that are not counted are beyond no bound.
+    file = written(tmp_path, metrics=[metric], policies=[policy], engine="auto", analysis="successes")
+    assert main(["check", str(file)]) == 0
+
+
+def test_a_scenario_without_a_primary_metric_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is usually varied besides is made of the primary metric, and not asked for where there is none."""
+    for keys in ({}, {"sensitivity": {"traffic.rate": ["2/s"]}}):
+        metrics = [{"name": "conversion", "role": "secondary"}]
+        file = written(tmp_path, metrics=metrics, policies=[{"name": "hold", "kind": "hold"}], engine="auto", **keys)
+        assert main(["check", str(file)]) == 2
+        assert "metrics: exactly one metric must have the role primary, got 0" in capsys.readouterr().err

@@ -237,6 +237,8 @@ WRONG: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "mixed zones": (at("time", 8, "2026-01-05 01:00:00+02:00"), "time: row 8: must be seconds, or a time stamp"),
     "no date": (at("time", 9, "yesterday"), "time: row 9: must be seconds, or a time stamp as"),
     "milliseconds": (lambda log: log.assign(time=np.arange(600) + 1.7e12), "time: row 1: must be seconds"),
+    "broken clock": (at("time", 1, "0001-01-05 00:00:00"), "time: row 1: must lie from the year 1900 to 2199"),
+    "ages": (lambda log: log.assign(time=np.arange(600) * 1e8), "time: row 33: must lie within 100 years of the first row"),
     "negative": (at("latency_ms", 4, -4), "latency_ms: row 4: must be a length of time of at least 0, got '-4'"),
     "no number": (at("converted", 12, "maybe"), "converted: row 12: must be a number, or true or false, got 'maybe'"),
     "too large": (at("converted", 3, 1e15), "converted: row 3: must lie within ±1e+12"),

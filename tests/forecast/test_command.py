@@ -167,6 +167,7 @@ def test_a_champion_of_another_scenario(here: Path, capsys: pytest.CaptureFixtur
         ("time,arm,requests\n1d,champion,5\n1d,champion,5\n", "champion is there at this time already, in row 1"),
         ("time,arm,requests\n36h,champion,5\n36h,challenger,5\n", "row 1: must be a whole number of ticks of 1d, got '36h'"),
         ("time,arm,requests\n30d,champion,5\n30d,challenger,5\n", "time: row 1: must not be after the horizon of 20d"),
+        ("time,arm,requests\n1e-300,champion,5\n1e-300,challenger,5\n", "row 1: must be a whole number of ticks of 1d"),
         ("time,arm,requests\n0,champion,5\n0,challenger,5\n", "time: row 1: must be after the start, got '0'"),
         ("time,arm,requests\nnoon,champion,5\n1d,challenger,5\n", "time: row 1: must be the time since the start"),
         ("time,arm,requests\n1d,champion,-5\n1d,challenger,5\n", "requests: row 1: must not be negative, got '-5'"),

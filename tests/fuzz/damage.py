@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
+
+from tests.fuzz.mutation import values_changed
 
 Rng = np.random.Generator
 
@@ -22,7 +26,7 @@ ODD: tuple[Any, ...] = (
 
 def damaged(name: str, content: bytes, rng: Rng) -> bytes:
     """The content of a file, damaged in one way; which one depends on what kind of file it is, by its name."""
-    by_kind: dict[str, Callable[[bytes, Rng], bytes]] = {"json": _json, "parquet": _table, "csv": _lines}
+    by_kind: dict[str, Callable[[bytes, Rng], bytes]] = {"json": _json, "parquet": _table, "csv": _lines, "yaml": _yaml}
     edit = by_kind.get(name.rpartition(".")[2])
     return edit(content, rng) if edit and rng.random() < 0.6 else _bytes(content, rng)
 
@@ -73,6 +77,15 @@ def _json(content: bytes, rng: Rng) -> bytes:
         case _:
             within[key] = ODD[int(rng.integers(0, len(ODD)))]
     return json.dumps(found).encode()
+
+
+def _yaml(content: bytes, rng: Rng) -> bytes:
+    """YAML, of one document or several, with a few values changed."""
+    documents = list(yaml.safe_load_all(content))
+    place = int(rng.integers(0, len(documents)))
+    if isinstance(documents[place], dict):
+        documents[place] = values_changed(Random(int(rng.integers(0, 2**32))), documents[place], documents)
+    return yaml.safe_dump_all(documents).encode("utf-8", "surrogatepass")
 
 
 def _table(content: bytes, rng: Rng) -> bytes:
@@ -137,7 +150,9 @@ def _lines(content: bytes, rng: Rng) -> bytes:
     """A CSV file with a line or a cell changed."""
     rows = [line.split(b",") for line in content.split(b"\n")]
     row = int(rng.integers(0, len(rows)))
-    cells = (b"", b"x", b'"', b"1e400", b"nan", b"-1", b"2020-01-01", b"\xff\xfe", b"\x00", b"1,2", b"9" * 400, b"\x1b[31m")
+    cells = (b"", b"x", b'"', b"1e400", b"nan", b"-1", b"2020-01-01", b"\xff\xfe", b"\x00", b"1,2", b"9" * 400, b"\x1b[31m",
+             b"2026-01-01 00:00:00+02:00", b"9999-12-31 23:59:59", b"0001-01-01", b"1e300", b"true", b"x" * 100_000,
+             b"\xef\xbb\xbf", b" ", "\u202e\x9b".encode())  # fmt: skip
     match int(rng.integers(0, 5)):
         case 0:
             rows.insert(row, [cells[int(rng.integers(0, len(cells)))]])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -17,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from sim import run_scenario
-from sim.cli import main
 from sim.errors import SimError
 from tests.fuzz.damage import damaged
+from tests.fuzz.doors import DOORS
+from tests.fuzz.ends import ends
 
 SCENARIO: dict[str, Any] = {
     "name": "small", "horizon": "6h", "tick": "1h", "replications": 12, "traffic": {"rate": "1000/h"},
@@ -91,32 +91,12 @@ def report(folder: Path) -> None:
         read_marker(folder)
         scenario_entry(read)
         nested_entries(read)
-    _ends(["report", str(folder), "--display", "plain"], folder)
+    ends(["report", str(folder), "--display", "plain"], folder)
 
 
 def check(folder: Path) -> None:
     """`sim check` on every scenario in a folder, and the columns as models get them."""
-    _ends(["check", *map(str, sorted(folder.glob("*.yaml")))], folder)
-
-
-def _ends(command: list[str], folder: Path) -> None:
-    """Run a command, which must succeed, or refuse its input with a message and write nothing."""
-    before = contents(folder)
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(command)
-    said = err.getvalue()
-    assert code in (0, 2), (code, said)
-    assert "Traceback" not in said, said
-    assert "\x1b" not in said + out.getvalue(), "an escape character reached the terminal"
-    if code == 2:
-        assert contents(folder) == before, "refused, and yet something was written"
-        assert "problem" in said, said
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder, by its path."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    ends(["check", *map(str, sorted(folder.glob("*.yaml")))], folder)
 
 
 def attacks(good: Path, names: list[str], attack: Attack, tries: int, seed: int, at: Path) -> Iterator[tuple[int, str, str]]:
@@ -146,6 +126,7 @@ INPUTS = ["data.csv", "data.parquet", "traffic.csv", "traffic.parquet"]
 TARGETS: dict[str, tuple[Callable[[Path], Path], list[str], Attack]] = {
     "results": (run_folder, RESULTS, report),
     "inputs": (input_files, INPUTS, check),
+    **DOORS,
 }
 
 

@@ -17,7 +17,9 @@ TRIES, SEED = int(os.environ.get("FUZZ_TRIES", "40")), int(os.environ.get("FUZZ_
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_damaged_files_end_in_a_message(target: str, tmp_path: Path) -> None:
-    failed = campaign(target, TRIES, SEED, tmp_path)
+    # To fit a log takes a second.
+    tries = TRIES // 4 if target == "logs" else TRIES
+    failed = campaign(target, tries, SEED, tmp_path)
     assert not failed, (
-        f"{len(failed)} of {TRIES} with seed {SEED}; the first, try {failed[0][0]} on {failed[0][1]}:\n{failed[0][2]}"
+        f"{len(failed)} of {tries} with seed {SEED}; the first, try {failed[0][0]} on {failed[0][1]}:\n{failed[0][2]}"
     )

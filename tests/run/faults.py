@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-CHANGES = ("mkdir", "rename", "replace", "unlink", "remove", "rmdir", "chmod", "fsync")
-NEED_SPACE = ("mkdir", "fsync", "create", "write")
+CHANGES = ("mkdir", "rename", "replace", "unlink", "remove", "rmdir", "chmod", "fsync", "link")
+NEED_SPACE = ("mkdir", "fsync", "create", "write", "link")
 
 
 class Crash(BaseException):

@@ -15,7 +15,9 @@ from sim.policy.columns import Above, Agreement, AtVisit, Column, Count, Moment
 from sim.policy.forms import Form
 from sim.scenario.check import check, declared_setting
 from sim.scenario.schema import Scenario
+from sim.scenario.timeline import Outage
 from sim.world.clock import to_ns
+from sim.world.course import course
 from sim.world.feedback import Feedback
 from sim.world.latency import Constant, Exponential, Latency
 from sim.world.metric import OutcomeWorld
@@ -108,6 +110,17 @@ def arrivals_refusals(scenario: Scenario, arrivals: Arrivals) -> Iterator[str]:
     yield from _bent(_declared_feedback(scenario), arrivals)
 
 
+def declared_doubts(scenario: Scenario) -> Iterator[str]:
+    """The reasons that hold where a metric is an amount, which only its models say; `refusals` gives those that hold."""
+    feedback = {} if check(scenario) else _declared_feedback(scenario)
+    late = [name for name, told in feedback.items() if not list(_aged(name, told)) and not steady(told)]
+    if late:
+        # Outages are of pools, which no scenario of this engine has, and change no mean.
+        events = tuple(event for event in scenario.timeline if not isinstance(event, Outage))
+        found = course(scenario.model_copy(update={"timeline": events}), ())
+        yield from (_of_moving(name) for name in late if found is not None and found.changing(name))
+
+
 def _declared_feedback(scenario: Scenario) -> dict[str, Feedback]:
     return {spec.name: Feedback.of(spec, scenario.arms) for spec in scenario.metrics if spec.delay is not None}
 
@@ -181,8 +194,12 @@ def _late(world: World, outcome: OutcomeWorld, told: Feedback) -> Iterator[str]:
     aged = list(_aged(name, told))
     yield from aged
     if not aged and outcome.kind != "binary" and changing(world, name) and not steady(told):
-        yield f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
+        yield _of_moving(name)
     yield from _window(name, told, world.tick_s)
+
+
+def _of_moving(name: str) -> str:
+    return f"metrics.{name}.delay: the mean of an amount changes from tick to tick, and any may still be to come"
 
 
 def _crowded(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> Iterator[str]:

@@ -58,8 +58,8 @@ class Index(Forgetting):
         return bounds_of(self.lowest, self.highest, setting.metrics[setting.primary])
 
     def declared_problems(self, setting: DeclaredSetting) -> list[tuple[str, str]]:
-        problems = super().declared_problems(setting) + order_problems(self.lowest, self.highest)
         metric = setting.metrics.get(setting.primary)
+        problems = super().declared_problems(setting) + order_problems(self.lowest, self.highest, metric)
         if metric is not None and metric.provisional and (self.lowest or 0.0) > 0:
             rule = f"must not exceed 0: with until_known: failure {metric.name} counts as 0 until it is known"
             problems.append(("lowest", f"{rule}, got {self.lowest:g}"))

@@ -113,7 +113,7 @@ class Betting(Evidence):
         if metric is not None and metric.provisional:
             rule = f"bets on the outcomes of a tick, and those of {metric.name} are failures until they are known"
             return [("kind", f"{rule}: with until_known: failure a tick's successes are of earlier outcomes")]
-        return order_problems(self.lowest, self.highest)
+        return order_problems(self.lowest, self.highest, metric)
 
     def registered_problems(self, setting: Setting) -> list[tuple[str, str]]:
         return bound_problems(self.lowest, self.highest, setting.metrics[setting.primary])

@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sim.arrays import Floats
 from sim.errors import InputError, Problem
-from sim.policy.base import Metric
+from sim.policy.base import DeclaredMetric, Metric
 
 LOWEST_RULE = "no outcome is below; 0 if left out"
 HIGHEST_RULE = "no outcome is above; required unless the metric is binary"
 
 
-def order_problems(lowest: float | None, highest: float | None) -> list[tuple[str, str]]:
-    """The rule that bounds are two, and the highest exceeds the lowest, as (key, message) pairs.
+def order_problems(lowest: float | None, highest: float | None, metric: DeclaredMetric | None) -> list[tuple[str, str]]:
+    """The rules that bounds are two, the highest exceeds the lowest, and what a failed request counts as lies between them, as
+    (key, message) pairs.
 
-    >>> order_problems(None, -1.0)
+    >>> order_problems(None, -1.0, None)
     [('highest', 'must exceed lowest (0), got -1')]
+    >>> order_problems(None, 9.0, DeclaredMetric("revenue", 1, failed=-5.0))
+    [('lowest', 'must be at most -5, the least revenue that a request can have; got 0')]
     """
     if lowest is not None and highest is None:
         return [("highest", f"is required beside lowest ({lowest:g}): the bound that no outcome exceeds")]
     if highest is not None and highest <= (lowest or 0.0):
         return [("highest", f"must exceed lowest ({lowest or 0.0:g}), got {highest:g}")]
-    return []
+    if metric is None or highest is None or metric.failed is None:
+        return []
+    return list(reached(metric.name, lowest or 0.0, highest, metric.failed, metric.failed))
+
+
+def reached(metric: str, low: float, high: float, least: float, most: float) -> Iterator[tuple[str, str]]:
+    """The rule that bounds from `low` to `high` hold what goes from `least` to `most`, as (key, message) pairs.
+
+    >>> list(reached("revenue", 0.0, 100.0, 0.0, 250.0))
+    [('highest', 'must be at least 250, the largest revenue that a request can have; got 100')]
+    """
+    for key, bound, value, holds, rule, which in (
+        ("lowest", low, least, least >= low, "at most", "least"),
+        ("highest", high, most, most <= high, "at least", "largest"),
+    ):
+        if not holds:
+            yield key, f"must be {rule} {value:.10g}, the {which} {metric} that a request can have; got {bound:g}"
 
 
 def bound_problems(lowest: float | None, highest: float | None, metric: Metric) -> list[tuple[str, str]]:
