@@ -125,7 +125,7 @@ def _calibrate(options: argparse.Namespace) -> int:
 def _events(options: argparse.Namespace) -> Events | None:
     """How outcomes in rows of their own are joined; None where there are none."""
     from sim.fitting.columns import parse_roles
-    from sim.fitting.events import OPTION, ROLES
+    from sim.fitting.event_columns import OPTION, ROLES
     from sim.fitting.events import Options as Events
 
     own = {

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError, Problem
-from sim.fitting.columns import ROLES as OF_REQUESTS
+from sim.fitting.event_columns import OPTION, REQUESTS, EventColumns, find_event_columns
 from sim.fitting.log_cells import hashes, moments, numbers, there
 from sim.fitting.log_files import Batches, opened
-from sim.fitting.roles import plain_name, said_wrong
+from sim.fitting.roles import plain_name
 from sim.fitting.wrong import Wrong
 from sim.spelling import did_you_mean, there_are
 from sim.units import shown
@@ -27,16 +27,6 @@ from sim.units import shown
 if TYPE_CHECKING:
     import pyarrow as pa
 
-OPTION = "--outcome-columns"
-ROLES: Mapping[str, tuple[str, ...]] = {
-    "id": ("request_id", "req_id", "exposure_id", "impression_id", "decision_id"),
-    "time": (*OF_REQUESTS["time"], *OF_REQUESTS["outcome_time"]),
-    "event": ("event", "event_type", "event_name", "type", "kind"),
-    "value": ("value", "amount", "revenue", "price"),
-}
-"""What a column of outcomes can be, and the names by which it is known without being told."""
-REQUESTS = ("request", "exposure", "impression", "view", "assignment", "served", "decision", "recommendation")
-"""Names of events that are requests, where requests and outcomes stand in one file."""
 TIME = "time of the outcome"
 """The column that a joined log has for the time of the outcome that decides."""
 _MOST_EVENTS = 20
@@ -62,39 +52,6 @@ class Options:
     primary: str | None = None
 
 
-@dataclass(frozen=True)
-class _Columns:
-    id: str
-    time: str | None
-    event: str | None
-    value: str | None
-
-    def all(self) -> list[str]:
-        return [name for name in (self.id, self.time, self.event, self.value) if name is not None]
-
-
-def find_event_columns(names: Sequence[str], given: Mapping[str, str], file: str, *, one_log: bool) -> _Columns:
-    """What each column of a file of outcomes is. Raises `InputError` where one is missing, or could be two things."""
-    problems = list(said_wrong(given.items(), names, file, OPTION))
-    found: dict[str, str] = {role: name for role, name in given.items() if name}
-    for role, known in ROLES.items():
-        if role in given:
-            continue
-        alike = [name for name in names if plain_name(name) in known and name not in given.values()]
-        if len(alike) > 1:
-            choices = " or ".join(f"{OPTION} {role}={name}" for name in alike)
-            problems.append(Problem(f"{there_are(alike)}: which is the {role}? Say {choices}", file=file))
-        elif alike:
-            found[role] = alike[0]
-    for role, what in {"id": "the id of the request", **({"event": "what a row is"} if one_log else {})}.items():
-        if role not in found and not any(f" the {role}?" in problem.message for problem in problems):
-            message = f"which column is the {role}, {what}? Say {OPTION} {role}=COLUMN; {there_are(list(names))}"
-            problems.append(Problem(message, file=file))
-    if problems:
-        raise InputError(problems)
-    return _Columns(found["id"], found.get("time"), found.get("event"), found.get("value"))
-
-
 class Outcomes:
     """The outcomes of all files, by request.
 
@@ -111,8 +68,9 @@ class Outcomes:
         self._request_ids: list[NDArray[np.uint64]] = []
         self._request_rows: list[tuple[str, Ints]] = []
         self._timed = True
-        self._columns: _Columns | None = None
+        self._columns: EventColumns | None = None
         self._alone = "outcome"
+        self._request = self._found_request(files) if options.one_log else ""
         for number, file in enumerate(files):
             self._read(file, number)
         if problems := self._wrong.problems():
@@ -135,16 +93,18 @@ class Outcomes:
             if not before:
                 raise InputError([Problem("has no rows", file=str(file))])
 
-    def _add(self, file: str, number: int, columns: _Columns, batch: pa.RecordBatch, before: int) -> None:
+    def _add(self, file: str, number: int, columns: EventColumns, batch: pa.RecordBatch, before: int) -> None:
         import pyarrow as pa
 
         rows = np.arange(batch.num_rows)
         kind = np.zeros(batch.num_rows, np.int64)
         if columns.event is not None:
-            kind = self._kinds(file, columns.event, batch.column(columns.event), before)
+            names = batch.column(columns.event)
+            nameless = np.flatnonzero(~there(names))
+            self._wrong.note(file, columns.event, "must not be empty", nameless, lambda _: None, before)
+            kind = self._kinds(file, columns.event, names)
             if self._options.one_log:
-                request = self._events.get(self._request_event(columns.event, file), -1)
-                rows = np.flatnonzero(kind != request)
+                rows = np.flatnonzero(kind != self._events[self._request])
         batch = batch.take(pa.array(rows))
 
         def note(column: str, rule: str, bad: Bools) -> None:
@@ -170,15 +130,12 @@ class Outcomes:
         for name, part in parts.items():
             self._parts[name].append(part)
 
-    def _kinds(self, file: str, column: str, values: pa.Array, before: int) -> Ints:
+    def _kinds(self, file: str, column: str, values: pa.Array) -> Ints:
         """The place of each row's event among those that were seen."""
         import pyarrow as pa
 
         if pa.types.is_dictionary(values.type):
             values = values.cast(values.type.value_type)
-        self._wrong.note(
-            file, column, "must not be empty", np.flatnonzero(~there(values)), lambda row: values[row].as_py(), before
-        )
         coded = values.cast(pa.string()).dictionary_encode()
         for word in coded.dictionary.to_pylist():
             self._events.setdefault(word, len(self._events))
@@ -189,15 +146,24 @@ class Outcomes:
         of_rows: Ints = places[np.nan_to_num(coded.indices.to_numpy(zero_copy_only=False)).astype(np.int64)]
         return of_rows
 
-    def _request_event(self, column: str, file: str) -> str:
-        """The event that is a request."""
-        if self._options.request is not None:
-            return self._options.request
+    def _found_request(self, files: Sequence[Path]) -> str:
+        """The event that is a request, of all that the files have."""
+        column = ""
+        for file in files:
+            with opened(file) as (names, batches):
+                column = find_event_columns(names, self._options.columns, str(file), one_log=True).event or ""
+                for batch in batches([column]):
+                    self._kinds(str(file), column, batch.column(column))
+        asked = self._options.request
+        if asked is not None:
+            if asked not in self._events:
+                hint = did_you_mean(asked, self._events) or there_are(list(self._events))
+                raise InputError([Problem(f"no event {shown(asked)}; {hint}", "--request-event")])
+            return asked
         alike = [name for name in self._events if plain_name(name) in REQUESTS]
         if len(alike) != 1:
-            what = f"{there_are(alike)}: which event is a request?" if alike else "which event is a request?"
-            known = "" if alike else f"; {there_are(list(self._events))}"
-            raise InputError([Problem(f"{what} Say --request-event NAME{known}", column, file)])
+            what = f"{there_are(alike or list(self._events))}: which event is a request? Say --request-event NAME"
+            raise InputError([Problem(what, column, self._files[0])])
         return alike[0]
 
     def _times(self, values: pa.Array, name: str, note: Any) -> Ints:
@@ -243,7 +209,7 @@ class Outcomes:
             message = f"row {row[first]}: is one more {shown(self._order[kind[first]])} of the same request{more}"
             add = "--repeats add adds them up; else leave out what was written twice"
             raise InputError([Problem(f"{message}: {add}", file=self._files[int(file[first])])])
-        self._absent_is(value)
+        self._absent_is(np.asarray(value, np.float64))
         self._ids, start = np.unique(ids, return_index=True)
         of = np.repeat(np.arange(self._ids.size), np.diff(np.append(start, ids.size)))
         absent = np.nan if self._options.absent == "unknown" else 0.0
@@ -323,15 +289,13 @@ class Outcomes:
         for batch in batches(read):
             count, places = batch.num_rows, None
             if self._options.one_log and columns.event:
-                kind = self._kinds(file, columns.event, batch.column(columns.event), before)
-                places = np.flatnonzero(kind == self._events[self._request_event(columns.event, file)])
+                kind = self._kinds(file, columns.event, batch.column(columns.event))
+                places = np.flatnonzero(kind == self._events[self._request])
                 batch = batch.take(pa.array(places))
             ids = batch.column(columns.id)
             rows = np.arange(batch.num_rows) if places is None else places
             nobody = np.flatnonzero(~there(ids))
-            self._wrong.note(
-                file, columns.id, "must name a request", nobody, lambda row, ids=ids: ids[row].as_py(), before, places
-            )  # type: ignore[misc]
+            self._wrong.note(file, columns.id, "must name a request", nobody, lambda _: None, before, places)
             hashed = hashes(ids)
             self._request_ids.append(hashed)
             self._request_rows.append((file, before + rows + 1))
@@ -346,8 +310,8 @@ class Outcomes:
             ]
             if self._timed:
                 told = met & self._has_time[place]
+                told &= ~self._earlier(batch.column(time), place, told, columns.time or "")
                 arrays.append(self._written(np.where(told, self._time[place], 0), told))
-                self._earlier(batch.column(time), place, told, columns.time or "")
             joined = pa.RecordBatch.from_arrays(arrays, [*own, *self._order, *([TIME] if self._timed else [])])
             yield joined.select(wanted), places, count
             before += count
@@ -360,8 +324,8 @@ class Outcomes:
             return pa.array(time / _MICRO, mask=~told)
         return pa.array(time, pa.int64(), mask=~told).cast(pa.timestamp("us", tz="UTC" if self._zoned else None))
 
-    def _earlier(self, values: pa.Array, place: Ints, told: Bools, column: str) -> None:
-        """Note outcomes that are before their request, at their own rows; other times are compared by the reader."""
+    def _earlier(self, values: pa.Array, place: Ints, told: Bools, column: str) -> Bools:
+        """(B,) which outcomes are before their request, which is noted at their own rows."""
         import pyarrow as pa
 
         numeric = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
@@ -369,8 +333,10 @@ class Outcomes:
         if time is None and self._of_seconds:
             time, zoned = np.rint(np.nan_to_num(numbers(values)) * _MICRO).astype(np.int64), bool(self._zoned)
         if time is None or zoned != self._zoned:
-            return
-        early = np.flatnonzero(told & (self._time[place] < time))
+            # The reader tells of times that are not written as those of the requests.
+            return np.zeros_like(told)
+        before = told & (self._time[place] < time)
+        early = np.flatnonzero(before)
         if early.size:
             file, row = (each[place[early]] for each in self._deciding_where)
             first = int(np.lexsort((row, file))[0])
@@ -380,6 +346,7 @@ class Outcomes:
             self._wrong.first[name, column, "must not be before its request"] = (
                 (int(row[first]), got, early.size) if at is None else (at[0], at[1], at[2] + early.size)
             )
+        return before
 
     def left_over(self) -> list[Problem]:
         """What is wrong once all requests were read: requests of the same id, outcomes of no request or before it."""
@@ -398,11 +365,11 @@ class Outcomes:
                 at -= rows.size
         strays = np.flatnonzero(~self._met)
         if strays.size and not self._options.drop_strays:
-            file, row = (each[strays] for each in self._where)
-            first = int(np.lexsort((row, file))[0])
+            of, row = (each[strays] for each in self._where)
+            first = int(np.lexsort((row, of))[0])
             more = f", and so of {strays.size - 1:,} more requests" if strays.size > 1 else ""
             message = f"row {row[first]}: is an outcome of a request that is in no file{more}: --drop-strays leaves them out"
-            problems.append(Problem(message, self._columns.id if self._columns else "", self._files[int(file[first])]))
+            problems.append(Problem(message, self._columns.id if self._columns else "", self._files[int(of[first])]))
         return problems
 
     def remarks(self) -> Iterator[str]:

@@ -75,8 +75,7 @@ def _ridge(design: Floats, target: Floats, weight: Floats) -> Floats:
     # A little, so that there is a solution where all weights are about 0.
     penalty[0] = 1e-9
     weighted = design * weight[:, None]
-    found: Floats = np.linalg.solve(design.T @ weighted + np.diag(penalty), weighted.T @ target)
-    return found
+    return np.asarray(np.linalg.solve(design.T @ weighted + np.diag(penalty), weighted.T @ target), np.float64)
 
 
 def _log_odds(design: Floats, target: Floats) -> Floats:

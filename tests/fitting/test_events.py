@@ -157,7 +157,8 @@ def _keyed(log: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
 def _early(log: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
     late = late.sort_values("event", kind="stable", ignore_index=True)
     at = late.index[late["event"] == "sale"][0]
-    late.loc[at, "time"] = log["time"].iloc[0] - pd.Timedelta(hours=1)
+    own = log.set_index("request_id")["time"][late.loc[at, "request_id"]]
+    late.loc[at, "time"] = own - pd.Timedelta(hours=1)
     return late
 
 
@@ -169,7 +170,7 @@ def _early(log: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
             (),
             "is an outcome of a request that is in no",
         ),
-        (_early, (), "must not be before its request, got"),
+        (_early, (), "must not be before its request, got 3600.0 s before it"),
         (lambda log, late: late.assign(event="sale"), (), "is one more 'sale' of the same request"),
         (lambda log, late: late.assign(value="much"), (), "row 1: must be a number within"),
         (lambda log, late: late.assign(time="soon"), (), "row 1: must be seconds, or a time stamp"),
@@ -228,3 +229,17 @@ def test_rows_of_a_log_of_events_are_those_of_the_file(log: pd.DataFrame, capsys
     every.to_csv("events.csv", index=False)
     assert calibrate("events.csv", "--events", *SALE) == 2
     assert "which event is a request? Say --request-event NAME" in capsys.readouterr().err
+    assert calibrate("events.csv", "--events", *SALE, "--request-event", "pag") == 2
+    assert "--request-event: no event 'pag'; did you mean 'page'?" in capsys.readouterr().err
+
+
+def test_effects_on_what_is_0_on_average_are_refused(log: pd.DataFrame, capsys: pytest.CaptureFixture[str]) -> None:
+    """Effects are relative, so nothing could be said but how many times 0 they are."""
+    around_0 = np.random.default_rng(1).normal(0, 1, len(log))
+    log[["time", "arm"]].assign(outcome=around_0).to_csv("log.csv", index=False)
+    assert calibrate("log.csv") == 2
+    said = capsys.readouterr().err
+    assert "--primary outcome: is " in said
+    assert "on average of 'champion', which is not told from 0: effects of versions are relative to it" in said
+    log[["time", "arm"]].assign(outcome=around_0 + 1).to_csv("log.csv", index=False)
+    assert calibrate("log.csv") == 0

@@ -20,8 +20,8 @@ from sim.recommend.proposing import Proposals
 from tests.recommend.test_recommend import MODELS, SCENARIO
 
 # Tests of one look, of 50% or 2% of the traffic: by theory the smaller the effect that a test is sized for, the later it ends
-# and the fewer wins it misses, and a test of 2% ends (1/0.02 + 1/0.98) / 4 = 12.8 times later at the same power. So the frontier
-# are the four of 50%.
+# and the fewer wins it misses, and a test of 2% ends (1/0.02 + 1/0.98) / 4 = 12.8 times later at the same power. So the
+# frontier are the four of 50%.
 SIZES = (
     "search={families: [ab], rules: [fixed_horizon], candidates: 40, replications: 180, finalists: 4, "
     "frontier: [time_to_decision, missed_win], "
