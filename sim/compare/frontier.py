@@ -12,7 +12,7 @@ from sim.compare.measures import MEASURES
 from sim.compare.rules import named
 from sim.compare.trials import Trials
 from sim.errors import InputError, Problem, format_path
-from sim.stats.intervals import Estimate
+from sim.stats.intervals import Estimate, paired_proportion_difference
 
 
 def frontier(points: Mapping[str, tuple[float, ...]]) -> tuple[str, ...]:
@@ -85,7 +85,8 @@ def dominates(measures: Sequence[Measure], first: Trials, second: Trials, confid
     """Whether the first policy is shown to be no worse than the second in every measure, and better in one.
 
     In each measure it must be better by the interval of the paired difference (or, for a measure without one, both unpaired 95%
-    intervals), or the same in every trial. As all must hold together, each is held to the whole confidence.
+    intervals), or the same in every trial. That two shares of few trials are the same shows nothing: it is often so by chance.
+    As all must hold together, each is held to the whole confidence.
 
     Source: intersection-union tests: Berger, Technometrics 24 (1982).
     """
@@ -95,12 +96,11 @@ def dominates(measures: Sequence[Measure], first: Trials, second: Trials, confid
 
 def _ahead(measure: Measure, first: Trials, second: Trials, confidence: float) -> int | None:
     """+1 or -1 where the first is shown to be better or worse, 0 where both are the same in every trial, else None."""
-    if measure.values is not None:
+    # Of events that are rare all trials may be alike by chance: there the interval of the difference tells.
+    if measure.values is not None and measure.pair is not paired_proportion_difference:
         a, b = measure.values(first), measure.values(second)
         if np.array_equal(first["replication"], second["replication"]) and np.array_equal(a, b, equal_nan=True):
             return 0
-    elif measure.estimate(first) == measure.estimate(second):
-        return 0
     difference = measure.difference(first, second, confidence)
     side = differs(difference) if difference else _side(measure.estimate(first), measure.estimate(second))
     return None if side is None else side if measure.better == "higher" else -side
