@@ -340,7 +340,7 @@ class Outcomes:
         if early.size:
             file, row = (each[place[early]] for each in self._deciding_where)
             first = int(np.lexsort((row, file))[0])
-            got = f"{shown((time[early[first]] - self._time[place[early[first]]]) / _MICRO)} s before it"
+            got = f"{(time[early[first]] - self._time[place[early[first]]]) / _MICRO:.10g} s before it"
             name = self._files[int(file[first])]
             at = self._wrong.first.get((name, column, "must not be before its request"))
             self._wrong.first[name, column, "must not be before its request"] = (

@@ -170,7 +170,7 @@ def _early(log: pd.DataFrame, late: pd.DataFrame) -> pd.DataFrame:
             (),
             "is an outcome of a request that is in no",
         ),
-        (_early, (), "must not be before its request, got 3600.0 s before it"),
+        (_early, (), "must not be before its request, got 3600 s before it"),
         (lambda log, late: late.assign(event="sale"), (), "is one more 'sale' of the same request"),
         (lambda log, late: late.assign(value="much"), (), "row 1: must be a number within"),
         (lambda log, late: late.assign(time="soon"), (), "row 1: must be seconds, or a time stamp"),

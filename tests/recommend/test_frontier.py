@@ -89,8 +89,8 @@ def _logged(found: dict[str, Any]) -> None:
     import mlflow
 
     client = mlflow.MlflowClient()
-    (experiment,) = (each for each in client.search_experiments() if each.name != "Default")
-    (run,) = client.search_runs([experiment.experiment_id], "tags.`sim.kind` = 'scenario'")
+    experiments = [each.experiment_id for each in client.search_experiments()]
+    (run,) = client.search_runs(experiments, "tags.`sim.kind` = 'scenario'")
     assert run.data.tags["sim.frontier"] == ", ".join(_on(found))
     there = {each.path for each in client.list_artifacts(run.info.run_id)}
     assert {"frontier.json", "frontier.csv", "frontier.png", "summary.json"} <= there
