@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,6 +131,7 @@ class _Reader:
             self.files.append(name)
             before = 0
             wanted = list(columns.roles())
+            parts: Iterator[tuple[Any, Ints | None, int]]
             if self.outcomes is None:
                 parts = ((batch, None, batch.num_rows) for batch in batches(wanted))
             else:
