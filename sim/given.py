@@ -64,6 +64,10 @@ def later_problems(scenario: Scenario) -> list[Problem]:
         names = [policy.name for policy in scenario.policies]
         later_problems += problems(scenario.thresholds, names)
         later_problems += problems(scenario.require, names, "require")
+    if scenario.search is not None and scenario.search.frontier:
+        from sim.compare.frontier import frontier_problems
+
+        later_problems += frontier_problems(scenario.search.frontier)
     if scenario.enough is not None:
         from sim.compare import enough
 

@@ -12,6 +12,7 @@ from sim.errors import EXIT_OK, InputError, Problem, plain
 
 if TYPE_CHECKING:
     from sim.fitting.calibrating import Calibrated
+    from sim.fitting.events import Options as Events
 
 _FACTS = {
     "--name": "what the model is called (default: the name of the first file)",
@@ -35,6 +36,8 @@ def add(verbs: Verbs) -> None:
         "  sim calibrate requests.csv --columns time=ts,arm=variant,outcome=bought --out checkout.yaml\n"
         "  sim calibrate requests.parquet experiments.csv --next --out checkout.yaml\n"
         "  sim calibrate experiments.csv --metric conversion\n"
+        "  sim calibrate requests.parquet --outcomes purchases.parquet\n"
+        "  sim calibrate events.parquet --events --primary purchase --repeats add\n"
         "  sim calibrate january.parquet february.parquet --champion v7 --latency-unit ms --json\n\n"
         "roles of columns: time, arm, user, outcome (one or more, the first decides), outcome_time (when it became known),\n"
         "latency, error or status, segment, covariate (known before). Usual names are known without being said.",
@@ -43,6 +46,23 @@ def add(verbs: Verbs) -> None:
         "files", metavar="FILE", nargs="+", type=Path, help="logs, one after the other, and a table of past experiments"
     )
     parser.add_argument("--columns", default="", metavar="ROLE=COLUMN,…", help="which column of a log is what; ROLE= for none")
+    parser.add_argument(
+        "--outcomes", action="append", default=[], type=Path, metavar="FILE",
+        help="a file with a row an outcome, joined to the requests by their id; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--events", action="store_true", help="the logs have a row an event: requests, and their outcomes, joined by an id"
+    )
+    parser.add_argument(
+        "--outcome-columns", default="", metavar="ROLE=COLUMN,…",
+        help="which column of outcomes or events is what: id (of the request), time, event, value; ROLE= for none",
+    )  # fmt: skip
+    parser.add_argument("--request-event", metavar="NAME", help="with --events, the event that is a request")
+    parser.add_argument(
+        "--absent", choices=("zero", "unknown"), help="what a request without an outcome has: 0, or none that is known yet"
+    )
+    parser.add_argument("--repeats", choices=("add",), help="add up outcomes of one kind of a request, which else are refused")
+    parser.add_argument("--drop-strays", action="store_true", help="leave out outcomes of requests that are in no file")
     parser.add_argument(
         "--experiment-columns", default="", metavar="ROLE=COLUMN,…", help="which column of a table of experiments is what"
     )
@@ -82,13 +102,14 @@ def _calibrate(options: argparse.Namespace) -> int:
         parse_roles(options.experiment_columns, "--experiment-columns", OF_EXPERIMENTS) if options.experiment_columns else ()
     )
     experiment_roles = dict(pairs)
+    events = _events(options)
     if options.out is not None and options.out.exists():
         raise InputError([Problem("is there already, and is not overwritten", file=str(options.out))])
     with Bar(quiet=options.quiet) as bar:
         found = calibrate(
             options.files, roles, experiment_roles=experiment_roles, metric=options.metric, control=options.control,
             next_version=options.next, latency_unit_s=_UNITS.get(options.latency_unit), champion=options.champion,
-            primary=options.primary, facts=given, told=bar.say,
+            primary=options.primary, facts=given, told=bar.say, outcomes=options.outcomes, events=events,
         )  # fmt: skip
     if options.json:
         _print_json(found)
@@ -99,6 +120,34 @@ def _calibrate(options: argparse.Namespace) -> int:
         print(*(f"written: {plain(str(file))}" for file in start.files), sep="\n", file=sys.stderr)
         print("next:", *(f"  {plain(command)}" for command in start.commands), sep="\n", file=sys.stderr)
     return EXIT_OK
+
+
+def _events(options: argparse.Namespace) -> Events | None:
+    """How outcomes in rows of their own are joined; None where there are none."""
+    from sim.fitting.columns import parse_roles
+    from sim.fitting.event_columns import OPTION, ROLES
+    from sim.fitting.events import Options as Events
+
+    own = {
+        OPTION: options.outcome_columns, "--request-event": options.request_event, "--absent": options.absent,
+        "--repeats": options.repeats, "--drop-strays": options.drop_strays,
+    }  # fmt: skip
+    if options.events and options.outcomes:
+        raise InputError([Problem("says that outcomes stand in the log, and --outcomes names files of them", "--events")])
+    if not options.events and not options.outcomes:
+        lone = [
+            Problem("is of outcomes in rows of their own: give --outcomes FILE or --events", name) for name in own if own[name]
+        ]
+        if lone:
+            raise InputError(lone)
+        return None
+    if options.request_event and not options.events:
+        raise InputError([Problem("is of a log of events: give --events", "--request-event")])
+    roles = dict(parse_roles(options.outcome_columns, OPTION, ROLES)) if options.outcome_columns else {}
+    return Events(
+        roles, options.events, options.request_event, options.absent, options.repeats == "add", options.drop_strays,
+        options.primary,
+    )  # fmt: skip
 
 
 def _print(found: Calibrated) -> None:

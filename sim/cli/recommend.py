@@ -30,10 +30,12 @@ def add(verbs: Verbs) -> None:
         "recommend", help="search for the policy that suits a scenario best", formatter_class=PLAIN, reads_scenario=True,
         description="Search for a policy that nobody has written down: try many on the same worlds, drop those that are shown\n"
         "to be worse, and play the best again on fresh seeds beside the policies of the scenario. Best is the highest net\n"
-        "value (`value:`) of those that meet what is required (`require:`). `search:` says which policies are tried.\n\n"
+        "value (`value:`) of those that meet what is required (`require:`). `search:` says which policies are tried; with\n"
+        "`search.frontier`, the frontier of two or three measures is searched for instead.\n\n"
         f"{RUNS_MODELS}",
         epilog="examples:\n  sim recommend small-lift\n"
         "  sim recommend small-lift --set search.candidates=200 --set 'search.families=[ab, bandit]'\n"
+        "  sim recommend small-lift --set 'search.frontier=[net_value, wrong_ship, time_to_decision]'\n"
         "  sim recommend rollout.yaml --out found --workers 2 --no-tracking\n"
         "  sim recommend small-lift --cluster local:2",
     )  # fmt: skip
@@ -47,7 +49,8 @@ def add(verbs: Verbs) -> None:
     completing(reports, Completes.FOLDER)
     out = parser.add_argument(
         "--out", type=Path, metavar="DIR",
-        help="where recommended.yaml, candidates.csv, study.db and the run of the finals are written (default: in --reports)",
+        help="where recommended.yaml, candidates.csv, study.db, the frontier and the run of the finals are written\n"
+        "(default: in --reports)",
     )  # fmt: skip
     completing(out, Completes.FOLDER)
     parser.add_argument("--no-tracking", action="store_true", help="log nothing to MLflow ('sim track' can do it later)")
@@ -63,11 +66,14 @@ def add(verbs: Verbs) -> None:
 def _recommend(options: argparse.Namespace) -> int:
     from sim.cli.run import planning, show
     from sim.files import replacing, writable, write_text
+    from sim.recommend.fresh import FRONTIER, frontier_of, write_frontier
     from sim.recommend.recommending import recommend
     from sim.recommend.telling import candidates_csv, distances, scenario_text
+    from sim.registry.store import default_uri
     from sim.report.progress import Bar
     from sim.run.crews import crew_for
     from sim.run.folder import usable
+    from sim.tracking.attach import attach
 
     if options.out:
         usable(options.out, "recommended.yaml", "search")
@@ -93,9 +99,21 @@ def _recommend(options: argparse.Namespace) -> int:
             workers=options.workers, log=not options.no_tracking, parts=options.parts, annotate=options.annotate,
             planned=planning(options, bar), told=bar.say,
         )  # fmt: skip
+        fresh = None
+        if found.searched.frontier and outcome.comparison is not None:
+            fresh = frontier_of(outcome.folder, found.searched.measures)
+            write_text(scenario, scenario_text(found, fresh))
+            write_frontier(folder, fresh)
     show(outcome, options.display)
+    if fresh is not None and options.display != "none":
+        for line in fresh.lines():
+            print(plain(line))
     if outcome.comparison is not None and options.display != "none":
         for line in distances(outcome.comparison):
             print(plain(line))
     print(f"recommended: {plain(str(scenario))}", file=sys.stderr)
+    if fresh is not None and outcome.tracked is not None:
+        # Last, as it may fail: all that was found is written and shown.
+        uri, tags = options.tracking_uri or default_uri(), {"sim.frontier": ", ".join(fresh.names)}
+        attach(outcome.tracked.run_id, [folder / name for name in FRONTIER], tags, uri)
     return outcome.exit_code

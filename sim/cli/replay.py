@@ -22,10 +22,13 @@ def add(verbs: Verbs) -> None:
         "  sim replay log.csv --policies policies.yaml --policy even --policy thompson --tick 10m\n"
         "  sim replay log.csv --scenario rollout.yaml --policy bandit --arm version --reward bought\n"
         "  sim replay log.csv --policies policies.yaml --context country --context device --json\n"
+        "  sim replay log.csv --policies policies.yaml --feature age --feature country --model logistic\n"
         "  sim replay coin-flips.csv --policies policies.yaml --uniform\n\n"
         "policies.yaml:\n  arms: [old, new]            # as the log writes them, the champion first\n"
         "  policies:\n    - {name: even, allocation: {kind: fixed, weights: [50%, 50%]}}\n"
-        "    - {name: thompson, allocation: {kind: thompson, floor: 5%}}",
+        "    - {name: thompson, allocation: {kind: thompson, floor: 5%}}\n"
+        "    - {name: by-country, by: country, choose: {DE: new, FR: [50%, 50%]}, otherwise: old}\n"
+        "    - {name: best-guess, greedy: 90%}    # of which --model expects most, of other rows",
     )  # fmt: skip
     parser.add_argument("log", metavar="LOG", type=Path, help="the log, .csv or .parquet")
     given = parser.add_mutually_exclusive_group(required=True)
@@ -49,6 +52,15 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--context", action="append", default=[], metavar="COLUMN",
         help="what was known before the choice, in classes, for the doubly robust model; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--feature", action="append", default=[], metavar="COLUMN",
+        help="the same for a ridge or logistic model: numbers as they are, others in classes; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", choices=("cells", "ridge", "logistic"),
+        help="the model of rewards: means of the classes of --context, or for each arm a line in the --feature columns, of\n"
+        "rewards (ridge) or of their log odds (logistic) (default: cells, ridge with --feature)",
     )  # fmt: skip
     parser.add_argument("--tick", type=duration, help="how often a policy looks (default: 1h, or the scenario's)")
     parser.add_argument(
@@ -82,11 +94,21 @@ def _replay(options: argparse.Namespace) -> int:
     else:
         candidates = policies.of_scenario(scenario_file(options.scenario), options.policy)
     propensity = None if options.uniform else options.propensity or "propensity"
-    columns = Columns(options.time, options.arm, options.reward, propensity, tuple(options.context))
+    model = options.model or ("ridge" if options.feature else "cells")
+    if model == "cells" and options.feature:
+        raise InputError([Problem("has no features: give --context, or --model ridge or logistic", "--model cells")])
+    if model != "cells" and not options.feature:
+        raise InputError([Problem("needs columns to fit: give --feature", f"--model {model}")])
+    if model != "cells" and options.context:
+        raise InputError([Problem(f"is for --model cells: give {options.context[0]} as a --feature", "--context")])
+    columns = Columns(
+        options.time, options.arm, options.reward, propensity, tuple(options.context), tuple(options.feature),
+        candidates.columns,
+    )  # fmt: skip
     log = read_log(options.log, columns, candidates.arms)
     how = Options(
         options.tick or candidates.tick_s or 3600.0, options.least_size, options.switch_at, options.replays, options.samples,
-        options.seed,
+        options.seed, model,
     )  # fmt: skip
     found = evaluate(log, candidates, how, watch=options.interrupts.check)
     print(json.dumps(found.to_dict(), indent=1, allow_nan=False) if options.json else plain(pages.to_text(found)))

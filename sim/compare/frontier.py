@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from sim.compare.measure import Measure
 from sim.compare.measures import MEASURES
+from sim.compare.rules import named
 from sim.compare.trials import Trials
-from sim.stats.intervals import Estimate
+from sim.errors import InputError, Problem, format_path
+from sim.stats.intervals import Estimate, paired_proportion_difference
 
 
-def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
-    """Names of the points (time, regret), both better lower, that no other point dominates, by time then regret.
+def frontier(points: Mapping[str, tuple[float, ...]]) -> tuple[str, ...]:
+    """Names of the points, such as (time, regret), better lower, that no other point dominates, in the order of points.
 
-    A point dominates another if it is no worse in both and better in one.
+    A point dominates another if it is no worse in all and better in one.
 
     >>> frontier({"ab": (9.0, 1.0), "canary": (2.0, 3.0), "slow": (9.5, 3.0)})
     ('canary', 'ab')
@@ -21,7 +26,7 @@ def frontier(points: Mapping[str, tuple[float, float]]) -> tuple[str, ...]:
     kept = [
         name
         for name, point in points.items()
-        if not any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in points.values())
+        if not any(other != point and all(map(operator.le, other, point)) for other in points.values())
     ]
     return tuple(sorted(kept, key=lambda name: points[name]))
 
@@ -74,6 +79,53 @@ def leaders(measure: Measure, pool: Sequence[Trials], confidence: float = 0.95) 
         return differs(difference) == sign
 
     return (best.policy, *(each.policy for each in known if each is not best and not worse(each)))
+
+
+def dominates(measures: Sequence[Measure], first: Trials, second: Trials, confidence: float) -> bool:
+    """Whether the first policy is shown to be no worse than the second in every measure, and better in one.
+
+    In each measure it must be better by the interval of the paired difference (or, for a measure without one, both unpaired 95%
+    intervals), or the same in every trial. That two shares of few trials are the same shows nothing: it is often so by chance.
+    As all must hold together, each is held to the whole confidence.
+
+    Source: intersection-union tests: Berger, Technometrics 24 (1982).
+    """
+    sides = [_ahead(measure, first, second, confidence) for measure in measures]
+    return all(side is not None and side >= 0 for side in sides) and any(sides)
+
+
+def _ahead(measure: Measure, first: Trials, second: Trials, confidence: float) -> int | None:
+    """+1 or -1 where the first is shown to be better or worse, 0 where both are the same in every trial, else None."""
+    # Of events that are rare all trials may be alike by chance: there the interval of the difference tells.
+    if measure.values is not None and measure.pair is not paired_proportion_difference:
+        a, b = measure.values(first), measure.values(second)
+        if np.array_equal(first["replication"], second["replication"]) and np.array_equal(a, b, equal_nan=True):
+            return 0
+    difference = measure.difference(first, second, confidence)
+    side = differs(difference) if difference else _side(measure.estimate(first), measure.estimate(second))
+    return None if side is None else side if measure.better == "higher" else -side
+
+
+def frontier_problems(names: Sequence[str], path: tuple[str, ...] = ("search", "frontier")) -> list[Problem]:
+    """The problems of the measures that a frontier is asked of.
+
+    >>> print(*frontier_problems(["net_value", "wrong_shipp", "ship"]), sep="\\n")
+    search.frontier[1]: no measure 'wrong_shipp'; did you mean wrong_ship?
+    search.frontier[2]: neither more nor less of ship is better, so it has no frontier
+    """
+    problems: list[Problem] = []
+    for place, name in enumerate(names):
+        where = format_path((*path, place))
+        try:
+            policy, measure = named(name, path=where)
+        except InputError as error:
+            problems += error.problems
+            continue
+        if policy is not None:
+            problems.append(Problem(f"is of all policies: leave out {policy}", where))
+        elif MEASURES[measure].better == "none":
+            problems.append(Problem(f"neither more nor less of {measure} is better, so it has no frontier", where))
+    return problems
 
 
 def differs(difference: Estimate | None) -> int | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sim.errors import InputError, Problem
+from sim.fitting.events import Options as Events
+from sim.fitting.events import Outcomes
 from sim.fitting.experiments import Experiments, is_experiments, read_experiments
 from sim.fitting.fitting import LogFit, fit_log
 from sim.fitting.found import Found
@@ -77,14 +79,16 @@ def calibrate(
     files: Sequence[Path], roles: Sequence[tuple[str, str]] = (), *, experiment_roles: Mapping[str, str] | None = None,
     latency_unit_s: float | None = None, champion: str | None = None, primary: str | None = None, metric: str | None = None,
     control: str | None = None, next_version: bool = False, facts: Mapping[str, str] | None = None,
-    told: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None, outcomes: Sequence[Path] = (), events: Events | None = None,
 ) -> Calibrated:  # fmt: skip
     """What was found of a team's logs, and of tables of its past experiments, which their columns tell apart.
 
     `roles` are of columns of the logs, `experiment_roles` of those of the tables; `facts` what no file tells, by the key of
     `Facts`. `metric` is the one that a prior is fitted to, `control` the arm that experiments compare with.
-    `next_version`: only the champion's requests count, and the challenger is the version to come. Raises `InputError` for files
-    that cannot be read or that say nothing, with file, column and row.
+    `outcomes` are files of outcomes in rows of their own, and `events` says how they are joined to the requests of the logs;
+    with `events.one_log` they stand in the logs themselves. `next_version`: only the champion's requests count, and the
+    challenger is the version to come. Raises `InputError` for files that cannot be read or that say nothing, with file, column
+    and row.
     """
     names = {file: column_names(file) for file in files}
     said_so = {name for name in (experiment_roles or {}).values() if name}
@@ -103,11 +107,18 @@ def calibrate(
         said = (*past.notes, *prior.lines())
     fit = None
     if logs:
-        fit = fit_log(read_log(logs, roles, latency_unit_s, told), champion=champion, primary=primary, alone=next_version)
+        how = events or Events()
+        joined = Outcomes(logs if how.one_log else outcomes, how) if outcomes or how.one_log else None
+        log = read_log(logs, roles, latency_unit_s, told, joined)
+        fit = fit_log(log, champion=champion, primary=primary, alone=next_version)
+        if joined is not None:
+            fit = replace(fit, remarks=(*fit.remarks, *joined.remarks()))
+    elif outcomes or events is not None:
+        raise InputError([Problem("outcomes are joined to a log of requests, and none is given", "--outcomes")])
     return Calibrated(
         fit, prior,
         Facts(
-            name, **given, sources=tuple(file.name for file in files), prior_told=said,
+            name, **given, sources=tuple(file.name for file in (*files, *outcomes)), prior_told=said,
             priors=() if prior is None else tuple(prior.plausible().values()),
         ),
     )  # fmt: skip

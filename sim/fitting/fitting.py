@@ -22,6 +22,8 @@ from sim.spelling import did_you_mean, there_are
 from sim.units import shown
 
 _LEAST_ROWS = 100
+_TOLD_FROM_0 = 3.0
+"""Standard errors from 0 of a mean that effects are relative to."""
 _TODAY = ("champion", "control", "baseline", "stable", "production", "current", "old")
 """Names of the arm that is today's production, where nobody says which one it is."""
 
@@ -184,6 +186,10 @@ def _version(
 def _effect(champion: Version, mean: Number, primary: str) -> Found:
     """How much more an arm earns than the champion, relatively, by the delta method; what the log leaves open is drawn."""
     base = champion.outcomes[primary].numbers["mean"]
+    if abs(base.estimate) < _TOLD_FROM_0 * base.error or base.estimate == 0:
+        found = f"{base.estimate:.3g} ± {base.error:.2g} on average of {shown(champion.arm)}, which is not told from 0"
+        message = f"is {found}: effects of versions are relative to it, so a version cannot be compared; take another outcome"
+        raise InputError([Problem(message, primary, "--primary")])
     ratio = mean.estimate / base.estimate
     effect = Number(ratio - 1, math.hypot(mean.error, ratio * base.error) / abs(base.estimate))
     sd = max(rounded(100 * effect.error), 1e-4)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +13,13 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError, Problem, shortened, visible
-from sim.files import reading, unreadable
+from sim.files import unreadable
 from sim.fitting.columns import LogColumns, find_columns
 from sim.fitting.counts import Counts
+from sim.fitting.events import Outcomes
 from sim.fitting.log_cells import hashes, mixed, moments, numbers, odd_zones, there
-from sim.tables import check_width
+from sim.fitting.log_files import opened
+from sim.fitting.wrong import Wrong
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 MOST_ROWS = 20_000_000
 """Rows that are kept in memory. Of a larger log a part is kept, chosen by hash: whole users, or rows where there are none."""
 MOST_CLASSES = 32
-_BATCH = 1 << 19
 _LARGEST = 1e12
 # Of a column in another unit than seconds.
 _LONGEST_YEARS = 100
@@ -36,7 +36,6 @@ _LONGEST_US = _LONGEST_YEARS * 366 * 86_400 * _MICRO
 # Time stamps of other centuries are of a broken clock, or of another unit. Python's own end in the year 9999.
 _FIRST_US, _LAST_US = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * _MICRO for year in (1900, 2200))
 _LATENCY = {"_us": 1e-6, "_ms": 1e-3, "_s": 1.0, "_seconds": 1.0, "_millis": 1e-3}
-_NULLS = ["", "NA", "NaN", "nan", "null", "NULL", "None"]
 
 
 @dataclass(frozen=True)
@@ -79,17 +78,20 @@ class RequestLog:
 
 def read_log(
     files: Sequence[Path], given: Sequence[tuple[str, str]] = (), latency_unit_s: float | None = None,
-    told: Callable[[str], None] | None = None,
+    told: Callable[[str], None] | None = None, outcomes: Outcomes | None = None,
 ) -> RequestLog:  # fmt: skip
     """The log of CSV and Parquet files, one after the other. `given` are roles of columns and their names.
 
     `latency_unit_s`: seconds of a unit of the latency; if left out the column's name tells it, as in latency_ms. `told` is
     called with lines about the progress. Raises `InputError` with the first row that is wrong of each column, and how many
-    more there are. Rows are counted from 1 in each file, without the header. No user's id is kept.
+    more there are. Rows are counted from 1 in each file, without the header. No user's id is kept. `outcomes` stand in rows of
+    their own, and are joined to the requests.
     """
-    reader = _Reader(latency_unit_s, told or (lambda line: None))
+    reader = _Reader(latency_unit_s, told or (lambda line: None), outcomes)
     for file in files:
         reader.read(file, given)
+    if outcomes is not None and (problems := outcomes.left_over()):
+        raise InputError(problems)
     return reader.log()
 
 
@@ -97,40 +99,19 @@ def column_names(file: Path) -> list[str]:
     """The names of the columns of a CSV or Parquet file. Raises `InputError` where it is neither, or cannot be read."""
     if (why := unreadable(file)) is not None:
         raise InputError([Problem(why, file=str(file))])
-    with _opened(file) as (names, _):
+    with opened(file) as (names, _):
         return names
-
-
-@dataclass
-class _Wrong:
-    """The first row that breaks a rule, and how many do: by column and rule."""
-
-    first: dict[tuple[str, str, str], tuple[int, str, int]] = field(default_factory=dict)
-
-    def note(self, file: str, column: str, rule: str, rows: Ints, got: Callable[[int], object], before: int) -> None:
-        """Rows (B,) of a batch that break a rule; `before` are the rows of the file before the batch."""
-        if rows.size:
-            row, said, count = self.first.get((file, column, rule), (before + int(rows[0]) + 1, shown(got(int(rows[0]))), 0))
-            self.first[file, column, rule] = (row, said, count + rows.size)
-
-    def problems(self) -> list[Problem]:
-        return [
-            Problem(
-                f"row {row}: {rule}, got {said}" + (f", and so in {count - 1:,} more rows" if count > 1 else ""), column, file
-            )
-            for (file, column, rule), (row, said, count) in self.first.items()
-        ]
 
 
 class _Reader:
     """What is kept of the rows so far."""
 
-    def __init__(self, latency_unit_s: float | None, told: Callable[[str], None]) -> None:
-        self.latency_unit_s, self.told = latency_unit_s, told
+    def __init__(self, latency_unit_s: float | None, told: Callable[[str], None], outcomes: Outcomes | None) -> None:
+        self.latency_unit_s, self.told, self.outcomes = latency_unit_s, told, outcomes
         self.columns: LogColumns | None = None
         self.files: list[str] = []
         self.ignored: dict[str, None] = {}
-        self.wrong = _Wrong()
+        self.wrong = Wrong()
         self.counts = Counts()
         self.rows, self.kept = 0, 0
         self.first: int | None = None
@@ -144,7 +125,8 @@ class _Reader:
     def read(self, file: Path, given: Sequence[tuple[str, str]]) -> None:
         """Add a file."""
         name = str(file)
-        with _opened(file) as (names, batches):
+        with opened(file) as (own, batches):
+            names, given = (own, given) if self.outcomes is None else self.outcomes.names(own, given, name)
             columns = find_columns(names, given, name)
             if self.columns is not None and columns != self.columns:
                 raise InputError([Problem(f"has other columns than {self.files[0]}", file=name)])
@@ -153,10 +135,16 @@ class _Reader:
             self.ignored |= dict.fromkeys(each for each in names if each not in columns.roles())
             self.files.append(name)
             before = 0
-            for batch in batches(list(columns.roles())):
+            wanted = list(columns.roles())
+            parts: Iterator[tuple[Any, Ints | None, int]]
+            if self.outcomes is None:
+                parts = ((batch, None, batch.num_rows) for batch in batches(wanted))
+            else:
+                parts = self.outcomes.joined(batches, wanted, columns.time, name)
+            for batch, places, count in parts:
                 if batch.num_rows:
-                    self._add(name, columns, batch, before)
-                before += batch.num_rows
+                    self._add(name, columns, batch, before, places)
+                before += count
                 if self.rows // 2_000_000 != (self.rows - batch.num_rows) // 2_000_000:
                     self.told(f"{self.rows:,} rows read")
             if not before:
@@ -175,10 +163,10 @@ class _Reader:
             raise InputError([Problem(message, "--latency-unit")])
         self.latency_unit_s = known[0]
 
-    def _add(self, file: str, columns: LogColumns, batch: pa.RecordBatch, before: int) -> None:
+    def _add(self, file: str, columns: LogColumns, batch: pa.RecordBatch, before: int, places: Ints | None) -> None:
         def note(column: str, rule: str, bad: NDArray[np.bool_]) -> None:
             values = batch.column(column)
-            self.wrong.note(file, column, rule, np.flatnonzero(bad), lambda row: values[row].as_py(), before)
+            self.wrong.note(file, column, rule, np.flatnonzero(bad), lambda row: values[row].as_py(), before, places)
 
         count = batch.num_rows
         self.rows += count
@@ -365,48 +353,6 @@ class _Reader:
 def _in_line(name: str) -> str:
     """A name from a file in one line, without control characters, and not too long."""
     return shortened(visible(" ".join(name.split())), 64)
-
-
-Batches = Callable[[list[str]], Iterator["pa.RecordBatch"]]
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[tuple[list[str], Batches]]:
-    """The names of a file's columns, and a function that gives some of them a batch of rows at a time."""
-    kind = file.suffix.lower()
-    if kind == ".parquet":
-        import pyarrow.parquet as pq
-
-        with reading(file), file.open("rb") as opened, pq.ParquetFile(opened) as content:
-            names = list(content.schema_arrow.names)
-            check_width(names, lambda message: Problem(message, file=str(file)))
-            yield names, lambda wanted: _reordered(content.iter_batches(_BATCH, columns=wanted), wanted)
-    elif kind == ".csv":
-        import pyarrow as pa
-        from pyarrow import csv
-
-        # Closed before the program ends: it reads on in a thread of its own.
-        with reading(file), file.open("rb") as opened, csv.open_csv(opened) as reader:
-            names = reader.schema.names
-        check_width(names, lambda message: Problem(message, file=str(file)))
-        with reading(file), file.open("rb") as opened:
-
-            def batches(wanted: list[str]) -> Iterator[pa.RecordBatch]:
-                options = csv.ConvertOptions(
-                    column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=True,
-                    null_values=_NULLS,
-                )  # fmt: skip
-                with csv.open_csv(opened, csv.ReadOptions(block_size=1 << 24), convert_options=options) as rows:
-                    yield from rows
-
-            yield names, batches
-    else:
-        raise InputError([Problem("must be a .csv or a .parquet file", file=str(file))])
-
-
-def _reordered(batches: Iterator[pa.RecordBatch], wanted: list[str]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        yield batch.select(wanted)
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -87,7 +87,8 @@ def snips(weight: Floats, reward: Floats) -> Estimate:
 def doubly_robust(weight: Floats, reward: Floats, shares: Floats, arm: Ints, model: Floats) -> Estimate:
     """Model and weights: Σ_a π(a) q(a) + w (r - q) (Dudík, Langford & Li, ICML 2011, eq. 1).
 
-    shares (K,) of the policy; model (N, K) what the row's reward is expected to be in each arm, of other rows.
+    shares (K,) of the policy, or (N, K) where they depend on the row; model (N, K) what the row's reward is expected to be in
+    each arm, of other rows.
     Right where the propensities or the model are.
 
     >>> model = np.array([[0.5, 0.25]])
@@ -95,7 +96,8 @@ def doubly_robust(weight: Floats, reward: Floats, shares: Floats, arm: Ints, mod
     1.5
     """
     own = model[np.arange(len(arm)), arm]
-    return Estimate(model @ shares + weight * (reward - own), np.ones_like(reward))
+    expected = model @ shares if shares.ndim == 1 else (model * shares).sum(axis=1)
+    return Estimate(expected + weight * (reward - own), np.ones_like(reward))
 
 
 def switch_dr(
@@ -112,13 +114,19 @@ def switch_dr(
     return doubly_robust(np.where(weight <= largest, weight, 0.0), reward, shares, arm, model)
 
 
+def folds(rows: int, seed: int) -> Ints:
+    """(N,) the fold of each row: five of equal size, at random."""
+    fold: Ints = np.random.default_rng(np.random.SeedSequence([seed, 1])).permutation(rows) % FOLDS
+    return fold
+
+
 def cell_means(reward: Floats, arm: Ints, cell: Ints, arms: int, cells: int, seed: int) -> Floats:
     """(N, K) the reward expected of each row in each arm: the mean of its cell and arm in the other folds of rows.
 
     Rows are put at random into five folds, and no row is predicted by itself (Chernozhukov et al., Econometrics Journal 2018).
     Where the other folds have no row of that cell and arm, it is the arm's mean; of an arm that they lack, the mean of all.
     """
-    fold = np.random.default_rng(np.random.SeedSequence([seed, 1])).permutation(len(arm)) % FOLDS
+    fold = folds(len(arm), seed)
     place = (fold * cells + cell) * arms + arm
     shape = FOLDS, cells, arms
     count = np.bincount(place, minlength=FOLDS * cells * arms).reshape(shape).astype(np.float64)

@@ -13,7 +13,6 @@ from sim.errors import InputError, Problem
 from sim.offpolicy.estimators import (
     Bootstrap,
     Estimate,
-    cell_means,
     doubly_robust,
     effective_size,
     ips,
@@ -22,8 +21,9 @@ from sim.offpolicy.estimators import (
     switch_dr,
 )
 from sim.offpolicy.log import Log
-from sim.offpolicy.policies import Candidate, Candidates
-from sim.offpolicy.replaying import bound_problems, replay, setting_of
+from sim.offpolicy.models import fitted
+from sim.offpolicy.policies import ByContext, Candidate, Candidates
+from sim.offpolicy.replaying import bound_problems, replay, replay_rows, setting_of
 from sim.policy.base import Setting
 
 Z95 = 1.959963984540054
@@ -35,7 +35,8 @@ _FAR = 4.0
 @dataclass(frozen=True)
 class Options:
     """How it is evaluated. least_size: the effective sample size below which nothing is said; switch_at: the largest weight
-    with which switch-DR believes a row; replays and samples: of the rejection replay, and of the bootstrap."""
+    with which switch-DR believes a row; replays and samples: of the rejection replay, and of the bootstrap; model: the
+    kind of the model of rewards."""
 
     tick_s: float = 3600.0
     least_size: float = 100.0
@@ -43,6 +44,7 @@ class Options:
     replays: int = 100
     samples: int = 1_000
     seed: int = 1
+    model: str = "cells"
 
 
 @dataclass(frozen=True)
@@ -113,15 +115,22 @@ def evaluate(log: Log, candidates: Candidates, options: Options, watch: Callable
     seen, which is not what the log's policy saw. `watch` is called between policies.
     """
     setting = setting_of(log, candidates, options.tick_s, 2 * options.replays)
-    problems = [problem for candidate in candidates.each for problem in candidate.problems(setting)]
+    staged = [each for each in candidates.each if isinstance(each, Candidate)]
+    problems = [problem for each in staged for problem in each.problems(setting)]
+    problems += [problem for each in candidates.each if isinstance(each, ByContext) for problem in each.problems(log)]
+    if options.model == "logistic" and not log.binary:
+        problems.append(Problem("is for rewards of 0 and 1, and the log has others: ridge is for any", "--model logistic"))
     if not problems:
-        problems = [problem for candidate in candidates.each for problem in bound_problems(log, candidate, setting)]
-    if not problems:
-        problems = [problem for candidate in candidates.each for problem in _overlap_problems(log, candidate, setting, options)]
+        problems = [problem for candidate in staged for problem in bound_problems(log, candidate, setting)]
+    if problems:
+        raise InputError(problems)
+    model = fitted(log, options.model, options.seed)
+    for candidate in candidates.each:
+        shares = weights_of(candidate, setting, log, model)
+        problems += _overlap_problems(log, candidate, shares, options)
     if problems:
         raise InputError(problems)
     bootstrap = Bootstrap(log.rows, options.samples, options.seed)
-    model = cell_means(log.reward, log.arm, log.cell, len(log.arms), log.cells, options.seed)
     kept: list[_Kept] = []
     for candidate in candidates.each:
         watch()
@@ -137,8 +146,13 @@ def evaluate(log: Log, candidates: Candidates, options: Options, watch: Callable
     return Evaluation(log.arms, log.rows, value, tuple(one.result for one in kept), tuple(_doubts(log)), options)
 
 
-def weights_of(candidate: Candidate, setting: Setting) -> Floats | None:
-    """(K,) the shares of traffic that hold for the whole log; None of a policy that adapts, ramps or ends."""
+def weights_of(candidate: Candidate | ByContext, setting: Setting, log: Log, model: Floats) -> Floats | None:
+    """(K,) the shares of traffic of the whole log, or (N, K) of each row; None of a policy that adapts, ramps or ends.
+
+    model (N, K) is what each row is expected to earn.
+    """
+    if isinstance(candidate, ByContext):
+        return candidate.shares(log, model)
     policy = candidate.build()
     if policy.immediate is not None:
         served: Floats = np.eye(len(setting.arms))[setting.arms.index(policy.immediate[1])]
@@ -147,16 +161,18 @@ def weights_of(candidate: Candidate, setting: Setting) -> Floats | None:
 
 
 def _weight(log: Log, shares: Floats) -> Floats:
-    weight: Floats = shares[log.arm] / log.propensity
+    own = shares[log.arm] if shares.ndim == 1 else shares[np.arange(log.rows), log.arm]
+    weight: Floats = own / log.propensity
     return weight
 
 
-def _overlap_problems(log: Log, candidate: Candidate, setting: Setting, options: Options) -> list[Problem]:
+def _overlap_problems(
+    log: Log, candidate: Candidate | ByContext, shares: Floats | None, options: Options
+) -> list[Problem]:  # fmt: skip
     """Why the log says too little of a policy: arms that it lacks, or too small an effective size."""
-    shares = weights_of(candidate, setting)
     seen = np.bincount(log.arm, minlength=len(log.arms)) > 0
     # A policy that adapts may give any arm traffic.
-    lacking = ~seen if shares is None else (shares > 0) & ~seen
+    lacking = ~seen if shares is None else (shares.reshape(-1, len(log.arms)) > 0).any(axis=0) & ~seen
     if lacking.any():
         names = ", ".join(log.arms[arm] for arm in np.flatnonzero(lacking))
         return [
@@ -170,7 +186,7 @@ def _overlap_problems(log: Log, candidate: Candidate, setting: Setting, options:
     return [_too_small(candidate, size, options)] if not size >= options.least_size else []
 
 
-def _too_small(candidate: Candidate, size: float, options: Options) -> Problem:
+def _too_small(candidate: Candidate | ByContext, size: float, options: Options) -> Problem:
     rule = f"the effective sample size must be at least {options.least_size:g} (--least-size)"
     return replace(
         candidate.where, message=f"{candidate.name}: {rule}, got {size:.1f}: the log did too rarely what this policy does"
@@ -178,9 +194,14 @@ def _too_small(candidate: Candidate, size: float, options: Options) -> Problem:
 
 
 def _evaluated(
-    log: Log, candidate: Candidate, setting: Setting, options: Options, bootstrap: Bootstrap, model: Floats
+    log: Log, candidate: Candidate | ByContext, setting: Setting, options: Options, bootstrap: Bootstrap, model: Floats
 ) -> _Kept:
-    played = replay(log, candidate, setting, seed=options.seed, resampled=options.replays)
+    shares = weights_of(candidate, setting, log, model)
+    if isinstance(candidate, ByContext):
+        assert shares is not None
+        played = replay_rows(log, shares, setting, seed=options.seed, resampled=options.replays)
+    else:
+        played = replay(log, candidate, setting, seed=options.seed, resampled=options.replays)
     plain, resampled = played.mean[: options.replays], played.mean[options.replays :]
     accepted = float(played.accepted[: options.replays].mean())
     values: dict[str, Value] = {}
@@ -188,7 +209,6 @@ def _evaluated(
     of_resamples: dict[str, Floats] = {"replay": np.concatenate([plain, resampled])}
     if np.isfinite(plain).all() and np.isfinite(resampled).all():
         values["replay"] = Value.of(float(plain.mean()), float(resampled.std(ddof=1)), resampled)
-    shares = weights_of(candidate, setting)
     size, largest = accepted, None
     if shares is not None:
         weight = _weight(log, shares)

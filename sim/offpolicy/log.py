@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_CELLS = 1_000
+MOST_CLASSES = 50
 # As amounts of a scenario: their squares, over all rows, are numbers.
 _LARGEST = 1e12
 # A log that claims to be even is refused where chance would be so uneven once in a thousand million logs.
@@ -29,17 +30,35 @@ _UNEVEN = 1e-9
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a log's columns. `propensity` None: each arm had the same chance in every row."""
+    """The names of a log's columns. `propensity` None: each arm had the same chance in every row.
+
+    `context` are put into classes; `features` are what a model of rewards has a coefficient for; `classes` are those that
+    policies choose by.
+    """
 
     time: str = "time"
     arm: str = "arm"
     reward: str = "reward"
     propensity: str | None = "propensity"
     context: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def named(self) -> list[str]:
-        """All names, in order."""
-        return [self.time, self.arm, self.reward, *([self.propensity] if self.propensity else []), *self.context]
+        """All names of one use only, in order."""
+        return [self.time, self.arm, self.reward, *([self.propensity] if self.propensity else []), *self.known()]
+
+    def known(self) -> list[str]:
+        """What was known before the choice; a policy may choose by what a model uses too."""
+        return [*self.context, *self.features, *(name for name in self.classes if name not in self.context + self.features)]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """A column in classes: codes (N,) are places in `labels`, -1 where there is no value."""
+
+    codes: Ints
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,7 +66,8 @@ class Log:
     """Logged bandit data, rows in the order of time. All arrays are (N,).
 
     arm the place in `arms`; reward in its own unit; propensity the probability with which that arm was chosen; seconds since
-    the first row; cell the number of the row's combination of context values, below `cells`.
+    the first row; cell the number of the row's combination of context values, below `cells`. features (N, F): numbers as they
+    are, and a column of 0 and 1 for each class of the others but one. `classes` are the columns that policies choose by.
     """
 
     arms: tuple[str, ...]
@@ -57,6 +77,8 @@ class Log:
     propensity: Floats
     cell: Ints
     cells: int
+    features: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    classes: Mapping[str, Classes] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -105,13 +127,16 @@ def read_log(file: Path, columns: Columns, arms: Sequence[str]) -> Log:
     if arm is not None and not problems:
         problems += _used(arm, arms, columns, file)
     cell, cells = _cells(table, columns.context, file, problems)
+    parts = [_feature(table, name, wrong) for name in columns.features]
+    classes = {name: _classes(table, name) for name in columns.classes}
     if problems:
         raise InputError(problems)
     assert seconds is not None
     assert reward is not None
     assert arm is not None
     assert propensity is not None
-    return Log(tuple(arms), seconds, arm, reward, propensity, cell, cells)
+    features = np.column_stack([np.zeros((table.num_rows, 0)), *(part for part in parts if part is not None)])
+    return Log(tuple(arms), seconds, arm, reward, propensity, cell, cells, features, classes)
 
 
 def _missing(name: str, known: Sequence[str], file: Path) -> Problem:
@@ -202,6 +227,48 @@ def _used(arm: Ints, arms: Sequence[str], columns: Columns, file: Path) -> list[
         each = ", ".join(f"{name} {count:,}" for name, count in zip(arms, counts.tolist(), strict=True))
         return [Problem(f"is not split evenly, as --uniform says: {each}", columns.arm, str(file))]
     return []
+
+
+def _classes(table: pa.Table, name: str) -> Classes:
+    """A column in classes, as it is written; without a value, as an empty text, a row is in none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    texts = compute.cast(table.column(name), pa.string()).combine_chunks()
+    coded = compute.if_else(compute.equal(texts, ""), pa.scalar(None, pa.string()), texts).dictionary_encode()
+    codes = np.asarray(compute.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False), np.int64)
+    return Classes(codes, tuple(coded.dictionary.to_pylist()))
+
+
+def _of_numbers(values: pa.ChunkedArray) -> bool:
+    """Whether all values are numbers; a CSV file has texts alone."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if pa.types.is_boolean(values.type) or pa.types.is_dictionary(values.type):
+        return False
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return True
+    some = compute.drop_null(compute.if_else(compute.equal(values, ""), pa.scalar(None, values.type), values))
+    return len(some) > 0 and bool(np.isfinite(parsed(some)).all())
+
+
+def _feature(table: pa.Table, name: str, wrong: Any) -> Floats | None:
+    """(N, F) the features of a column: its numbers, or for each class but the commonest whether a row is in it."""
+    values = table.column(name)
+    if _of_numbers(values):
+        numbers = _numbers(table, name, wrong, "a number, as a feature has one in every row")
+        if numbers is not None and (bad := np.flatnonzero(np.abs(numbers) > _LARGEST)).size:
+            wrong(name, int(bad[0]), f"must lie within ±{_LARGEST:g}, got {numbers[bad[0]]:g}{_more(bad)}")
+        return None if numbers is None else numbers[:, None]
+    classes = _classes(table, name)
+    if len(classes.labels) > MOST_CLASSES:
+        found = f"a feature that is not a number must have at most {MOST_CLASSES} classes, got {len(classes.labels):,}"
+        wrong(name, 0, f"{found}, such as {shown(classes.labels[0])}")
+        return None
+    counts = np.bincount(classes.codes + 1, minlength=len(classes.labels) + 1)
+    kept = [code for code in range(len(counts)) if counts[code] and code != int(counts.argmax())]
+    return np.column_stack([np.zeros((table.num_rows, 0)), *((classes.codes + 1 == code).astype(np.float64) for code in kept)])
 
 
 def _cells(table: pa.Table, names: Sequence[str], file: Path, problems: list[Problem]) -> tuple[Ints, int]:

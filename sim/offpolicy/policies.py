@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from sim.errors import InputError, Problem
+from sim.arrays import Floats
+from sim.errors import InputError, Problem, format_path
+from sim.offpolicy.log import Log
+from sim.offpolicy.models import best_arm
 from sim.policy.allocation import AnyAllocation
 from sim.policy.base import Evidence, Finding, Setting, View
 from sim.policy.columns import Column, Count, Moment
@@ -21,18 +24,45 @@ from sim.policy.stages import On, Stage
 from sim.scenario.loading import load
 from sim.scenario.reading import read as read_scenario
 from sim.spelling import did_you_mean, there_are
+from sim.units import Share, shown
 
 REWARD = "reward"
 _MOST_ARMS = 100
 
 
+Weights = Annotated[tuple[Share, ...], Field(min_length=2, max_length=_MOST_ARMS)]
+
+
 class Allocated(BaseModel):
-    """An allocation that holds for the whole log, and its name."""
+    """A policy that holds for the whole log, and its name: an allocation, a choice by a column, or the best by a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name = Field(description="what the table calls it")
-    allocation: AnyAllocation = Field(description="how traffic is split, as in a stage of a scenario")
+    allocation: AnyAllocation | None = Field(None, description="how traffic is split, as in a stage of a scenario")
+    by: str | None = Field(None, min_length=1, description="the column of the log that `choose` chooses by")
+    choose: dict[str, str | Weights] | None = Field(
+        None,
+        min_length=1,
+        max_length=1000,
+        description="by value of the column, the arm that serves, or the weights of all arms",
+    )
+    otherwise: str | Weights | None = Field(None, description="the same of all other values, and of rows without one")
+    greedy: Share | None = Field(
+        None, gt=0, le=1,
+        description="the share of each row that goes to the arm of which the model expects most; all arms get the rest evenly",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one(self) -> Allocated:
+        given = [name for name in ("allocation", "choose", "greedy") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"needs one of allocation, choose and greedy, got {' and '.join(given) or 'none'}")
+        if (self.by is None) != (self.choose is None):
+            raise ValueError("by is the column that choose chooses by: give both or neither")
+        if self.otherwise is not None and self.choose is None:
+            raise ValueError("otherwise belongs to choose")
+        return self
 
 
 class PoliciesFile(BaseModel):
@@ -87,6 +117,23 @@ class Candidate:
         ]
 
 
+@dataclass(frozen=True)
+class ByContext:
+    """A policy whose weights depend on what is known of a row. `shares` gives them, (N, K), of a log and its model (N, K).
+
+    `unfit` says why a log cannot tell them. It adapts to nothing: the weights of a row are fixed before the log is played.
+    """
+
+    name: str
+    where: Problem
+    shares: Callable[[Log, Floats], Floats]
+    unfit: Callable[[Log], Sequence[str]] = lambda log: ()
+
+    def problems(self, log: Log) -> list[Problem]:
+        """Why it cannot be evaluated on a log."""
+        return [replace(self.where, message=message) for message in self.unfit(log)]
+
+
 def shown_by_logs(setting: Setting) -> tuple[Column, ...]:
     """The columns of telemetry that a log can fill."""
     moments = (Moment(setting.primary, "count"), Moment(setting.primary, "sum"), Moment(setting.primary, "square"))
@@ -113,25 +160,78 @@ class Candidates:
     """
 
     arms: tuple[str, ...]
-    each: tuple[Candidate, ...]
+    each: tuple[Candidate | ByContext, ...]
     primary: str = REWARD
     sign: int = 1
     tick_s: float | None = None
+    columns: tuple[str, ...] = ()
+    """The columns of the log that policies choose by."""
 
 
 def of_file(file: Path, names: Sequence[str] = ()) -> Candidates:
     """The policies of a file of allocations: all of them, or those named, in that order. Raises `InputError`."""
-    read = load(file, PoliciesFile, check=_twice)
+    read = load(file, PoliciesFile, check=_wrong)
     by_name = {policy.name: (index, policy) for index, policy in enumerate(read.policies)}
-    each = []
-    for name in _chosen(names, list(by_name)):
+    each: list[Candidate | ByContext] = []
+    chosen = _chosen(names, list(by_name))
+    for name in chosen:
         index, policy = by_name[name]
+        where = Problem("", f"policies[{index}]", str(file))
+        if policy.allocation is None:
+            each.append(_by_context(policy, read.arms, where))
+            continue
         on, checks, evidence = On.model_validate({}), (), Endless()
         stage = Stage.model_construct(
             name=name, allocation=policy.allocation, evidence=evidence, checks=checks, max_duration=None, on=on, reaction=None
         )
-        each.append(Candidate(name, _builder(stage), Problem("", f"policies[{index}]", str(file)), True))
-    return Candidates(read.arms, tuple(each))
+        each.append(Candidate(name, _builder(stage), where, True))
+    columns = dict.fromkeys(by for name in chosen if (by := by_name[name][1].by) is not None)
+    return Candidates(read.arms, tuple(each), columns=tuple(columns))
+
+
+def _by_context(policy: Allocated, arms: Sequence[str], where: Problem) -> ByContext:
+    if policy.greedy is not None:
+        rest = (1 - policy.greedy) / len(arms)
+        main = policy.greedy
+        return ByContext(policy.name, where, lambda log, model: rest + main * np.eye(len(arms))[best_arm(model)])
+    by, choose, otherwise = policy.by or "", policy.choose or {}, policy.otherwise
+
+    def unfit(log: Log) -> list[str]:
+        classes = log.classes[by]
+        absent = [value for value in choose if value not in classes.labels]
+        found = [
+            f"no row has {by} {shown(each)}; {did_you_mean(each, classes.labels) or there_are(classes.labels)}"
+            for each in absent
+        ]
+        left = [f"{by} {shown(label)}" for label in classes.labels if label not in choose]
+        left += [f"no {by}"] if (classes.codes < 0).any() else []
+        if left and otherwise is None:
+            more = f", and {len(left) - 1:,} more values" if len(left) > 1 else ""
+            found.append(f"says nothing of rows with {left[0]}{more}: add `otherwise`")
+        return found
+
+    def shares(log: Log, model: Floats) -> Floats:
+        classes = log.classes[by]
+        # The last is that of rows without a value, as -1 is the last place.
+        rows = [choose.get(label, otherwise) for label in classes.labels] + [otherwise]
+        table = np.stack([_weights(row, arms) if row is not None else np.zeros(len(arms)) for row in rows])
+        weights: Floats = table[classes.codes]
+        return weights
+
+    return ByContext(policy.name, where, shares, unfit)
+
+
+def _weights(of: str | Sequence[float], arms: Sequence[str]) -> Floats:
+    return np.eye(len(arms))[arms.index(of)] if isinstance(of, str) else np.array(of)
+
+
+def _wrong_weights(of: str | Sequence[float], arms: Sequence[str]) -> str:
+    """What is wrong with an arm or weights; empty if nothing is."""
+    if isinstance(of, str):
+        return "" if of in arms else f"no arm {shown(of)}; {did_you_mean(of, arms) or there_are(arms)}"
+    if len(of) != len(arms):
+        return f"must be a weight for each of {len(arms)} arms, got {len(of)}"
+    return "" if abs(sum(of) - 1) < 1e-9 else f"weights must add up to 100%, got {100 * sum(of):g}%"
 
 
 def of_scenario(file: Path, names: Sequence[str] = ()) -> Candidates:
@@ -155,11 +255,21 @@ def _builder(stage: Stage) -> Callable[[], StagedPolicy]:
     return lambda: StagedPolicy((stage,))
 
 
-def _twice(read: PoliciesFile) -> list[Problem]:
+def _wrong(read: PoliciesFile) -> list[Problem]:
     problems = []
     for key, names in (("arms", list(read.arms)), ("policies", [policy.name for policy in read.policies])):
         if twice := sorted({name for name in names if names.count(name) > 1}):
             problems.append(Problem(f"has {twice[0]!r} more than once", key))
+    for index, policy in enumerate(read.policies):
+        parts: list[tuple[tuple[str, ...], str | tuple[float, ...]]] = [
+            (("choose", value), of) for value, of in (policy.choose or {}).items()
+        ]
+        parts += [(("otherwise",), policy.otherwise)] if policy.otherwise is not None else []
+        problems += [
+            Problem(message, format_path(("policies", index, *key)))
+            for key, of in parts
+            if (message := _wrong_weights(of, read.arms))
+        ]
     return problems
 
 

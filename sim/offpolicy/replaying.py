@@ -111,6 +111,21 @@ def replay(log: Log, candidate: Candidate, setting: Setting, *, seed: int, resam
     return Replayed(mean, accepted, count.sum(axis=0) / max(float(accepted.sum()), 1.0))
 
 
+def replay_rows(log: Log, shares: Floats, setting: Setting, *, seed: int, resampled: int) -> Replayed:
+    """`replay` of a policy whose weights shares (N, K) are a matter of the row alone: it learns nothing, and needs no ticks."""
+    replays, arms = setting.replications, len(setting.arms)
+    served = shares[np.arange(log.rows), log.arm]
+    tallies, total = np.zeros((replays, arms, 3), np.int64), np.zeros(replays)
+    accept(
+        0, log.arm, served * (log.propensity.min() / log.propensity), log.reward, np.zeros(log.rows, np.int64),
+        np.ones((replays, arms)), keys(seed, np.arange(replays), "replay of a log"), replays - resampled, tallies, total,
+    )  # fmt: skip
+    count = tallies[:, :, 0].astype(np.float64)
+    accepted = count.sum(axis=1)
+    mean = np.divide(total, accepted, out=np.full(replays, np.nan), where=accepted > 0)
+    return Replayed(mean, accepted, count.sum(axis=0) / max(float(accepted.sum()), 1.0))
+
+
 def _telemetry(columns: dict[Column, int], tallies: Ints, tick: int, live: Floats) -> Telemetry:
     """The tallies (r, K, 3) of accepted rows as the monitoring of a tick shows them."""
     places = {"count": 0, "sum": 1, "square": 2}

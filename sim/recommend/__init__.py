@@ -1,3 +1,3 @@
 """Which policy to take, of those that nobody has written down: proposals, a race on the same worlds, finals on fresh ones."""
 
-__all__ = ["recommending", "telling"]
+__all__ = ["fresh", "recommending", "telling"]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-# Of a comparison with the leader, at which a candidate leaves the race.
-_SURE = 0.99
+SURE = 0.99
+"""Of a comparison with another, at which a candidate leaves the race."""
 # Trajectories are of no use here: the start and the end alone.
 _NO_SAMPLES = 2
 _HOLD = "champion-alone"
@@ -146,27 +146,19 @@ class Look:
         """What they are compared by: net value, or regret where that is not known."""
         return aim(each for each in self.trials.values() if not each.is_baseline)
 
-    def worth(self, name: str) -> float:
-        """How much a candidate gives, the more the better."""
-        estimate = self.aim.estimate(self.trials[name]).estimate
-        if estimate is None:
-            return float("-inf")
-        return estimate if self.aim.better == "higher" else -estimate
-
     def unfit(self) -> Mapping[str, str]:
         """Why candidates are shown not to be fit, as the end of a sentence that begins with their name."""
         return decide(self.run, self.trials, in_doubt=True).passed_over
 
-    def ranked(self) -> list[str]:
-        """Those that may be fit, the best first."""
+    def able(self) -> list[str]:
+        """Those that may be fit."""
         unfit = self.unfit()
-        able = (name for name, trials in self.trials.items() if name not in unfit and not trials.is_baseline)
-        return sorted(able, key=lambda name: (-self.worth(name), name))
+        return [name for name, trials in self.trials.items() if name not in unfit and not trials.is_baseline]
 
     def behind(self, name: str, leader: str) -> bool:
         """Whether a candidate is shown to be worse than the leader on the worlds that both were tried in."""
         sign = 1 if self.aim.better == "higher" else -1
-        return differs(self.aim.difference(self.trials[name], self.trials[leader], _SURE)) == -sign
+        return differs(self.aim.difference(self.trials[name], self.trials[leader], SURE)) == -sign
 
     def first(self, names: Sequence[str]) -> Look:
         """The same of some candidates alone."""

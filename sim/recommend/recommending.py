@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sim.errors import InputError, Problem
 from sim.given import check_arguments, resolver_of, settling, with_files
+from sim.recommend.aims import aim_of
 from sim.recommend.race import Race
 from sim.recommend.searching import Searched, search
 from sim.recommend.space import Policy, space_of
@@ -74,7 +75,7 @@ def recommend(
         wanted = asked.search or Search()
         space = space_of(asked, point.world.setting(1), float(point.world.requests.sum()))
         race = Race(base, resolver, workers, Path(reports) / FOLDER, watch)
-        proposals = Proposals(_seed(asked.seed, "proposals"))
+        proposals = Proposals(_seed(asked.seed, "proposals"), directions=aim_of(wanted.frontier).directions)
         searched = search(race, space, wanted, taken, proposals, told)
     if not searched.finalists:
         raise InputError([_nobody(searched)])

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim.compare.measures import MEASURES
 from sim.errors import InputError
+from sim.recommend.aims import Aim, aim_of
 from sim.recommend.proposing import Asked, Proposals
 from sim.recommend.race import Look, Race
 from sim.recommend.space import Policy, Space
@@ -20,28 +22,36 @@ _LEAST = 20
 
 @dataclass(frozen=True)
 class Candidate:
-    """A policy that was tried, and what became of it: `fate` in words. `worth` is by `aim`, over `replications`."""
+    """A policy that was tried, and what became of it: `fate` in words.
+
+    `worth` are its estimates by measure, over `replications`; None where one is not known.
+    """
 
     name: str
     policy: Policy
     fate: str
     replications: int = 0
-    worth: float | None = None
+    worth: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What a search found. `finalists` are the best first; `aim` is the measure that candidates were compared by."""
+    """What a search found. `finalists` are the best first; `measures` are those that candidates were compared by.
+
+    `frontier` says that it was for several.
+    """
 
     candidates: tuple[Candidate, ...]
     finalists: Mapping[str, Policy]
-    aim: str
+    measures: tuple[str, ...]
+    frontier: bool = False
 
 
 @dataclass
 class _Field:
     """All candidates so far, by name."""
 
+    aim: Aim
     policies: dict[str, Policy] = field(default_factory=dict)
     known: dict[str, Candidate] = field(default_factory=dict)
 
@@ -57,7 +67,7 @@ class _Field:
         return f"{what}-{number}"
 
     def settle(self, name: str, fate: str, look: Look | None = None, replications: int = 0) -> None:
-        worth = None if look is None else look.aim.estimate(look.trials[name]).estimate
+        worth = None if look is None else self.aim.worth(look, name)
         self.known[name] = Candidate(name, self.policies[name], fate, replications, worth)
 
 
@@ -72,7 +82,7 @@ def search(
     """
     say = told or (lambda line: None)
     levels = _levels(asked.replications)
-    tried = _Field()
+    tried = _Field(aim_of(asked.frontier))
     done = 0
     while done < asked.candidates:
         count = min(BATCH, asked.candidates - done)
@@ -87,18 +97,16 @@ def search(
         for trial, name in batch:
             _tell(proposals, trial, tried.known[name])
         done += count
-        best = max(_fit(tried), key=lambda each: each.worth or 0.0, default=None)
-        leads = f"; {best.name} leads with {best.worth:.4g}" if best and best.worth is not None else ""
-        say(f"tried {done} of {asked.candidates} candidates, {levels[0]} replications each{leads}")
-    look = _raced(race, tried, levels, asked.finalists, say)
+        leads = tried.aim.leads({each.name: each.worth for each in _fit(tried) if each.worth is not None})
+        say(f"tried {done} of {asked.candidates} candidates, {levels[0]} replications each{'; ' if leads else ''}{leads}")
+    look = _raced(race, tried, levels, asked.finals, say)
     if look is None:
-        return Searched(tuple(tried.known.values()), {}, "net_value")
-    finalists = _different(look.ranked(), asked.finalists)
+        return Searched(tuple(tried.known.values()), {}, asked.frontier or ("net_value",), bool(asked.frontier))
+    finalists = tried.aim.chosen(look, asked.finals)
     for name in finalists:
         tried.settle(name, "finalist", look, levels[-1])
-    return Searched(
-        tuple(tried.known.values()), {name: tried.policies[name] for name in finalists}, look.aim.name
-    )  # fmt: skip
+    policies = {name: tried.policies[name] for name in finalists}
+    return Searched(tuple(tried.known.values()), policies, tried.aim.names(look), bool(asked.frontier))
 
 
 def _levels(most: int) -> tuple[int, ...]:
@@ -129,7 +137,13 @@ def _screen(race: Race, tried: _Field, names: Sequence[str], replications: int) 
     look = race.look(able, replications)
     unfit = look.unfit()
     for name in able:
-        tried.settle(name, unfit.get(name, _OPEN), look, replications)
+        known = tried.aim.worth(look, name) is not None
+        tried.settle(name, unfit.get(name, _OPEN if known else _unknown(tried, look, name)), look, replications)
+
+
+def _unknown(tried: _Field, look: Look, name: str) -> str:
+    missing = [each for each in tried.aim.names(look) if MEASURES[each].estimate(look.trials[name]).estimate is None]
+    return f"has no {' and no '.join(missing)}: no trial is a case of it, or half do not reach it"
 
 
 _OPEN = "may be fit"
@@ -158,33 +172,25 @@ def _raced(
         if not names:
             return None
         look = race.look({name: tried.policies[name] for name in names}, level, before)
-        unfit, ranked = look.unfit(), look.ranked()
+        unfit, ranked = look.unfit(), tried.aim.ranked(look)
         for name in names:
             if name in unfit:
                 tried.settle(name, unfit[name], look, level)
         if not ranked:
             return None
-        leader = ranked[0]
+        beaten = tried.aim.beaten(look, ranked)
         last = place == len(levels) - 1
         most = len(ranked) if last else max(2 * finalists, round(_LEFT * len(ranked)))
         for rank, name in enumerate(ranked):
-            if look.behind(name, leader):
-                tried.settle(name, f"shown to be worse than {leader}", look, level)
+            if name in beaten:
+                tried.settle(name, beaten[name], look, level)
             elif rank >= most:
                 tried.settle(name, "not among the better half", look, level)
             else:
                 tried.settle(name, _OPEN, look, level)
         names = [name for name in ranked if tried.known[name].fate == _OPEN]
         look = look.first(names)
-        say(f"{len(names)} left after {level} replications each; {leader} leads")
+        leads = tried.aim.leads({name: worth for name in names if (worth := tried.known[name].worth) is not None})
+        say(f"{len(names)} left after {level} replications each; {leads}")
         before = level
     return look
-
-
-def _different(ranked: Sequence[str], most: int) -> list[str]:
-    """The best of each kind, best first; then others, as long as there is room."""
-    kinds = [name.rpartition("-")[0] for name in ranked]
-    firsts = [name for place, name in enumerate(ranked) if kinds[place] not in kinds[:place]]
-    others = [name for name in ranked if name not in firsts]
-    chosen = set((firsts + others)[:most])
-    return [name for name in ranked if name in chosen]

@@ -37,7 +37,7 @@ WIDTH, HEIGHT = 420.0, 320.0
 
 
 @dataclass(frozen=True)
-class _Spot:
+class Spot:
     """A policy in a chart of two measures; `place` gives its colour."""
 
     place: int
@@ -59,15 +59,17 @@ class Tradeoff:
     """Two measures of every policy; `best` are the policies that no other beats in both.
 
     `frame` sets the scales of axes and returns the names of x and y. `units` and `names` are of x and y, in the chart's table.
+    `joined` says that a line goes through the best.
     """
 
     key: str
     title: str
-    spots: tuple[_Spot, ...]
+    spots: tuple[Spot, ...]
     best: frozenset[str]
     units: tuple[str, str]
     names: tuple[str, str]
     frame: Callable[[Axes], tuple[str, str]]
+    joined: bool = True
 
 
 def tradeoffs(source: Source) -> list[Chart]:
@@ -80,7 +82,7 @@ def tradeoffs(source: Source) -> list[Chart]:
             marked(axes, found, beaten=FAINT, ground=GROUND)
             axes.grid(axis="x", color=GRID, linewidth=0.8)
             name_axes(axes, x, y)
-            _label_points(axes, found.spots)
+            label_points(axes, found.spots)
             charts.append(_chart(figure, axes, found))
     return charts
 
@@ -93,8 +95,8 @@ def value_and_risk(source: Source) -> Tradeoff | None:
     unit = unit_of(source.run)
 
     def frame(axes: Axes) -> tuple[str, str]:
-        _padded(axes, spots)
-        _readable_x(axes)
+        padded(axes, spots)
+        readable_x(axes, "value")
         readable_y(axes, "value")
         return f"net value in the worst 5% of trials, {unit}, linear", f"net value, mean, {unit}, linear"
 
@@ -135,10 +137,10 @@ def time_and_regret(source: Source) -> Tradeoff | None:
     )  # fmt: skip
 
 
-def _spots(source: Source, across: str, up: str) -> tuple[_Spot, ...]:
+def _spots(source: Source, across: str, up: str) -> tuple[Spot, ...]:
     """The policies of which both measures are known."""
     return tuple(
-        _Spot(place, policy.policy, x, y)
+        Spot(place, policy.policy, x, y)
         for place, policy in enumerate(source.only.policies if source.only else ())
         for x, y in [(policy.measures.get(across), policy.measures.get(up))]
         if x and y and x.estimate is not None and y.estimate is not None
@@ -151,7 +153,7 @@ def marked(axes: Axes, found: Tradeoff, *, beaten: str | None, ground: str, shad
     `beaten` is the colour of the hollow ones; None for each policy's own, by its place in `shades`.
     """
     best = found.best
-    joined = sorted((spot.x, spot.y) for spot in found.spots if spot.policy in best)
+    joined = sorted((spot.x, spot.y) for spot in found.spots if spot.policy in best and found.joined)
     axes.plot(*zip(*joined, strict=True) if joined else ((), ()), color=QUIET, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     for spot in found.spots:
         (left, right), (low, high) = _bounds(spot.across), _bounds(spot.up)
@@ -163,7 +165,7 @@ def marked(axes: Axes, found: Tradeoff, *, beaten: str | None, ground: str, shad
         )  # fmt: skip
 
 
-def _padded(axes: Axes, spots: Sequence[_Spot]) -> None:
+def padded(axes: Axes, spots: Sequence[Spot]) -> None:
     """Room around all intervals, for labels."""
     for bounds, limit in (
         ([_bounds(spot.across) for spot in spots], axes.set_xlim),
@@ -174,13 +176,14 @@ def _padded(axes: Axes, spots: Sequence[_Spot]) -> None:
         limit(low - room, high + room)
 
 
-def _readable_x(axes: Axes) -> None:
+def readable_x(axes: Axes, unit: str) -> None:
+    """Few ticks on x, written as the rest of the report writes `unit`."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     from sim.report.numbers import number
 
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, "value")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, unit)))
 
 
 def _chart(figure: Figure, axes: Axes, found: Tradeoff) -> Chart:
@@ -201,7 +204,7 @@ def _bounds(estimate: Estimate) -> tuple[float, float]:
     return (middle if estimate.lower is None else estimate.lower), (middle if estimate.upper is None else estimate.upper)
 
 
-def _label_points(axes: Axes, labelled: Sequence[_Spot]) -> None:
+def label_points(axes: Axes, labelled: Sequence[Spot]) -> None:
     """Label each point at a place where its label hides no other point, no interval and no other label."""
     points = [(spot.policy, spot.x, spot.y) for spot in labelled]
     scale = axes.transData

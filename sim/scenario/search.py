@@ -78,8 +78,18 @@ class Search(Spec):
     replications: int = Field(
         1000, ge=20, le=1_000_000, description="how often a policy is tried at most, of those not shown to be worse before"
     )
-    finalists: int = Field(
-        3, ge=1, le=20, description="how many are played again, beside the policies of the file, on fresh seeds"
+    frontier: tuple[str, ...] = Field(
+        (),
+        max_length=3,
+        description="two or three measures, such as [net_value, wrong_ship]: searched for are the policies that no other beats "
+        "in all of them. If left out, the one of the highest net value",
+    )
+    finalists: int | None = Field(
+        None,
+        ge=1,
+        le=20,
+        description="how many are played again, beside the policies of the file, on fresh seeds; if left out 3, or 8 of a "
+        "frontier",
     )
     settings: Choices = Field(default_factory=Choices, description="values that settings may take")
 
@@ -88,3 +98,18 @@ class Search(Spec):
         if {"bandit", "risk_budget"} & {*self.families} and not {*self.rules} - {*EVEN}:
             raise ValueError(f"rules need one for bandits: one beside {' and '.join(EVEN)}")
         return self
+
+    @model_validator(mode="after")
+    def _of_several(self) -> Search:
+        if not self.frontier:
+            return self
+        if len(self.frontier) < 2 or len({*self.frontier}) < len(self.frontier):
+            raise ValueError("frontier must name two or three measures, each once")
+        if self.finalists is not None and self.finalists < len(self.frontier):
+            raise ValueError("finalists must be at least as many as the measures of the frontier: each has a best policy")
+        return self
+
+    @property
+    def finals(self) -> int:
+        """How many candidates are played again."""
+        return self.finalists or (8 if self.frontier else 3)

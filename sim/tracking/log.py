@@ -214,7 +214,7 @@ class _Logging:
             runs += 1
             tell()
         for file in folder.files:
-            with _uploading(client):
+            with uploading(client):
                 client.log_artifact(parent.run_id, str(file))
             files += 1
             tell()
@@ -230,7 +230,7 @@ class _Logging:
 
     def _check_files(self, parent: Found) -> None:
         """Raise `TrackingError` if a file is not there: a server or a proxy may answer an upload with a page of its own."""
-        with _uploading(self._client):
+        with uploading(self._client):
             there = {each.path: each.file_size for each in self._client.list_artifacts(parent.run_id)}
             lost = [file.name for file in self._folder.files if there.get(file.name, -1) not in (None, file.stat().st_size)]
         if lost:
@@ -297,7 +297,7 @@ def _experiment(client: MlflowClient) -> str:
 
 
 @contextlib.contextmanager
-def _uploading(client: MlflowClient) -> Iterator[None]:
+def uploading(client: MlflowClient) -> Iterator[None]:
     """Raise every failed upload as a `TrackingError`: each artifact store has its own library (boto3, azure, …) and errors."""
     try:
         yield
