@@ -14,9 +14,9 @@ import numpy as np
 from sim.arrays import Floats, Ints
 from sim.world import elementary
 from sim.world.draws import SMALL_MEAN, STIRLING
-from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2, ROOT_HALF
+from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2
 from sim.world.jit import compiled
-from sim.world.sampling import at, unit
+from sim.world.sampling import at, log, unit
 from sim.world.streams import Keys
 
 _1 = np.uint64(1)
@@ -117,11 +117,11 @@ def _accepts(n: Any, p: Any, spread: Any, a: Any, b: Any, us: Any, v: Any, k: An
     alpha = (2.83 + 5.1 / b) * spread
     odds = p / (1.0 - p)
     mode = np.floor((n + 1.0) * p)
-    left = _log(v * alpha / (a / (us * us) + b))
+    left = log(v * alpha / (a / (us * us) + b))
     right = (
-        (mode + 0.5) * _log((mode + 1.0) / (odds * (n - mode + 1.0)))
+        (mode + 0.5) * log((mode + 1.0) / (odds * (n - mode + 1.0)))
         + (n + 1.0) * _log1p((k - mode) / (n - k + 1.0))
-        + (k + 0.5) * _log(odds * (n - k + 1.0) / (k + 1.0))
+        + (k + 0.5) * log(odds * (n - k + 1.0) / (k + 1.0))
         + _stirling(mode)
         + _stirling(n - mode)
         - _stirling(k)
@@ -140,18 +140,8 @@ def _stirling(k: Any) -> Any:
 
 
 @compiled
-def _log(x: Any) -> Any:
-    part: Any
-    part, power = math.frexp(x)
-    if part < ROOT_HALF:
-        part = 2.0 * part
-        power -= 1
-    return power * LOG_2_HIGH + (power * LOG_2_LOW + _atanh_series((part - 1.0) / (part + 1.0)))
-
-
-@compiled
 def _log1p(x: Any) -> Any:
-    return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else _log(1.0 + x)
+    return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else log(1.0 + x)
 
 
 @compiled

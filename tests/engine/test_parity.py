@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 
@@ -9,7 +11,7 @@ from sim.engine.catalogue import make
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
 from sim.run.trial import play
-from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games
+from tests.engine.generated import Said, Seen, differences, game, games, plain_games, played, scaled, swinging_games
 from tests.engine.generated_scenarios import SCENARIOS, built
 from tests.engine.heap_engine import HeapEngine
 from tests.worlds import behaves, make_scenario, make_world
@@ -44,6 +46,18 @@ MIXED = [{"latency": (law, 16), "error_rate": 0.2, "pool": 0} for law in ("expon
 def test_replicas_that_come_and_go_do_so_at_the_same_moments(said: Said) -> None:
     of = game(said)
     assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
+
+
+@given(plain_games())
+@settings(same, max_examples=150)
+def test_calls_played_in_passes_are_those_played_one_by_one(said: Said) -> None:
+    of = game(said)
+    # Copies in some ticks only: the others are played in passes, from where those have left the servers.
+    of = replace(of, mirror=of.mirror * (np.arange(len(of.mirror)) % 4 == 2)[:, None, None])
+    found = played(CompiledEngine, of, record=False)
+    assert not differences(found, played(SimpyEngine, of, record=False))
+    recorded = played(CompiledEngine, of)
+    assert not differences(found, {name: recorded[name] for name in found})
 
 
 @given(games() | swinging_games())

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
+from sim.engine.compiled.plain import play_plain
 from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
 from sim.engine.compiled.records import (
     ABOVE,
@@ -110,6 +111,7 @@ def play(
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * (run.entries if shown else 0)
     limits, keepers = limits_ns.size, rules.keepers
+    plain = run.plain != 0 and not mirrors
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
@@ -120,8 +122,16 @@ def play(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
-            if keepers == 0:
-                send(rules, row, laws, duties, floats, ints, first, count, chosen, work)
+            if plain:
+                play_plain(
+                    rules, row, laws, metrics, cells, floats, ints, factors, run, state, duties, pools, free, seen, lost_in,
+                    limits_ns, r, first, offsets[:count], chosen, work, gaps,
+                )  # fmt: skip
+            elif keepers == 0:
+                send(rules, row, laws, duties, floats, ints, first, count, chosen, work, gaps)
+        if plain:
+            place += 1
+            continue
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count

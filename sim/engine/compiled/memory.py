@@ -6,6 +6,7 @@ memory of a block is that of its fullest replication, times the number of replic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ from sim.engine.feedback import FIELDS
 from sim.world.capacity import Pool
 from sim.world.clock import to_ns
 from sim.world.potential import Potential
-from sim.world.world import Truth
+from sim.world.world import Truth, World
 
 # The initial room of a queue, in calls.
 _QUEUE = 256
@@ -127,6 +128,7 @@ def allocate(
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
         "columns": columns, "recording": record, "logging": logging, "entries": logging + corrected,
+        "plain": not (changes or record or logging or agreement) and plain(world, potential.metrics),
         "failures": world.counts_failures, "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
@@ -163,6 +165,14 @@ def allocate(
         gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
         work=zeros(0),
     )  # fmt: skip
+
+
+def plain(world: World, metrics: Sequence[str]) -> bool:
+    """Whether calls of constant pools depend on nothing but earlier calls of their pool, and all is known as they end."""
+    queues = any(pool.queue is not None for pool in world.pools)
+    late = any(name in world.feedback for name in metrics)
+    kept = world.population is not None and world.population.ratchets
+    return not (queues or late or kept or world.loss or world.retry)
 
 
 def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) -> None:
