@@ -138,10 +138,9 @@ def plain_games() -> st.SearchStrategy[Said]:
 
 def _plain(said: Said) -> Said:
     pools = [{**pool, "queue": None, "scaling": None} for pool in said["pools"]]
-    return {
-        **said, "retry": None, "delays": {}, "loss": 0.0, "pools": pools, "ticks": [{**tick, "out": 0} for tick in said["ticks"]],
-        "needs": tuple(column for column in said["needs"] if not isinstance(column, Agreement)),
-    }  # fmt: skip
+    ticks = [{**tick, "out": 0} for tick in said["ticks"]]
+    needs = tuple(column for column in said["needs"] if not isinstance(column, Agreement))
+    return {**said, "retry": None, "delays": {}, "loss": 0.0, "pools": pools, "ticks": ticks, "needs": needs}
 
 
 def swinging_games() -> st.SearchStrategy[Said]:

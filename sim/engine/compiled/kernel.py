@@ -159,7 +159,7 @@ def play(
                     planning = -1
                     continue
                 bound = min(pool.bound_ns, ready_at(pool, coming, r, planning))
-                slot = pool.parked % leave.shape[2]
+                slot = pool.parked & (leave.shape[2] - 1)
                 start, end, outcome = plan_parked(run, pool, free, leave, waits, r, planning, bound, since)
                 if end < 0:
                     planning = -1
@@ -262,7 +262,8 @@ def play(
                     deadline, leaves = min(now + pool.timeout_ns, FOREVER), min(now + pool.waits_ns, FOREVER)
                     start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
-                    if waiting:
+                    # Those who have left are taken out when they seem to be too many.
+                    if waiting and pool.tail - pool.head >= pool.queue:
                         leave_queue(pool, leave, r, p, now)
                     if waiting and pool.tail - pool.head >= pool.queue:
                         start, end, outcome = NEVER, now, REJECTION
@@ -283,7 +284,7 @@ def play(
                             if end > deadline:
                                 end, outcome = deadline, TIMEOUT
                         if waiting:
-                            slot = pool.tail % leave.shape[2]
+                            slot = pool.tail & (leave.shape[2] - 1)
                             leave[r, p, slot] = left
                             pool.tail += 1
                             if parked:

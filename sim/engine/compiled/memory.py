@@ -43,14 +43,13 @@ class Arrays:
     """The arrays that the kernel works on, for R replications of K arms and P pools over T ticks.
 
     run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, a heap with the
-    earliest time on top. drains (R, P, C), if capacity changes: end times of the calls whose server was removed.
-    coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready. leave (R, P, Q): when the
-    calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R, H, 4) of retries: time,
-    request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before mirrored lanes. lost (R, T + 1, K):
-    requests lost to a timeout or a rejection, by the tick in which they were lost. limits_ns (L,); factors (1, T, M, K), or
-    (R, T, M, K) where replications differ;
-    out (T, P); record (n, fields of `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for
-    the arrivals of one tick.
+    earliest time on top, or all in order where they are few. drains (R, P, C), if capacity changes: end times of the calls
+    whose server was removed. coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready.
+    leave (R, P, Q): when the calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R,
+    H, 4) of retries: time, request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before
+    mirrored lanes. lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which they were lost.
+    limits_ns (L,); factors (1, T, M, K), or (R, T, M, K) where replications differ; out (T, P); record (n, fields of
+    `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for the arrivals of one tick.
     """
 
     run: NDArray[np.void]
@@ -148,7 +147,8 @@ def allocate(
     kept = [pool.queue for pool in pools if changes or pool.queue is not None]
     longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
     run["queues"] = longest > _QUEUE
-    queue = min(longest, _QUEUE) + arms
+    # A power of 2, so that a place in the ring takes no division.
+    queue = 1 << (min(longest, _QUEUE) + arms - 1).bit_length()
 
     def zeros(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)

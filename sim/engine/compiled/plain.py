@@ -13,16 +13,26 @@ import numpy as np
 
 from sim.engine.calls import ERROR, FINISH, TIMEOUT
 from sim.engine.compiled.pool import begin
-from sim.engine.compiled.records import ABOVE, EACH_METRIC, ERRORS, FOREVER, KNOWN, REQUESTS, RESPONSES, SQUARE, SUM, TIME, TIMEOUTS
+from sim.engine.compiled.records import (
+    ABOVE,
+    EACH_METRIC,
+    ERRORS,
+    FOREVER,
+    KNOWN,
+    REQUESTS,
+    RESPONSES,
+    SQUARE,
+    SUM,
+    TIME,
+    TIMEOUTS,
+)
 from sim.engine.compiled.sending import pick, send
 from sim.world.jit import compiled, integer
 from sim.world.potential import segment_of, user_of, value_of
 from sim.world.sampling import BLOCK, SLOTS, at, unit
 from sim.world.tables import BINARY
 
-# Up to so many servers, their free times are kept in order: to pass over all of them takes no branch.
-_FEW = 12
-# The lane of a call that ends in another tick, or not well.
+# The lane of a call that is told by itself: it ends in another tick, or not well.
 _APART = -1
 
 
@@ -33,9 +43,11 @@ def play_plain(
     work: Any, room: Any,
 ) -> None:  # fmt: skip
     """Play the requests of a tick, of which the first is number `first`; offsets (n,) from the edge. The rest is to work in."""
-    for p in range(pools.size):
-        if pools[p].servers <= _FEW:
-            _sort(free, pools[p].base, pools[p].base + pools[p].servers)
+    # What is not a yes or a no with a chance of its own is told call by call.
+    counted = rules.usual_chance == 0.0 and rules.segments == 1
+    for m in range(run.metrics):
+        counted = counted and metrics[m].kind == BINARY
+    until_ns = run.next_ns if counted else run.edge_ns
     size = min(BLOCK, offsets.size)
     ends, outcomes, lanes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     for start in range(0, offsets.size, BLOCK):
@@ -45,7 +57,7 @@ def play_plain(
         send(rules, row, laws, duties, floats, ints, first + start, n, arm, took, u)
         _fail(laws, duties, first + start, arm, outcome, u)
         _serve(run, duties, pools, free, after, arm, took, end, outcome)
-        apart = _part(run, state, duties, after, arm, end, outcome, took, lane)
+        apart = _part(run, state, duties, until_ns, after, arm, end, outcome, took, lane)
         if run.shown:
             for k in range(duties.size):
                 seen[((r * run.ticks + run.number) * 2 * duties.size + k) * run.columns + REQUESTS] += _count(arm, k)
@@ -56,18 +68,7 @@ def play_plain(
             )  # fmt: skip
         if run.shown and apart < n:
             _tell(run, seen, limits_ns, r, duties.size, took, lane)
-            _earn(rules, row, metrics, cells, floats, ints, factors, run, seen, limits_ns.size, r, first + start, arm, lane, end, u)
-
-
-@compiled
-def _sort(free: Any, base: Any, end: Any) -> None:
-    """Put the few free times of a pool in order; they mostly are."""
-    for place in range(base + 1, end):
-        value, before = free[place], place - 1
-        while before >= base and free[before] > value:
-            free[before + 1] = free[before]
-            before -= 1
-        free[before + 1] = value
+            _earn(cells, factors, run, seen, limits_ns.size, r, first + start, arm, lane, end, u)
 
 
 @compiled
@@ -93,9 +94,7 @@ def _fail(laws: Any, duties: Any, first: Any, arm: Any, outcome: Any, u: Any) ->
 
 
 @compiled
-def _serve(
-    run: Any, duties: Any, pools: Any, free: Any, after: Any, arm: Any, work: Any, end: Any, outcome: Any
-) -> None:
+def _serve(run: Any, duties: Any, pools: Any, free: Any, after: Any, arm: Any, work: Any, end: Any, outcome: Any) -> None:
     """Fill in when calls end, first come, first served (Kiefer & Wolfowitz 1955), and which are too late."""
     edge_ns = run.edge_ns
     for j in range(end.size):
@@ -104,22 +103,13 @@ def _serve(
         if p < 0:
             end[j] = now + work[j]
             continue
-        base, servers = pools[p].base, pools[p].servers
         timeout_ns, waits_ns = pools[p].timeout_ns, pools[p].waits_ns
-        start = max(free[base], now)
+        start = max(free[pools[p].base], now)
         if waits_ns < FOREVER and start > now + waits_ns:
             end[j], outcome[j] = now + waits_ns, TIMEOUT
             continue
         ends = min(start + work[j], FOREVER - 1)
-        if servers <= _FEW:
-            last = ends
-            for s in range(base + 1, base + servers):
-                other = free[s]
-                free[s - 1] = min(last, other)
-                last = max(last, other)
-            free[base + servers - 1] = last
-        else:
-            begin(run, pools[p], free, start, ends)
+        begin(run, pools[p], free, start, ends)
         if timeout_ns < FOREVER and ends > now + timeout_ns:
             ends, outcome[j] = now + timeout_ns, TIMEOUT
         end[j] = ends
@@ -127,14 +117,17 @@ def _serve(
 
 @compiled
 def _part(
-    run: Any, state: Any, duties: Any, after: Any, arm: Any, end: Any, outcome: Any, took: Any, lane: Any
+    run: Any, state: Any, duties: Any, until_ns: Any, after: Any, arm: Any, end: Any, outcome: Any, took: Any, lane: Any
 ) -> Any:
-    """Book the calls, and fill in how long they took, and the lane of each that ends well in this tick. Returns how many do not."""
-    edge_ns, next_ns, apart = run.edge_ns, run.next_ns, 0
+    """Book the calls, and fill in how long they took, and the lane of each that ends well before a time.
+
+    Returns how many do not.
+    """
+    edge_ns, apart = run.edge_ns, 0
     for j in range(took.size):
         took[j] = end[j] - (edge_ns + after[j])
     for j in range(lane.size):
-        well = (end[j] < next_ns) & (outcome[j] == FINISH)
+        well = (end[j] < until_ns) & (outcome[j] == FINISH)
         lane[j] = arm[j] if well else _APART
         apart += integer(not well)
     if run.slo_ns < FOREVER:
@@ -169,40 +162,25 @@ def _tell(run: Any, seen: Any, limits_ns: Any, r: Any, arms: Any, took: Any, lan
 
 @compiled
 def _earn(
-    rules: Any, row: Any, metrics: Any, cells: Any, floats: Any, ints: Any, factors: Any, run: Any, seen: Any, limits: Any,
-    r: Any, first: Any, arm: Any, lane: Any, keys: Any, u: Any,
-) -> None:  # fmt: skip
-    """Add up what the calls that end well in this tick earn. keys and u (n,) are to work in."""
+    cells: Any, factors: Any, run: Any, seen: Any, limits: Any, r: Any, first: Any, arm: Any, lane: Any, keys: Any, u: Any
+) -> None:
+    """Count the successes among the calls that end well in this tick. keys and u (n,) are to work in."""
     arms = cells.shape[1]
     begins = (r * run.ticks + run.number) * 2 * arms * run.columns + ABOVE + limits
     for m in range(run.metrics):
-        if metrics[m].kind == BINARY and rules.usual_chance == 0.0 and rules.segments == 1:
-            for k in range(arms):
-                pick(arm, k, integer(cells[m, k].value), keys)
+        for k in range(arms):
+            pick(arm, k, integer(cells[m, k].value), keys)
+        for j in range(u.size):
+            u[j] = unit(at(keys[j], first + j))
+        for k in range(arms):
+            chance, known, earned = cells[m, k].centre * factors[run.number, m, k], 0, 0
             for j in range(u.size):
-                u[j] = unit(at(keys[j], first + j))
-            for k in range(arms):
-                chance, known, earned = cells[m, k].centre * factors[run.number, m, k], 0, 0
-                for j in range(u.size):
-                    known += integer(lane[j] == k)
-                    earned += integer((lane[j] == k) & (u[j] < chance))
-                place = begins + k * run.columns + m * EACH_METRIC
-                seen[place + KNOWN] += known
-                seen[place + SUM] += earned
-                seen[place + SQUARE] += earned
-            continue
-        for j in range(lane.size):
-            k, i = lane[j], first + j
-            if k == _APART:
-                continue
-            user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
-            segment = segment_of(rules, row, floats, user) if rules.segments > 1 else 0
-            factor = factors[run.number, m, k]
-            value = value_of(rules, row, metrics[m], cells[m, k], floats, ints, factor, k, arms, i, user, segment)
+                known += integer(lane[j] == k)
+                earned += integer((lane[j] == k) & (u[j] < chance))
             place = begins + k * run.columns + m * EACH_METRIC
-            seen[place + KNOWN] += 1
-            seen[place + SUM] += value
-            seen[place + SQUARE] += value * value
+            seen[place + KNOWN] += known
+            seen[place + SUM] += earned
+            seen[place + SQUARE] += earned
 
 
 @compiled
@@ -210,7 +188,7 @@ def _tell_apart(
     rules: Any, row: Any, metrics: Any, cells: Any, floats: Any, ints: Any, factors: Any, run: Any, state: Any, seen: Any,
     lost_in: Any, limits_ns: Any, r: Any, first: Any, arm: Any, end: Any, outcome: Any, took: Any, lane: Any,
 ) -> None:  # fmt: skip
-    """Book and tell what is left: the calls that end in another tick, or not well."""
+    """Book and tell the calls that are left, one by one."""
     arms = cells.shape[1]
     for j in range(lane.size):
         if lane[j] != _APART:
