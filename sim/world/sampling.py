@@ -55,7 +55,7 @@ def unit(key: Any) -> Any:
     return min((float(integer(word(key) >> _11)) + 0.5) * _TO_UNIT, BELOW_ONE)
 
 
-_atanh_series = compiled(elementary.atanh_series)
+_atanh_series: Any = compiled(elementary.atanh_series)
 
 
 @compiled
