@@ -113,7 +113,7 @@ class FeedbackLog:
         self._visits = Visits(truth, [slots[column.of] for _, column in visited], len(slots))
         self._in_sums = [place for place, _ in visited]
         self._weighed = WeighedUsers(truth, potential, columns, self.metrics)
-        self._past = pasts(truth, potential.metrics)
+        self._past = pasts(truth, potential.metrics if self.metrics else ())
         mirrored = any(mirrored for _, mirrored, _ in self._columns)
         self._lanes = arms * (2 if mirrored else 1)
         # The sums of the current tick and the next ones, as a ring.

@@ -20,8 +20,12 @@ PER_LOG_2 = 1.0 / math.log(2.0)
 ROOT_HALF = math.sqrt(0.5)
 # Up to here 1 + x loses digits that the series keeps.
 NEAR_1 = 0.25
+# The polynomial of degree 6 that meets (atanh(f) / f - 1) / f^2 at the Chebyshev points of 0 <= f^2 <= 0.0294473.
+_0, _1, _2, _3, _4, _5, _6 = (
+    0.3333333333333336, 0.19999999999931778, 0.14285714319603354, 0.11111104642510533, 0.09091504202735437,
+    0.07664068712963658, 0.07328539408480736,
+)  # fmt: skip
 # From the first term to the last. They are summed in pairs, pairs of pairs and so on (Estrin 1960): few wait for others.
-_A = tuple(1.0 / odd for odd in range(3, 22, 2))
 _E = tuple(1.0 / math.factorial(power) for power in range(1, 15))
 
 
@@ -60,14 +64,15 @@ def exp(x: Floats) -> Floats:
 
 
 def atanh_series(f: Floats) -> Floats:
-    """2 atanh(f) = log((1 + f) / (1 - f)), for |f| <= 0.1716: what the series leaves out is below 2^-56 of it."""
+    """2 atanh(f) = log((1 + f) / (1 - f)), for |f| <= 0.1716: what the polynomial leaves out is below 2^-57 of it.
+
+    Even and odd terms are summed apart, as a processor can do both at once.
+    """
     s = f * f
-    s_2 = s * s
-    s_4 = s_2 * s_2
-    low = (_A[0] + _A[1] * s) + (_A[2] + _A[3] * s) * s_2
-    middle = (_A[4] + _A[5] * s) + (_A[6] + _A[7] * s) * s_2
-    rest = low + (middle + (_A[8] + _A[9] * s) * s_4) * s_4
-    return 2.0 * f + 2.0 * f * (rest * s)
+    w = s * s
+    even = _0 + w * (_2 + w * (_4 + w * _6))
+    odd = _1 + w * (_3 + w * _5)
+    return 2.0 * f + 2.0 * f * (s * (even + s * odd))
 
 
 def exp_series(r: Floats) -> Floats:

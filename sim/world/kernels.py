@@ -15,16 +15,15 @@ from sim.arrays import Floats, Ints
 from sim.jit import compiled
 from sim.world import elementary
 from sim.world.draws import SMALL_MEAN, STIRLING
-from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2, ROOT_HALF
-from sim.world.sampling import at, unit
+from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, NEAR_1, PER_LOG_2
+from sim.world.sampling import at, log, unit
 from sim.world.streams import Keys
 
 _1 = np.uint64(1)
 # Counters of the draws of a multinomial, as in `draws.multinomial`.
 OUTCOMES = np.uint64(2**32)
-# The bits of a float: 52 of its fraction, and above them its power of 2, which is 1022 for 1/2 and 1023 for 1.
-_FRACTION, _FRACTION_BITS = np.int64(52), np.int64(2**52 - 1)
-_INT_1, _HALF_POWER, _ONE_POWER = np.int64(1), np.int64(1022), np.int64(1023)
+# A power of 2 by its bits: those of its exponent lie above 52 of its fraction, and are 1023 for 1.
+_FRACTION, _ONE_POWER = np.int64(52), np.int64(1023)
 
 _atanh_series, _exp_series = compiled(elementary.atanh_series), compiled(elementary.exp_series)
 
@@ -120,11 +119,11 @@ def _accepts(n: Any, p: Any, spread: Any, a: Any, b: Any, us: Any, v: Any, k: An
     alpha = (2.83 + 5.1 / b) * spread
     odds = p / (1.0 - p)
     mode = np.floor((n + 1.0) * p)
-    left = _log(v * alpha / (a / (us * us) + b))
+    left = log(v * alpha / (a / (us * us) + b))
     right = (
-        (mode + 0.5) * _log((mode + 1.0) / (odds * (n - mode + 1.0)))
+        (mode + 0.5) * log((mode + 1.0) / (odds * (n - mode + 1.0)))
         + (n + 1.0) * _log1p((k - mode) / (n - k + 1.0))
-        + (k + 0.5) * _log(odds * (n - k + 1.0) / (k + 1.0))
+        + (k + 0.5) * log(odds * (n - k + 1.0) / (k + 1.0))
         + _stirling(mode)
         + _stirling(n - mode)
         - _stirling(k)
@@ -143,20 +142,8 @@ def _stirling(k: Any) -> Any:
 
 
 @compiled
-def _log(x: Any) -> Any:
-    # `frexp` of a positive, normal number, by its bits.
-    bits = np.float64(x).view(np.int64)
-    power = (bits >> _FRACTION) - _HALF_POWER
-    part = np.int64((bits & _FRACTION_BITS) | (_HALF_POWER << _FRACTION)).view(np.float64)
-    if part < ROOT_HALF:
-        part = 2.0 * part
-        power -= _INT_1
-    return power * LOG_2_HIGH + (power * LOG_2_LOW + _atanh_series((part - 1.0) / (part + 1.0)))
-
-
-@compiled
 def _log1p(x: Any) -> Any:
-    return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else _log(1.0 + x)
+    return _atanh_series(x / (2.0 + x)) if abs(x) < NEAR_1 else log(1.0 + x)
 
 
 @compiled

@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sim.jit import compiled, integer, word
+from sim.world import elementary
 from sim.world import latency as latencies
 from sim.world.clock import NS
+from sim.world.elementary import LOG_2_HIGH, LOG_2_LOW, ROOT_HALF
 from sim.world.streams import BELOW_ONE
 
 _ALL = word(2**64 - 1)
@@ -24,6 +26,10 @@ _30, _27, _31, _11 = word(30), word(27), word(31), word(11)
 _TO_UNIT = 2.0**-53
 # Ends of calls are at most 2^62, which leaves room for one more call.
 _LONGEST_NS = 2.0**61
+# The bits of a number's fraction, and those of the exponent with which it lies in [0.5, 1).
+_FRACTION, _HALF = 2**52 - 1, 1022 << 52
+BLOCK = 1024
+"""So many draws at once stay in the nearest cache from one pass over them to the next."""
 # How many draws a request can have of one stream: one an attempt.
 SLOTS = 16
 
@@ -49,10 +55,47 @@ def unit(key: Any) -> Any:
     return min((float(integer(word(key) >> _11)) + 0.5) * _TO_UNIT, BELOW_ONE)
 
 
+_atanh_series: Any = compiled(elementary.atanh_series)
+
+
+@compiled
+def log(x: Any) -> Any:
+    """`elementary.log` of one number, without a branch, so that loops of it can be vectorised.
+
+    >>> bool(log(0.3) == elementary.log(np.array([0.3]))[0])
+    True
+    """
+    bits = np.float64(x).view(np.int64)
+    part = np.int64(bits & _FRACTION | _HALF).view(np.float64)
+    power = float((bits >> 52) - 1022)
+    low = part < ROOT_HALF
+    part = 2.0 * part if low else part
+    power = power - 1.0 if low else power
+    return power * LOG_2_HIGH + (power * LOG_2_LOW + _atanh_series((part - 1.0) / (part + 1.0)))
+
+
 @compiled
 def exponential(key: Any) -> Any:
     """Standard exponential, by inversion."""
-    return -math.log(unit(key))
+    return -log(unit(key))
+
+
+@compiled
+def add_up(key: Any, out: Any) -> None:
+    """Fill `out` with the sums of the first 1, 2, … of the standard exponentials of a stream.
+
+    In passes over blocks: a chain of operations as long as a whole draw would keep a processor waiting.
+    """
+    total = 0.0
+    for start in range(0, out.size, BLOCK):
+        block = out[start : start + BLOCK]
+        for j in range(block.size):
+            block[j] = unit(at(key, start + j))
+        for j in range(block.size):
+            block[j] = -log(block[j])
+        for j in range(block.size):
+            total += block[j]
+            block[j] = total
 
 
 @compiled
@@ -206,24 +249,30 @@ def spread(
     which are cumulated exponential gaps over their total; regular ones come `ahead`, `ahead` + 1, … on it. The pieces
     first to last of (offset_ns, level) lead from that scale to time. gaps (count + 1,) is room to work.
     """
-    total = 0.0
+    ratio = 1.0
     if poisson:
-        for j in range(count + 1):
-            gaps[j] = exponential(at(key, j))
-            total += gaps[j]
-    ratio = level[last] / total if poisson else 1.0
-    so_far = 0.0
-    piece = first - 1
-    rise = 0.0
+        add_up(key, gaps[: count + 1])
+        ratio = level[last] / gaps[count]
+    else:
+        for j in range(count):
+            gaps[j] = ahead + j
     latest = offset_ns[last] - 1
-    for j in range(count):
-        if poisson:
-            so_far += gaps[j]
-            reached = so_far * ratio
-        else:
-            reached = ahead + j
-        while piece < first or (piece + 1 < last and reached >= level[piece + 1]):
-            piece += 1
-            height = level[piece + 1] - level[piece]
-            rise = (offset_ns[piece + 1] - offset_ns[piece]) / height if height > 0.0 else 0.0
-        out[j] = min(offset_ns[piece] + integer((reached - level[piece]) * rise), latest)
+    done = 0
+    for piece in range(first, last):
+        # The requests of a piece end where its level does; the last piece has the rest.
+        end = count
+        if piece + 1 < last:
+            high = count
+            end = done
+            while end < high:
+                middle = (end + high) // 2
+                if gaps[middle] * ratio < level[piece + 1]:
+                    end = middle + 1
+                else:
+                    high = middle
+        height, begins, lies = level[piece + 1] - level[piece], offset_ns[piece], level[piece]
+        rise = (offset_ns[piece + 1] - begins) / height if height > 0.0 else 0.0
+        reached, times = gaps[done:end], out[done:end]
+        for j in range(times.size):
+            times[j] = min(begins + integer((reached[j] * ratio - lies) * rise), latest)
+        done = end

@@ -17,7 +17,7 @@ from sim.jit import missing
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Replayed, Tilted
 from sim.world.rows import search_table
 from sim.world.sampling import LAW, Heap, law
-from sim.world.streams import keys
+from sim.world.streams import keys_of
 from sim.world.world import Truth
 
 Records = NDArray[Any]
@@ -108,8 +108,8 @@ def tables(truth: Truth, metrics: Sequence[str]) -> Tables:
     world, names = truth.world, tuple(metrics)
     floats, ints = Heap(np.float64), Heap(np.int64)
     rows = np.zeros(truth.rows, ROW)
-    for name in ROW_KEYS:
-        rows[name] = keys(world.seed, truth.replications, name)
+    for name, key in zip(ROW_KEYS, keys_of(world.seed, truth.replications, ROW_KEYS), strict=True):
+        rows[name] = key
     if world.row_weights is not None:
         up_to, guide = search_table(np.stack([*world.row_weights.shares(world.seed, truth.replications)]))
         begins = up_to.shape[1] * np.arange(truth.rows)
@@ -150,16 +150,18 @@ def _rules(truth: Truth, floats: Heap, ints: Heap) -> Records:
     return rules
 
 
-def _keyed(truth: Truth, record: Records, streams: Sequence[str], suffix: str) -> None:
-    for stream in streams:
-        record[stream] = keys(truth.world.seed, truth.replications, f"{stream}.{suffix}")
+def _keyed(truth: Truth, records: Records, streams: Sequence[str], of: Sequence[str]) -> None:
+    """Fill in the keys of some streams, for records (R, n) of n arms or metrics."""
+    found = keys_of(truth.world.seed, truth.replications, [f"{stream}.{name}" for stream in streams for name in of])
+    for stream, key in zip(streams, found.reshape(len(streams), len(of), truth.rows), strict=True):
+        records[stream] = key.T
 
 
 def _arms(truth: Truth, floats: Heap) -> Records:
     world = truth.world
     arms = np.zeros((truth.rows, len(world.arms)), ARM)
-    for k, name in enumerate(world.arms):
-        _keyed(truth, arms[:, k], ("mirror", "service", "error", "loss", "agree"), name)
+    _keyed(truth, arms, ("mirror", "service", "error", "loss", "agree"), world.arms)
+    for k in range(len(world.arms)):
         for field, value in zip(LAW, law(truth.latency[k], floats), strict=True):
             arms[field[0]][:, k] = value
     arms["agreement"] = 1.0 if world.agreement is None else world.agreement
@@ -171,8 +173,8 @@ def _metrics(truth: Truth, names: tuple[str, ...], floats: Heap) -> Records:
     said = {each.spec.name: each for each in world.outcomes}
     kinds = {Binary: BINARY, NormalAmount: NORMAL, Discrete: DISCRETE, Replayed: REPLAYED, Tilted: TILTED}
     metrics = np.zeros((truth.rows, len(names)), METRIC)
+    _keyed(truth, metrics, ("delay", "usual", "alike"), names)
     for m, name in enumerate(names):
-        _keyed(truth, metrics[:, m], ("delay", "usual", "alike"), name)
         late = world.feedback.get(name)
         if late is not None:
             metrics["delayed"][:, m], metrics["provisional"][:, m] = 1, late.provisional
@@ -192,12 +194,12 @@ def _cells(truth: Truth, names: tuple[str, ...], floats: Heap, ints: Heap) -> Re
     for m, name in enumerate(names):
         outcome, late = truth.outcomes[name], truth.world.feedback.get(name)
         cells["centre"][:, m] = outcome.mean
-        for k, arm in enumerate(arms):
+        _keyed(truth, cells[:, m], ("value",), [f"{name}.{arm}" for arm in arms])
+        for k in range(len(arms)):
             cell = cells[:, m, k]
             if late is not None:
                 cell["success"] = floats.add(law(late.success[k], floats))
                 cell["failure"] = floats.add(law(late.failure[k], floats))
-            cell["value"] = keys(truth.world.seed, truth.replications, f"value.{name}.{arm}")
             match outcome:
                 case NormalAmount():
                     cell["sd"] = outcome.sd[:, k]

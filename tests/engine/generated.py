@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
-from sim.policy.columns import COUNTS, MOMENTS, Above, Column, LatencySum
+from sim.policy.columns import COUNTS, MOMENTS, Above, Agreement, Column, LatencySum
 from sim.scenario.schema import FailureSpec
 from sim.world.bursts import Bursts
 from sim.world.capacity import Pool, Retry, Scaling
@@ -128,6 +128,18 @@ TICK = st.fixed_dictionaries(
 def games(units: tuple[int, ...] = (1, 1, 1_000_000_000)) -> st.SearchStrategy[Said]:
     """Any game on a clock of one of these units."""
     return st.sampled_from(units).flatmap(_games)
+
+
+def plain_games() -> st.SearchStrategy[Said]:
+    """Worlds in which nothing comes back: constant pools without a limit, one attempt, and nothing is known late."""
+    return games().map(_plain)
+
+
+def _plain(said: Said) -> Said:
+    pools = [{**pool, "queue": None, "scaling": None} for pool in said["pools"]]
+    ticks = [{**tick, "out": 0} for tick in said["ticks"]]
+    needs = tuple(column for column in said["needs"] if not isinstance(column, Agreement))
+    return {**said, "retry": None, "delays": {}, "loss": 0.0, "pools": pools, "ticks": ticks, "needs": needs}
 
 
 def swinging_games() -> st.SearchStrategy[Said]:
@@ -417,10 +429,10 @@ def _replayed(names: tuple[str, ...]) -> World:
 # What comes of it.
 
 
-def played(make: Any, of: Game) -> Seen:
-    """Telemetry of every tick, calls and ledger, of an engine class that can keep calls."""
+def played(make: Any, of: Game, record: bool = True) -> Seen:
+    """Telemetry of every tick and ledger, of an engine class that can keep calls; and the calls, if it is to."""
     truth = of.world.realise(np.arange(of.rows))
-    engine = make(truth, of.needs, bool(of.mirror.any()), record=True)
+    engine = make(truth, of.needs, bool(of.mirror.any()), record=record)
     engine.ledger.watch(np.arange(0, of.world.ticks + 1, 2))
     found: Seen = {}
     for tick in range(of.world.ticks):
@@ -431,8 +443,10 @@ def played(make: Any, of: Game) -> Seen:
         routing = Routing(rows, of.live[tick, rows], mirror, of.cohort[tick, rows], of.copied * mirror)
         found[f"telemetry of tick {tick}"] = engine.step(routing).counts
     engine.settle(of.arm, of.decided)
-    # Calls do not say which replication they are of; those of several are put in one order.
-    return {**found, "fates": np.sort(engine.calls), **ledger(engine.ledger)}
+    if record:
+        # Calls do not say which replication they are of; those of several are put in one order.
+        found["fates"] = np.sort(engine.calls)
+    return {**found, **ledger(engine.ledger)}
 
 
 def ledger(of: Ledger) -> Seen:

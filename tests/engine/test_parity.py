@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import HealthCheck, example, given, settings
 
 from sim.engine.catalogue import make
 from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.reference.engine import SimpyEngine
+from sim.policy.base import Routing
+from sim.policy.columns import COUNTS, Above, Count, LatencySum, mean_of
 from sim.run.trial import play
-from tests.engine.generated import Said, Seen, differences, game, games, played, scaled, swinging_games
+from sim.world.sampling import BLOCK
+from tests.engine.generated import Said, Seen, differences, game, games, ledger, plain_games, played, scaled, swinging_games
 from tests.engine.generated_scenarios import SCENARIOS, built
 from tests.engine.heap_engine import HeapEngine
 from tests.worlds import behaves, make_scenario, make_world
@@ -44,6 +49,18 @@ MIXED = [{"latency": (law, 16), "error_rate": 0.2, "pool": 0} for law in ("expon
 def test_replicas_that_come_and_go_do_so_at_the_same_moments(said: Said) -> None:
     of = game(said)
     assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
+
+
+@given(plain_games())
+@settings(same, max_examples=150)
+def test_calls_played_in_passes_are_those_played_one_by_one(said: Said) -> None:
+    of = game(said)
+    # Copies in some ticks only: the others are played in passes, from where those have left the servers.
+    of = replace(of, mirror=of.mirror * (np.arange(len(of.mirror)) % 4 == 2)[:, None, None])
+    found = played(CompiledEngine, of, record=False)
+    assert not differences(found, played(SimpyEngine, of, record=False))
+    recorded = played(CompiledEngine, of)
+    assert not differences(found, {name: recorded[name] for name in found})
 
 
 @given(games() | swinging_games())
@@ -82,3 +99,24 @@ def test_a_queue_that_outlasts_the_clock_is_played_alike() -> None:
     ]
     for name, column in found[1].columns.items():
         assert np.array_equal(found[0].columns[name], column, equal_nan=column.dtype.kind == "f"), name
+
+
+def test_passes_over_many_blocks_and_many_servers_are_played_alike() -> None:
+    # 2,400 requests a tick, more than a block; 24 servers, whose free times are a heap, and 10, whose free times are in order.
+    pools = {"champion": {"replicas": 24, "timeout": "3s"}, "challenger": {"replicas": 10}}
+    scenario = make_scenario(horizon="3m", tick="1m", traffic={"rate": "40/s"}, capacity=pools)
+    world = make_world(
+        scenario, [behaves(latency={"exponential": "1s"}, error_rate="5%"), behaves(latency={"exponential": "400ms"})]
+    )
+    rows = np.arange(2)
+    routing = Routing(rows, np.full((2, 2), 0.5), np.zeros((2, 2)), np.zeros(2, np.int64))
+    needs = (*COUNTS, LatencySum(), Above(1.0), *mean_of(scenario.metrics[0].name))
+    compiled, simpy = (make(engine)(world.realise(rows), needs, False) for engine in ("compiled", "simpy"))
+    for _ in range(world.ticks):
+        counts = compiled.step(routing).counts
+        assert np.array_equal(counts, simpy.step(routing).counts)
+        assert counts[..., 0].min() > BLOCK // 2
+        assert counts[:, 0, COUNTS.index(Count("timeouts"))].min() > 0
+    for engine in (compiled, simpy):
+        engine.settle(np.zeros(2, np.int64), np.full(2, -1))
+    assert not differences(ledger(compiled.ledger), ledger(simpy.ledger))

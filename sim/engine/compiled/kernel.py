@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
+from sim.engine.compiled.plain import play_plain
 from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
 from sim.engine.compiled.records import (
     ABOVE,
@@ -111,6 +112,7 @@ def play(
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * (run.entries if shown else 0)
     limits, keepers = limits_ns.size, rules.keepers
+    plain = run.plain != 0 and not mirrors
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
@@ -121,8 +123,16 @@ def play(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
-            if keepers == 0:
-                send(rules, row, laws, duties, floats, ints, first, count, chosen, work)
+            if plain:
+                play_plain(
+                    rules, row, laws, metrics, cells, floats, ints, factors, run, state, duties, pools, free, seen, lost_in,
+                    limits_ns, r, first, offsets[:count], chosen, work, gaps,
+                )  # fmt: skip
+            elif keepers == 0:
+                send(rules, row, laws, duties, floats, ints, first, count, chosen, work, gaps)
+        if plain:
+            place += 1
+            continue
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
@@ -151,7 +161,7 @@ def play(
                     planning = -1
                     continue
                 bound = min(pool.bound_ns, ready_at(pool, coming, r, planning))
-                slot = pool.parked % leave.shape[2]
+                slot = pool.parked & (leave.shape[2] - 1)
                 start, end, outcome = plan_parked(run, pool, free, leave, waits, r, planning, bound, since)
                 if end < 0:
                     planning = -1
@@ -260,7 +270,8 @@ def play(
                     deadline, leaves = min(now + pool.timeout_ns, FOREVER), min(now + pool.waits_ns, FOREVER)
                     start = max(free[pool.base], now) if pool.servers > 0 else FOREVER
                     waiting = start > now and pool.limited != 0
-                    if waiting:
+                    # Those who have left are taken out when they seem to be too many.
+                    if waiting and pool.tail - pool.head >= pool.queue:
                         leave_queue(pool, leave, r, p, now)
                     if waiting and pool.tail - pool.head >= pool.queue:
                         start, end, outcome = NEVER, now, REJECTION
@@ -281,7 +292,7 @@ def play(
                             if end > deadline:
                                 end, outcome = deadline, TIMEOUT
                         if waiting:
-                            slot = pool.tail % leave.shape[2]
+                            slot = pool.tail & (leave.shape[2] - 1)
                             leave[r, p, slot] = left
                             pool.tail += 1
                             if parked:

@@ -6,6 +6,7 @@ memory of a block is that of its fullest replication, times the number of replic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ from sim.engine.feedback import FIELDS
 from sim.world.capacity import Pool
 from sim.world.clock import to_ns
 from sim.world.potential import Potential
-from sim.world.world import Truth
+from sim.world.world import Truth, World
 
 # The initial room of a queue, in calls.
 _QUEUE = 256
@@ -42,14 +43,13 @@ class Arrays:
     """The arrays that the kernel works on, for R replications of K arms and P pools over T ticks.
 
     run (1,), state (R,), duty (R, K), pool (R, P): records. free (R, P, C): when each server becomes free, a heap with the
-    earliest time on top. drains (R, P, C), if capacity changes: end times of the calls whose server was removed.
-    coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready. leave (R, P, Q): when the
-    calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R, H, 4) of retries: time,
-    request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before mirrored lanes. lost (R, T + 1, K):
-    requests lost to a timeout or a rejection, by the tick in which they were lost. limits_ns (L,); factors (1, T, M, K), or
-    (R, T, M, K) where replications differ;
-    out (T, P); record (n, fields of `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for
-    the arrivals of one tick.
+    earliest time on top, or all in order where they are few. drains (R, P, C), if capacity changes: end times of the calls
+    whose server was removed. coming (R, P, S, 2), if capacity changes: time and number of the replicas that will be ready.
+    leave (R, P, Q): when the calls in the queue leave it. waits (R, P, Q, fields): the parked calls in the queue. heap (R,
+    H, 4) of retries: time, request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before
+    mirrored lanes. lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which they were lost.
+    limits_ns (L,); factors (1, T, M, K), or (R, T, M, K) where replications differ; out (T, P); record (n, fields of
+    `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for the arrivals of one tick.
     """
 
     run: NDArray[np.void]
@@ -127,6 +127,7 @@ def allocate(
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
         "columns": columns, "recording": record, "logging": logging, "entries": logging + corrected,
+        "plain": not (changes or record or logging or agreement) and plain(world, potential.metrics),
         "failures": world.counts_failures, "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
@@ -146,7 +147,8 @@ def allocate(
     kept = [pool.queue for pool in pools if changes or pool.queue is not None]
     longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
     run["queues"] = longest > _QUEUE
-    queue = min(longest, _QUEUE) + arms
+    # A power of 2, so that a place in the ring takes no division.
+    queue = 1 << (min(longest, _QUEUE) + arms - 1).bit_length()
 
     def zeros(*shape: int) -> Ints:
         return np.zeros(shape, np.int64)
@@ -163,6 +165,14 @@ def allocate(
         gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
         work=zeros(0),
     )  # fmt: skip
+
+
+def plain(world: World, metrics: Sequence[str]) -> bool:
+    """Whether calls of constant pools depend on nothing but earlier calls of their pool, and all is known as they end."""
+    queues = any(pool.queue is not None for pool in world.pools)
+    late = any(name in world.feedback for name in metrics)
+    kept = world.population is not None and world.population.ratchets
+    return not (queues or late or kept or world.loss or world.retry)
 
 
 def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) -> None:

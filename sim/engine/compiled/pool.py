@@ -11,6 +11,9 @@ from sim.engine.compiled.records import ARM, ARRIVE, ATTEMPT, COHORT, COPY, FAIL
 from sim.engine.scaling import wanted_replicas
 from sim.jit import compiled, integer
 
+# Up to so many servers, free times are kept in full order: to pass over all of them takes no branch.
+_FEW = 16
+
 
 @compiled
 def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
@@ -98,7 +101,8 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
             ends[busy] = drains[pool.base + place]
             busy += 1
     ends = np.sort(ends[:busy])
-    # No call is admitted while more servers are busy than exist now: so the latest ends become the free times.
+    # No call is admitted while more servers are busy than exist now: so the latest ends become the free times. They are in
+    # full order, which is also that of a heap.
     over = max(busy - servers, 0)
     idle = max(servers - busy, 0)
     for place in range(over):
@@ -113,8 +117,17 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
 
 @compiled
 def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
-    """Give a call to the server that is free first, and restore the order of the heap."""
+    """Give a call to the server that is free first, and restore the order of free times: that of a heap, or a full one."""
     base, servers = pool.base, pool.servers
+    if pool.scales:
+        pool.busy_ns += max(min(end, run.next_ns) - start, 0)
+    if servers <= _FEW:
+        for place in range(base + 1, base + servers):
+            other = free[place]
+            free[place - 1] = min(end, other)
+            end = max(end, other)
+        free[base + servers - 1] = end
+        return
     place, child = 0, 1
     while child < servers:
         if child + 1 < servers and free[base + child + 1] < free[base + child]:
@@ -124,15 +137,13 @@ def begin(run: Any, pool: Any, free: Any, start: Any, end: Any) -> None:
         free[base + place] = free[base + child]
         place, child = child, 2 * child + 1
     free[base + place] = end
-    if pool.scales:
-        pool.busy_ns += max(min(end, run.next_ns) - start, 0)
 
 
 @compiled
 def leave_queue(pool: Any, leave: Any, r: Any, p: Any, now: Any) -> None:
     """Remove the calls that a server took, or whose client gave up, from the queue."""
     head = pool.head
-    while head < pool.tail and leave[r, p, head % leave.shape[2]] <= now:
+    while head < pool.tail and leave[r, p, head & (leave.shape[2] - 1)] <= now:
         head += 1
     pool.head = head
 
@@ -154,7 +165,7 @@ def plan_parked(run: Any, pool: Any, free: Any, leave: Any, waits: Any, r: Any, 
 
     start is NEVER if the call leaves unserved; end is NEVER if the call stays parked.
     """
-    place = pool.parked % leave.shape[2]
+    place = pool.parked & (leave.shape[2] - 1)
     arrive, service = waits[r, p, place, ARRIVE], waits[r, p, place, SERVICE]
     # FOREVER is half of what an integer holds, so a sum with it does not overflow.
     deadline, leaves = min(arrive + pool.timeout_ns, FOREVER), min(arrive + pool.waits_ns, FOREVER)

@@ -27,6 +27,7 @@ RUN = np.dtype(
             for name in ("tick_ns", "ticks", "slo_ns", "attempts", "metrics", "agreement", "changes", "queues", "recording")
         ),
         *((name, np.int64) for name in ("on_error", "on_timeout", "on_rejection", "recorded", "columns")),
+        ("plain", np.int64),  # whether calls without copies can be played in passes: see `plain`
         ("failures", np.int64),  # whether failed requests count as outcomes
         # The current tick: its number and edges; whether it has mirrors, monitoring looks, and arrivals are Poisson.
         # A tick with `drains` has no arrivals and no end, and does not scale pools.

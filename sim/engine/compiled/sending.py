@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from sim.jit import compiled, integer
 from sim.world.potential import guest_of, route_of, service_of, user_of
-from sim.world.sampling import EXPONENTIAL, SLOTS, TABLED, at, exponential, nanoseconds, parametric, unit
+from sim.world.sampling import BLOCK, EXPONENTIAL, SLOTS, TABLED, at, log, nanoseconds, parametric, unit
 
 
 @compiled
@@ -62,41 +60,78 @@ def kept_arm(rules: Any, row: Any, duties: Any, kept: Any, r: Any, i: Any, user:
 
 @compiled
 def send(
-    rules: Any, row: Any, laws: Any, duties: Any, floats: Any, ints: Any, first: Any, count: Any, chosen: Any, work: Any
-) -> None:
-    """Fill in the arm (`chosen`) and the service time (`work`) of each first attempt of a tick.
+    rules: Any, row: Any, laws: Any, duties: Any, floats: Any, ints: Any, first: Any, count: Any, chosen: Any, work: Any,
+    room: Any,
+) -> None:  # fmt: skip
+    """Fill in the arm (`chosen`) and the service time (`work`) of each first attempt of a tick. room (count,) is to work in.
 
-    They do not depend on other events. Drawing them in one loop is twice as fast as one by one between unpredictable branches.
+    They do not depend on other events. In passes over blocks that have no branches, a processor draws several at once.
     """
-    arms = duties.size
-    keys, kinds = np.empty(arms, np.uint64), np.empty(arms, np.int64)
-    means, scales, thresholds = np.empty(arms), np.empty(arms), np.empty(arms)
-    for k in range(arms):
-        keys[k], kinds[k], means[k] = laws[k].service, laws[k].law, laws[k].a
-        scales[k], thresholds[k] = duties[k].scale, duties[k].threshold
-    users = rules.users
-    if rules.sticky:
-        for j in range(count):
-            chosen[j] = _home_of(rules, row, duties, user_of(rules, row, floats, ints, first + j))
-    for j in range(0 if rules.sticky else count):
-        user = user_of(rules, row, floats, ints, first + j) if users > 0 else first + j
-        u = route_of(rules, row, first + j, user)
-        arm = 0
-        for k in range(arms - 1):
-            arm += integer(u >= thresholds[k])
-        chosen[j] = arm
-    for k in range(1, arms):
-        if duties[k].misrouted > 0.0:
-            for j in range(count):
-                if chosen[j] == k and unit(at(row.misroute, first + j)) < duties[k].misrouted:
-                    chosen[j] = 0
-    for j in range(count):
-        k = chosen[j]
-        key = at(keys[k], (first + j) * SLOTS)
-        if kinds[k] == EXPONENTIAL:
-            seconds = means[k] * exponential(key)
-        elif kinds[k] >= TABLED:
-            seconds = service_of(laws[k], floats, first + j, 0)
+    plain = True
+    for k in range(laws.size):
+        plain = plain and laws[k].law == EXPONENTIAL
+    for start in range(0, count, BLOCK):
+        end = min(start + BLOCK, count)
+        # Loops over a whole array are vectorised, as its places are known to be within it.
+        arm, time, u = chosen[start:end], work[start:end], room[start:end]
+        _choose(rules, row, duties, floats, ints, first + start, arm, u)
+        if plain:
+            _exponential_work(laws, duties, first + start, arm, time, u)
         else:
-            seconds = parametric(kinds[k], laws[k].a, laws[k].b, key)
-        work[j] = nanoseconds(seconds * scales[k], 1)
+            for j in range(time.size):
+                k, i = arm[j], first + start + j
+                if laws[k].law >= TABLED:
+                    seconds = service_of(laws[k], floats, i, 0)
+                else:
+                    seconds = parametric(laws[k].law, laws[k].a, laws[k].b, at(laws[k].service, i * SLOTS))
+                time[j] = nanoseconds(seconds * duties[k].scale, 1)
+
+
+@compiled
+def _choose(rules: Any, row: Any, duties: Any, floats: Any, ints: Any, first: Any, chosen: Any, room: Any) -> None:
+    """Fill in the arms of a block of requests, of which the first is number `first`."""
+    if rules.sticky:
+        for j in range(chosen.size):
+            chosen[j] = _home_of(rules, row, duties, user_of(rules, row, floats, ints, first + j))
+    else:
+        # Without homes, the uniform is the request's own.
+        key, threshold = row.route, duties[0].threshold
+        for j in range(chosen.size):
+            room[j] = unit(at(key, first + j))
+        for j in range(chosen.size):
+            chosen[j] = integer(room[j] >= threshold)
+        for k in range(1, duties.size - 1):
+            threshold = duties[k].threshold
+            for j in range(chosen.size):
+                chosen[j] += integer(room[j] >= threshold)
+    for k in range(1, duties.size):
+        misrouted = duties[k].misrouted
+        if misrouted > 0.0:
+            for j in range(chosen.size):
+                if chosen[j] == k and unit(at(row.misroute, first + j)) < misrouted:
+                    chosen[j] = 0
+
+
+@compiled
+def pick(chosen: Any, arm: Any, value: Any, into: Any) -> None:
+    """Set `into` (n,) to a value where the chosen arm (n,) is this one; for arm 0 everywhere, so ask for arms in order."""
+    if arm == 0:
+        into[:] = value
+    else:
+        for j in range(chosen.size):
+            into[j] = value if chosen[j] == arm else into[j]
+
+
+@compiled
+def _exponential_work(laws: Any, duties: Any, first: Any, chosen: Any, work: Any, room: Any) -> None:
+    """Fill in the service times of a block of requests, where those of all arms are exponential."""
+    for k in range(laws.size):
+        pick(chosen, k, integer(laws[k].service), work)
+    for j in range(room.size):
+        room[j] = unit(at(work[j], (first + j) * SLOTS))
+    for j in range(room.size):
+        room[j] = -log(room[j])
+    for k in range(laws.size):
+        mean, scale = laws[k].a, duties[k].scale
+        for j in range(work.size):
+            work[j] = nanoseconds(mean * room[j] * scale, 1) if chosen[j] == k else work[j]
