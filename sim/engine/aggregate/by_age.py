@@ -206,24 +206,26 @@ class Ages:
 def common(chance: Floats) -> Floats:
     """(places,) a law that calls of classes with these chances (classes, places), which sum to 1, have nearly all in common.
 
-    It is the law of all, but for the places that keep it from being a part of each: of hardly any chance, or of unlike ones.
+    It is the law of the largest class or that of all calls, but for the places that keep it from being a part of each law: of
+    hardly any chance, or of unlike ones.
 
     >>> law = common(np.array([[0.45, 0.45, 0.0], [0.045, 0.045, 0.01]]))
     >>> law.round(3).tolist()
     [0.5, 0.5, 0.0]
     """
-    together, weight = chance.sum(axis=0), chance.sum(axis=1)
+    weight = chance.sum(axis=1)
     some = weight > 0
-    ratio = chance[some] / weight[some, None] / np.where(together > 0, together, 1.0)
-    best, least = np.zeros_like(together), 1.0
-    for factor in _FACTORS:
-        alike = ((ratio <= factor) & (ratio >= 1 / factor)).all(axis=0)
-        for floor in _LEAST:
-            kept = alike & (together > floor)
-            if not kept.any():
-                continue
-            share = ratio[:, kept].min(axis=1)
-            apart = float(weight[some] @ (1 - share * together[kept].sum()))
-            if apart < least:
-                best, least = np.where(kept, together, 0.0), apart
+    own, weight = chance[some] / weight[some, None], weight[some]
+    best, least = np.zeros(chance.shape[1]), 1.0
+    for law in (own[weight.argmax()], chance.sum(axis=0)):
+        ratio = own / np.where(law > 0, law, 1.0)
+        for factor in _FACTORS:
+            alike = ((ratio <= factor) & (ratio >= 1 / factor)).all(axis=0)
+            for floor in _LEAST:
+                kept = alike & (law > floor)
+                if not kept.any():
+                    continue
+                apart = float(weight @ (1 - ratio[:, kept].min(axis=1) * law[kept].sum()))
+                if apart < least:
+                    best, least = np.where(kept, law, 0.0), apart
     return best / max(best.sum(), 1e-300)
