@@ -20,6 +20,8 @@ from sim.world.world import World
 
 # Drawing up to this many payoffs takes negligible time.
 _MANY = 1000
+# A tick's calls are spread over the ticks of a delay that has an age in some hundred draws an arm: as long as so many requests.
+_FEW = 200
 
 
 def _never(scenario: Scenario) -> Iterator[str]:
@@ -194,6 +196,15 @@ def _many_payoffs(world: World) -> str | None:
     return None
 
 
+def _few_for_an_age(world: World) -> str | None:
+    """Why an event engine is faster, or None. `aggregate` draws a delay that is neither exponential nor constant tick by tick."""
+    late = [name for name, told in world.feedback.items() if aggregate.aged(told)]
+    requests = float(world.requests.mean())
+    if late and requests < _FEW:
+        return f"metrics.{late[0]}.delay: it is drawn tick by tick, and a tick has {requests:,.0f} requests"
+    return None
+
+
 def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     """The engine asked for, or with `auto` the cheapest exact engine, for policies with these needs.
 
@@ -208,7 +219,7 @@ def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     name, reason = asked, "as the scenario says"
     if asked == "auto":
         refused = ENGINES[CHEAPEST].refused(world, needs)
-        many = _many_payoffs(world)
+        many = _many_payoffs(world) or _few_for_an_age(world)
         # Without a compiler, an exact aggregate engine is taken even if it is slow.
         if not refused and (many is None or no_compiler()):
             return Choice(CHEAPEST, "exact here: requests do not compete, and no call outlasts a tick")
