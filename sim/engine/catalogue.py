@@ -197,7 +197,7 @@ def _many_payoffs(world: World) -> str | None:
 
 
 def _few_for_an_age(world: World) -> str | None:
-    """Why an event engine is faster, or None. `aggregate` draws a delay that is neither exponential nor constant tick by tick."""
+    """Why an event engine is faster, or None. `aggregate` draws delays that are not exponential or constant tick by tick."""
     late = [name for name, told in world.feedback.items() if aggregate.aged(told)]
     requests = float(world.requests.mean())
     if late and requests < _FEW:

@@ -102,9 +102,7 @@ def _above(delay: Latency, limit_s: Floats) -> Floats:
     return np.where(limit_s > 0, delay.above(np.maximum(limit_s, 0.0)), 1.0)
 
 
-def _points(
-    late: Late, latency: Latency, scale: float, limits_s: Sequence[float], others: Sequence[Delay]
-) -> Floats:
+def _points(late: Late, latency: Latency, scale: float, limits_s: Sequence[float], others: Sequence[Delay]) -> Floats:
     """Where the panels of the position begin and end: halved towards both ends, and where an integrand bends or jumps."""
     tick_s, tick_ns = late.tick_s, to_ns(late.tick_s)
     bends = [tick_s - rest_s(other, tick_s) for other in others if isinstance(other, Constant)]

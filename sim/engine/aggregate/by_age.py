@@ -1,12 +1,13 @@
 """Where outcomes wait whose delay is of any law, for the aggregate engine: counts by the tick in which they become known.
 
-An exponential delay has no memory, and a constant one no chance; what is left of any other depends on its age. So calls of each
-tick are drawn on their own: over the ticks that are left, by the chances of `sim.world.by_tick`, in the few draws of `smooth`.
+An exponential delay has no memory, and a constant one no chance; what is left of any other depends on its age. So calls of
+each tick are drawn on their own: over the ticks that are left, by the chances of `sim.world.by_tick`, in the few draws of
+`smooth`.
 
-Calls that end in the tick of their arrival, and after it, of each band of latency and each pattern of other late feedback, differ
-a little in where in their tick they end, and so in their chances. Each such class has nearly all of its chances in common with the
-others: a share of its calls goes in with them under the law that they share, and the few that are left under what is left of their
-own law. A law is the sum of both, so this is exact.
+Calls that end in the tick of their arrival, and after it, of each band of latency and each pattern of other late feedback,
+differ a little in where in their tick they end, and so in their chances. Each such class has nearly all of its chances in
+common with the others: a share of its calls goes in with them under the law that they share, and the few that are left under
+what is left of their own law. A law is the sum of both, so this is exact.
 """
 
 from __future__ import annotations
@@ -52,7 +53,13 @@ class Ages:
     """
 
     def __init__(
-        self, late: Late, latency: Latency, rows: int, calls: float, limits_s: Sequence[float] = (), others: Sequence[Delay] = ()
+        self,
+        late: Late,
+        latency: Latency,
+        rows: int,
+        calls: float,
+        limits_s: Sequence[float] = (),
+        others: Sequence[Delay] = (),
     ) -> None:
         self._late, self._latency, self._limits_s, self._others = late, latency, tuple(limits_s), tuple(others)
         self._common = common(base(late, latency))

@@ -54,9 +54,7 @@ class Ends:
     def of(cls, chance: Floats, jointly: bool) -> Ends:
         """From the probabilities of every fate, (A, L, 2, P, B)."""
         by_end = chance[:, :, 0], chance[:, :, 1]
-        patterns = [
-            part.swapaxes(2, 3).reshape(*part.shape[:2], -1) if jointly else part.sum(axis=3) for part in by_end
-        ]
+        patterns = [part.swapaxes(2, 3).reshape(*part.shape[:2], -1) if jointly else part.sum(axis=3) for part in by_end]
         return cls(
             by_end[1].sum(axis=(2, 3)),
             *(tuple(_shares(made) for made in parts) for parts in (  # type: ignore[arg-type]

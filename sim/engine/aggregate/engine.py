@@ -202,7 +202,7 @@ class AggregateEngine:
         return drawn.reshape(*known.shape, segments, patterns)
 
     def _slower(self, ended: Ints) -> Ints:
-        """(r, lanes, limits) number of calls, of `ended` (r, lanes, B P), that are slower than each limit, in the timed lanes."""
+        """(r, lanes, limits) number of calls, of `ended` (r, lanes, B P), slower than each limit, in the timed lanes."""
         bands = ended[:, self._timed].reshape(len(ended), self._slowly.shape[1], len(self._limits) + 1, -1).sum(axis=3)
         return np.asarray(np.cumsum(bands[..., :0:-1], axis=2)[..., ::-1])
 

@@ -236,8 +236,8 @@ class ByValue:
 class ByAge:
     """Feedback after delays of any law. ages: by arm and group, which are segments, or failures and successes.
 
-    The value of an outcome is drawn when the call ends if it says when it is known (`by_value`), else when it is known. slowness
-    (T or 1, K): the factor of the latency in each tick.
+    The value of an outcome is drawn when the call ends if it says when it is known (`by_value`), else when it is known.
+    slowness (T or 1, K): the factor of the latency in each tick.
     """
 
     earnings: Earnings
@@ -268,7 +268,9 @@ class ByAge:
         return cls(earnings, tuple(by_arm), by_value, slowness)
 
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
-        ends = [self._by_value(each, rows, tick, when, key) if self.by_value else each for when, each in enumerate((ended, late))]
+        ends = [
+            self._by_value(each, rows, tick, when, key) if self.by_value else each for when, each in enumerate((ended, late))
+        ]
         factors = [self.slowness[min(max(each, 0), len(self.slowness) - 1)] for each in (tick, tick - 1)]
         groups = len(self.ages[0])
         keyed = subkeys(at(key, _RELEASE), groups)

@@ -1,8 +1,9 @@
 """Which delays the pattern of a call's late feedback tells, bit by bit, for the aggregate engine.
 
-A metric whose delays are all exponential or constant has a bit that says whether its outcome is not known yet at the end of the tick in which the call ends. It has
-a second one where an attribution window cuts an exponential delay off, and a third where failures are known at other times than
-successes. A metric with any other delay is *aged*, and has none: its calls are drawn tick by tick (see `by_age`).
+A metric whose delays are all exponential or constant has a bit that says whether its outcome is not known yet at the end of
+the tick in which the call ends. It has a second one where an attribution window cuts an exponential delay off, and a third
+where failures are known at other times than successes. A metric with any other delay is *aged*, and has none: its calls are
+drawn tick by tick (see `by_age`).
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """Feedback to come, told in few draws: the chances of many ticks as shares of blocks of ticks, exactly.
 
-What calls of one tick add to each later tick takes a draw for each of those ticks. Where chances change slowly from tick to tick,
-far fewer will do. Take an *aligned block*: 2^n ticks that begin at a multiple of 2^n. Within it, chances are written as a sum of a
-few fixed shapes and a small rest that is nowhere below 0. The shapes are the Bernstein polynomials of a degree, integrated over
-ticks; none of them depends on when the calls were sent, so calls of all ticks that were given a shape of a block share one count.
-When the block begins, each shape is split over its two halves, where it is a sum of the same shapes with shares above 0 (de
-Casteljau's subdivision: Farouki, "The Bernstein polynomial basis: a centennial retrospective", CAGD 29, 2012, section 3.4). The
-rest is drawn call by call. A sum of laws is what it was, so nothing is approximated: a poor fit makes a large rest, which takes
-longer.
+What calls of one tick add to each later tick takes a draw for each of those ticks. Where chances change slowly from tick to
+tick, far fewer will do. Take an *aligned block*: 2^n ticks that begin at a multiple of 2^n. Within it, chances are written as
+a sum of a few fixed shapes and a small rest that is nowhere below 0. The shapes are the Bernstein polynomials of a degree,
+integrated over ticks; none of them depends on when the calls were sent, so calls of all ticks that were given a shape of a
+block share one count. When the block begins, each shape is split over its two halves, where it is a sum of the same shapes
+with shares above 0 (de Casteljau's subdivision: Farouki, "The Bernstein polynomial basis: a centennial retrospective", CAGD
+29, 2012, section 3.4). The rest is drawn call by call. A sum of laws is what it was, so nothing is approximated: a poor fit
+makes a large rest, which takes longer.
 
 The blocks are those of a hierarchical timing wheel (Varghese & Lauck, SOSP 1987).
 """
@@ -83,7 +83,7 @@ def _scaled(fit: Floats, chance: Floats, level: int) -> Floats:
 
 @dataclass(frozen=True)
 class Piece:
-    """What is drawn of some ticks, from the `first` tick after a call's end on: shares of the shapes of a block, or single ticks.
+    """What is drawn of some ticks, from the `first` after a call's end on: shares of the shapes of a block, or single ticks.
 
     chance (SHAPES,) of the shapes, or (n,) of n ticks. level: that of the block, or None.
     """
