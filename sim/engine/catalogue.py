@@ -22,6 +22,8 @@ from sim.world.world import World
 _MANY = 1000
 # A tick's calls are spread over the ticks of a delay that has an age in some hundred draws an arm: as long as so many requests.
 _FEW = 200
+# Its chances are integrals that take about a second for each latency that calls have in some tick.
+_MOST_LATENCIES = 100
 
 
 def _never(scenario: Scenario) -> Iterator[str]:
@@ -200,6 +202,9 @@ def _few_for_an_age(world: World) -> str | None:
     """Why an event engine is faster, or None. `aggregate` draws delays that are not exponential or constant tick by tick."""
     late = [name for name, told in world.feedback.items() if aggregate.aged(told)]
     requests = float(world.requests.mean())
+    changes = 1 if world.change is None else max(np.unique(column).size for column in world.change.slowness.T)
+    if late and changes > _MOST_LATENCIES:
+        return f"metrics.{late[0]}.delay: its chances by tick are other ones at each of {changes:,} latencies of the timeline"
     if late and requests < _FEW:
         return f"metrics.{late[0]}.delay: it is drawn tick by tick, and a tick has {requests:,.0f} requests"
     return None

@@ -55,14 +55,15 @@ def even(late: Late) -> Floats:
     return _chances(late, np.concatenate([[1.0], np.diff(means) / late.tick_s]))
 
 
+@lru_cache(maxsize=64)
 def by_class(
-    late: Late, latency: Latency, scale: float, limits_s: Sequence[float] = (), others: Sequence[Delay] = ()
+    late: Late, latency: Latency, scale: float, limits_s: tuple[float, ...] = (), others: tuple[Delay, ...] = ()
 ) -> Floats:
     """(2, 2^M, B, places) chances of calls whose latency is `scale` times a latency, jointly with the rest of their fate.
 
     The first three axes are those of `fates`: whether the call ends after the tick of its arrival; the pattern of M other
     metrics whose feedback is late; the band of latency. Errors are below 1e-10; an integral that does not reach this raises
-    ArithmeticError.
+    ArithmeticError. They are kept, as many replications, groups and blocks ask for the same.
 
     >>> from sim.world.latency import Exponential
     >>> found = by_class(Late(Exponential(10.0), tick_s=10.0, ticks=3), Constant(1.0), 1.0)
@@ -158,7 +159,6 @@ def _fate(
     return made
 
 
-@lru_cache(maxsize=256)
 def base(late: Late, latency: Latency) -> Floats:
     """(2, places) chances of calls that end in the tick of their arrival, and after it, at a latency as registered."""
     return np.asarray(by_class(late, latency, 1.0)[:, 0, 0])

@@ -150,6 +150,15 @@ def test_auto_takes_what_is_quicker_where_a_delay_has_an_age(rate: str, engine: 
     assert choose("auto", world).name == "aggregate"
 
 
+def test_auto_leaves_a_delay_that_has_an_age_to_others_where_latencies_change_all_the_time() -> None:
+    leak = [{"kind": "leak", "arm": "b", "at": "0s", "per_hour": "10%"}]
+    said = {"metrics": metrics(conversion={"gamma": GAMMA}), "traffic": {"rate": "60/s"}, "timeline": leak}
+    choice = choose("auto", three_families(**said, horizon="25m"))
+    assert choice.name == "compiled"
+    assert "at each of 150 latencies of the timeline" in choice.reason
+    assert choose("auto", three_families(**said, horizon="5m")).name == "aggregate"
+
+
 def test_a_trace_is_uneven_only_where_it_bends_within_a_tick(tmp_path: Any) -> None:
     (tmp_path / "trace.csv").write_text("requests\n" + "\n".join(str(10 + count % 7) for count in range(30)))
     for interval, refused in (("10s", False), ("2s", True)):

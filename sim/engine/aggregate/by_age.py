@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,8 +28,8 @@ from sim.world.streams import Keys, at, uniforms
 
 # Counters of keys: two for each class, from 1 on; those of the common law; of blocks that are split; of calls by themselves.
 _COMMON, _COMMON_REST, _HALVE, _CALL = 2**20, 2**20 + 1, 2**21, 2**33
-# As few calls are placed one by one.
-_FEW = 24
+# As few calls are placed one by one; and for so many factors of the latency chances are kept.
+_FEW, _MOST_SCALES = 24, 32
 # Chances below these, and chances that differ between classes by more than these factors, may be left out of the common law.
 _LEAST, _FACTORS = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6), (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, np.inf)
 
@@ -62,8 +63,7 @@ class Ages:
         others: Sequence[Delay] = (),
     ) -> None:
         self._late, self._latency, self._limits_s, self._others = late, latency, tuple(limits_s), tuple(others)
-        self._common = common(base(late, latency))
-        self._fits = Fits(self._common[: late.ticks], calls)
+        self._common, self._fits = _fitted(late, latency, calls)
         size, self._begins = slots(late.ticks, late.window)
         self._store = np.zeros((size, rows), np.int64)
         self._apart: dict[float, tuple[Floats, Floats]] = {}
@@ -103,6 +103,8 @@ class Ages:
     def _classes(self, scale: float) -> tuple[Floats, Floats]:
         """(2, cells) the share of each class that goes by the common law, and (2, cells, places) what else its chances are."""
         if scale not in self._apart:
+            if len(self._apart) == _MOST_SCALES:
+                self._apart.clear()
             joint = by_class(self._late, self._latency, scale, self._limits_s, self._others)
             chance = joint.swapaxes(1, 2).reshape(2, -1, self._late.places)
             total = chance.sum(axis=2, keepdims=True)
@@ -208,6 +210,13 @@ class Ages:
             self._store[slot] += counts.T
         else:
             self._store[np.ix_(slot, rows)] += counts.T
+
+
+@lru_cache(maxsize=64)
+def _fitted(late: Late, latency: Latency, calls: float) -> tuple[Floats, Fits]:
+    """The law that calls have in common, and how it is told; it is the same in every group and block."""
+    law = common(base(late, latency))
+    return law, Fits(law[: late.ticks], calls)
 
 
 def common(chance: Floats) -> Floats:
