@@ -41,7 +41,7 @@ def shapes(level: int) -> Floats:
     """
     edges = np.arange(2**level + 1) / 2**level
     order = np.arange(SHAPES)
-    return np.diff(betainc(order + 1.0, DEGREE - order + 1.0, edges[:, None]), axis=0)
+    return np.asarray(np.diff(betainc(order + 1.0, DEGREE - order + 1.0, edges[:, None]), axis=0), np.float64)
 
 
 @cache
