@@ -150,13 +150,14 @@ def test_auto_takes_what_is_quicker_where_a_delay_has_an_age(rate: str, engine: 
     assert choose("auto", world).name == "aggregate"
 
 
-def test_auto_leaves_a_delay_that_has_an_age_to_others_where_latencies_change_all_the_time() -> None:
-    leak = [{"kind": "leak", "arm": "b", "at": "0s", "per_hour": "10%"}]
-    said = {"metrics": metrics(conversion={"gamma": GAMMA}), "traffic": {"rate": "60/s"}, "timeline": leak}
-    choice = choose("auto", three_families(**said, horizon="25m"))
-    assert choice.name == "compiled"
-    assert "at each of 150 latencies of the timeline" in choice.reason
-    assert choose("auto", three_families(**said, horizon="5m")).name == "aggregate"
+@pytest.mark.parametrize(("horizon", "engine"), [("1d", "compiled"), ("12h", "aggregate")])
+def test_auto_leaves_a_delay_that_has_an_age_to_others_where_latencies_change_all_the_time(horizon: str, engine: str) -> None:
+    leak = [{"kind": "leak", "arm": "challenger", "at": "0s", "per_hour": "10%"}]
+    late = [{"name": "conversion", "role": "primary", "delay": {"gamma": GAMMA}}]
+    world = make_world(make_scenario(metrics=late, timeline=leak, horizon=horizon), [behaves(latency={"constant": "20ms"})] * 2)
+    choice = choose("auto", world)
+    assert choice.name == engine
+    assert ("at each of 144 latencies of the timeline" in choice.reason) == (engine == "compiled")
 
 
 def test_a_trace_is_uneven_only_where_it_bends_within_a_tick(tmp_path: Any) -> None:

@@ -58,7 +58,7 @@ def halves() -> Floats:
 
 @cache
 def _nearest(level: int) -> Floats:
-    return np.linalg.pinv(shapes(level))
+    return np.asarray(np.linalg.pinv(shapes(level)), np.float64)
 
 
 def below(chance: Floats, level: int) -> Floats:
