@@ -161,4 +161,4 @@ def _fate(
 
 def base(late: Late, latency: Latency) -> Floats:
     """(2, places) chances of calls that end in the tick of their arrival, and after it, at a latency as registered."""
-    return np.asarray(by_class(late, latency, 1.0)[:, 0, 0])
+    return np.asarray(by_class(late, latency, 1.0)[:, 0, 0])  # type: ignore[arg-type]  # laws are frozen

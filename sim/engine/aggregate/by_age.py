@@ -63,7 +63,7 @@ class Ages:
         others: Sequence[Delay] = (),
     ) -> None:
         self._late, self._latency, self._limits_s, self._others = late, latency, tuple(limits_s), tuple(others)
-        self._common, self._fits = _fitted(late, latency, calls)
+        self._common, self._fits = _fitted(late, latency, calls)  # type: ignore[arg-type]  # laws are frozen
         size, self._begins = slots(late.ticks, late.window)
         self._store = np.zeros((size, rows), np.int64)
         self._apart: dict[float, tuple[Floats, Floats]] = {}
@@ -105,7 +105,7 @@ class Ages:
         if scale not in self._apart:
             if len(self._apart) == _MOST_SCALES:
                 self._apart.clear()
-            joint = by_class(self._late, self._latency, scale, self._limits_s, self._others)
+            joint = by_class(self._late, self._latency, scale, self._limits_s, self._others)  # type: ignore[arg-type]
             chance = joint.swapaxes(1, 2).reshape(2, -1, self._late.places)
             total = chance.sum(axis=2, keepdims=True)
             own = chance / np.where(total > 0, total, 1.0)
@@ -244,4 +244,4 @@ def common(chance: Floats) -> Floats:
                 apart = float(weight @ (1 - ratio[:, kept].min(axis=1) * law[kept].sum()))
                 if apart < least:
                     best, least = np.where(kept, law, 0.0), apart
-    return best / max(best.sum(), 1e-300)
+    return np.asarray(best / max(best.sum(), 1e-300), np.float64)
