@@ -20,6 +20,10 @@ from sim.world.world import World
 
 # Drawing up to this many payoffs takes negligible time.
 _MANY = 1000
+# A tick's calls are spread over the ticks of a delay that has an age in some hundred draws an arm: as long as so many requests.
+_FEW = 200
+# Its chances are integrals that take about a second for each latency that calls have in some tick.
+_MOST_LATENCIES = 100
 
 
 def _never(scenario: Scenario) -> Iterator[str]:
@@ -206,6 +210,18 @@ def _many_payoffs(world: World) -> str | None:
     return None
 
 
+def _few_for_an_age(world: World) -> str | None:
+    """Why an event engine is faster, or None. `aggregate` draws delays that are not exponential or constant tick by tick."""
+    late = [name for name, told in world.feedback.items() if aggregate.aged(told)]
+    requests = float(world.requests.mean())
+    changes = 1 if world.change is None else max(np.unique(column).size for column in world.change.slowness.T)
+    if late and changes > _MOST_LATENCIES:
+        return f"metrics.{late[0]}.delay: its chances by tick are other ones at each of {changes:,} latencies of the timeline"
+    if late and requests < _FEW:
+        return f"metrics.{late[0]}.delay: it is drawn tick by tick, and a tick has {requests:,.0f} requests"
+    return None
+
+
 def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     """The engine asked for, or with `auto` the cheapest exact engine, for policies with these needs.
 
@@ -220,7 +236,7 @@ def choose(asked: str, world: World, needs: Sequence[Column] = ()) -> Choice:
     name, reason = asked, "as the scenario says"
     if asked == "auto":
         refused = ENGINES[CHEAPEST].refused(world, needs)
-        many = _many_payoffs(world)
+        many = _many_payoffs(world) or _few_for_an_age(world)
         # Without a compiler, an exact aggregate engine is taken even if it is slow.
         if not refused and (many is None or no_compiler()):
             return Choice(CHEAPEST, "exact here: requests do not compete, and no call outlasts a tick")

@@ -102,7 +102,7 @@ def fates(
     [[[[0.8587, 0.1313]], [[0.0059, 0.0041]]]]
     """
     edges = np.minimum(np.array([0.0, *limits_s]), tick_s)
-    above = latency.above(_on_clock(edges / scale[:, None]))
+    above = latency.above(on_clock(edges / scale[:, None]))
     above[:, 0] = 1.0
     share = _by_band(above)
     made = np.empty((scale.size, 2, 2 ** len(delays), edges.size))
@@ -138,7 +138,7 @@ def rest_s(delay: Constant, tick_s: float) -> float:
     return to_ns(delay.mean_s) % to_ns(tick_s) / NS
 
 
-def _on_clock(time_s: Floats) -> Floats:
+def on_clock(time_s: Floats) -> Floats:
     """Times on the clock of nanoseconds: a latency of just a limit is not above it, whatever a factor rounds to."""
     return np.rint(time_s * NS) / NS
 
@@ -165,7 +165,7 @@ def _late(latency: Latency, scale: Floats, edges: Floats, above: Floats, positio
     upper, lower = np.maximum(high, edges) / by, np.maximum(low, edges) / by
     part = by * (latency.limited_mean(upper) - latency.limited_mean(lower)) / width
     # A call that ends just at the edge ends after its tick.
-    at_once = np.where(low > edges, latency.above(np.maximum(_on_clock(low / by) - 0.5 / NS, 0.0)), 0.0)
+    at_once = np.where(low > edges, latency.above(np.maximum(on_clock(low / by) - 0.5 / NS, 0.0)), 0.0)
     return np.asarray(nearer * above + (gained * np.where(high > low, part, at_once)).sum(axis=1))
 
 
@@ -192,7 +192,7 @@ def _refined(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, ra
         np.zeros((rows, 1)),
         top * 0.5 ** np.arange(_PANELS),
         top * (1 - 0.5 ** np.arange(1, _PANELS // 2)),
-        np.broadcast_to(_breaks(latency), (rows, len(_breaks(latency)))),
+        np.broadcast_to(breaks(latency), (rows, len(breaks(latency)))),
         start_s / scale,
     ]
     points = np.sort(np.minimum(np.concatenate(grid, axis=1), top), axis=1)
@@ -214,7 +214,7 @@ def _refined(latency: Latency, scale: Floats, start_s: Floats, tick_s: float, ra
     raise ArithmeticError(f"an integral of {latency} up to {tick_s:g} s at a rate of {rate:g}/s has not converged")
 
 
-def _breaks(latency: Latency) -> tuple[float, ...]:
+def breaks(latency: Latency) -> tuple[float, ...]:
     """Where a tail jumps or bends."""
     match latency:
         case Constant():
@@ -224,5 +224,5 @@ def _breaks(latency: Latency) -> tuple[float, ...]:
         case Pareto():
             return (latency.minimum_s,)
         case Mixture():
-            return tuple(at for part in latency.parts for at in _breaks(part))
+            return tuple(at for part in latency.parts for at in breaks(part))
     return ()

@@ -24,6 +24,7 @@ BANDIT = {
     "name": "bandit", "kind": "bandit", "allocation": {"kind": "thompson", "floor": "5%"},
     "evidence": {"kind": "mixture_sprt", "mde": "2%", "tally": "within_ticks"},
 }  # fmt: skip
+GAMMA = {"gamma": {"mean": "1h", "sd": "10m"}}
 # Every reason of the aggregate engine that does not depend on what the models are.
 REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"capacity": {"champion": {"replicas": 4, "concurrency": 8}}}, "capacity: requests compete"),
@@ -31,7 +32,10 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"users": {"count": 100}}, "users.assignment: the requests of a sticky user"),
     ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity: the outcomes"),
     ({"traffic": {"rate": "1/s", "arrivals": "regular"}}, "traffic.arrivals: regular arrivals"),
-    ({"metrics": [{**LATE, "delay": {"gamma": {"mean": "1h", "sd": "10m"}}}]}, "what is left of a gamma delay"),
+    (
+        {"metrics": [{**LATE, "delay": GAMMA}, {"name": "sale", "delay": {"weibull": {"mean": "1h", "shape": 0.8}}}]},
+        "a gamma delay and a weibull delay of sale",
+    ),
     (
         {"metrics": [LATE], "traffic": {"rate": "1/s", "bursts": {"factor": 5, "every": "1h", "duration": "1m"}}},
         "with traffic.bursts the rate changes within a tick",

@@ -18,7 +18,8 @@ from tests.engine.side_by_side import metrics, three_families
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
 DRIFT = {"kind": "drift", "arm": "a", "metric": "revenue", "at": "10s", "duration": "30s", "to": "-40%"}
-GAMMA = {"mean": "10s", "sd": "5s"}
+GAMMA, WEIBULL = {"mean": "10s", "sd": "5s"}, {"mean": "10s", "shape": 0.8}
+SLOWER = {"a": {"latency": {"relative_effect": {"uniform": {"low": "0%", "high": "5%"}}}}}
 THREE = {name: {"exponential": "10s"} for name in ("conversion", "score", "revenue")}
 WINDOW = {"attribution_window": "30s"}
 BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s"}}
@@ -33,11 +34,11 @@ BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s
         ({"users": {"count": 100, "assignment": "canary"}}, "users.assignment"),
         ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity"),
         ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
-        ({"metrics": metrics(score={"gamma": {"mean": "10s", "sd": "5s"}})}, "metrics.score.delay"),
+        ({"metrics": metrics(revenue={"gamma": GAMMA}, score={"weibull": WEIBULL})}, "metrics.revenue.delay"),
+        ({"metrics": metrics(revenue={"gamma": GAMMA}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
         ({"metrics": metrics(revenue={"exponential": "10s"}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
         ({"metrics": metrics(revenue={"by_arm": {"a": {"exponential": "10s"}}}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
-        ({"metrics": metrics(conversion={"by_outcome": {"failure": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
-        ({"metrics": metrics(conversion={"by_arm": {"b": {"gamma": GAMMA}}})}, "metrics.conversion.delay"),
+        ({"metrics": metrics(conversion={"gamma": GAMMA}), "truth": SLOWER}, "metrics.conversion.delay"),
         ({"metrics": [{**metric, **WINDOW} for metric in metrics(**THREE)[:3]]}, "metrics.conversion.delay"),
         ({"metrics": metrics(conversion={"constant": "10s"}), "traffic": BURSTS}, "metrics.conversion.delay"),
         (
@@ -91,6 +92,9 @@ def test_below_the_limit_live_and_mirrored_responses_go_together_as_they_should(
         {"users": {"count": 100, "assignment": "request"}},
         {"metrics": metrics(revenue={"constant": "15s"}), "timeline": [DRIFT]},
         {"metrics": metrics(score={"exponential": "15s"}), "timeline": [DRIFT]},
+        {"metrics": metrics(score={"gamma": GAMMA}), "traffic": {"rate": "60/s"}},
+        {"metrics": metrics(conversion={"by_outcome": {"failure": {"gamma": GAMMA}}}), "traffic": {"rate": "60/s"}},
+        {"metrics": metrics(conversion={"by_arm": {"b": {"gamma": GAMMA}}}), "traffic": {"rate": "60/s"}},
         {"traffic": BURSTS, "telemetry": {"lag": "20s", "loss": "5%"}, "router": {"misrouted": {"a": "1%"}}},
         {"timeline": [{"kind": "slowdown", "arm": "b", "at": "10s", "duration": "10s", "factor": 1.5}]},
     ],
@@ -133,6 +137,27 @@ def test_auto_takes_what_is_quicker_where_payoffs_are_many(rate: str, engine: st
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < truth.arrivals.nbytes * 4 + 2e6
+
+
+@pytest.mark.parametrize(("rate", "engine"), [("3/s", "compiled"), ("30/s", "aggregate")])
+def test_auto_takes_what_is_quicker_where_a_delay_has_an_age(rate: str, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = three_families(metrics=metrics(conversion={"gamma": GAMMA}), traffic={"rate": rate})
+    choice = choose("auto", world)
+    assert choice.name == engine
+    assert ("metrics.conversion.delay: it is drawn tick by tick" in choice.reason) == (engine == "compiled")
+    assert choose("aggregate", world).name == "aggregate"
+    monkeypatch.setattr("sim.world.jit.missing", "no compiler")
+    assert choose("auto", world).name == "aggregate"
+
+
+@pytest.mark.parametrize(("horizon", "engine"), [("1d", "compiled"), ("12h", "aggregate")])
+def test_auto_leaves_a_delay_that_has_an_age_to_others_where_latencies_change_all_the_time(horizon: str, engine: str) -> None:
+    leak = [{"kind": "leak", "arm": "challenger", "at": "0s", "per_hour": "10%"}]
+    late = [{"name": "conversion", "role": "primary", "delay": {"gamma": GAMMA}}]
+    world = make_world(make_scenario(metrics=late, timeline=leak, horizon=horizon), [behaves(latency={"constant": "20ms"})] * 2)
+    choice = choose("auto", world)
+    assert choice.name == engine
+    assert ("at each of 144 latencies of the timeline" in choice.reason) == (engine == "compiled")
 
 
 def test_a_trace_is_uneven_only_where_it_bends_within_a_tick(tmp_path: Any) -> None:

@@ -6,6 +6,8 @@ are those of the visit, at the cost of one stream of feedback for each time that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
@@ -27,8 +29,8 @@ class ByShares:
 
     weighed: Floats
 
-    def __init__(self, truth: Truth, metric: str) -> None:
-        self._truth, self._metric = truth, metric
+    def __init__(self, truth: Truth, metric: str, limits_s: Sequence[float] = ()) -> None:
+        self._truth, self._metric, self._limits_s = truth, metric, limits_s
         self._streams: list[FeedbackStream] = []
         # The challengers' shares of each stream, (R, K - 1), and the stream of this tick and of the one before, or -1.
         self._weight: list[Floats] = []
@@ -48,7 +50,7 @@ class ByShares:
         self._now[rows[changed]] += 1
         for number in np.unique(self._now[rows[changed]]).tolist():
             if number == len(self._streams):
-                self._streams.append(feedback(self._truth, self._metric))
+                self._streams.append(feedback(self._truth, self._metric, self._limits_s))
                 self._weight.append(np.zeros((self._truth.rows, share.shape[1])))
             new = changed & (self._now[rows] == number)
             self._weight[number][rows[new]] = share[new]

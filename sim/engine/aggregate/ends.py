@@ -51,24 +51,26 @@ class Ends:
     band_by_pattern: tuple[Floats, Floats]
 
     @classmethod
-    def of(cls, chance: Floats) -> Ends:
+    def of(cls, chance: Floats, jointly: bool) -> Ends:
         """From the probabilities of every fate, (A, L, 2, P, B)."""
         by_end = chance[:, :, 0], chance[:, :, 1]
+        patterns = [part.swapaxes(2, 3).reshape(*part.shape[:2], -1) if jointly else part.sum(axis=3) for part in by_end]
         return cls(
             by_end[1].sum(axis=(2, 3)),
             *(tuple(_shares(made) for made in parts) for parts in (  # type: ignore[arg-type]
-                [part.sum(axis=3) for part in by_end], [part.sum(axis=2) for part in by_end], by_end,
+                patterns, [part.sum(axis=2) for part in by_end], by_end,
             )),
         )  # fmt: skip
 
 
 class Timing:
-    """The ends of calls by tick; `planes` is 1 for live lanes, 2 for live and mirrored lanes."""
+    """The ends of calls by tick; `planes` is 1 for live lanes, 2 for live and mirrored lanes; `jointly` as in `Ends`."""
 
-    def __init__(self, truth: Truth, limits_s: tuple[float, ...], planes: int) -> None:
+    def __init__(self, truth: Truth, limits_s: tuple[float, ...], planes: int, jointly: bool = False) -> None:
         self._truth = truth
         self._limits_s = limits_s
         self._planes = planes
+        self._jointly = jointly
         self._delays = delays_of(truth.world)
         change = truth.world.change
         self._slowness = np.ones((1, len(truth.world.arms))) if change is None else change.slowness
@@ -82,7 +84,7 @@ class Timing:
             return even if len(scale) == 1 or rows.size == len(scale) else _rows(even, rows)
         pieces = self._truth.pieces(rows, tick)
         positions = Positions.of(pieces, self._truth.world.tick_s, self._reach_s)
-        return Ends.of(self._chance(scale if len(scale) == 1 else scale[rows], positions))
+        return Ends.of(self._chance(scale if len(scale) == 1 else scale[rows], positions), self._jointly)
 
     def _even(self, tick: int) -> tuple[Floats, Ends]:
         """(1, K) or (R, K) latency factors of a tick, and the ends if arrivals are uniform; cached until the factors change."""
@@ -90,7 +92,7 @@ class Timing:
         if self._now is None or self._now[0] != slowness.tobytes():
             scale = self._truth.latency_scale * slowness
             scale = scale[:1] if (scale == scale[0]).all() else scale
-            self._now = slowness.tobytes(), scale, Ends.of(self._chance(scale, None))
+            self._now = slowness.tobytes(), scale, Ends.of(self._chance(scale, None), self._jointly)
         return self._now[1:]
 
     @cached_property

@@ -26,7 +26,7 @@ from sim.engine.aggregate.by_shares import ByShares
 from sim.engine.aggregate.ends import Timing
 from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segment_shares, summed
 from sim.engine.aggregate.fused import Fused
-from sim.engine.aggregate.late import delays_of
+from sim.engine.aggregate.late import aged, delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
 from sim.engine.aggregate.slots import (
     ERROR,
@@ -73,7 +73,9 @@ class AggregateEngine:
         # Lanes whose latency is needed; the objective needs live calls only.
         self._timed = slice(0, self._arms * (2 if any(each.mirrored for _, each in self._above) else 1))
         self._times_errors = bool(self._above)
-        self._timing = Timing(truth, self._limits, self._planes)
+        # What is known late of a slow call is known at other times, if a little: so an aged delay needs its band of latency.
+        self._by_band = bool(self._limits) and any(aged(told) for told in truth.world.feedback.values())
+        self._timing = Timing(truth, self._limits, self._planes, self._by_band)
         self._shares = segment_shares(truth)
         world = truth.world
         self._failed = {each.spec.name: each.failed_value for each in world.outcomes} if world.counts_failures else {}
@@ -83,7 +85,7 @@ class AggregateEngine:
         self._at_visit = [column.of for _, column in of_class(needs, AtVisit)]
         visited = {(column.metric, False) for column in self._at_visit if isinstance(column, Moment)}
         self._feedback: dict[tuple[str, bool], FeedbackStream] = {
-            of: ByShares(truth, of[0]) if of in visited else feedback(truth, of[0])
+            of: ByShares(truth, of[0], self._limits) if of in visited else feedback(truth, of[0], self._limits)
             for of in metrics | visited
             if of[0] not in replayed_together
         }
@@ -91,7 +93,8 @@ class AggregateEngine:
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
         self._cohort = np.zeros(truth.rows, np.int64)
         # Calls in flight, by their end: good answers, by segment and by which feedback will be late; errors; slow calls.
-        patterns, segments = 2 ** len(delays_of(truth.world)[0]), 1 if self._shares is None else self._shares.shape[1]
+        bands = len(self._limits) + 1 if self._by_band else 1
+        patterns, segments = bands * 2 ** len(delays_of(truth.world)[0]), 1 if self._shares is None else self._shares.shape[1]
         self._good = np.zeros((truth.rows, self._lane.size, segments, patterns), np.int64)
         self._bad = np.zeros((truth.rows, self._lane.size), np.int64)
         self._slowly = np.zeros((truth.rows, self._lane[self._timed].size, len(self._limits)), np.int64)
@@ -211,7 +214,8 @@ class AggregateEngine:
         for when, ended in enumerate((calls - late, late)):
             failed = binomial_at(ended, rate, key, ERROR[when] + self._lane)
             kinds = self._kinds(rows, ended - failed, ends.pattern[when], key, KIND[when])
-            slow = self._slow(summed(kinds, 2), ends.band_by_pattern[when], key, SLOW[when])
+            answers = summed(kinds, 2)
+            slow = self._slower(answers) if self._by_band else self._slow(answers, ends.band_by_pattern[when], key, SLOW[when])
             if slo_s is not None:
                 violations += slow[:, : self._arms, self._limits.index(slo_s)].sum(axis=1)
             if self._times_errors:
@@ -243,6 +247,11 @@ class AggregateEngine:
         chances = np.broadcast_to(flat, (*known.shape, segments * patterns))
         drawn = multinomial(known, chances, at(key, slot + self._lane))
         return drawn.reshape(*known.shape, segments, patterns)
+
+    def _slower(self, ended: Ints) -> Ints:
+        """(r, lanes, limits) number of calls, of `ended` (r, lanes, B P), slower than each limit, in the timed lanes."""
+        bands = ended[:, self._timed].reshape(len(ended), self._slowly.shape[1], len(self._limits) + 1, -1).sum(axis=3)
+        return np.asarray(np.cumsum(bands[..., :0:-1], axis=2)[..., ::-1])
 
     def _slow(self, ended: Ints, bands: Floats, key: Keys, slot: int) -> Ints:
         """(r, lanes, limits) number of calls, of `ended` (r, lanes, P), that are slower than each limit, in the timed lanes."""

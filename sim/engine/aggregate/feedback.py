@@ -13,9 +13,11 @@ from typing import Protocol
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.engine.aggregate.late import Bits, bits_of, failure_of, window_of
+from sim.engine.aggregate.by_age import Ages
+from sim.engine.aggregate.late import Bits, aged, bits_of, delays_of, failure_of, window_of
 from sim.engine.aggregate.refusals import changing, steady
-from sim.engine.aggregate.waiting import ByGroup, Waiting, waiting
+from sim.engine.aggregate.waiting import ByGroup, Waiting, subkeys, waiting
+from sim.world.by_tick import Late
 from sim.world.clock import to_ns
 from sim.world.latency import Latency
 from sim.world.outcomes import Factor, Outcomes
@@ -37,7 +39,8 @@ class FeedbackStream(Protocol):
     def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
         """Count, sum and sum of squares, (r, K) each, of the outcomes that become known in a tick.
 
-        ended, late (r, K, S, P): calls that end well in the tick and arrived in it, or in the tick before. key (r, K).
+        ended, late (r, K, S, P): calls that end well in the tick and arrived in it, or in the tick before. The lowest bits of
+        the last axis are those of `late`; where a delay is aged, the band of latency stands above them. key (r, K).
         """
 
     def drop(self, rows: Ints) -> None:
@@ -92,13 +95,17 @@ class Earnings:
         return one[0] + other[0], one[1] + other[1]
 
 
-def feedback(truth: Truth, metric: str) -> FeedbackStream:
-    """The feedback stream of a metric, by its delays."""
+def feedback(truth: Truth, metric: str, limits_s: Sequence[float] = ()) -> FeedbackStream:
+    """The feedback stream of a metric, by its delays; calls are told apart by bands of latency that are cut at these limits."""
     world = truth.world
     earnings = Earnings.of(truth, metric)
     if metric not in world.feedback:
         return Prompt(earnings)
-    told, bits = world.feedback[metric], bits_of(world.feedback, world.tick_s, world.ticks)[metric]
+    told = world.feedback[metric]
+    if aged(told):
+        late = ByAge.of(earnings, truth, metric, limits_s)
+        return Provisional(late) if told.provisional else late
+    bits = bits_of(world.feedback, world.tick_s, world.ticks)[metric]
     window = window_of(told, world.tick_s, world.ticks)
     segments = 1 if world.segments is None else world.segments.share.size
 
@@ -223,6 +230,75 @@ class ByValue:
 
     def drop(self, rows: Ints) -> None:
         self.waiting.drop(rows)
+
+
+@dataclass(frozen=True)
+class ByAge:
+    """Feedback after delays of any law. ages: by arm and group, which are segments, or failures and successes.
+
+    The value of an outcome is drawn when the call ends if it says when it is known (`by_value`), else when it is known.
+    slowness (T or 1, K): the factor of the latency in each tick.
+    """
+
+    earnings: Earnings
+    ages: tuple[tuple[Ages, ...], ...]
+    by_value: bool
+    slowness: Floats
+
+    @classmethod
+    def of(cls, earnings: Earnings, truth: Truth, metric: str, limits_s: Sequence[float]) -> ByAge:
+        """Nobody waits yet."""
+        world = truth.world
+        told = world.feedback[metric]
+        by_value = told.by_outcome or changing(world, metric)
+        segments = 1 if world.segments is None else world.segments.share.size
+        laws = [failure_of(world, metric) if told.by_outcome else told.success, told.success]
+        window = window_of(told, world.tick_s, world.ticks)
+        others, requests = delays_of(world), float(world.requests.mean())
+
+        def ages(arm: int, law: Latency) -> Ages:
+            late = Late(law, world.tick_s, world.ticks, window)
+            return Ages(late, world.latency[arm], truth.rows, requests, limits_s, others[arm])
+
+        by_arm = [
+            tuple(ages(arm, law[arm]) for law in (laws if by_value else [told.success] * segments))
+            for arm in range(len(world.arms))
+        ]  # fmt: skip
+        slowness = np.ones((1, len(world.arms))) if world.change is None else world.change.slowness
+        return cls(earnings, tuple(by_arm), by_value, slowness)
+
+    def arrive(self, rows: Ints, tick: int, ended: Ints, late: Ints, key: Keys) -> Sums:
+        ends = [
+            self._by_value(each, rows, tick, when, key) if self.by_value else each for when, each in enumerate((ended, late))
+        ]
+        factors = [self.slowness[min(max(each, 0), len(self.slowness) - 1)] for each in (tick, tick - 1)]
+        groups = len(self.ages[0])
+        keyed = subkeys(at(key, _RELEASE), groups)
+        known, expired = np.zeros((2, *ended.shape[:2], groups), np.int64)
+        for arm, of_arm in enumerate(self.ages):
+            scales = float(factors[0][arm]), float(factors[1][arm])
+            for group, ages in enumerate(of_arm):
+                mine = ends[0][:, arm, group], ends[1][:, arm, group]
+                known[:, arm, group], expired[:, arm, group] = ages.arrive(rows, tick, mine, scales, keyed[:, arm, group])
+        count = (known + expired).sum(axis=2)
+        if self.by_value:
+            return count, known[..., 1], known[..., 1]
+        return count, *self.earnings.sums(known, rows, tick, key)
+
+    def drop(self, rows: Ints) -> None:
+        for of_arm in self.ages:
+            for ages in of_arm:
+                ages.drop(rows)
+
+    def _by_value(self, ended: Ints, rows: Ints, tick: int, when: int, key: Keys) -> Ints:
+        """(r, K, 2, cells) failures and successes among calls (r, K, S, cells) that arrived `when` ticks ago."""
+        cells = ended.shape[3]
+        ones = [
+            self.earnings.sums(ended[..., cell], rows, tick - when, at(key, _PENDING + when * cells + cell))[0]
+            for cell in range(cells)
+        ]
+        success = np.stack(ones, axis=2)
+        return np.stack([ended.sum(axis=2) - success, success], axis=2)
 
 
 def segment_shares(truth: Truth) -> Floats | None:

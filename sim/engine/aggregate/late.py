@@ -1,8 +1,9 @@
 """Which delays the pattern of a call's late feedback tells, bit by bit, for the aggregate engine.
 
-A delayed metric has a bit that says whether its outcome is not known yet at the end of the tick in which the call ends. It has
-a second one where an attribution window cuts an exponential delay off, and a third where failures are known at other times than
-successes.
+A metric whose delays are all exponential or constant has a bit that says whether its outcome is not known yet at the end of
+the tick in which the call ends. It has a second one where an attribution window cuts an exponential delay off, and a third
+where failures are known at other times than successes. A metric with any other delay is *aged*, and has none: its calls are
+drawn tick by tick (see `by_age`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ class Bits:
     failure: int | None = None
 
 
+def aged(told: Feedback) -> bool:
+    """Whether what is left of some delay depends on its age: it is neither exponential nor constant."""
+    return any(not isinstance(law, Exponential | Constant) for law in laws_of(told))
+
+
+def laws_of(told: Feedback) -> tuple[Latency, ...]:
+    """The delays that matter to when something becomes known."""
+    return (*told.success, *(told.failure if told.by_outcome else ()))
+
+
 def window_of(told: Feedback, tick_s: float, ticks: int) -> int | None:
     """The ticks of the attribution window of a feedback; None without one, or if it closes after the horizon."""
     window = None if told.window_ns is None else told.window_ns // to_ns(tick_s)
@@ -37,10 +48,12 @@ def window_of(told: Feedback, tick_s: float, ticks: int) -> int | None:
 
 
 def bits_of(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> dict[str, Bits]:
-    """The bits of every delayed metric, in the order of their names."""
+    """The bits of every delayed metric that is not aged, in the order of their names."""
     found, place = {}, 0
     for name in sorted(feedback):
         told = feedback[name]
+        if aged(told):
+            continue
         cut = window_of(told, tick_s, ticks) is not None and any(isinstance(law, Exponential) for law in told.success)
         over = place + 1 if cut else None
         failure = place + 1 + cut if told.by_outcome else None
@@ -50,7 +63,7 @@ def bits_of(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> dict
 
 
 def delays_of(world: World) -> list[list[Delay]]:
-    """By arm, the delays that the bits of a pattern tell of, in their order; every delay must be exponential or constant."""
+    """By arm, the delays that the bits of a pattern tell of, in their order."""
     bits = bits_of(world.feedback, world.tick_s, world.ticks)
     return [[delay for name, of in bits.items() for delay in _delays(world, name, of, arm)] for arm in range(len(world.arms))]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from sim.engine.aggregate.late import bits_of
+from sim.engine.aggregate.late import aged, bits_of, laws_of
 from sim.engine.needs import NO_CALLS, Filled
 from sim.policy.adjust.base import Adjust
 from sim.policy.base import Metric, Setting
@@ -42,8 +42,7 @@ def refusals(world: World) -> Iterator[str]:
 
     Requests must be independent of each other, given the arrivals of every tick, and counts must be enough to describe the
     requests that wait for feedback. So the engine plays everything that happens to one request alone: changing rates, errors,
-    latencies and means, segments, misrouted requests, calls that monitoring loses, and feedback after exponential or constant
-    delays.
+    latencies and means, segments, misrouted requests, calls that monitoring loses, and late feedback.
     """
     yield from _dependence(
         servers=bool(world.pools),
@@ -97,8 +96,8 @@ def declared_refusals(scenario: Scenario) -> Iterator[str]:
         if scenario.traffic.bursts is not None:
             yield _changes_within(feedback, "traffic.bursts")
         yield from _apart(feedback, sum(spec.reward is not None for spec in scenario.metrics))
+        yield from _aged(feedback, varied=False)
         for name, told in feedback.items():
-            yield from _aged(name, told)
             yield from _window(name, told, scenario.tick)
         yield from visit_refusals(needs)
     adjusted = dict.fromkeys(part for part in parts_in(scenario.policies) if issubclass(part, Adjust) and part.single)
@@ -113,7 +112,7 @@ def arrivals_refusals(scenario: Scenario, arrivals: Arrivals) -> Iterator[str]:
 def declared_doubts(scenario: Scenario) -> Iterator[str]:
     """The reasons that hold where a metric is an amount, which only its models say; `refusals` gives those that hold."""
     feedback = {} if check(scenario) else _declared_feedback(scenario)
-    late = [name for name, told in feedback.items() if not list(_aged(name, told)) and not steady(told)]
+    late = [name for name, told in feedback.items() if not steady(told)]
     if late:
         # Outages are of pools, which no scenario of this engine has, and change no mean.
         events = tuple(event for event in scenario.timeline if not isinstance(event, Outage))
@@ -183,6 +182,7 @@ def _delay_refusals(world: World) -> Iterator[str]:
         yield _changes_within(world.feedback, "traffic.bursts")
     yield from _bent(world.feedback, world.arrivals)
     yield from _apart(world.feedback, sum(outcome.reward is not None for outcome in world.outcomes))
+    yield from _aged(world.feedback, bool(world.varied_latency))
     for outcome in world.outcomes:
         if outcome.spec.name in world.feedback:
             yield from _late(world, outcome, world.feedback[outcome.spec.name])
@@ -191,9 +191,7 @@ def _delay_refusals(world: World) -> Iterator[str]:
 def _late(world: World, outcome: OutcomeWorld, told: Feedback) -> Iterator[str]:
     """The reasons in the delays of one metric."""
     name = outcome.spec.name
-    aged = list(_aged(name, told))
-    yield from aged
-    if not aged and outcome.kind != "binary" and changing(world, name) and not steady(told):
+    if outcome.kind != "binary" and changing(world, name) and not steady(told):
         yield _of_moving(name)
     yield from _window(name, told, world.tick_s)
 
@@ -207,8 +205,9 @@ def _crowded(feedback: Mapping[str, Feedback], tick_s: float, ticks: int) -> Ite
     bits = sum(
         len([place for place in vars(of).values() if place is not None]) for of in bits_of(feedback, tick_s, ticks).values()
     )
-    if len(feedback) > _MOST_BITS:
-        yield f"{key}: at most {_MOST_BITS} metrics can be delayed, got {len(feedback)}"
+    counted = sum(not aged(told) for told in feedback.values())
+    if counted > _MOST_BITS:
+        yield f"{key}: at most {_MOST_BITS} metrics can be delayed, got {counted}"
     elif bits > _MOST_BITS:
         yield f"{key}: windows, and delays by outcome, of {len(feedback)} metrics make more than {2**_MOST_BITS} patterns"
 
@@ -227,10 +226,18 @@ def _apart(feedback: Mapping[str, Feedback], replayed: int) -> Iterator[str]:
         yield f"metrics.{min(feedback)}.delay: a row of the data decides several metrics, which come to be known apart"
 
 
-def _aged(name: str, told: Feedback) -> Iterator[str]:
-    laws = dict.fromkeys((*told.success, *(told.failure if told.by_outcome else ())))
-    aged = dict.fromkeys(type(law).__name__.lower() for law in laws if not isinstance(law, Exponential | Constant))
-    yield from (f"metrics.{name}.delay: what is left of a {kind} delay depends on its age" for kind in aged)
+def _aged(feedback: Mapping[str, Feedback], varied: bool) -> Iterator[str]:
+    """The reasons in delays of which what is left depends on their age."""
+    names = [name for name in sorted(feedback) if aged(feedback[name])]
+    kinds = {
+        name: next(type(law).__name__.lower() for law in laws_of(feedback[name]) if not isinstance(law, Exponential | Constant))
+        for name in names
+    }
+    if len(names) > 1:
+        both = f"a {kinds[names[0]]} delay and a {kinds[names[1]]} delay of {names[1]}"
+        yield f"metrics.{names[0]}.delay: {both} become known together by where in its tick a call ends"
+    elif names and varied:
+        yield f"metrics.{names[0]}.delay: when a {kinds[names[0]]} delay ends depends on a latency that varies between trials"
 
 
 def _window(name: str, told: Feedback, tick_s: float) -> Iterator[str]:
