@@ -19,8 +19,10 @@ _WORTH_A_PROCESS_S = 3.0
 _MOST_PER_PROCESSOR = 4
 # What a policy that decides at once costs where no request is played, of what one costs that plays to the horizon.
 _AT_ONCE = 0.02
-# A process with its imports; a row of `trials.parquet` in memory, with the copies that tables and measures make of it.
-_PROCESS_BYTES, _TRIAL_BYTES = 250_000_000, 1_500
+PROCESS_BYTES = 250_000_000
+"""A process with its imports."""
+# A row of `trials.parquet` in memory, with the copies that tables and measures make of it.
+_TRIAL_BYTES = 1_500
 # Copies of the trajectories of one policy, as its timeline is made.
 _COPIES = 3
 
@@ -32,7 +34,7 @@ class Effort:
     expected: seconds of each task; if nothing is decided early, until a glance tells more (`sim.run.glance`). workers:
     processes. memory: bytes of all processes at their peak. free: bytes that this machine has for them, None where it does not
     say. note: why there are fewer processes than asked for; empty if there are not. before: tasks that an interrupted run
-    finished, which take no time.
+    finished, which take no time. seen: the policies whose seconds a glance has measured on this machine.
     """
 
     expected: dict[Task, float]
@@ -41,6 +43,7 @@ class Effort:
     free: int | None
     note: str = ""
     before: Collection[Task] = field(default=frozenset())
+    seen: frozenset[str] = frozenset()
 
     @property
     def seconds(self) -> float:
@@ -60,19 +63,19 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, 
     workers, note = _workers({task: seconds for task, seconds in expected.items() if task not in before}, asked)
     # There may be a million tasks, and only a few kinds of them.
     blocks = {(task.point, task.end - task.first) for task in todo}
-    kept, block = _kept_bytes(plan, works, in_memory), max(_block_bytes(works[point], rows) for point, rows in blocks)
+    kept, block = _kept_bytes(plan, works, in_memory), max(block_bytes(works[point], rows) for point, rows in blocks)
     free = free_bytes()
 
     if (crew := current()) is not None:
         # Its workers have memory of their own, but for those that are on this machine.
-        memory = _PROCESS_BYTES + kept + crew.here * (_PROCESS_BYTES + block)
+        memory = PROCESS_BYTES + kept + crew.here * (PROCESS_BYTES + block)
         if free is not None and memory > free:
             raise InputError([_too_large(plan, kept, block, memory, free)])
         return Effort(expected, max(1, min(crew.workers, len(todo))), memory, free, "", before)
 
     def needed(count: int) -> float:
         # One process plays by itself; several are beside the one that collects.
-        return _PROCESS_BYTES + kept + (block if count == 1 else count * (_PROCESS_BYTES + block))
+        return PROCESS_BYTES + kept + (block if count == 1 else count * (PROCESS_BYTES + block))
 
     if free is not None and needed(workers) > free:
         fitting = max((count for count in range(1, workers) if needed(count) <= free), default=0)
@@ -140,8 +143,8 @@ def _workers(expected: dict[Task, float], asked: int | None) -> tuple[int, str]:
     return count, ""
 
 
-def _block_bytes(work: Work, rows: int) -> float:
-    """What a process needs to play a block of so many replications, beside itself."""
+def block_bytes(work: Work, rows: int) -> float:
+    """The bytes that a process needs to play a block of so many replications, beside itself."""
     world, entry = work.world, work.entry
     cells = rows * world.ticks * len(world.arms)
     return entry.cell_bytes * cells + entry.request_bytes * float(world.requests.max())
