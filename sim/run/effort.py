@@ -10,6 +10,7 @@ from sim.errors import InputError, Problem
 from sim.run.blocks import Task, Which, Work, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
 from sim.run.crew import current
+from sim.run.growing import GROUP_ROWS
 from sim.run.machine import free_bytes, no_second_process, processors
 from sim.run.plan import Plan
 
@@ -23,6 +24,8 @@ PROCESS_BYTES = 250_000_000
 """A process with its imports."""
 # A row of `trials.parquet` in memory, with the copies that tables and measures make of it.
 _TRIAL_BYTES = 1_500
+# What is told of a policy at a point, in all forms.
+_SUMMARY_BYTES = 400_000
 # Copies of the trajectories of one policy, as its timeline is made.
 _COPIES = 3
 
@@ -151,12 +154,19 @@ def block_bytes(work: Work, rows: int) -> float:
 
 
 def _kept_bytes(plan: Plan, works: Sequence[Work], in_memory: bool) -> float:
-    """What is kept of the results: a row of each trial, and trajectories, of one policy at a time where they are on disk."""
+    """What is kept of the results at once: rows of trials, trajectories of a policy, and what is told of every policy.
+
+    Trials are on disk, but for a row group, a point and the other worlds, unless all are kept in memory or judged in rounds.
+    """
     rows, arms = plan.scenario.replications, len(plan.scenario.arms)
     policies = sum(len(point.forms) for point in plan.points)
     trials = sum(len(point.forms) * point.scenario.replications for point in plan.worlds)
+    if not in_memory and plan.scenario.enough is None:
+        of_point = max(len(point.forms) * point.scenario.replications for point in plan.points)
+        elsewhere = sum(len(each.point.forms) * each.point.scenario.replications for each in plan.variants)
+        trials = min(trials, GROUP_ROWS + of_point + elsewhere)
     sampled = 8 * rows * (min(works[0].samples, max(work.world.ticks for work in works) + 1)) * (1 + 2 * arms)
-    return trials * _TRIAL_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
+    return trials * _TRIAL_BYTES + policies * _SUMMARY_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
 
 
 def _too_large(plan: Plan, kept: float, block: float, needed: float, free: int) -> Problem:

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from sim.report.progress import by_policy
-from sim.run import effort, glance
+from sim.run import effort, glance, growing
 from sim.run.blocks import Player, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
 from sim.run.cost import costs_of
 from sim.run.glance import glanced
 from sim.run.plan import Plan
+from sim.workflow import plan_scenario
+from tests.run.test_enough import MODELS, SCENARIO
 from tests.worlds import behaves, make_plan, make_scenario
 
 CHECKS = [{"metric": "error_rate", "max": "50%"}]
@@ -165,3 +167,15 @@ def test_of_many_policies_the_dearest_are_told() -> None:
     *lines, last = by_policy(plan, told)
     assert [line.split()[0] for line in lines] == [f"p{number}" for number in range(8, 20)]
     assert last == "  and 8 more that take less, 36 s in all"
+
+
+def test_a_long_sweep_keeps_no_more_trials_in_memory_than_a_short_one() -> None:
+    def kept(points: int) -> float:
+        sweep = {"traffic.rate": [f"{1000 + number}/h" for number in range(points)]}
+        said = {key: value for key, value in SCENARIO.items() if key != "replications"} | {"replications": 50_000}
+        plan = plan_scenario({**said, "sweep": sweep}, MODELS)
+        return effort._kept_bytes(plan, works_of(plan), in_memory=False)
+
+    # Of each point there are 100,000 trials of two policies; what is told of them is little.
+    assert kept(12) - kept(4) == pytest.approx(8 * 2 * effort._SUMMARY_BYTES)
+    assert kept(4) > (growing.GROUP_ROWS + 100_000) * effort._TRIAL_BYTES
