@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from sim.units import shown
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 MOST_CELLS = 300_000_000
@@ -62,6 +64,45 @@ def read_table(file: Path) -> pa.Table:
         table = content.read()
         check_names(table.column_names, lambda message: Problem(message, file=str(file)))
         return table
+
+
+class Groups:
+    """The row groups of a Parquet file, of which one is in memory at a time. Raises `InputError` as `read_table` does."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        with self._open() as content:
+            self._meta, self._schema = content.metadata, content.schema_arrow
+            check_names(self._schema.names, lambda message: Problem(message, file=str(file)))
+
+    def __len__(self) -> int:
+        return int(self._meta.num_row_groups)
+
+    @property
+    def empty(self) -> pa.Table:
+        """The table without its rows."""
+        return self._schema.empty_table()
+
+    def bounds(self, name: str) -> list[tuple[Any, Any]] | None:
+        """The least and the greatest value of a column in each group; None where the file does not say."""
+        place = self._schema.names.index(name)
+        found = [self._meta.row_group(group).column(place).statistics for group in range(len(self))]
+        if not all(each is not None and each.has_min_max for each in found):
+            return None
+        return [(each.min, each.max) for each in found]
+
+    def read(self, group: int) -> pa.Table:
+        """The rows of a group."""
+        with self._open() as content:
+            return content.read_row_group(group)
+
+    @contextmanager
+    def _open(self) -> Iterator[pq.ParquetFile]:
+        import pyarrow.parquet as pq
+
+        # pyarrow opens only names that are UTF-8; Python opens any.
+        with reading(self.file), self.file.open("rb") as opened, pq.ParquetFile(opened) as content:
+            yield content
 
 
 def read_rows(file: Path) -> pa.Table:

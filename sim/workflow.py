@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from sim.tracking.track import Tracked
 
 REPORTS = Path("reports")
+# A process that waits for longer than this to log would hold memory for nothing.
+_SOON_S = 60.0
 FORMATS = {
     "html": "report.html", "md": "report.md", "csv": "measures.csv", "png": "policies.png", "json": "summary.json"
 }  # fmt: skip
@@ -264,6 +266,7 @@ def run_scenario(
     from sim.run.crews import crew_for
     from sim.run.effort import effort_of
     from sim.run.folder import usable
+    from sim.run.machine import processors
     from sim.run.simulate import folder_of, simulate
     from sim.tracking.child import Child
 
@@ -287,6 +290,9 @@ def run_scenario(
             else:
                 effort = effort_of(plan, workers, folder=folder_of(plan, folder))
                 watch = planned(plan, effort) if planned else None
+                if log and effort.workers < processors() and effort.seconds < _SOON_S:
+                    # Of a short run on one process, another processor has nothing else to do than to load what logs.
+                    child.start()
                 found: list[Comparison] = []
 
                 def conclude(new: Path) -> None:

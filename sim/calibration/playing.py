@@ -87,7 +87,7 @@ class Trying:
         work, todo = self._work(point), tasks([self.number.policy], self.number.replications, rows_of(point))
         seconds, policy = sum(expected_of([work], todo).values()), self.number.policy
         rows = max(task.end - task.first for task in todo)
-        seconds *= factor_of(work, (0, policy), rows, min(SHARE * seconds, LONGEST_S))
+        seconds *= factor_of(work, (0, policy), rows, min(SHARE * seconds, LONGEST_S)) or 1.0
         return seconds / workers_for([work], todo, self.workers)
 
     def _point(self, value: float) -> PlannedPoint | None:

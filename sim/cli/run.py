@@ -106,8 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def planning(options: argparse.Namespace, bar: Bar) -> Callable[[Plan, Effort], Watch | None]:
     """What is said of a plan before it is played, and asked; the bar then tells how far it is."""
-    from sim.report.progress import confirm, lines, taken
-    from sim.run.glance import glanced
+    from sim.report.progress import by_policy, confirm, lines, taken
 
     def planned(plan: Plan, effort: Effort) -> Watch | None:
         options.interrupts.check()
@@ -116,21 +115,29 @@ def planning(options: argparse.Namespace, bar: Bar) -> Callable[[Plan, Effort], 
         if effort.note:
             print(f"sim: {effort.note}", file=sys.stderr)
         _warn(plan.warnings)
-        compiled = next((each for each in plan.worlds if each.engine.entry.compiles), None)
-        if compiled:
-            from sim.engine.compiled import warm_up
-
-            warm_up(compiled.world, bar.say)
-            options.interrupts.check()
+        warm(plan, bar.say)
+        options.interrupts.check()
         if not options.quiet:
+            from sim.run.glance import glanced
+
             effort = glanced(plan, effort)
-            bar.say(taken(plan, effort))
+            for line in (taken(plan, effort), *by_policy(plan, effort)):
+                bar.say(line)
             options.interrupts.check()
         if not options.yes:
             confirm(effort)
         return bar.start(effort, until_enough=plan.scenario.enough is not None)
 
     return planned
+
+
+def warm(plan: Plan, say: Callable[[str], None]) -> None:
+    """Compile what a plan needs, or load it, so that it does not count as time of what is played."""
+    compiled = next((each for each in plan.worlds if each.engine.entry.compiles), None)
+    if compiled:
+        from sim.engine.compiled import warm_up
+
+        warm_up(compiled.world, say)
 
 
 def _warn(warnings: Iterable[str]) -> None:

@@ -70,7 +70,8 @@ def compare_trials(
 def _compared(
     run: Record, trials: Sequence[Mapping[str, Trials]], baseline: str | None, varied: Sequence[Mapping[str, Trials]]
 ) -> Comparison:
-    names = list(dict.fromkeys(name for by_policy in trials for name in by_policy))
+    # The trials of many points are read one point at a time, and only once where that is enough.
+    names = [] if baseline is None else list(dict.fromkeys(name for by_policy in trials for name in by_policy))
     if baseline is not None and baseline not in names:
         close = get_close_matches(baseline, names, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

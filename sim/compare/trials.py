@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,13 @@ from sim.run.folder import SENSITIVITY
 from sim.run.held import check_intact
 from sim.run.record import ProgrammeRecord, Record, ValueRecord
 from sim.stats.survival import CumulativeIncidence, cumulative_incidence
-from sim.tables import Column, Kind, Schema, columns, read_table
+from sim.tables import Column, Groups, Kind, Schema, columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+_POINT = "point"
 
 BASELINES = ("switch", "hold")
 """Kinds of policy that decide at once, on nothing: others are compared with them, and they are never recommended."""
@@ -117,14 +119,59 @@ def schema(run: Record) -> Schema:
     }
 
 
-def read_trials(folder: Path, run: Record) -> list[dict[str, Trials]]:
+class _ByPoint(Sequence[dict[str, Trials]]):
+    """The trials of the points of a sweep, read from a file of many row groups as they are asked for."""
+
+    def __init__(self, groups: Groups, bounds: Sequence[tuple[int, int]], run: Record) -> None:
+        self._groups, self._bounds, self._run = groups, bounds, run
+        # Points follow each other, and most of the next one is in the group of the last one.
+        self._arrays = lru_cache(maxsize=2)(self._read)
+
+    def __len__(self) -> int:
+        return len(self._run.points)
+
+    @overload
+    def __getitem__(self, number: int) -> dict[str, Trials]: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[dict[str, Trials]]: ...
+
+    def __getitem__(self, number: int | slice) -> dict[str, Trials] | list[dict[str, Trials]]:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        place, parts = range(len(self))[number], []
+        for group, (least, greatest) in enumerate(self._bounds):
+            if least <= place <= greatest:
+                arrays = self._arrays(group)
+                rows = arrays[_POINT] == place
+                parts.append({name: array[rows] for name, array in arrays.items() if name != _POINT})
+        if not parts:
+            return {}
+        every = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        rows = np.arange(every["policy"].size)
+        return _by_policy(every, self._run.points[place].run, rows, str(self._groups.file))
+
+    def _read(self, group: int) -> dict[str, NDArray[Any]]:
+        return columns(self._groups.read(group), _with_number(self._run, _POINT), str(self._groups.file))
+
+
+def read_trials(folder: Path, run: Record) -> Sequence[dict[str, Trials]]:
     """At each point of a run, the trials of every policy that has some, in the order of `run.policies`.
 
-    Raises `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
+    A long table of a sweep is read point by point, as they are asked for, and so are its problems found. Raises
+    `InputError` for a file that cannot be read, lacks a column, or holds what no trial can.
     """
     file = folder / "trials.parquet"
     check_intact(file, run)
-    return _by_point(read_table(file), run, str(file))
+    groups = Groups(file) if run.paths else None
+    if groups is None or len(groups) < 2 or _POINT not in groups.empty.column_names:
+        return _by_point(read_table(file), run, str(file))
+    columns(groups.empty, _with_number(run, _POINT), str(file))
+    bounds = groups.bounds(_POINT)
+    if bounds is None:
+        return _by_point(read_table(file), run, str(file))
+    _check_numbers(_POINT, [each for both in bounds for each in both], len(run.points), str(file))
+    return _ByPoint(groups, bounds, run)
 
 
 def read_varied(folder: Path, run: Record) -> list[dict[str, Trials]]:
@@ -154,18 +201,26 @@ def trials_of(frame: pd.DataFrame, run: Record) -> list[dict[str, Trials]]:
 
 def _by_point(table: pa.Table, run: Record, file: str) -> list[dict[str, Trials]]:
     # A run without a sweep has one point and no column for it.
-    return _by_number(table, run, [point.run for point in run.points], "point" if run.paths else None, file)
+    return _by_number(table, run, [point.run for point in run.points], _POINT if run.paths else None, file)
+
+
+def _with_number(run: Record, name: str) -> Schema:
+    return {**schema(run), name: Column(Kind.WHOLE)}
+
+
+def _check_numbers(name: str, numbers: Iterable[float], count: int, file: str) -> None:
+    strangers = sorted(set(numbers) - set(range(count)))
+    if strangers:
+        raise InputError([Problem(f"{name} must be one of 0 to {count - 1}, got {strangers[0]:g}", file=file)])
 
 
 def _by_number(
     table: pa.Table, run: Record, worlds: Sequence[Record], name: str | None, file: str
 ) -> list[dict[str, Trials]]:  # fmt: skip
     """The trials of each world, by policy; the column `name` has the number of the world, and is None where there is one."""
-    arrays = columns(table, {**schema(run), **({name: Column(Kind.WHOLE)} if name else {})}, file)
+    arrays = columns(table, _with_number(run, name) if name else schema(run), file)
     at = arrays.pop(name) if name else np.zeros(arrays["policy"].size)
-    strangers = sorted(set(at.tolist()) - set(range(len(worlds))))
-    if strangers:
-        raise InputError([Problem(f"{name} must be one of 0 to {len(worlds) - 1}, got {strangers[0]:g}", file=file)])
+    _check_numbers(name or "", at.tolist(), len(worlds), file)
     return [_by_policy(arrays, world, np.flatnonzero(at == number), file) for number, world in enumerate(worlds)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sim.compare.wording import number
 from sim.run.blocks import Task, Watch, rounds_of
+from sim.run.cost import costs_of
 from sim.run.crew import current
 from sim.run.effort import Effort, size
 from sim.run.machine import processors
@@ -20,6 +21,8 @@ from sim.scenario.labels import JOINT
 _EVERY_S = 10.0
 # Above this, a person is asked first.
 _LONG_S = 3600.0
+# Of a run of fewer seconds of work, one line says enough; of one with many policies, the dearest are listed.
+_SHORT_S, _MOST_LISTED = 10.0, 12
 
 
 def lines(plan: Plan) -> Iterator[str]:
@@ -50,6 +53,24 @@ def taken(plan: Plan, effort: Effort) -> str:
         f"{name}: about {spoken(begin)} for the first {first:,} replications, {spoken(effort.seconds)} for all {most}, on "
         f"{processes}, and {memory}"
     )
+
+
+def by_policy(plan: Plan, effort: Effort, *, always: bool = False) -> Iterator[str]:
+    """The lines about what each policy takes of that, and on which engine; none of a short run, unless `always`."""
+    costs = [cost for cost in costs_of(plan, effort) if cost.seconds]
+    if not costs or (not always and sum(cost.seconds for cost in costs) < _SHORT_S):
+        return
+    dearest = sorted(costs, key=lambda cost: -cost.seconds)[:_MOST_LISTED]
+    names, engines = (max(len(getattr(cost, name)) for cost in dearest) for name in ("policy", "engine"))
+    for cost in costs:
+        if cost in dearest:
+            # What decides at once is over before it could be measured.
+            note = "" if cost.seen or cost.seconds < 1 else "; by the figures of the engine, not measured here"
+            time, memory = spoken(cost.seconds), size(cost.memory)
+            yield f"  {cost.policy:<{names}}  {cost.engine:<{engines}}  {time:>7} of one process of up to {memory}{note}"
+    if len(costs) > len(dearest):
+        rest = spoken(sum(cost.seconds for cost in costs) - sum(cost.seconds for cost in dearest))
+        yield f"  and {len(costs) - len(dearest)} more that take less, {rest} in all"
 
 
 def _alike(plan: Plan) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sim.errors import InputError, Problem
 from sim.run.blocks import Task, Which, Work, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
 from sim.run.crew import current
+from sim.run.growing import GROUP_ROWS
 from sim.run.machine import free_bytes, no_second_process, processors
 from sim.run.plan import Plan
 
@@ -19,8 +20,12 @@ _WORTH_A_PROCESS_S = 3.0
 _MOST_PER_PROCESSOR = 4
 # What a policy that decides at once costs where no request is played, of what one costs that plays to the horizon.
 _AT_ONCE = 0.02
-# A process with its imports; a row of `trials.parquet` in memory, with the copies that tables and measures make of it.
-_PROCESS_BYTES, _TRIAL_BYTES = 250_000_000, 1_500
+PROCESS_BYTES = 250_000_000
+"""A process with its imports."""
+# A row of `trials.parquet` in memory, with the copies that tables and measures make of it.
+_TRIAL_BYTES = 1_500
+# What is told of a policy at a point, in all forms.
+_SUMMARY_BYTES = 400_000
 # Copies of the trajectories of one policy, as its timeline is made.
 _COPIES = 3
 
@@ -32,7 +37,7 @@ class Effort:
     expected: seconds of each task; if nothing is decided early, until a glance tells more (`sim.run.glance`). workers:
     processes. memory: bytes of all processes at their peak. free: bytes that this machine has for them, None where it does not
     say. note: why there are fewer processes than asked for; empty if there are not. before: tasks that an interrupted run
-    finished, which take no time.
+    finished, which take no time. seen: the policies whose seconds a glance has measured on this machine.
     """
 
     expected: dict[Task, float]
@@ -41,6 +46,7 @@ class Effort:
     free: int | None
     note: str = ""
     before: Collection[Task] = field(default=frozenset())
+    seen: frozenset[str] = frozenset()
 
     @property
     def seconds(self) -> float:
@@ -60,19 +66,19 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, 
     workers, note = _workers({task: seconds for task, seconds in expected.items() if task not in before}, asked)
     # There may be a million tasks, and only a few kinds of them.
     blocks = {(task.point, task.end - task.first) for task in todo}
-    kept, block = _kept_bytes(plan, works, in_memory), max(_block_bytes(works[point], rows) for point, rows in blocks)
+    kept, block = _kept_bytes(plan, works, in_memory), max(block_bytes(works[point], rows) for point, rows in blocks)
     free = free_bytes()
 
     if (crew := current()) is not None:
         # Its workers have memory of their own, but for those that are on this machine.
-        memory = _PROCESS_BYTES + kept + crew.here * (_PROCESS_BYTES + block)
+        memory = PROCESS_BYTES + kept + crew.here * (PROCESS_BYTES + block)
         if free is not None and memory > free:
             raise InputError([_too_large(plan, kept, block, memory, free)])
         return Effort(expected, max(1, min(crew.workers, len(todo))), memory, free, "", before)
 
     def needed(count: int) -> float:
         # One process plays by itself; several are beside the one that collects.
-        return _PROCESS_BYTES + kept + (block if count == 1 else count * (_PROCESS_BYTES + block))
+        return PROCESS_BYTES + kept + (block if count == 1 else count * (PROCESS_BYTES + block))
 
     if free is not None and needed(workers) > free:
         fitting = max((count for count in range(1, workers) if needed(count) <= free), default=0)
@@ -140,20 +146,27 @@ def _workers(expected: dict[Task, float], asked: int | None) -> tuple[int, str]:
     return count, ""
 
 
-def _block_bytes(work: Work, rows: int) -> float:
-    """What a process needs to play a block of so many replications, beside itself."""
+def block_bytes(work: Work, rows: int) -> float:
+    """The bytes that a process needs to play a block of so many replications, beside itself."""
     world, entry = work.world, work.entry
     cells = rows * world.ticks * len(world.arms)
     return entry.cell_bytes * cells + entry.request_bytes * float(world.requests.max())
 
 
 def _kept_bytes(plan: Plan, works: Sequence[Work], in_memory: bool) -> float:
-    """What is kept of the results: a row of each trial, and trajectories, of one policy at a time where they are on disk."""
+    """What is kept of the results at once: rows of trials, trajectories of a policy, and what is told of every policy.
+
+    Trials are on disk, but for a row group, a point and the other worlds, unless all are kept in memory or judged in rounds.
+    """
     rows, arms = plan.scenario.replications, len(plan.scenario.arms)
     policies = sum(len(point.forms) for point in plan.points)
     trials = sum(len(point.forms) * point.scenario.replications for point in plan.worlds)
+    if not in_memory and plan.scenario.enough is None:
+        of_point = max(len(point.forms) * point.scenario.replications for point in plan.points)
+        elsewhere = sum(len(each.point.forms) * each.point.scenario.replications for each in plan.variants)
+        trials = min(trials, GROUP_ROWS + of_point + elsewhere)
     sampled = 8 * rows * (min(works[0].samples, max(work.world.ticks for work in works) + 1)) * (1 + 2 * arms)
-    return trials * _TRIAL_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
+    return trials * _TRIAL_BYTES + policies * _SUMMARY_BYTES + sampled * (_COPIES + (policies if in_memory else 0))
 
 
 def _too_large(plan: Plan, kept: float, block: float, needed: float, free: int) -> Problem:

@@ -89,23 +89,23 @@ def glanced(plan: Plan, effort: Effort) -> Effort:
         if task not in effort.before and task.point == number:
             sizes[task.policy] = max(sizes.get(task.policy, 0), task.end - task.first)
     over = time.thread_time() + min(SHARE * effort.seconds * effort.workers, LONGEST_S)
-    factors: dict[str, float] = {}
+    factors: dict[str, float | None] = {}
     for policy, rows in sizes.items():
         # What one policy leaves of the time is for those that come after it.
         budget_s = max(over - time.thread_time(), 0.0) / (len(sizes) - len(factors))
         factors[policy] = factor_of(works[number], (number, policy), rows, budget_s)
-    expected = {task: seconds * factors.get(task.policy, 1.0) for task, seconds in effort.expected.items()}
-    return replace(effort, expected=expected)
+    expected = {task: seconds * (factors.get(task.policy) or 1.0) for task, seconds in effort.expected.items()}
+    return replace(effort, expected=expected, seen=frozenset(policy for policy, factor in factors.items() if factor))
 
 
-def factor_of(work: Work, which: Which, rows: int, budget_s: float) -> float:
-    """How many times as long as expected the blocks of a policy take, seen in so many seconds."""
+def factor_of(work: Work, which: Which, rows: int, budget_s: float) -> float | None:
+    """How many times as long as expected the blocks of a policy take, seen in so many seconds; None where nothing was seen."""
     if work.forms[which[1]].build(work.forms, work.world.arms).immediate is not None:
-        return 1.0
+        return None
     worlds = [*([work.world] if work.trial else []), *([] if work.alike is None else [work.alike])]
     # A tick is played whole: where the first ones alone would take longer than there is, nothing is played.
     if any(_cost_s(work, world, 2 * _FIRST_TICKS, 2 * _FIRST_TICKS) > budget_s / len(worlds) for world in worlds):
-        return 1.0
+        return None
     took = 0.0
     for world in worlds:
         seen = _look(work, world, which[1], rows, budget_s / len(worlds))

@@ -7,26 +7,22 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sim.errors import FileError, InputError, Problem, SimError
-from sim.files import write_json, write_parquet, write_text
-from sim.run import frames
+from sim.errors import InputError, Problem, SimError
+from sim.files import write_json, write_text
 from sim.run.about import about
-from sim.run.blocks import Task, Watch, Which, by_policy, rounds_of, tasks_of, works_of
+from sim.run.blocks import Task, Watch, Which, rounds_of, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints, played_by
+from sim.run.collected import Collected
 from sim.run.enough import Judge, judged, workers_in_round
 from sim.run.execute import execute
-from sim.run.folder import FILES, KEPT, SENSITIVITY, TABLES, TEXT, holding, replacement
+from sim.run.folder import FILES, KEPT, TEXT, holding, replacement
 from sim.run.found import EnoughRecord
 from sim.run.held import digest_of, held
 from sim.run.lock import withdraw
 from sim.run.plan import Plan
 from sim.run.record import Record, Span, now
-from sim.run.trial import Play
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Conclude = Callable[[Path], None]
 """Adds what is told of a result, such as reports, to a folder that holds its new files."""
@@ -97,75 +93,61 @@ def _simulate(
     started = _started(before)
     checkpoints = Checkpoints(folder, plan.digest)
     todo = tasks_of(plan)
-    parts = by_policy(todo)
     works = works_of(plan)
     kept = checkpoints.finished(todo)
-    finished = set(kept)
     interrupted = False
-    # Those of the last round that was played to its end, and what it reached; of the first round, as far as it is.
-    tables: dict[Which, frames.Tables] = {}
     reached: EnoughRecord | None = None
     played_at = _played(before)
-    varied: dict[Which, pd.DataFrame] = {}
-    of_run = [which for which in parts if which[0] < len(plan.points)]
+    collected = Collected(plan, todo, checkpoints)
+    of_run = {task.which for task in todo if task.point < len(plan.points)}
 
-    def collect(into: dict[Which, frames.Tables], which: Which, end: int) -> None:
-        own = [task for task in parts[which] if task.end <= end]
-        if which in into or which in varied or not all(task in finished for task in own):
-            return
-        plays = [_again(checkpoints, task) for task in own]
-        if which[0] < len(plan.points):
-            into[which] = frames.tables(plan, which, plays)
-        else:
-            varied[which] = frames.varied(plan, which, plays)
-
-    def play(into: dict[Which, frames.Tables], now: Sequence[Task], end: int) -> None:
-        """Play some tasks, whose replications go up to `end`."""
+    def play(now: Sequence[Task]) -> None:
         for task in now:
-            if task in kept and watch:
-                watch(task, None)
+            if task in kept:
+                collected.note(task)
+                if watch:
+                    watch(task, None)
         left = [task for task in now if task not in kept]
-        for which in dict.fromkeys(task.which for task in now):
-            collect(into, which, end)
         if left:
             with closing(execute(works, left, workers_in_round(plan, works, left, workers))) as played:
                 for task, result, seconds in played:
                     checkpoints.save(task, result)
-                    finished.add(task)
                     played_at[task.which] = span_of(seconds, started).with_(played_at.get(task.which))
                     if watch:
                         watch(task, seconds)
-                    collect(into, task.which, end)
+                    collected.note(task)
 
     def write(*, interrupted: bool) -> Run:
-        done = {which: tables[which] for which in parts if which in tables}
-        others = {which: varied[which] for which in parts if which in varied}
-        keep = bool(done) and (not interrupted or (not damaged and _adds({*done, *others}, before, reached)))
+        done = collected.end(interrupted=interrupted)
+        of_points = tuple(which for which in done if which in of_run)
+        keep = bool(of_points) and (not interrupted or (not damaged and _adds(done, before, reached)))
         if keep:
-            _write(plan, folder, done, others, started, interrupted, conclude, reached, played_at)
-        return Run(folder, interrupted, tuple(done), keep)
+            record = about(plan, set(done), started, interrupted=interrupted, enough=reached, played=played_at)
+            _write(plan, folder, collected, record, conclude)
+        return Run(folder, interrupted, of_points, keep)
 
     try:
-        start = 0
-        for end in rounds_of(plan):
-            if start == 0:
-                reached = judged(plan, {}, end, started, None)
-            made = tables if start == 0 else {}
-            play(made, [task for task in todo if task.which in of_run and start <= task.first < end], end)
-            tables, start = {which: made[which] for which in of_run}, end
-            reached = judged(plan, tables, end, started, judge)
-            if reached is not None and reached.met:
-                break
-        others = [task for task in todo if task.which not in of_run]
-        play({}, others, max((task.end for task in others), default=0))
-    except KeyboardInterrupt:
-        interrupted = True
-    except Exception:
-        # The error that stopped the run is what to tell, also where what is finished cannot be written either.
-        with suppress(FileError):
-            write(interrupted=True)
-        raise
-    run = write(interrupted=interrupted)
+        try:
+            start = 0
+            for end in rounds_of(plan):
+                if start == 0:
+                    reached = judged(plan, {}, end, started, None)
+                collected.round(end)
+                play([task for task in todo if task.which in of_run and start <= task.first < end])
+                start, reached = end, judged(plan, collected.tables, end, started, judge)
+                if reached is not None and reached.met:
+                    break
+            play([task for task in todo if task.which not in of_run])
+        except KeyboardInterrupt:
+            interrupted = True
+        except Exception:
+            # The error that stopped the run is what to tell, also where what is finished cannot be written either.
+            with suppress(SimError):
+                write(interrupted=True)
+            raise
+        run = write(interrupted=interrupted)
+    finally:
+        collected.drop()
     if not interrupted:
         checkpoints.clear()
     return run
@@ -218,37 +200,15 @@ def _adds(done: Collection[Which], before: Record | None, reached: EnoughRecord 
     return before.status == "interrupted" and were <= set(done) and not fewer
 
 
-def _again(checkpoints: Checkpoints, task: Task) -> Play:
-    play = checkpoints.load(task)
-    if play is None:
-        raise SimError(f"checkpoints in {checkpoints.folder} were removed while it was running; run again")
-    return play
-
-
 def _write(
-    plan: Plan,
-    folder: Path,
-    tables: Mapping[Which, frames.Tables],
-    varied: Mapping[Which, pd.DataFrame],
-    started: datetime,
-    interrupted: bool,
-    conclude: Conclude | None,
-    enough: EnoughRecord | None,
-    played_at: Mapping[Which, Span],
-) -> None:
+    plan: Plan, folder: Path, collected: Collected, record: Mapping[str, Any], conclude: Conclude | None
+) -> None:  # fmt: skip
     """Write the finished policies, which replace all that the folder held of an earlier run."""
-    import pandas as pd
-
-    record = about(plan, {*tables, *varied}, started, interrupted=interrupted, enough=enough, played=played_at)
-    written = dict(zip(TABLES, frames.joined(tables.values()), strict=True))
-    if varied:
-        written[SENSITIVITY] = pd.concat(varied.values(), ignore_index=True)
     with replacement(folder) as new:
         write_text(new / TEXT, plan.text)
-        for name, frame in written.items():
-            write_parquet(new / name, frame)
+        collected.keep(new)
         digests = {name: digest_of(new / name) for name in KEPT if (new / name).exists()}
-        write_json(new / "run.json", record | {"files": digests})
+        write_json(new / "run.json", {**record, "files": digests})
         if conclude:
             conclude(new)
         for name in FILES:

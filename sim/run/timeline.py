@@ -11,7 +11,7 @@ from sim.arrays import Floats
 from sim.errors import InputError, Problem
 from sim.run.held import check_intact
 from sim.run.record import Record
-from sim.tables import Column, Kind, Schema, columns, read_table
+from sim.tables import Column, Groups, Kind, Schema, columns, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +45,11 @@ def read_timeline(folder: Path, run: Record) -> dict[str, dict[str, Floats]]:
     """
     file = folder / FILE
     check_intact(file, run)
-    table = read_table(file)
     if len(run.points) > 1:
+        # It may be long, and only has to be one.
+        Groups(file)
         return {}
-    return _by_policy(table, run, str(file))
+    return _by_policy(read_table(file), run, str(file))
 
 
 def timeline_of(frame: pd.DataFrame, run: Record) -> dict[str, dict[str, Floats]]:

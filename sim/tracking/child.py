@@ -34,6 +34,10 @@ LONGEST_ANSWER = 64 * 2**20
 _START = "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()); from sim.tracking.child import main; main()"
 
 
+# What it needs of this program: it is loaded with the libraries, while others still write the report.
+_OWN = ("sim.tracking.log", "sim.tracking.folder", "sim.tracking.lineage", "sim.scenario.loading", "sim.compare.trials")
+
+
 class Late(Exception):
     """The time is over. `progress` is what was logged until then; None if nothing was."""
 
@@ -185,7 +189,8 @@ def _load(uri: str) -> None:
     import requests
 
     # What takes long to load must not count as time of the server.
-    for module in ("mlflow.tracking", *(() if uri.startswith("http") else ("mlflow.store.tracking.sqlalchemy_store",))):
+    of_store = () if uri.startswith("http") else ("mlflow.store.tracking.sqlalchemy_store",)
+    for module in ("mlflow.tracking", *of_store, *_OWN):
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     whole = requests.Response.iter_content

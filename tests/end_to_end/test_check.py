@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,31 @@ def test_real_models_are_seen_and_not_run(
     file.write_text(DIGITS.replace("data: DATA\n", "").replace(", reward: correct", ""))
     assert main(["check", str(file), "--registry-uri", store]) == 2
     assert "digits.yaml:1:1 data: is required: real model versions are replayed" in capsys.readouterr().err
+
+
+def test_what_a_run_costs_is_told_by_policy(
+    store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert main(["check", str(small), "--cost", "--registry-uri", store, "--set", "replications=4000", "--workers", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (total,) = (line for line in lines if "small: about" in line)
+    assert re.fullmatch(r"  small: about \d+ s on 1 process, and up to \d+ MB of memory", total)
+    row = re.compile(r"    (hold|ab|canary) +aggregate +\d+ s of one process of up to \d+ MB")
+    assert [found[1] for line in lines if (found := row.fullmatch(line))] == ["hold", "ab", "canary"]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_what_a_run_costs_on_an_engine_of_requests(store: str, small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["check", str(small), "--cost", "--registry-uri", store, "--engine", "simpy", "--set", "replications=100000"]) == 0
+    )
+    out = capsys.readouterr().out
+    assert re.search(r"^    ab +simpy +[\d.]+ (h|d) of one process", out, re.MULTILINE)
+
+
+def test_bad_words_about_costs(store: str, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(small), "--workers", "2"]) == 2
+    assert "--workers: is for --cost" in capsys.readouterr().err
+    assert main(["check", str(small), "--cost", "--tracking-uri", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
+    assert "no model 'checkout-ranker' in the registry" in capsys.readouterr().err

@@ -104,11 +104,16 @@ def test_same_bits_as_one_process(two: str, alone: Path, tmp_path: Path) -> None
 
 
 def kill_some(cluster: Any, kills: int, over: threading.Event, killed: list[int]) -> None:
-    """Kill workers of a local cluster at random moments, which starts others in their place."""
+    """Kill workers of a local cluster at random moments, which starts others in their place.
+
+    One of those that work stays, so that a machine that takes long to start others is not kept from all work.
+    """
     chance = random.Random(7)
     while len(killed) < kills and not over.wait(chance.uniform(0.2, 3.0)):
-        there = [nanny.process.pid for nanny in list(cluster.workers.values()) if nanny.process and nanny.process.pid]
-        if there:
+        known = set(cluster.scheduler.workers)
+        nannies = [nanny for nanny in list(cluster.workers.values()) if nanny.worker_address in known]
+        there = [nanny.process.pid for nanny in nannies if nanny.process and nanny.process.pid]
+        if len(there) > 1:
             pid = chance.choice(there)
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -126,3 +126,21 @@ def test_processes_play_the_same(alone: pd.DataFrame) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         there = sim.rehearse(SMALL, MODELS, executor=executor)
     pd.testing.assert_frame_equal(there.trials, alone, check_exact=True)
+
+
+def test_numbers_that_are_calibrated_are_found_by_an_executor_as_by_one_process() -> None:
+    asked = {"calibrate": {"aa_declared": "5%"}, "replications": 1000}
+    said = {
+        **SCENARIO, "replications": 40, "horizon": "10d", "tick": "1d", "aa": False,
+        "policies": [
+            {"name": "looks", "kind": "ab", "evidence": {"kind": "peeking", "every": "2d", "sample": 130_000, "alpha": asked}}
+        ],
+    }  # fmt: skip
+    here = sim.rehearse(said, MODELS)
+    executor = Counted()
+    there = sim.rehearse(said, MODELS, executor=executor, workers=2)
+    (record,) = here.comparison.run.calibrated
+    assert there.comparison.run.calibrated == (record,)
+    pd.testing.assert_frame_equal(there.trials, here.trials, check_exact=True)
+    # The search plays there too: two worlds are sent, and more bundles than the run itself needs.
+    assert sum(parcels(executor)) >= 2

@@ -6,6 +6,6 @@ from sim.engine.aggregate.late import aged
 from sim.engine.aggregate.refusals import FILLS, arrivals_refusals, declared_doubts, declared_refusals, refusals, visit_refusals
 
 __all__ = [
-    "FILLS", "AggregateEngine", "aged", "arrivals_refusals", "declared_doubts", "declared_refusals", "mirror_refusals", "refusals",
-    "visit_refusals",
+    "FILLS", "AggregateEngine", "aged", "arrivals_refusals", "declared_doubts", "declared_refusals", "mirror_refusals",
+    "refusals", "visit_refusals",
 ]  # fmt: skip
