@@ -7,6 +7,7 @@ __all__ = [
     "check_calibrated",
     "delays",
     "doubts",
+    "error_budget",
     "editing",
     "enough",
     "examples",
