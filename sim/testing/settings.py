@@ -53,10 +53,10 @@ def shares_of(known: Ints) -> Floats:
     return shares
 
 
-def contrasted(part: Part, setting: Setting, columns: Mapping[Column, int]) -> tuple[list[Column], list[int]]:
+def contrasted(part: Part, setting: Setting, columns: Mapping[Column, int]) -> tuple[list[Column], Ints]:
     """The columns that a part compares within ticks, and their places."""
     wanted = list(dict.fromkeys(part.contrasts(setting)))
-    return wanted, [columns[column] for column in wanted]
+    return wanted, np.array([columns[column] for column in wanted], np.int64)
 
 
 def look_at(
@@ -82,7 +82,7 @@ def look_at(
             last[..., columns[column]] = values
         total = total + last
         shares = realised(last, columns) if live is None else live[age - 1]
-        contrasts.add(np.arange(rows), last, shares, np.asarray(places))
+        contrasts.add(np.arange(rows), last, shares, places)
         view = View(
             setting, age, np.full(rows, age), np.ones(total.shape[:2], bool), last, total, columns, False, memory, contrasts
         )

@@ -62,7 +62,7 @@ def steps(part: Evidence, arms: int) -> list[float]:
         known = rng.poisson(100, (ROWS, arms))
         last = np.stack([known, rng.binomial(known, 0.2)], axis=2)
         total = total + last
-        contrasts.add(np.arange(ROWS), last, np.full((ROWS, arms), 1 / arms), np.asarray(places))
+        contrasts.add(np.arange(ROWS), last, np.full((ROWS, arms), 1 / arms), places)
         view = View(
             setting, age, np.full(ROWS, age), np.ones((ROWS, arms), bool), last, total, columns, False, memory, contrasts
         )

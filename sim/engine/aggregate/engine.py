@@ -5,7 +5,8 @@ over arms by the routing; then into calls that monitoring sees and others; into 
 into errors and answers; answers by which feedback is late; and over latency bands. The sums of answers' outcomes have a closed
 form. The fate of a call is drawn in the tick of its arrival, under the conditions of that tick. A call that ends in the next
 tick is carried there. Every draw is keyed by (seed, replication, tick, lane, slot); a lane is an arm, live or mirrored. So an
-additional metric, latency limit or mirror does not change the other columns.
+additional metric, latency limit or mirror does not change the other columns; but with a delay of feedback that has a memory, a
+latency limit changes draws, in law not: see decision 0052.
 
 Poisson arrivals are exact at any rate, even a rate that changes within a tick (bursts, traces): given their number, they are
 independent, and only their probability of being in flight at the edge differs. With delayed feedback the rate must be constant
