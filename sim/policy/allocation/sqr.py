@@ -41,9 +41,10 @@ class Sqr(Allocation):
 
     Source: after Xu, Duan & Huang, SQR: Balancing Speed, Quality and Risk in Online Experiments, KDD (2018), as its abstract
     and later work tell of it: the last weight is the ramp of maximum power (MPR); before it, the risk of each weight is put to
-    a generalised sequential probability ratio test, here by the posterior odds of intolerable against tolerable, and the largest
-    weight that is accepted is taken; at it, a week. What is our own: one metric; the chance is shared among the weights, so
-    that it is that of a whole ramp; `max_duration` of the stage is the limit in time; further stages say what follows the MPR.
+    a generalised sequential probability ratio test, here by the posterior odds of intolerable against tolerable, and the
+    largest weight that is accepted is taken; at it, a week. What is our own: one metric; the chance is shared among the
+    weights, so that it is that of a whole ramp; `max_duration` of the stage is the limit in time; further stages say what
+    follows the MPR.
 
     >>> part = Sqr.model_validate({"weights": ["1%", "25%", "50%"], "tolerance": "1%", "every": "1d", "expected_effect": "10%"})
     >>> part.limits()
