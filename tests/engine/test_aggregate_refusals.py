@@ -146,7 +146,7 @@ def test_auto_takes_what_is_quicker_where_a_delay_has_an_age(rate: str, engine: 
     assert choice.name == engine
     assert ("metrics.conversion.delay: it is drawn tick by tick" in choice.reason) == (engine == "compiled")
     assert choose("aggregate", world).name == "aggregate"
-    monkeypatch.setattr("sim.world.jit.missing", "no compiler")
+    monkeypatch.setattr("sim.jit.missing", "no compiler")
     assert choose("auto", world).name == "aggregate"
 
 

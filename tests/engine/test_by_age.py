@@ -19,7 +19,7 @@ from sim.engine.catalogue import choose
 from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
-from sim.world import paths
+from sim import ways
 from sim.world.by_tick import Late, by_class, even
 from sim.world.fates import fates
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
