@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+from sim import ways
 from sim.engine.aggregate.by_age import Ages, common
 from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.aggregate.late import aged
@@ -19,7 +20,6 @@ from sim.engine.catalogue import choose
 from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
-from sim import ways
 from sim.world.by_tick import Late, by_class, even
 from sim.world.fates import fates
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
@@ -189,9 +189,9 @@ def test_what_becomes_known_is_multinomial(name: str, window: int | None, calls:
 
 
 def test_numpy_and_compiled_draws_place_every_call_alike() -> None:
-    with paths.only("numpy"):
+    with ways.only("numpy"):
         one = waited(DAY, 100_000, 20, 70)
-    with paths.only("compiled"):
+    with ways.only("compiled"):
         other = waited(DAY, 100_000, 20, 70)
     assert np.array_equal(one, other)
 
