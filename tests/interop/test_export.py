@@ -19,6 +19,7 @@ from sim.interop.policy import tick_of
 from sim.policy.forms import Form
 from sim.scenario.reading import read
 from sim.units import format_duration
+from tests.interop import schemas
 from tests.interop.manifests import CANARY, ROLLOUT
 
 APPROVAL = {"delay": {"constant": "10m"}}
@@ -64,6 +65,7 @@ def there_and_back(policy: dict[str, Any], program: str, folder: Path) -> Any:
     scenario, manifest = folder / "scenario.yaml", folder / "manifest.yaml"
     scenario.write_text(SCENARIO % json.dumps(policy))
     manifest.write_text(export_policy(scenario, policy["name"], program))
+    assert schemas.problems(manifest.read_text()) == []
     found, _ = import_manifests([manifest])
     assert found.problems() == []
     (plan,) = found.plans
@@ -304,3 +306,11 @@ def test_a_policy_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.Captu
     file.write_text(SCENARIO % "{name: hold, kind: hold}")
     assert main(["export", "--to", "argo", str(file), "--policy", "hld"]) == 2
     assert "--policy: no policy 'hld'; did you mean 'hold'?" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not schemas.FOLDER, reason=schemas.WHY_NOT)
+@pytest.mark.parametrize("kind", ["Rollout", "AnalysisTemplate", "Canary"])
+def test_schemas_of_the_programs_are_asked(kind: str) -> None:
+    """With the schemas at hand every test above asks them; here, that they find a wrong field and a missing one."""
+    version = "flagger.app/v1beta1" if kind == "Canary" else "argoproj.io/v1alpha1"
+    assert schemas.problems(f"{{apiVersion: {version}, kind: {kind}, metadata: {{name: a}}, spec: {{nosuch: 1}}}}")
