@@ -1,7 +1,7 @@
 """Whether manifests fit the schemas of the programs that read them, where these are at hand: `SIM_CRDS` names their folder.
 
-The schemas are those of custom resource definitions: `manifests/crds` of Argo Rollouts, `artifacts/flagger` of Flagger. They are
-not part of this project.
+The schemas are those of custom resource definitions: `manifests/crds` of Argo Rollouts, `artifacts/flagger` of Flagger. They
+are not part of this project.
 """
 
 from __future__ import annotations
