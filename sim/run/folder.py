@@ -70,6 +70,8 @@ def usable(folder: Path, own: str = "run.json", what: str = "run") -> None:
     except NotADirectoryError:
         raise InputError([Problem("is a file, not a folder", file=f"--out {folder}")]) from None
     except OSError:
+        if folder.is_symlink() and not folder.exists():
+            raise InputError([Problem("is a link that leads nowhere", file=f"--out {folder}")]) from None
         # It is not there yet; a folder that cannot be read says so when it is written to.
         return
     if others and own not in others:

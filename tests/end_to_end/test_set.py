@@ -130,6 +130,7 @@ def test_the_run_folder_itself_can_be_named(checkout: str, tmp_path: Path, capsy
     (tmp_path / "small.yaml").write_text(TINY)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
     assert play(checkout, tmp_path / "small.yaml", "--out", str(tmp_path / "one" / "run")) == 0
     assert json.loads((tmp_path / "one" / "run" / "run.json").read_text())["name"] == "small"
     assert not (tmp_path / "reports").exists() or not folders(tmp_path)
@@ -138,6 +139,7 @@ def test_the_run_folder_itself_can_be_named(checkout: str, tmp_path: Path, capsy
     for out, says in (
         ("full", "holds other files, such as notes.txt, and no run"),
         ("small.yaml", "is a file, not a folder"),
+        ("link", "is a link that leads nowhere"),
         ("one/run", "holds a run of another scenario"),
     ):
         assert play(checkout, tmp_path / "small.yaml", "--seed", "4", "--out", str(tmp_path / out)) == 2
