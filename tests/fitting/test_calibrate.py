@@ -165,7 +165,7 @@ def test_only_aggregates_of_a_part_of_a_large_log(
     columns = ("--columns", "outcome=sale,outcome=revenue")
     whole = found(capsys, str(here / "log.parquet"), *columns)
     monkeypatch.setattr("sim.fitting.log.MOST_ROWS", 20_000)
-    monkeypatch.setattr("sim.fitting.log._BATCH", 5_000)
+    monkeypatch.setattr("sim.fitting.log_files._BATCH", 5_000)
     part = found(capsys, str(here / "log.parquet"), *columns)
     # All rows count for the traffic, and whole users for the rest.
     assert part["traffic", "rate"] == whole["traffic", "rate"]

@@ -43,8 +43,8 @@ def written(effect: dict[str, object]) -> object:
 @pytest.mark.slow
 @pytest.mark.parametrize("family", TRUTH)
 def test_known_priors_come_back(family: str) -> None:
-    """Of 20 programmes, the 90% intervals hold the truth in nine of ten, within 3.5 standard errors."""
-    programmes = 20
+    """Of 10 programmes, the 90% intervals hold the truth in nine of ten, within 3.5 standard errors."""
+    programmes = 10
     inside = dict.fromkeys(TRUTH[family], 0)
     plausible = 0
     for seed in range(programmes):
