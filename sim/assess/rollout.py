@@ -85,7 +85,7 @@ class FromManifests(Rollout):
 
     @cached_property
     def _read(self) -> tuple[Read, Plan]:
-        read = read_texts(self.texts, self.bindings, self.facts.weight)
+        read = read_texts(self.texts, self.bindings, self.facts)
         if problems := read.problems():
             raise InputError(problems)
         return read, plan_named(read, self.name)
@@ -208,7 +208,7 @@ def plan_named(read: Read, name: str) -> Plan:
 
 def of_manifests(texts: Mapping[str, str], facts: Facts, bindings: Path | None, policy: str | None) -> FromManifests:
     """The rollout of manifests. Where they have several, `policy` names one. Raises `InputError`."""
-    read = read_texts(texts, bindings, facts.weight)
+    read = read_texts(texts, bindings, facts)
     names = [plan.name for plan in read.plans]
     if policy is None and len(names) > 1:
         raise InputError([Problem(f"is required: the manifests have several rollouts; {there_are(names)}", "--policy")])

@@ -14,7 +14,7 @@ from sim.errors import EXIT_OK, EXIT_THRESHOLD, InputError, Problem, plain
 if TYPE_CHECKING:
     from sim.assess.rollout import Rollout
 
-_FACTS = ("rate", "error_rate", "p50", "p99", "approval", "weight")
+_FACTS = ("rate", "error_rate", "p50", "p99", "approval", "weight", "load_test")
 
 
 def add(verbs: Verbs) -> None:
@@ -43,6 +43,11 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--p99", help="the time within which 99%% of answers are there today (default: 250ms)")
     parser.add_argument("--approval", help="how long people take where a rollout waits for one, as YAML")
     parser.add_argument("--weight", metavar="SHARE", help="the canary's share of the traffic, for Kayenta (default: 5%%)")
+    parser.add_argument(
+        "--load-test",
+        metavar="SHARE",
+        help="what a load test sends to a canary that no user meets yet, as a share of the traffic",
+    )
     parser.add_argument("--releases", default="50/y", metavar="RATE", help="how many releases there are (default: 50/y)")
     parser.add_argument(
         "--delta", action="append", metavar="SHARE",

@@ -20,6 +20,7 @@ _FACTS = {
     "--p99": "the time within which 99%% of answers are there today (default: 250ms)",
     "--approval": "how long people take where a rollout waits for one, as YAML (default: lognormal, half within 30m)",
     "--weight": "the canary's share of the traffic, for Kayenta, which only judges it (default: 5%%)",
+    "--load-test": "what a load test sends to a canary that no user meets yet, as a share of the traffic",
 }
 
 
@@ -40,7 +41,8 @@ def add(verbs: Verbs) -> None:
         help="what measures mean that are not recognised; a file that is not there is written, to be filled in",
     )  # fmt: skip
     for flag, text in _FACTS.items():
-        parser.add_argument(flag, metavar=flag.rpartition("-")[2].upper(), help=text)
+        metavar = "SHARE" if flag in ("--weight", "--load-test") else flag.rpartition("-")[2].upper()
+        parser.add_argument(flag, metavar=metavar, help=text)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the scenario to write; models go to models/ beside it")
     parser.add_argument("--json", action="store_true", help="print the fields and the remarks as JSON")
     parser.set_defaults(verb=_import)
@@ -55,7 +57,7 @@ def _import(options: argparse.Namespace) -> int:
     facts = Facts(**given)
     # Also where no scenario is written: what is given wrong is told, and not left for the next command.
     check_facts(facts)
-    read, skeleton = import_manifests(options.files, options.bindings, facts.weight)
+    read, skeleton = import_manifests(options.files, options.bindings, facts)
     if options.json:
         _print_json(read)
     else:

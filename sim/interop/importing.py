@@ -34,21 +34,24 @@ FIELDS: Mapping[str, Mapping[str, tuple[Field, ...]]] = {
 PROGRAMS: tuple[Program, ...] = (argo.read, flagger.read, sagemaker.read, kayenta.read)
 
 
-def read_manifests(files: Sequence[Path], bindings: Path | None = None, weight: str = Facts.weight) -> Read:
+_UNSAID = Facts()
+
+
+def read_manifests(files: Sequence[Path], bindings: Path | None = None, facts: Facts = _UNSAID) -> Read:
     """What the manifests in files do. Fields that cannot be carried are in its `problems`.
 
-    `weight` is the canary's share of the traffic, where a manifest does not say it.
+    `facts` say what a manifest does not, such as the canary's share of the traffic.
 
     Raises `InputError` for files that cannot be read, for files without a rollout, and for bindings of what no manifest has.
     """
-    return read_texts(read_files(files), bindings, weight)
+    return read_texts(read_files(files), bindings, facts)
 
 
-def read_texts(texts: Mapping[str, str], bindings: Path | None = None, weight: str = Facts.weight) -> Read:
+def read_texts(texts: Mapping[str, str], bindings: Path | None = None, facts: Facts = _UNSAID) -> Read:
     """What manifests do, as `read_manifests`, from their texts by file: `{"rollout.yaml": "kind: Rollout…"}`."""
     objects = read_objects(texts)
     bound, document = read_bindings(bindings) if bindings is not None else ({}, None)
-    found = Read(weight=parse_share(weight))
+    found = Read(weight=parse_share(facts.weight), load_test=parse_share(facts.load_test) if facts.load_test else None)
     left = objects
     for program in PROGRAMS:
         left = program(left, bound, found)
@@ -72,15 +75,13 @@ def read_texts(texts: Mapping[str, str], bindings: Path | None = None, weight: s
     return found
 
 
-def import_manifests(
-    files: Sequence[Path], bindings: Path | None = None, weight: str = Facts.weight
-) -> tuple[Read, Path | None]:
+def import_manifests(files: Sequence[Path], bindings: Path | None = None, facts: Facts = _UNSAID) -> tuple[Read, Path | None]:
     """What the manifests in files do, as `read_manifests`. A bindings file that is not there is written, and returned.
 
     It is a skeleton of the measures that must be bound; where none must be, it is not written.
     """
     there = bindings is not None and bindings.exists()
-    read = read_manifests(files, bindings if there else None, weight)
+    read = read_manifests(files, bindings if there else None, facts)
     if bindings is None or there or not read.missing:
         return read, None
     write_new({bindings: skeleton(read.missing)})

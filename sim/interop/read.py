@@ -33,7 +33,8 @@ class Read:
     """What was read of manifests: their rollouts, the accounts of all objects that are read, and what is left `aside`.
 
     `missing` are the measures that a bindings file must say something of, each with why; `known` are all that it may; `taken`
-    are the names of policies. `weight` is the canary's share of the traffic, where a manifest does not say it.
+    are the names of policies. `weight` is the canary's share of the traffic, where a manifest does not say it; `load_test`
+    what a load test sends to a canary that no user meets, as a share of the traffic; None if nobody said.
     """
 
     plans: list[Plan] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Read:
     known: set[str] = field(default_factory=set)
     taken: set[str] = field(default_factory=lambda: {*BASELINES})
     weight: float = 0.05
+    load_test: float | None = None
 
     def rows(self) -> list[Row]:
         """Every field of every object, by file and line; an object that is left aside is one row."""

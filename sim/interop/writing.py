@@ -24,7 +24,8 @@ _WORDS = ("true", "false", "null", "True", "False", "Null", "TRUE", "FALSE", "NU
 class Facts:
     """What a manifest does not say, each as a scenario writes it: the traffic, the champion, how long people take.
 
-    `weight` is the canary's share of the traffic, for programs that only judge it.
+    `weight` is the canary's share of the traffic, for programs that only judge it; `load_test` what a load test sends to a
+    canary that no user meets, as a share of the traffic, if anything.
 
     >>> Facts(rate="30/s").error_rate
     '0.1%'
@@ -36,6 +37,7 @@ class Facts:
     p99: str = "250ms"
     approval: str = "{delay: {lognormal: {median: 30m, p99: 8h}}}"
     weight: str = "5%"
+    load_test: str = ""
 
 
 def flow(value: Any) -> str:
@@ -150,6 +152,7 @@ def problem_of(facts: Facts) -> dict[str, str]:
         ("--p50", parse_duration, facts.p50),
         ("--p99", parse_duration, facts.p99),
         ("--weight", parse_share, facts.weight),
+        *([("--load-test", parse_share, facts.load_test)] if facts.load_test else []),
     ):
         try:
             value = parse(text)
@@ -158,6 +161,8 @@ def problem_of(facts: Facts) -> dict[str, str]:
             continue
         if flag in ("--error-rate", "--weight") and not 0 < value < 1:
             found[flag] = f"must be above 0% and below 100%; got {text}"
+        if flag == "--load-test" and not 0 < value <= 1:
+            found[flag] = f"must be above 0% and at most 100%; got {text}"
     if not found and parse_duration(facts.p50) >= parse_duration(facts.p99):
         found["--p99"] = f"must be longer than the median of {facts.p50} (--p50); got {facts.p99}"
     return found

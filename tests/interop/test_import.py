@@ -250,6 +250,31 @@ def test_files_that_are_no_rollout_are_told(text: str, message: str, capsys: pyt
     assert message in refusals(capsys, text)
 
 
+BLUE_GREEN = """\
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: {name: podinfo}
+spec:
+  targetRef: {apiVersion: apps/v1, kind: Deployment, name: podinfo}
+  analysis:
+    interval: 1m
+    threshold: 2
+    iterations: 10
+    metrics: [{name: request-success-rate, thresholdRange: {min: 99}, interval: 1m}]
+"""
+
+
+def test_a_load_test_is_all_that_a_blue_green_canary_meets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "say with --load-test what a load test sends it" in refusals(capsys, BLUE_GREEN)
+    tested, live = imported(BLUE_GREEN, more=("--load-test", "20%"))["stages"]
+    assert tested["allocation"] == {"kind": "mirror", "fraction": "20%"}
+    assert tested["evidence"]["duration"] == "10m"
+    assert live["allocation"]["steps"] == [{"weight": "100%", "bake": "1m"}]
+    assert "as if 20% of the requests were copied" in capsys.readouterr().out
+    for wrong in ("0%", "120%", "some"):
+        assert "--load-test" in refusals(capsys, BLUE_GREEN, more=("--load-test", wrong))
+
+
 def test_nothing_but_the_named_files_is_read(capsys: pytest.CaptureFixture[str]) -> None:
     """A manifest that names a file, an address or a command has none of them read, asked or run."""
     Path("secret.yaml").write_text("kind: AnalysisTemplate\nmetadata: {name: latency}\n")

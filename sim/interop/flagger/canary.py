@@ -51,6 +51,9 @@ class Canary:
         mirrored = values.flag((*self.at, "mirror"))
         share = values.whole((*self.at, "mirrorWeight"), 100, most=100)
         self.mirror = (share or 100) / 100 if mirrored else None
+        self.load_tested = bool(self.iterations and not mirrored and found.load_test is not None)
+        if self.load_tested:
+            self.mirror = found.load_test
         self.approved = self._approved()
         self.checks = [] if self.skipped else self._checks()
         self.times = (self.every_s, *(each[1] for each in self.checks))
@@ -239,8 +242,13 @@ class Canary:
             return
         if self.iterations and self.mirror is None:
             account.refuse(
-                (*place, "iterations"), "without mirror no user's request reaches the canary before all do; what a load test "
-                "sends it is not simulated",
+                (*place, "iterations"), "without mirror no user's request reaches the canary before all do; say with --load-test "
+                "what a load test sends it, as a share of the traffic",
+            )  # fmt: skip
+        if self.load_tested:
+            account.use(
+                (*place, "iterations"), f"so many looks at what a load test sends: as if {format_share(self.mirror or 0.0)} of "
+                "the requests were copied, and one at all traffic",
             )  # fmt: skip
         if not values.items((*place, "metrics")):
             account.remark(place, "there are no metrics: nothing but a webhook ever rolls it back", "give it metrics")
@@ -270,7 +278,7 @@ class Canary:
                     "see those before, and one bad moment is counted several times",
                     f"an analysis interval of at least {format_duration(window_s)}",
                 )
-        if self.mirror is not None:
+        if self.mirror is not None and not self.load_tested:
             account.use((*place, "mirror"), "a stage of its own, in which failed looks are counted anew and hold nothing back")
 
     def _together(self, every: str) -> list[dict[str, Any]]:

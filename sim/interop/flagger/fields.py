@@ -19,7 +19,10 @@ def _analysis(path: str) -> tuple[Field, ...]:
         used(f"{path}.stepWeight", "the first weight, and how much every other one is above the one before"),
         used(f"{path}.stepWeights", "the weights, one by one", many=True),
         ignored(f"{path}.stepWeightPromotion", "by then both sides run the new version"),
-        used(f"{path}.iterations", "so many looks while requests are mirrored, and one at all traffic"),
+        used(
+            f"{path}.iterations",
+            "so many looks at copies or at a load test, and one at all traffic",
+        ),
         used(f"{path}.mirror", "requests are copied, for one interval before the first weight, or in all iterations"),
         used(f"{path}.mirrorWeight", "the share of requests that is copied; all if left out"),
         refused(f"{path}.match", "what share of the requests it matches is not known"),
