@@ -242,8 +242,8 @@ class Canary:
             return
         if self.iterations and self.mirror is None:
             account.refuse(
-                (*place, "iterations"), "without mirror no user's request reaches the canary before all do; say with --load-test "
-                "what a load test sends it, as a share of the traffic",
+                (*place, "iterations"), "without mirror no user's request reaches the canary before all do; say with "
+                "--load-test what a load test sends it, as a share of the traffic",
             )  # fmt: skip
         if self.load_tested:
             account.use(
