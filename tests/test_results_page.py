@@ -44,6 +44,7 @@ models:
 EVERYTHING = (
     HEAD.format(name="everything", other="challenger")
     + """\
+error_budget: {slo: 99%, period: 30d}
 users: {count: 500, assignment: request, similarity: 20%}
 capacity: {other: {replicas: 1, concurrency: 4, queue: 2, timeout: 80ms}}
 retries: {attempts: 2}
@@ -198,6 +199,7 @@ def test_a_column_is_empty_where_the_page_says_so_and_only_there(folders: dict[s
         "the policy decides at once (`switch`, `hold`)": ~both["aa"] | at_once,
         "the trial is not `inconclusive`, or its rule waits for nothing": ended != "inconclusive",
         "no check only reports": both["policy"] != "shadow",
+        "the scenario has no `error_budget`": ~both["aa"],
     }
     exactly["as `aa_declared`"] = exactly[TRIALS["aa_declared"].cells["empty"]]
     # A stage that reads no reward, or none, has no estimate; outcomes are late in the run with the bandit, whose shares move.
