@@ -21,7 +21,7 @@ from sim.run.trial import Play
 # Trajectories are not looked at.
 _SAMPLES = 2
 # Work that is expected to take less is played by this process alone. Most versions are caught long before the horizon, so that
-# a fifth of it comes to pass, and starting others takes longer than they save.
+# some quarter of it comes to pass, and starting others takes longer than they save.
 _ALONE_S = 40.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,13 @@ def moments(values: pa.Array) -> tuple[Ints | None, bool]:
         return np.asarray(
             compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64
         ), values.type.tz is not None
-    for zone in (None, "UTC"):
+    # Nanoseconds only where they are written, as pandas does: they reach no further than the years 1677 to 2262.
+    for unit, zone in itertools.product(("us", "ns"), (None, "UTC")):
         try:
-            moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())
+            read = compute.cast(values, pa.timestamp(unit, tz=zone))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
             continue
+        moments = compute.cast(compute.cast(read, pa.timestamp("us", tz=zone), safe=False), pa.int64())
         return np.asarray(moments.to_numpy(zero_copy_only=False), np.int64), zone is not None
     return None, False
 

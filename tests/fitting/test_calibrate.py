@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
 from sim.cli import main
+from sim.fitting.log_cells import moments
 from sim.report.html import POLICY
 
 MODELS = """\
@@ -375,3 +377,13 @@ def test_the_log_of_a_policy_that_decides_at_once_goes_on(here: Path, capsys: py
     capsys.readouterr()
     assert main([*trace, "--limit", "10"]) == 0
     assert "outcome_time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("zone", ["", "+00:00"])
+def test_times_to_the_nanosecond_are_read_to_the_microsecond(zone: str) -> None:
+    """As pandas writes them."""
+    texts = pa.array([f"2026-01-01 00:35:06.256153832{zone}", f"2026-01-01 00:35:07{zone}"])
+    found, zoned = moments(texts)
+    assert found is not None
+    assert (found - found[0]).tolist() == [0, 743_847]
+    assert zoned == bool(zone)
