@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arrays import Ints
 from sim.errors import InputError, Problem
 from sim.files import Place, reading
 from sim.units import shown
@@ -291,3 +293,26 @@ def parsed(values: pa.Array | pa.ChunkedArray) -> NDArray[np.float64]:
         texts = pd.Series(values.to_pylist(), dtype=object)
         return np.asarray(pd.to_numeric(texts, errors="coerce"), np.float64)
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
+
+
+def moments(values: pa.Array) -> tuple[Ints | None, bool]:
+    """Time stamps as microseconds since 1970, (B,), and whether they name their zone; None where they are none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if values.null_count:
+        return None, False
+    if pa.types.is_timestamp(values.type):
+        moments = compute.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
+        return np.asarray(
+            compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64
+        ), values.type.tz is not None
+    # Nanoseconds only where they are written, as pandas does: they reach no further than the years 1677 to 2262.
+    for unit, zone in itertools.product(("us", "ns"), (None, "UTC")):
+        try:
+            read = compute.cast(values, pa.timestamp(unit, tz=zone))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            continue
+        moments = compute.cast(compute.cast(read, pa.timestamp("us", tz=zone), safe=False), pa.int64())
+        return np.asarray(moments.to_numpy(zero_copy_only=False), np.int64), zone is not None
+    return None, False

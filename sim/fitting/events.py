@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError, Problem
 from sim.fitting.event_columns import OPTION, REQUESTS, EventColumns, find_event_columns
-from sim.fitting.log_cells import hashes, moments, numbers, there
+from sim.fitting.log_cells import hashes, numbers, there
 from sim.fitting.log_files import Batches, opened
 from sim.fitting.roles import plain_name
 from sim.fitting.wrong import Wrong
 from sim.spelling import did_you_mean, there_are
+from sim.tables import moments
 from sim.units import shown
 
 if TYPE_CHECKING:

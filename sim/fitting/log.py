@@ -17,9 +17,10 @@ from sim.files import unreadable
 from sim.fitting.columns import LogColumns, find_columns
 from sim.fitting.counts import Counts
 from sim.fitting.events import Outcomes
-from sim.fitting.log_cells import hashes, mixed, moments, numbers, odd_zones, there
+from sim.fitting.log_cells import hashes, mixed, numbers, odd_zones, there
 from sim.fitting.log_files import opened
 from sim.fitting.wrong import Wrong
+from sim.tables import moments
 from sim.units import shown
 
 if TYPE_CHECKING:

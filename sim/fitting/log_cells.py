@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import Bools, Floats, Ints
-from sim.tables import parsed
+from sim.arrays import Bools, Floats
+from sim.tables import moments, parsed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,29 +37,6 @@ def numbers(values: pa.Array) -> Floats:
             flags[compute.equal(lower, "false").fill_null(False).to_numpy(zero_copy_only=False)] = 0.0
             return np.asarray(flags, np.float64)
     return parsed(values)
-
-
-def moments(values: pa.Array) -> tuple[Ints | None, bool]:
-    """Time stamps as microseconds since 1970, (B,), and whether they name their zone; None where they are none."""
-    import pyarrow as pa
-    from pyarrow import compute
-
-    if values.null_count:
-        return None, False
-    if pa.types.is_timestamp(values.type):
-        moments = compute.cast(values, pa.timestamp("us", tz=values.type.tz), safe=False)
-        return np.asarray(
-            compute.cast(moments, pa.int64()).to_numpy(zero_copy_only=False), np.int64
-        ), values.type.tz is not None
-    # Nanoseconds only where they are written, as pandas does: they reach no further than the years 1677 to 2262.
-    for unit, zone in itertools.product(("us", "ns"), (None, "UTC")):
-        try:
-            read = compute.cast(values, pa.timestamp(unit, tz=zone))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            continue
-        moments = compute.cast(compute.cast(read, pa.timestamp("us", tz=zone), safe=False), pa.int64())
-        return np.asarray(moments.to_numpy(zero_copy_only=False), np.int64), zone is not None
-    return None, False
 
 
 def odd_zones(values: pa.Array, bad: Bools) -> Bools:

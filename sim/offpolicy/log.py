@@ -14,7 +14,7 @@ from sim.arrays import Floats, Ints
 from sim.errors import InputError, Problem
 from sim.files import unreadable
 from sim.spelling import did_you_mean, there_are
-from sim.tables import parsed, read_rows
+from sim.tables import moments, parsed, read_rows
 from sim.units import shown
 
 if TYPE_CHECKING:
@@ -161,25 +161,12 @@ def _numbers(table: pa.Table, name: str, wrong: Any, rule: str) -> Floats | None
 def _seconds(table: pa.Table, name: str, wrong: Any) -> Floats | None:
     """Seconds since the first row, (N,), of numbers of seconds or of time stamps, all with a zone or all without."""
     import pyarrow as pa
-    from pyarrow import compute
 
     values = table.column(name)
-    if pa.types.is_timestamp(values.type):
-        moments = None if values.null_count else compute.cast(values, pa.int64())
-        unit = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[values.type.unit]
-    else:
-        moments, unit = None, 1e-6
-        for zone in (None, "UTC"):
-            try:
-                moments = compute.cast(compute.cast(values, pa.timestamp("us", tz=zone)), pa.int64())
-                break
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-                continue
-        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            moments = None
-    if moments is not None and not moments.null_count:
-        whole = np.asarray(moments.to_numpy(), np.int64)
-        seconds: Floats = (whole - whole[0]) * unit
+    told = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    stamps = None if told else moments(values.combine_chunks())[0]
+    if stamps is not None:
+        seconds: Floats = (stamps - stamps[0]) * 1e-6
     else:
         seconds = parsed(values)
         bad = np.flatnonzero(~np.isfinite(seconds))

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from sim.cli import main
-from sim.fitting.log_cells import moments
 from sim.report.html import POLICY
+from sim.tables import moments
 
 MODELS = """\
 model: shop
