@@ -70,6 +70,11 @@ def recorded(name: str) -> Column:
     return lambda trials: trials[name]
 
 
+def known(name: str) -> Column:
+    """Whether a column has a value: a policy without the part that it is of has none, nor a run of an earlier version."""
+    return lambda trials: ~np.isnan(trials[name].astype(np.float64))
+
+
 def ended(verdict: str) -> Column:
     """Whether a trial ended with this verdict."""
     return lambda trials: np.asarray(trials["verdict"] == verdict)
