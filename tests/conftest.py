@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.demo import demo_store as demo_store
+from tests.filled import filled as filled
+from tests.filled import stores_from_a_copy as stores_from_a_copy
 from tests.postgres import driver as driver
 from tests.postgres import postgresql as postgresql
 

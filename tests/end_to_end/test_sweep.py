@@ -12,6 +12,8 @@ from sim.cli import main
 from tests.end_to_end.conftest import SMALL
 from tests.end_to_end.test_command_line import folder_in, run
 
+pytestmark = pytest.mark.drawn
+
 SWEEP = """\
 truth: {challenger: {conversion: {relative_effect: 0%}}}
 sweep: {truth.challenger.conversion.relative_effect: [0%, 20%]}
