@@ -26,6 +26,7 @@ from tests.columns import mirrored, moments
 from tests.engine.side_by_side import apart, observed, spread_apart, three_families
 from tests.engine.test_aggregate_features import FACTORS, SEGMENTS
 from tests.thorough import plays
+from tests.undrawn import undrawn as undrawn
 from tests.worlds import behaves, make_scenario, make_world
 
 ROOT = Path(__file__).parents[2]

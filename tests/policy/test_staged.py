@@ -10,6 +10,7 @@ import pytest
 
 from sim.cli import main
 from tests.thorough import plays
+from tests.undrawn import undrawn as undrawn
 
 MODELS = """\
 model: app
