@@ -25,7 +25,7 @@ def _png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def empty(figure: object, file: Any, *given: Any, format: str | None = None, **named: Any) -> None:
+def _empty(figure: object, file: Any, *given: Any, format: str | None = None, **named: Any) -> None:
     """Stands for `Figure.savefig`."""
     kind = format or Path(file).suffix[1:]
     assert kind in ("svg", "png"), f"no empty picture of kind {kind}: mark the module `drawn`"
@@ -38,6 +38,12 @@ def empty(figure: object, file: Any, *given: Any, format: str | None = None, **n
         Path(file).write_bytes(content)
 
 
+def leave_empty(patch: pytest.MonkeyPatch) -> None:
+    """Leaves pictures empty, and has no other process draw some of them."""
+    patch.setattr("matplotlib.figure.Figure.savefig", _empty)
+    patch.setattr("sim.report.beside.pays", lambda run: False)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
     """Leaves pictures empty in the modules of the folder whose conftest imports this, but for those that are marked `drawn`."""
@@ -45,5 +51,5 @@ def undrawn(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("matplotlib.figure.Figure.savefig", empty)
+        leave_empty(patch)
         yield

@@ -235,8 +235,8 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    # The first block of every policy comes first. Once the second policy has another, the first policy is finished.
-    while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*.1000-*")):
+    # Each policy has six blocks, and is played after the one before. Once the second has its third, the first is finished.
+    while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*.2000-*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "no checkpoint of the second policy"
         time.sleep(0.05)

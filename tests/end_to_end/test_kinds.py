@@ -21,7 +21,7 @@ from sim.scenario.loading import load
 from sim.scenario.reading import read
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
-from tests.undrawn import empty
+from tests.undrawn import leave_empty
 
 # Pictures of every example are drawn.
 pytestmark = pytest.mark.drawn
@@ -70,7 +70,7 @@ def name_of(file: Path) -> str:
 def test_a_scenario_of_each_kind_runs(
     file: Path, folder: Path, registered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", empty)
+    leave_empty(monkeypatch)
     copy = folder / file.relative_to(FOLDER)
     assert main(["check", str(copy)]) == 0
     ran = main(["run", str(copy), "--registry-uri", registered, "--no-tracking", "--quiet", "--reports", str(tmp_path)])

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sim.cli import main
 from sim.report.html import POLICY

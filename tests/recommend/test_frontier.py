@@ -17,6 +17,7 @@ from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials
 from sim.recommend.aims import Frontier, crowding, fronts
 from sim.recommend.proposing import Proposals
+from tests.logged_here import logged_here as logged_here
 from tests.recommend.test_recommend import MODELS, SCENARIO
 
 # Tests of one look, of 50% or 2% of the traffic: by theory the smaller the effect that a test is sized for, the later it ends
