@@ -235,13 +235,16 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    # Each policy has six blocks, and is played after the one before. Once the second has its third, the first is finished.
-    while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*.2000-*")):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, "no checkpoint of the second policy"
-        time.sleep(0.05)
-    process.send_signal(sent)
-    _out, err = process.communicate(timeout=60)
+    try:
+        # Each policy has six blocks, and is played after the one before. Once the second has its third, the first is finished.
+        while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*.2000-*")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline, "no checkpoint of the second policy"
+            time.sleep(0.05)
+        process.send_signal(sent)
+        _out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert "run again to go on" in err
     assert "Traceback" not in err
