@@ -11,6 +11,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.demo import demo_store as demo_store
+from tests.filled import filled as filled
+from tests.filled import stores_from_a_copy as stores_from_a_copy
 from tests.postgres import driver as driver
 from tests.postgres import postgresql as postgresql
 
@@ -19,6 +22,10 @@ for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
     del os.environ[name]
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MPLBACKEND"] = "Agg"
+# Before NumPy is loaded. Threads of OpenBLAS wait by spinning: where several processes of tests share the processors, tiny
+# problems of SciPy's optimisers took ten times the processor time for nothing. Commands that tests start inherit it.
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 # Notes of the stores that tests make are no business of the user's.
 os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="sim-tests-state-")
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)

@@ -57,6 +57,7 @@ def rank_of(module: str) -> float:
     return RANK[parts[1] if len(parts) > 1 else "__init__"]
 
 
+@cache
 def resolved(name: str) -> str:
     """`sim.engine.base.Engine` is the module `sim.engine.base`; a name from `sim` itself is `sim.__init__`."""
     while name not in MODULES and "." in name and not (ROOT / name.replace(".", "/")).is_dir():
@@ -76,9 +77,9 @@ def imports(node: ast.AST, file: Path) -> Iterator[tuple[int, str]]:
         yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
-def all_imports(file: Path) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        yield from imports(node, file)
+@cache
+def all_imports(file: Path) -> tuple[tuple[int, str], ...]:
+    return tuple(found for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) for found in imports(node, file))
 
 
 @cache
@@ -107,10 +108,9 @@ def test_every_file_has_a_layer() -> None:
     assert not strangers, f"give these a layer in LAYERS and in docs/architecture.md: {sorted(strangers)}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_point_down(file: Path) -> None:
+def test_imports_point_down() -> None:
     wrong = []
-    for line, name in all_imports(file):
+    for file, (line, name) in ((each, found) for each in FILES for found in all_imports(each)):
         if is_under(name, "sim") and rank_of(resolved(name)) > rank_of(module_of(file)):
             wrong.append(f"{file.relative_to(ROOT)}:{line} imports {name}, of a later layer")
         if is_under(name, "mlflow") and module_of(file).split(".")[1] not in MLFLOW_USERS:
@@ -118,10 +118,10 @@ def test_imports_point_down(file: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_heavy_modules_are_imported_where_they_are_used(file: Path) -> None:
+def test_heavy_modules_are_imported_where_they_are_used() -> None:
     wrong = [
         f"{file.relative_to(ROOT)}:{line} imports {name} when it is loaded"
+        for file in FILES
         for line, name in imports_on_load(file)
         for package in HEAVY
         if is_under(name, package) and module_of(file) not in (*RUN_BY_MLFLOW, COMPILER)

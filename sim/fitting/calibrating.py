@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from sim.errors import InputError, Problem
 from sim.fitting.events import Options as Events
 from sim.fitting.events import Outcomes
@@ -101,20 +103,23 @@ def calibrate(
     name = given.pop("name", None) or model_name(files[0].stem)
     prior: Prior | None = None
     said: tuple[str, ...] = ()
-    if tables:
-        past = _of_metric(read_experiments(tables[0], experiment_roles or {}, control), metric, primary, tables[0])
-        prior = fit_prior(past.estimates, past.errors, groups=past.experiments)
-        said = (*past.notes, *prior.lines())
     fit = None
-    if logs:
-        how = events or Events()
-        joined = Outcomes(logs if how.one_log else outcomes, how) if outcomes or how.one_log else None
-        log = read_log(logs, roles, latency_unit_s, told, joined)
-        fit = fit_log(log, champion=champion, primary=primary, alone=next_version)
-        if joined is not None:
-            fit = replace(fit, remarks=(*fit.remarks, *joined.remarks()))
-    elif outcomes or events is not None:
-        raise InputError([Problem("outcomes are joined to a log of requests, and none is given", "--outcomes")])
+    # Optimisers solve small equations, thousands of times. Threads of BLAS only wait for each other there, by spinning: on a
+    # machine that is busy, ten times the processor time for nothing.
+    with threadpool_limits(limits=1, user_api="blas"):
+        if tables:
+            past = _of_metric(read_experiments(tables[0], experiment_roles or {}, control), metric, primary, tables[0])
+            prior = fit_prior(past.estimates, past.errors, groups=past.experiments)
+            said = (*past.notes, *prior.lines())
+        if logs:
+            how = events or Events()
+            joined = Outcomes(logs if how.one_log else outcomes, how) if outcomes or how.one_log else None
+            log = read_log(logs, roles, latency_unit_s, told, joined)
+            fit = fit_log(log, champion=champion, primary=primary, alone=next_version)
+            if joined is not None:
+                fit = replace(fit, remarks=(*fit.remarks, *joined.remarks()))
+        elif outcomes or events is not None:
+            raise InputError([Problem("outcomes are joined to a log of requests, and none is given", "--outcomes")])
     return Calibrated(
         fit, prior,
         Facts(

@@ -16,6 +16,7 @@ from sim.jit import missing
 from sim.policy.base import Routing
 from sim.world.capacity import Pool
 from sim.world.world import World
+from tests.thorough import plays
 from tests.worlds import behaves, make_scenario, make_world
 
 Calls = NDArray[np.void]
@@ -57,7 +58,7 @@ class Runner:
         samples = np.array([what(table[table["arrive_ns"] >= since_s * S]) for table in tables])
         error = samples.std(ddof=1) / np.sqrt(samples.size)
         # Few requests by SimPy, many by the compiled engine.
-        assert error < within * (1.0 if self.name == "simpy" else 0.25)
+        assert error < within * (1.0 if self.name == "simpy" else plays(50, 25) / 100)
         limit = scipy.stats.t.isf(scipy.stats.norm.sf(4), samples.size - 1)
         assert abs(samples.mean() - expected) < limit * error
 
@@ -70,7 +71,7 @@ def runner(name: str) -> Runner:
         pytest.skip(f"nothing is compiled: {missing}")
     from sim.engine.compiled.engine import CompiledEngine
 
-    return Runner(name, CompiledEngine, 40, 40_000)
+    return Runner(name, CompiledEngine, plays(20, 40), plays(20_000, 40_000))
 
 
 def world_of(rate: float, ticks: int, latency: Any = None, **changes: Any) -> World:

@@ -11,15 +11,25 @@ from sim.engine.calls import REJECTION, TIMEOUT
 from sim.world.capacity import Retry
 from tests.analytic.formulas import erlang_c, mg1_wait, mmc_wait, mmck, mmck_wait, patience
 from tests.analytic.runs import WARM_S, Calls, Runner, S, pool, runner, share, waits_s
+from tests.thorough import THOROUGH
 
 
-@pytest.fixture(params=["simpy", pytest.param("compiled", marks=pytest.mark.slow)])
+# SimPy plays the same events, bit for bit (tests/engine/test_parity.py): at length it is held to theory by itself too.
+@pytest.fixture(params=["compiled", "simpy"] if THOROUGH else ["compiled"])
 def engine(request: pytest.FixtureRequest) -> Runner:
     return runner(request.param)
 
 
+def test_waits_in_mmc_by_simpy() -> None:
+    _waits_in_mmc(runner("simpy"), 4, 0.8)
+
+
 @pytest.mark.parametrize(("servers", "use"), [(1, 0.4), (1, 0.8), (4, 0.8), (10, 0.7)])
 def test_waits_in_mmc(engine: Runner, servers: int, use: float) -> None:
+    _waits_in_mmc(engine, servers, use)
+
+
+def _waits_in_mmc(engine: Runner, servers: int, use: float) -> None:
     load = servers * use
     tables = engine.calls(load, pools=(pool(servers),))
     delayed = erlang_c(servers, load)

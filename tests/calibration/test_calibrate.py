@@ -15,6 +15,7 @@ import sim
 from sim.cli import main
 from sim.run.found import CalibrationRecord
 from sim.run.record import read_run
+from tests.undrawn import undrawn as undrawn
 
 # A test looks five times, each after as much as before, and ends with the last look.
 POCOCK = {2: 2.178, 5: 2.413}

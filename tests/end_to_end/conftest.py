@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sim.cli import main
+from tests.undrawn import undrawn as undrawn
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,12 +38,11 @@ baseline: ab
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The URI of a SQLite store in which all example models are registered."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+def store(demo_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URI of a SQLite store in which the demo and all example models are registered."""
+    uri = demo_store(tmp_path_factory.mktemp("store") / "mlflow.db")
     files = sorted(str(file) for file in (ROOT / "scenarios" / "models").glob("*.yaml"))
     assert main(["models", "register", *files, "--tracking-uri", uri]) == 0
-    assert main(["models", "demo", "--tracking-uri", uri]) == 0
     return uri
 
 

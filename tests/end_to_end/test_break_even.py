@@ -18,6 +18,7 @@ replications: 150
 horizon: 7d
 tick: 10m
 aa: false
+sensitivity: off
 traffic: {{rate: 10/s}}
 models:
   - {{arm: champion, uri: "models:/checkout-ranker@champion"}}

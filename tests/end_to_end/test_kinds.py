@@ -21,6 +21,10 @@ from sim.scenario.loading import load
 from sim.scenario.reading import read
 from sim.scenario.schema import Scenario
 from sim.scenario.sweep import points
+from tests.undrawn import leave_empty
+
+# Pictures of every example are drawn.
+pytestmark = pytest.mark.drawn
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "kinds"
@@ -63,7 +67,10 @@ def name_of(file: Path) -> str:
 
 
 @pytest.mark.parametrize("file", SCENARIOS, ids=name_of)
-def test_a_scenario_of_each_kind_runs(file: Path, folder: Path, registered: str, tmp_path: Path) -> None:
+def test_a_scenario_of_each_kind_runs(
+    file: Path, folder: Path, registered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave_empty(monkeypatch)
     copy = folder / file.relative_to(FOLDER)
     assert main(["check", str(copy)]) == 0
     ran = main(["run", str(copy), "--registry-uri", registered, "--no-tracking", "--quiet", "--reports", str(tmp_path)])

@@ -19,6 +19,7 @@ import pytest
 
 from sim.cli import main
 from sim.errors import EXIT_INPUT, EXIT_MACHINE, EXIT_OK
+from tests.logged_here import logged_here as logged_here
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "model-life.md"

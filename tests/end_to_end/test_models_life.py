@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from sim.cli import main
 from sim.registry.store import client
+from tests.logged_here import logged_here as logged_here
 from tests.tracking.stores import closed_port
 
 REHEARSAL = """\

@@ -17,13 +17,15 @@ from tests.end_to_end.conftest import ROOT, SMALL
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
 
+# What a run does beside its policies is not what is killed here.
+QUICK = "aa: false\nsensitivity: off\n"
 # A tick takes the compiled kernel longer than this test waits: nothing but another thread can end the worker.
-LONG_TICK = (
+LONG_TICK = QUICK + (
     SMALL.replace("tick: 30m", "tick: 1d\nengine: compiled").replace("rate: 2/s", "rate: 80/s").replace("bake: 1h", "bake: 1d")
 )
 WAIT_S = 5.0
 # Many short tasks: workers are often waiting for the next one.
-SHORT_TASKS = SMALL.replace("tick: 30m", "tick: 1s").replace("replications: 40", "replications: 100000")
+SHORT_TASKS = QUICK + SMALL.replace("tick: 30m", "tick: 1s").replace("replications: 40", "replications: 100000")
 
 
 def descendants(parent: int) -> set[int]:

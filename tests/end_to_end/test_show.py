@@ -12,6 +12,7 @@ import pytest
 
 from sim.cli import main
 from tests.end_to_end.conftest import SMALL
+from tests.logged_here import logged_here as logged_here
 
 TINY = SMALL.replace("replications: 40", "replications: 4").replace("tick: 30m", "tick: 1h")
 

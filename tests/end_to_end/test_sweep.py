@@ -11,6 +11,9 @@ import pytest
 from sim.cli import main
 from tests.end_to_end.conftest import SMALL
 from tests.end_to_end.test_command_line import folder_in, run
+from tests.logged_here import logged_here as logged_here
+
+pytestmark = pytest.mark.drawn
 
 SWEEP = """\
 truth: {challenger: {conversion: {relative_effect: 0%}}}

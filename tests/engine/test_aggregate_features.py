@@ -15,6 +15,7 @@ from sim.policy.base import Verdict
 from sim.policy.columns import COUNTS, MOMENTS, Above, Count, Moment, mean_of
 from tests.columns import counts, moments
 from tests.engine.side_by_side import ARMS, apart, metrics, observed, play, spread_apart, three_families
+from tests.thorough import plays
 from tests.worlds import make_scenario
 
 NEEDS = (
@@ -57,7 +58,8 @@ WORLDS: dict[str, dict[str, Any]] = {
         "segments": SEGMENTS, "router": MISROUTED, "telemetry": {"loss": "20%", "lag": "10s"},
     },
 }  # fmt: skip
-MANY, OTHERS = np.arange(6000), np.arange(100_000, 106_000)
+ROWS = plays(2500, 6000)
+MANY, OTHERS = np.arange(ROWS), np.arange(100_000, 100_000 + ROWS)
 
 
 @pytest.mark.parametrize("said", WORLDS.values(), ids=WORLDS.keys())

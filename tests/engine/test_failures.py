@@ -21,6 +21,7 @@ from tests.columns import counts, mirrored, moments
 from tests.engine.by_hand import BOTH, Played, played, request, retrying, world_of
 from tests.engine.side_by_side import apart, observed, spread_apart, three_families
 from tests.engine.test_aggregate_features import FACTORS, INCIDENTS, SEGMENTS
+from tests.thorough import plays
 from tests.worlds import behaves, make_replayed_world, make_scenario
 
 Patch = pytest.MonkeyPatch
@@ -110,7 +111,8 @@ NEEDS = (
     *moments("score", *MOMENTS),
     *moments("revenue", *MOMENTS),
 )
-MANY, OTHERS = np.arange(6000), np.arange(100_000, 106_000)
+ROWS = plays(2500, 6000)
+MANY, OTHERS = np.arange(ROWS), np.arange(100_000, 100_000 + ROWS)
 
 
 @pytest.mark.parametrize("keys", WORLDS.values(), ids=WORLDS.keys())

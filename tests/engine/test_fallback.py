@@ -21,6 +21,7 @@ from sim.engine.catalogue import make
 from sim.run.trial import play
 from tests.engine.generated import Seen, game, games, played
 from tests.engine.generated_scenarios import POLICIES, built
+from tests.thorough import plays as up_to
 
 ROOT = Path(__file__).parents[2]
 Told = list[dict[str, Any]]
@@ -115,7 +116,7 @@ def test_every_draw_has_the_same_bits_uncompiled(tmp_path: Path) -> None:
 
     @given(games())
     @settings(
-        max_examples=60, deadline=None, derandomize=True, database=None, phases=[Phase.generate],
+        max_examples=up_to(30, 60), deadline=None, derandomize=True, database=None, phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     def keep(said: Any) -> None:

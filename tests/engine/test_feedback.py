@@ -34,6 +34,7 @@ from sim.world.population import Population
 from sim.world.world import World
 from tests.columns import mirrored
 from tests.engine.generated import METRICS, Game, Said, differences, game, games, played
+from tests.thorough import plays
 from tests.worlds import behaves, make_scenario, make_world
 
 CAPS = {"conversion": 0.5, "revenue": 25.0, "score": 5.0}
@@ -64,7 +65,7 @@ def in_segment(metric: str, segment: str) -> tuple[SegmentMoment, ...]:
 
 
 @given(games(), st.lists(st.integers(0, 10_000), max_size=4), st.sampled_from((0.0, 0.4, 0.9)))
-@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=plays(60, 150), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 def test_the_event_engines_say_the_same_bit_for_bit(said: Said, which: list[int], correlation: float) -> None:
     of = game(said)
     world = replace(of.world, covariates=dict.fromkeys(METRICS[:2], correlation) if correlation else {})

@@ -21,6 +21,9 @@ SCENARIO: dict[str, Any] = {
     "horizon": "2d",
     "tick": "1h",
     "replications": 40,
+    # Neither is compared here.
+    "aa": False,
+    "sensitivity": "off",
     "seed": 3,
     "engine": "aggregate",
     "traffic": {"rate": "3000/h"},

@@ -17,6 +17,7 @@ from sim.world.sampling import BLOCK
 from tests.engine.generated import Said, Seen, differences, game, games, ledger, plain_games, played, scaled, swinging_games
 from tests.engine.generated_scenarios import SCENARIOS, built
 from tests.engine.heap_engine import HeapEngine
+from tests.thorough import plays
 from tests.worlds import behaves, make_scenario, make_world
 
 # The same examples everywhere: a world that is found to differ is kept by name.
@@ -24,7 +25,7 @@ same = settings(deadline=None, derandomize=True, database=None, suppress_health_
 
 
 @given(games())
-@settings(same, max_examples=300)
+@settings(same, max_examples=plays(100, 300))
 def test_the_compiled_engine_is_the_simpy_engine_bit_for_bit(said: Said) -> None:
     of = game(said)
     assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
@@ -45,14 +46,14 @@ MIXED = [{"latency": (law, 16), "error_rate": 0.2, "pool": 0} for law in ("expon
 @example(CROWD)
 @example({**CROWD, "arms": MIXED})
 @example({**STEADY, "arms": MIXED})
-@settings(same, max_examples=120)
+@settings(same, max_examples=plays(40, 120))
 def test_replicas_that_come_and_go_do_so_at_the_same_moments(said: Said) -> None:
     of = game(said)
     assert not differences(played(CompiledEngine, of), played(SimpyEngine, of))
 
 
 @given(plain_games())
-@settings(same, max_examples=150)
+@settings(same, max_examples=plays(50, 150))
 def test_calls_played_in_passes_are_those_played_one_by_one(said: Said) -> None:
     of = game(said)
     # Copies in some ticks only: the others are played in passes, from where those have left the servers.
@@ -64,7 +65,7 @@ def test_calls_played_in_passes_are_those_played_one_by_one(said: Said) -> None:
 
 
 @given(games() | swinging_games())
-@settings(same, max_examples=100)
+@settings(same, max_examples=plays(35, 100))
 def test_a_third_engine_with_a_heap_of_events_says_the_same(said: Said) -> None:
     of = game(said)
     expected = played(HeapEngine, of)
@@ -83,7 +84,7 @@ def trial(engine: str, said: Said) -> Seen:
 
 
 @given(SCENARIOS)
-@settings(same, max_examples=60)
+@settings(same, max_examples=plays(25, 60))
 def test_whole_trials_are_the_same_under_every_kind_of_policy(said: Said) -> None:
     assert not differences(trial("compiled", said), trial("simpy", said))
 

@@ -18,9 +18,10 @@ from sim.engine.routes import homes, routers
 from sim.policy.base import Routing
 from sim.policy.columns import Count
 from tests.engine.heap_engine import HeapEngine, kept_arm
+from tests.thorough import plays
 from tests.worlds import behaves, make_scenario, make_world
 
-same = settings(deadline=None, derandomize=True, database=None, max_examples=150)
+same = settings(deadline=None, derandomize=True, database=None, max_examples=plays(60, 150))
 
 # Users by their two uniforms; none of them on an edge.
 PLACES = (np.arange(500) + np.sqrt(0.5)) / 500

@@ -12,8 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from sim.cli import main
+from sim.fitting.priors import Prior, fit_prior
 from sim.report.html import POLICY
 from sim.tables import moments
 
@@ -203,6 +205,30 @@ def test_the_next_version_has_the_prior_of_past_experiments(here: Path, capsys: 
     assert calibrate("past.csv", "--out", "alone.yaml") == 2
     assert "--out: needs a log of requests too" in capsys.readouterr().err
     assert not Path("alone.yaml").exists()
+
+
+def threads() -> set[int]:
+    """The numbers of threads of the libraries of linear algebra."""
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def test_fits_take_one_thread_of_linear_algebra_and_give_the_others_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    past = pd.DataFrame({"experiment": range(6), "estimate": [-0.03, -0.01, 0.0, 0.0, 0.01, 0.03], "error": 0.01})
+    past.to_csv("past.csv", index=False)
+    seen: list[set[int]] = []
+
+    def fit(*given: Any, **named: Any) -> Prior:
+        seen.append(threads())
+        return fit_prior(*given, **named)
+
+    monkeypatch.setattr("sim.fitting.calibrating.fit_prior", fit)
+    with threadpool_limits(2, "blas"):
+        assert calibrate("past.csv") == 0
+        assert seen == [{1}]
+        assert threads() == {2}
 
 
 def rows(count: int = 600) -> pd.DataFrame:

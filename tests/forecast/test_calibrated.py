@@ -13,8 +13,9 @@ from sim.forecast.forecasting import forecast
 from sim.policy.base import Verdict
 from tests.forecast.scenarios import MODEL, point, scenario
 from tests.forecast.seen import play, write
+from tests.thorough import plays
 
-ROLLOUTS, DRAWS = 60, 150
+ROLLOUTS, DRAWS = plays(40, 60), 150
 # Looks, in ticks.
 LOOKS = (3, 7)
 

@@ -12,6 +12,7 @@ import yaml
 
 from sim.cli import main
 from tests.interop.manifests import ALARMS, CANARY, DEPLOYMENT, ROLLOUT
+from tests.undrawn import undrawn as undrawn
 
 MANIFESTS = Path(__file__).parents[3] / "shared" / "manifests"
 

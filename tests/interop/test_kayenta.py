@@ -14,6 +14,7 @@ import yaml
 from sim.cli import main
 from tests.interop.manifests import CANARY_STAGE, CONFIG
 from tests.interop.test_import import imported, leaves, refusals
+from tests.undrawn import undrawn as undrawn
 
 Change = Callable[[Any, Any], None]
 Capture = pytest.CaptureFixture[str]

@@ -15,6 +15,7 @@ from sim.offpolicy.replaying import replay, setting_of
 from sim.policy.allocation import Thompson
 from sim.policy.base import View
 from sim.policy.columns import mean_of
+from tests.thorough import plays
 
 MEANS = np.array([0.3, 0.5])
 
@@ -89,12 +90,12 @@ def test_a_bandit_earns_on_an_even_log_what_it_earns_on_its_own(tmp_path: Path) 
 @pytest.mark.parametrize("allocation", ["{kind: fixed, weights: [30%, 70%]}", "{kind: epsilon_greedy, epsilon: 20%}"])
 def test_intervals_of_replays_cover(tmp_path: Path, allocation: str) -> None:
     candidates = given(tmp_path, allocation)
-    logs, options = 150, Options(tick_s=60.0, replays=60, samples=20)
+    logs, options = plays(75, 150), Options(tick_s=60.0, replays=60, samples=20)
     log = log_of(2_000, np.array([0.6, 0.4]), 999)
     setting = setting_of(log, candidates, 60.0, 1)
     many = [
         replay(log_of(2_000, np.array([0.6, 0.4]), 5_000 + seed), candidates.each[0], setting, seed=seed, resampled=0)
-        for seed in range(1_500)
+        for seed in range(plays(750, 1_500))
     ]
     true = np.mean([one.mean[0] for one in many])
     inside = 0

@@ -18,9 +18,10 @@ from sim.policy.inference.comparison import Tally, compare, outcome_needs
 from sim.run.trial import play
 from sim.testing.paths import standard_error
 from sim.world.world import World
+from tests.thorough import plays
 from tests.worlds import behaves, make_replayed_world, make_scenario, make_world
 
-ROWS = 1000
+ROWS = plays(600, 1000)
 AMOUNT = {"zero_inflated": {"rate": 0.3, "amount": {"lognormal": {"mean": 30.0, "sd": 90.0}}}}
 
 

@@ -15,6 +15,7 @@ from sim.policy.allocation.forgetting import Forgetting
 from sim.policy.base import Allocation, View
 from sim.testing.contract import AllocationContract
 from sim.testing.settings import fresh_memory, make_setting
+from tests.undrawn import undrawn as undrawn
 
 KINDS = pytest.mark.parametrize("kind", [Thompson, EpsilonGreedy, Ucb1, KlUcb])
 # (outcomes, sum) of two arms, tick by tick.

@@ -19,8 +19,9 @@ from sim.stats.group_sequential import design
 from sim.testing.contract import EvidenceContract, view_of
 from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
+from tests.thorough import plays
 
-ROWS = 40_000
+ROWS = plays(15_000, 40_000)
 DESIGNS: list[dict[str, Any]] = [
     {"design": "pocock"},
     {"design": "obrien_fleming"},

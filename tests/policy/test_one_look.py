@@ -15,8 +15,9 @@ from sim.stats.power import sample_size
 from sim.testing.contract import EvidenceContract, view_of
 from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import make_setting
+from tests.thorough import plays
 
-ROWS = 40_000
+ROWS = plays(15_000, 40_000)
 # Margins and effects in standard deviations of the paths: 10% of a mean of 2.
 MARGIN = 0.2
 

@@ -14,8 +14,9 @@ from sim.testing.contract import EvidenceContract
 from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
 from tests.policy.test_figures import converts, rehearse
+from tests.thorough import plays
 
-ROWS = 40_000
+ROWS = plays(15_000, 40_000)
 
 
 class TestContract(EvidenceContract):

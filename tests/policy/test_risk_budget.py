@@ -14,6 +14,7 @@ from sim.policy.allocation import RiskBudget
 from sim.policy.base import Allocation, View
 from sim.testing.contract import AllocationContract, counts_of, view_of
 from sim.testing.settings import make_setting
+from tests.undrawn import undrawn as undrawn
 
 
 class TestContract(AllocationContract):

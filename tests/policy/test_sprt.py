@@ -14,8 +14,9 @@ from sim.stats.sprt import expected_sample_ratio
 from sim.testing.contract import EvidenceContract
 from sim.testing.paths import declared, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import CONVERTED, KNOWN, look_at, make_setting
+from tests.thorough import plays
 
-ROWS = 5000
+ROWS = plays(3000, 5000)
 # The effect that is looked for, in standard deviations of the paths: 10% of a mean of 2.
 EFFECT = 0.2
 

@@ -16,6 +16,7 @@ from sim.policy.allocation import Sqr
 from sim.policy.base import Allocation, View
 from sim.testing.contract import AllocationContract, view_of
 from sim.testing.settings import make_setting
+from tests.undrawn import undrawn as undrawn
 
 LADDER: dict[str, Any] = {"weights": ["1%", "10%", "50%"], "tolerance": "1%", "every": "1h", "expected_effect": "20%"}
 

@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from sim.cli import main
+from tests.thorough import plays
+from tests.undrawn import undrawn as undrawn
 
 MODELS = """\
 model: app
@@ -76,7 +78,7 @@ ALIKE = "users: {count: 3000, activity: even, assignment: sticky, similarity: 40
 
 def test_requests_of_a_user_are_alike(store: list[str]) -> None:
     """Taken as independent, they stop a release that is the same far too often; by user, they do not."""
-    few = 200
+    few = plays(120, 200)
     plain = stopped(store, "same", few, ALIKE, tick="4h")
     by_user = stopped(store, "same", few, ALIKE, ", adjust: {kind: cluster}", tick="4h")
     assert plain > 0.15

@@ -17,7 +17,11 @@ from sim.compare.measures import MEASURES
 from sim.compare.trials import Trials
 from sim.recommend.aims import Frontier, crowding, fronts
 from sim.recommend.proposing import Proposals
+from tests.logged_here import logged_here as logged_here
 from tests.recommend.test_recommend import MODELS, SCENARIO
+
+# Its picture is one of its files.
+pytestmark = pytest.mark.drawn
 
 # Tests of one look, of 50% or 2% of the traffic: by theory the smaller the effect that a test is sized for, the later it ends
 # and the fewer wins it misses, and a test of 2% ends (1/0.02 + 1/0.98) / 4 = 12.8 times later at the same power. So the

@@ -53,6 +53,10 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+# For what does not depend on who wins.
+FEW = ("--set", "search.replications=30", "--set", "replications=40")
+
+
 def recommend(*more: str) -> int:
     return main(["recommend", "shop.yaml", "--no-tracking", "--quiet", *more])
 
@@ -87,17 +91,18 @@ def test_what_is_found_is_better_than_what_the_team_does(shop: Path, capsys: pyt
 
 
 def test_a_search_depends_on_the_scenario_alone(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert recommend("--out", "one", "--workers", "1", "--reports", "a") == 0
-    assert recommend("--out", "two", "--workers", "2", "--reports", "b") == 0
+    few = (*FEW, "--set", "search.candidates=12")
+    assert recommend("--out", "one", "--workers", "1", "--reports", "a", *few) == 0
+    assert recommend("--out", "two", "--workers", "2", "--reports", "b", *few) == 0
     # Played again of what was kept; into its own folder, too.
-    assert recommend("--out", "three", "--reports", "b") == 0
-    assert recommend("--out", "three", "--reports", "b") == 0
+    assert recommend("--out", "three", "--reports", "b", *few) == 0
+    assert recommend("--out", "three", "--reports", "b", *few) == 0
     for name in ("candidates.csv", "recommended.yaml", "run/trials.parquet"):
         first = Path("one", name).read_bytes()
         assert Path("two", name).read_bytes() == first
         assert Path("three", name).read_bytes() == first
     # Another seed, another search.
-    assert recommend("--out", "four", "--seed", "5") == 0
+    assert recommend("--out", "four", "--seed", "5", *few) == 0
     assert candidates("four") != candidates("one")
 
 
@@ -125,7 +130,7 @@ def test_an_interrupted_search_goes_on(shop: Path, monkeypatch: pytest.MonkeyPat
 
 def test_every_family_is_tried_and_settings_may_be_named(shop: Path) -> None:
     more = ("--set", "search.candidates=60", "--set", "search.settings={alpha: [7%], bake: [3h, 6h]}")
-    assert recommend("--out", "found", *more) == 0
+    assert recommend("--out", "found", *more, *FEW) == 0
     tried = candidates("found")
     assert {each["family"].partition("-")[0] for each in tried} == {*FAMILIES}
     policies = [json.loads(each["policy"]) for each in tried]
@@ -137,7 +142,7 @@ def test_every_family_is_tried_and_settings_may_be_named(shop: Path) -> None:
 
 
 def test_the_study_is_optunas(shop: Path) -> None:
-    assert recommend("--out", "found", "--set", "search.families=[ab]") == 0
+    assert recommend("--out", "found", "--set", "search.families=[ab]", *FEW) == 0
     with sqlite3.connect("found/study.db") as store:
         (count,) = store.execute("SELECT count(*) FROM trials WHERE state = 'COMPLETE'").fetchone()
     assert count == 24
@@ -197,7 +202,7 @@ def test_a_folder_that_cannot_be_is_refused_before_the_search(shop: Path, capsys
 def test_rules_may_be_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rules = ["sprt", "confidence_sequence", "betting", "bayes_factor", "rope"]
     more = ("--set", f"search.rules={json.dumps(rules)}", "--set", "search.families=[ab, bandit]")
-    assert recommend("--out", "found", *more, "--set", "search.candidates=40") == 0
+    assert recommend("--out", "found", *more, *FEW, "--set", "search.candidates=40") == 0
     tried = candidates("found")
     assert {json.loads(each["policy"])["evidence"]["kind"] for each in tried} == {*rules}
     assert not [each["fate"] for each in tried if each["fate"].startswith("refused")]
@@ -207,7 +212,7 @@ def test_rules_may_be_named(shop: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_cluster_finds_the_same(shop: Path) -> None:
     pytest.importorskip("distributed")
-    few = ("--set", "search.candidates=10", "--set", "search.families=[ab]")
+    few = (*FEW, "--set", "search.candidates=10", "--set", "search.families=[ab]")
     assert recommend("--out", "own", "--reports", "a", *few) == 0
     assert recommend("--out", "theirs", "--reports", "b", "--cluster", "local:1", *few) == 0
     assert Path("own/candidates.csv").read_bytes() == Path("theirs/candidates.csv").read_bytes()

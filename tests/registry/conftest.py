@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from sim.registry.store import client
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
-    """An empty registry; tests use model names of their own."""
+def registry(demo_store: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
+    """A registry with the demo's models; tests use model names of their own."""
     folder: Path = tmp_path_factory.mktemp("registry with space")
-    return client(f"sqlite:///{folder / 'mlflow.db'}")
+    return client(demo_store(folder / "mlflow.db"))
 
 
 @pytest.fixture(scope="session")

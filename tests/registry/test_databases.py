@@ -24,6 +24,7 @@ def uri(postgresql: Callable[[str], str], request: pytest.FixtureRequest) -> str
     return postgresql(request.node.name)
 
 
+@pytest.mark.faults
 def test_first_registrations_at_once_wait_for_each_other(uri: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sim", "models", "register", "--tracking-uri", uri]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
@@ -36,6 +37,7 @@ def test_first_registrations_at_once_wait_for_each_other(uri: str, tmp_path: Pat
     assert {model.name for model in client(uri).search_registered_models()} == {"checkout-ranker", "offers"}
 
 
+@pytest.mark.faults
 def test_whoever_waits_in_vain_says_for_whom(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(databases, "_WAIT_S", 0.5)
     waiting = pytest.raises(TrackingError, match=rf"sim {os.getpid()} on .*, server process [0-9]+")
@@ -47,6 +49,7 @@ def test_whoever_waits_in_vain_says_for_whom(uri: str, monkeypatch: pytest.Monke
         pass
 
 
+@pytest.mark.faults
 def test_a_first_command_that_was_interrupted_is_gone_on_with(uri: str) -> None:
     from mlflow.store.tracking.dbmodels.initial_models import Base
     from sqlalchemy import create_engine

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.faults
 def test_whatever_happens_at_any_step_there_is_no_store_or_a_whole_one(tmp_path: Path) -> None:
     """Killed, interrupted and out of space at every operation on files, and at statements of SQL from first to last."""
     command = [sys.executable, str(Path(__file__).with_name("interrupted.py")), str(tmp_path)]
@@ -103,6 +104,7 @@ def test_a_folder_and_a_pipe_are_no_stores(tmp_path: Path) -> None:
             client(f"sqlite:///{tmp_path / name}")
 
 
+@pytest.mark.faults
 def test_only_what_is_surely_dead_and_ours_is_taken_away(tmp_path: Path) -> None:
     """A folder that another process is at, one that has just begun, and ones that only look alike."""
     names = [f".mlflow.db.{letter * 16}.new" for letter in "abcd"]
@@ -132,6 +134,7 @@ def test_only_what_is_surely_dead_and_ours_is_taken_away(tmp_path: Path) -> None
     assert {entry.name for entry in tmp_path.iterdir()} == left - {alive.name, begun_now.name}
 
 
+@pytest.mark.faults
 def test_a_store_that_came_to_be_meanwhile_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without hard links too: what is there is never overwritten."""
     file, new = tmp_path / "mlflow.db", tmp_path / "new"

@@ -35,6 +35,7 @@ def test_a_fresh_store_is_prepared_quietly_and_keeps_artifacts_beside_it(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.faults
 def test_processes_that_prepare_one_store_at_once_do_not_harm_it(tmp_path: Path) -> None:
     uri = default_uri(tmp_path)
     code = f"from sim.registry.store import prepare; prepare({uri!r})"

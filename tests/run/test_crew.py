@@ -102,6 +102,7 @@ def test_executors_that_cannot_be_used(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.faults
 def test_an_executor_that_ends_leaves_checkpoints(alone: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="the same command goes on") as caught:
         sim.run_scenario(SMALL, models=MODELS, out=tmp_path / "out", log=False, executor=Counted(breaks_after=3), workers=1)

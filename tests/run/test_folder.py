@@ -90,6 +90,7 @@ def played(plan: Plan, reports: Path) -> Path:
 
 @pytest.mark.parametrize("before", ["finished", "nothing"])
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.faults
 def test_whatever_file_operation_fails_the_folder_is_the_old_one_or_the_new_one(
     plan: Plan, tmp_path: Path, mode: str, before: str
 ) -> None:
@@ -149,6 +150,7 @@ def keep_checkpoints(plan: Plan, folder: Path, scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.faults
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_harms_nothing(plan: Plan, tmp_path: Path, mode: str) -> None:
     old, new = aged(played(plan, tmp_path / "old")), content(played(plan, tmp_path / "new"))
     with failing(Faults(), tmp_path) as counting:
@@ -167,6 +169,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_harms_nothing(plan
     assert failed >= 3, failed
 
 
+@pytest.mark.faults
 def test_what_an_interrupted_run_finished_replaces_nothing_that_is_more(plan: Plan, tmp_path: Path) -> None:
     folder = played(plan, tmp_path)
     old = aged(folder)
@@ -186,6 +189,7 @@ def test_what_an_interrupted_run_finished_replaces_nothing_that_is_more(plan: Pl
     assert read_run(run.folder).status == "finished"
 
 
+@pytest.mark.faults
 def test_an_interrupted_run_that_goes_on_keeps_its_key(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = simulate(plan, tmp_path, workers=1, watch=stop_at("ab"), conclude=tell).folder
     key = read_run(folder).key

@@ -18,6 +18,7 @@ from sim.scenario.loading import parse_yaml, read_yaml, validate
 from sim.scenario.schema import Scenario
 from sim.workflow import load_scenario
 from sim.world.build import build
+from tests.thorough import plays
 from tests.worlds import behaves, make_versions
 
 FOLDER = Path(__file__).parents[1] / "kinds"
@@ -103,7 +104,7 @@ def refused(scenario: Scenario, outcome: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-@settings(max_examples=300, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=plays(120, 300), suppress_health_check=list(HealthCheck), deadline=None)
 @given(files())
 def test_what_the_check_accepts_is_built_with_some_models_and_nothing_else_is(said: dict[str, Any]) -> None:
     """Six kinds were once refused from every file, because not known yet was taken for not binary."""

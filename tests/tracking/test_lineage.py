@@ -13,6 +13,7 @@ from sim.registry.store import client
 from sim.registry.versions import resolve
 from sim.tracking.track import track
 from tests.compare.synthetic import decided, frame
+from tests.logged_here import logged_here as logged_here
 from tests.tracking.folders import write_folder
 
 MODEL = ModelsFile.model_validate(

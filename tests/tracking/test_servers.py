@@ -40,6 +40,7 @@ def dawdles(handler: BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("answer", [drips, dawdles])
+@pytest.mark.faults
 def test_a_slow_server_is_given_its_time_and_no_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: Callable[[BaseHTTPRequestHandler, bytes], None]
 ) -> None:
@@ -62,6 +63,7 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.faults
 def test_an_answer_without_end_is_not_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sent = 0
 
@@ -100,6 +102,7 @@ def bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (204, b""), (302, b""), (403, b"\x1b[2J\x1b]0;owned\x07no"), (404, b"<html>"), (500, b"{}"),
     ],
 )  # fmt: skip
+@pytest.mark.faults
 def test_an_answer_that_is_none_of_mlflows_is_no_success(tmp_path: Path, bounded: None, status: int, body: bytes) -> None:
     folder = write_folder(tmp_path / "run")
     with serving(lambda handler, _: text(handler, body, status)) as address, pytest.MonkeyPatch.context() as patch:
@@ -129,6 +132,10 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
             real.artifacts.kill()
 
 
+# Faults between a server and us: what it keeps its runs in does not show there.
+BETWEEN = pytest.mark.parametrize("server", ["SQLite"], indirect=True)
+
+
 @pytest.mark.slow
 def test_a_real_server(tmp_path: Path, server: RealServer) -> None:
     folder = write_folder(tmp_path, digest="real")
@@ -154,7 +161,9 @@ SPOILT: dict[str, Callable[[Answer], Answer | None]] = {
 
 
 @pytest.mark.slow
+@BETWEEN
 @pytest.mark.parametrize("fault", ["lost", "500"])
+@pytest.mark.faults
 def test_answers_that_are_lost_duplicate_nothing(tmp_path: Path, server: RealServer, fault: str) -> None:
     """MLflow's client sends a request again whose answer does not come, or is an error of the server."""
     between = Between(server.address)
@@ -174,8 +183,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.slow
+@BETWEEN
 @pytest.mark.skipif(os.name == "nt", reason="sends POSIX signals")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.faults
 def test_a_signal_in_the_middle_and_then_the_same_command(tmp_path: Path, server: RealServer, sent: signal.Signals) -> None:
     between = Between(server.address)
     folder = write_folder(tmp_path, digest=f"signal-{sent.name}")
@@ -209,6 +220,7 @@ def test_a_signal_in_the_middle_and_then_the_same_command(tmp_path: Path, server
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_the_server_is_killed_in_the_middle_and_comes_back(
     tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +244,7 @@ def test_the_server_is_killed_in_the_middle_and_comes_back(
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_the_artifact_store_is_gone_and_comes_back(
     tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,6 +263,7 @@ def test_the_artifact_store_is_gone_and_comes_back(
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_two_runs_at_once_and_one_of_them_by_two_commands(tmp_path: Path, server: RealServer) -> None:
     one, again, other = (write_folder(tmp_path / name, digest=name.rstrip("2")) for name in ("once", "once2", "other"))
     command = [sys.executable, "-m", "sim", "track", "--tracking-uri", server.address, "--timeout", "600"]
@@ -264,7 +278,9 @@ def test_two_runs_at_once_and_one_of_them_by_two_commands(tmp_path: Path, server
 
 
 @pytest.mark.slow
+@BETWEEN
 @pytest.mark.parametrize(("fault", "first"), [("500", 6), ("garbage", 9), ("cut", 11), ("slow", 14)])
+@pytest.mark.faults
 def test_answers_are_spoilt_from_the_middle_on(
     tmp_path: Path, server: RealServer, capsys: pytest.CaptureFixture[str], fault: str, first: int
 ) -> None:
@@ -282,6 +298,7 @@ def test_answers_are_spoilt_from_the_middle_on(
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 def test_an_answer_that_is_cut_off_is_asked_for_again(tmp_path: Path, server: RealServer) -> None:
     """MLflow's client does not ask again: it takes the server for one that cannot be reached."""
     between = Between(server.address)
