@@ -73,13 +73,14 @@ def _recommend(options: argparse.Namespace) -> int:
     from sim.report.progress import Bar
     from sim.run.crews import crew_for
     from sim.run.folder import usable
+    from sim.run.staying import staying
     from sim.tracking.attach import attach
 
     if options.out:
         usable(options.out, "recommended.yaml", "search")
         # The folder itself is made once there is something to put into it.
         writable(options.out / "recommended.yaml" if options.out.exists() else options.out, "--out")
-    with Bar(quiet=options.quiet) as bar, crew_for(None, options.cluster, options.workers, bar.say):
+    with Bar(quiet=options.quiet) as bar, crew_for(None, options.cluster, options.workers, bar.say), staying():
         found = recommend(
             scenario_file(options.file), reports=options.reports, tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri, parts=options.parts, changes=options.changes, workers=options.workers,
