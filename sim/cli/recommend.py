@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 from sim import workflow
@@ -70,21 +71,24 @@ def _recommend(options: argparse.Namespace) -> int:
     from sim.recommend.recommending import recommend
     from sim.recommend.telling import candidates_csv, distances, scenario_text
     from sim.registry.store import default_uri
-    from sim.report.progress import Bar
+    from sim.report.progress import Bar, spoken
     from sim.run.crews import crew_for
     from sim.run.folder import usable
+    from sim.run.staying import staying
     from sim.tracking.attach import attach
 
     if options.out:
         usable(options.out, "recommended.yaml", "search")
         # The folder itself is made once there is something to put into it.
         writable(options.out / "recommended.yaml" if options.out.exists() else options.out, "--out")
-    with Bar(quiet=options.quiet) as bar, crew_for(None, options.cluster, options.workers, bar.say):
+    started = time.monotonic()
+    with Bar(quiet=options.quiet) as bar, crew_for(None, options.cluster, options.workers, bar.say), staying():
         found = recommend(
             scenario_file(options.file), reports=options.reports, tracking_uri=options.tracking_uri,
             registry_uri=options.registry_uri, parts=options.parts, changes=options.changes, workers=options.workers,
             told=bar.say, watch=options.interrupts.check,
         )  # fmt: skip
+        searched = time.monotonic()
         folder = options.out or options.reports / f"{found.plan.scenario.name}-{found.plan.digest[:10]}-recommended"
         folder.mkdir(parents=True, exist_ok=True)
         scenario = folder / "recommended.yaml"
@@ -99,6 +103,7 @@ def _recommend(options: argparse.Namespace) -> int:
             workers=options.workers, log=not options.no_tracking, parts=options.parts, annotate=options.annotate,
             planned=planning(options, bar), told=bar.say,
         )  # fmt: skip
+        bar.say(f"searched in {spoken(searched - started)}, played the finals in {spoken(time.monotonic() - searched)}")
         fresh = None
         if found.searched.frontier and outcome.comparison is not None:
             fresh = frontier_of(outcome.folder, found.searched.measures)

@@ -14,7 +14,7 @@ from sim.report.figures import HEIGHT, WIDTH, Chart
 from sim.report.numbers import number
 from sim.report.parts import figure
 from sim.report.sections import Section, html_page
-from sim.report.svg import INK, canvas, colour, drawing, inline, log_time, name_axes
+from sim.report.svg import INK, canvas, colour, drawing, inline, log_time, name_axes, readable
 
 _LEFT_OUT = "left out"
 
@@ -89,8 +89,7 @@ def draw(chart: found.Chart, key: str) -> Chart:
             axes.minorticks_off()
             x_name += ", logarithmic"
         elif chart.seconds:
-            stops = np.linspace(0, float(x[-1]), 5)[1:]
-            axes.set_xticks(stops, [number(float(stop), "s") for stop in stops])
+            readable(axes.xaxis, "s")
         name_axes(axes, x_name, f"{chart.y_name}, logarithmic" if chart.log_y else chart.y_name)
         svg = inline(figure_of, key, chart.title, f"{chart.y_name} against {chart.x_name}: data as dots, the fit as a line.")
     unit = "s" if chart.seconds else "value"

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import gammaincinv, gammaln, roots_hermitenorm, roots_laguerre
+from scipy.special import gammainc, gammaincinv, gammaln, roots_hermitenorm, roots_laguerre
 
 from sim.arrays import Floats, Ints
 from sim.fitting.errors_of import errors_of
-from sim.fitting.found import Found, Number, rounded
+from sim.fitting.found import Chart, Found, Number, rounded
 
 _MOST_USERS = 5_000_000
 _FEW = 50
 _SURE = 3.0
+# The most points of a chart, and from which x on it has a logarithmic axis.
+_POINTS, _WIDE = 30, 30
 
 
 def fit_users(user: Ints, arm: Ints) -> list[Found]:
@@ -46,7 +49,8 @@ def fit_users(user: Ints, arm: Ints) -> list[Found]:
     if count > _MOST_USERS:
         told += f"; a scenario has at most {_MOST_USERS:,}"
     found = [Found("users.count", written, told, numbers)]
-    found.append(_activity(name, at, errors, fits))
+    activity = _activity(name, at, errors, fits)
+    found.append(replace(activity, chart=_often_chart(activity, at, count, written, times, users)))
     found.append(_assignment(user, arm, often))
     return found
 
@@ -66,8 +70,10 @@ def fit_similarity(user: Ints, values: Floats) -> Found:
     told = f"{100 * whole:.1f}% ± {100 * error:.1f}%, of {int((size > 1).sum()):,} users with more than one outcome"
     numbers = {"similarity": Number(whole, error)}
     if whole < _SURE * error:
-        return Found("users.similarity", None, f"none that is sure: {told}", numbers)
-    return Found("users.similarity", f"{100 * rounded(min(whole, 1.0), 3):.4g}%", told, numbers)
+        chart = _alike_chart(size, total, square, 0.0)
+        return Found("users.similarity", None, f"none that is sure: {told}", numbers, chart)
+    share = rounded(min(whole, 1.0), 3)
+    return Found("users.similarity", f"{100 * share:.4g}%", told, numbers, _alike_chart(size, total, square, share))
 
 
 def _icc(size: Ints, total: Floats, square: Floats) -> float:
@@ -165,6 +171,45 @@ def _activity(name: str, at: Floats, errors: Floats | None, fits: dict[str, tupl
     return Found(
         "users.activity", {name: rounded(value, 3)}, f"{told}: {what} {value:.3g} ± {number.error:.2g}", {name: number}
     )
+
+
+def _often_chart(activity: Found, at: Floats, count: float, written: int, times: Ints, users: Ints) -> Chart:
+    """How many users came so often or oftener, and how many do in the scenario, in which there are `written` of them."""
+    # The law that a file writes, with its number as it is written there.
+    ((name, value),) = (activity.written or {"even": 0.0}).items()
+    second = {"even": [], "lognormal": [value], "pareto": [value - 1.02]}[name]
+    rate, weight = _LAWS[name](np.array([at[0], *np.log(second)]))
+    rate = rate * (count / written)
+    # Few points of many, evenly apart on the logarithm.
+    wanted = np.unique(np.geomspace(1, times[-1], _POINTS).round().astype(np.int64))
+    data = [float(users[times >= each].sum()) for each in wanted]
+    fit = [written * float((weight * gammainc(each, rate)).sum()) for each in wanted]
+    wide = bool(times[-1] >= _WIDE)
+    x = tuple(float(each) for each in wanted)
+    return Chart("Requests of a user", "requests", "users with so many or more", x, tuple(data), tuple(fit), wide, log_y=True)
+
+
+def _alike_chart(size: Ints, total: Floats, square: Floats, similarity: float) -> Chart:
+    """How far users' means are apart, by how many outcomes they have, and how far they are at a similarity.
+
+    Of n outcomes it is the variance of one times s + (1 - s) / n: however many there are, what users have in common stays.
+    """
+    whole = total.sum() / size.sum()
+    variance = float(square.sum() / size.sum() - whole**2)
+    apart, expected = (total / size - whole) ** 2, variance * (similarity + (1 - similarity) / size)
+    order = np.argsort(size, kind="stable")
+    # Users with as many outcomes stay together; a point is of enough of them for its variance to be known.
+    groups: list[Ints] = []
+    for each in np.split(order, np.flatnonzero(np.diff(size[order])) + 1):
+        if groups and len(groups[-1]) < max(_FEW, len(order) // _POINTS):
+            groups[-1] = np.concatenate([groups[-1], each])
+        else:
+            groups.append(each)
+    if len(groups) > 1 and len(groups[-1]) < _FEW:
+        last = groups.pop()
+        groups[-1] = np.concatenate([groups[-1], last])
+    x, data, fit = (tuple(float(values[rows].mean()) for rows in groups) for values in (size, apart, expected))
+    return Chart("How far apart users are", "outcomes of a user", "variance of users' means", x, data, fit, x[-1] >= _WIDE)
 
 
 def _assignment(user: Ints, arm: Ints, often: Ints) -> Found:

@@ -9,14 +9,15 @@ from typing import Any
 from sim.compare.measures import MEASURES
 from sim.errors import InputError
 from sim.recommend.aims import Aim, aim_of
-from sim.recommend.proposing import Asked, Proposals
+from sim.recommend.proposing import RANDOM, Asked, Proposals
 from sim.recommend.race import Look, Race
 from sim.recommend.space import Policy, Space
 from sim.scenario.search import Search
 
 BATCH = 10
-# A race has so many looks, of growing numbers of replications, with at most a part of the field left after each.
-_LOOKS, _LEFT = 3, 0.5
+# A race has two looks, the first of a ninth of the replications, after which at most a part of the field is left. What a
+# candidate takes is mostly its ticks, whatever its replications: so those that go on are played to the end at once.
+_PART, _LEFT = 9, 0.25
 _LEAST = 20
 
 
@@ -85,7 +86,8 @@ def search(
     tried = _Field(aim_of(asked.frontier))
     done = 0
     while done < asked.candidates:
-        count = min(BATCH, asked.candidates - done)
+        # Proposals at random need not wait for each other.
+        count = min(BATCH if done else max(BATCH, RANDOM), asked.candidates - done)
         proposals.next_batch()
         batch: list[tuple[Asked, str]] = []
         for _ in range(count):
@@ -110,12 +112,12 @@ def search(
 
 
 def _levels(most: int) -> tuple[int, ...]:
-    """How many replications candidates have at each look, about three times as many as at the one before.
+    """How many replications candidates have at each look.
 
     >>> _levels(1000), _levels(20)
-    ((111, 333, 1000), (20,))
+    ((111, 1000), (20,))
     """
-    return tuple(sorted({max(most // 3**step, min(_LEAST, most)) for step in range(_LOOKS)}))
+    return tuple(sorted({max(most // _PART, min(_LEAST, most)), most}))
 
 
 def _screen(race: Race, tried: _Field, names: Sequence[str], replications: int) -> None:
@@ -185,7 +187,7 @@ def _raced(
             if name in beaten:
                 tried.settle(name, beaten[name], look, level)
             elif rank >= most:
-                tried.settle(name, "not among the better half", look, level)
+                tried.settle(name, "not among the best quarter", look, level)
             else:
                 tried.settle(name, _OPEN, look, level)
         names = [name for name in ranked if tried.known[name].fate == _OPEN]

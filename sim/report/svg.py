@@ -18,6 +18,7 @@ from sim.report.numbers import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # After Okabe & Ito, Color Universal Design (2008); the pale ones are darker, so that each has a contrast of 3 on white.
@@ -42,6 +43,7 @@ _STEPS = {
     ("hours", 3_600.0): (1, 2, 3, 4, 6, 12),
     ("days", _DAY): (1, 2, 5, 7, 14, 30, 60, 90, 180, 365),
 }
+_SHORT = {"milliseconds": "ms", "seconds": "s", "minutes": "min", "hours": "h", "days": "d"}
 
 
 def colour(index: int) -> str:
@@ -141,18 +143,38 @@ def time_y(axes: Axes, last_s: float) -> None:
 
 def _even_times(last_s: float, most: float) -> tuple[str, list[tuple[float, str]]]:
     """A unit, and round times in seconds from 0 to `last_s` with their numbers in it."""
-    steps = [(unit, length, step) for (unit, length), sizes in _STEPS.items() for step in sizes]
-    unit, length, step = next((each for each in steps if last_s / (each[1] * each[2]) < most), steps[-1])
+    unit, length, step = _even_step(last_s, most)
     stops = [step * place for place in range(math.floor(last_s / (length * step) * 1.001) + 1)]
     return unit, [(stop * length, f"{stop:g}") for stop in stops]
 
 
+def _even_step(span_s: float, most: float) -> tuple[str, float, int]:
+    """A unit, its seconds, and of how many of it a round step is, at most so many of which are in a span."""
+    steps = [(unit, length, step) for (unit, length), sizes in _STEPS.items() for step in sizes]
+    return next((each for each in steps if span_s / (each[1] * each[2]) < most), steps[-1])
+
+
 def readable_y(axes: Axes, unit: str) -> None:
     """Few ticks on y, written as the rest of the report writes `unit`."""
+    readable(axes.yaxis, unit)
+
+
+def readable(axis: Axis, unit: str) -> None:
+    """Few ticks at round numbers, written as the rest of the report writes `unit`.
+
+    Of times, whose round numbers are those of minutes, hours and days, the limits of the axis must be set before.
+    """
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, unit)))
+    if unit == "s":
+        low, high = sorted(axis.get_view_interval())
+        name, length, step = _even_step(high - low, 5.5)
+        places = range(math.ceil(low / (length * step)), math.floor(high / (length * step)) + 1)
+        texts = [f"{step * place:g} {_SHORT[name]}".replace("-", "−") if place else "0" for place in places]
+        axis.set_ticks([length * step * place for place in places], texts)
+        return
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value, unit)))
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, str]]) -> None:

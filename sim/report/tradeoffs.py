@@ -24,6 +24,7 @@ from sim.report.svg import (
     drawing,
     inline,
     name_axes,
+    readable,
     readable_y,
     shortened,
 )
@@ -178,12 +179,7 @@ def padded(axes: Axes, spots: Sequence[Spot]) -> None:
 
 def readable_x(axes: Axes, unit: str) -> None:
     """Few ticks on x, written as the rest of the report writes `unit`."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    from sim.report.numbers import number
-
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value, unit)))
+    readable(axes.xaxis, unit)
 
 
 def _chart(figure: Figure, axes: Axes, found: Tradeoff) -> Chart:

@@ -16,8 +16,9 @@ from sim.policy.parts_file import PartsFile, file_of
 from sim.run.blocks import Player, Task, Work
 from sim.run.crew import current
 from sim.run.machine import METHOD, later
+from sim.run.staying import kept
 from sim.run.trial import Play
-from sim.run.workers import begin, end
+from sim.run.workers import DIED, begin, end, start_helpers
 
 Played = tuple[Task, Play, float]
 """A task, its result, and the seconds that it took."""
@@ -26,7 +27,8 @@ Played = tuple[Task, Play, float]
 def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Generator[Played, None, None]:
     """Each task with its result and its seconds, in the order in which they finish. Closing the generator stops the workers.
 
-    Where a crew plays (`sim.run.crew.playing_on`), it plays these too, whatever the number of `workers`.
+    Where a crew plays (`sim.run.crew.playing_on`), it plays these too, whatever the number of `workers`. Where processes stay
+    (`sim.run.staying.staying`), they play what is worth several.
     """
     if (crew := current()) is not None:
         with closing(crew.play(works, tasks)) as played:
@@ -37,9 +39,13 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         for task in tasks:
             yield task, *_timed(player, task)
         return
+    if (stay := kept()) is not None:
+        with closing(stay.crew(workers).play(works, tasks)) as played:
+            yield from played
+        return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
     context = multiprocessing.get_context(METHOD)
-    _start_helpers()
+    start_helpers()
     # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
@@ -54,26 +60,9 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         while waiting:
             yield from _finished(waiting)
     except BrokenProcessPool as error:
-        raise SimError(
-            "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
-            "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
-        ) from error
+        raise SimError(DIED) from error
     finally:
         end(pool)
-
-
-def _start_helpers() -> None:
-    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
-
-    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
-    """
-    if METHOD != "forkserver":
-        return
-    from multiprocessing import forkserver, resource_tracker
-
-    with later("SIGHUP"):
-        resource_tracker.ensure_running()
-        forkserver.ensure_running()
 
 
 def _finished(waiting: dict[Future[tuple[Play, float]], Task]) -> Iterator[Played]:

@@ -9,6 +9,13 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, cast
 
+from sim.run.machine import METHOD, later
+
+DIED = (
+    "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
+    "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
+)
+
 
 def begin() -> None:
     """What a worker does first: end when its parent does, and not on Ctrl-C or when the terminal closes.
@@ -19,6 +26,20 @@ def begin() -> None:
     for each in ("SIGINT", "SIGHUP"):
         if hasattr(signal, each):
             signal.signal(getattr(signal, each), signal.SIG_IGN)
+
+
+def start_helpers() -> None:
+    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
+
+    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
+    """
+    if METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    with later("SIGHUP"):
+        resource_tracker.ensure_running()
+        forkserver.ensure_running()
 
 
 def end(pool: ProcessPoolExecutor) -> None:

@@ -16,6 +16,7 @@ from sim.stats.validation import require
 Kind = Literal["z_unpooled", "z_pooled", "welch"]
 Alternative = Literal["two-sided", "greater", "less"]
 Scale = Literal["absolute", "relative"]
+_KINDS, _SCALES = get_args(Kind), get_args(Scale)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,17 @@ class TestResult:
     p_value: Floats
     degrees_of_freedom: Floats
     champion_share: Floats
+
+
+def require_known(kind: str, scale: str) -> None:
+    """Require a kind of test and a scale that there are.
+
+    >>> require_known("welch", "absolute")
+    """
+    # Tests are made at every tick, so nothing is put into words that is not told.
+    if kind not in _KINDS or scale not in _SCALES:
+        require(kind in _KINDS, "kind", f"must be one of {', '.join(_KINDS)}", kind)
+        require(False, "scale", f"must be one of {', '.join(_SCALES)}", scale)
 
 
 def two_sample(
@@ -78,8 +90,7 @@ def two_sample(
     >>> result.statistic.round(3), result.p_value.round(4)
     (array([2.103, 0.   ]), array([0.0355, 1.    ]))
     """
-    require(kind in get_args(Kind), "kind", f"must be one of {', '.join(get_args(Kind))}", kind)
-    require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)
+    require_known(kind, scale)
     require(scale == "absolute" or kind != "z_pooled", "kind", "must be z_unpooled or welch on the relative scale", kind)
     n, total, square = arms(n0, sum0, square0, n1, sum1, square1)
     safe_n = np.maximum(n, 1.0)

@@ -10,13 +10,12 @@ Source: Robinson, Econometrica 56 (1988), the regression of residuals on residua
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sim.arrays import Floats
-from sim.stats.two_sample import Kind, Scale, TestResult, tail
+from sim.stats.two_sample import Kind, Scale, TestResult, require_known, tail
 from sim.stats.validation import require
 
 CENTRE, FIRST, SECOND = range(3)
@@ -160,8 +159,7 @@ def difference_test(of: Difference, kind: Kind = "z_unpooled", scale: Scale = "a
 
     Source: see the module; `sim.stats.two_sample` for the kinds.
     """
-    require(kind in get_args(Kind), "kind", f"must be one of {', '.join(get_args(Kind))}", kind)
-    require(scale in get_args(Scale), "scale", f"must be one of {', '.join(get_args(Scale))}", scale)
+    require_known(kind, scale)
     require(scale == "absolute" or kind != "z_pooled", "kind", "must be z_unpooled or welch on the relative scale", kind)
     least = 2 - 1e-9 if kind == "welch" else 0.0
     effect, enough = of.effect, (of.information > 0) & (np.minimum(of.effective0, of.effective1) >= least)

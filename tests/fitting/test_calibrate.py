@@ -138,8 +138,10 @@ def test_what_is_written_runs(here: Path, capsys: pytest.CaptureFixture[str]) ->
     assert written["metrics"][0]["until_known"] == "failure"
     assert written["policies"][2]["evidence"]["adjust"] == {"kind": "cluster"}
     page = Path("new/calibration.html").read_text(encoding="utf-8")
+    assert "users: Requests of a user" in page
+    assert "users: How far apart users are" in page
     assert "Fits beside the data" in page
-    assert page.count("<svg") == 7
+    assert page.count("<svg") == 9
     assert POLICY in page
 
 

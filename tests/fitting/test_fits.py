@@ -192,6 +192,15 @@ def test_users_and_those_who_did_not_come(law: str) -> None:
         assert found["users.activity"].written["lognormal"] == pytest.approx(np.sqrt(np.log1p(1 / 1.5)), rel=0.1)
     elif law != "even":
         assert found["users.activity"].numbers[law].within({"lognormal": 1, "pareto": 2}[law], 3.5)
+    chart = found["users.activity"].chart
+    assert chart is not None
+    often = np.bincount(seen)
+    assert chart.data == tuple(float((often >= each).sum()) for each in chart.x)
+    assert (chart.x[0], chart.data[0]) == (1.0, float(seen.max() + 1))
+    if law != "gamma":
+        # What the scenario says is what was seen, within the errors of counts and of the fit.
+        assert np.abs(np.array(chart.fit) - chart.data).max() < 4 * np.sqrt(seen.max() + 1)
+        assert all(abs(fit - data) < 5 * np.sqrt(fit) + 3 for fit, data in zip(chart.fit, chart.data, strict=True))
 
 
 def test_users_who_are_alike() -> None:
@@ -200,7 +209,17 @@ def test_users_who_are_alike() -> None:
     values = rng.normal(size=3000)[user] * 0.5 + rng.normal(size=12_000)
     found = fit_similarity(user, values)
     assert found.numbers["similarity"].within(0.25 / 1.25)
-    assert fit_similarity(user, rng.normal(size=12_000)).written is None
+    none = fit_similarity(user, rng.normal(size=12_000))
+    assert none.written is None
+    for each, shared in ((found, 0.25), (none, 0.0)):
+        chart = each.chart
+        assert chart is not None
+        size, data, fit = (np.array(values) for values in (chart.x, chart.data, chart.fit))
+        # Of n outcomes: what a user shares, and the luck of n. A squared deviation varies by the root of two of itself.
+        expected = shared + 1 / size
+        assert len(size) >= 5
+        assert (np.abs(data / expected - 1) < 4 * np.sqrt(2 / 50)).all()
+        assert (np.abs(fit / expected - 1) < 0.1).all()
 
 
 def test_segments_hours_and_covariates() -> None:

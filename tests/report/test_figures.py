@@ -25,6 +25,8 @@ from sim.report.svg import (
     inline,
     linear_time,
     log_time,
+    readable,
+    readable_y,
     seen,
     spread,
 )
@@ -209,3 +211,26 @@ def test_a_chart_takes_the_colours_of_its_page(source: Source) -> None:
 
 def test_first_seven_policies_have_colours_of_their_own() -> None:
     assert len({colour(place) for place in range(7)}) == 7
+
+
+@pytest.mark.parametrize(
+    ("low_s", "high_s", "texts"),
+    [
+        (3 * 3600, 26 * 3600, ["6 h", "12 h", "18 h", "24 h"]),
+        (43_200, 9 * 86_400, ["2 d", "4 d", "6 d", "8 d"]),
+        (0.02, 0.3, ["100 ms", "200 ms"]),
+        (-3600, 7200, ["−1 h", "0", "1 h", "2 h"]),
+    ],
+)
+def test_times_have_ticks_at_round_numbers(low_s: float, high_s: float, texts: list[str]) -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.set_xlim(low_s, high_s)
+    axes.set_ylim(low_s, high_s)
+    readable(axes.xaxis, "s")
+    readable_y(axes, "s")
+    for axis in (axes.xaxis, axes.yaxis):
+        assert [each.get_text() for each in axis.get_ticklabels()] == texts
+        assert low_s <= min(axis.get_ticklocs())
+        assert max(axis.get_ticklocs()) <= high_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -66,9 +67,13 @@ class Schedule(BaseModel):
 
     def each_step(self) -> tuple[Step, ...]:
         """The steps, in order."""
-        if self.ramp is None:
-            return self.steps
-        return tuple(Step(weight=weight, bake=self.ramp.every) for weight in self.ramp.weights())
+        return self.steps if self.ramp is None else _grown(self.ramp)
+
+
+@lru_cache(maxsize=256)
+def _grown(ramp: AnyGrowth) -> tuple[Step, ...]:
+    """The steps of a rule. They are asked for at every tick, and to make them takes longer than all else of a ramp."""
+    return tuple(Step(weight=weight, bake=ramp.every) for weight in ramp.weights())
 
 
 class Ramp(Schedule, Allocation):
