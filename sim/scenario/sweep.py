@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,9 +17,9 @@ from sim.scenario.plain_yaml import MAX_DEPTH
 from sim.scenario.put import put
 from sim.scenario.schema import Scenario
 
-MOST_POINTS = 100
+MOST_POINTS = 10_000
 MOST_PLAYED = 10_000
-"""Policies, counted at every point."""
+"""Policies, counted at every point: what is told of each of them is in memory at once, and in one file."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
 COMMON = ("name", "question", "replications", "enough", "baseline", "require", "thresholds")
 
@@ -56,12 +57,15 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     count = 1
     for values in scenario.sweep.values():
         count *= len(values)
+    split = "what is told of all of them is in memory at once: split the sweep into several scenarios"
     if count > MOST_POINTS:
-        raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
+        message = f"must make at most {MOST_POINTS:,} points, got {count:,}; {split}"
+        raise InputError([document.place(Problem(message, path="sweep"))])
     if count * len(scenario.policies) > MOST_PLAYED:
         rule = f"must have at most {MOST_PLAYED:,} policies in all points"
-        got = f"{count} points of {len(scenario.policies):,} policies"
-        raise InputError([document.place(Problem(f"{rule}, got {got}", path="sweep"))])
+        got = f"{count:,} points of {len(scenario.policies):,} policies"
+        raise InputError([document.place(Problem(f"{rule}, got {got}; {split}", path="sweep"))])
+    bare = without_others(document)
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
@@ -69,7 +73,7 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
         sources = {place: ("sweep", key, index) for (key, place), index in zip(places.items(), picked, strict=True)}
         found: list[Problem] = []
         try:
-            read, own = otherwise(scenario, document, sources, more)
+            read, own = otherwise(scenario, document, sources, more, bare)
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
         except InputError as error:
             found += error.problems
@@ -80,16 +84,28 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     return tuple(made)
 
 
+def without_others(document: Document) -> Document:
+    """The document without what plays it in several worlds."""
+    several = ("sweep", "sensitivity")
+    data = {name: value for name, value in document.data.items() if name not in several}
+    # A sweep may have thousands of values, whose places would be copied for each of its points.
+    marks = {place: mark for place, mark in document.marks.items() if not place or place[0] not in several}
+    return replace(document, data=data, marks=marks)
+
+
 def otherwise(
-    scenario: Scenario, document: Document, sources: Mapping[Place, Place], more: More | None = None
+    scenario: Scenario,
+    document: Document,
+    sources: Mapping[Place, Place],
+    more: More | None = None,
+    bare: Document | None = None,
 ) -> tuple[Scenario, Document]:
     """The scenario and its document without what plays it in several worlds, and with other values: at each place that at a
     source in the document.
 
-    Raises `InputError` with every problem.
+    `bare` is `without_others(document)`, where that is known. Raises `InputError` with every problem.
     """
-    several = ("sweep", "sensitivity")
-    own = replace(document, data={name: value for name, value in document.data.items() if name not in several})
+    own = bare or without_others(document)
     try:
         for place, source in sources.items():
             own = replaced(own, place, document, source)
@@ -118,14 +134,14 @@ def in_points(problem: Problem, labels: Sequence[str]) -> Problem:
 def gathered(by_point: Sequence[tuple[str, Sequence[Problem]]]) -> list[Problem]:
     """Every problem once, with the points that have it, unless all points have it."""
     labels: dict[Problem, list[str]] = {}
-    everywhere: dict[tuple[str, str], Problem] = {}
+    first: dict[tuple[str, str], Problem] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for label, problems in by_point:
         for problem in problems:
             labels.setdefault(problem, []).append(label)
-            everywhere.setdefault((problem.path, problem.message), problem)
-    for place in list(everywhere):
-        if not all(any((problem.path, problem.message) == place for problem in problems) for _, problems in by_point):
-            del everywhere[place]
+            first.setdefault((problem.path, problem.message), problem)
+        counts.update({(problem.path, problem.message) for problem in problems})
+    everywhere = {place: problem for place, problem in first.items() if counts[place] == len(by_point)}
     partly = [in_points(problem, at) for problem, at in labels.items() if (problem.path, problem.message) not in everywhere]
     return [*everywhere.values(), *partly]
 
