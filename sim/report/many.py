@@ -29,8 +29,8 @@ MOST_WARNED, MOST_JUDGED = 20, 100
 class Stretch:
     """Points one after another at which the same policy is taken.
 
-    `where` names the first and the last, `values` is what the policy gives, from the least to the greatest estimate; `policy` is
-    a dash where none is fit.
+    `where` names the first and the last, `values` is what the policy gives, from the least to the greatest estimate;
+    `policy` is a dash where none is fit.
     """
 
     where: str
@@ -101,7 +101,8 @@ def more_stretches(found: Sequence[Stretch]) -> str:
     left = len(found) - MOST_STRETCHES
     if left <= 0:
         return ""
-    return f" The choice changes {len(found) - 1:,} times; these are the first {MOST_STRETCHES} stretches, and {NAME} has all points."
+    changes = f" The choice changes {len(found) - 1:,} times"
+    return f"{changes}; these are the first {MOST_STRETCHES} stretches, and {NAME} has all points."
 
 
 def judged(comparison: Comparison) -> tuple[Sequence[Judgement], str]:

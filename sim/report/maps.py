@@ -136,8 +136,9 @@ def _map(comparison: Comparison, found: Grid, values: Floats, name: str, policy:
         name_axes(axes, shortened(comparison.paths[1], 40), shortened(comparison.paths[0], 40))
         where = [int(np.nanargmin(values)), int(np.nanargmax(values))]
         least, most = (comparison.points[found.places.flat[at]].label for at in where)
-        ends = f"from {number(float(known.min()), measure.unit)} at {least} to {number(float(known.max()), measure.unit)} at {most}"
-        svg = inline(figure, key, f"{title}, against {comparison.paths[0]} and {comparison.paths[1]}", f"{title}: {ends}.")
+        below, above = (number(float(value), measure.unit) for value in (known.min(), known.max()))
+        told = f"{title}: from {below} at {least} to {above} at {most}."
+        svg = inline(figure, key, f"{title}, against {comparison.paths[0]} and {comparison.paths[1]}", told)
     estimates = [point.policy(policy) for point in comparison.points]
     texts = [MISSING if each is None else in_line(each.measures.get(name), measure.unit) for each in estimates]
     return _chart(comparison, found, title, svg, texts)

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from sim.compare import wording
 from sim.compare.result import NOTHING, Comparison, Judgement, PointComparison, PolicySummary
-from sim.compare.wording import listed
 from sim.report import many, tables
 from sim.report.figures import Chart
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
@@ -184,8 +184,8 @@ def _stretches(comparison: Comparison) -> str:
     )
     more = many.more_stretches(found)
     return f"""<h2>Which policy wins where?</h2>
-<p>In the order of {escape(" and ".join(comparison.paths))}: which policy to take at how many points, and what it gives there, from
-the least to the greatest estimate.{escape(more)}</p>
+<p>In the order of {escape(" and ".join(comparison.paths))}: which policy to take at how many points, and what it gives there,
+from the least to the greatest estimate.{escape(more)}</p>
 {scrolling_table("Winners", (keys, "points", "take", aim), body, style="text")}"""
 
 
@@ -285,7 +285,7 @@ def simulated(source: Source) -> str:
 
     def joined(texts: Iterable[str]) -> str:
         found = list(dict.fromkeys(filter(None, texts)))
-        return "; ".join(found) if len(found) <= many.FEW else listed(found)
+        return "; ".join(found) if len(found) <= many.FEW else wording.listed(found)
 
     facts = {
         "Swept": "; ".join(

@@ -65,15 +65,23 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
         rule = f"must have at most {MOST_PLAYED:,} policies in all points"
         got = f"{count:,} points of {len(scenario.policies):,} policies"
         raise InputError([document.place(Problem(f"{rule}, got {got}; {split}", path="sweep"))])
-    bare = without_others(document)
+    # The places of thousands of values would be gone through, and copied, for each point.
+    common = {place: mark for place, mark in document.marks.items() if len(place) < 3 or place[0] != "sweep"}
+    own_marks: dict[Place, dict[Place, Any]] = {}
+    for place, mark in document.marks.items():
+        if place not in common:
+            own_marks.setdefault(place[:3], {})[place] = mark
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
         texts = tuple(text_of(values[index]) for values, index in zip(scenario.sweep.values(), picked, strict=True))
         sources = {place: ("sweep", key, index) for (key, place), index in zip(places.items(), picked, strict=True)}
+        marks = dict(common)
+        for source in sources.values():
+            marks |= own_marks.get(source, {})
         found: list[Problem] = []
         try:
-            read, own = otherwise(scenario, document, sources, more, bare)
+            read, own = otherwise(scenario, replace(document, marks=marks), sources, more)
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
         except InputError as error:
             found += error.problems
@@ -84,28 +92,16 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     return tuple(made)
 
 
-def without_others(document: Document) -> Document:
-    """The document without what plays it in several worlds."""
-    several = ("sweep", "sensitivity")
-    data = {name: value for name, value in document.data.items() if name not in several}
-    # A sweep may have thousands of values, whose places would be copied for each of its points.
-    marks = {place: mark for place, mark in document.marks.items() if not place or place[0] not in several}
-    return replace(document, data=data, marks=marks)
-
-
 def otherwise(
-    scenario: Scenario,
-    document: Document,
-    sources: Mapping[Place, Place],
-    more: More | None = None,
-    bare: Document | None = None,
+    scenario: Scenario, document: Document, sources: Mapping[Place, Place], more: More | None = None
 ) -> tuple[Scenario, Document]:
     """The scenario and its document without what plays it in several worlds, and with other values: at each place that at a
     source in the document.
 
-    `bare` is `without_others(document)`, where that is known. Raises `InputError` with every problem.
+    Raises `InputError` with every problem.
     """
-    own = bare or without_others(document)
+    several = ("sweep", "sensitivity")
+    own = replace(document, data={name: value for name, value in document.data.items() if name not in several})
     try:
         for place, source in sources.items():
             own = replaced(own, place, document, source)
