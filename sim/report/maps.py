@@ -19,6 +19,8 @@ from sim.report.svg import COLOURS, FONT, INK, QUIET, canvas, colour, drawing, i
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage
 
 _SHOWN = ("ship", "wrong_ship", "time_to_decision", "net_value", "regret")
 MAPS = tuple(
@@ -144,7 +146,7 @@ def _map(comparison: Comparison, found: Grid, values: Floats, name: str, policy:
     return _chart(comparison, found, title, svg, texts)
 
 
-def _image(axes: Axes, found: Grid, values: Floats, colours: object, limits: tuple[float, float]) -> object:
+def _image(axes: Axes, found: Grid, values: Floats, colours: Colormap, limits: tuple[float, float]) -> AxesImage:
     """A cell of its colour for each point, and a few of the values of the keys on the axes."""
     axes.grid(visible=False)
     image = axes.imshow(
