@@ -143,8 +143,8 @@ class _ByPoint(Sequence[dict[str, Trials]]):
         for group, (least, greatest) in enumerate(self._bounds):
             if least <= place <= greatest:
                 arrays = self._arrays(group)
-                rows = _rows_of(arrays[_POINT], place)
-                parts.append({name: array[rows] for name, array in arrays.items() if name != _POINT})
+                here = _rows_of(arrays[_POINT], place)
+                parts.append({name: array[here] for name, array in arrays.items() if name != _POINT})
         if not parts:
             return {}
         every = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
