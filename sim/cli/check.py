@@ -45,7 +45,7 @@ def add(verbs: Verbs) -> None:
 def _check(options: argparse.Namespace) -> int:
     from sim.scenario.check import open_numbers
     from sim.scenario.check_calibrated import told as calibrated_told
-    from sim.scenario.labels import text_of
+    from sim.scenario.labels import summed, text_of
 
     if options.workers and not options.cost:
         raise InputError([Problem("is for --cost: nothing is played without it", path="--workers")])
@@ -74,7 +74,7 @@ def _check(options: argparse.Namespace) -> int:
             told = f"{most}{scenario.replications} replications of {scenario.ticks} ticks; policies {policies}"
             print(f"{plain(str(file))}: ok ({told})")
             for path, values in (scenario.sweep or {}).items():
-                print(plain(f"  sweep of {path}: {', '.join(map(text_of, values))}"))
+                print(plain(f"  sweep of {path}: {summed([*map(text_of, values)])}"))
             for each in open_numbers(scenario):
                 print(plain(f"  {calibrated_told(each)}"))
             for line in _varied(scenario):

@@ -27,6 +27,7 @@ from sim.cli.options import (
 )
 from sim.cli.output import shown_of
 from sim.errors import plain
+from sim.tracking.limits import in_table
 
 if TYPE_CHECKING:
     from sim.report.progress import Bar
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from sim.run.effort import Effort
     from sim.run.plan import Plan
     from sim.run.record import Record
+
+
+_MOST_SAID = 100
+"""Warnings, and breached thresholds, of a sweep of many points."""
 
 
 def add(verbs: Verbs) -> None:
@@ -141,8 +146,11 @@ def warm(plan: Plan, say: Callable[[str], None]) -> None:
 
 
 def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
+    said = list(warnings)
+    for warning in said[:_MOST_SAID]:
         print(f"sim: warning: {plain(warning)}", file=sys.stderr)
+    if len(said) > _MOST_SAID:
+        print(f"sim: {len(said) - _MOST_SAID:,} more warnings, which run.json will have", file=sys.stderr)
 
 
 def show(outcome: workflow.Outcome, display: Any) -> None:
@@ -160,13 +168,16 @@ def show(outcome: workflow.Outcome, display: Any) -> None:
         print(f"report: {plain(str(outcome.folder / 'report.html'))}")
         if outcome.tracked:
             print(f"mlflow: {plain(outcome.tracked.tracking_uri)} run {outcome.tracked.run_id}")
+            if told := in_table(len(outcome.comparison.points)):
+                print(f"mlflow: {told}")
     if outcome.tracked and outcome.tracked.unmarked:
         _warn([f"logged, but the versions do not name the run: {outcome.tracked.unmarked}"])
     if outcome.tracking_error:
         print(f"sim: results are saved, but not logged: {plain(str(outcome.tracking_error))}", file=sys.stderr)
     breached = [row.name for row in outcome.comparison.thresholds if row.breached]
     if breached:
-        print(f"sim: threshold breached: {', '.join(breached)}", file=sys.stderr)
+        more = f" and {len(breached) - _MOST_SAID:,} more" if len(breached) > _MOST_SAID else ""
+        print(f"sim: threshold breached: {', '.join(breached[:_MOST_SAID])}{more}", file=sys.stderr)
     if outcome.interrupted:
         print("sim: interrupted; finished policies are saved, run again to go on", file=sys.stderr)
 

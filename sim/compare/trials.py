@@ -143,8 +143,8 @@ class _ByPoint(Sequence[dict[str, Trials]]):
         for group, (least, greatest) in enumerate(self._bounds):
             if least <= place <= greatest:
                 arrays = self._arrays(group)
-                rows = arrays[_POINT] == place
-                parts.append({name: array[rows] for name, array in arrays.items() if name != _POINT})
+                here = _rows_of(arrays[_POINT], place)
+                parts.append({name: array[here] for name, array in arrays.items() if name != _POINT})
         if not parts:
             return {}
         every = parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -153,6 +153,14 @@ class _ByPoint(Sequence[dict[str, Trials]]):
 
     def _read(self, group: int) -> dict[str, NDArray[Any]]:
         return columns(self._groups.read(group), _with_number(self._run, _POINT), str(self._groups.file))
+
+
+def _rows_of(points: NDArray[Any], place: int) -> slice | NDArray[np.bool_]:
+    """The rows of a point: a slice where they stand together, as a run writes them, which copies nothing of the others."""
+    first, end = np.searchsorted(points, place), np.searchsorted(points, place, side="right")
+    here = points == place
+    together = bool(here[first:end].all()) and int(here.sum()) == end - first
+    return slice(int(first), int(end)) if together else here
 
 
 def read_trials(folder: Path, run: Record) -> Sequence[dict[str, Trials]]:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sim.report import html, picture
+from sim.report.many import MOST_POINTS
 from sim.report.source import read
 from sim.run.machine import processors
 from sim.run.record import Record
@@ -23,7 +24,12 @@ _BEGIN = b"begin\n"
 
 
 def pays(run: Record) -> bool:
-    """Whether another process saves time."""
+    """Whether another process saves time.
+
+    Of a sweep it draws only the picture, and for many points it would take as much memory as this one to do so.
+    """
+    if len(run.points) > MOST_POINTS:
+        return False
     return run.replications * len(run.policies) * len(run.points) >= LEAST_TRIALS and processors() > 1
 
 

@@ -13,6 +13,7 @@ from sim.compare.result import Comparison, PointComparison
 from sim.compare.trials import BASELINES
 from sim.report.axes import at_times, symlog_ticks
 from sim.report.figures import HEIGHT, WIDTH, Chart
+from sim.report.many import thinned
 from sim.report.marks import dotted
 from sim.report.numbers import in_line
 from sim.report.source import Source
@@ -52,6 +53,8 @@ LEGEND = (("dotted", "estimate at a point, a colour a policy"), ("band", "95% in
 
 # Measures whose charts leave out baselines, which always decide the same, at once.
 _WITHOUT_BASELINES = ("ship", *CURVES[1][2])
+MOST_ROWS = 100
+"""Of up to so many points, the data of a chart has a row for each."""
 # The axis is logarithmic from this ratio of the largest swept number to the smallest.
 _LOG = 20.0
 # So is the axis of amounts from this ratio on.
@@ -138,13 +141,15 @@ def _chart(comparison: Comparison, name: str, points: Sequence[PointComparison],
         x_name, scale = shown.draw(axes)
         name_axes(axes, x_name, f"{comparison.measures[name].label}{scale}")
         label_ends(axes, [(policy, float(line[-1]), colour(place)) for policy, line, place in ends if line.size])
+        # Of many points, a few are told in words and have a row.
+        rows_at = list(range(len(texts))) if len(texts) <= MOST_ROWS else thinned(range(len(texts)))
         told = "; ".join(
-            f"{policy}: {', '.join(f'{in_line(each, unit)} at {text}' for text, each in zip(texts, found, strict=True))}"
+            f"{policy}: {', '.join(f'{in_line(found[at], unit)} at {texts[at]}' for at in rows_at)}"
             for _, policy, found in lines
         )
-        places = at_times(axes, shown.x)
+        places = at_times(axes, shown.x[rows_at])
         svg = inline(figure, key, f"{title}, against {path}", f"{told}.")
-    rows = tuple((text, *(in_line(found[at], unit) for *_, found in lines)) for at, text in enumerate(texts))
+    rows = tuple((texts[at], *(in_line(found[at], unit) for *_, found in lines)) for at in rows_at)
     return Chart(title, svg, (path, *(policy for _, policy, _ in lines)), rows, places)
 
 

@@ -10,11 +10,13 @@ from html import escape
 from pathlib import Path
 
 from sim.files import write_text
-from sim.report import figures, tables, told
+from sim.report import figures, many, tables, told
 from sim.report.curves import CURVES, curves
 from sim.report.curves import LEGEND as CURVE_LEGEND
 from sim.report.figures import Chart
 from sim.report.flips import flips
+from sim.report.listed import NAME as LISTED
+from sim.report.maps import MAPS, chosen, maps
 from sim.report.parts import (
     along,
     estimates,
@@ -81,6 +83,15 @@ SECTIONS = (
     ),
     *(Section(title, about, partial(curves, measures=measures), CURVE_LEGEND) for title, about, measures in CURVES),
 )
+_MAPS = (
+    Section(
+        "Where does which policy win?",
+        "The policy to take at each point: the first key upwards, the second to the right.",
+        chosen,
+    ),
+    *(Section(title, about, partial(maps, measures=measures)) for title, about, measures in MAPS),
+)
+"""Where two keys are swept over many points, in place of curves."""
 _ELSEWHERE = tuple(section for section in SECTIONS if section.draw in (figures.traffic, figures.regret))
 
 
@@ -145,8 +156,10 @@ def _body(source: Source, elsewhere: Drawn | None) -> Iterable[str]:
     comparison = source.comparison
     # What another process draws is waited for last.
     told = stories(source)
-    charts = {section.title: _figures(section, source) for section in SECTIONS if not (elsewhere and section in _ELSEWHERE)}
-    if elsewhere:
+    mapped = many.is_many(comparison) and len(comparison.paths) > 1
+    sections = _MAPS if mapped else SECTIONS
+    charts = {section.title: _figures(section, source) for section in sections if not (elsewhere and section in _ELSEWHERE)}
+    if elsewhere and not mapped:
         charts |= zip((section.title for section in _ELSEWHERE), elsewhere() or drawn(source), strict=True)
     yield _verdict(source)
     if comparison.paths and any(point.policies for point in comparison.points):
@@ -156,19 +169,25 @@ def _body(source: Source, elsewhere: Drawn | None) -> Iterable[str]:
         yield f"<h2>Comparison</h2>\n{policies_compared(comparison, source.only)}"
         parts = (promises, flips, estimates, offline)
         yield from filter(None, [part(comparison, source.only) for part in parts])
-    yield from filter(None, [charts[section.title] for section in SECTIONS])
+    yield from filter(None, [charts[section.title] for section in sections])
     yield told
-    if comparison.paths:
+    if many.is_many(comparison):
+        yield (
+            f"<h2>Every point</h2>\n<p>All {len(comparison.points):,} points are in the table "
+            f'<a href="{LISTED}">{LISTED}</a> beside this page: every measure of every policy with its interval, and its '
+            "difference to the baseline.</p>"
+        )
+    elif comparison.paths:
         tabled = "\n".join(along(comparison))
         yield (
             f"<h2>Every point</h2>\n<p>Rows are the values of {escape(' and '.join(comparison.paths))}.</p>\n"
             f"<details><summary>Measure by measure</summary>{tabled}</details>"
         )
     if not source.only:
-        yield "<h2>The policies compared, point by point</h2>"
-        for point in comparison.points:
-            if point.policies:
-                yield f"<details><summary>{escape(point.label)}</summary>{policies_compared(comparison, point)}</details>"
+        where = "at some points" if many.is_many(comparison) else "point by point"
+        yield f"<h2>The policies compared, {where}</h2>"
+        for point in many.few(comparison):
+            yield f"<details><summary>{escape(point.label)}</summary>{policies_compared(comparison, point)}</details>"
     yield f"{simulated(source)}\n{versions(source.run)}"
     yield measures_told(comparison)
 

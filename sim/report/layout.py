@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sim.compare.result import Comparison, PointComparison, PolicySummary
 from sim.compare.trials import BASELINES
 from sim.compare.wording import duration, plus_minus, quantity, share, with_interval
+from sim.report.many import is_many, thinned
 from sim.run.record import Record
 from sim.stats.intervals import Estimate
 
@@ -279,7 +280,7 @@ def _lines(comparison: Comparison) -> list[Line]:
     lines = []
     for each in comparison.run.policies:
         name = each.name
-        for point in comparison.points:
+        for point in thinned(comparison.points) if is_many(comparison) else comparison.points:
             policy = point.policy(each.name)
             if policy is not None:
                 best = [measure for measure in policy.measures if _is_best(comparison, point, policy, measure)]

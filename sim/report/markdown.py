@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sim.compare.result import Comparison, Judgement, PointComparison
 from sim.files import write_text
-from sim.report import elsewhere, tables, told
+from sim.report import elsewhere, many, tables, told
+from sim.report.listed import NAME as LISTED
 from sim.report.numbers import in_line
 from sim.report.source import Source, read
 from sim.run.record import Record
@@ -44,10 +45,14 @@ def page(source: Source) -> str:
         parts += _winners(comparison)
     parts += _told(run)
     if comparison.thresholds:
-        parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in comparison.thresholds))
+        shown, note = many.judged(comparison)
+        parts += [escape(note)] if note else []
+        parts.append("\n".join(f"- {_threshold(comparison, judged)}" for judged in shown))
     if source.only:
         parts.append(_by_policy(comparison, source.only))
         parts += _elsewhere(run, source.only)
+    if many.is_many(comparison):
+        parts.append(f"Of {len(comparison.points):,} points, {many.ROWS} are below; {LISTED} beside this file has all.")
     parts += [_by_point(comparison, name) for name in tables.along(comparison)]
     parts.append(escape(tables.facts(source)))
     parts.append(f"Scenario digest `{run.digest[:10]}`, sim {escape(run.sim_version)}.")
@@ -78,6 +83,9 @@ def _elsewhere(run: Record, point: PointComparison) -> Iterator[str]:
 
 def _winners(comparison: Comparison) -> Iterator[str]:
     """Which policy to take at which point of a sweep: a row a point."""
+    if many.is_many(comparison):
+        yield from _stretches(comparison)
+        return
     aim, found = tables.winners(comparison)
     if found:
         keys = JOINT.join(comparison.paths)
@@ -87,6 +95,17 @@ def _winners(comparison: Comparison) -> Iterator[str]:
             rest = map(escape, (winner.value, winner.runner_up, winner.its_value, winner.told_by))
             lines.append(_line([escape(winner.point), taken, *rest], raw=True))
         yield "\n".join(lines)
+
+
+def _stretches(comparison: Comparison) -> Iterator[str]:
+    """Which policy to take, in stretches of points."""
+    aim, found = many.stretches(comparison)
+    if found:
+        lines = [_line([JOINT.join(comparison.paths), "points", "take", aim]), _line(["---", "---:", "---", "---"], raw=True)]
+        lines += [_line([each.where, f"{each.points:,}", each.policy, each.values]) for each in found[: many.MOST_STRETCHES]]
+        yield "\n".join(lines)
+    if more := many.more_stretches(found):
+        yield escape(more)
 
 
 def _by_policy(comparison: Comparison, point: PointComparison) -> str:
@@ -103,7 +122,7 @@ def _by_point(comparison: Comparison, name: str) -> str:
     names = [policy.name for policy in comparison.run.policies]
     measure = comparison.measures[name]
     lines = [_line([JOINT.join(comparison.paths), *names]), _line(["---", *("---:" for _ in names)], raw=True)]
-    for point in comparison.points:
+    for point in many.thinned(comparison.points) if many.is_many(comparison) else comparison.points:
         own = {policy.policy: policy.measures.get(name) for policy in point.policies}
         lines.append(_line([point.label, *(in_line(own.get(policy), measure.unit) for policy in names)]))
     return f"## {escape(measure.label)}\n\n" + "\n".join(lines)

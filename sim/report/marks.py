@@ -19,6 +19,7 @@ BAND = 0.18
 """How dark a 95% interval is."""
 _TURNED = {"q05": "q95", "q25": "q75", "q75": "q25", "q95": "q05"}
 _LEVELS = ("mean", *_TURNED)
+_MOST_DOTS = 100
 
 
 def stairs(axes: Axes, time: Floats, bands: Mapping[str, Floats], last: float, shade: str) -> None:
@@ -49,7 +50,11 @@ def fan(
 def dotted(axes: Axes, x: Floats, line: Floats, low: Floats, high: Floats, shade: str) -> None:
     """Estimates at points on x, (P,) each, with their intervals."""
     axes.fill_between(x, low, high, color=shade, alpha=BAND, linewidth=0)
-    axes.plot(x, line, color=shade, linewidth=1.8, marker="o", markersize=4)
+    # Marks of more points would run into each other.
+    if x.size > _MOST_DOTS:
+        axes.plot(x, line, color=shade, linewidth=1.2)
+    else:
+        axes.plot(x, line, color=shade, linewidth=1.8, marker="o", markersize=4)
 
 
 def live_share(run: Record, line: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
+from sim.compare import wording
 from sim.compare.result import NOTHING, Comparison, Judgement, PointComparison, PolicySummary
-from sim.report import tables
+from sim.report import many, tables
 from sim.report.figures import Chart
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
-from sim.scenario.labels import JOINT
+from sim.scenario.labels import JOINT, summed
 from sim.stats.intervals import Estimate
 
 
@@ -45,10 +46,12 @@ def figure(chart: Chart) -> str:
 
 
 def thresholds(comparison: Comparison) -> str:
-    """The table of the judged thresholds, point by point if there are several."""
+    """The table of the judged thresholds, point by point if there are several; of very many, of those that are breached."""
     first = "policy and point" if comparison.paths else "policy"
-    body = (_judgement(comparison, judged) for judged in comparison.thresholds)
-    return scrolling_table("Thresholds", (first, "measure", "rule", "found", "result"), body, style="text")
+    shown, note = many.judged(comparison)
+    body = (_judgement(comparison, judged) for judged in shown)
+    told = f"<p>{escape(note)}</p>\n" if note else ""
+    return told + scrolling_table("Thresholds", (first, "measure", "rule", "found", "result"), body, style="text")
 
 
 def _judgement(comparison: Comparison, judged: Judgement) -> str:
@@ -153,6 +156,8 @@ def _sorted_by(policy: PolicySummary, name: str) -> str:
 
 def winners(comparison: Comparison) -> str:
     """The section on which policy to take at which point of a sweep, and where that changes."""
+    if many.is_many(comparison):
+        return _stretches(comparison)
     aim, found = tables.winners(comparison)
     keys = JOINT.join(path.rpartition(".")[2] for path in comparison.paths)
     body = []
@@ -167,6 +172,21 @@ def winners(comparison: Comparison) -> str:
     return f"""<h2>Which policy wins where?</h2>
 <p>At each value of {escape(" and ".join(comparison.paths))}: which policy to take, and how the next best that is fit does.</p>
 {scrolling_table("Winners", header, body, style="text")}"""
+
+
+def _stretches(comparison: Comparison) -> str:
+    """The section on which policy to take, in stretches of points."""
+    aim, found = many.stretches(comparison)
+    keys = JOINT.join(path.rpartition(".")[2] for path in comparison.paths)
+    body = (
+        table_row(each.where, (f"<td>{cell}</td>" for cell in (each.points, f"<b>{escape(each.policy)}</b>", each.values)))
+        for each in found[: many.MOST_STRETCHES]
+    )
+    more = many.more_stretches(found)
+    return f"""<h2>Which policy wins where?</h2>
+<p>In the order of {escape(" and ".join(comparison.paths))}: which policy to take at how many points, and what it gives there,
+from the least to the greatest estimate.{escape(more)}</p>
+{scrolling_table("Winners", (keys, "points", "take", aim), body, style="text")}"""
 
 
 def along(comparison: Comparison) -> Iterator[str]:
@@ -264,11 +284,12 @@ def simulated(source: Source) -> str:
     own = [point.run for point in run.points]
 
     def joined(texts: Iterable[str]) -> str:
-        return "; ".join(dict.fromkeys(filter(None, texts)))
+        found = list(dict.fromkeys(filter(None, texts)))
+        return "; ".join(found) if len(found) <= many.FEW else wording.listed(found)
 
     facts = {
         "Swept": "; ".join(
-            f"{path}: {', '.join(dict.fromkeys(point.values[place] for point in comparison.points))}"
+            f"{path}: {summed(list(dict.fromkeys(point.values[place] for point in comparison.points)))}"
             for place, path in enumerate(comparison.paths)
         ),
         "Primary metric": joined(_aim(one) for one in own),

@@ -19,6 +19,8 @@ from sim.run.plan import Plan
 from sim.scenario.labels import JOINT
 
 _EVERY_S = 10.0
+# A bar that moves more often looks no different, and of thousands of tasks costs more than some of them.
+_BAR_EVERY_S = 0.1
 # Above this, a person is asked first.
 _LONG_S = 3600.0
 # Of a run of fewer seconds of work, one line says enough; of one with many policies, the dearest are listed.
@@ -208,12 +210,17 @@ class Bar:
         self._bar.start()
         row = self._bar.add_task("playing", total=1.0)
         done = 0
+        moved = -_BAR_EVERY_S
 
         def watch(task: Task, seconds: float | None) -> None:
-            nonlocal done
+            nonlocal done, moved
             pace.note(task, seconds)
             pace.count(current())
             done += 1
+            now = time.monotonic()
+            if now - moved < _BAR_EVERY_S and done < of:
+                return
+            moved = now
             self._bar.update(row, completed=pace.share, description=f"played {task.policy}{on_crew(done, of)}")
 
         return watch

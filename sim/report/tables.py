@@ -11,6 +11,7 @@ from sim.compare.memo import unit_of
 from sim.compare.result import Comparison, MeasureLabel, PointComparison, PolicySummary
 from sim.compare.trials import ESTIMATORS
 from sim.compare.wording import where_missing
+from sim.report.many import warned
 from sim.report.numbers import MISSING, in_line, number, value_and_interval
 from sim.report.source import Source
 from sim.run.record import Record
@@ -233,8 +234,8 @@ def missing(source: Source) -> str:
 
 
 def warnings(run: Record) -> tuple[str, ...]:
-    """What the run warned of before it played, at any point, each once."""
-    return tuple(dict.fromkeys(warning for point in run.points for warning in point.run.warnings))
+    """What the run warned of before it played, at any point, each once; of very many, the first and how many there are."""
+    return tuple(warned(list(dict.fromkeys(warning for point in run.points for warning in point.run.warnings))))
 
 
 def _never(policies: Iterable[PolicySummary], name: str) -> bool:

@@ -15,6 +15,8 @@ from sim.engine.common import IN_COMMON
 from sim.errors import plain
 from sim.report import elsewhere
 from sim.report.layout import BROKEN, GAP, NEVER, Layout, fitted, in_ascii, printable
+from sim.report.listed import NAME as LISTED
+from sim.report.many import MOST_WARNED, ROWS, is_many
 
 Display = Literal["auto", "rich", "plain", "none"]
 
@@ -82,9 +84,10 @@ def _below(comparison: Comparison, layout: Layout) -> list[str]:
     lines = []
     if layout.rows:
         lines.append(_footnote(comparison, layout))
-    lines += [
-        f"threshold {judgement}" for judgement in comparison.thresholds if judgement.breached or judgement.estimate.n == 0
-    ]
+    judged = [each for each in comparison.thresholds if each.breached or each.estimate.n == 0]
+    lines += [f"threshold {judgement}" for judgement in judged[:MOST_WARNED]]
+    if len(judged) > MOST_WARNED:
+        lines.append(f"and {len(judged) - MOST_WARNED:,} more thresholds that are breached, or have no case (summary.json)")
     if len(comparison.points) == 1:
         lines += elsewhere.lines(run, comparison.points[0])
     if run.status != "finished":
@@ -100,7 +103,8 @@ def _footnote(comparison: Comparison, layout: Layout) -> str:
     counts = {policy.measures["ship"].n for point in comparison.points for policy in point.policies}
     replications = f"{min(counts):,}" if len(counts) == 1 else f"{min(counts):,} to {max(counts):,}"
     lasting = " or ".join(dict.fromkeys(duration(run.horizon_s) for run in runs))
-    parts = [f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
+    shown = f"{ROWS} of {len(comparison.points):,} points ({LISTED} has all)" if is_many(comparison) else ""
+    parts = [shown, f"{replications} replications of {lasting} each", f"engine {' and '.join(engines)}" if any(engines) else ""]
     if len(engines) == 1 and engines[0] in IN_COMMON:
         parts.append(IN_COMMON[engines[0]])
     policies = [policy for point in comparison.points for policy in point.policies]

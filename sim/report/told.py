@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sim.compare.wording import listed
 from sim.run.record import Record
 
 MOST_POINTS = 3
 """Where a text differs between more points than this, only the first and the last are told."""
+_MOST_LABELS = 12
 
 
 def policies(run: Record) -> list[tuple[str, str, list[str]]]:
@@ -43,4 +45,9 @@ def _along(run: Record, by_point: Sequence[tuple[str, ...]]) -> list[str]:
     told = list(labels)
     if len(told) > MOST_POINTS:
         told = [told[0], ("…",), told[-1]]
-    return [f"at {', '.join(labels[texts])}: {text}" if texts in labels else text for texts in told for text in texts]
+    return [f"at {_where(labels[texts])}: {text}" if texts in labels else text for texts in told for text in texts]
+
+
+def _where(labels: Sequence[str]) -> str:
+    """Points in a sentence: all of some, and the first of many."""
+    return ", ".join(labels) if len(labels) <= _MOST_LABELS else listed(labels)

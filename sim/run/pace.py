@@ -44,7 +44,7 @@ class Pace:
             self._of[task.which] = count + 1, of + seconds
         # Seconds taken, and seconds expected: by point and policy, by policy, and of all.
         self._seen: dict[Hashable, tuple[float, float]] = {}
-        self._look()
+        self._finished()
 
     def note(self, task: Task, seconds: float | None) -> None:
         """A task is finished and took `seconds`; None if it was loaded from an interrupted run."""
@@ -57,7 +57,7 @@ class Pace:
             for key in (task.which, task.policy, None):
                 took, so_far = self._seen.get(key, (0.0, 0.0))
                 self._seen[key] = took + seconds, so_far + expected
-        self._look()
+        self._finished()
 
     def count(self, crew: Crew | None) -> None:
         """Take over how many workers a crew has now; without one, their number does not change."""
@@ -77,16 +77,26 @@ class Pace:
         done += 0 if left else 1
         return done / (done + left) if done + left else 1.0
 
+    def _finished(self) -> None:
+        """A task is finished: what is left is another, which is worked out when somebody asks."""
+        self._since, self._known = self._clock(), False
+
     def _look(self) -> None:
-        """Work out what is left as a task is finished, for those who ask until the next one is."""
+        """Work out what is left since a task was finished, for those who ask until the next one is.
+
+        That goes over every policy at every point that is left, of which there may be thousands.
+        """
+        if self._known:
+            return
         rates = {which: self._rate(which) for which in self._of}
         self._work_s = sum(expected * rates[which] for which, (_, expected) in self._of.items())
         self._playing = max(1, min(self._workers, len(self._left)))
         self._in_play_s = sum(self._left[task] * rates[task.which] for task in islice(self._left, self._playing))
-        self._since = self._clock()
+        self._known = True
 
     def _done_and_left(self) -> tuple[float, float]:
         """The seconds of work that are done, and those that are left."""
+        self._look()
         passed = min(self._playing * (self._clock() - self._since), self._in_play_s, self._work_s)
         return self._spent_s + passed, self._work_s - passed
 

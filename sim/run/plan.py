@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,11 +178,15 @@ class Plan:
         if not self.paths:
             return {}
         columns: dict[str, Any] = {"point": point}
+        labelled = self.points[point]
         for place, path in enumerate(self.paths):
-            numeric = all(planned.numbers[place] is not None for planned in self.points)
-            labelled = self.points[point]
-            columns[f"sweep.{path}"] = labelled.numbers[place] if numeric else labelled.values[place]
+            columns[f"sweep.{path}"] = labelled.numbers[place] if self._numeric[place] else labelled.values[place]
         return columns
+
+    @cached_property
+    def _numeric(self) -> tuple[bool, ...]:
+        """Of each swept key, whether all of its values are numbers; asked for at each of thousands of points."""
+        return tuple(all(point.numbers[place] is not None for point in self.points) for place in range(len(self.paths)))
 
     def resolved(self) -> dict[str, Any]:
         """The resolved scenario of the first point, with the sweep; aliases in the sweep are resolved too.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -261,12 +262,21 @@ class Record(Stored):
     @property
     def points(self) -> tuple[RunPoint, ...]:
         """The points, each as a run of its own; without a sweep, this run is the only point."""
-        if self.sweep is None:
-            return (RunPoint((), (), self),)
+        return self.swept or (RunPoint((), (), self),)
+
+    @cached_property
+    def swept(self) -> tuple[RunPoint, ...]:
+        """The points of a sweep, made once: there may be thousands, and each is validated. None without a sweep."""
         return tuple(
             RunPoint(point.values, point.numbers, self._with(point.run, f"sweep.points[{number}].run"))
-            for number, point in enumerate(self.sweep.points)
+            for number, point in enumerate(self.sweep.points if self.sweep else ())
         )
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Record:
+        """A copy with other values, whose points are made anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("swept", None)
+        return copied
 
     @property
     def variants(self) -> tuple[Record, ...]:

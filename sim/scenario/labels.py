@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 JOINT = " × "
 """The separator between the two values of a point of two keys."""
+_MOST_LISTED = 50
 
 
 def text_of(value: Any) -> str:
@@ -24,3 +26,12 @@ def text_of(value: Any) -> str:
     import yaml
 
     return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=math.inf).strip()
+
+
+def summed(texts: Sequence[str]) -> str:
+    """The values of a key in one text; of many, how many there are, with the first and the last.
+
+    >>> summed(["1/s", "2/s"]), summed([f"{rate}/s" for rate in range(1, 2001)])
+    ('1/s, 2/s', '2,000 values from 1/s to 2000/s')
+    """
+    return ", ".join(texts) if len(texts) <= _MOST_LISTED else f"{len(texts):,} values from {texts[0]} to {texts[-1]}"

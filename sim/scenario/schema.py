@@ -245,7 +245,7 @@ class Effects(Spec):
     )
 
 
-Sweep = dict[str, Annotated[tuple[Any, ...], Field(min_length=2, max_length=50)]]
+Sweep = dict[str, Annotated[tuple[Any, ...], Field(min_length=2, max_length=10_000)]]
 
 
 class Scenario(Spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -16,9 +17,9 @@ from sim.scenario.plain_yaml import MAX_DEPTH
 from sim.scenario.put import put
 from sim.scenario.schema import Scenario
 
-MOST_POINTS = 100
+MOST_POINTS = 10_000
 MOST_PLAYED = 10_000
-"""Policies, counted at every point."""
+"""Policies, counted at every point: what is told of each of them is in memory at once, and in one file."""
 # The keys that must be the same at all points, because the run is named, compared and reported by them.
 COMMON = ("name", "question", "replications", "enough", "baseline", "require", "thresholds")
 
@@ -56,20 +57,31 @@ def points(scenario: Scenario, document: Document, more: More | None = None) -> 
     count = 1
     for values in scenario.sweep.values():
         count *= len(values)
+    split = "what is told of all of them is in memory at once: split the sweep into several scenarios"
     if count > MOST_POINTS:
-        raise InputError([document.place(Problem(f"must make at most {MOST_POINTS} points, got {count}", path="sweep"))])
+        message = f"must make at most {MOST_POINTS:,} points, got {count:,}; {split}"
+        raise InputError([document.place(Problem(message, path="sweep"))])
     if count * len(scenario.policies) > MOST_PLAYED:
         rule = f"must have at most {MOST_PLAYED:,} policies in all points"
-        got = f"{count} points of {len(scenario.policies):,} policies"
-        raise InputError([document.place(Problem(f"{rule}, got {got}", path="sweep"))])
+        got = f"{count:,} points of {len(scenario.policies):,} policies"
+        raise InputError([document.place(Problem(f"{rule}, got {got}; {split}", path="sweep"))])
+    # The places of thousands of values would be gone through, and copied, for each point.
+    common = {place: mark for place, mark in document.marks.items() if len(place) < 3 or place[0] != "sweep"}
+    own_marks: dict[Place, dict[Place, Any]] = {}
+    for place, mark in document.marks.items():
+        if place not in common:
+            own_marks.setdefault(place[:3], {})[place] = mark
     by_point: list[tuple[str, list[Problem]]] = []
     made = []
     for picked in product(*(range(len(values)) for values in scenario.sweep.values())):
         texts = tuple(text_of(values[index]) for values, index in zip(scenario.sweep.values(), picked, strict=True))
         sources = {place: ("sweep", key, index) for (key, place), index in zip(places.items(), picked, strict=True)}
+        marks = dict(common)
+        for source in sources.values():
+            marks |= own_marks.get(source, {})
         found: list[Problem] = []
         try:
-            read, own = otherwise(scenario, document, sources, more)
+            read, own = otherwise(scenario, replace(document, marks=marks), sources, more)
             made.append(Point(texts, tuple(_number(read, place) for place in places.values()), read, own))
         except InputError as error:
             found += error.problems
@@ -118,14 +130,14 @@ def in_points(problem: Problem, labels: Sequence[str]) -> Problem:
 def gathered(by_point: Sequence[tuple[str, Sequence[Problem]]]) -> list[Problem]:
     """Every problem once, with the points that have it, unless all points have it."""
     labels: dict[Problem, list[str]] = {}
-    everywhere: dict[tuple[str, str], Problem] = {}
+    first: dict[tuple[str, str], Problem] = {}
+    counts: Counter[tuple[str, str]] = Counter()
     for label, problems in by_point:
         for problem in problems:
             labels.setdefault(problem, []).append(label)
-            everywhere.setdefault((problem.path, problem.message), problem)
-    for place in list(everywhere):
-        if not all(any((problem.path, problem.message) == place for problem in problems) for _, problems in by_point):
-            del everywhere[place]
+            first.setdefault((problem.path, problem.message), problem)
+        counts.update({(problem.path, problem.message) for problem in problems})
+    everywhere = {place: problem for place, problem in first.items() if counts[place] == len(by_point)}
     partly = [in_points(problem, at) for problem, at in labels.items() if (problem.path, problem.message) not in everywhere]
     return [*everywhere.values(), *partly]
 

@@ -15,13 +15,15 @@ from sim.compare.elsewhere import summed
 from sim.compare.result import PointComparison, PolicySummary
 from sim.errors import EXIT_OK, EXIT_THRESHOLD
 from sim.report import tables
+from sim.report.many import thinned
 from sim.run.record import Record, RunPoint, Span
 from sim.scenario.labels import JOINT
 from sim.tracking.folder import RunFolder
+from sim.tracking.limits import MOST_NESTED, in_table
 from sim.tracking.names import safe_names
 from sim.tracking.page import cut, taken_by
 from sim.tracking.runs import FOLDER, KEY
-from sim.tracking.series import Point, timeline_of
+from sim.tracking.series import IN_ALL, Point, timeline_of
 
 TAG = 5000
 """The most characters of a tag."""
@@ -83,9 +85,9 @@ def scenario_entry(folder: RunFolder) -> Entry:
         tags["sim.sensitivity"] = summed(comparison.points[0].elsewhere)
     span = Span(started_at=record.started_at, finished_at=record.finished_at or record.started_at)
     if record.paths:
-        by_point = [_side_by_side(folder, record, point) for _, point in _points(folder)]
-        # In curves along the points, the step is the number of the point.
-        curves = [Point(f"sweep/{key}", value, at) for at, values in enumerate(by_point) for key, value in values.items()]
+        if told := in_table(len(record.points)):
+            tags["sim.points"] = told
+        curves = _curves([_side_by_side(folder, record, point) for _, point in _points(folder)])
         return _entry(record.key, record.name, params, {**tags, KEY: record.key}, span, {}, curves)
     estimates: dict[str, float] = {}
     if (taken := taken_by(folder)) is not None and comparison is not None:
@@ -94,11 +96,21 @@ def scenario_entry(folder: RunFolder) -> Entry:
     return _entry(record.key, record.name, params, {**tags, KEY: record.key}, span, estimates)
 
 
+def _curves(by_point: Sequence[Mapping[str, float]]) -> list[Point]:
+    """Estimates along the points of a sweep: the step is the number of the point. Of many points, as many as a store takes."""
+    widest = max((len(values) for values in by_point), default=0)
+    most = max(MOST_NESTED, IN_ALL // max(widest, 1))
+    shown = thinned(range(len(by_point)), most)
+    return [Point(f"sweep/{key}", value, at) for at in shown for key, value in by_point[at].items()]
+
+
 def nested_entries(folder: RunFolder) -> list[Entry]:
-    """The nested runs: each policy, or where keys are swept each point.
+    """The nested runs: each policy, or where keys are swept each point, unless there are very many.
 
     Raises `InputError` where the timeline cannot be read.
     """
+    if in_table(len(folder.record.points)):
+        return []
     return point_entries(folder) if folder.record.paths else policy_entries(folder)
 
 

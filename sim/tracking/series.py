@@ -14,7 +14,7 @@ from sim.tracking.names import safe_names
 
 POINTS, FEWEST = 200, 16
 """The largest number of points that are logged of a series of the timeline, and that of a run of hundreds of policies."""
-_IN_ALL = 20_000
+IN_ALL = 20_000
 """Points of all series of a run that a store takes in seconds, and a page draws."""
 
 _LEAST = 24
@@ -51,7 +51,7 @@ def timeline_of(folder: RunFolder) -> dict[str, tuple[Point, ...]]:
         return {}
     record = folder.record
     found = read_timeline(folder.path, record).items()
-    most = min(POINTS, max(FEWEST, _IN_ALL // (len(record.policies) * len(_names(record)))))
+    most = min(POINTS, max(FEWEST, IN_ALL // (len(record.policies) * len(_names(record)))))
     return {policy: tuple(_points(columns, record, most)) for policy, columns in found if policy in record.finished}
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from sim.compare.comparison import compare
 from sim.compare.summary import write_summary
+from sim.compare.trials import _rows_of
 from sim.errors import InputError
 from sim.run.record import read_run
 from tests.compare.sweeps import EFFECT, KINDS, at_effect, write_sweep
@@ -147,3 +149,10 @@ def test_points_that_the_run_does_not_have_are_refused(tmp_path: Path) -> None:
 def test_what_a_point_has_of_its_own_comes_before_what_is_shared(tmp_path: Path) -> None:
     own = [point.run for point in read_run(write_sweep(tmp_path, seed=1)).points]
     assert [(each.engine, each.digest, each.seed) for each in own] == [("aggregate", f"{at}" * 10, 1) for at in range(3)]
+
+
+def test_rows_of_a_point_are_found_wherever_they_stand() -> None:
+    for points in ([0, 0, 1, 1, 2], [1, 0, 2, 0, 1], [2, 2, 1], [0]):
+        values = np.array(points)
+        for place in range(3):
+            assert np.arange(values.size)[_rows_of(values, place)].tolist() == np.flatnonzero(values == place).tolist()

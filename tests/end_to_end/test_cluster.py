@@ -21,6 +21,7 @@ import sim
 from sim.cli import main
 from sim.errors import EXIT_CLUSTER
 from sim.run.crew import ClusterError
+from sim.run.record import read_run
 from tests.end_to_end.conftest import ROOT
 
 distributed = pytest.importorskip("distributed")
@@ -243,3 +244,36 @@ def test_without_dask(small: Path, capsys: pytest.CaptureFixture[str], monkeypat
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(["run", str(small), "--cluster", "local:2"]) == 2
     assert "pip install 'rollout-sim[cluster]'" in capsys.readouterr().err
+
+
+CALIBRATED = """\
+name: calibrated
+replications: 40
+horizon: 4d
+tick: 1d
+aa: false
+sensitivity: off
+traffic: {rate: 40/m}
+models:
+  - {arm: champion, uri: "models:/checkout-ranker@champion"}
+  - {arm: challenger, uri: "models:/checkout-ranker@challenger"}
+metrics: [{name: conversion, role: primary}]
+policies:
+  - name: looks
+    kind: ab
+    evidence: {kind: peeking, every: 1d, sample: 200000, alpha: {calibrate: {aa_declared: 5%}, replications: 200}}
+"""
+
+
+def test_numbers_that_are_calibrated_are_found_on_a_cluster_as_here(tmp_path: Path, store: str) -> None:
+    file = tmp_path / "calibrated.yaml"
+    file.write_text(CALIBRATED)
+    ways = {"here": ("--workers", "1"), "there": ("--cluster", "local:2")}
+    for name, way in ways.items():
+        # Folders of their own, so that nothing that the other one found is taken.
+        own = ("--reports", str(tmp_path / name), "--out", str(tmp_path / name / "out"))
+        assert main(["run", str(file), *own, *way, "--registry-uri", store, "--no-tracking", "--quiet"]) == 0
+    here, there = (read_run(tmp_path / name / "out") for name in ways)
+    (record,) = here.calibrated
+    assert there.calibrated == (record,)
+    assert same(tmp_path / "here" / "out", tmp_path / "there" / "out")

@@ -37,6 +37,15 @@ def test_what_is_written_is_read_again(folder: Path) -> None:
     assert [point.run.sweep for point in record.points] == [None, None]
 
 
+def test_points_are_made_once_and_those_of_a_copy_are_its_own(folder: Path) -> None:
+    record = read_run(folder)
+    assert record.points is record.points
+    copied = record.model_copy(update={"question": "Another?"})
+    assert {point.run.question for point in copied.points} == {"Another?"}
+    assert {point.run.question for point in record.points} == {record.question}
+    assert record == read_run(folder)
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

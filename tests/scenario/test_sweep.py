@@ -82,7 +82,7 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
             "in the sweep at fast",
         ),
         ("sweep: {traffic.dayly: [1/s, 2/s]}", "12:25 traffic.dayly: unknown key 'dayly'; did you mean 'daily'?"),
-        ("sweep: {traffic.rate: [1/s]}", "12:23 sweep[\"traffic.rate\"]: must have 2 to 50 items; got 1"),
+        ("sweep: {traffic.rate: [1/s]}", "12:23 sweep[\"traffic.rate\"]: must have 2 to 10000 items; got 1"),
         ("sweep: {traffic.rate: [1/s, 1/s]}", '12:29 sweep["traffic.rate"][1]: 1/s is listed twice'),
         ("sweep: {traffic.rate.x: [1, 2]}",
          "12:9 sweep[\"traffic.rate.x\"]: there is no traffic.rate.x: traffic.rate is '2/s'"),
@@ -108,10 +108,11 @@ def test_without_a_sweep_the_scenario_is_the_only_point(tmp_path: Path) -> None:
             "sweep: {'models[1].arm': [challenger, other]}",
             "5:1 models: must keep its arms in all worlds of a run; in the sweep at other",
         ),
-        (f"sweep: {{seed: {list(range(51))}}}", "12:15 sweep.seed: must have 2 to 50 items; got 51"),
+        (f"sweep: {{seed: {list(range(10_001))}}}", "12:15 sweep.seed: must have 2 to 10000 items; got 10001"),
         (
-            f"sweep: {{seed: {list(range(50))}, tick: [1h, 30m, 15m]}}",
-            "12:8 sweep: must make at most 100 points, got 150",
+            f"sweep: {{seed: {list(range(5_000))}, tick: [1h, 30m, 15m]}}",
+            "12:8 sweep: must make at most 10,000 points, got 15,000; what is told of all of them is in memory at once: "
+            "split the sweep into several scenarios",
         ),
         ("sweep: {horizon: [1d, 45m]}", "12:23 horizon: must be a whole number of ticks, got 4.5 ticks; in the sweep at 45m"),
     ],
