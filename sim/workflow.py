@@ -6,11 +6,21 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
-from sim.given import check_arguments, later_problems, registry_of, resolver_of, settling, with_files
+from sim.given import (
+    check_arguments,
+    check_registry,
+    later_problems,
+    registry_of,
+    registry_resolver,
+    resolver_of,
+    settling,
+    with_files,
+)
 from sim.spelling import there_are
 from sim.tracking.limits import TIMEOUT_S
 from sim.units import shown
@@ -25,8 +35,9 @@ if TYPE_CHECKING:
     from sim.report.results import Results
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
-    from sim.run.plan import Plan, PlannedPoint
+    from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
+    from sim.scenario.loading import Document
     from sim.scenario.put import Change
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
@@ -133,16 +144,28 @@ def plan_scenario(
     about it to `told`; what was played is kept in a folder beside `cache`. Raises `InputError`, and `TrackingError` if the
     registry cannot be read.
     """
+    check_arguments(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+
+    def resolver(asked: Scenario, document: Document) -> Resolver:
+        return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+
+    return _planned(scenario, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
+
+
+def _planned(
+    scenario: Source, resolver: Callable[[Scenario, Document], Resolver], cache: str | Path | None, *,
+    parts: Sequence[str | Path], changes: Sequence[Change], workers: int | None, told: Callable[[str], None] | None,
+) -> Plan:  # fmt: skip
+    """The plan of a scenario, as `plan_scenario` describes. `resolver` is asked once the scenario has passed its checks."""
     from sim.policy.catalogue import using
     from sim.run.plan import once, prepare
     from sim.run.varying import with_variants
     from sim.scenario.reading import read
 
-    check_arguments(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
         asked, document = read(scenario, with_files(), changes)
-        resolver = once(resolver_of(asked, document, models, tracking_uri, registry_uri, cache))
-        return with_variants(prepare(asked, document, resolver, settling(workers, cache, told)), document, resolver)
+        found = once(resolver(asked, document))
+        return with_variants(prepare(asked, document, found, settling(workers, cache, told)), document, found)
 
 
 def rehearse(
@@ -264,11 +287,13 @@ def run_scenario(
     from sim.registry.store import addresses, default_uri
     from sim.run.checkpoints import played_by
     from sim.run.crews import crew_for
-    from sim.run.effort import effort_of
+    from sim.run.effort import effort_of, may_be_worth
     from sim.run.folder import usable
     from sim.run.machine import processors
     from sim.run.simulate import folder_of, simulate
+    from sim.run.workers import start_helpers
     from sim.tracking.child import Child
+    from sim.tracking.lookup import loaded, through
 
     check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
@@ -276,46 +301,57 @@ def run_scenario(
         addresses(tracking_uri, registry_uri)
     if out is not None:
         usable(Path(out))
-    with crew_for(executor, cluster, workers, noted):
+    beside = models is None and not loaded()
+    with Child(tracking_uri or default_uri()) as child, crew_for(executor, cluster, workers, noted):
         cache = Path(reports) / ".predictions"
-        plan = plan_scenario(
-            path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
-            workers=workers, told=told,
-        )  # fmt: skip
+        if beside:
+            child.start()
+
+        def resolver(asked: Scenario, document: Document) -> Resolver:
+            if may_be_worth(asked, workers):
+                start_helpers()
+            if not beside:
+                return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+            check_registry(tracking_uri, registry_uri, asked, document)
+            own = partial(registry_resolver, tracking_uri, registry_uri, cache)
+            return through(child, own, tracking_uri, registry_uri)
+
+        plan = _planned(path, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
         folder = folder_of(plan, Path(reports)) if out is None else Path(out)
         there = None if again else _finished(folder, plan, noted)
-        with Child(tracking_uri or default_uri()) as child:
-            if there is not None:
-                outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
-            else:
-                effort = effort_of(plan, workers, folder=folder_of(plan, folder))
-                watch = planned(plan, effort) if planned else None
-                if log and effort.workers < processors() and effort.seconds < _SOON_S:
-                    # Of a short run on one process, another processor has nothing else to do than to load what logs.
+        if there is not None:
+            outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
+        else:
+            effort = effort_of(plan, workers, folder=folder_of(plan, folder))
+            watch = planned(plan, effort) if planned else None
+            if effort.seconds >= _SOON_S or not log:
+                child.stop()
+            elif effort.workers < processors():
+                # Of a short run on one process, another processor has nothing else to do than to load what logs.
+                child.start()
+            found: list[Comparison] = []
+
+            def conclude(new: Path) -> None:
+                if log:
+                    # The process that logs loads its libraries while the report is written.
                     child.start()
-                found: list[Comparison] = []
+                _write_stories(plan, new)
+                found.append(_tell(new, new))
 
-                def conclude(new: Path) -> None:
-                    if log:
-                        # The process that logs loads its libraries while the report is written.
-                        child.start()
-                    _write_stories(plan, new)
-                    found.append(_tell(new, new))
-
-                run = simulate(
-                    plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
-                )
-                outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
-            if not log or outcome.comparison is None:
-                return outcome
-            try:
-                log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
-                return replace(outcome, tracked=_track(outcome.folder, log_to, child))
-            except TrackingError as error:
-                return replace(outcome, tracking_error=error)
-            except KeyboardInterrupt:
-                later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
-                return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+            run = simulate(
+                plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
+            )
+            outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+        if not log or outcome.comparison is None:
+            return outcome
+        try:
+            log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
+            return replace(outcome, tracked=_track(outcome.folder, log_to, child))
+        except TrackingError as error:
+            return replace(outcome, tracking_error=error)
+        except KeyboardInterrupt:
+            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
+            return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:

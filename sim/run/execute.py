@@ -17,7 +17,7 @@ from sim.run.blocks import Player, Task, Work
 from sim.run.crew import current
 from sim.run.machine import METHOD, later
 from sim.run.trial import Play
-from sim.run.workers import begin, end
+from sim.run.workers import begin, end, start_helpers
 
 Played = tuple[Task, Play, float]
 """A task, its result, and the seconds that it took."""
@@ -39,7 +39,7 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         return
     # Each worker is a fresh interpreter: forking a process with a database connection or a thread is not safe.
     context = multiprocessing.get_context(METHOD)
-    _start_helpers()
+    start_helpers()
     # A worker must load the classes of parts before it unpickles objects of these classes.
     files = tuple(dict.fromkeys(file for work in works for part in parts_in(work.forms) if (file := file_of(part))))
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(files, pickle.dumps(works)))
@@ -60,20 +60,6 @@ def execute(works: Sequence[Work], tasks: Sequence[Task], workers: int) -> Gener
         ) from error
     finally:
         end(pool)
-
-
-def _start_helpers() -> None:
-    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
-
-    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
-    """
-    if METHOD != "forkserver":
-        return
-    from multiprocessing import forkserver, resource_tracker
-
-    with later("SIGHUP"):
-        resource_tracker.ensure_running()
-        forkserver.ensure_running()
 
 
 def _finished(waiting: dict[Future[tuple[Play, float]], Task]) -> Iterator[Played]:
