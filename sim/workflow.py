@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from sim.compare.comparison import Comparison
     from sim.registry.memory import Models
+    from sim.report.beside import Draws
     from sim.report.results import Results
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
@@ -283,75 +284,80 @@ def run_scenario(
     Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
     `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
-    from sim.compare.enough import targets
     from sim.registry.store import addresses, default_uri
-    from sim.run.checkpoints import played_by
-    from sim.run.crews import crew_for
-    from sim.run.effort import effort_of, may_be_worth
-    from sim.run.folder import usable
-    from sim.run.machine import processors
-    from sim.run.simulate import folder_of, simulate
-    from sim.run.workers import start_helpers
-    from sim.tracking.child import Child
-    from sim.tracking.lookup import loaded, through
+    from sim.tracking.child import Child, loaded
 
     check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
-    if out is not None:
-        usable(Path(out))
     beside = models is None and not loaded()
-    with Child(tracking_uri or default_uri()) as child, crew_for(executor, cluster, workers, noted):
-        cache = Path(reports) / ".predictions"
+    with Child(tracking_uri or default_uri()) as child:
         if beside:
+            # It loads MLflow while this process loads what plays.
             child.start()
+        from sim.compare.enough import targets
+        from sim.run.checkpoints import played_by
+        from sim.run.crews import crew_for
+        from sim.run.effort import effort_of, may_be_worth
+        from sim.run.folder import usable
+        from sim.run.machine import processors
+        from sim.run.simulate import folder_of, simulate
+        from sim.run.workers import start_helpers
+        from sim.tracking.lookup import Drawing, through
 
-        def resolver(asked: Scenario, document: Document) -> Resolver:
-            if may_be_worth(asked, workers):
-                start_helpers()
-            if not beside:
-                return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
-            check_registry(tracking_uri, registry_uri, asked, document)
-            own = partial(registry_resolver, tracking_uri, registry_uri, cache)
-            return through(child, own, tracking_uri, registry_uri)
+        if out is not None:
+            usable(Path(out))
+        with crew_for(executor, cluster, workers, noted):
+            cache = Path(reports) / ".predictions"
 
-        plan = _planned(path, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
-        folder = folder_of(plan, Path(reports)) if out is None else Path(out)
-        there = None if again else _finished(folder, plan, noted)
-        if there is not None:
-            outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
-        else:
-            effort = effort_of(plan, workers, folder=folder_of(plan, folder))
-            watch = planned(plan, effort) if planned else None
-            if effort.seconds >= _SOON_S or not log:
-                child.stop()
-            elif effort.workers < processors():
-                # Of a short run on one process, another processor has nothing else to do than to load what logs.
-                child.start()
-            found: list[Comparison] = []
+            def resolver(asked: Scenario, document: Document) -> Resolver:
+                if may_be_worth(asked, workers):
+                    start_helpers()
+                if not beside:
+                    return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+                check_registry(tracking_uri, registry_uri, asked, document)
+                own = partial(registry_resolver, tracking_uri, registry_uri, cache)
+                return through(child, own, tracking_uri, registry_uri)
 
-            def conclude(new: Path) -> None:
-                if log:
-                    # The process that logs loads its libraries while the report is written.
+            plan = _planned(path, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
+            folder = folder_of(plan, Path(reports)) if out is None else Path(out)
+            there = None if again else _finished(folder, plan, noted)
+            if there is not None:
+                outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
+            else:
+                effort = effort_of(plan, workers, folder=folder_of(plan, folder))
+                watch = planned(plan, effort) if planned else None
+                if effort.seconds >= _SOON_S or not log:
+                    child.stop()
+                elif effort.workers < processors():
+                    # Of a short run on one process, another processor has nothing else to do than to load what logs.
                     child.start()
-                _write_stories(plan, new)
-                found.append(_tell(new, new))
+                if processors() > 1:
+                    child.prepare_to_draw()
+                found: list[Comparison] = []
 
-            run = simulate(
-                plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
-            )
-            outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
-        if not log or outcome.comparison is None:
-            return outcome
-        try:
-            log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
-            return replace(outcome, tracked=_track(outcome.folder, log_to, child))
-        except TrackingError as error:
-            return replace(outcome, tracking_error=error)
-        except KeyboardInterrupt:
-            later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
-            return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+                def conclude(new: Path) -> None:
+                    if log:
+                        # The process that logs loads its libraries while the report is written.
+                        child.start()
+                    _write_stories(plan, new)
+                    found.append(_tell(new, new, drawing=Drawing(child, new, new) if child.draws else None))
+
+                run = simulate(
+                    plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
+                )
+                outcome = Outcome(run.folder, found[0] if run.kept else None, None, None, run.interrupted)
+            if not log or outcome.comparison is None:
+                return outcome
+            try:
+                log_to = _LogTo(tracking_uri, registry_uri, experiment, timeout_s, annotate)
+                return replace(outcome, tracked=_track(outcome.folder, log_to, child))
+            except TrackingError as error:
+                return replace(outcome, tracking_error=error)
+            except KeyboardInterrupt:
+                later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
+                return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
@@ -461,18 +467,21 @@ def _report(folder: Path, baseline: str | None = None, formats: Iterable[str] = 
 
 
 def _tell(
-    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)
+    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS), drawing: Draws | None = None
 ) -> Comparison:  # fmt: skip
-    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
+    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same).
+
+    `drawing` is another process that draws, where there is one already.
+    """
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import beside, html, listed, markdown, picture
     from sim.run.record import read_run
 
     wanted = set(formats)
-    shared = {"html", "png"} <= wanted and beside.pays(read_run(folder))
+    shared = drawing is None and {"html", "png"} <= wanted and beside.pays(read_run(folder))
     # The process loads its libraries while policies are compared.
-    with beside.beside(folder, into) if shared else nullcontext() as other:
+    with beside.beside(folder, into) if shared else nullcontext(drawing) as other:
         comparison = compare(folder, baseline)
         summary = write_summary(comparison, into)
         # All of them are made of the summary.

@@ -26,11 +26,11 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from sim.errors import InputError, Problem, SimError, TrackingError
-from sim.tracking.log import Logged, Progress
 
 if TYPE_CHECKING:
     from sim.registry.versions import Version
     from sim.tracking.folder import RunFolder
+    from sim.tracking.log import Logged, Progress
 
 LONGEST_ANSWER = 64 * 2**20
 """Bytes. The longest answer of a server that is read."""
@@ -39,7 +39,15 @@ _START = "import json, sys; sys.path[:] = json.loads(sys.stdin.buffer.readline()
 
 
 # What it needs of this program: it is loaded with the libraries, while others still write the report.
-_OWN = ("sim.tracking.log", "sim.tracking.folder", "sim.tracking.lineage", "sim.scenario.loading", "sim.compare.trials")
+_OWN = (
+    "sim.tracking.log", "sim.tracking.folder", "sim.tracking.lineage", "sim.scenario.loading", "sim.compare.trials",
+    "pyarrow.parquet", "scipy.special",
+)  # fmt: skip
+
+
+def loaded() -> bool:
+    """Whether this process has MLflow already, and another one would only load it once more."""
+    return "mlflow" in sys.modules
 
 
 class Late(Exception):
@@ -68,7 +76,7 @@ class Child:
         # Of its own process each: what one that was stopped still says must not be taken for an answer of the next.
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._said: deque[bytes] = deque(maxlen=100)
-        self._started = self._ready = False
+        self._started = self._ready = self._draws = False
 
     def start(self) -> None:
         """Start the process, unless it is started; without this, `log` does."""
@@ -110,7 +118,11 @@ class Child:
         self._reset()
 
     def versions(
-        self, models: Sequence[tuple[str, str]], tracking_uri: str | None, registry_uri: str | None, meanwhile: Sequence[str] = ()
+        self,
+        models: Sequence[tuple[str, str]],
+        tracking_uri: str | None,
+        registry_uri: str | None,
+        meanwhile: Sequence[str] = (),
     ) -> list[Version] | None:
         """What `sim.registry.versions.resolve` makes of models in the registry that `sim.registry.store.registry` finds.
 
@@ -129,6 +141,35 @@ class Child:
             raise found
         return found
 
+    def prepare_to_draw(self) -> None:
+        """Have the process load what draws, if it is there and has answered before: else it would be waited for."""
+        if self._ready and not self._draws:
+            self._draws = True
+            self._write(["prepare"])
+
+    @property
+    def draws(self) -> bool:
+        """Whether the process was asked to load what draws."""
+        return self._draws
+
+    def draw(self, folder: Path, into: Path) -> None:
+        """Have the process draw what `sim.report.beside.drawings` makes."""
+        self._write(["draw", str(folder), str(into)])
+
+    def drawn(self, timeout_s: float) -> tuple[list[str], bytes] | None:
+        """What it has drawn, waited for; None if that went wrong. A process that takes too long is ended."""
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            event = None
+        if event is None:
+            self.stop()
+            return None
+        if event["drawn"] is None:
+            return None
+        sections, picture = event["drawn"]
+        return sections, base64.b64decode(picture)
+
     def _is_ready(self) -> bool:
         """Wait until the process has loaded what it needs; false if it ended."""
         if not self._ready:
@@ -143,6 +184,8 @@ class Child:
 
         The versions in `registry_uri` (default: the store itself) then name the run, as `sim.tracking.lineage` says.
         """
+        from sim.tracking.log import Logged, Progress
+
         self.start()
         # The time that the process needs for its own start is no fault of the server.
         if not self._is_ready():
@@ -162,6 +205,9 @@ class Child:
                     return replace(logged, unmarked=str(self._death()))
                 raise self._death()
             ((what, value),) = event.items()
+            if what == "drawn":
+                # Asked for, and not waited for.
+                continue
             if what == "progress":
                 progress = Progress(**value)
             elif what == "logged":
@@ -223,7 +269,11 @@ def main() -> None:
     tell("ready", True)
     while True:
         what, *asked = json.loads(requests.get())
-        if what == "versions":
+        if what == "prepare":
+            _prepare()
+        elif what == "draw":
+            tell("drawn", _drawn(*map(Path, asked)))
+        elif what == "versions":
             tell(what, base64.b64encode(pickle.dumps(_found(*asked))).decode())
         else:
             folder, *how = asked
@@ -250,6 +300,23 @@ def _load(uri: str) -> None:
             yield piece
 
     requests.Response.iter_content = bounded  # type: ignore[method-assign]
+
+
+def _prepare() -> None:
+    from sim.report.beside import load
+
+    load()
+
+
+def _drawn(folder: Path, into: Path) -> tuple[list[str], str] | None:
+    """What is drawn for the parent, or None where that fails: the parent then draws it itself, and tells what is wrong."""
+    from sim.report.beside import drawings
+
+    try:
+        sections, picture = drawings(folder, into)
+    except Exception:
+        return None
+    return sections, base64.b64encode(picture).decode()
 
 
 def _answer(

@@ -1,11 +1,16 @@
-"""Versions that are looked up by the process that logs: it loads MLflow anyway, so a run of behaviour models loads it once."""
+"""What the process that logs does before there is anything to log: it looks versions up, and draws.
+
+It loads MLflow anyway, so a run of behaviour models loads it once. While the report is written it would have nothing to do.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from sim.report.beside import LONGEST_S
 from sim.run.plan import Resolved, Resolver
 from sim.scenario.schema import Scenario
 from sim.tracking.child import Child
@@ -16,11 +21,6 @@ _MEANWHILE = (
     "sim.compare.comparison", "sim.compare.summary", "matplotlib.figure", "matplotlib.backends.backend_svg",
     "matplotlib.backends.backend_agg", "sim.report.beside", "sim.report.markdown", "sim.report.listed", "sim.report.terminal",
 )  # fmt: skip
-
-
-def loaded() -> bool:
-    """Whether this process has MLflow already, and another one would only load it once more."""
-    return "mlflow" in sys.modules
 
 
 def through(
@@ -42,3 +42,26 @@ def through(
         return own[0](scenario, base)
 
     return resolved
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What `sim.report.beside.Draws` asks for, drawn by that process: of the run in `folder`, with its summary in `into`."""
+
+    child: Child
+    folder: Path
+    into: Path
+
+    def begin(self) -> None:
+        self.child.draw(self.folder, self.into)
+
+    def sections(self) -> tuple[str, ...] | None:
+        return self._answer[0] if self._answer else None
+
+    def picture(self) -> bytes | None:
+        return self._answer[1] if self._answer else None
+
+    @cached_property
+    def _answer(self) -> tuple[tuple[str, ...], bytes] | None:
+        drawn = self.child.drawn(LONGEST_S)
+        return None if drawn is None else (tuple(drawn[0]), drawn[1])
