@@ -2,7 +2,7 @@
 
 Whatever a server or a driver does (a byte a second, a connection that never answers), waiting for another process always ends.
 The process also ends with its parent. It reads requests from its standard input, and writes events, each a line of JSON. As it
-loads MLflow, which takes long, it also looks versions up, so that a run of behaviour models loads MLflow once and beside itself.
+has to load MLflow, which takes long, it also looks versions up: a run of behaviour models loads MLflow nowhere else.
 """
 
 from __future__ import annotations
