@@ -5,14 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from typing import Any, cast
 
-from sim.run.machine import METHOD, later
+from sim.run.machine import METHOD, later, same_path
 
 # What every worker needs: loaded once, by the process that workers are forked from, and not by each of them.
 _LOADED_ONCE = ("sim.run.execute", "sim.jit")
@@ -21,42 +18,22 @@ _LOADED_ONCE = ("sim.run.execute", "sim.jit")
 def start_helpers() -> None:
     """Start the helper processes of `multiprocessing`, unless they run; they load what workers need meanwhile.
 
-    A signal that is blocked here stays blocked in them, and comes to this process afterwards: so a closed terminal, which
-    sends SIGHUP to all, leaves them be. Each worker is forked from a process that has neither threads nor open stores.
+    A signal that is blocked here stays blocked in them, and comes to this process afterwards: so a terminal, which sends
+    Ctrl-C and its own end to all, leaves them be also while they load. Each worker is forked from a process that has neither threads nor open stores.
     """
     if METHOD != "forkserver":
         return
     from multiprocessing import forkserver, resource_tracker
 
-    with later("SIGHUP"), _same_path() as same:
+    with same_path() as same:
         # A program may have asked for modules of its own.
         if same and getattr(forkserver._forkserver, "_preload_modules", None) == ["__main__"]:
             forkserver.set_forkserver_preload(["__main__", *_LOADED_ONCE])
-        resource_tracker.ensure_running()
-        forkserver.ensure_running()
-
-
-@contextmanager
-def _same_path() -> Iterator[bool]:
-    """Have a Python that is started meanwhile look for modules where this one does, and nowhere else; whether that can be.
-
-    By itself it looks in the current folder first, where a file may have the name of a library.
-    """
-    path = [each or os.getcwd() for each in sys.path]
-    if any(os.pathsep in each for each in path):
-        yield False
-        return
-    wanted = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)}
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield True
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        with later("SIGHUP"):
+            # Unblocks SIGINT as it ends.
+            resource_tracker.ensure_running()
+        with later("SIGINT", "SIGHUP"):
+            forkserver.ensure_running()
 
 
 def begin() -> None:
