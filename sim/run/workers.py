@@ -19,7 +19,8 @@ def start_helpers() -> None:
     """Start the helper processes of `multiprocessing`, unless they run; they load what workers need meanwhile.
 
     A signal that is blocked here stays blocked in them, and comes to this process afterwards: so a terminal, which sends
-    Ctrl-C and its own end to all, leaves them be also while they load. Each worker is forked from a process that has neither threads nor open stores.
+    Ctrl-C and its own end to all, leaves them be also while they load. Each worker is forked from a process that has neither
+    threads nor open stores.
     """
     if METHOD != "forkserver":
         return
