@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -304,7 +305,7 @@ def run_scenario(
         from sim.run.machine import processors
         from sim.run.simulate import folder_of, simulate
         from sim.run.workers import start_helpers
-        from sim.tracking.lookup import Drawing, through
+        from sim.tracking.lookup import TO_PLAY, Drawing
 
         if out is not None:
             usable(Path(out))
@@ -314,11 +315,12 @@ def run_scenario(
             def resolver(asked: Scenario, document: Document) -> Resolver:
                 if may_be_worth(asked, workers):
                     start_helpers()
-                if not beside:
-                    return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
-                check_registry(tracking_uri, registry_uri, asked, document)
-                own = partial(registry_resolver, tracking_uri, registry_uri, cache)
-                return through(child, own, tracking_uri, registry_uri)
+                # What is finished already needs nothing that plays.
+                before = Path(out).exists() if out else any(Path(reports).glob(f"{escape(asked.name)}-*"))
+                meanwhile = TO_PLAY if again or not before else ()
+                return _resolver(
+                    child if beside else None, asked, document, models, tracking_uri, registry_uri, cache, meanwhile
+                )
 
             plan = _planned(path, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
             folder = folder_of(plan, Path(reports)) if out is None else Path(out)
@@ -358,6 +360,19 @@ def run_scenario(
             except KeyboardInterrupt:
                 later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
                 return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+
+
+def _resolver(
+    child: Child | None, asked: Scenario, document: Document, models: Models | None, tracking_uri: str | None,
+    registry_uri: str | None, cache: Path, meanwhile: Sequence[str],
+) -> Resolver:  # fmt: skip
+    """The resolver of a scenario's versions: with a `child`, that of `lookup.through`."""
+    from sim.tracking.lookup import through
+
+    if child is None:
+        return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+    check_registry(tracking_uri, registry_uri, asked, document)
+    return through(child, partial(registry_resolver, tracking_uri, registry_uri, cache), tracking_uri, registry_uri, meanwhile)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
@@ -414,25 +429,34 @@ def trace_scenario(
     `path`, `models`, `parts` and `changes` are as in `plan_scenario`, which says when real versions run their code. The sweep
     of a scenario is ignored.
     """
-    from sim.files import writable
-    from sim.policy.catalogue import using
-    from sim.run.plan import prepare
-    from sim.run.requests import request_log
-    from sim.run.trace import problems, trace, write
-    from sim.scenario.reading import read
+    from sim.registry.store import default_uri
+    from sim.tracking.child import Child, loaded
 
     check_arguments(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
-    file = None if out is None else Path(out)
-    with using(parts):
-        scenario, document = read(path, with_files(), changes)
-        trace_problems = problems(scenario, policy, replication, engine, file)
-        if trace_problems:
-            raise InputError(trace_problems)
-        if file is not None:
-            writable(file, "--out")
-        cache = Path(reports) / ".predictions"
-        resolver = resolver_of(scenario, document, models, tracking_uri, registry_uri, cache)
-        (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
+    beside = models is None and not loaded()
+    with Child(tracking_uri or default_uri()) as child:
+        if beside:
+            # It loads MLflow while this process loads what plays.
+            child.start()
+        from sim.files import writable
+        from sim.policy.catalogue import using
+        from sim.run.plan import prepare
+        from sim.run.requests import request_log
+        from sim.run.trace import problems, trace, write
+        from sim.scenario.reading import read
+
+        file = None if out is None else Path(out)
+        with using(parts):
+            scenario, document = read(path, with_files(), changes)
+            trace_problems = problems(scenario, policy, replication, engine, file)
+            if trace_problems:
+                raise InputError(trace_problems)
+            if file is not None:
+                writable(file, "--out")
+            cache = Path(reports) / ".predictions"
+            store, meanwhile = (tracking_uri, registry_uri), ("pandas", "sim.engine.compiled")
+            resolver = _resolver(child if beside else None, scenario, document, models, *store, cache, meanwhile)
+            (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s, whole=requests)
