@@ -304,7 +304,7 @@ def run_scenario(
         from sim.run.folder import usable
         from sim.run.machine import processors
         from sim.run.simulate import folder_of, simulate
-        from sim.run.workers import start_helpers
+        from sim.run.workers import may_start_early, start_helpers
         from sim.tracking.lookup import TO_PLAY, Drawing
 
         if out is not None:
@@ -313,7 +313,7 @@ def run_scenario(
             cache = Path(reports) / ".predictions"
 
             def resolver(asked: Scenario, document: Document) -> Resolver:
-                if may_be_worth(asked, workers):
+                if may_start_early() and may_be_worth(asked, workers):
                     start_helpers()
                 # What is finished already needs nothing that plays.
                 before = Path(out).exists() if out else any(Path(reports).glob(f"{escape(asked.name)}-*"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
 from sim.run.machine import METHOD, later, same_path
@@ -35,6 +37,17 @@ def start_helpers() -> None:
             resource_tracker.ensure_running()
         with later("SIGINT", "SIGHUP"):
             forkserver.ensure_running()
+
+
+def may_start_early() -> bool:
+    """Whether helpers may be started before it is known that workers are worth it.
+
+    They load what was started: the command `sim`, or somebody's script, which may lack its `if __name__ == "__main__":` and
+    would be run once more.
+    """
+    started = sys.modules.get("__main__")
+    name = getattr(getattr(started, "__spec__", None), "name", None) or Path(getattr(started, "__file__", None) or "").stem
+    return name in ("sim", "sim.__main__")
 
 
 def begin() -> None:

@@ -159,3 +159,23 @@ def test_names_of_examples_are_found_without_the_schema() -> None:
     for words in (["completion", "bash"], ["init", "--list"]):
         done = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+SCRIPT = """
+import sys
+print("the script runs", flush=True)
+from sim import run_scenario
+outcome = run_scenario(sys.argv[1], tracking_uri=sys.argv[2], log=False)
+print(outcome.exit_code)
+"""
+
+
+def test_a_script_without_its_guard_is_run_once_where_one_process_plays(store: str, tmp_path: Path) -> None:
+    large = SMALL.replace("replications: 40", "replications: 1000").replace("tick: 30m", "tick: 30s")
+    hold = large[: large.index("  - {name: ab")].replace("policies:\n", "sensitivity: off\naa: false\npolicies:\n")
+    (tmp_path / "large.yaml").write_text(hold)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "script.py", "large.yaml", store]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["the script runs", "0"]), done.stderr
