@@ -102,20 +102,35 @@ def resolver_of(
     cache: str | Path | None,
 ) -> Resolver:  # fmt: skip
     """The resolver of a scenario's versions: from models in memory if given, else from a registry."""
-    from sim.run.plan import from_registry, in_memory
+    from sim.run.plan import in_memory
 
     if models is not None:
         return in_memory(models)
-    store = registry_of(tracking_uri, registry_uri, scenario, document)
-    return from_registry(store, None if cache is None else Path(cache))
+    check_registry(tracking_uri, registry_uri, scenario, document)
+    return registry_resolver(tracking_uri, registry_uri, cache)
+
+
+def registry_resolver(tracking_uri: str | None, registry_uri: str | None, cache: str | Path | None) -> Resolver:
+    """The resolver of versions in a registry that exists."""
+    from sim.registry.store import registry
+    from sim.run.plan import from_registry
+
+    # Only the registry is read here: the tracking server need not be up before there are results.
+    return from_registry(registry(tracking_uri, registry_uri), None if cache is None else Path(cache))
 
 
 def registry_of(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> Client:
     """A client of the registry. Raises `InputError` if the registry does not exist yet, and does not create it."""
-    from sim.registry.store import absent, registry
+    from sim.registry.store import registry
+
+    check_registry(tracking_uri, registry_uri, scenario, document)
+    return registry(tracking_uri, registry_uri)
+
+
+def check_registry(tracking_uri: str | None, registry_uri: str | None, scenario: Scenario, document: Document) -> None:
+    """Raise `InputError` if the registry does not exist yet."""
+    from sim.registry.store import absent
     from sim.registry.versions import unregistered
 
-    # Only the registry is read here: the tracking server need not be up before there are results.
     if absent(tracking_uri, registry_uri):
         raise InputError(document.place(problem) for problem in unregistered(model.uri for model in scenario.models))
-    return registry(tracking_uri, registry_uri)

@@ -215,15 +215,16 @@ def format_duration(seconds: float) -> str:
 
 
 def format_rate(rate_per_s: float) -> str:
-    """The shortest text that `parse_rate` reads as exactly this float; per second if two are equally short.
+    """The shortest text that `parse_rate` reads as exactly this float; of equally short ones that of the shortest unit.
 
-    >>> format_rate(40.0), format_rate(parse_rate("1e6/d")), format_rate(parse_rate("50/y"))
-    ('40/s', '1000000/d', '50/y')
+    >>> format_rate(40.0), format_rate(parse_rate("1e6/d")), format_rate(parse_rate("50/y")), format_rate(parse_rate("23.8/h"))
+    ('40/s', '1000000/d', '50/y', '23.8/h')
     """
     per_second = f"{_plain(rate_per_s)}/s"
     counts = {unit: rate_per_s * float(_PER[unit]) for unit in ("m", "h", "d", "y")}
-    whole = [f"{round(count)}/{unit}" for unit, count in counts.items() if 0.5 < count < 1e12]
-    return min([per_second, *(t for t in whole if _reads_as(t, parse_rate, rate_per_s))], key=len)
+    # What people write has few digits, and the last ones of a product are rounding errors.
+    rounded = [f"{_plain(float(f'{count:.12g}'))}/{unit}" for unit, count in counts.items() if 1e-12 < count < 1e12]
+    return min([per_second, *(t for t in rounded if _reads_as(t, parse_rate, rate_per_s))], key=len)
 
 
 def rounded_rate(rate_per_s: float) -> str:

@@ -6,11 +6,22 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_THRESHOLD, EXIT_TRACKING, InputError, Problem, TrackingError
-from sim.given import check_arguments, later_problems, registry_of, resolver_of, settling, with_files
+from sim.given import (
+    check_arguments,
+    check_registry,
+    later_problems,
+    registry_of,
+    registry_resolver,
+    resolver_of,
+    settling,
+    with_files,
+)
 from sim.spelling import there_are
 from sim.tracking.limits import TIMEOUT_S
 from sim.units import shown
@@ -22,11 +33,13 @@ if TYPE_CHECKING:
 
     from sim.compare.comparison import Comparison
     from sim.registry.memory import Models
+    from sim.report.beside import Draws
     from sim.report.results import Results
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
-    from sim.run.plan import Plan, PlannedPoint
+    from sim.run.plan import Plan, PlannedPoint, Resolver
     from sim.run.unplayed import Seen
+    from sim.scenario.loading import Document
     from sim.scenario.put import Change
     from sim.scenario.reading import Source
     from sim.scenario.schema import Scenario
@@ -133,16 +146,28 @@ def plan_scenario(
     about it to `told`; what was played is kept in a folder beside `cache`. Raises `InputError`, and `TrackingError` if the
     registry cannot be read.
     """
+    check_arguments(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
+
+    def resolver(asked: Scenario, document: Document) -> Resolver:
+        return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+
+    return _planned(scenario, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
+
+
+def _planned(
+    scenario: Source, resolver: Callable[[Scenario, Document], Resolver], cache: str | Path | None, *,
+    parts: Sequence[str | Path], changes: Sequence[Change], workers: int | None, told: Callable[[str], None] | None,
+) -> Plan:  # fmt: skip
+    """The plan of a scenario, as `plan_scenario` describes. `resolver` is asked once the scenario has passed its checks."""
     from sim.policy.catalogue import using
     from sim.run.plan import once, prepare
     from sim.run.varying import with_variants
     from sim.scenario.reading import read
 
-    check_arguments(parts=parts, workers=workers, tracking_uri=tracking_uri, registry_uri=registry_uri)
     with using(parts):
         asked, document = read(scenario, with_files(), changes)
-        resolver = once(resolver_of(asked, document, models, tracking_uri, registry_uri, cache))
-        return with_variants(prepare(asked, document, resolver, settling(workers, cache, told)), document, resolver)
+        found = once(resolver(asked, document))
+        return with_variants(prepare(asked, document, found, settling(workers, cache, told)), document, found)
 
 
 def rehearse(
@@ -260,39 +285,58 @@ def run_scenario(
     Raises `InputError` for wrong input and for a plan that has no room in memory, `FileError` where a file cannot be written,
     `TrackingError` if the registry cannot be read, and `sim.run.crew.ClusterError` if a cluster or an executor fails.
     """
-    from sim.compare.enough import targets
     from sim.registry.store import addresses, default_uri
-    from sim.run.checkpoints import played_by
-    from sim.run.crews import crew_for
-    from sim.run.effort import effort_of
-    from sim.run.folder import usable
-    from sim.run.machine import processors
-    from sim.run.simulate import folder_of, simulate
-    from sim.tracking.child import Child
+    from sim.tracking.child import Child, loaded
 
     check_arguments(parts=parts, workers=workers, timeout_s=timeout_s, tracking_uri=tracking_uri, registry_uri=registry_uri)
     if log:
         # An address that cannot be one is said before anything is played.
         addresses(tracking_uri, registry_uri)
-    if out is not None:
-        usable(Path(out))
-    with crew_for(executor, cluster, workers, noted):
-        cache = Path(reports) / ".predictions"
-        plan = plan_scenario(
-            path, models, tracking_uri=tracking_uri, registry_uri=registry_uri, cache=cache, parts=parts, changes=changes,
-            workers=workers, told=told,
-        )  # fmt: skip
-        folder = folder_of(plan, Path(reports)) if out is None else Path(out)
-        there = None if again else _finished(folder, plan, noted)
-        with Child(tracking_uri or default_uri()) as child:
+    beside = models is None and not loaded()
+    with Child(tracking_uri or default_uri()) as child:
+        if beside:
+            # It loads MLflow while this process loads what plays.
+            child.start()
+        from sim.compare.enough import targets
+        from sim.run.checkpoints import played_by
+        from sim.run.crews import crew_for
+        from sim.run.effort import effort_of, may_be_worth
+        from sim.run.folder import usable
+        from sim.run.machine import processors
+        from sim.run.simulate import folder_of, simulate
+        from sim.run.workers import may_start_early, start_helpers
+        from sim.tracking.lookup import TO_PLAY, Drawing
+
+        if out is not None:
+            usable(Path(out))
+        with crew_for(executor, cluster, workers, noted):
+            cache = Path(reports) / ".predictions"
+
+            def resolver(asked: Scenario, document: Document) -> Resolver:
+                if may_start_early() and may_be_worth(asked, workers):
+                    start_helpers()
+                # What is finished already needs nothing that plays.
+                before = Path(out).exists() if out else any(Path(reports).glob(f"{escape(asked.name)}-*"))
+                meanwhile = TO_PLAY if again or not before else ()
+                return _resolver(
+                    child if beside else None, asked, document, models, tracking_uri, registry_uri, cache, meanwhile
+                )
+
+            plan = _planned(path, resolver, cache, parts=parts, changes=changes, workers=workers, told=told)
+            folder = folder_of(plan, Path(reports)) if out is None else Path(out)
+            there = None if again else _finished(folder, plan, noted)
             if there is not None:
                 outcome = Outcome(folder, there, None, None, False, False, there.run.sources != played_by())
             else:
                 effort = effort_of(plan, workers, folder=folder_of(plan, folder))
                 watch = planned(plan, effort) if planned else None
-                if log and effort.workers < processors() and effort.seconds < _SOON_S:
+                if effort.seconds >= _SOON_S or not log:
+                    child.stop()
+                elif effort.workers < processors():
                     # Of a short run on one process, another processor has nothing else to do than to load what logs.
                     child.start()
+                if processors() > 1:
+                    child.prepare_to_draw()
                 found: list[Comparison] = []
 
                 def conclude(new: Path) -> None:
@@ -300,7 +344,7 @@ def run_scenario(
                         # The process that logs loads its libraries while the report is written.
                         child.start()
                     _write_stories(plan, new)
-                    found.append(_tell(new, new))
+                    found.append(_tell(new, new, drawing=Drawing(child, new, new) if child.draws else None))
 
                 run = simulate(
                     plan, Path(reports), out=folder, workers=effort.workers, watch=watch, conclude=conclude, judge=targets
@@ -316,6 +360,19 @@ def run_scenario(
             except KeyboardInterrupt:
                 later = f"interrupted; to go on: the same command again, or sim track {shlex.quote(str(outcome.folder))}"
                 return replace(outcome, tracking_error=TrackingError(later), interrupted=True)
+
+
+def _resolver(
+    child: Child | None, asked: Scenario, document: Document, models: Models | None, tracking_uri: str | None,
+    registry_uri: str | None, cache: Path, meanwhile: Sequence[str],
+) -> Resolver:  # fmt: skip
+    """The resolver of a scenario's versions: with a `child`, that of `lookup.through`."""
+    from sim.tracking.lookup import through
+
+    if child is None:
+        return resolver_of(asked, document, models, tracking_uri, registry_uri, cache)
+    check_registry(tracking_uri, registry_uri, asked, document)
+    return through(child, partial(registry_resolver, tracking_uri, registry_uri, cache), tracking_uri, registry_uri, meanwhile)
 
 
 def _finished(folder: Path, plan: Plan, noted: Callable[[str], None] | None) -> Comparison | None:
@@ -372,25 +429,34 @@ def trace_scenario(
     `path`, `models`, `parts` and `changes` are as in `plan_scenario`, which says when real versions run their code. The sweep
     of a scenario is ignored.
     """
-    from sim.files import writable
-    from sim.policy.catalogue import using
-    from sim.run.plan import prepare
-    from sim.run.requests import request_log
-    from sim.run.trace import problems, trace, write
-    from sim.scenario.reading import read
+    from sim.registry.store import default_uri
+    from sim.tracking.child import Child, loaded
 
     check_arguments(parts=parts, tracking_uri=tracking_uri, registry_uri=registry_uri)
-    file = None if out is None else Path(out)
-    with using(parts):
-        scenario, document = read(path, with_files(), changes)
-        trace_problems = problems(scenario, policy, replication, engine, file)
-        if trace_problems:
-            raise InputError(trace_problems)
-        if file is not None:
-            writable(file, "--out")
-        cache = Path(reports) / ".predictions"
-        resolver = resolver_of(scenario, document, models, tracking_uri, registry_uri, cache)
-        (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
+    beside = models is None and not loaded()
+    with Child(tracking_uri or default_uri()) as child:
+        if beside:
+            # It loads MLflow while this process loads what plays.
+            child.start()
+        from sim.files import writable
+        from sim.policy.catalogue import using
+        from sim.run.plan import prepare
+        from sim.run.requests import request_log
+        from sim.run.trace import problems, trace, write
+        from sim.scenario.reading import read
+
+        file = None if out is None else Path(out)
+        with using(parts):
+            scenario, document = read(path, with_files(), changes)
+            trace_problems = problems(scenario, policy, replication, engine, file)
+            if trace_problems:
+                raise InputError(trace_problems)
+            if file is not None:
+                writable(file, "--out")
+            cache = Path(reports) / ".predictions"
+            store, meanwhile = (tracking_uri, registry_uri), ("pandas", "sim.engine.compiled")
+            resolver = _resolver(child if beside else None, scenario, document, models, *store, cache, meanwhile)
+            (point,) = prepare(scenario.model_copy(update={"sweep": None}), document, resolver, settling(1, cache)).points
     if planned:
         planned(point)
     log = trace(point, policy, replication, engine, until_s, whole=requests)
@@ -425,18 +491,21 @@ def _report(folder: Path, baseline: str | None = None, formats: Iterable[str] = 
 
 
 def _tell(
-    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS)
+    folder: Path, into: Path, baseline: str | None = None, formats: Iterable[str] = tuple(FORMATS), drawing: Draws | None = None
 ) -> Comparison:  # fmt: skip
-    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same)."""
+    """Compare the policies in the tables of a folder, and write what is told of them into another (or the same).
+
+    `drawing` is another process that draws, where there is one already.
+    """
     from sim.compare.comparison import compare
     from sim.compare.summary import write_summary
     from sim.report import beside, html, listed, markdown, picture
     from sim.run.record import read_run
 
     wanted = set(formats)
-    shared = {"html", "png"} <= wanted and beside.pays(read_run(folder))
+    shared = drawing is None and {"html", "png"} <= wanted and beside.pays(read_run(folder))
     # The process loads its libraries while policies are compared.
-    with beside.beside(folder, into) if shared else nullcontext() as other:
+    with beside.beside(folder, into) if shared else nullcontext(drawing) as other:
         comparison = compare(folder, baseline)
         summary = write_summary(comparison, into)
         # All of them are made of the summary.

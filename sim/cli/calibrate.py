@@ -92,7 +92,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from sim.fitting.calibrating import calibrate, check_facts, write
     from sim.fitting.columns import parse_roles
     from sim.fitting.experiment_columns import ROLES as OF_EXPERIMENTS
-    from sim.report.progress import Bar
+    from sim.report.bar import Bar
 
     keys = [flag.removeprefix("--").replace("-", "_") for flag in _FACTS]
     given: dict[str, str] = {key: getattr(options, key) for key in keys if getattr(options, key) is not None}

@@ -54,7 +54,7 @@ def _completer(what: Completes) -> dict[str, Any]:
     """How each shell completes an argument, as `shtab` takes it."""
     import shtab
 
-    from sim.engine.catalogue import ENGINES
+    from sim.engine.names import ENGINES, OF_CALLS
     from sim.scenario import examples
     from sim.workflow import FORMATS
 
@@ -76,7 +76,7 @@ def _completer(what: Completes) -> dict[str, Any]:
         case Completes.ENGINE:
             return _words("engines", ["auto", *ENGINES])
         case Completes.ENGINE_OF_CALLS:
-            return _words("engines_of_calls", [name for name, engine in ENGINES.items() if engine.tells_calls])
+            return _words("engines_of_calls", list(OF_CALLS))
         case Completes.FORMAT:
             return _words("formats", list(FORMATS))
 

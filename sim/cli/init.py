@@ -47,11 +47,12 @@ def add(verbs: Verbs) -> None:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from sim.scenario import examples, starting
+    from sim.scenario import examples
 
-    given = {fact.key: value for fact in starting.FACTS if (value := getattr(options, fact.key)) is not None}
+    flags = {flag.removeprefix("--").replace("-", "_"): flag for flag in _FLAGS}
+    given = {key: value for key in flags if (value := getattr(options, key)) is not None}
     if (options.list or options.example) and given:
-        flag = next(fact.flag for fact in starting.FACTS if fact.key in given)
+        flag = next(flags[key] for key in flags if key in given)
         raise InputError([Problem("is a fact of a rollout, and does not go with --example or --list", flag)])
     if options.list:
         rows = list(examples.listing())
@@ -61,6 +62,8 @@ def _init(options: argparse.Namespace) -> int:
     if options.example:
         start = examples.write(options.example, options.folder)
     else:
+        from sim.scenario import starting
+
         missing = any(fact.default is None and fact.key not in given for fact in starting.FACTS)
         if missing and sys.stdin and sys.stdin.isatty() and sys.stderr.isatty():
             for fact in starting.FACTS:

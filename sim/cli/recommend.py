@@ -71,7 +71,8 @@ def _recommend(options: argparse.Namespace) -> int:
     from sim.recommend.recommending import recommend
     from sim.recommend.telling import candidates_csv, distances, scenario_text
     from sim.registry.store import default_uri
-    from sim.report.progress import Bar, spoken
+    from sim.report.bar import Bar
+    from sim.report.progress import spoken
     from sim.run.crews import crew_for
     from sim.run.folder import usable
     from sim.run.staying import staying

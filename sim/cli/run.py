@@ -30,7 +30,7 @@ from sim.errors import plain
 from sim.tracking.limits import in_table
 
 if TYPE_CHECKING:
-    from sim.report.progress import Bar
+    from sim.report.bar import Bar
     from sim.run.blocks import Watch
     from sim.run.effort import Effort
     from sim.run.plan import Plan
@@ -83,11 +83,14 @@ def add(verbs: Verbs) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from sim.report.progress import Bar
+    from sim.report.bar import Bar
 
     with Bar(quiet=options.quiet) as bar:
+        file = scenario_file(options.file)
+        # Said at once: what reads and plays it takes a while to load.
+        bar.say(f"{plain(str(file))}: reading the scenario and its model versions")
         outcome = workflow.run_scenario(
-            scenario_file(options.file),
+            file,
             reports=options.reports,
             out=options.out,
             changes=options.changes,

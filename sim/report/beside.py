@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from sim.report import html, picture
 from sim.report.many import MOST_POINTS
@@ -19,7 +20,8 @@ from sim.run.record import Record
 
 # Of fewer trials, the page is made before another process has loaded its libraries.
 LEAST_TRIALS = 50_000
-_LONGEST_S = 60.0
+LONGEST_S = 60.0
+"""How long is waited for what another process draws."""
 _BEGIN = b"begin\n"
 
 
@@ -31,6 +33,19 @@ def pays(run: Record) -> bool:
     if len(run.points) > MOST_POINTS:
         return False
     return run.replications * len(run.policies) * len(run.points) >= LEAST_TRIALS and processors() > 1
+
+
+class Draws(Protocol):
+    """Whoever draws for this process while it does something else."""
+
+    def begin(self) -> None:
+        """Draw: all that the charts are made of is written."""
+
+    def sections(self) -> tuple[str, ...] | None:
+        """What `html.drawn` makes, waited for; None if that went wrong."""
+
+    def picture(self) -> bytes | None:
+        """What `picture.picture` makes, waited for; None if that went wrong."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Beside:
         if self.process is None:
             return None
         try:
-            answer, _ = self.process.communicate(timeout=_LONGEST_S)
+            answer, _ = self.process.communicate(timeout=LONGEST_S)
         except (OSError, subprocess.TimeoutExpired):
             return None
         if self.process.returncode != 0:
@@ -92,18 +107,28 @@ def beside(folder: Path, into: Path) -> Iterator[Beside]:
             process.__exit__(None, None, None)
 
 
-def _draw(folder: Path, into: Path) -> None:
-    """Load Matplotlib, and draw what is asked for once there is a line to read. Without one, nobody wants it any more."""
+def load() -> None:
+    """Load what draws."""
     import matplotlib.backends.backend_agg
     import matplotlib.backends.backend_svg
     import matplotlib.figure  # noqa: F401
 
+
+def drawings(folder: Path, into: Path) -> tuple[list[str], bytes]:
+    """What `html.drawn` and `picture.picture` make of the run in `folder`, and of its `summary.json` in `into`."""
+    source = read(folder, into)
+    return html.drawn(source), picture.picture(source)
+
+
+def _draw(folder: Path, into: Path) -> None:
+    """Load what draws, and draw what is asked for once there is a line to read. Without one, nobody wants it any more."""
+    load()
     if sys.stdin.buffer.readline() != _BEGIN:
         raise SystemExit(1)
-    source = read(folder, into)
+    sections, drawn = drawings(folder, into)
     out = sys.stdout.buffer
-    out.write(json.dumps(html.drawn(source)).encode() + b"\n")
-    out.write(picture.picture(source))
+    out.write(json.dumps(sections).encode() + b"\n")
+    out.write(drawn)
     out.flush()
 
 

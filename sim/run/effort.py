@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +14,12 @@ from sim.run.crew import current
 from sim.run.growing import GROUP_ROWS
 from sim.run.machine import free_bytes, no_second_process, processors
 from sim.run.plan import Plan
+from sim.scenario.schema import Scenario
 
 # Below this many seconds of work, starting a second process takes more time than it saves.
 _WORTH_A_PROCESS_S = 3.0
+# About as many ticks of replications take as long.
+_ROW_TICKS = 2_000_000
 # More processes than this for each processor only take memory.
 _MOST_PER_PROCESSOR = 4
 # What a policy that decides at once costs where no request is played, of what one costs that plays to the horizon.
@@ -89,6 +93,13 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, 
             raise InputError([Problem(f"must be at most {fitting} here: {why}; got {asked}", path="--workers")])
         workers, note = fitting, f"{fitting} of {workers} processes, as {size(free)} of memory are free"
     return Effort(expected, workers, needed(workers), free, note, before)
+
+
+def may_be_worth(scenario: Scenario, asked: int | None) -> bool:
+    """Whether more than one process is likely to play a scenario, by its size alone, so that others can be started early."""
+    points = math.prod(len(values) for values in (scenario.sweep or {}).values())
+    row_ticks = scenario.replications * scenario.ticks * len(scenario.policies) * points
+    return processors() > 1 and current() is None and (row_ticks >= _ROW_TICKS if asked is None else asked > 1)
 
 
 def workers_for(works: Sequence[Work], tasks: Sequence[Task], asked: int | None) -> int:

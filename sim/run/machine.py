@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -38,12 +39,35 @@ def later(*signals: str) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def same_path() -> Iterator[bool]:
+    """Have a Python that is started meanwhile look for modules where this one does, and nowhere else; whether that can be.
+
+    By itself it looks in the current folder first, where a file may have the name of a library.
+    """
+    path = [each or os.getcwd() for each in sys.path]
+    if any(os.pathsep in each for each in path):
+        yield False
+        return
+    wanted = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(path)}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield True
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 @cache
 def no_second_process() -> str:
     """Why no worker process can be started, such as no `/dev/shm`; empty if one can."""
     try:
         # This starts a helper process, which a closed terminal must leave be.
-        with later("SIGHUP"):
+        with later("SIGHUP"), same_path():
             multiprocessing.get_context("spawn").Lock()
     except (OSError, ImportError) as error:
         return getattr(error, "strerror", None) or str(error)

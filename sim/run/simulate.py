@@ -100,6 +100,7 @@ def _simulate(
     played_at = _played(before)
     collected = Collected(plan, todo, checkpoints)
     of_run = {task.which for task in todo if task.point < len(plan.points)}
+    others = [task for task in todo if task.which not in of_run]
 
     def play(now: Sequence[Task]) -> None:
         for task in now:
@@ -133,11 +134,14 @@ def _simulate(
                 if start == 0:
                     reached = judged(plan, {}, end, started, None)
                 collected.round(end)
-                play([task for task in todo if task.which in of_run and start <= task.first < end])
+                own = [task for task in todo if task.which in of_run and start <= task.first < end]
+                # Nothing is decided between the only round and the other worlds: workers go on without a pause.
+                play(own if plan.scenario.enough is not None else [*own, *others])
                 start, reached = end, judged(plan, collected.tables, end, started, judge)
                 if reached is not None and reached.met:
                     break
-            play([task for task in todo if task.which not in of_run])
+            if plan.scenario.enough is not None:
+                play(others)
         except KeyboardInterrupt:
             interrupted = True
         except Exception:

@@ -1,20 +1,57 @@
-"""Worker processes: they leave interrupts to their parent, and never outlive it."""
+"""Worker processes: they start with what they need, leave interrupts to their parent, and never outlive it."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, cast
 
-from sim.run.machine import METHOD, later
+from sim.run.machine import METHOD, later, same_path
 
 DIED = (
     "a worker process died: out of memory, or started from a script without `if __name__ == '__main__':` "
     "around its work; run again to go on from the checkpoints, with fewer workers (1 needs no other process)"
 )
+# What every worker needs: loaded once, by the process that workers are forked from, and not by each of them.
+_LOADED_ONCE = ("sim.run.execute", "sim.jit")
+
+
+def start_helpers() -> None:
+    """Start the helper processes of `multiprocessing`, unless they run; they load what workers need meanwhile.
+
+    A signal that is blocked here stays blocked in them, and comes to this process afterwards: so a terminal, which sends
+    Ctrl-C and its own end to all, leaves them be also while they load. Each worker is forked from a process that has neither
+    threads nor open stores.
+    """
+    if METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    with same_path() as same:
+        # A program may have asked for modules of its own.
+        if same and getattr(forkserver._forkserver, "_preload_modules", None) == ["__main__"]:
+            forkserver.set_forkserver_preload(["__main__", *_LOADED_ONCE])
+        with later("SIGHUP"):
+            # Unblocks SIGINT as it ends.
+            resource_tracker.ensure_running()
+        with later("SIGINT", "SIGHUP"):
+            forkserver.ensure_running()
+
+
+def may_start_early() -> bool:
+    """Whether helpers may be started before it is known that workers are worth it.
+
+    They load what was started: the command `sim`, or somebody's script, which may lack its `if __name__ == "__main__":` and
+    would be run once more.
+    """
+    started = sys.modules.get("__main__")
+    name = getattr(getattr(started, "__spec__", None), "name", None) or Path(getattr(started, "__file__", None) or "").stem
+    return name in ("sim", "sim.__main__")
 
 
 def begin() -> None:
@@ -26,20 +63,6 @@ def begin() -> None:
     for each in ("SIGINT", "SIGHUP"):
         if hasattr(signal, each):
             signal.signal(getattr(signal, each), signal.SIG_IGN)
-
-
-def start_helpers() -> None:
-    """Start the helper processes of `multiprocessing` so that a closed terminal, which sends SIGHUP to all, leaves them be.
-
-    A signal that is blocked here stays blocked in them, and comes to this process afterwards.
-    """
-    if METHOD != "forkserver":
-        return
-    from multiprocessing import forkserver, resource_tracker
-
-    with later("SIGHUP"):
-        resource_tracker.ensure_running()
-        forkserver.ensure_running()
 
 
 def end(pool: ProcessPoolExecutor) -> None:

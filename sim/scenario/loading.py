@@ -7,13 +7,12 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from sim.errors import InputError, Place, Problem, format_path
 from sim.files import unreadable
-from sim.scenario.explaining import Error, Explainer
 from sim.scenario.plain_yaml import (
     LARGEST,
     MAX_BYTES,
@@ -27,6 +26,9 @@ from sim.scenario.plain_yaml import (
     start_of,
 )
 from sim.units import AS_WRITTEN, shown
+
+if TYPE_CHECKING:
+    from sim.scenario.explaining import Error
 
 __all__ = [
     "Document",
@@ -266,6 +268,8 @@ def validate(document: Document, model: type[M], *, written: bool = True, put: C
     except InputError as error:
         problems = [document.place(problem) for problem in error.problems]
     except ValidationError as error:
+        from sim.scenario.explaining import Explainer
+
         details_of_all = error.errors(include_url=False, include_input=False)
         errors: list[Error] = [(details["loc"], details) for details in details_of_all[:_MOST_EXPLAINED]]
         more = len(details_of_all) - len(errors)

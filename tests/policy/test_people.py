@@ -108,6 +108,15 @@ def test_weights_by_a_rule_never_exceed_all_traffic() -> None:
     assert list(LinearRamp(step=0.5, until=0.5, every=60.0).weights()) == [0.5]
 
 
+def test_a_ramp_by_steps_ends_as_flaggers_and_one_by_factors_ends_where_it_says() -> None:
+    assert list(LinearRamp(step=0.2, until=0.5, every=60.0).weights()) == [0.2, 0.4, 0.6]
+    assert list(ExponentialRamp(first=0.02, factor=2.0, until=0.5, every=60.0).weights()) == [0.02, 0.04, 0.08, 0.16, 0.32, 0.5]
+    assert list(ExponentialRamp(first=0.25, factor=2.0, until=0.5, every=60.0).weights()) == [0.25, 0.5]
+    assert list(ExponentialRamp(first=0.5, factor=2.0, until=0.5, every=60.0).weights()) == [0.5]
+    with pytest.raises(ValidationError, match="until must be at least first, which is 60%; got 50%"):
+        ExponentialRamp(first=0.6, until=0.5, every=60.0)
+
+
 @pytest.mark.parametrize(
     "said", [{}, {"steps": [{"weight": "1%", "bake": "1h"}], "ramp": {"kind": "linear", "step": "1%", "every": "1h"}}]
 )
