@@ -19,6 +19,7 @@ from sim.policy.offline import Evaluation, OfflineChoice, Scores, gains
 from sim.policy.pending import Pending, Reactions
 from sim.policy.people import Reaction
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
+from sim.policy.stretch import LONGEST, Stretch
 
 # As NumPy's scalars: it takes members of an enumeration for integers of 64 bits, and converts them at every use.
 _GOING, _PASSED, _FAILED, _DOUBTFUL, _NULL = (
@@ -156,6 +157,9 @@ class StagedPolicy:
             if any(stage.reaction is not None or stage.on.retry is not None for stage in self._chain)
             else None
         )
+        # A binary outcome is its own square.
+        self._moments = np.array([self.columns[self._outcomes[place]] for place in (0, 1, -1)] if self._outcomes else [], np.int64)
+        self._rests = [self._may_rest(stage) for stage in self._chain]
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate
@@ -173,15 +177,9 @@ class StagedPolicy:
             last, live, weighed = last[:, :-1], live[:, :-1], None if weighed is None else weighed[:, :, :-1]
             self._baseline_total[rows] += self._baseline_last
         places = self._places(rows)
-        self._age[places] += 1
-        if self._contrasted.size:
-            self._contrasts.add(rows, last, live, self._contrasted)
-        if self._visited:
-            assert weighed is not None
-            self._contrasts.add_weighed(rows, self._visited, weighed)
-        if self._outcomes:
-            self._weigh(rows, last, live)
-        self._total[places] += last
+        self._age[places] += telemetry.added or 1
+        if not telemetry.added:
+            self._add(rows, last, live, weighed)
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
@@ -197,6 +195,58 @@ class StagedPolicy:
                 at = marked(at_stage)
                 self._judge(number, stage, rows[at], last[at], done)
         return self._route(done, last[marked(self.verdicts.verdict[rows] == _OPEN)])
+
+    def _add(self, rows: Ints, last: Ints, live: Floats, weighed: Floats | None) -> None:
+        """Add a tick to the sums of the stage."""
+        if self._contrasted.size:
+            self._contrasts.add(rows, last, live, self._contrasted)
+        if self._visited:
+            assert weighed is not None
+            self._contrasts.add_weighed(rows, self._visited, weighed)
+        if self._outcomes:
+            metric = self.setting.metrics[self.setting.primary]
+            self._aipw.add(rows, last, self._total, self._moments, live, metric.nominal_mean, metric.grid)
+        self._total[self._places(rows)] += last
+
+    def stretch(self, ticks: int) -> Stretch | None:
+        """So many ticks at most in which nothing changes but sums, after those played; None where each has to be judged.
+
+        Call it between `step` and the next `step`, whose telemetry tells how many were added.
+        """
+        if not any(self._rests) or self.heard is not None:
+            return None
+        rows, places = self._rows, self._places(self._rows)
+        in_stage, age = self._stage[places], self._age[places]
+        within, pooled = np.full((2, rows.size, len(self.setting.arms) - 1), np.inf)
+        for number, stage in enumerate(self._chain):
+            at = marked(in_stage == number) if (in_stage == number).any() else None
+            if at is None:
+                continue
+            quiet = None
+            if self._rests[number]:
+                quiet = stage.evidence.quiet(self._view(number, 0, rows[at], self._total[:0], 0))
+            if quiet is None:
+                return None
+            longest = np.inf if stage.max_duration is None else self.setting.ticks_of(stage.max_duration) - age[at].max()
+            ticks = int(min(ticks, longest, np.inf if quiet.ticks is None else quiet.ticks))
+            (pooled if quiet.pooled else within)[at] = quiet.information
+        if ticks < 2:
+            return None
+        metric = self.setting.metrics[self.setting.primary]
+        return Stretch(
+            min(ticks, LONGEST), self._total, self._contrasts.in_memory, self._contrasted,
+            self._contrasts.columns[self._outcomes[0]], self._aipw.in_memory, self._moments, metric.nominal_mean,
+            metric.grid, within, pooled,
+        )  # fmt: skip
+
+    def _may_rest(self, stage: Stage) -> bool:
+        """Whether, while its evidence is quiet, nothing changes in a stage from tick to tick but sums."""
+        if self._pending is not None or self._visited or self.setting.baseline or not self._outcomes or stage.checks:
+            return False
+        allocation = stage.allocation
+        steady = not _moves(stage, self.setting) and not allocation.mirrors and not allocation.may_hold()
+        # A class that inherits from one that rests may judge in another way.
+        return steady and not allocation.memory(self.setting) and bool(vars(type(stage.evidence)).get("rests"))
 
     def stage_of(self, row: int) -> str:
         """The name of the stage that a replication is in; empty of an only stage without a name."""
@@ -290,14 +340,6 @@ class StagedPolicy:
             return ()
         wanted = moments_of(metric)
         return wanted if all(column in self.columns for column in wanted) else ()
-
-    def _weigh(self, rows: Ints, last: Ints, live: Floats) -> None:
-        """Add a tick to the adaptively weighted estimate."""
-        metric = self.setting.metrics[self.setting.primary]
-        places = [self.columns[column] for column in self._outcomes]
-        # A binary outcome is its own square.
-        moments = np.array([places[0], places[1], places[-1]])
-        self._aipw.add(rows, last, self._total, moments, live, metric.nominal_mean, metric.grid)
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
         places = self._places(rows)
