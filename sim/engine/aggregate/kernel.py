@@ -108,7 +108,7 @@ def _play_one(
         row = rows[place]
         key = at(base[row], number + 1)
         own, arrived = (place if late.shape[0] > 1 else 0), arrivals[row, number]
-        _split(arrived, weights[place], key, calls)
+        _split(arrived, weights, place, key, calls)
         if lanes > arms:
             for arm in range(arms):
                 others = arrived - calls[arm]
@@ -152,7 +152,7 @@ def _play_one(
             else:
                 mirrored[place, arm] = calls[lane]
         for column in range(plan.shape[0]):
-            what, first, of = plan[column]
+            what, first, of = plan[column, 0], plan[column, 1], plan[column, 2]
             if what == ELSEWHERE:
                 continue
             for arm in range(arms):
@@ -175,15 +175,15 @@ def _play_one(
 
 
 @compiled
-def _split(arrivals: Any, weights: Floats, key: Any, calls: Ints) -> None:
-    """`calls`: the arrivals over arms, by conditional binomials."""
-    arms = weights.size
+def _split(arrivals: Any, weights: Floats, place: Any, key: Any, calls: Ints) -> None:
+    """`calls`: the arrivals over arms, by conditional binomials with the weights of a place."""
+    arms = weights.shape[1]
     left = arrivals
     for arm in range(arms - 1):
         rest = 0.0
         for other in range(arms - 1, arm - 1, -1):
-            rest += weights[other]
-        share = weights[arm] / (rest if rest > 0 else 1.0)
+            rest += weights[place, other]
+        share = weights[place, arm] / (rest if rest > 0 else 1.0)
         calls[arm] = binomial(float(left), share, at(key, SPLIT + arm))
         left -= calls[arm]
     calls[arms - 1] = left
