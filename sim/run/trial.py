@@ -95,17 +95,16 @@ def rounds(
     """
     routing = policy.start(setting, offline)
     yield routing
+    striding = engine if strides and isinstance(engine, Striding) else None
     while routing.rows.size and engine.tick < ticks:
-        telemetry = _stride(policy, engine, routing, ticks) if strides else None
+        telemetry = None if striding is None else _stride(policy, striding, routing, ticks)
         routing = policy.step(engine.step(routing) if telemetry is None else telemetry)
         yield routing
 
 
-def _stride(policy: StagedPolicy, engine: Stepped, routing: Routing, ticks: int) -> Telemetry | None:
+def _stride(policy: StagedPolicy, engine: Striding, routing: Routing, ticks: int) -> Telemetry | None:
     """The telemetry of the last of many ticks; None where they are played one by one."""
-    if not isinstance(engine, Striding) or not engine.strides:
-        return None
-    stretch = policy.stretch(ticks - engine.tick)
+    stretch = policy.stretch(ticks - engine.tick) if engine.strides else None
     return None if stretch is None else engine.stride(routing, stretch)
 
 
