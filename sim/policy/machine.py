@@ -557,8 +557,10 @@ class StagedPolicy:
         self._remember(number, place_of_allocation, rows, view)
 
     def _remember(self, number: int, place: int, rows: Ints, view: View) -> None:
+        own = self._memory[number][place]
         for key, array in view.memory.items():
-            self._memory[number][place][key][self._places(rows)] = array
+            if array is not own[key]:
+                own[key][self._places(rows)] = array
 
     def _view(self, number: int, place: int, rows: Ints, last: Ints, tick: int) -> View:
         places = self._places(rows)
@@ -571,7 +573,11 @@ class StagedPolicy:
             total=_shown(self._total[places]),
             columns=self.columns,
             mirrored=self._chain[number].allocation.mirrors,
-            memory={key: array[rows] for key, array in self._memory[number][place].items()},
+            # Where all replications are asked, the part writes to the policy's own arrays.
+            memory={
+                key: array[rows] if isinstance(places, np.ndarray) else array
+                for key, array in self._memory[number][place].items()
+            },
             contrasts=self._contrasts.part(places if self._compares[number][place] else rows[:0]),
             held=_shown(self._held[places]),
             rows=rows,

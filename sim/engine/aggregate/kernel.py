@@ -130,12 +130,12 @@ def _play_one(
                 if is_live:
                     fails[place] += failures
                 if lane < timed and limits > 0:
-                    broke = _slower(answers, bands[when, own, lane], at(key, SLOW[when] + lane), when, row, lane, slow,
+                    broke = _slower(answers, bands, own, at(key, SLOW[when] + lane), when, row, lane, slow,
                                     slowly, objective)  # fmt: skip
                     if is_live:
                         violates[place] += broke
                     if times_errors:
-                        _slower(failures, error_bands[when, own, lane], at(key, ERROR_SLOW[when] + lane), when, row, lane,
+                        _slower(failures, error_bands, own, at(key, ERROR_SLOW[when] + lane), when, row, lane,
                                 slow, slowly, objective)  # fmt: skip
                 if when:
                     good[row, lane], bad[row, lane] = answers, failures
@@ -191,17 +191,19 @@ def _split(arrivals: Any, weights: Floats, place: Any, key: Any, calls: Ints) ->
 
 @compiled
 def _slower(
-    ended: Any, shares: Floats, key: Any, when: Any, row: Any, lane: Any, slow: Ints, slowly: Ints, objective: Any
+    ended: Any, shares: Floats, own: Any, key: Any, when: Any, row: Any, lane: Any, slow: Ints, slowly: Ints, objective: Any
 ) -> Any:
     """Of `ended` calls, count those slower than each limit in `slow` or, for the next tick, in `slowly`.
+
+    shares (2, A, T, B), of which `own` is the row: a view of a part of it would cost more than the draw.
 
     Returns how many are slower than the objective.
     """
     left, broke = ended, 0
-    for band in range(shares.size - 1):
+    for band in range(shares.shape[3] - 1):
         if left == 0:
             break
-        left -= binomial(float(left), shares[band], at(key, OUTCOMES + np.uint64(band)))
+        left -= binomial(float(left), shares[when, own, lane, band], at(key, OUTCOMES + np.uint64(band)))
         if band == objective:
             broke = left
         if when:
