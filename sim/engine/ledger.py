@@ -83,7 +83,7 @@ class Ledger:
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick, now)[rows]).sum(axis=1)
 
     def serve_all(self, rows: Ints, tick: int, requests: Ints) -> None:
-        """Book the arrivals of some ticks from `tick` on, requests (ticks, r, K), of which each is a call that no other repeats.
+        """Book the arrivals of some ticks from `tick` on, requests (ticks, r, K), each of which is one call.
 
         For worlds in which what is at stake is the same in all ticks.
         """

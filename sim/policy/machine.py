@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from sim.arrays import Bools, Floats, Ints, marked
 from sim.policy.alarms import Alarms, Muting, rang_of
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
-from sim.policy.columns import AtVisit, Column, mean_of, moments_of
+from sim.policy.columns import Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.offline import Evaluation, OfflineChoice, Scores, gains
 from sim.policy.pending import Pending, Reactions
 from sim.policy.people import Reaction
-from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
+from sim.policy.shares import beside, masked
+from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage, at_visit
 from sim.policy.stretch import LONGEST, Stretch
 
 # As NumPy's scalars: it takes members of an enumeration for integers of 64 bits, and converts them at every use.
@@ -73,7 +74,7 @@ class StagedPolicy:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         chain = self._completed(setting)
         needs = dict.fromkeys(column for stage in chain for column in stage.needs(setting))
-        return (*needs, *_at_visit(chain, setting).values())
+        return (*needs, *at_visit(chain, setting).values())
 
     def evaluations(self, setting: Setting) -> tuple[Evaluation, ...]:
         """The offline evaluations whose scores `start` must be given, each once."""
@@ -141,10 +142,8 @@ class StagedPolicy:
         self._compares = [[bool(part.contrasts(setting)) for part in stage.parts()] for stage in self._chain]
         self._outcomes = self._primary_columns()
         # What is known late is weighed by the engine, where weights may change; the rest by the shares of the tick.
-        self._visited = tuple(_at_visit(self._chain, setting))
-        contrasted = dict.fromkeys(
-            (*self._outcomes, *(column for stage in self._chain for column in _compared(stage, setting)))
-        )
+        self._visited = tuple(at_visit(self._chain, setting))
+        contrasted = dict.fromkeys((*self._outcomes, *(column for stage in self._chain for column in stage.compared(setting))))
         prompt = [column for column in contrasted if column not in self._visited]
         self._contrasts = Contrasts.empty(rows, arms, [*prompt, *self._visited])
         self._contrasted = np.array([self.columns[column] for column in prompt], np.int64)
@@ -158,8 +157,11 @@ class StagedPolicy:
             else None
         )
         # A binary outcome is its own square.
-        self._moments = np.array([self.columns[self._outcomes[place]] for place in (0, 1, -1)] if self._outcomes else [], np.int64)
-        self._rests = [self._may_rest(stage) for stage in self._chain]
+        self._moments = np.array(
+            [self.columns[self._outcomes[place]] for place in (0, 1, -1)] if self._outcomes else [], np.int64
+        )
+        alone = self._pending is None and not self._visited and not setting.baseline and bool(self._outcomes)
+        self._rests = [alone and stage.rests(setting) for stage in self._chain]
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate
@@ -239,15 +241,6 @@ class StagedPolicy:
             metric.grid, within, pooled,
         )  # fmt: skip
 
-    def _may_rest(self, stage: Stage) -> bool:
-        """Whether, while its evidence is quiet, nothing changes in a stage from tick to tick but sums."""
-        if self._pending is not None or self._visited or self.setting.baseline or not self._outcomes or stage.checks:
-            return False
-        allocation = stage.allocation
-        steady = not _moves(stage, self.setting) and not allocation.mirrors and not allocation.may_hold()
-        # A class that inherits from one that rests may judge in another way.
-        return steady and not allocation.memory(self.setting) and bool(vars(type(stage.evidence)).get("rests"))
-
     def stage_of(self, row: int) -> str:
         """The name of the stage that a replication is in; empty of an only stage without a name."""
         return self.stages[int(self._stage[row])].name
@@ -264,7 +257,7 @@ class StagedPolicy:
         metric = self.setting.metrics[self.setting.primary]
         decided = self.verdicts.decided_tick > 0
         # Whether outcomes may become known under other shares than those under which they were sent.
-        late = metric.delayed and any(_moves(stage, self.setting) for stage in self._chain)
+        late = metric.delayed and any(stage.moves(self.setting) for stage in self._chain)
         for number, stage in enumerate(self._chain):
             rows = np.flatnonzero(decided & (self._stage == number))
             if not rows.size or not stage.evidence.reads_reward:
@@ -618,9 +611,9 @@ class StagedPolicy:
             if at_stage.any():
                 at, place = marked(at_stage), len(self._memory[number]) - 1
                 view = self._view(number, place, rows[at], last[at], tick)
-                live[at, arms] = _masked(stage.allocation.live(view), view.arms_in)
+                live[at, arms] = masked(stage.allocation.live(view), view.arms_in)
                 if self.setting.baseline and stage.allocation.beside():
-                    live[at] = _beside(live[at])
+                    live[at] = beside(live[at])
                 if stage.allocation.mirrors:
                     mirror[at, arms] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
                     writes[at, arms] = stage.allocation.copies_writes() * mirror[at, arms]
@@ -628,51 +621,6 @@ class StagedPolicy:
         if self._pending is not None:
             self._pending.hold(rows, live, mirror, writes)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows], mirror_writes=writes)
-
-
-def _compared(stage: Stage, setting: Setting) -> tuple[Column, ...]:
-    """The columns whose sums within ticks some part of a stage reads."""
-    return tuple(dict.fromkeys(column for part in stage.parts() for column in part.contrasts(setting)))
-
-
-def _moves(stage: Stage, setting: Setting) -> bool:
-    """Whether weights may change while a stage lasts."""
-    return stage.allocation.constant_weights(setting) is None
-
-
-def _at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]:
-    """The columns that engines must weigh by the shares of the tick of a visit: those compared that are known late."""
-    adaptive = any(stage.allocation.adaptive for stage in chain)
-    return {
-        column: AtVisit(column, adaptive)
-        for stage in chain
-        if _moves(stage, setting)
-        for column in _compared(stage, setting)
-        if any(setting.metrics[name].delayed for name in column.metrics)
-    }
-
-
-def _masked(proposed: Floats, arms_in: Bools) -> Floats:
-    """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
-    live = np.where(arms_in, proposed, 0.0)
-    total = live.sum(axis=1, keepdims=True)
-    if not total.all():
-        none = total[:, 0] == 0
-        live[none, 0], total[none] = 1.0, 1.0
-    shares: Floats = live / total
-    return shares
-
-
-def _beside(live: Floats) -> Floats:
-    """(r, K + 1) shares with a baseline, the last: that of each challenger, at most the champion's, from whom it is taken.
-
-    >>> _beside(np.array([[0.9, 0.1, 0.0], [0.3, 0.7, 0.0]])).round(3).tolist()
-    [[0.8, 0.1, 0.1], [0.0, 0.7, 0.3]]
-    """
-    share = np.minimum(live[:, 1:-1].max(axis=1), live[:, 0])
-    found: Floats = live.copy()
-    found[:, 0], found[:, -1] = live[:, 0] - share, share
-    return found
 
 
 def _shown(array: NDArray[Any]) -> NDArray[Any]:

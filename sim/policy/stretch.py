@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from sim.arrays import Floats, Ints
 
 # So many ticks are played at once at most: what is kept of each of them stays small.
@@ -24,6 +22,7 @@ class Quiet:
     `sim.policy.inference.comparison.information`, when the rule must be asked again, counted within ticks or, if `pooled`, in
     totals. ticks: so many ticks on it must be asked again in any case; None where only information tells.
 
+    >>> import numpy as np
     >>> Quiet(np.array([[500.0]]), pooled=False).ticks is None
     True
     """

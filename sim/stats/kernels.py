@@ -1,4 +1,4 @@
-"""Which of two Beta variables is larger, compiled, as it is asked in every tick: `log_odds` and `posterior`, with the same bits.
+"""Which of two Beta variables is larger, compiled, as every tick asks it: `log_odds` and `posterior`, with the same bits.
 
 Read these first, which have the same operations, in the same order, on whole arrays. Only they import this module, when there
 is enough to work out; `tests/stats/test_log_odds.py` holds them together. Logarithms, exponentials and the normal distribution
@@ -59,7 +59,6 @@ def edgeworth(table: Floats, parameters: Floats, odds: Floats, x: Floats, series
             + sixth / 720 * hermite[5] + (fourth * fourth / 1152 + third * fifth / 720) * hermite[7]
             + square * fourth / 1728 * hermite[9] + square * square / 31104 * hermite[11]
         )  # fmt: skip
-
 
 
 @compiled

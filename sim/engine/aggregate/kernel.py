@@ -52,15 +52,83 @@ def play(
 
     Added to, and when to stop: what follows `adds`, as in `sim.policy.stretch.Stretch`; shares (r, K) of the policy.
     """
-    played = 0
+    arms, lanes, limits = weights.shape[1], late.shape[1], slowly.shape[2]
+    timed, metric_count = slowly.shape[1], metrics.size
+    calls, slow = np.empty(lanes, np.int64), np.zeros((lanes, max(limits, 1)), np.int64)
+    totals = np.empty((max(metric_count, 1), lanes), np.int64)
     for place in range(rows.size):
         fails[place], violates[place] = 0, 0
+    played = 0
     while played < most:
-        _play_one(
-            first + played, rows, arrivals, weights, mirror, base, rate, late, bands, error_bands, times_errors, objective, good,
-            bad, slowly, means, metrics, failed, plan, counts, live[played], mirrored, fails, violates, known, ended, before,
-            errors,
-        )  # fmt: skip
+        number = first + played
+        for place in range(rows.size):
+            row = rows[place]
+            key = at(base[row], number + 1)
+            own, arrived = (place if late.shape[0] > 1 else 0), arrivals[row, number]
+            _split(arrived, weights, place, key, calls)
+            if lanes > arms:
+                for arm in range(arms):
+                    others = arrived - calls[arm]
+                    calls[arms + arm] = binomial(float(others), mirror[place, arm], at(key, MIRROR + arm))
+            for lane in range(lanes):
+                arm = lane % arms
+                is_live = lane < arms
+                chance = rate[row, arm]
+                after = binomial(float(calls[lane]), late[own, lane], at(key, LATE + lane))
+                errors[place, lane], ended[place, lane], before[place, lane] = bad[row, lane], 0, good[row, lane]
+                if lane < timed:
+                    for limit in range(limits):
+                        slow[lane, limit] = slowly[row, lane, limit]
+                        slowly[row, lane, limit] = 0
+                for when in range(2):
+                    these = after if when else calls[lane] - after
+                    failures = binomial(float(these), chance, at(key, ERROR[when] + lane))
+                    answers = these - failures
+                    if is_live:
+                        fails[place] += failures
+                    if lane < timed and limits > 0:
+                        broke = _slower(answers, bands, own, at(key, SLOW[when] + lane), when, row, lane, slow,
+                                        slowly, objective)  # fmt: skip
+                        if is_live:
+                            violates[place] += broke
+                        if times_errors:
+                            _slower(failures, error_bands, own, at(key, ERROR_SLOW[when] + lane), when, row, lane,
+                                    slow, slowly, objective)  # fmt: skip
+                    if when:
+                        good[row, lane], bad[row, lane] = answers, failures
+                    else:
+                        ended[place, lane] = answers
+                        errors[place, lane] += failures
+                known[place, lane] = ended[place, lane] + before[place, lane]
+                keyed = at(key, OUTCOME + lane)
+                for metric in range(metric_count):
+                    earned = binomial(float(known[place, lane]), means[metric, row, arm], at(keyed, metrics[metric]))
+                    totals[metric, lane] = earned
+                if is_live:
+                    live[played, place, arm] = calls[lane]
+                else:
+                    mirrored[place, arm] = calls[lane]
+            for column in range(plan.shape[0]):
+                what, start, of = plan[column, 0], plan[column, 1], plan[column, 2]
+                if what == ELSEWHERE:
+                    continue
+                for arm in range(arms):
+                    lane = start + arm
+                    if what == REQUESTS:
+                        found = calls[lane]
+                    elif what == RESPONSES:
+                        found = known[place, lane] + errors[place, lane]
+                    elif what == ERRORS:
+                        found = errors[place, lane]
+                    elif what == ABOVE:
+                        found = slow[lane, of]
+                    elif what == COUNT:
+                        found = known[place, lane] + (errors[place, lane] if failed[of, 0] else 0)
+                    elif what == TOTAL:
+                        found = totals[of, lane] + failed[of, 1] * errors[place, lane]
+                    else:
+                        found = totals[of, lane] + failed[of, 1] * failed[of, 1] * errors[place, lane]
+                    counts[place, arm, column] = found
         played += 1
         if adds:
             add_contrasts(contrasts, rows, counts, shares, contrasted)
@@ -76,9 +144,7 @@ def play(
 
 
 @compiled
-def _reached(
-    rows: Ints, contrasts: Floats, counted: Any, total: Ints, known: Any, within: Floats, pooled: Floats
-) -> Any:
+def _reached(rows: Ints, contrasts: Floats, counted: Any, total: Ints, known: Any, within: Floats, pooled: Floats) -> Any:
     """Whether the information of some challenger has come, as `sim.policy.inference.comparison.information` counts it."""
     for place in range(rows.size):
         row = rows[place]
@@ -90,88 +156,6 @@ def _reached(
             if of_champion * (of_arm / max(of_champion + of_arm, 1.0)) >= pooled[place, challenger]:
                 return True
     return False
-
-
-@compiled
-def _play_one(
-    number: Any, rows: Ints, arrivals: Ints, weights: Floats, mirror: Floats, base: Keys, rate: Floats, late: Floats,
-    bands: Floats, error_bands: Floats, times_errors: Any, objective: Any, good: Ints, bad: Ints, slowly: Ints,
-    means: Floats, metrics: Keys, failed: Ints, plan: Ints, counts: Ints, live: Ints, mirrored: Ints, fails: Ints,
-    violates: Ints, known: Ints, ended: Ints, before: Ints, errors: Ints,
-) -> None:  # fmt: skip
-    """Play tick `number`, as in `play`: live (r, K); fails and violates are added to."""
-    arms, lanes, limits = weights.shape[1], late.shape[1], slowly.shape[2]
-    timed, metric_count = slowly.shape[1], metrics.size
-    calls, slow = np.empty(lanes, np.int64), np.zeros((lanes, max(limits, 1)), np.int64)
-    totals = np.empty((max(metric_count, 1), lanes), np.int64)
-    for place in range(rows.size):
-        row = rows[place]
-        key = at(base[row], number + 1)
-        own, arrived = (place if late.shape[0] > 1 else 0), arrivals[row, number]
-        _split(arrived, weights, place, key, calls)
-        if lanes > arms:
-            for arm in range(arms):
-                others = arrived - calls[arm]
-                calls[arms + arm] = binomial(float(others), mirror[place, arm], at(key, MIRROR + arm))
-        for lane in range(lanes):
-            arm = lane % arms
-            is_live = lane < arms
-            chance = rate[row, arm]
-            after = binomial(float(calls[lane]), late[own, lane], at(key, LATE + lane))
-            errors[place, lane], ended[place, lane], before[place, lane] = bad[row, lane], 0, good[row, lane]
-            if lane < timed:
-                for limit in range(limits):
-                    slow[lane, limit] = slowly[row, lane, limit]
-                    slowly[row, lane, limit] = 0
-            for when in range(2):
-                these = after if when else calls[lane] - after
-                failures = binomial(float(these), chance, at(key, ERROR[when] + lane))
-                answers = these - failures
-                if is_live:
-                    fails[place] += failures
-                if lane < timed and limits > 0:
-                    broke = _slower(answers, bands, own, at(key, SLOW[when] + lane), when, row, lane, slow,
-                                    slowly, objective)  # fmt: skip
-                    if is_live:
-                        violates[place] += broke
-                    if times_errors:
-                        _slower(failures, error_bands, own, at(key, ERROR_SLOW[when] + lane), when, row, lane,
-                                slow, slowly, objective)  # fmt: skip
-                if when:
-                    good[row, lane], bad[row, lane] = answers, failures
-                else:
-                    ended[place, lane] = answers
-                    errors[place, lane] += failures
-            known[place, lane] = ended[place, lane] + before[place, lane]
-            keyed = at(key, OUTCOME + lane)
-            for metric in range(metric_count):
-                earned = binomial(float(known[place, lane]), means[metric, row, arm], at(keyed, metrics[metric]))
-                totals[metric, lane] = earned
-            if is_live:
-                live[place, arm] = calls[lane]
-            else:
-                mirrored[place, arm] = calls[lane]
-        for column in range(plan.shape[0]):
-            what, first, of = plan[column, 0], plan[column, 1], plan[column, 2]
-            if what == ELSEWHERE:
-                continue
-            for arm in range(arms):
-                lane = first + arm
-                if what == REQUESTS:
-                    found = calls[lane]
-                elif what == RESPONSES:
-                    found = known[place, lane] + errors[place, lane]
-                elif what == ERRORS:
-                    found = errors[place, lane]
-                elif what == ABOVE:
-                    found = slow[lane, of]
-                elif what == COUNT:
-                    found = known[place, lane] + (errors[place, lane] if failed[of, 0] else 0)
-                elif what == TOTAL:
-                    found = totals[of, lane] + failed[of, 1] * errors[place, lane]
-                else:
-                    found = totals[of, lane] + failed[of, 1] * failed[of, 1] * errors[place, lane]
-                counts[place, arm, column] = found
 
 
 @compiled
