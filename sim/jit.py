@@ -35,7 +35,10 @@ def compiled(function: F) -> F:
         # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
         # constants from: those stand in these places.
         index = made._cache._cache_file
-        index._source_stamp = (index._source_stamp, sources("engine", "world", "policy/columns.py"))
+        index._source_stamp = (
+            index._source_stamp,
+            sources("engine", "world", "policy/columns.py", "policy/kernels.py", "stats/within_ticks.py"),
+        )
     except (RuntimeError, AttributeError):
         # No folder can be written, or this Numba keeps code in another way: compile for this process only.
         made = numba.njit(nogil=True, error_model="numpy")(function)

@@ -26,6 +26,11 @@ def compiles(size: int) -> bool:
         _drawn += size + _PER_CALL
         if _drawn >= _PAYS_FROM:
             _settle()
+    return compiling()
+
+
+def compiling() -> bool:
+    """Whether compiled kernels work by now, whatever the size."""
     return _way == "compiled" and _works()
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sim.arrays import Ints
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import Column
+from sim.policy.stretch import Stretch
 from sim.world.world import Truth
 
 
@@ -20,6 +21,23 @@ class Stepped(Protocol):
 
     def step(self, routing: Routing) -> Telemetry:
         """Play one tick under a routing. Returns the telemetry of that tick."""
+
+
+@runtime_checkable
+class Striding(Protocol):
+    """What may also play many ticks at once, while a policy changes nothing."""
+
+    tick: int
+
+    @property
+    def strides(self) -> bool:
+        """Whether it may now."""
+
+    def stride(self, routing: Routing, stretch: Stretch) -> Telemetry | None:
+        """Play as many ticks as a stretch lasts, one at least, and add them to its sums. Returns the telemetry of the last.
+
+        None where it plays tick by tick: then nothing has happened.
+        """
 
 
 class Engine(Stepped, Protocol):

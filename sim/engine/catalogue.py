@@ -127,7 +127,7 @@ ENGINES = {
     for entry in (
         Entry(
             "aggregate", _aggregate, aggregate.FILLS, tells_calls=False, most_rows=1_000, busy_rows=1_000,
-            cells=3_000_000, tick_s=2.5e-3, cell_s=3.5e-6, request_s=0.0, cell_bytes=60, request_bytes=0,
+            cells=3_000_000, tick_s=4e-4, cell_s=7e-7, request_s=0.0, cell_bytes=60, request_bytes=0,
             refusals=_aggregate_refusals, declared_refusals=aggregate.declared_refusals,
             declared_doubts=aggregate.declared_doubts, arrivals_refusals=aggregate.arrivals_refusals,
         ),

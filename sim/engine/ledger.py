@@ -82,6 +82,20 @@ class Ledger:
             self._staked[:, rows] += (requests * stakes[:, rows]).sum(axis=2)
             self._cost_s[rows] += ((calls + mirrored) * self.truth.mean_latency_s(tick, now)[rows]).sum(axis=1)
 
+    def serve_all(self, rows: Ints, tick: int, requests: Ints) -> None:
+        """Book the arrivals of some ticks from `tick` on, requests (ticks, r, K), each of which is one call.
+
+        For worlds in which what is at stake is the same in all ticks.
+        """
+        assert not self._by_tick
+        of, ticks = self._places(rows), len(requests)
+        watched = self.ticks[np.searchsorted(self.ticks, tick) : np.searchsorted(self.ticks, tick + ticks)] - tick
+        for start, end in pairwise(sorted({0, *watched.tolist(), ticks})):
+            self._note(rows, tick + start)
+            served = requests[start:end].sum(axis=0)
+            self.served[of] += served
+            self.calls[of] += served
+
     def duplicate(self, rows: Ints, copies: Ints) -> None:
         """Book copies of requests that write, (r, K) by the arm that got them."""
         self.duplicated[self._places(rows)] += copies
@@ -175,6 +189,8 @@ class Ledger:
     @property
     def _forgone_by_loss(self) -> Floats:
         """(3, R) what was forgone by losing requests, as in `_lost_value`."""
+        if not self._unvalued.any():
+            return self._forgone
         last, everyone = self.truth.world.ticks - 1, np.arange(self.truth.rows)
         return self._forgone + self._lost_value(last, self._unvalued, everyone)
 

@@ -22,6 +22,7 @@ from sim.arrays import Bools, Floats, Ints
 from sim.policy.columns import Column, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.offline import Evaluation, Scores
+from sim.policy.stretch import Quiet
 from sim.policy.telling import settings
 from sim.units import format_duration
 
@@ -171,6 +172,7 @@ class Telemetry:
     `columns` maps a column to its place on the last axis. Metric values are in units of their grid. live (r, K) are the shares
     of live traffic under which these calls arrived: of an earlier tick where monitoring is behind. weighed (2, r, K - 1, C', 3)
     are the sums of the tick of each `AtVisit` among the columns, in their order, as in `sim.policy.contrast.Contrasts`.
+    added: it is the last of so many ticks, all of which the engine has added to the policy's sums; 0 where the policy adds.
     """
 
     tick: int
@@ -178,6 +180,7 @@ class Telemetry:
     columns: Mapping[Column, int]
     live: Floats
     weighed: Floats | None = None
+    added: int = 0
 
 
 @dataclass
@@ -374,7 +377,8 @@ class Evidence(Part):
     it needs users' reactions, which a mirrored arm cannot have; `can_be_null` that it can finish without declaring anything;
     `waits` that it ends only when planned information has arrived, of all arms; `of_turns` that it compares the turns of arms,
     and takes what monitoring shows of a tick for what was sent in it; `before_traffic` that it decides by an offline
-    evaluation, in a first stage that serves no challenger, and at tick 0 where its length is 0.
+    evaluation, in a first stage that serves no challenger, and at tick 0 where its length is 0; `rests` that `quiet` may say
+    until when it finds nothing: a class that inherits from one that does must say so itself.
     """
 
     declares: ClassVar[bool] = True
@@ -383,6 +387,7 @@ class Evidence(Part):
     waits: ClassVar[bool] = False
     before_traffic: ClassVar[bool] = False
     of_turns: ClassVar[bool] = False
+    rests: ClassVar[bool] = False
 
     kind: str
 
@@ -397,6 +402,13 @@ class Evidence(Part):
     def judge(self, view: View) -> NDArray[np.int8]:
         """(r, K) findings of this tick; the champion's column is ignored."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it judges")
+
+    def quiet(self, view: View) -> Quiet | None:
+        """Until when `judge` finds every arm UNDECIDED and leaves the memory as it is; None where that cannot be told.
+
+        So that ticks until then can be played at once. Information may be said too low, never too high.
+        """
+        return None
 
     def leaves_it_to_checks(self) -> bool:
         """Whether it passes an arm at once, so that only a check that waits says when a stage ends."""

@@ -63,6 +63,11 @@ class Contrasts:
         contrasts.add(np.arange(len(counts)), counts, live, np.arange(counts.shape[2]))
         return contrasts
 
+    @property
+    def in_memory(self) -> Floats:
+        """(2, KINDS, C, K - 1, R) the sums as they lie in memory, for kernels."""
+        return self.sums.transpose(0, 4, 3, 2, 1)
+
     def add(self, rows: Ints, counts: Ints, live: Floats, places: Ints) -> None:
         """Add a tick of replications `rows` (r,), whose counts arrived under the shares live (r, K).
 
@@ -71,7 +76,7 @@ class Contrasts:
         if ways.compiles(counts.size):
             from sim.policy import kernels
 
-            kernels.add_contrasts(self.sums.transpose(0, 4, 3, 2, 1), whole(rows), whole(counts), whole(live), places)
+            kernels.add_contrasts(self.in_memory, whole(rows), whole(counts), whole(live), places)
             return
         from sim.stats.within_ticks import weigh
 

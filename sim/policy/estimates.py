@@ -107,6 +107,11 @@ class Aipw:
         # In memory replications are next to each other, as all arithmetic runs over them.
         self.sums = np.zeros((len(_SUMS), self.challengers, self.rows)).transpose(0, 2, 1)
 
+    @property
+    def in_memory(self) -> Floats:
+        """(7, K - 1, R) the sums as they lie in memory, for kernels."""
+        return self.sums.transpose(0, 2, 1)
+
     def clear(self, rows: Ints) -> None:
         """Forget what replications `rows` (r,) have seen: they enter a stage."""
         self.sums[:, rows] = 0.0
@@ -120,9 +125,7 @@ class Aipw:
         if ways.compiles(live.size):
             from sim.policy import kernels
 
-            kernels.add_scores(
-                self.sums.transpose(0, 2, 1), whole(rows), whole(last), total, places, whole(live), expected, grid
-            )
+            kernels.add_scores(self.in_memory, whole(rows), whole(last), total, places, whole(live), expected, grid)
             return
         # While every replication is undecided, all sums are added to in place, which is faster.
         of: Ints | slice = slice(None) if rows.size == self.rows else rows

@@ -1,7 +1,8 @@
-"""What is added up in every tick, compiled: the sums of `contrast` and `estimates`, with the same bits.
+"""What is added up and judged in every tick, compiled, with the same bits: the sums of `contrast` and `estimates`, and the
+findings of a posterior.
 
-Read `Contrasts.add` and `Aipw.add` first, which have the same operations, in the same order, on whole arrays. Only they import
-this module, when there is enough to add; `tests/policy/test_sums.py` holds the two together.
+Read `Contrasts.add`, `Aipw.add` and `Posterior.judge` first, which have the same operations, in the same order, on whole
+arrays. Only they import this module, when there is enough to do; `tests/policy/test_sums.py` holds the two together.
 """
 
 from __future__ import annotations
@@ -9,8 +10,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sim.arrays import Floats, Ints
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrays import Bools, Floats, Ints
 from sim.jit import compiled
+
+# `Finding.PASS`, `FAIL` and `NULL`, which stands above this module.
+PASSED, FAILED, NOTHING = np.int8(1), np.int8(2), np.int8(4)
 
 
 @compiled
@@ -69,3 +76,26 @@ def _arm(last: Ints, total: Ints, places: Ints, live: Any, expected: Any, grid: 
     share = live if live > 0 else 1.0
     off = (y - mean * n) / share
     return share, mean, off, (yy - 2.0 * mean * y + mean * mean * n) / (share * share)
+
+
+@compiled
+def judge_best(known: Ints, arms_in: Bools, best: Floats, least: Any, threshold: Any) -> NDArray[np.int8]:
+    """(r, K) findings by the probability (r, K) of being best, where every arm still in has `least` known outcomes."""
+    rows, arms = best.shape
+    findings = np.zeros((rows, arms), np.int8)
+    for row in range(rows):
+        ready, won, challengers = True, False, 0
+        for arm in range(arms):
+            ready &= known[row, arm] >= least or not arms_in[row, arm]
+            if arm > 0:
+                challengers += arms_in[row, arm]
+                won |= best[row, arm] >= threshold
+        rest = (1 - threshold) / max(challengers, 1)
+        for arm in range(arms):
+            if not ready:
+                continue
+            if won:
+                findings[row, arm] = PASSED if best[row, arm] >= threshold else NOTHING
+            elif best[row, arm] <= rest or best[row, 0] >= threshold:
+                findings[row, arm] = FAILED
+    return findings

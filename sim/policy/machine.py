@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from sim.arrays import Bools, Floats, Ints, marked
 from sim.policy.alarms import Alarms, Muting, rang_of
 from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
-from sim.policy.columns import AtVisit, Column, mean_of, moments_of
+from sim.policy.columns import Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.offline import Evaluation, OfflineChoice, Scores, gains
 from sim.policy.pending import Pending, Reactions
 from sim.policy.people import Reaction
-from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage
+from sim.policy.shares import beside, masked
+from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage, at_visit
+from sim.policy.stretch import LONGEST, Stretch
 
 # As NumPy's scalars: it takes members of an enumeration for integers of 64 bits, and converts them at every use.
 _GOING, _PASSED, _FAILED, _DOUBTFUL, _NULL = (
@@ -72,7 +74,7 @@ class StagedPolicy:
         """The telemetry columns that some stage reads, each once, in a stable order."""
         chain = self._completed(setting)
         needs = dict.fromkeys(column for stage in chain for column in stage.needs(setting))
-        return (*needs, *_at_visit(chain, setting).values())
+        return (*needs, *at_visit(chain, setting).values())
 
     def evaluations(self, setting: Setting) -> tuple[Evaluation, ...]:
         """The offline evaluations whose scores `start` must be given, each once."""
@@ -140,10 +142,8 @@ class StagedPolicy:
         self._compares = [[bool(part.contrasts(setting)) for part in stage.parts()] for stage in self._chain]
         self._outcomes = self._primary_columns()
         # What is known late is weighed by the engine, where weights may change; the rest by the shares of the tick.
-        self._visited = tuple(_at_visit(self._chain, setting))
-        contrasted = dict.fromkeys(
-            (*self._outcomes, *(column for stage in self._chain for column in _compared(stage, setting)))
-        )
+        self._visited = tuple(at_visit(self._chain, setting))
+        contrasted = dict.fromkeys((*self._outcomes, *(column for stage in self._chain for column in stage.compared(setting))))
         prompt = [column for column in contrasted if column not in self._visited]
         self._contrasts = Contrasts.empty(rows, arms, [*prompt, *self._visited])
         self._contrasted = np.array([self.columns[column] for column in prompt], np.int64)
@@ -156,6 +156,12 @@ class StagedPolicy:
             if any(stage.reaction is not None or stage.on.retry is not None for stage in self._chain)
             else None
         )
+        # A binary outcome is its own square.
+        self._moments = np.array(
+            [self.columns[self._outcomes[place]] for place in (0, 1, -1)] if self._outcomes else [], np.int64
+        )
+        alone = self._pending is None and not self._visited and not setting.baseline and bool(self._outcomes)
+        self._rests = [alone and stage.rests(setting) for stage in self._chain]
         self._rows = np.arange(rows)
         if self.immediate is not None:
             verdict, arm = self.immediate
@@ -173,15 +179,9 @@ class StagedPolicy:
             last, live, weighed = last[:, :-1], live[:, :-1], None if weighed is None else weighed[:, :, :-1]
             self._baseline_total[rows] += self._baseline_last
         places = self._places(rows)
-        self._age[places] += 1
-        if self._contrasted.size:
-            self._contrasts.add(rows, last, live, self._contrasted)
-        if self._visited:
-            assert weighed is not None
-            self._contrasts.add_weighed(rows, self._visited, weighed)
-        if self._outcomes:
-            self._weigh(rows, last, live)
-        self._total[places] += last
+        self._age[places] += telemetry.added or 1
+        if not telemetry.added:
+            self._add(rows, last, live, weighed)
         done = telemetry.tick + 1
         # The stages during the tick: a stage that is entered now has not seen this tick.
         in_stage = self._stage[rows]
@@ -197,6 +197,49 @@ class StagedPolicy:
                 at = marked(at_stage)
                 self._judge(number, stage, rows[at], last[at], done)
         return self._route(done, last[marked(self.verdicts.verdict[rows] == _OPEN)])
+
+    def _add(self, rows: Ints, last: Ints, live: Floats, weighed: Floats | None) -> None:
+        """Add a tick to the sums of the stage."""
+        if self._contrasted.size:
+            self._contrasts.add(rows, last, live, self._contrasted)
+        if self._visited:
+            assert weighed is not None
+            self._contrasts.add_weighed(rows, self._visited, weighed)
+        if self._outcomes:
+            metric = self.setting.metrics[self.setting.primary]
+            self._aipw.add(rows, last, self._total, self._moments, live, metric.nominal_mean, metric.grid)
+        self._total[self._places(rows)] += last
+
+    def stretch(self, ticks: int) -> Stretch | None:
+        """So many ticks at most in which nothing changes but sums, after those played; None where each has to be judged.
+
+        Call it between `step` and the next `step`, whose telemetry tells how many were added.
+        """
+        if not any(self._rests) or self.heard is not None:
+            return None
+        rows, places = self._rows, self._places(self._rows)
+        in_stage, age = self._stage[places], self._age[places]
+        within, pooled = np.full((2, rows.size, len(self.setting.arms) - 1), np.inf)
+        for number, stage in enumerate(self._chain):
+            at = marked(in_stage == number) if (in_stage == number).any() else None
+            if at is None:
+                continue
+            quiet = None
+            if self._rests[number]:
+                quiet = stage.evidence.quiet(self._view(number, 0, rows[at], self._total[:0], 0))
+            if quiet is None:
+                return None
+            longest = np.inf if stage.max_duration is None else self.setting.ticks_of(stage.max_duration) - age[at].max()
+            ticks = int(min(ticks, longest, np.inf if quiet.ticks is None else quiet.ticks))
+            (pooled if quiet.pooled else within)[at] = quiet.information
+        if ticks < 2:
+            return None
+        metric = self.setting.metrics[self.setting.primary]
+        return Stretch(
+            min(ticks, LONGEST), self._total, self._contrasts.in_memory, self._contrasted,
+            self._contrasts.columns[self._outcomes[0]], self._aipw.in_memory, self._moments, metric.nominal_mean,
+            metric.grid, within, pooled,
+        )  # fmt: skip
 
     def stage_of(self, row: int) -> str:
         """The name of the stage that a replication is in; empty of an only stage without a name."""
@@ -214,7 +257,7 @@ class StagedPolicy:
         metric = self.setting.metrics[self.setting.primary]
         decided = self.verdicts.decided_tick > 0
         # Whether outcomes may become known under other shares than those under which they were sent.
-        late = metric.delayed and any(_moves(stage, self.setting) for stage in self._chain)
+        late = metric.delayed and any(stage.moves(self.setting) for stage in self._chain)
         for number, stage in enumerate(self._chain):
             rows = np.flatnonzero(decided & (self._stage == number))
             if not rows.size or not stage.evidence.reads_reward:
@@ -290,14 +333,6 @@ class StagedPolicy:
             return ()
         wanted = moments_of(metric)
         return wanted if all(column in self.columns for column in wanted) else ()
-
-    def _weigh(self, rows: Ints, last: Ints, live: Floats) -> None:
-        """Add a tick to the adaptively weighted estimate."""
-        metric = self.setting.metrics[self.setting.primary]
-        places = [self.columns[column] for column in self._outcomes]
-        # A binary outcome is its own square.
-        moments = np.array([places[0], places[1], places[-1]])
-        self._aipw.add(rows, last, self._total, moments, live, metric.nominal_mean, metric.grid)
 
     def _judge(self, number: int, stage: Stage, rows: Ints, last: Ints, done: int) -> None:
         places = self._places(rows)
@@ -515,8 +550,10 @@ class StagedPolicy:
         self._remember(number, place_of_allocation, rows, view)
 
     def _remember(self, number: int, place: int, rows: Ints, view: View) -> None:
+        own = self._memory[number][place]
         for key, array in view.memory.items():
-            self._memory[number][place][key][self._places(rows)] = array
+            if array is not own[key]:
+                own[key][self._places(rows)] = array
 
     def _view(self, number: int, place: int, rows: Ints, last: Ints, tick: int) -> View:
         places = self._places(rows)
@@ -529,7 +566,11 @@ class StagedPolicy:
             total=_shown(self._total[places]),
             columns=self.columns,
             mirrored=self._chain[number].allocation.mirrors,
-            memory={key: array[rows] for key, array in self._memory[number][place].items()},
+            # Where all replications are asked, the part writes to the policy's own arrays.
+            memory={
+                key: array[rows] if isinstance(places, np.ndarray) else array
+                for key, array in self._memory[number][place].items()
+            },
             contrasts=self._contrasts.part(places if self._compares[number][place] else rows[:0]),
             held=_shown(self._held[places]),
             rows=rows,
@@ -570,9 +611,9 @@ class StagedPolicy:
             if at_stage.any():
                 at, place = marked(at_stage), len(self._memory[number]) - 1
                 view = self._view(number, place, rows[at], last[at], tick)
-                live[at, arms] = _masked(stage.allocation.live(view), view.arms_in)
+                live[at, arms] = masked(stage.allocation.live(view), view.arms_in)
                 if self.setting.baseline and stage.allocation.beside():
-                    live[at] = _beside(live[at])
+                    live[at] = beside(live[at])
                 if stage.allocation.mirrors:
                     mirror[at, arms] = np.where(view.arms_in, stage.allocation.mirror(view), 0.0)
                     writes[at, arms] = stage.allocation.copies_writes() * mirror[at, arms]
@@ -580,51 +621,6 @@ class StagedPolicy:
         if self._pending is not None:
             self._pending.hold(rows, live, mirror, writes)
         return Routing(rows=rows, live=live, mirror=mirror, cohort=self._cohort[rows], mirror_writes=writes)
-
-
-def _compared(stage: Stage, setting: Setting) -> tuple[Column, ...]:
-    """The columns whose sums within ticks some part of a stage reads."""
-    return tuple(dict.fromkeys(column for part in stage.parts() for column in part.contrasts(setting)))
-
-
-def _moves(stage: Stage, setting: Setting) -> bool:
-    """Whether weights may change while a stage lasts."""
-    return stage.allocation.constant_weights(setting) is None
-
-
-def _at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]:
-    """The columns that engines must weigh by the shares of the tick of a visit: those compared that are known late."""
-    adaptive = any(stage.allocation.adaptive for stage in chain)
-    return {
-        column: AtVisit(column, adaptive)
-        for stage in chain
-        if _moves(stage, setting)
-        for column in _compared(stage, setting)
-        if any(setting.metrics[name].delayed for name in column.metrics)
-    }
-
-
-def _masked(proposed: Floats, arms_in: Bools) -> Floats:
-    """(r, K) shares without the removed arms; all to the champion where the arms still in have none."""
-    live = np.where(arms_in, proposed, 0.0)
-    total = live.sum(axis=1, keepdims=True)
-    if not total.all():
-        none = total[:, 0] == 0
-        live[none, 0], total[none] = 1.0, 1.0
-    shares: Floats = live / total
-    return shares
-
-
-def _beside(live: Floats) -> Floats:
-    """(r, K + 1) shares with a baseline, the last: that of each challenger, at most the champion's, from whom it is taken.
-
-    >>> _beside(np.array([[0.9, 0.1, 0.0], [0.3, 0.7, 0.0]])).round(3).tolist()
-    [[0.8, 0.1, 0.1], [0.0, 0.7, 0.3]]
-    """
-    share = np.minimum(live[:, 1:-1].max(axis=1), live[:, 0])
-    found: Floats = live.copy()
-    found[:, 0], found[:, -1] = live[:, 0] - share, share
-    return found
 
 
 def _shown(array: NDArray[Any]) -> NDArray[Any]:

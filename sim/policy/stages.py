@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.policy.allocation import AnyAllocation, Fixed
 from sim.policy.base import DeclaredSetting, Part, Setting
-from sim.policy.columns import Column, mean_of
+from sim.policy.columns import AtVisit, Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
 from sim.policy.pending import Reactions
@@ -212,6 +213,33 @@ class Stage(BaseModel):
             return (*columns, *(mean_of(setting.primary) if len(setting.arms) > 2 else ()))
         live = [column for column in columns if not column.of_copies]
         return (*live, *(column.as_mirrored() for column in columns))
+
+    def compared(self, setting: Setting) -> tuple[Column, ...]:
+        """The columns whose sums within ticks some part reads."""
+        return tuple(dict.fromkeys(column for part in self.parts() for column in part.contrasts(setting)))
+
+    def moves(self, setting: DeclaredSetting) -> bool:
+        """Whether weights may change while it lasts."""
+        return self.allocation.constant_weights(setting) is None
+
+    def rests(self, setting: Setting) -> bool:
+        """Whether, while its evidence is quiet, nothing changes from tick to tick but sums."""
+        if self.checks or self.moves(setting) or self.allocation.mirrors or self.allocation.may_hold():
+            return False
+        # A class that inherits from one that rests may judge in another way.
+        return not self.allocation.memory(setting) and bool(vars(type(self.evidence)).get("rests"))
+
+
+def at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]:
+    """The columns that engines must weigh by the shares of the tick of a visit: those compared that are known late."""
+    adaptive = any(stage.allocation.adaptive for stage in chain)
+    return {
+        column: AtVisit(column, adaptive)
+        for stage in chain
+        if stage.moves(setting)
+        for column in stage.compared(setting)
+        if any(setting.metrics[name].delayed for name in column.metrics)
+    }
 
 
 def _sentence(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sim.engine.aggregate import aged
 from sim.errors import InputError, Problem
 from sim.run.blocks import Task, Which, Work, tasks_of, works_of
 from sim.run.checkpoints import Checkpoints
@@ -24,6 +25,8 @@ _ROW_TICKS = 2_000_000
 _MOST_PER_PROCESSOR = 4
 # What a policy that decides at once costs where no request is played, of what one costs that plays to the horizon.
 _AT_ONCE = 0.02
+# Outcomes that become known by a law with an age take so many times as long as those that are known at once.
+_AGED = 6
 PROCESS_BYTES = 250_000_000
 """A process with its imports."""
 # A row of `trials.parquet` in memory, with the copies that tables and measures make of it.
@@ -130,9 +133,13 @@ def block_s(work: Work, which: Which, rows: int) -> float:
 def cells_of(work: Work, row_ticks: float) -> float:
     """What is drawn in so many ticks of replications: a count for each arm, and one more for each value that amounts may take.
 
-    Engines that play every request draw each amount with its request.
+    The outcomes of a tick that become known over many ticks, by a law with an age, take as long as `_AGED` more. Engines that
+    play every request draw each amount and each delay with its request.
     """
-    values = 0 if work.entry.tells_calls else sum(max(each.atoms.shape[1] - 1, 0) for each in work.world.outcomes)
+    values = 0
+    if not work.entry.tells_calls:
+        values = sum(max(each.atoms.shape[1] - 1, 0) for each in work.world.outcomes)
+        values += _AGED * sum(map(aged, work.world.feedback.values()))
     return row_ticks * len(work.world.arms) * (1 + values)
 
 

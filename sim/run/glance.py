@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 
+from sim import ways
 from sim.arrays import Floats
+from sim.engine.base import Engine
 from sim.engine.catalogue import make
 from sim.policy.base import Routing
 from sim.policy.machine import StagedPolicy
@@ -26,6 +29,8 @@ SHARE, LONGEST_S = 0.1, 10.0
 _ROWS, _FIRST_TICKS = 16, 3
 # The second look is at a few ticks of many more replications, if there are.
 _MANY_ROWS, _MANY_MORE = 256, 4
+# So many seconds of work pay for loading what is compiled.
+_COMPILED_FROM_S = 10.0
 # No part of the costs is less than this, of what was expected.
 _CHEAPEST = 0.1
 
@@ -88,12 +93,19 @@ def glanced(plan: Plan, effort: Effort) -> Effort:
     for task in effort.expected:
         if task not in effort.before and task.point == number:
             sizes[task.policy] = max(sizes.get(task.policy, 0), task.end - task.first)
+    # Where there is much to do, kernels do it: see `sim.ways`.
+    with ways.only("compiled") if effort.seconds >= _COMPILED_FROM_S else nullcontext():
+        return _glanced(effort, works[number], number, sizes)
+
+
+def _glanced(effort: Effort, work: Work, number: int, sizes: dict[str, int]) -> Effort:
+    """`glanced`, at policies and the rows (largest blocks) of each."""
     over = time.thread_time() + min(SHARE * effort.seconds * effort.workers, LONGEST_S)
     factors: dict[str, float | None] = {}
     for policy, rows in sizes.items():
         # What one policy leaves of the time is for those that come after it.
         budget_s = max(over - time.thread_time(), 0.0) / (len(sizes) - len(factors))
-        factors[policy] = factor_of(works[number], (number, policy), rows, budget_s)
+        factors[policy] = factor_of(work, (number, policy), rows, budget_s)
     expected = {task: seconds * (factors.get(task.policy) or 1.0) for task, seconds in effort.expected.items()}
     return replace(effort, expected=expected, seen=frozenset(policy for policy, factor in factors.items() if factor))
 
@@ -118,18 +130,18 @@ def _look(work: Work, world: World, name: str, rows: int, budget_s: float) -> Gl
     most = min(2 * budget_s / _cost_s(work, world, 0, world.ticks), budget_s / _cost_s(work, world, 0, 2 * _FIRST_TICKS))
     count = min(rows, max(1, min(_ROWS, int(most))))
     # What is compiled or loaded at the first use takes time only once.
-    for _ in islice(_begin(work, world, name, count)[1], _FIRST_TICKS):
+    for _ in islice(_begin(work, world, name, count)[2], _FIRST_TICKS):
         pass
-    policy, routings = _begin(work, world, name, count)
+    policy, engine, routings = _begin(work, world, name, count)
     started = time.thread_time()
     last = row_ticks = undecided = 0
     longest: Floats = np.zeros(0)
     for routing in routings:
-        longest = longest if last else policy.foreseen(0)
+        longest = longest if longest.size else policy.foreseen(0)
+        last, row_ticks = engine.tick, row_ticks + undecided * (engine.tick - last)
         undecided = routing.rows.size
         if last and time.thread_time() - started > budget_s:
             break
-        last, row_ticks = last + 1, row_ticks + undecided
     seconds = time.thread_time() - started
     ended, by = np.minimum(policy.foreseen(last), world.ticks), min(float(longest.max()), float(world.ticks))
     return Glance(seconds, ended, by, last, row_ticks, _look_at_many(work, world, name, rows, count, budget_s))
@@ -143,23 +155,28 @@ def _look_at_many(
     count = min(rows, _MANY_ROWS, affordable)
     if count < _MANY_MORE * few or world.ticks <= 2 * _FIRST_TICKS:
         return None
-    _, routings = _begin(work, world, name, count)
+    _, engine, routings = _begin(work, world, name, count)
     # The first ticks have to do with the start, and are not like the others.
-    for _ in islice(routings, 1 + _FIRST_TICKS):
-        pass
-    started = time.thread_time()
-    played = [routing.rows.size for routing in islice(routings, _FIRST_TICKS)]
-    if len(played) < _FIRST_TICKS:
+    undecided = count
+    for routing in islice(routings, 1 + _FIRST_TICKS):
+        undecided = routing.rows.size
+    first = last = engine.tick
+    started, row_ticks = time.thread_time(), 0
+    for routing in islice(routings, _FIRST_TICKS):
+        last, row_ticks = engine.tick, row_ticks + undecided * (engine.tick - last)
+        undecided = routing.rows.size
+    if last - first < _FIRST_TICKS:
         return None
-    return time.thread_time() - started, _FIRST_TICKS, sum(played)
+    return time.thread_time() - started, last - first, row_ticks
 
 
-def _begin(work: Work, world: World, name: str, count: int) -> tuple[StagedPolicy, Iterator[Routing]]:
-    """A policy and its routings, before the first, in so many replications of a world."""
+def _begin(work: Work, world: World, name: str, count: int) -> tuple[StagedPolicy, Engine, Iterator[Routing]]:
+    """A policy, its engine, and its routings, before the first, in so many replications of a world."""
     truth, setting = world.realise(np.arange(count)), world.setting(count, np.arange(count))
     policy = work.forms[name].build(work.forms, world.arms)
     engine = make(work.engine)(truth, policy.needs(setting), policy.mirrors())
-    return policy, rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting)))
+    evaluated = scores(truth, policy.evaluations(setting))
+    return policy, engine, rounds(policy, setting, engine, world.ticks, evaluated, strides=True)
 
 
 def _costs_s(work: Work, world: World, ticks: float, row_ticks: float) -> Floats:

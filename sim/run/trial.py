@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats
-from sim.engine.base import Maker, Stepped
+from sim.engine.base import Maker, Stepped, Striding
 from sim.engine.ledger import Ledger
-from sim.policy.base import Routing, Setting, Verdict
+from sim.policy.base import Routing, Setting, Telemetry, Verdict
 from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.policy.offline import OfflineChoice, Scores
@@ -54,7 +54,7 @@ def play(truth: Truth, policy: StagedPolicy, make_engine: Maker, samples: int) -
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
     trajectory = Trajectory(truth, sample_ticks(world.ticks, samples))
     engine.ledger.watch(trajectory.ticks)
-    for routing in rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting))):
+    for routing in rounds(policy, setting, engine, world.ticks, scores(truth, policy.evaluations(setting)), strides=True):
         trajectory.note(engine.tick, routing)
     verdicts = policy.verdicts
     burned = _burned(truth, engine.ledger)
@@ -77,25 +77,35 @@ def play_alike(truth: Truth, policy: StagedPolicy, make_engine: Maker) -> dict[s
         return {name: np.full(truth.rows, np.nan) for name in AA}
     setting = truth.world.setting(truth.rows, truth.replications)
     engine = make_engine(truth, policy.needs(setting), policy.mirrors())
-    for _ in rounds(policy, setting, engine, truth.world.ticks, scores(truth, policy.evaluations(setting))):
+    for _ in rounds(policy, setting, engine, truth.world.ticks, scores(truth, policy.evaluations(setting)), strides=True):
         pass
     verdicts = policy.verdicts
     found = verdicts.significant_tick >= 0, verdicts.verdict == Verdict.SHIP
     return {name: values.astype(np.float64) for name, values in zip(AA, found, strict=True)}
 
 
-def rounds(policy: StagedPolicy, setting: Setting, engine: Stepped, ticks: int, offline: Scores) -> Iterator[Routing]:
+def rounds(
+    policy: StagedPolicy, setting: Setting, engine: Stepped, ticks: int, offline: Scores, strides: bool = False
+) -> Iterator[Routing]:  # fmt: skip
     """The loop of a simulation. It yields each routing before it is played: the first, then one for the telemetry of each tick.
 
     `offline` are the scores of the policy's evaluations. It ends when no replication is undecided, or after `ticks` ticks. The
-    last routing is not played.
+    last routing is not played. With `strides`, ticks in which the policy changes nothing may be played at once: then the
+    routing that was yielded last was that of all ticks since.
     """
     routing = policy.start(setting, offline)
     yield routing
+    striding = engine if strides and isinstance(engine, Striding) else None
     while routing.rows.size and engine.tick < ticks:
-        telemetry = engine.step(routing)
-        routing = policy.step(telemetry)
+        telemetry = None if striding is None else _stride(policy, striding, routing, ticks)
+        routing = policy.step(engine.step(routing) if telemetry is None else telemetry)
         yield routing
+
+
+def _stride(policy: StagedPolicy, engine: Striding, routing: Routing, ticks: int) -> Telemetry | None:
+    """The telemetry of the last of many ticks; None where they are played one by one."""
+    stretch = policy.stretch(ticks - engine.tick) if engine.strides else None
+    return None if stretch is None else engine.stride(routing, stretch)
 
 
 def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
@@ -108,7 +118,7 @@ def sample_ticks(ticks: int, samples: int) -> NDArray[np.int64]:
 
 
 class Trajectory:
-    """Samples of the routing while a block is played."""
+    """Samples of the routing while a block is played. A routing is that of all ticks until the next is noted."""
 
     def __init__(self, truth: Truth, ticks: NDArray[np.int64]) -> None:
         self.ticks = ticks
@@ -116,12 +126,16 @@ class Trajectory:
         self.live = np.zeros(shape)
         self.mirror = np.zeros(shape)
         self._next = 0
+        self._last: Routing | None = None
 
     def note(self, done: int, routing: Routing) -> None:
-        if self._next < self.ticks.size and self.ticks[self._next] == done:
-            self.live[routing.rows, self._next] = routing.live
-            self.mirror[routing.rows, self._next] = routing.mirror
+        """Note a routing after so many completed ticks."""
+        while self._next < self.ticks.size and self.ticks[self._next] <= done:
+            shown = routing if self._last is None or self.ticks[self._next] == done else self._last
+            self.live[shown.rows, self._next] = shown.live
+            self.mirror[shown.rows, self._next] = shown.mirror
             self._next += 1
+        self._last = routing
 
     def filled(self, verdicts: Verdicts) -> Floats:
         """Live shares, after a verdict all to one arm. Also sets the mirror shares after a verdict to 0."""

@@ -13,10 +13,13 @@ import numpy as np
 from scipy.special import ndtr
 
 from sim import ways
-from sim.arrays import Floats, whole
+from sim.arrays import Bools, Floats, whole
 
 # From these parameters on, the series is as precise as the integrals of `posterior`.
 SERIES_FROM = 20
+
+# The largest parameters for which it is.
+MOST = 1e12
 
 # About so many passes over arrays are what a kernel saves.
 PASSES = 100
@@ -48,13 +51,38 @@ def exceeds(a0: Floats, b0: Floats, a1: Floats, b1: Floats) -> Floats:
     """
     odds = np.log((a1 / b1) / (a0 / b0))
     if ways.compiles(PASSES * odds.size):
-        from sim.stats import kernels
-
-        x, series = np.empty(odds.shape), np.empty(odds.shape)
         given = np.stack([a0, b0, a1, b1]).reshape(4, -1)
-        kernels.edgeworth(_TABLE, given, whole(odds).reshape(-1), x.reshape(-1), series.reshape(-1))
-    else:
-        x, series = _edgeworth(a0, b0, a1, b1, odds)
+        return _summed(*_compiled(given, whole(odds).reshape(-1))).reshape(odds.shape)
+    return _summed(*_edgeworth(a0, b0, a1, b1, odds))
+
+
+def best_of_pairs(a: Floats, b: Floats, among: Bools) -> Floats | None:
+    """(n, 2) the probability that each of two Beta(a, b) variables, parameters (n, 2), is the larger one of those `among`.
+
+    None where the series is not for all of them, or NumPy works it out: see `sim.stats.posterior`.
+    """
+    if not ways.compiles(PASSES * len(a)):
+        return None
+    from sim.stats import kernels
+
+    given, ratio, best = np.empty((4, len(a))), np.empty(len(a)), np.empty(a.shape)
+    if not kernels.pairs(whole(a), whole(b), float(SERIES_FROM), MOST, given, ratio):
+        return None
+    kernels.alone(_summed(*_compiled(given, np.log(ratio))), whole(among), best)
+    return best
+
+
+def _compiled(given: Floats, odds: Floats) -> tuple[Floats, Floats]:
+    """As `_edgeworth`, of parameters (4, n)."""
+    from sim.stats import kernels
+
+    x, series = np.empty(odds.shape), np.empty(odds.shape)
+    kernels.edgeworth(_TABLE, given, odds, x, series)
+    return x, series
+
+
+def _summed(x: Floats, series: Floats) -> Floats:
+    """The probability of what `_edgeworth` returns."""
     density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return np.asarray(np.clip(ndtr(-x) + density * series, 0.0, 1.0))
 

@@ -17,13 +17,13 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from sim.arrays import Bools, Floats
-from sim.stats.log_odds import SERIES_FROM, exceeds
+from sim.stats.log_odds import MOST, SERIES_FROM, best_of_pairs, exceeds
 from sim.stats.validation import broadcast, require
 
 Density = Callable[[Floats, slice], Floats]
 Reduce = Callable[[Floats, Floats, Floats, Bools], Floats]
 
-BETA_LIMITS = (0.01, 1e12)
+BETA_LIMITS = (0.01, MOST)
 INNER, OUTER, BETA_TAIL = 1.5, 4.5, 8.0
 # The most elements of an array. Chunks of this size fit into the cache, and are twice as fast as all rows at once.
 CHUNK = 20_000
@@ -114,9 +114,12 @@ def probability_best_beta(alpha: ArrayLike, beta: ArrayLike, among: ArrayLike | 
     array([[0.333, 0.333, 0.333],
            [0.   , 0.049, 0.95 ]])
     """
-    a, b = paired_rows("alpha", beta_parameter("alpha", alpha), "beta", beta_parameter("beta", beta))
+    a, b = paired_rows("alpha", np.asarray(alpha, np.float64), "beta", np.asarray(beta, np.float64))
     compete = competing(among, a)
-    best = np.empty(a.shape)
+    found = best_of_pairs(a, b, compete) if a.shape[1] == 2 else None
+    if found is not None:
+        return found
+    a, b, best = beta_parameter("alpha", a), beta_parameter("beta", b), np.empty(a.shape)
     plenty = pairs_of_at_least(SERIES_FROM, a, b)
     if plenty.any():
         best[plenty, 1] = exceeds(a[plenty, 0], b[plenty, 0], a[plenty, 1], b[plenty, 1])

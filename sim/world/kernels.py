@@ -20,6 +20,7 @@ from sim.world.sampling import at, log, unit
 from sim.world.streams import Keys
 
 _1 = np.uint64(1)
+_ROUNDING = 1e-9
 # Counters of the draws of a multinomial, as in `draws.multinomial`.
 OUTCOMES = np.uint64(2**32)
 # A power of 2 by its bits: those of its exponent lie above 52 of its fraction, and are 1023 for 1.
@@ -81,6 +82,9 @@ def binomial(n: Any, p: Any, key: Any) -> Any:
 
 @compiled
 def _inversion(n: Any, p: Any, u: Any) -> Any:
+    # (1 - p)^n is at least 1 - n p, from which the rounding of neither is as far as this.
+    if u < 1.0 - n * p - _ROUNDING:
+        return 0.0
     odds = p / (1.0 - p)
     term = _exp(n * _log1p(-p))
     k = 0.0

@@ -5,17 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from sim import ways
+from sim.engine.catalogue import make
 from sim.jit import missing
-from sim.workflow import rehearse
+from sim.policy import machine
+from sim.policy.base import Routing, Telemetry
+from sim.policy.machine import StagedPolicy
+from sim.run.trial import play
+from sim.workflow import plan_scenario, rehearse
 
 if missing:  # pragma: no cover
     pytest.skip(f"nothing compiles: {missing}", allow_module_level=True)
 
+SPENDS = {"kind": "group_sequential", "sample": 40000, "design": "spending", "spending": "pocock", "ends": "20h"}
 SCENARIO: dict[str, Any] = {
     "name": "one-call",
     "horizon": "2d",
@@ -35,6 +42,11 @@ SCENARIO: dict[str, Any] = {
     "metrics": [{"name": "sale", "role": "primary"}, {"name": "basket"}],
     "policies": [
         {"name": "ab", "kind": "ab", "evidence": {"kind": "group_sequential", "sample": 40000}},
+        {"name": "spends", "kind": "ab", "evidence": SPENDS},
+        {"name": "once", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 30000}},
+        {"name": "totals", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 30000, "tally": "pooled"}},
+        {"name": "never", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 10**7}},
+        {"name": "cut", "kind": "ab", "evidence": {"kind": "fixed_horizon", "sample": 10**7}, "max_duration": "31h"},
         {"name": "bandit", "kind": "bandit"},
         {
             "name": "shadow",
@@ -89,3 +101,39 @@ def test_tables_are_equal(world: str, tmp_path: Path) -> None:
     assert found["numpy"].trials["errors"].sum() > 0
     pd.testing.assert_frame_equal(found["numpy"].trials, found["compiled"].trials, check_exact=True)
     pd.testing.assert_frame_equal(found["numpy"].timeline, found["compiled"].timeline, check_exact=True)
+
+
+@pytest.mark.parametrize("arms", [2, 3])
+def test_ticks_played_at_once_are_those_played_one_by_one(arms: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Policies that wait for a sample stop where they must be asked again, whatever is played in a call."""
+    shown = {"models": SCENARIO["models"][:arms], "metrics": SCENARIO["metrics"][:1]}
+    policies = [each for each in SCENARIO["policies"] if each["kind"] == "ab"]
+    (point,) = plan_scenario(SCENARIO | shown | {"policies": policies}, MODELS[:arms]).points
+    for policy in policies:
+        found = {}
+        for longest in (1, 5, 64):
+            monkeypatch.setattr(machine, "LONGEST", longest)
+            with ways.only("compiled"):
+                truth, calls = point.world.realise(np.arange(40)), []
+                monkeypatch.setattr(StagedPolicy, "step", counted(calls))
+                found[longest] = play(truth, point.policy(policy["name"]), make("aggregate"), 7)
+                monkeypatch.undo()
+            assert min(longest, 4) <= max(calls) <= longest
+        one, *others = found.values()
+        for other in others:
+            for name, column in one.columns.items():
+                np.testing.assert_array_equal(column, other.columns[name], err_msg=name)
+            np.testing.assert_array_equal(one.regret, other.regret)
+            np.testing.assert_array_equal(one.live, other.live)
+        assert (one.decided >= 0).any() or policy["name"] == "never"
+
+
+def counted(calls: list[int]) -> Any:
+    """`StagedPolicy.step`, which notes how many ticks it is told of."""
+    real = StagedPolicy.step
+
+    def step(policy: StagedPolicy, telemetry: Telemetry) -> Routing:
+        calls.append(telemetry.added)
+        return real(policy, telemetry)
+
+    return step

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import polygamma, psi
 
 from sim import ways
+from sim.errors import InputError
 from sim.jit import missing
 from sim.stats import posterior
 from sim.stats.log_odds import POLYGAMMA, SERIES_FROM, exceeds
@@ -64,3 +65,22 @@ def test_the_kernel_has_the_same_bits() -> None:
             found.append(exceeds(*pairs))
     assert 0.1 < (found[0] > 0.5).mean() < 0.9
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.skipif(missing is not None, reason="nothing compiles")
+def test_both_ways_agree_on_the_best_of_two() -> None:
+    a0, b0, a1, b1 = hard_pairs(SERIES_FROM, 500)
+    alpha, beta = np.stack([a0, a1], axis=1), np.stack([b0, b1], axis=1)
+    among = np.random.default_rng(2).random((500, 2)) < 0.7
+    # One row with few counts has the integrals, and so all rows go the other way.
+    for few in (False, True):
+        alpha[0, 0] = 3.0 if few else alpha[0, 0]
+        found = []
+        for way in ("numpy", "compiled"):
+            with ways.only(way):  # type: ignore[arg-type]
+                found.append(posterior.probability_best_beta(alpha, beta, among))
+        np.testing.assert_array_equal(*found)
+        assert ((found[0] > 0.01) & (found[0] < 0.99)).any()
+    for wrong in (0.0, np.nan, 1e13):
+        with ways.only("compiled"), pytest.raises(InputError, match="must lie between"):
+            posterior.probability_best_beta(np.array([[30.0, wrong]]), np.array([[30.0, 30.0]]))

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sim import ways
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.by_shares import ByShares
 from sim.engine.aggregate.ends import Timing
@@ -47,6 +48,7 @@ from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
 from sim.policy.columns import MOMENTS, Above, Agreement, AtVisit, Column, Count, CountKind, Moment
+from sim.policy.stretch import Stretch
 from sim.world.draws import binomial, binomial_at, multinomial
 from sim.world.streams import Keys, at, keys, number_of
 from sim.world.world import AGREEMENT, Truth
@@ -113,14 +115,38 @@ class AggregateEngine:
         self.tick += 1
         return telemetry
 
+    @property
+    def strides(self) -> bool:
+        """Whether `stride` may play more than a tick."""
+        return self._fused is not None and self._fused.strides and ways.compiling()
+
+    def stride(self, routing: Routing, stretch: Stretch) -> Telemetry | None:
+        """Play as many ticks under one routing as a stretch lasts, and add them to its sums. Returns the telemetry of the last.
+
+        None where ticks have to be played one by one.
+        """
+        if not self.strides or self._fused is None:
+            return None
+        rows = routing.rows
+        self._leave_earlier_cohorts(rows, routing.cohort)
+        carried = self._good, self._bad, self._slowly
+        made = self._fused.play(self.tick, rows, self._routed(routing.live), routing, carried, stretch)
+        if made is None:
+            return None
+        self.ledger.serve_all(rows, self.tick, made.live)
+        self.ledger.book(rows, made.fails, made.violates)
+        self.ledger.expose(rows, routing.live)
+        self.tick += made.ticks
+        return Telemetry(self.tick - 1, made.counts, self._places, routing.live, added=made.ticks)
+
     def _in_one_call(self, fused: Fused, routing: Routing, key: Keys) -> Ints | None:
         """The telemetry (r, K, C) of a tick, drawn by a compiled call; None where NumPy draws."""
         rows = routing.rows
         weights = self._routed(routing.live)
-        made = fused.play(self.tick, rows, weights, routing.mirror, (self._good, self._bad, self._slowly))
+        made = fused.play(self.tick, rows, weights, routing, (self._good, self._bad, self._slowly))
         if made is None:
             return None
-        self.ledger.serve(rows, self.tick, made.live, made.live, made.mirrored)
+        self.ledger.serve(rows, self.tick, made.live[0], made.live[0], made.mirrored)
         self.ledger.book(rows, made.fails, made.violates)
         waiting = made.ended[..., None, None], made.before[..., None, None]
         self._add_answers(made.counts, fused.elsewhere, rows, made.errors, made.known, *waiting, key)

@@ -1,12 +1,15 @@
 """Which ticks of the aggregate engine are played in one compiled call, and what that call is given.
 
-One call does what some two hundred passes over arrays do. It pays most where few replications are left.
+One call does what some two hundred passes over arrays do. It pays most where few replications are left. While a policy changes
+nothing, one call plays many ticks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +18,9 @@ from sim.arrays import Floats, Ints, whole
 from sim.engine.aggregate.ends import Ends, Timing
 from sim.engine.aggregate.feedback import FeedbackStream, Prompt
 from sim.engine.aggregate.refusals import NEVER
+from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Above, Column, Count, Moment
+from sim.policy.stretch import Stretch
 from sim.world.draws import among_the_rest
 from sim.world.outcomes import Binary
 from sim.world.streams import Keys, number_of
@@ -26,9 +31,10 @@ Carried = tuple[Ints, Ints, Ints]
 
 
 @dataclass(frozen=True)
-class Tick:
-    """What a call makes of a tick: see `kernel.tick`."""
+class Played:
+    """What a call makes of so many `ticks`: see `kernel.play`. live (ticks, r, K)."""
 
+    ticks: int
     counts: Ints
     live: Ints
     mirrored: Ints
@@ -44,7 +50,7 @@ class Tick:
 class Fused:
     """Plays ticks of worlds without segments, late feedback and lost calls in one call.
 
-    means (M, R, K), metrics (M,), failed (M, 2): see `kernel.tick`. `elsewhere` are the outcomes that it leaves to the engine.
+    means (M, R, K), metrics (M,), failed (M, 2): see `kernel.play`. `elsewhere` are the outcomes that it leaves to the engine.
     """
 
     truth: Truth
@@ -92,8 +98,20 @@ class Fused:
             -1 if world.slo_s is None else limits_s.index(world.slo_s),
         )  # fmt: skip
 
-    def play(self, tick: int, rows: Ints, weights: Floats, mirror: Floats, carried: Carried) -> Tick | None:
-        """Play a tick of replications rows (r,), with shares (r, K) of what arrives; None where NumPy draws."""
+    @cached_property
+    def strides(self) -> bool:
+        """Whether every tick is like the one before, but for what arrives, so that one call may play many."""
+        world = self.truth.world
+        uneven = world.arrivals.trace is not None or world.arrivals.bursts is not None
+        return not (self.elsewhere or self.planes == 2 or uneven or world.change is not None or world.warm_ups is not None)
+
+    def play(
+        self, tick: int, rows: Ints, weights: Floats, routing: Routing, carried: Carried, stretch: Stretch | None = None
+    ) -> Played | None:  # fmt: skip
+        """Play a tick of replications rows (r,), with shares (r, K) of what arrives; None where NumPy draws.
+
+        With a stretch, which is for worlds that `strides` only, as many ticks as it lasts.
+        """
         good, bad, slowly = carried
         if not ways.compiles(rows.size * bad.shape[1]):
             return None
@@ -102,18 +120,38 @@ class Fused:
         arms, lanes = weights.shape[1], bad.shape[1]
         rate = self.truth.conditions(tick).error_rate
         ends = self.timing.ends(rows, tick)
-        shape = rows.size, arms
+        shape, most = (rows.size, arms), 1 if stretch is None else stretch.ticks
         counts = np.zeros((*shape, len(self.plan)), np.int64)
-        live, mirrored = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        fails, violates = np.empty(rows.size, np.int64), np.empty(rows.size, np.int64)
-        known, ended, before, errors = (np.empty((rows.size, lanes), np.int64) for _ in range(4))
-        kernel.tick(
-            tick, whole(rows), whole(self.truth.arrivals[rows, tick]), whole(weights), whole(mirror), self.key,
-            whole(rate[rows]), whole(ends.late), *self._shares(ends), self.times_errors, self.objective, good[..., 0, 0],
-            bad, slowly, self.means, self.metrics, self.failed, self.plan, counts, live, mirrored, fails, violates, known,
-            ended, before, errors,
+        live, mirrored = np.empty((most, *shape), np.int64), np.zeros(shape, np.int64)
+        fails, violates = np.empty((2, rows.size), np.int64)
+        known, ended, before, errors = np.empty((4, rows.size, lanes), np.int64)
+        ticks = kernel.play(
+            tick, most, whole(rows), self._arrivals, whole(weights), whole(routing.mirror), self.key, whole(rate),
+            whole(ends.late), *self._shares(ends), self.times_errors, self.objective, good[..., 0, 0], bad, slowly, self.means,
+            self.metrics, self.failed, self.plan, counts, live, mirrored, fails, violates, known, ended, before, errors,
+            *self._sums(routing, stretch),
         )  # fmt: skip
-        return Tick(counts, live, mirrored, fails, violates, known, ended, before, errors)
+        return Played(ticks, counts, live[:ticks], mirrored, fails, violates, known, ended, before, errors)
+
+    @cached_property
+    def _arrivals(self) -> Ints:
+        return whole(self.truth.arrivals)
+
+    def _sums(self, routing: Routing, stretch: Stretch | None) -> tuple[Any, ...]:
+        """The last arguments of `kernel.play`. Nothing is added to without a stretch."""
+        if stretch is None:
+            return self._nothing
+        return (
+            True, whole(routing.live), stretch.total, stretch.contrasts, stretch.contrasted, stretch.counted, stretch.scores,
+            stretch.moments, stretch.expected, stretch.grid, stretch.within, stretch.pooled,
+        )  # fmt: skip
+
+    @cached_property
+    def _nothing(self) -> tuple[Any, ...]:
+        # Arrays of the same types, so that the call is compiled once.
+        none, empty = np.zeros(0, np.int64), np.zeros((0, 0))
+        shares, total, contrasts, scores = empty, np.zeros((0, 0, 0), np.int64), np.zeros((0,) * 5), np.zeros((0,) * 3)
+        return False, shares, total, contrasts, none, 0, scores, none, 0.0, 0.0, empty, empty
 
     def _shares(self, ends: Ends) -> tuple[Floats, Floats]:
         """(2, A, L, B) each: the chance of every latency band among those left, of answers and of errors."""

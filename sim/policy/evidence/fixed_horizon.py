@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.base import Finding, Setting, View
+from sim.policy.inference.comparison import resolved
 from sim.policy.inference.one_look import OneLook
+from sim.policy.stretch import Quiet
 
 
 class FixedHorizon(OneLook):
@@ -30,6 +32,8 @@ class FixedHorizon(OneLook):
     1000
     """
 
+    rests: ClassVar[bool] = True
+
     kind: Literal["fixed_horizon"] = "fixed_horizon"
 
     def told(self, setting: Setting) -> str:
@@ -41,3 +45,10 @@ class FixedHorizon(OneLook):
         if ready.any():
             findings[ready, 1:] = self.decide(view, ready)
         return findings
+
+    def quiet(self, view: View) -> Quiet | None:
+        # What an adjustment gains is known only when it is worked out.
+        if self.adjust is not None:
+            return None
+        awaited = np.where(view.arms_in[:, 1:], self.planned_sample(view.setting) / 2, np.inf)
+        return Quiet(awaited, resolved(self.tally) == "pooled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from pydantic import Field
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
 from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
-from sim.policy.inference.comparison import compare, enough_known, least_outcomes, primary
+from sim.policy.inference.comparison import compare, enough_known, least_outcomes, primary, resolved
 from sim.policy.inference.planned import PlannedTest
+from sim.policy.stretch import Quiet
 from sim.policy.telling import counted
 from sim.units import Duration, Share, format_duration, format_share
 
@@ -65,6 +66,8 @@ class GroupSequential(PlannedTest):
     >>> [GroupSequential(design=design, mde="5%").planned_sample(setting) for design in ("pocock", "obrien_fleming")]
     [1929, 1615]
     """
+
+    rests: ClassVar[bool] = True
 
     kind: Literal["group_sequential"] = "group_sequential"
     alpha: Share = Field(0.05, ge=1e-12, lt=1, description="error rate over all challengers and looks, of all `sides` together")
@@ -192,6 +195,17 @@ class GroupSequential(PlannedTest):
         otherwise = np.where(last[due], Finding.NULL, Finding.UNDECIDED)
         findings[:, 1:][due] = np.select([z >= upper, z <= lower], [Finding.PASS, below], otherwise)
         return findings
+
+    def quiet(self, view: View) -> Quiet | None:
+        # What an adjustment gains is known only when it is worked out.
+        if self.adjust is not None:
+            return None
+        fractions, look = self.fractions(), view.memory["look"][:, 1:]
+        # A look is taken a little early by the rounding of `judge`: this is earlier still.
+        share = np.append(fractions, np.inf)[look] - 2e-9
+        awaited = np.where(view.arms_in[:, 1:], share * (self.planned_sample(view.setting) / 2), np.inf)
+        ends = None if self.ends is None else view.setting.ticks_of(self.ends) - int(view.age.max())
+        return Quiet(awaited, resolved(self.tally) == "pooled", ends)
 
     def _scores(self, view: View, rows: Bools) -> Floats:
         """(rows, K - 1) normal scores, positive where the challenger is better; Welch's through their p-values."""

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sim import ways
+from sim.arrays import whole
 from sim.policy.base import Evidence, Finding, Setting, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.posteriors import probability_best
@@ -45,9 +47,13 @@ class Posterior(Evidence):
 
     def judge(self, view: View) -> NDArray[np.int8]:
         known = view.of_total(Moment(view.setting.primary, "count"))
-        ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1, keepdims=True)
         metric = view.setting.metrics[view.setting.primary]
         best = probability_best(metric, view.moments(metric), view.arms_in)
+        if ways.compiles(known.size):
+            from sim.policy.kernels import judge_best
+
+            return judge_best(whole(known), whole(view.arms_in), best, self.min_outcomes, self.threshold)
+        ready = np.all((known >= self.min_outcomes) | ~view.arms_in, axis=1, keepdims=True)
         challengers = np.maximum(view.arms_in[:, 1:].sum(axis=1, keepdims=True), 1)
         hopeless = best <= (1 - self.threshold) / challengers
         findings = np.where(hopeless | (best[:, :1] >= self.threshold), Finding.FAIL, Finding.UNDECIDED)
