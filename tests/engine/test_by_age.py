@@ -93,10 +93,11 @@ def test_the_pieces_of_every_tick_make_up_the_law_exactly(delay: Latency, window
     """Whatever is drawn, and however blocks are split, the chance of each tick is that of the law, to rounding."""
     ticks = 300
     ages = Ages(Late(delay, 1.0, ticks, window), INSTANT, 1, 1e6)
-    law, begins = ages._common, slots(ticks, window)[1]
+    wheel, law = ages._wheel, ages._law
+    begins = slots(ticks, window)[1]
     for tick in (0, 1, 17, 64, 100, 255, 299):
-        plan = ages._plan(tick)
-        weight = np.zeros(ages._store.shape[0])
+        plan = wheel.plan(tick, law)
+        weight = np.zeros(wheel._store.shape[0])
         weight[plan.slots] = plan.chance[:-2]
         made = np.zeros(ticks + 2 * 2**9)
         made[:ticks] = weight[:ticks]
@@ -110,10 +111,10 @@ def test_the_pieces_of_every_tick_make_up_the_law_exactly(delay: Latency, window
                     if (2 * block + half) << level - 1 < ticks:
                         weight[begins[level - 1] + SHAPES * (2 * block + half) :][:SHAPES] += shares
         made[tick:ticks] += plan.rest
-        assert np.abs(made[tick:ticks] - law[: ticks - tick]).max() < 1e-15
+        assert np.abs(made[tick:ticks] - law.chance[: ticks - tick]).max() < 1e-15
         assert (made[:tick] == 0).all()
         if window is not None and tick + window < ticks:
-            assert weight[ticks + tick + window] == law[ticks]
+            assert weight[ticks + tick + window] == law.chance[ticks]
 
 
 def test_a_smooth_delay_takes_far_fewer_draws_than_ticks() -> None:
