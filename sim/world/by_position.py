@@ -1,9 +1,9 @@
 """Where in its tick a call ends, as finitely many positions, for what several delays of a request have in common.
 
-Given the position x at which a call ends, the delays of its metrics are independent of each other, and so are the ticks in which
-they become known. Over all calls they are not, as x is the same for all of them: the joint law is an integral over x of products.
-The positions here are the nodes of Gauss and Legendre's rule, on panels that break where an integrand does, refined until no
-product changes: so a call may be taken to end at one of them.
+Given the position x at which a call ends, the delays of its metrics are independent of each other, and so are the ticks in
+which they become known. Over all calls they are not, as all metrics of a call share its x: their joint law is an integral over
+x of products. The positions here are the nodes of Gauss and Legendre's rule, on panels that break where an integrand does,
+refined until no product changes. So a call may be taken to end at one of them.
 """
 
 from __future__ import annotations

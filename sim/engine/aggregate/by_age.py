@@ -13,7 +13,6 @@ what is left of their own law. A law is the sum of both, so this is exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
