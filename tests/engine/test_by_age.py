@@ -16,7 +16,6 @@ from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.aggregate.late import aged
 from sim.engine.aggregate.refusals import refusals
 from sim.engine.aggregate.smooth import LEAST_LEVEL, SHAPES, Fits, halves, places, shapes, slots
-from sim.engine.catalogue import choose
 from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
@@ -271,10 +270,3 @@ def test_a_replication_is_the_same_in_whatever_block_it_is_played(name: str) -> 
     assert np.array_equal(whole[4:], part)
     more = observed(AggregateEngine, world, np.arange(8), (*needs, Count("errors", mirrored=True)))[0]
     assert np.array_equal(more.reshape(8, 6, 3, -1)[..., : len(needs)], whole.reshape(8, 6, 3, -1))
-
-
-def test_two_delays_with_ages_and_a_latency_that_varies_are_refused_and_auto_goes_elsewhere() -> None:
-    both = three_families(metrics=late(conversion={"delay": LOG}, revenue={"delay": GAM}))
-    (reason,) = refusals(both)
-    assert reason.startswith("metrics.conversion.delay: a lognormal delay and a gamma delay of revenue")
-    assert choose("auto", both).name == "compiled"
