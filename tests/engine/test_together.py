@@ -225,5 +225,6 @@ def test_auto_takes_aggregate_and_what_it_cannot_carry_is_refused_by_name() -> N
     ]
     assert choose("auto", seven).name == "compiled"
     varied = {"a": {"latency": {"relative_effect": {"uniform": {"low": "0%", "high": "5%"}}}}}
-    (reason,) = refusals(three_families(metrics=both, tick="60s", truth=varied))
+    latency = {"name": "latency", "role": "guardrail", "max": "2s"}
+    (reason,) = refusals(three_families(metrics=[*both, latency], tick="60s", truth=varied))
     assert reason.startswith("metrics.conversion.delay: when a lognormal delay ends depends on a latency that varies")
