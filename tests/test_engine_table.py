@@ -45,6 +45,9 @@ DRIFT = "timeline: [{kind: drift, arm: better, metric: clicks, duration: 1h, to:
 LATE_IN_A_WINDOW = "{{name: {}, delay: {{exponential: 1h}}, attribution_window: 2h}}"
 WINDOWS = ", ".join(LATE_IN_A_WINDOW.format(name) for name in ("bounce", "clicks", "revenue"))
 BY_OUTCOME = "{name: conversion, role: primary, delay: {by_outcome: {success: {exponential: 1h}, failure: window}}"
+SEVEN_LATE = [
+    f"{{name: {name}, {'role: primary, ' if name == 'a' else ''}delay: {{gamma: {{mean: 1h, sd: 10m}}}}}}" for name in "abcdefg"
+]
 ONE_WINDOW = ", attribution_window: 2h}]"
 FILES = "allocations", "evidence", "evidence-of-amounts", "group-sequential", "guardrails", "offline", "people"
 OTHER_LAWS = {
@@ -154,18 +157,18 @@ ROWS = {
         ),
         refused=((f"metrics: [{{name: conversion, role: primary}}, {WINDOWS}]", "make more than 16 patterns"),),
     ),
-    "a `delay` of another law, also by arm and by outcome, with a window": Cases(
+    "a `delay` of another law, also by arm and by outcome, with a window, of several metrics": Cases(
         played=(
             *(f"metrics: [{{name: conversion, role: primary, delay: {{{law}: {size}}}}}]" for law, size in OTHER_LAWS.items()),
             "metrics: [{name: conversion, role: primary, delay: {gamma: {mean: 1h, sd: 10m}}, attribution_window: 2h}]",
             "metrics: [{name: conversion, role: primary, delay: {by_arm: {better: {weibull: {mean: 1h, shape: 0.8}}}}}]",
             BY_OUTCOME.replace("exponential: 1h", "lognormal: {median: 1h, p99: 5h}").join(("metrics: [", ONE_WINDOW)),
+            "kinds/late-together.yaml",
         ),
         refused=(
             (
-                "metrics: [{name: conversion, role: primary, delay: {gamma: {mean: 1h, sd: 10m}}}, "
-                "{name: revenue, delay: {lognormal: {median: 1h, p99: 5h}}}]",
-                "a gamma delay and a lognormal delay of revenue",
+                "kinds/latencies.yaml\nmetrics: [" + ", ".join(SEVEN_LATE) + "]\npolicies: [{name: hold, kind: hold}]",
+                "at most 6 metrics can have a delay that is neither exponential nor constant, got 7",
             ),
         ),
     ),

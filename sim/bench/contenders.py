@@ -6,7 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 
 from sim.bench import peers
-from sim.bench.measure import Contender, Missing
+from sim.bench.measure import INSTALL, Contender, Missing
 from sim.bench.worlds import EVERYTHING, everything, play, stations, unlimited
 from sim.engine.catalogue import no_compiler
 
@@ -15,7 +15,6 @@ SIMPY, CIMBA = "simpy_plain", "cimba"
 REPLICATIONS = 10
 AGGREGATE_REPLICATIONS = 1000
 MIRRORED = 0.2
-_INSTALL = 'pip install "rollout-sim[bench]"'
 
 
 def contenders(requests: int) -> tuple[list[Contender], list[Missing]]:
@@ -36,7 +35,7 @@ def contenders(requests: int) -> tuple[list[Contender], list[Missing]]:
         (CIMBA, "cimba, C engine, counts and time in system", partial(peers.cimba, max(requests // 4, 1000))),
     ):
         if find_spec(key) is None:
-            missing.append(Missing(key, f"is not installed: {_INSTALL}"))
+            missing.append(Missing(key, f"is not installed: {INSTALL}"))
         else:
             rows.append(Contender(key, what, run, peer=True))
     rows.append(Contender("simpy", "engine simpy, all telemetry", partial(play, stations(few), "simpy")))

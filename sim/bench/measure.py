@@ -13,6 +13,9 @@ from functools import partial
 
 from sim.run.workers import begin, end
 
+INSTALL = 'pip install "rollout-sim[bench]"'
+"""How the peers are installed."""
+
 
 @dataclass(frozen=True)
 class Contender:

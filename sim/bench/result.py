@@ -14,7 +14,7 @@ from sim.bench.contenders import CIMBA, SIMPY
 from sim.bench.measure import Missing, Row
 from sim.bench.scale import Size
 
-_PACKAGES = ("rollout-sim", "numpy", "numba", "simpy", "cimba", "ciw")
+_PACKAGES = ("rollout-sim", "numpy", "numba", "simpy", "cimba", "ciw", "mabwiser")
 # If wall time over processor time is above this, other programs disturbed the run.
 _BUSY = 1.3
 

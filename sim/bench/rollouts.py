@@ -1,14 +1,15 @@
-"""How fast whole rollouts play on the aggregate engine, beside a group sequential test in a plain loop."""
+"""How fast whole rollouts play on the aggregate engine, beside a plain loop and a published library of bandits."""
 
 from __future__ import annotations
 
 from functools import cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from sim.arrays import Bools
-from sim.bench.measure import Contender
+from sim.bench.measure import INSTALL, Contender, Missing
 from sim.engine.catalogue import make
 from sim.policy.base import Verdict
 from sim.run.plan import PlannedPoint
@@ -19,6 +20,8 @@ from sim.world.streams import generator
 
 REPLICATIONS, TICKS = 1_000, 2_016
 QUICK_REPLICATIONS, QUICK_TICKS = 200, 300
+# A peer plays one replication, of so many ticks.
+PEER_TICKS, QUICK_PEER_TICKS = 50, 5
 LOOKS, LOOK_TICKS = 5, 44
 # Outcomes an arm and tick, and their mean; an outcome is in flight for 50 ms, so some end in the next tick.
 PER_TICK, RATE = 1_500, 0.05
@@ -36,14 +39,16 @@ _POLICIES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def rollouts(quick: bool) -> list[Contender]:
-    """The contenders, in the order of the table. A turn returns its number of trial-ticks, or of trials.
+def rollouts(quick: bool) -> tuple[list[Contender], list[Missing]]:
+    """The contenders, in the order of the table, and the peers that are not installed.
 
-    >>> [contender.key for contender in rollouts(True)]
+    A turn returns its number of trial-ticks, or of trials.
+
+    >>> [contender.key for contender in rollouts(True)[0] if not contender.peer]
     ['undecided_ab', 'undecided_thompson', 'five_looks', 'five_looks_plain']
     """
     replications, ticks = (QUICK_REPLICATIONS, QUICK_TICKS) if quick else (REPLICATIONS, TICKS)
-    return [
+    rows = [
         Contender("undecided_ab", "undecided A/B, trial-ticks/s", _undecided("ab", replications, ticks)),
         Contender(
             "undecided_thompson", "undecided Thompson sampling, trial-ticks/s", _undecided("thompson", replications, ticks)
@@ -54,6 +59,12 @@ def rollouts(quick: bool) -> list[Contender]:
             partial(_count, partial(plain_five_looks, replications)),
         ),
     ]  # fmt: skip
+    if find_spec("mabwiser") is None:
+        return rows, [Missing("mabwiser", f"is not installed: {INSTALL}")]
+    what = "mabwiser, Thompson sampling, request by request, trial-ticks/s"
+    turn = partial(mabwiser_thompson, QUICK_PEER_TICKS if quick else PEER_TICKS)
+    rows.insert(2, Contender("mabwiser", what, turn, peer=True))
+    return rows, []
 
 
 def five_looks(replications: int, effect: float = 0.0) -> Bools:
@@ -79,6 +90,24 @@ def plain_five_looks(replications: int, effect: float = 0.0) -> Bools:
                 declared[trial] = True
                 break
     return declared
+
+
+def mabwiser_thompson(ticks: int) -> float:
+    """The ticks that one trial of MABWiser's Thompson sampling took, with as many requests a tick as this program plays.
+
+    It chooses an arm for each request and learns the outcomes of a tick together. It counts nothing else, and no request is in
+    flight.
+    """
+    from mabwiser.mab import MAB, LearningPolicy
+
+    random = generator(7, 0, "bench.mabwiser")
+    bandit = MAB([0, 1], LearningPolicy.ThompsonSampling(), seed=7)
+    # It chooses only after it has learned something of each arm.
+    bandit.fit(np.array([0, 1]), np.array([0, 0]))
+    for _ in range(ticks):
+        arms = np.array([bandit.predict() for _ in range(2 * PER_TICK)])
+        bandit.partial_fit(arms, (random.random(arms.size) < RATE).astype(np.int64))
+    return float(ticks)
 
 
 def _undecided(name: str, replications: int, ticks: int) -> partial[float]:

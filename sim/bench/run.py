@@ -27,13 +27,14 @@ def bench(
     playing, missing = contenders(requests or (QUICK_REQUESTS if quick else REQUESTS))
     rows, failed = measure(playing, rounds, say)
     say("whole rollouts")
-    trials, _ = measure(rollouts(quick), rounds, say)
+    rolling, absent = rollouts(quick)
+    trials, stopped = measure(rolling, rounds, say)
     compiles = no_compiler() is None
     if compiles:
         say("the first call in a fresh process")
     first = compiling() if compiles else None
     sizes = scale(QUICK_SIZES if quick else SIZES, rounds, say) if compiles else []
-    return Bench(environment(), rounds, rows, [*missing, *failed], first, sizes, trials)
+    return Bench(environment(), rounds, rows, [*missing, *failed, *absent, *stopped], first, sizes, trials)
 
 
 def keep(result: Bench, file: Path) -> None:

@@ -20,7 +20,8 @@ from sim.world.world import World
 
 # Drawing up to this many payoffs takes negligible time.
 _MANY = 1000
-# A tick's calls are spread over the ticks of a delay that has an age in some hundred draws an arm: as long as so many requests.
+# A tick's calls are spread over the ticks of a delay that has an age in some hundred draws an arm: as long as so many requests,
+# for each metric that has one.
 _FEW = 200
 # Its chances are integrals that take about a second for each latency that calls have in some tick.
 _MOST_LATENCIES = 100
@@ -215,9 +216,9 @@ def _few_for_an_age(world: World) -> str | None:
     late = [name for name, told in world.feedback.items() if aggregate.aged(told)]
     requests = float(world.requests.mean())
     changes = 1 if world.change is None else max(np.unique(column).size for column in world.change.slowness.T)
-    if late and changes > _MOST_LATENCIES:
+    if late and changes * len(late) > _MOST_LATENCIES:
         return f"metrics.{late[0]}.delay: its chances by tick are other ones at each of {changes:,} latencies of the timeline"
-    if late and requests < _FEW:
+    if late and requests < _FEW * len(late):
         return f"metrics.{late[0]}.delay: it is drawn tick by tick, and a tick has {requests:,.0f} requests"
     return None
 

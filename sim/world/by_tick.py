@@ -9,13 +9,13 @@ on panels that break where the integrand does, refined until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from sim.arrays import Floats
+from sim.arrays import Floats, Ints
 from sim.world.clock import NS, to_ns
 from sim.world.fates import Delay, Overtime, breaks, on_clock, rest_s
 from sim.world.latency import Constant, Exponential, Latency
@@ -70,7 +70,7 @@ def by_class(
     >>> found.sum(axis=3).ravel().round(4).tolist()
     [0.9, 0.1]
     """
-    points = _points(late, latency, scale, limits_s, others)
+    points = panels(late, latency, scale, limits_s, others)
     before = _integral(late, latency, scale, limits_s, others, points, 1)
     for halving in range(1, _HALVINGS):
         found = _integral(late, latency, scale, limits_s, others, points, 2**halving)
@@ -84,6 +84,28 @@ def by_class(
     return np.maximum(found, 0.0)
 
 
+def chances_at(late: Late, x: Floats) -> Floats:
+    """(Q, places) chances of calls that end at positions x (Q,) of their tick, in seconds."""
+    return _chances(late, beyond(late.delay, late.tick_s * np.arange(late.ticks + 1.0) - x[:, None]))
+
+
+def known_by(late: Late, x: Floats, place: Ints) -> Floats:
+    """(N,) chances that a call that ends at a position x (N,) has a place up to some (N,) in a vector of chances.
+
+    >>> late = Late(Constant(15.0), tick_s=10.0, ticks=3)
+    >>> known_by(late, np.array([2.0, 8.0]), np.array([1, 1])).tolist()
+    [1.0, 0.0]
+    """
+    last = late.ticks if late.window is None else late.window
+    known = 1 - beyond(late.delay, late.tick_s * (np.minimum(place, last) + 1) - x)
+    if late.window is None:
+        # Of what is too late there is nothing; what is not known in the run comes last.
+        run = 1 - beyond(late.delay, late.tick_s * late.ticks - x)
+        return np.where(place > late.ticks, 1.0, np.where(place < late.ticks, known, run))
+    in_time = 1 - beyond(late.delay, np.array(late.window * late.tick_s))
+    return np.where(place >= late.ticks, 1.0, np.where(place < late.window, known, in_time))
+
+
 def _chances(late: Late, at_least: Floats) -> Floats:
     """(…, places) from the chances (…, ticks + 1) that an outcome becomes known at least so many ticks on."""
     known = np.maximum(-np.diff(at_least, axis=-1), 0.0)
@@ -91,19 +113,19 @@ def _chances(late: Late, at_least: Floats) -> Floats:
     never = at_least[..., -1:]
     if late.window is not None:
         # The window closes at the position at which the call has ended.
-        after = np.broadcast_to(_above(late.delay, np.array(late.window * late.tick_s)), over.shape)
+        after = np.broadcast_to(beyond(late.delay, np.array(late.window * late.tick_s)), over.shape)
         known[..., late.window] = np.maximum(at_least[..., late.window] - after[..., 0], 0.0)
         known[..., late.window + 1 :] = 0.0
         over, never = after, np.zeros_like(over)
     return np.concatenate([known, over, never], axis=-1)
 
 
-def _above(delay: Latency, limit_s: Floats) -> Floats:
+def beyond(delay: Latency, limit_s: Floats) -> Floats:
     """P(D > limit); 1 below 0, where some laws are not defined."""
     return np.where(limit_s > 0, delay.above(np.maximum(limit_s, 0.0)), 1.0)
 
 
-def _points(late: Late, latency: Latency, scale: float, limits_s: Sequence[float], others: Sequence[Delay]) -> Floats:
+def panels(late: Late, latency: Latency, scale: float, limits_s: Sequence[float], others: Sequence[Delay]) -> Floats:
     """Where the panels of the position begin and end: halved towards both ends, and where an integrand bends or jumps."""
     tick_s, tick_ns = late.tick_s, to_ns(late.tick_s)
     bends = [tick_s - rest_s(other, tick_s) for other in others if isinstance(other, Constant)]
@@ -117,23 +139,26 @@ def _points(late: Late, latency: Latency, scale: float, limits_s: Sequence[float
 def _integral(
     late: Late, latency: Latency, scale: float, limits_s: Sequence[float], others: Sequence[Delay], points: Floats, cuts: int
 ) -> Floats:
-    node, weight = np.polynomial.legendre.leggauss(_NODES)
-    at, share = ((np.arange(cuts)[:, None] + (node + 1) / 2) / cuts).ravel(), np.tile(weight / (2 * cuts), cuts)
     total: Floats | None = None
-    step = max(1, _AT_ONCE // cuts)
-    for first in range(0, points.size - 1, step):
-        low, high = points[:-1][first : first + step, None], points[1:][first : first + step, None]
-        x = (low + (high - low) * at).ravel()
-        mass = ((high - low) * share).ravel() / late.tick_s
-        fate = _fate(x, latency, scale, limits_s, late.tick_s, others) * mass
-        at_least = _above(late.delay, late.tick_s * np.arange(late.ticks + 1.0) - x[:, None])
-        found = fate @ _chances(late, at_least)
+    for x, mass in nodes_of(points, late.tick_s, cuts):
+        fate = fate_at(x, latency, scale, limits_s, late.tick_s, others) * mass
+        found = fate @ chances_at(late, x)
         total = found if total is None else total + found
     assert total is not None
     return total
 
 
-def _fate(
+def nodes_of(points: Floats, tick_s: float, cuts: int) -> Iterator[tuple[Floats, Floats]]:
+    """(Q,) positions and (Q,) weights of Gauss and Legendre's rule on panels between points, each cut in so many, in parts."""
+    node, weight = np.polynomial.legendre.leggauss(_NODES)
+    at, share = ((np.arange(cuts)[:, None] + (node + 1) / 2) / cuts).ravel(), np.tile(weight / (2 * cuts), cuts)
+    step = max(1, _AT_ONCE // cuts)
+    for first in range(0, points.size - 1, step):
+        low, high = points[:-1][first : first + step, None], points[1:][first : first + step, None]
+        yield (low + (high - low) * at).ravel(), ((high - low) * share).ravel() / tick_s
+
+
+def fate_at(
     x: Floats, latency: Latency, scale: float, limits_s: Sequence[float], tick_s: float, others: Sequence[Delay]
 ) -> Floats:
     """(2, 2^M, B, N) the density at positions x (N,), times T, of the fates of a call."""

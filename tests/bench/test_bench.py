@@ -94,6 +94,20 @@ def test_a_peer_that_is_not_installed_is_left_out_with_how_to_install_it(monkeyp
     assert all("rollout-sim[bench]" in each.reason for each in missing[:2])
 
 
+def test_a_library_of_bandits_that_is_not_installed_is_left_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "find_spec", lambda name: None)
+    found, missing = rollouts.rollouts(True)
+    assert not any(each.peer for each in found)
+    assert [each.what for each in missing] == ["mabwiser"]
+    monkeypatch.setattr(rollouts, "find_spec", lambda name: name)
+    assert [each.key for each in rollouts.rollouts(True)[0] if each.peer] == ["mabwiser"]
+
+
+def test_mabwiser_plays_as_many_ticks_as_it_says() -> None:
+    pytest.importorskip("mabwiser")
+    assert rollouts.mabwiser_thompson(2) == 2.0
+
+
 def test_without_a_compiler_the_other_rows_remain(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "no_compiler", lambda: "ImportError: no numba")
     found, missing = contenders.contenders(10_000)

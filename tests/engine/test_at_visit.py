@@ -21,6 +21,7 @@ from sim.policy.contrast import share_of_two
 from sim.stats.within_ticks import weigh
 from sim.world.world import World
 from tests.columns import moments
+from tests.engine import test_together
 from tests.engine.side_by_side import apart, spread_apart, three_families
 from tests.engine.test_late_feedback import FIXED, WORLDS, late
 
@@ -58,7 +59,10 @@ def test_the_event_engines_agree_bit_for_bit(said: dict[str, Any]) -> None:
     assert one[1].any()
 
 
-@pytest.mark.parametrize("said", WORLDS.values(), ids=WORLDS.keys())
+TOGETHER = {name: test_together.WORLDS[name] for name in ("three that hang together closely", "lognormal and gamma")}
+
+
+@pytest.mark.parametrize("said", (WORLDS | TOGETHER).values(), ids=(WORLDS | TOGETHER).keys())
 def test_aggregate_agrees_with_the_compiled_engine_in_distribution(said: dict[str, Any]) -> None:
     world = three_families(**said)
     assert not list(refusals(world))

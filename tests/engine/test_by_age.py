@@ -16,7 +16,6 @@ from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.aggregate.late import aged
 from sim.engine.aggregate.refusals import refusals
 from sim.engine.aggregate.smooth import LEAST_LEVEL, SHAPES, Fits, halves, places, shapes, slots
-from sim.engine.catalogue import choose
 from sim.engine.compiled.engine import CompiledEngine
 from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
@@ -93,10 +92,11 @@ def test_the_pieces_of_every_tick_make_up_the_law_exactly(delay: Latency, window
     """Whatever is drawn, and however blocks are split, the chance of each tick is that of the law, to rounding."""
     ticks = 300
     ages = Ages(Late(delay, 1.0, ticks, window), INSTANT, 1, 1e6)
-    law, begins = ages._common, slots(ticks, window)[1]
+    wheel, law = ages._wheel, ages._law
+    begins = slots(ticks, window)[1]
     for tick in (0, 1, 17, 64, 100, 255, 299):
-        plan = ages._plan(tick)
-        weight = np.zeros(ages._store.shape[0])
+        plan = wheel.plan(tick, law)
+        weight = np.zeros(wheel._store.shape[0])
         weight[plan.slots] = plan.chance[:-2]
         made = np.zeros(ticks + 2 * 2**9)
         made[:ticks] = weight[:ticks]
@@ -110,10 +110,10 @@ def test_the_pieces_of_every_tick_make_up_the_law_exactly(delay: Latency, window
                     if (2 * block + half) << level - 1 < ticks:
                         weight[begins[level - 1] + SHAPES * (2 * block + half) :][:SHAPES] += shares
         made[tick:ticks] += plan.rest
-        assert np.abs(made[tick:ticks] - law[: ticks - tick]).max() < 1e-15
+        assert np.abs(made[tick:ticks] - law.chance[: ticks - tick]).max() < 1e-15
         assert (made[:tick] == 0).all()
         if window is not None and tick + window < ticks:
-            assert weight[ticks + tick + window] == law[ticks]
+            assert weight[ticks + tick + window] == law.chance[ticks]
 
 
 def test_a_smooth_delay_takes_far_fewer_draws_than_ticks() -> None:
@@ -270,10 +270,3 @@ def test_a_replication_is_the_same_in_whatever_block_it_is_played(name: str) -> 
     assert np.array_equal(whole[4:], part)
     more = observed(AggregateEngine, world, np.arange(8), (*needs, Count("errors", mirrored=True)))[0]
     assert np.array_equal(more.reshape(8, 6, 3, -1)[..., : len(needs)], whole.reshape(8, 6, 3, -1))
-
-
-def test_two_delays_with_ages_and_a_latency_that_varies_are_refused_and_auto_goes_elsewhere() -> None:
-    both = three_families(metrics=late(conversion={"delay": LOG}, revenue={"delay": GAM}))
-    (reason,) = refusals(both)
-    assert reason.startswith("metrics.conversion.delay: a lognormal delay and a gamma delay of revenue")
-    assert choose("auto", both).name == "compiled"

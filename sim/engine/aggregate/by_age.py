@@ -13,37 +13,22 @@ what is left of their own law. A law is the sum of both, so this is exact.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from sim.arrays import Floats, Ints
-from sim.engine.aggregate.smooth import BY_CALL, LEAST_LEVEL, SHAPES, Fits, halves, places, shapes, slots
+from sim.engine.aggregate.wheel import Law, Wheel
 from sim.world.by_tick import Late, base, by_class
-from sim.world.draws import binomial, multinomial
+from sim.world.draws import binomial
 from sim.world.fates import Delay
 from sim.world.latency import Latency
-from sim.world.streams import Keys, at, uniforms
+from sim.world.streams import Keys, at
 
-# Counters of keys: two for each class, from 1 on; those of the common law; of blocks that are split; of calls by themselves.
-_COMMON, _COMMON_REST, _HALVE, _CALL = 2**20, 2**20 + 1, 2**21, 2**33
-# As few calls are placed one by one; and for so many factors of the latency chances are kept.
-_FEW, _MOST_SCALES = 24, 32
+# For so many factors of the latency chances are kept.
+_MOST_SCALES = 32
 # Chances below these, and chances that differ between classes by more than these factors, may be left out of the common law.
 _LEAST, _FACTORS = (0.0, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6), (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, np.inf)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the calls of a tick are drawn from the common law.
-
-    slots (G,) that get the first G of the chances (G + 2,); then come the rest, whose chances are `rest` (J,), and never.
-    """
-
-    slots: Ints
-    chance: Floats
-    rest: Floats
 
 
 class Ages:
@@ -63,9 +48,8 @@ class Ages:
         others: Sequence[Delay] = (),
     ) -> None:
         self._late, self._latency, self._limits_s, self._others = late, latency, tuple(limits_s), tuple(others)
-        self._common, self._fits = _fitted(late, latency, calls)  # type: ignore[arg-type]  # laws are frozen
-        size, self._begins = slots(late.ticks, late.window)
-        self._store = np.zeros((size, rows), np.int64)
+        self._law = _fitted(late, latency, calls)  # type: ignore[arg-type]  # laws are frozen
+        self._wheel = Wheel(late, rows)
         self._apart: dict[float, tuple[Floats, Floats]] = {}
 
     def arrive(
@@ -76,7 +60,7 @@ class Ages:
         ends: (r, cells) calls that end in the tick and arrived in it, or in the tick before; cells are bands of latency by
         patterns of other late feedback. scales: the factors of the latency in these two ticks. key (r,).
         """
-        self._split(rows, tick, key)
+        self._wheel.split(rows, tick, key)
         together = np.zeros(rows.size, np.int64)
         for when, (ended, scale) in enumerate(zip(ends, scales, strict=True)):
             for cell in range(ended.shape[1]):
@@ -84,21 +68,17 @@ class Ages:
                 if not calls.any():
                     continue
                 share, rest = (each[when, cell] for each in self._classes(scale))
+                # Two counters of keys for each class, from 1 on; those of `Wheel` are far above.
                 number = 2 * (when * ended.shape[1] + cell) + 1
                 common_ = binomial(calls, share, at(key, number))
                 together += common_
-                self._spread(rows, tick, calls - common_, rest, at(key, number + 1))
-        self._enter(rows, tick, together, key)
-        return self._due(tick, rows), self._due(self._late.ticks + tick, rows) if self._late.window else np.zeros_like(together)
+                self._wheel.spread(rows, tick, calls - common_, rest, at(key, number + 1))
+        self._wheel.enter(rows, tick, together, self._law, key)
+        return self._wheel.due(rows, tick)
 
     def drop(self, rows: Ints) -> None:
         """Drop what waits in these rows."""
-        self._store[:, rows] = 0
-
-    def _due(self, slot: int, rows: Ints) -> Ints:
-        due: Ints = self._store[slot, rows]
-        self._store[slot, rows] = 0
-        return due
+        self._wheel.drop(rows)
 
     def _classes(self, scale: float) -> tuple[Floats, Floats]:
         """(2, cells) the share of each class that goes by the common law, and (2, cells, places) what else its chances are."""
@@ -109,114 +89,28 @@ class Ages:
             chance = joint.swapaxes(1, 2).reshape(2, -1, self._late.places)
             total = chance.sum(axis=2, keepdims=True)
             own = chance / np.where(total > 0, total, 1.0)
-            there = self._common > 0
-            share = (own[..., there] / self._common[there]).min(axis=2, initial=1.0)
-            rest = np.maximum(own - share[..., None] * self._common, 0.0) if there.any() else own
-            self._apart[scale] = (share if there.any() else np.zeros_like(share)), rest
+            self._apart[scale] = part_of(own, self._law.chance)
         return self._apart[scale]
-
-    def _enter(self, rows: Ints, tick: int, calls: Ints, key: Keys) -> None:
-        """Calls that end in a tick, of the common law."""
-        many = calls > _FEW
-        self._spread(rows, tick, np.where(many, 0, calls), self._common, at(key, _COMMON_REST))
-        if not many.any():
-            return
-        plan = self._plan(tick)
-        some = rows if many.all() else rows[many]
-        drawn = multinomial(calls[many], plan.chance, at(key, _COMMON)[many])
-        self._add(plan.slots, some, drawn[:, : plan.slots.size])
-        self._spread(some, tick, drawn[:, -2], plan.rest, at(key, _COMMON_REST)[many])
-
-    def _plan(self, tick: int) -> Plan:
-        late = self._late
-        left = late.ticks - tick
-        rest = self._common[:left].copy()
-        slots_, chances = [np.zeros(0, np.int64)], [np.zeros(0)]
-        for piece in self._fits.pieces(tick):
-            if piece.first >= left:
-                break
-            within = rest[piece.first :]
-            of = places(piece, tick, self._begins)
-            if piece.level is None:
-                seen = min(piece.chance.size, within.size)
-                within[:seen] = 0.0
-                slots_.append(of[:seen])
-                chances.append(piece.chance[:seen])
-            else:
-                made = shapes(piece.level) @ piece.chance
-                seen = min(made.size, within.size)
-                within[:seen] = np.maximum(within[:seen] - made[:seen], 0.0)
-                slots_.append(of)
-                chances.append(piece.chance)
-        if late.window is not None and late.window < left:
-            slots_.append(np.array([late.ticks + tick + late.window]))
-            chances.append(self._common[late.ticks : late.ticks + 1])
-        told = np.concatenate(chances)
-        over = rest.sum()
-        never = max(1.0 - told.sum() - over, 0.0)
-        return Plan(np.concatenate(slots_), np.concatenate([told, [over, never]]), rest)
-
-    def _spread(self, rows: Ints, tick: int, calls: Ints, chance: Floats, key: Keys) -> None:
-        """Calls (r,) that end in a tick, by chances (places,) or (J,) of when they are known, without blocks."""
-        if not calls.any():
-            return
-        known_in = np.flatnonzero(chance)
-        few = calls * BY_CALL <= known_in.size
-        row = np.repeat(np.flatnonzero(few), calls[few])
-        number = np.arange(row.size) - np.repeat(np.cumsum(calls[few]) - calls[few], calls[few])
-        up_to = np.cumsum(chance[known_in])
-        u = uniforms(at(key[row], number.astype(np.uint64) + np.uint64(_CALL))) * up_to[-1]
-        found = known_in[np.minimum(np.searchsorted(up_to, u, side="right"), known_in.size - 1)]
-        slot, seen = self._slots(tick, found)
-        np.add.at(self._store, (slot[seen], rows[row[seen]]), 1)
-        if not few.all():
-            drawn = multinomial(calls[~few], chance[known_in], key[~few])
-            slot, seen = self._slots(tick, known_in)
-            self._add(slot[seen], rows[~few], drawn[:, seen])
-
-    def _slots(self, tick: int, known_in: Ints) -> tuple[Ints, Ints]:
-        """(n,) the slots of places in a vector of chances, and which of them are within the run."""
-        late = self._late
-        at_tick = np.where(known_in == late.ticks, tick + (late.window or 0), tick + known_in)
-        over = known_in == late.ticks
-        seen = (at_tick < late.ticks) & (known_in <= late.ticks)
-        return np.where(over, late.ticks + at_tick, at_tick), np.flatnonzero(seen)
-
-    def _split(self, rows: Ints, tick: int, key: Keys) -> None:
-        """Split the blocks that begin with a tick, the longest first."""
-        for level, begin in reversed(self._begins.items()):
-            if tick % (1 << level):
-                continue
-            block = slice(begin + SHAPES * (tick >> level), begin + SHAPES * ((tick >> level) + 1))
-            waiting = self._store[block][:, rows].T
-            if not waiting.any():
-                continue
-            chance = halves() if level > LEAST_LEVEL else shapes(level).T
-            keyed = at(at(key, _HALVE + level)[:, None], np.arange(1, SHAPES + 1, dtype=np.uint64))
-            drawn = multinomial(waiting, chance, keyed).sum(axis=1)
-            self._store[block, rows] = 0
-            if level > LEAST_LEVEL:
-                # What begins after the last tick is not seen any more.
-                both = slice(0, drawn.shape[1] if tick + (1 << level - 1) < self._late.ticks else SHAPES)
-                slot = self._begins[level - 1] + SHAPES * (tick >> level - 1) + np.arange(drawn.shape[1])
-                self._add(slot[both], rows, drawn[:, both])
-            else:
-                seen = min(drawn.shape[1], self._late.ticks - tick)
-                self._add(np.arange(tick, tick + seen), rows, drawn[:, :seen])
-
-    def _add(self, slot: Ints, rows: Ints, counts: Ints) -> None:
-        """Add counts (r, n) to n slots, no two of them the same."""
-        if rows.size == self._store.shape[1]:
-            self._store[slot] += counts.T
-        else:
-            self._store[np.ix_(slot, rows)] += counts.T
 
 
 @lru_cache(maxsize=64)
-def _fitted(late: Late, latency: Latency, calls: float) -> tuple[Floats, Fits]:
+def _fitted(late: Late, latency: Latency, calls: float) -> Law:
     """The law that calls have in common, and how it is told; it is the same in every group and block."""
-    law = common(base(late, latency))
-    return law, Fits(law[: late.ticks], calls)
+    return Law.of(common(base(late, latency)), late.ticks, calls)
+
+
+def part_of(own: Floats, law: Floats) -> tuple[Floats, Floats]:
+    """(…) the largest share of a law (places,) that is a part of the chances own (…, places), and (…, places) the rest of them.
+
+    >>> share, rest = part_of(np.array([0.2, 0.8]), np.array([0.5, 0.5]))
+    >>> round(float(share), 3), rest.round(3).tolist()
+    (0.4, [0.0, 0.6])
+    """
+    there = law > 0
+    if not there.any():
+        return np.zeros(own.shape[:-1]), own
+    share = (own[..., there] / law[there]).min(axis=-1, initial=1.0)
+    return share, np.maximum(own - share[..., None] * law, 0.0)
 
 
 def common(chance: Floats) -> Floats:

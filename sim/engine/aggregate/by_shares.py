@@ -6,12 +6,11 @@ are those of the visit, at the cost of one stream of feedback for each time that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
-from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback
+from sim.engine.aggregate.earnings import Sums
+from sim.engine.aggregate.feedback import FeedbackStream, Streams
 from sim.policy.columns import MOMENTS
 from sim.policy.contrast import KINDS, share_of_two
 from sim.stats.within_ticks import weigh
@@ -29,8 +28,8 @@ class ByShares:
 
     weighed: Floats
 
-    def __init__(self, truth: Truth, metric: str, limits_s: Sequence[float] = ()) -> None:
-        self._truth, self._metric, self._limits_s = truth, metric, limits_s
+    def __init__(self, truth: Truth, metric: str, made: Streams) -> None:
+        self._truth, self._metric, self._made = truth, metric, made
         self._streams: list[FeedbackStream] = []
         # The challengers' shares of each stream, (R, K - 1), and the stream of this tick and of the one before, or -1.
         self._weight: list[Floats] = []
@@ -50,7 +49,7 @@ class ByShares:
         self._now[rows[changed]] += 1
         for number in np.unique(self._now[rows[changed]]).tolist():
             if number == len(self._streams):
-                self._streams.append(feedback(self._truth, self._metric, self._limits_s))
+                self._streams.append(self._made.of(self._metric, number))
                 self._weight.append(np.zeros((self._truth.rows, share.shape[1])))
             new = changed & (self._now[rows] == number)
             self._weight[number][rows[new]] = share[new]

@@ -25,8 +25,9 @@ import numpy as np
 from sim import ways
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.by_shares import ByShares
+from sim.engine.aggregate.earnings import Sums, summed
 from sim.engine.aggregate.ends import Timing
-from sim.engine.aggregate.feedback import FeedbackStream, Sums, feedback, segment_shares, summed
+from sim.engine.aggregate.feedback import FeedbackStream, Streams, segment_shares
 from sim.engine.aggregate.fused import Fused
 from sim.engine.aggregate.late import aged, delays_of
 from sim.engine.aggregate.refusals import FILLS, NEVER
@@ -44,6 +45,7 @@ from sim.engine.aggregate.slots import (
     UNSEEN,
     WRITES,
 )
+from sim.engine.aggregate.together import together
 from sim.engine.ledger import Ledger
 from sim.engine.needs import limits, of_class, refuse_unfilled
 from sim.policy.base import Routing, Telemetry
@@ -87,10 +89,18 @@ class AggregateEngine:
         replayed_together = set(self._joint.names) if self._joint else set()
         self._at_visit = [column.of for _, column in of_class(needs, AtVisit)]
         visited = {(column.metric, False) for column in self._at_visit if isinstance(column, Moment)}
+        wanted = {of for of in metrics | visited if of[0] not in replayed_together}
+        # Metrics that are drawn together wait together: so where one is told by the shares of its visit, all of them are.
+        joined = together(world)
+        self._keyed = dict.fromkeys(joined, joined[0]) if joined else {}
+        if any(name in self._keyed for name, _ in visited):
+            visited |= {of for of in wanted if of[0] in self._keyed and not of[1]}
+        made = {
+            mirrored: Streams(truth, [name for name, plane in wanted if plane == mirrored], self._limits)
+            for mirrored in (False, True)
+        }
         self._feedback: dict[tuple[str, bool], FeedbackStream] = {
-            of: ByShares(truth, of[0], self._limits) if of in visited else feedback(truth, of[0], self._limits)
-            for of in metrics | visited
-            if of[0] not in replayed_together
+            of: ByShares(truth, of[0], made[False]) if of in visited else made[of[1]].of(of[0]) for of in wanted
         }
         self._by_shares = {of[0]: stream for of, stream in self._feedback.items() if isinstance(stream, ByShares)}
         self._key = keys(truth.world.seed, truth.replications, "aggregate")
@@ -357,7 +367,9 @@ class AggregateEngine:
         """{(metric, mirrored): (r, K) each} count, sum and sum of squares of the outcomes that come to be known."""
         of = metric, mirrored
         if of in self._feedback:
-            return {of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(metric)))}
+            return {
+                of: self._feedback[of].arrive(rows, self.tick, good, late, at(key, number_of(self._keyed.get(metric, metric))))
+            }
         assert self._joint is not None
         sums = self._joint.sums(known, rows, at(key, 0))
         return {(name, mirrored): (known, *both) for name, both in sums.items()}

@@ -6,7 +6,7 @@ metric whether its outcome is known by the end of the tick (see `late`). What is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,19 +14,18 @@ import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.engine.aggregate.by_age import Ages
+from sim.engine.aggregate.earnings import Earnings, Sums, summed
 from sim.engine.aggregate.late import Bits, aged, bits_of, delays_of, failure_of, window_of
 from sim.engine.aggregate.refusals import changing, steady
+from sim.engine.aggregate.together import Together, together
 from sim.engine.aggregate.waiting import ByGroup, Waiting, subkeys, waiting
 from sim.world.by_tick import Late
 from sim.world.clock import to_ns
 from sim.world.latency import Latency
-from sim.world.outcomes import Factor, Outcomes
 from sim.world.streams import Keys, at, keys, uniforms
 from sim.world.world import Truth
 
-Sums = tuple[Ints, Ints, Ints]
-
-_LATER, _PENDING, _RELEASE = 2**20, 2**21, 2**22
+_PENDING, _RELEASE = 2**21, 2**22
 
 Pattern = tuple[bool, bool, bool]
 """Bits of a metric: whether a success is late, whether it is over, and whether a failure is late."""
@@ -47,56 +46,28 @@ class FeedbackStream(Protocol):
         """Drop the feedback still to come for these rows."""
 
 
-@dataclass(frozen=True)
-class Earnings:
-    """Outcomes of one metric, by segment and by the tick of arrival.
+class Streams:
+    """Makes the feedback streams of the live or the mirrored calls of R replications.
 
-    by_segment (S,) factors of the mean, or None if all segments are equal; by_tick gives the factors of a tick, (K,) or (R, K),
-    and is None if the mean is constant.
+    read: the metrics whose sums are asked for. Calls are told apart by bands of latency that are cut at `limits_s`.
     """
 
-    outcome: Outcomes
-    by_segment: Floats | None
-    by_tick: Callable[[int], Floats] | None
+    def __init__(self, truth: Truth, read: Collection[str], limits_s: Sequence[float] = ()) -> None:
+        self._truth, self._read, self._limits_s = truth, frozenset(read), tuple(limits_s)
+        self._together: dict[int, Together] = {}
 
-    @classmethod
-    def of(cls, truth: Truth, metric: str) -> Earnings:
-        """The earnings of a metric in a block."""
-        segments = truth.world.segments
-        by_segment = None if segments is None else segments.factors.get(metric)
-        by_tick = (lambda tick: truth.factor(metric, tick)) if changing(truth.world, metric) else None
-        return cls(truth.outcomes[metric], by_segment, by_tick)  # type: ignore[arg-type]
-
-    def same(self, tick: int, other: int) -> bool:
-        """Whether requests that arrive in two ticks have the same outcome distribution."""
-        return self.by_tick is None or other < 0 or np.array_equal(self.by_tick(tick), self.by_tick(other))
-
-    def sums(self, n: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
-        """(r, K) each: sum and sum of squares of the outcomes of n (r, K, S) requests of a tick."""
-        factor: Factor = 1.0
-        if self.by_tick is not None:
-            found = self.by_tick(tick)
-            factor = found[rows] if found.ndim == 2 else found
-        if self.by_segment is None:
-            return self.outcome.sums(summed(n, 2), rows, key, factor)
-        sums = [
-            self.outcome.sums(n[..., place], rows, at(key, place + 1), factor * by)
-            for place, by in enumerate(self.by_segment)
-        ]  # fmt: skip
-        return sum(total for total, _ in sums), sum(square for _, square in sums)  # type: ignore[return-value]
-
-    def both(self, now: Ints, before: Ints, rows: Ints, tick: int, key: Keys) -> tuple[Ints, Ints]:
-        """(r, K) each: sum and sum of squares over requests (r, K, S) of a tick and of the tick before."""
-        if self.same(tick, tick - 1):
-            return self.sums(now + before, rows, tick, key)
-        if not before.any():
-            return self.sums(now, rows, tick, key)
-        one, other = self.sums(now, rows, tick, key), self.sums(before, rows, tick - 1, at(key, _LATER))
-        return one[0] + other[0], one[1] + other[1]
+    def of(self, metric: str, number: int = 0) -> FeedbackStream:
+        """The stream of a metric; streams of unlike numbers know nothing of each other."""
+        if metric not in together(self._truth.world):
+            return feedback(self._truth, metric, self._limits_s)
+        if number not in self._together:
+            self._together[number] = Together(self._truth, self._read, self._limits_s)
+        stream = self._together[number].stream(metric)
+        return Provisional(stream) if self._truth.world.feedback[metric].provisional else stream
 
 
 def feedback(truth: Truth, metric: str, limits_s: Sequence[float] = ()) -> FeedbackStream:
-    """The feedback stream of a metric, by its delays; calls are told apart by bands of latency that are cut at these limits."""
+    """The feedback stream of a metric by itself, by its delays; see `Streams` for `limits_s`."""
     world = truth.world
     earnings = Earnings.of(truth, metric)
     if metric not in world.feedback:
@@ -317,15 +288,6 @@ def segment_shares(truth: Truth) -> Floats | None:
         of_user = np.searchsorted(up_to, uniforms(at(key[None], users)), side="right")
         shares[row] = np.bincount(of_user, population.activity, segments.share.size)
     return shares
-
-
-def summed(counts: Ints, axis: int) -> Ints:
-    """Sums over an axis. An axis of length 1, as in most worlds, is only taken away, which is faster.
-
-    >>> summed(np.array([[3], [4]]), 1).tolist()
-    [3, 4]
-    """
-    return np.asarray(counts.take(0, axis) if counts.shape[axis] == 1 else counts.sum(axis))
 
 
 def _by_value(bits: Bits) -> list[Pattern]:

@@ -35,6 +35,8 @@ FILLS: tuple[Filled, ...] = (
 
 # The number of feedback patterns doubles with every bit.
 _MOST_BITS = 4
+# So does the number of sets of metrics that go apart from what all calls have in common (see `shared`).
+_MOST_AGED = 6
 
 
 def refusals(world: World) -> Iterator[str]:
@@ -233,10 +235,10 @@ def _aged(feedback: Mapping[str, Feedback], varied: bool) -> Iterator[str]:
         name: next(type(law).__name__.lower() for law in laws_of(feedback[name]) if not isinstance(law, Exponential | Constant))
         for name in names
     }
-    if len(names) > 1:
-        both = f"a {kinds[names[0]]} delay and a {kinds[names[1]]} delay of {names[1]}"
-        yield f"metrics.{names[0]}.delay: {both} become known together by where in its tick a call ends"
-    elif names and varied:
+    if len(names) > _MOST_AGED:
+        most = f"at most {_MOST_AGED} metrics can have a delay that is neither exponential nor constant"
+        yield f"metrics.{names[0]}.delay: {most}, got {len(names)}"
+    if names and varied:
         yield f"metrics.{names[0]}.delay: when a {kinds[names[0]]} delay ends depends on a latency that varies between trials"
 
 
