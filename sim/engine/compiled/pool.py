@@ -16,12 +16,11 @@ _FEW = 16
 
 
 @compiled
-def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
-    """The next time at which more replicas of a pool will be ready; FOREVER if none."""
-    soonest = FOREVER
+def _look_ahead(pool: Any, coming: Any, r: Any, p: Any) -> None:
+    """Note when more replicas of a pool will be ready next; FOREVER if none."""
+    pool.soon_ns = FOREVER
     for place in range(pool.pending):
-        soonest = min(soonest, coming[r, p, place, 0])
-    return soonest
+        pool.soon_ns = min(pool.soon_ns, coming[r, p, place, 0])
 
 
 @compiled
@@ -32,6 +31,7 @@ def open_pool(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
         pool.there_ns += pool.servers * (edge - pool.seen_ns)
         pool.seen_ns = edge
         _decide(pool, coming, r, p, edge)
+    _look_ahead(pool, coming, r, p)
     _resize(run, pool, free, drains, out, edge)
     pool.there_ns = 0
     pool.busy_ns = 0
@@ -53,6 +53,7 @@ def add_ready(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
             coming[r, p, kept, 0], coming[r, p, kept, 1] = coming[r, p, place, 0], coming[r, p, place, 1]
             kept += 1
     pool.pending = kept
+    _look_ahead(pool, coming, r, p)
     _resize(run, pool, free, drains, out, now)
 
 
