@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from contextlib import suppress
+from threading import RLock
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -47,27 +49,35 @@ def compiled(function: F) -> F:
     return cast(F, made)
 
 
-if missing is None:
+def _rest_while_compiling() -> None:
+    """Let the collector of garbage rest while something compiles: it takes a seventh of that time, and finds little."""
     from numba.core import event
 
-    class _Pause(event.Listener):
-        """Lets the collector of garbage rest while something compiles: it takes a seventh of that time, and finds little."""
-
+    class Rest(event.Listener):
         def __init__(self) -> None:
-            self._depth, self._rested = 0, False
+            self._lock, self._depth, self._rested = RLock(), 0, False
 
         def on_start(self, event: Any) -> None:
-            if self._depth == 0:
-                self._rested = gc.isenabled()
-                gc.disable()
-            self._depth += 1
+            with self._lock:
+                if self._depth == 0:
+                    self._rested = gc.isenabled()
+                    gc.disable()
+                self._depth += 1
 
         def on_end(self, event: Any) -> None:
-            self._depth -= 1
-            if self._depth == 0 and self._rested:
-                gc.enable()
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0 and self._rested:
+                    gc.enable()
 
-    event.register("numba:compile", _Pause())
+    register: Any = event.register
+    register("numba:compile", Rest())
+
+
+if missing is None:
+    # A Numba that tells of its work in another way compiles all the same, a little slower.
+    with suppress(ImportError, AttributeError):
+        _rest_while_compiling()
 
 
 def _probe(number: int) -> int:

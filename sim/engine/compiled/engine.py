@@ -5,7 +5,7 @@ This module holds the arrays and turns the counts of the kernel into telemetry; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Timer
 
 import numpy as np
@@ -71,7 +71,7 @@ class CompiledEngine:
         self._feedback.weigh(rows, self.tick, routing.live)
         self._play(self.tick, rows, routing.live, routing.mirror, shown=True, writes=routing.mirror_writes)
         seen = self._arrays.seen[self._places_of(rows), self.tick]
-        counts = np.take(seen.reshape(rows.size, -1), self._counted, axis=1)
+        counts = np.take(seen.reshape(rows.size, seen.shape[1] * seen.shape[2]), self._counted, axis=1)
         weighed = self._feedback.report(rows, self.tick, counts)
         telemetry = Telemetry(self.tick, counts, self._places, routing.live, weighed)
         self.tick += 1
@@ -272,12 +272,22 @@ def _bounds_ns(world: World, out: Ints) -> Ints:
     return bounds
 
 
-def warm_up(world: World, say: Callable[[str], None]) -> None:
-    """Compile the kernel, or load it from the cache, before a run starts; report through `say` if it takes long."""
+def warm_up(world: World, asked: Iterable[tuple[tuple[Column, ...], bool]], say: Callable[[str], None]) -> None:
+    """Compile what policies will need, or load it from the cache, before a run starts; report by `say` if it takes long.
+
+    asked: the telemetry columns of each policy, and whether it mirrors.
+    """
     notice = Timer(1.5, say, ["compiling the engine, once on this machine: about ten seconds"])
     notice.daemon = True
     notice.start()
-    engine = CompiledEngine(world.realise(np.arange(1)), (), False)
-    nobody = np.zeros(0, np.int64)
-    engine.step(Routing(nobody, np.zeros((0, len(world.arms))), np.zeros((0, len(world.arms))), nobody))
+    truth = world.realise(np.arange(1))
+    nobody, nothing = np.zeros(0, np.int64), np.zeros((0, len(world.arms)))
+    for needs, mirrors in dict.fromkeys(asked):
+        engine = CompiledEngine(truth, needs, mirrors)
+        engine.step(Routing(nobody, nothing, nothing, nobody))
+        if mirrors:
+            # Ticks with copies are played event by event.
+            engine = CompiledEngine(truth, needs, mirrors)
+            engine._arrays.run["plain"] = 0
+            engine.step(Routing(nobody, nothing, nothing, nobody))
     notice.cancel()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
+from sim.engine.compiled.notes import note, record_call, room
 from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked
 from sim.engine.compiled.records import (
     ABOVE,
@@ -26,12 +27,10 @@ from sim.engine.compiled.records import (
     ERRORS,
     FIRST,
     FOREVER,
-    HEAP_FULL,
     KNOWN,
     LOG_FULL,
     LOST,
     QUEUE_FULL,
-    RECORD_FULL,
     REJECTIONS,
     REQUEST,
     REQUESTS,
@@ -59,54 +58,6 @@ from sim.world.potential import (
 )
 from sim.world.sampling import SLOTS, TABLED, at, nanoseconds, parametric, spread, unit
 from sim.world.tables import BINARY
-
-
-@compiled
-def _room(run: Any, state: Any, pools: Any, retries: Any, records: Any, arms: Any) -> Any:
-    """(status, ahead): DONE if the next event fits into heap, record and log, of so many entries; else which of them is full.
-
-    ahead: so many events after it fit as well, whatever they are.
-    """
-    waiting = 0
-    for p in range(pools.size):
-        waiting += pools[p].tail - pools[p].parked
-    # An event is a request and its copies: each of them may come to wait, to be tried again, or to end.
-    most = arms + 1
-    left = retries - state.heaped - waiting - 1
-    if left < 0:
-        return integer(HEAP_FULL), integer(0)
-    if run.recording:
-        records -= run.recorded + waiting + most
-        if records < 0:
-            return integer(RECORD_FULL), integer(0)
-        left = min(left, records)
-    if run.entries:
-        entries = run.log_room - run.logged - (waiting + most) * run.entries
-        if entries < 0:
-            return integer(LOG_FULL), integer(0)
-        left = min(left, entries // run.entries)
-    return integer(DONE), left // most
-
-
-@compiled
-def _record_call(
-    record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: Any, k: Any, arrive: Any, start: Any, end: Any,
-    outcome: Any, retry: Any,
-) -> None:  # fmt: skip
-    call = record[place]
-    call[0], call[1], call[2], call[3], call[4] = request, user, copy, attempt, k
-    call[5], call[6], call[7], call[8], call[9] = arrive, start, end, outcome, retry
-
-
-@compiled
-def _log(
-    run: Any, log: Any, r: Any, known: Any, lane: Any, m: Any, i: Any, value: Any, counts: Any, visited: Any
-) -> None:  # fmt: skip
-    """Add to the log of feedback, in the order of its fields: see `sim.engine.feedback`."""
-    entry = log[run.logged]
-    entry[0], entry[1], entry[2], entry[3] = r, known, lane, m
-    entry[4], entry[5], entry[6], entry[7] = i, value, counts, visited
-    run.logged += 1
 
 
 @compiled
@@ -154,11 +105,11 @@ def play(
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
-        # So many events surely fit before `_room` has to be asked again.
+        # So many events surely fit before `room` has to be asked again.
         ahead = integer(0)
         if j < 0:
             if changes:
-                full, ahead = _room(run, state, pools, heap.shape[1], record.shape[0], arms)
+                full, ahead = room(run, state, pools, heap.shape[1], record.shape[0], arms)
                 if full != DONE:
                     return full, place, j
                 opening = 0
@@ -231,7 +182,7 @@ def play(
                     if careful:
                         ahead -= 1
                         if ahead < 0:
-                            full, ahead = _room(run, state, pools, heap.shape[1], record.shape[0], arms)
+                            full, ahead = room(run, state, pools, heap.shape[1], record.shape[0], arms)
                             if full != DONE:
                                 return full, place, j
                         if changes:
@@ -338,7 +289,7 @@ def play(
                     if outcome != ERROR:
                         lost_in[r, min(number if end < next_ns else end // tick_ns, ticks), k] += 1
             if recording:
-                _record_call(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
+                record_call(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
                 run.recorded += 1
             if lost or cohort != current:
                 continue
@@ -368,7 +319,7 @@ def play(
                         seen[earned + SQUARE] += value * value
                         earned += EACH_METRIC
                         if m < logging:
-                            _log(run, log, r, ended, k if copy == 0 else k + arms, m, i, value, integer(1), visited)
+                            note(run, log, r, ended, k if copy == 0 else k + arms, m, i, value, integer(1), visited)
                 continue
             earned = counted + ABOVE + limits
             if metric_count > 0:
@@ -392,7 +343,7 @@ def play(
                             counts = integer(0)
                             seen[earned + KNOWN] += 1
                             if m < logging:
-                                _log(run, log, r, known, k if copy == 0 else k + arms, m, i, integer(0), integer(1), visited)
+                                note(run, log, r, known, k if copy == 0 else k + arms, m, i, integer(0), integer(1), visited)
                         known = (end + delay_ns) // tick_ns
                         if known >= ticks or (counts == 0 and value == 0):
                             earned += EACH_METRIC
@@ -403,7 +354,7 @@ def play(
                     seen[earned + late + SQUARE] += value * value
                     earned += EACH_METRIC
                     if m < logging:
-                        _log(run, log, r, known, k if copy == 0 else k + arms, m, i, value, counts, visited)
+                        note(run, log, r, known, k if copy == 0 else k + arms, m, i, value, counts, visited)
             if agreement:
                 agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))
                 seen[earned + KNOWN] += 1
