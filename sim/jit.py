@@ -5,7 +5,10 @@ Nothing imports this module but what plays event by event, and what draws very m
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import suppress
+from threading import RLock
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -23,6 +26,10 @@ except Exception as error:  # An unsupported platform fails in more ways than Im
     missing = f"{type(error).__name__}: {error}"
 
 
+# No function is handed to C code or to other functions, so none needs an entry for those.
+_HOW: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+
+
 def compiled(function: F) -> F:
     """Compile a function and keep the machine code on disk, so that the next start costs no compilation.
 
@@ -31,7 +38,7 @@ def compiled(function: F) -> F:
     if missing:
         return function
     try:
-        made: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        made: Any = numba.njit(cache=True, **_HOW)(function)
         # Numba compiles a function anew when its own file has changed, but not when one has that it takes functions or
         # constants from: those stand in these places.
         index = made._cache._cache_file
@@ -41,8 +48,39 @@ def compiled(function: F) -> F:
         )
     except (RuntimeError, AttributeError):
         # No folder can be written, or this Numba keeps code in another way: compile for this process only.
-        made = numba.njit(nogil=True, error_model="numpy")(function)
+        made = numba.njit(**_HOW)(function)
     return cast(F, made)
+
+
+def _rest_while_compiling() -> None:
+    """Let the collector of garbage rest while something compiles: it takes a seventh of that time, and finds little."""
+    from numba.core import event
+
+    class Rest(event.Listener):
+        def __init__(self) -> None:
+            self._lock, self._depth, self._rested = RLock(), 0, False
+
+        def on_start(self, event: Any) -> None:
+            with self._lock:
+                if self._depth == 0:
+                    self._rested = gc.isenabled()
+                    gc.disable()
+                self._depth += 1
+
+        def on_end(self, event: Any) -> None:
+            with self._lock:
+                self._depth -= 1
+                if self._depth == 0 and self._rested:
+                    gc.enable()
+
+    register: Any = event.register
+    register("numba:compile", Rest())
+
+
+if missing is None:
+    # A Numba that tells of its work in another way compiles all the same, a little slower.
+    with suppress(ImportError, AttributeError):
+        _rest_while_compiling()
 
 
 def _probe(number: int) -> int:

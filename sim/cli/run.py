@@ -145,7 +145,10 @@ def warm(plan: Plan, say: Callable[[str], None]) -> None:
     if compiled:
         from sim.engine.compiled import warm_up
 
-        warm_up(compiled.world, say)
+        world, forms = compiled.world, compiled.forms
+        policies = [form.build(forms, world.arms) for form in forms.values()]
+        setting = world.setting(plan.scenario.replications)
+        warm_up(world, [(each.needs(setting), each.mirrors()) for each in policies], say)
 
 
 def _warn(warnings: Iterable[str]) -> None:

@@ -134,7 +134,7 @@ ENGINES = {
         ),
         Entry(
             "compiled", _compiled, FILLED_BY_CALLS, tells_calls=True, most_rows=250, busy_rows=25, cells=400_000,
-            tick_s=1e-3, cell_s=2.5e-6, request_s=1.3e-7, cell_bytes=600, request_bytes=40,
+            tick_s=4e-4, cell_s=2.5e-6, request_s=5e-8, cell_bytes=600, request_bytes=50,
             compiles=True,
         ),
         Entry(

@@ -143,7 +143,8 @@ class FeedbackLog:
 
     def weigh(self, rows: Ints, tick: int, live: Floats) -> None:
         """The shares live (r, K) of a tick that begins, in replications `rows` (r,), at which what is sent in it is weighed."""
-        self._visits.weigh(rows, tick, live)
+        if self.metrics:
+            self._visits.weigh(rows, tick, live)
 
     def book(self, log: Ints, tick: int) -> None:
         """Add a log (n, FIELDS) of a tick, or of a part of it, to the sums."""

@@ -111,10 +111,11 @@ class Ledger:
 
     def lose(self, rows: Ints, tick: int, lost: Ints) -> None:
         """Book requests that ended in a timeout or a rejection in a tick, lost (r, K) by the arm of their last attempt."""
-        self.lost[rows] += lost
+        of = self._places(rows)
+        self.lost[of] += lost
         if self.truth.world.change is None or tick == self.truth.world.ticks - 1:
             # Valued when they are read: whole numbers do not depend on how they are booked.
-            self._unvalued[rows] += lost
+            self._unvalued[of] += lost
         else:
             self._forgone[:, rows] += self._lost_value(tick, lost, rows)
 

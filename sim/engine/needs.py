@@ -30,10 +30,10 @@ Filled = type[Column] | Column
 """What an engine can fill: a class of columns, or a single column, live and mirrored."""
 
 CALL_COUNTS = Count("requests"), Count("responses"), Count("errors"), Count("timeouts"), Count("rejections"), Count("retries")
-FILLED_BY_CALLS: tuple[Filled, ...] = (
+FILLED_BY_CALLS: frozenset[Filled] = frozenset({
     *CALL_COUNTS, Above, LatencySum, Moment, Agreement, CovariateMoment, UserMoment, JointUserMoment, WeighedUserMoment,
     SegmentMoment, CappedMoment, Product, AtVisit,
-)  # fmt: skip
+})  # fmt: skip
 """The columns that an engine which records single calls fills."""
 NO_CALLS = ": it takes single calls to tell, and this engine draws counts"
 
@@ -55,7 +55,7 @@ def limits(needs: Sequence[Column], slo_s: float | None) -> tuple[float, ...]:
 
 def unfilled(fills: Collection[Filled], world: World, needs: Sequence[Column]) -> Iterator[str]:
     """The reasons why an engine with these `fills` cannot fill all columns that are needed in a world; none if it can."""
-    foreign = [column for column in needs if column.as_live() not in fills and type(column) not in fills]
+    foreign = [column for column in needs if type(column) not in fills and column.as_live() not in fills]
     yield from (
         f"telemetry has no column {column.name!r}{NO_CALLS if column.per_call else ''}"
         for column in foreign

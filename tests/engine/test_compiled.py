@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.engine.compiled.engine import CompiledEngine
+from sim.engine.compiled.engine import CompiledEngine, warm_up
+from sim.engine.compiled.pool import _order
 from sim.engine.reference.engine import SimpyEngine
 from sim.policy.base import Routing
 from sim.policy.columns import Above, mean_of
@@ -61,9 +63,43 @@ def busy(requests: float) -> dict[str, Any]:
     return {"pools": (pool,), "retry": Retry(3, True, False, False, 0.2, 2.0, 10.0, 0.5)}
 
 
+@pytest.mark.parametrize("pools", [(), (Pool("main", (0, 1), 1, 6, None, 300_000_000),)])
+def test_passes_and_events_come_to_the_same(pools: tuple[Pool, ...]) -> None:
+    """A world that is played in passes, and once more event by event."""
+    made = world(500, pools=pools)
+    live, mirror, everyone = np.full((3, 2), 0.5), np.zeros((3, 2)), np.arange(3)
+    plain, events = (CompiledEngine(made.realise(everyone), NEEDS, False) for _ in range(2))
+    assert plain._arrays.run["plain"] == 1
+    events._arrays.run["plain"] = 0
+    for _ in range(made.ticks):
+        shown = [each.step(Routing(everyone, live, mirror, np.zeros(3, np.int64))).counts for each in (plain, events)]
+        assert shown[0].any()
+        assert (shown[0] == shown[1]).all()
+    for book in ("served", "calls", "lost", "errors", "slo_violations"):
+        assert (getattr(plain.ledger, book) == getattr(events.ledger, book)).all(), book
+
+
+@pytest.mark.parametrize("mirrors", [False, True])
+def test_warming_up_compiles_for_nobody_and_leaves_the_collector_on(mirrors: bool) -> None:
+    said: list[str] = []
+    warm_up(world(100, ticks=1), [(NEEDS, mirrors), ((), False)], said.append)
+    assert gc.isenabled()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 97])
+def test_ends_of_calls_are_put_in_order(count: int) -> None:
+    for seed in range(20):
+        values = np.random.default_rng([seed, count]).integers(0, 50, count + 2)
+        kept = values[count:].copy()
+        expected = np.sort(values[:count])
+        _order(values, count)
+        assert (values[:count] == expected).all()
+        assert (values[count:] == kept).all()
+
+
 def test_what_it_keeps_between_ticks_does_not_grow_with_the_number_of_requests() -> None:
     few, many = (sizes(stepped(world(requests, ticks=2))) for requests in (10_000, 1_000_000))
-    room = ("gaps", "offsets", "chosen", "work")
+    room = ("gaps", "offsets", "chosen", "work", "copied")
     for name in few:
         if name not in room:
             assert many[name] == few[name], name

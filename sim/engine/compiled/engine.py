@@ -5,7 +5,7 @@ This module holds the arrays and turns the counts of the kernel into telemetry; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Timer
 
 import numpy as np
@@ -15,7 +15,8 @@ from sim.arrays import Floats, Ints
 from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.compiled.kernel import play
 from sim.engine.compiled.memory import allocate
-from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
+from sim.engine.compiled.plain import play_plain
+from sim.engine.compiled.records import ABOVE, DONE, DUTY, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
 from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
@@ -41,20 +42,26 @@ class CompiledEngine:
         self.tick = 0
         refuse_unfilled("compiled", FILLED_BY_CALLS, truth.world, needs)
         self._places = {column: place for place, column in enumerate(needs)}
+        arms = len(truth.world.arms)
         metrics, logging = metrics_of(needs)
         agreement = bool(of_class(needs, Agreement))
         self._potential = Potential(truth, metrics, mirrors, agreement)
         self._limits = limits(needs, None)
         self._feedback = FeedbackLog(truth, self._potential, needs)
         self._arrays = allocate(truth, self._potential, self._limits, agreement, record, logging)
-        self._live = np.zeros((truth.rows, len(truth.world.arms)))
+        self._duty = {name: self._arrays.duty[name] for name in DUTY.names or ()}
+        self._live = np.zeros((truth.rows, arms))
         self._live[:, 0] = 1.0
+        # The weights that `duty` routes by: none so far.
+        self._sent = np.full((truth.rows, arms), np.nan)
         self._counted = self._slots(needs)
         self._bounds_ns = _bounds_ns(truth.world, self._arrays.out)
         population = truth.world.population
-        self._cookies = Cookies.of(population, truth.rows, len(truth.world.arms))
+        self._cookies = Cookies.of(population, truth.rows, arms)
         ups = truth.world.warm_ups
-        self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, len(truth.world.arms))
+        self._coldness = None if ups is None else Coldness.warm(ups, truth.rows, arms)
+        if truth.world.change is None:
+            self._face(truth.conditions(0))
 
     def step(self, routing: Routing) -> Telemetry:
         rows = routing.rows
@@ -63,11 +70,8 @@ class CompiledEngine:
         self._live[rows] = routing.live
         self._feedback.weigh(rows, self.tick, routing.live)
         self._play(self.tick, rows, routing.live, routing.mirror, shown=True, writes=routing.mirror_writes)
-        seen = self._arrays.seen[rows, self.tick]
-        arms = len(self.truth.world.arms)
-        counts = np.empty((rows.size, arms, len(self._places)), np.int64)
-        for place, mirrored, slot in self._counted:
-            counts[..., place] = seen[:, arms:, slot] if mirrored else seen[:, :arms, slot]
+        seen = self._arrays.seen[self._places_of(rows), self.tick]
+        counts = np.take(seen.reshape(rows.size, seen.shape[1] * seen.shape[2]), self._counted, axis=1)
         weighed = self._feedback.report(rows, self.tick, counts)
         telemetry = Telemetry(self.tick, counts, self._places, routing.live, weighed)
         self.tick += 1
@@ -93,23 +97,27 @@ class CompiledEngine:
         recorded = self._arrays.record[: self._arrays.run["recorded"][0]]
         return ordered(np.ascontiguousarray(recorded).view(CALL)[:, 0])
 
-    def _slots(self, needs: tuple[Column, ...]) -> list[tuple[int, bool, int]]:
-        """The place of every column that the kernel counts, whether it is mirrored, and its slot in `seen`."""
+    def _slots(self, needs: tuple[Column, ...]) -> Ints:
+        """(K, C) where the columns of an arm stand in `seen` of a tick, as one row; 0 where the kernel does not count them."""
         metrics, first = self._potential.metrics, ABOVE + len(self._limits)
-
-        def slot(place: int, moment: str) -> int:
-            return first + EACH_METRIC * place + MOMENTS.index(moment)
-
-        return [
-            *((place, count.mirrored, COUNTS.index(count.as_live())) for place, count in of_class(needs, Count)),
-            *((place, above.mirrored, ABOVE + self._limits.index(above.limit_s)) for place, above in of_class(needs, Above)),
-            *((place, time.mirrored, TIME) for place, time in of_class(needs, LatencySum)),
-            *(
-                (place, moment.mirrored, slot(metrics.index(moment.metric), moment.moment))
-                for place, moment in of_class(needs, Moment)
-            ),
-            *((place, agreed.mirrored, slot(len(metrics), agreed.moment)) for place, agreed in of_class(needs, Agreement)),
-        ]
+        arms, size = len(self.truth.world.arms), self._arrays.seen.shape[3]
+        slots = []
+        for column in needs:
+            match column:
+                case Count():
+                    slot = COUNTS.index(column.as_live())
+                case Above():
+                    slot = ABOVE + self._limits.index(column.limit_s)
+                case LatencySum():
+                    slot = TIME
+                case Moment():
+                    slot = first + EACH_METRIC * metrics.index(column.metric) + MOMENTS.index(column.moment)
+                case Agreement():
+                    slot = first + EACH_METRIC * len(metrics) + MOMENTS.index(column.moment)
+                case _:
+                    slot = 0
+            slots.append(slot + arms * size * column.mirrored)
+        return np.array(slots, np.int64) + size * np.arange(arms)[:, None]
 
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""
@@ -138,36 +146,41 @@ class CompiledEngine:
         # The conditions at the horizon stay in force for the calls that end after it.
         now = min(tick, world.ticks - 1)
         run, duty, pool = arrays.run, arrays.duty, arrays.pool
-        tick_ns = int(run["tick_ns"][0])
+        tick_ns, mirrors = int(run["tick_ns"][0]), bool(mirror.any())
         pieces = truth.pieces(rows, now)
-        conditions = truth.conditions(now)
-        if self._coldness is not None:
-            conditions = self._coldness.now if drains else self._coldness.begin(rows, live, mirror, conditions)
-        for name, value in (
-            ("number", tick), ("edge_ns", tick * tick_ns), ("next_ns", FOREVER if drains else (tick + 1) * tick_ns),
-            ("mirrors", mirror.any()), ("shown", shown), ("poisson", pieces.law == "poisson"), ("drains", drains),
-        ):  # fmt: skip
-            run[name] = value
-        duty["mirror"][rows], duty["mirror_writes"][rows] = mirror, mirror if writes is None else writes
-        if world.population is not None and world.population.sticky:
-            duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
-        else:
-            duty["threshold"][rows] = thresholds(live)
-            self._cookies.begin(rows, live)
-        duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
+        conditions: Conditions | None = None
+        if world.change is not None or self._coldness is not None:
+            conditions = truth.conditions(now)
+            if self._coldness is not None:
+                conditions = self._coldness.now if drains else self._coldness.begin(rows, live, mirror, conditions)
+            self._face(conditions)
+        run[0]["number"], run[0]["mirrors"], run[0]["shown"], run[0]["drains"] = tick, mirrors, shown, drains
+        run[0]["edge_ns"], run[0]["next_ns"] = tick * tick_ns, FOREVER if drains else (tick + 1) * tick_ns
+        run[0]["poisson"] = pieces.law == "poisson"
+        if mirrors:
+            copied = self._duty["mirror"], self._duty["mirror_writes"]
+            copied[0][rows], copied[1][rows] = mirror, mirror if writes is None else writes
+        self._send(rows, live)
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, PLAY)
         plays["row"], plays["first"] = rows, self._potential.first[rows, now]
         plays["count"] = 0 if drains else truth.arrivals[rows, now]
         plays["piece_first"], plays["piece_last"], plays["ahead"] = pieces.first, pieces.last, pieces.ahead
         arrays.expect(int(plays["count"].max(initial=0)))
-        place, j, full = 0, -1, HEAP_FULL
+        plain = bool(run["plain"][0]) and not mirrors
+        if plain:
+            play_plain(
+                *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.seen.ravel(),
+                arrays.lost, arrays.limits_ns, arrays.factors, pieces.offset_ns, pieces.level, arrays.gaps, arrays.offsets,
+                arrays.chosen, arrays.work,
+            )  # fmt: skip
+        place, j, full = 0, -1, DONE if plain else HEAP_FULL
         while full != DONE:
             full, place, j = play(
                 *self._potential.tables, run, arrays.state, duty, pool, plays, arrays.free.ravel(), arrays.drains.ravel(),
                 arrays.coming, arrays.leave, arrays.waits, arrays.heap, arrays.seen.ravel(), arrays.lost, arrays.limits_ns,
                 arrays.factors, arrays.out, arrays.record, arrays.log, self._cookies.kept, pieces.offset_ns, pieces.level,
-                arrays.gaps, arrays.offsets, arrays.chosen, arrays.work, place, j,
+                arrays.gaps, arrays.offsets, arrays.chosen, arrays.work, arrays.copied, place, j,
             )  # fmt: skip
             logged = int(arrays.run["logged"][0])
             if logged:
@@ -175,22 +188,46 @@ class CompiledEngine:
                 arrays.run["logged"] = 0
             if full != LOG_FULL or not logged:
                 arrays.grow(full)
-        self._book(rows, tick, None if self._coldness is None else conditions)
+        self._book(rows, tick, conditions if self._coldness is not None else None, mirrors)
 
-    def _book(self, rows: Ints, number: int, now: Conditions | None) -> None:
+    def _places_of(self, rows: Ints) -> Ints | slice:
+        """Where distinct rows (r,), in order, stand in arrays of all: there, or everywhere, as a slice, which is quicker."""
+        return slice(None) if rows.size == self.truth.rows else rows
+
+    def _face(self, conditions: Conditions) -> None:
+        """Have calls meet these conditions from now on."""
+        self._duty["error_rate"][:], self._duty["scale"][:] = conditions.error_rate, conditions.latency_scale
+
+    def _send(self, rows: Ints, live: Floats) -> None:
+        """Route by the weights live (r, K) from now on; there is nothing to do where they are those of the tick before."""
+        of, population = self._places_of(rows), self.truth.world.population
+        if (self._sent[of] == live).all():
+            return
+        self._sent[of] = live
+        if population is not None and population.sticky:
+            duty = self._duty
+            duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
+        else:
+            self._duty["threshold"][rows] = thresholds(live)
+            self._cookies.begin(rows, live)
+
+    def _book(self, rows: Ints, number: int, now: Conditions | None, mirrors: bool) -> None:
         """Move the sums of a tick into the ledger; requests lost after the last tick have a tick number of their own."""
-        state, duty = self._arrays.state, self._arrays.duty
+        state, duty = self._arrays.state, self._duty
         tick = min(number, self.truth.world.ticks - 1)
-        requests, calls, mirrored = (duty[name][rows] for name in ("requests", "calls", "mirrored"))
+        of = self._places_of(rows)
+        requests, calls, mirrored = duty["requests"][of], duty["calls"][of], duty["mirrored"][of]
         self.ledger.serve(rows, tick, requests, calls, mirrored, now)
         if self._coldness is not None:
             self._coldness.heal(rows, calls + mirrored)
-        self.ledger.duplicate(rows, duty["duplicated"][rows])
-        self.ledger.lose(rows, tick, self._arrays.lost[rows, number])
-        self.ledger.retries[rows] += state["retries"][rows]
-        self.ledger.book(rows, state["errors"][rows], state["slow"][rows])
+        if mirrors:
+            self.ledger.duplicate(rows, duty["duplicated"][of])
+        if self.truth.world.pools:
+            self.ledger.lose(rows, tick, self._arrays.lost[of, number])
+        self.ledger.retries[of] += state["retries"][of]
+        self.ledger.book(rows, state["errors"][of], state["slow"][of])
         for name in ("requests", "calls", "mirrored", "duplicated"):
-            duty[name] = 0
+            duty[name][:] = 0
         for name in ("errors", "slow", "retries"):
             state[name] = 0
 
@@ -224,6 +261,8 @@ class CompiledEngine:
 
 def _bounds_ns(world: World, out: Ints) -> Ints:
     """(T, P) for each tick, the next edge at which the number of servers of a pool may change; out (T, P)."""
+    if not out.any() and all(pool.scaling is None for pool in world.pools):
+        return np.full(out.shape, FOREVER, np.int64)
     edges_ns = np.arange(1, world.ticks) * to_ns(world.tick_s)
     bounds = np.full(out.shape, FOREVER, np.int64)
     for place, pool in enumerate(world.pools):
@@ -233,12 +272,22 @@ def _bounds_ns(world: World, out: Ints) -> Ints:
     return bounds
 
 
-def warm_up(world: World, say: Callable[[str], None]) -> None:
-    """Compile the kernel, or load it from the cache, before a run starts; report through `say` if it takes long."""
+def warm_up(world: World, asked: Iterable[tuple[tuple[Column, ...], bool]], say: Callable[[str], None]) -> None:
+    """Compile what policies will need, or load it from the cache, before a run starts; report by `say` if it takes long.
+
+    asked: the telemetry columns of each policy, and whether it mirrors.
+    """
     notice = Timer(1.5, say, ["compiling the engine, once on this machine: about ten seconds"])
     notice.daemon = True
     notice.start()
-    engine = CompiledEngine(world.realise(np.arange(1)), (), False)
-    nobody = np.zeros(0, np.int64)
-    engine.step(Routing(nobody, np.zeros((0, len(world.arms))), np.zeros((0, len(world.arms))), nobody))
+    truth = world.realise(np.arange(1))
+    nobody, nothing = np.zeros(0, np.int64), np.zeros((0, len(world.arms)))
+    for needs, mirrors in dict.fromkeys(asked):
+        engine = CompiledEngine(truth, needs, mirrors)
+        engine.step(Routing(nobody, nothing, nothing, nobody))
+        if mirrors:
+            # Ticks with copies are played event by event.
+            engine = CompiledEngine(truth, needs, mirrors)
+            engine._arrays.run["plain"] = 0
+            engine.step(Routing(nobody, nothing, nothing, nobody))
     notice.cancel()

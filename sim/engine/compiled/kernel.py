@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from sim.engine.calls import ERROR, FINISH, NEVER, REJECTION, TIMEOUT
-from sim.engine.compiled.plain import play_plain
-from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked, ready_at
+from sim.engine.compiled.notes import note, record_call, room
+from sim.engine.compiled.pool import add_ready, begin, leave_queue, open_pool, park, plan_parked
 from sim.engine.compiled.records import (
     ABOVE,
     ARM,
@@ -27,12 +27,10 @@ from sim.engine.compiled.records import (
     ERRORS,
     FIRST,
     FOREVER,
-    HEAP_FULL,
     KNOWN,
     LOG_FULL,
     LOST,
     QUEUE_FULL,
-    RECORD_FULL,
     REJECTIONS,
     REQUEST,
     REQUESTS,
@@ -44,7 +42,7 @@ from sim.engine.compiled.records import (
     TIMEOUTS,
 )
 from sim.engine.compiled.retries import pop, push, tries_again
-from sim.engine.compiled.sending import arm_of, kept_arm, send
+from sim.engine.compiled.sending import arm_of, copy_to, kept_arm, send
 from sim.jit import compiled, integer
 from sim.world.potential import (
     agrees,
@@ -63,37 +61,12 @@ from sim.world.tables import BINARY
 
 
 @compiled
-def _room(run: Any, state: Any, pools: Any, heap: Any, record: Any, arms: Any) -> Any:
-    """DONE if the next event fits into heap, record and log; else which of them is full."""
-    waiting = 0
-    for p in range(pools.size):
-        waiting += pools[p].tail - pools[p].parked
-    if state.heaped + waiting + 1 > heap.shape[1]:
-        return HEAP_FULL
-    if run.recording and run.recorded + waiting + arms + 1 > record.shape[0]:
-        return RECORD_FULL
-    if run.logged + (waiting + arms + 1) * run.entries > run.log_room:
-        return LOG_FULL
-    return DONE
-
-
-@compiled
-def _record_call(
-    record: Any, place: Any, request: Any, user: Any, copy: Any, attempt: Any, k: Any, arrive: Any, start: Any, end: Any,
-    outcome: Any, retry: Any,
-) -> None:  # fmt: skip
-    call = record[place]
-    call[0], call[1], call[2], call[3], call[4] = request, user, copy, attempt, k
-    call[5], call[6], call[7], call[8], call[9] = arrive, start, end, outcome, retry
-
-
-@compiled
 def play(
     rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any,
     run_1: Any, states: Any, duties_: Any, pools_: Any, plays: Any, free: Any, drains: Any, coming: Any, leave: Any,
     waits: Any, heap: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, out: Any, record: Any, log: Any, kept: Any,
     offset_ns: Any, level: Any, gaps: Any, offsets: Any, chosen: Any,
-    work: Any, place: Any, j: Any,
+    work: Any, copied: Any, place: Any, j: Any,
 ) -> Any:  # fmt: skip
     """Play a tick for the replications from `place` on; the first replication starts at its arrival `j` (-1: at the edge).
 
@@ -111,8 +84,10 @@ def play(
     queues = run.queues != 0
     careful = changes or attempts > 1 or recording
     at_most = (arms + 1) * (run.entries if shown else 0)
-    limits, keepers = limits_ns.size, rules.keepers
-    plain = run.plain != 0 and not mirrors
+    limits, keepers, users, segments = limits_ns.size, rules.keepers, rules.users, rules.segments
+    ticks, metric_count, slo_ns, agreement = run.ticks, run.metrics, run.slo_ns, run.agreement != 0
+    # Yes or no with a chance of its own, as most outcomes are.
+    simple = rules.usual_chance == 0.0 and segments == 1
     while place < plays.size:
         r, count, first = plays[place].row, plays[place].count, plays[place].first
         row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
@@ -123,27 +98,26 @@ def play(
                 run.poisson, count, at(row.positions, number), offset_ns, level, plays[place].piece_first,
                 plays[place].piece_last, plays[place].ahead, gaps, offsets,
             )  # fmt: skip
-            if plain:
-                play_plain(
-                    rules, row, laws, metrics, cells, floats, ints, factors, run, state, duties, pools, free, seen, lost_in,
-                    limits_ns, r, first, offsets[:count], chosen, work, gaps,
-                )  # fmt: skip
-            elif keepers == 0:
+            if keepers == 0:
                 send(rules, row, laws, duties, floats, ints, first, count, chosen, work, gaps)
-        if plain:
-            place += 1
-            continue
+                if mirrors:
+                    copy_to(laws, duties, first, chosen[:count], copied)
         # The pool whose parked calls are planned again, or -1, and the time of its change.
         planning, since = -1, edge_ns
         opening = pool_count
+        # So many events surely fit before `room` has to be asked again.
+        ahead = integer(0)
         if j < 0:
             if changes:
-                full = _room(run, state, pools, heap, record, arms)
+                full, ahead = room(run, state, pools, heap.shape[1], record.shape[0], arms)
                 if full != DONE:
                     return full, place, j
                 opening = 0
             j = 0
-        cohort = state.cohort
+        cohort = current = state.cohort
+        # Where telemetry of this tick begins in `seen`, and how long that of a tick is.
+        each_tick = 2 * arms * columns
+        here = (r * ticks + number) * each_tick
         # The current request: its index, attempt, first arrival and user, the arm that serves it, and its copies.
         i, attempt, began, user, arm, copy, copies = first, 0, edge_ns, first, 0, 0, 0
         writes = False
@@ -160,7 +134,7 @@ def play(
                 if pool.parked == pool.tail:
                     planning = -1
                     continue
-                bound = min(pool.bound_ns, ready_at(pool, coming, r, planning))
+                bound = min(pool.bound_ns, pool.soon_ns)
                 slot = pool.parked & (leave.shape[2] - 1)
                 start, end, outcome = plan_parked(run, pool, free, leave, waits, r, planning, bound, since)
                 if end < 0:
@@ -178,7 +152,7 @@ def play(
                     waits[r, planning, slot, FIRST],
                 )
                 lost, cohort = not shown or waits[r, planning, slot, LOST] != 0, waits[r, planning, slot, COHORT]
-                user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
+                user = user_of(rules, row, floats, ints, i) if users > 0 else i
                 copies = 0
             else:
                 # The next copy goes to the arms that do not serve the request, in their order.
@@ -186,7 +160,7 @@ def play(
                 while copy <= copies:
                     if copy - 1 != arm:
                         share = duties[copy - 1].mirror_writes if writes else duties[copy - 1].mirror
-                        if unit(at(laws[copy - 1].mirror, i)) < share:
+                        if share > 0.0 and unit(at(laws[copy - 1].mirror, i)) < share:
                             break
                     copy += 1
                 if copy <= copies:
@@ -206,15 +180,16 @@ def play(
                                 if pools[p].tail - pools[p].head + arms > leave.shape[2]:
                                     return QUEUE_FULL, place, j
                     if careful:
-                        full = _room(run, state, pools, heap, record, arms)
-                        if full != DONE:
-                            return full, place, j
+                        ahead -= 1
+                        if ahead < 0:
+                            full, ahead = room(run, state, pools, heap.shape[1], record.shape[0], arms)
+                            if full != DONE:
+                                return full, place, j
                         if changes:
                             since = min(now + 1, next_ns)
                             for p in range(pool_count):
-                                ready = ready_at(pools[p], coming, r, p)
-                                if ready < since:
-                                    since, planning = ready, p
+                                if pools[p].soon_ns < since:
+                                    since, planning = pools[p].soon_ns, p
                             if planning >= 0:
                                 add_ready(run, pools[planning], free, drains, coming, r, planning, out[tick, planning], since)
                                 copy = copies
@@ -222,7 +197,7 @@ def play(
                     if now >= next_ns:
                         break
                     arrive = now
-                    cohort = state.cohort
+                    cohort = current
                     # At equal times the lower request comes first, and a retry's request arrived earlier.
                     if again <= fresh:
                         i, attempt, began = heap[r, 0, 1], heap[r, 0, 2], heap[r, 0, 3]
@@ -230,16 +205,17 @@ def play(
                         state.heaped -= 1
                         state.retries += 1
                         copies = 0
-                        user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
+                        user = user_of(rules, row, floats, ints, i) if users > 0 else i
                         if keepers > 0:
                             arm = kept_arm(rules, row, duties, kept, r, i, user)
                         else:
                             arm = arm_of(rules, row, duties, i, user)
                     else:
                         i, attempt, began = first + j, 0, now
-                        user = user_of(rules, row, floats, ints, i) if rules.users > 0 else i
+                        user = user_of(rules, row, floats, ints, i) if users > 0 else i
                         arm = chosen[j] if keepers == 0 else kept_arm(rules, row, duties, kept, r, i, user)
-                        copies = arms if mirrors else 0
+                        # Most requests have no copy, and their arm would make for a branch that cannot be foreseen.
+                        copies = arms if mirrors and (keepers > 0 or copied[j] != 0) else 0
                         writes = mirrors and writes_of(rules, row, i)
                         j += 1
                         duties[arm].requests += 1
@@ -250,7 +226,7 @@ def play(
                 # After a verdict, and after the horizon, monitoring does not look any more.
                 lost = not shown or is_lost(rules, law, i, attempt)
                 if not lost:
-                    counted = ((r * run.ticks + number) * 2 * arms + (k if copy == 0 else k + arms)) * columns
+                    counted = here + (k if copy == 0 else k + arms) * columns
                     seen[counted + REQUESTS] += 1
                     if attempt > 0:
                         seen[counted + RETRIES] += 1
@@ -278,7 +254,7 @@ def play(
                     else:
                         bound = FOREVER
                         if changes:
-                            bound = min(pool.bound_ns, ready_at(pool, coming, r, p))
+                            bound = min(pool.bound_ns, pool.soon_ns)
                         left = start
                         parked = start > now and start >= bound and leaves >= bound
                         if parked:
@@ -303,8 +279,7 @@ def play(
             retry = NEVER
             if copy == 0:
                 if outcome == FINISH:
-                    if end - began > run.slo_ns:
-                        state.slow += 1
+                    state.slow += integer(end - began > slo_ns)
                 elif attempt + 1 < attempts and tries_again(run, outcome):
                     retry = end + backoff_of(rules, row, floats, i, attempt)
                     push(heap, r, state.heaped, retry, i, attempt + 1, began)
@@ -312,17 +287,17 @@ def play(
                 else:
                     state.errors += 1
                     if outcome != ERROR:
-                        lost_in[r, min(number if end < next_ns else end // tick_ns, run.ticks), k] += 1
+                        lost_in[r, min(number if end < next_ns else end // tick_ns, ticks), k] += 1
             if recording:
-                _record_call(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
+                record_call(record, run.recorded, i, user, copy, attempt, k, arrive, start, end, outcome, retry)
                 run.recorded += 1
-            if lost or cohort != state.cohort:
+            if lost or cohort != current:
                 continue
             ended = number if end < next_ns else end // tick_ns
-            if ended >= run.ticks:
+            if ended >= ticks:
                 continue
             visited = number if arrive >= edge_ns else arrive // tick_ns
-            counted = ((r * run.ticks + ended) * 2 * arms + (k if copy == 0 else k + arms)) * columns
+            counted = here + (ended - number) * each_tick + (k if copy == 0 else k + arms) * columns
             seen[counted + RESPONSES] += 1
             seen[counted + TIME] += end - arrive
             for limit in range(limits):
@@ -337,31 +312,27 @@ def play(
                 # A request that is tried again has not failed.
                 if run.failures and retry == NEVER:
                     earned = counted + ABOVE + limits
-                    for m in range(run.metrics):
+                    for m in range(metric_count):
                         value = metrics[m].failed
                         seen[earned + KNOWN] += 1
                         seen[earned + SUM] += value
                         seen[earned + SQUARE] += value * value
                         earned += EACH_METRIC
                         if m < logging:
-                            logged = run.logged
-                            log[logged, 0], log[logged, 1], log[logged, 2] = r, ended, k if copy == 0 else k + arms
-                            log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, 1
-                            log[logged, 7] = visited
-                            run.logged = logged + 1
+                            note(run, log, r, ended, k if copy == 0 else k + arms, m, i, value, integer(1), visited)
                 continue
             earned = counted + ABOVE + limits
-            if run.metrics > 0:
+            if metric_count > 0:
                 then = number if began >= edge_ns else began // tick_ns
-                segment = segment_of(rules, row, floats, user) if rules.segments > 1 else 0
-                for m in range(run.metrics):
+                segment = segment_of(rules, row, floats, user) if segments > 1 else 0
+                for m in range(metric_count):
                     metric = metrics[m]
                     factor = factors[then, m, k]
-                    if metric.kind == BINARY and rules.usual_chance == 0.0 and rules.segments == 1:
+                    if simple and metric.kind == BINARY:
                         value = integer(unit(at(cells[m, k].value, i)) < cells[m, k].centre * factor)
                     else:
                         value = value_of(rules, row, metric, cells[m, k], floats, ints, factor, k, arms, i, user, segment)
-                    late, counts = 0, 1
+                    late, counts = 0, integer(1)
                     known = ended
                     if metric.delayed != 0:
                         delay_ns = delay_of(metric, cells[m, k], floats, value, i)
@@ -369,30 +340,22 @@ def play(
                             delay_ns, value = metric.window_ns, 0
                         if metric.provisional != 0:
                             # The outcome counts as 0 now; nothing follows if that is what it is.
-                            counts = 0
+                            counts = integer(0)
                             seen[earned + KNOWN] += 1
                             if m < logging:
-                                logged = run.logged
-                                log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
-                                log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, 0, 1
-                                log[logged, 7] = visited
-                                run.logged = logged + 1
+                                note(run, log, r, known, k if copy == 0 else k + arms, m, i, integer(0), integer(1), visited)
                         known = (end + delay_ns) // tick_ns
-                        if known >= run.ticks or (counts == 0 and value == 0):
+                        if known >= ticks or (counts == 0 and value == 0):
                             earned += EACH_METRIC
                             continue
-                        late = (known - ended) * 2 * arms * columns
+                        late = (known - ended) * each_tick
                     seen[earned + late + KNOWN] += counts
                     seen[earned + late + SUM] += value
                     seen[earned + late + SQUARE] += value * value
                     earned += EACH_METRIC
                     if m < logging:
-                        logged = run.logged
-                        log[logged, 0], log[logged, 1], log[logged, 2] = r, known, k if copy == 0 else k + arms
-                        log[logged, 3], log[logged, 4], log[logged, 5], log[logged, 6] = m, i, value, counts
-                        log[logged, 7] = visited
-                        run.logged = logged + 1
-            if run.agreement:
+                        note(run, log, r, known, k if copy == 0 else k + arms, m, i, value, counts, visited)
+            if agreement:
                 agreed = integer(agrees(rules, row, laws[k], floats, ints, k, arms, i))
                 seen[earned + KNOWN] += 1
                 seen[earned + SUM] += agreed

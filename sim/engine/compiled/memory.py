@@ -6,7 +6,7 @@ memory of a block is that of its fullest replication, times the number of replic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class Arrays:
     H, 4) of retries: time, request, attempt, first arrival. seen (R, T, 2 K, columns): telemetry, live lanes before
     mirrored lanes. lost (R, T + 1, K): requests lost to a timeout or a rejection, by the tick in which they were lost.
     limits_ns (L,); factors (1, T, M, K), or (R, T, M, K) where replications differ; out (T, P); record (n, fields of
-    `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work: room for the arrivals of one tick.
+    `CALL`); log (n, fields of `sim.engine.feedback`). gaps, offsets, chosen, work, copied: room for the arrivals of one tick.
     """
 
     run: NDArray[np.void]
@@ -73,13 +73,14 @@ class Arrays:
     offsets: Ints
     chosen: Ints
     work: Ints
+    copied: Ints
 
     def expect(self, busiest: int) -> None:
         """Make room for `busiest` arrivals of one replication in one tick."""
         if self.offsets.size < busiest:
             size = busiest + busiest // 4
             self.gaps = np.zeros(size + 1)
-            self.offsets, self.chosen, self.work = np.zeros((3, size), np.int64)
+            self.offsets, self.chosen, self.work, self.copied = np.zeros((4, size), np.int64)
             if self.run["logging"][0]:
                 self._log(size * int(self.run["entries"][0]))
 
@@ -122,7 +123,6 @@ def allocate(
     changes = any(pool.scaling or pool.servers == 0 for pool in pools) or bool(out.any())
     columns = ABOVE + len(limits_s) + EACH_METRIC * (len(potential.metrics) + agreement)
     corrected = sum(world.feedback[name].provisional for name in potential.metrics[:logging] if name in world.feedback)
-    run = np.zeros(1, RUN)
     settings = {
         "tick_ns": potential.tick_ns, "ticks": ticks, "slo_ns": FOREVER if world.slo_s is None else to_ns(world.slo_s),
         "attempts": potential.attempts, "metrics": len(potential.metrics), "agreement": agreement, "changes": changes,
@@ -131,8 +131,6 @@ def allocate(
         "failures": world.counts_failures, "on_error": retry is not None and retry.on_error,
         "on_timeout": retry is not None and retry.on_timeout, "on_rejection": retry is not None and retry.on_rejection,
     }  # fmt: skip
-    for name, value in settings.items():
-        run[name] = value
     duty = np.zeros((rows, arms), DUTY)
     duty["pool"] = -1
     duty["misrouted"] = 0.0 if world.misrouted is None else world.misrouted
@@ -146,7 +144,9 @@ def allocate(
     # A pool of constant capacity without a queue limit needs no queue.
     kept = [pool.queue for pool in pools if changes or pool.queue is not None]
     longest = max((FOREVER if queue is None else queue for queue in kept), default=0)
-    run["queues"] = longest > _QUEUE
+    settings["queues"] = longest > _QUEUE
+    run = np.zeros(1, RUN)
+    _fill(run, settings)
     # A power of 2, so that a place in the ring takes no division.
     queue = 1 << (min(longest, _QUEUE) + arms - 1).bit_length()
 
@@ -163,7 +163,7 @@ def allocate(
         factors=potential.factors(), out=out,
         record=zeros(1024 if record else 1, len(CALL.names or ())), log=zeros(1, FIELDS),
         gaps=np.zeros(1), offsets=zeros(0), chosen=zeros(0),
-        work=zeros(0),
+        work=zeros(0), copied=zeros(0),
     )  # fmt: skip
 
 
@@ -183,11 +183,14 @@ def _describe(records: NDArray[np.void], pool: Pool, changes: bool, out: int) ->
         "timeout_ns": FOREVER if pool.timeout_ns is None else pool.timeout_ns,
         "waits_ns": FOREVER if pool.waits_ns is None else pool.waits_ns,
         "concurrency": pool.concurrency, "limited": changes or pool.queue is not None, "scales": scaling is not None,
-        "ready": pool.replicas, "wanted": pool.replicas, "since": FOREVER,
+        "ready": pool.replicas, "wanted": pool.replicas, "since": FOREVER, "soon_ns": FOREVER,
         "servers": max(pool.replicas - out, 0) * pool.concurrency,
     }  # fmt: skip
     if scaling is not None:
-        settings |= {name: getattr(scaling, name) for name in ("least", "most", "cold_start_ns", "cool_down")}
-        records["target"] = scaling.target
-    for name, value in settings.items():
-        records[name] = value
+        settings |= {name: getattr(scaling, name) for name in ("target", "least", "most", "cold_start_ns", "cool_down")}
+    _fill(records, settings)
+
+
+def _fill(records: NDArray[np.void], settings: Mapping[str, int]) -> None:
+    """Set the fields of all records that are named, and the others to 0: one assignment is quicker than many."""
+    records[...] = tuple(settings.get(name, 0) for name in records.dtype.names or ())

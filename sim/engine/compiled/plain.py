@@ -29,7 +29,7 @@ from sim.engine.compiled.records import (
 from sim.engine.compiled.sending import pick, send
 from sim.jit import compiled, integer
 from sim.world.potential import segment_of, user_of, value_of
-from sim.world.sampling import BLOCK, SLOTS, at, unit
+from sim.world.sampling import BLOCK, SLOTS, at, spread, unit
 from sim.world.tables import BINARY
 
 # The lane of a call that is told by itself: it ends in another tick, or not well.
@@ -38,37 +38,48 @@ _APART = -1
 
 @compiled
 def play_plain(
-    rules: Any, row: Any, laws: Any, metrics: Any, cells: Any, floats: Any, ints: Any, factors: Any, run: Any, state: Any,
-    duties: Any, pools: Any, free: Any, seen: Any, lost_in: Any, limits_ns: Any, r: Any, first: Any, offsets: Any, chosen: Any,
-    work: Any, room: Any,
+    rules_1: Any, rows_: Any, arms_: Any, metrics_: Any, cells_: Any, floats: Any, ints: Any, run_1: Any, states: Any,
+    duties_: Any, pools_: Any, plays: Any, free: Any, seen: Any, lost_in: Any, limits_ns: Any, factors_: Any, offset_ns: Any,
+    level: Any, room: Any, offsets: Any, chosen: Any, work: Any,
 ) -> None:  # fmt: skip
-    """Play the requests of a tick, of which the first is number `first`; offsets (n,) from the edge. The rest is to work in."""
-    # What is not a yes or a no with a chance of its own is told call by call.
-    counted = rules.usual_chance == 0.0 and rules.segments == 1
-    for m in range(run.metrics):
-        counted = counted and metrics[m].kind == BINARY
-    until_ns = run.next_ns if counted else run.edge_ns
-    size = min(BLOCK, offsets.size)
-    ends, outcomes, lanes = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
-    for start in range(0, offsets.size, BLOCK):
-        after = offsets[start : start + BLOCK]
-        n = after.size
-        arm, took, u, end, outcome, lane = chosen[:n], work[:n], room[:n], ends[:n], outcomes[:n], lanes[:n]
-        send(rules, row, laws, duties, floats, ints, first + start, n, arm, took, u)
-        _fail(laws, duties, first + start, arm, outcome, u)
-        _serve(run, duties, pools, free, after, arm, took, end, outcome)
-        apart = _part(run, state, duties, until_ns, after, arm, end, outcome, took, lane)
-        if run.shown:
-            for k in range(duties.size):
-                seen[((r * run.ticks + run.number) * 2 * duties.size + k) * run.columns + REQUESTS] += _count(arm, k)
-        if apart > 0:
-            _tell_apart(
-                rules, row, metrics, cells, floats, ints, factors, run, state, seen, lost_in, limits_ns, r, first + start, arm,
-                end, outcome, took, lane,
-            )  # fmt: skip
-        if run.shown and apart < n:
-            _tell(run, seen, limits_ns, r, duties.size, took, lane)
-            _earn(cells, factors, run, seen, limits_ns.size, r, first + start, arm, lane, end, u)
+    """Play a tick for all replications of `plays`. Arrays are as in `kernel.play`; from `room` on they are to work in."""
+    rules, run = rules_1[0], run_1[0]
+    ends, outcomes, lanes = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+    for place in range(plays.size):
+        r, count, first = plays[place].row, plays[place].count, plays[place].first
+        if count == 0:
+            continue
+        row, state, duties, pools = rows_[r], states[r], duties_[r], pools_[r]
+        laws, metrics, cells = arms_[r], metrics_[r], cells_[r]
+        factors = factors_[r if factors_.shape[0] > 1 else 0]
+        spread(
+            run.poisson, count, at(row.positions, run.number), offset_ns, level, plays[place].piece_first,
+            plays[place].piece_last, plays[place].ahead, room, offsets,
+        )  # fmt: skip
+        # What is not a yes or a no with a chance of its own is told call by call.
+        counted = rules.usual_chance == 0.0 and rules.segments == 1
+        for m in range(run.metrics):
+            counted = counted and metrics[m].kind == BINARY
+        until_ns = run.next_ns if counted else run.edge_ns
+        for start in range(0, count, BLOCK):
+            after = offsets[start : min(start + BLOCK, count)]
+            n = after.size
+            arm, took, u, end, outcome, lane = chosen[:n], work[:n], room[:n], ends[:n], outcomes[:n], lanes[:n]
+            send(rules, row, laws, duties, floats, ints, first + start, n, arm, took, u)
+            _fail(laws, duties, first + start, arm, outcome, u)
+            _serve(run, duties, pools, free, after, arm, took, end, outcome)
+            apart = _part(run, state, duties, until_ns, after, arm, end, outcome, took, lane)
+            if run.shown:
+                for k in range(duties.size):
+                    seen[((r * run.ticks + run.number) * 2 * duties.size + k) * run.columns + REQUESTS] += _count(arm, k)
+            if apart > 0:
+                _tell_apart(
+                    rules, row, metrics, cells, floats, ints, factors, run, state, seen, lost_in, limits_ns, r, first + start,
+                    arm, end, outcome, took, lane,
+                )  # fmt: skip
+            if run.shown and apart < n:
+                _tell(run, seen, limits_ns, r, duties.size, took, lane)
+                _earn(cells, factors, run, seen, limits_ns.size, r, first + start, arm, lane, end, u)
 
 
 @compiled

@@ -16,12 +16,11 @@ _FEW = 16
 
 
 @compiled
-def ready_at(pool: Any, coming: Any, r: Any, p: Any) -> Any:
-    """The next time at which more replicas of a pool will be ready; FOREVER if none."""
-    soonest = FOREVER
+def _look_ahead(pool: Any, coming: Any, r: Any, p: Any) -> None:
+    """Note when more replicas of a pool will be ready next; FOREVER if none."""
+    pool.soon_ns = FOREVER
     for place in range(pool.pending):
-        soonest = min(soonest, coming[r, p, place, 0])
-    return soonest
+        pool.soon_ns = min(pool.soon_ns, coming[r, p, place, 0])
 
 
 @compiled
@@ -32,6 +31,7 @@ def open_pool(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
         pool.there_ns += pool.servers * (edge - pool.seen_ns)
         pool.seen_ns = edge
         _decide(pool, coming, r, p, edge)
+    _look_ahead(pool, coming, r, p)
     _resize(run, pool, free, drains, out, edge)
     pool.there_ns = 0
     pool.busy_ns = 0
@@ -53,6 +53,7 @@ def add_ready(run: Any, pool: Any, free: Any, drains: Any, coming: Any, r: Any, 
             coming[r, p, kept, 0], coming[r, p, kept, 1] = coming[r, p, place, 0], coming[r, p, place, 1]
             kept += 1
     pool.pending = kept
+    _look_ahead(pool, coming, r, p)
     _resize(run, pool, free, drains, out, now)
 
 
@@ -100,7 +101,7 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         if drains[pool.base + place] > now:
             ends[busy] = drains[pool.base + place]
             busy += 1
-    ends = np.sort(ends[:busy])
+    _order(ends, busy)
     # No call is admitted while more servers are busy than exist now: so the latest ends become the free times. They are in
     # full order, which is also that of a heap.
     over = max(busy - servers, 0)
@@ -113,6 +114,29 @@ def _resize(run: Any, pool: Any, free: Any, drains: Any, out: Any, now: Any) -> 
         free[pool.base + idle + place] = ends[over + place]
     pool.draining = over
     pool.servers = servers
+
+
+@compiled
+def _order(values: Any, count: Any) -> None:
+    """Sort the first `count` values (Williams 1964, heapsort): it compiles in a tenth of the time of NumPy's."""
+    start, end = count // 2, count
+    while end > 1:
+        if start > 0:
+            start -= 1
+            value = values[start]
+        else:
+            end -= 1
+            value = values[end]
+            values[end] = values[0]
+        place, child = start, 2 * start + 1
+        while child < end:
+            if child + 1 < end and values[child + 1] > values[child]:
+                child += 1
+            if values[child] <= value:
+                break
+            values[place] = values[child]
+            place, child = child, 2 * child + 1
+        values[place] = value
 
 
 @compiled

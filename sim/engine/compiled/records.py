@@ -57,13 +57,13 @@ POOL = np.dtype(
             (name, np.int64)
             for name in ("servers", "draining", "ready", "wanted", "since", "pending", "busy_ns", "there_ns", "seen_ns")
         ),
-        *((name, np.int64) for name in ("head", "tail", "parked")),
+        *((name, np.int64) for name in ("head", "tail", "parked", "soon_ns")),
     ]
 )
 """(R, P) a pool. base: the index of its first server in `free`. queue, timeout_ns and waits_ns (how long a call may
-wait): FOREVER if there is no limit. bound_ns:
-the next edge at which its capacity may change. limited: whether its queue is kept. pending: the number of entries in `coming`.
-busy_ns and there_ns: server time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to
-tail; its parked calls start at `parked`."""
+wait): FOREVER if there is no limit. bound_ns: the next edge at which its capacity may change. limited: whether its queue is
+kept. pending: the number of entries in `coming`; soon_ns: when the first of them is ready, FOREVER without any. busy_ns and
+there_ns: server time used and offered in this tick, the latter up to seen_ns. The queue is a ring from head to tail; its
+parked calls start at `parked`."""
 PLAY = np.dtype([(name, np.int64) for name in ("row", "count", "first", "piece_first", "piece_last")] + [("ahead", np.float64)])
 """(r,) a replication that plays this tick: number of requests, index of the first, and their times (see `Pieces`)."""

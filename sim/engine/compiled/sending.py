@@ -113,6 +113,19 @@ def _choose(rules: Any, row: Any, duties: Any, floats: Any, ints: Any, first: An
 
 
 @compiled
+def copy_to(laws: Any, duties: Any, first: Any, chosen: Any, copied: Any) -> None:
+    """Fill in which requests, sent to the arms `chosen` (n,), may have a copy: 1, or 0 where none of their arms gets one."""
+    for start in range(0, chosen.size, BLOCK):
+        arm, flags = chosen[start : start + BLOCK], copied[start : min(start + BLOCK, chosen.size)]
+        flags[:] = 0
+        for k in range(duties.size):
+            key, share = laws[k].mirror, max(duties[k].mirror, duties[k].mirror_writes)
+            if share > 0.0:
+                for j in range(flags.size):
+                    flags[j] |= integer((unit(at(key, first + start + j)) < share) & (arm[j] != k))
+
+
+@compiled
 def pick(chosen: Any, arm: Any, value: Any, into: Any) -> None:
     """Set `into` (n,) to a value where the chosen arm (n,) is this one; for arm 0 everywhere, so ask for arms in order."""
     if arm == 0:
