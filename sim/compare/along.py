@@ -12,6 +12,8 @@ from sim.run.record import Record
 
 # The text names at most so many policies; the figures show all.
 MOST_NAMED = 4
+MANY = 12
+"""More points than this that follow each other are told by the first and the last."""
 
 
 def memo_along(run: Record, points: Sequence[PointComparison]) -> tuple[str, ...]:
@@ -52,9 +54,9 @@ def _gives(run: Record, points: Sequence[PointComparison]) -> Iterator[str]:
 
 def _taken(points: Sequence[PointComparison], *, whole: bool) -> str:
     """Which policy to take at which points; `whole` where these are all points of the run."""
-    where: dict[str | None, list[str]] = {}
-    for point in points:
-        where.setdefault(point.decision.chosen, []).append(point.label)
+    where: dict[str | None, list[int]] = {}
+    for number, point in enumerate(points):
+        where.setdefault(point.decision.chosen, []).append(number)
     untold = sum(len(point.decision.tied) > 1 for point in points)
     open_at = "every point" if untold == len(points) else f"{untold} of {len(points)} points"
     doubt = (
@@ -67,11 +69,18 @@ def _taken(points: Sequence[PointComparison], *, whole: bool) -> str:
         only = next(iter(where))
         return f"{f'Take {only}' if only else 'No policy is fit to be taken'} at every point.{doubt}"
     clauses = [
-        f"{f'take {name}' if name else 'none is fit to be taken'} at {listed(labels, MOST_NAMED)}"
-        for name, labels in where.items()
+        f"{f'take {name}' if name else 'none is fit to be taken'} at {_points_told(points, numbers)}"
+        for name, numbers in where.items()
     ]
     text = "; ".join(clauses)
     return f"{text[0].upper()}{text[1:]}.{doubt}"
+
+
+def _points_told(points: Sequence[PointComparison], numbers: Sequence[int]) -> str:
+    """Some of the points in a sentence: of many values of one key that follow each other, the first and the last."""
+    labels = [points[number].label for number in numbers]
+    follow = numbers[-1] - numbers[0] == len(numbers) - 1 and len(points[numbers[0]].values) == 1
+    return f"{labels[0]} to {labels[-1]}" if follow and len(labels) > MANY else listed(labels, MOST_NAMED)
 
 
 def _ships(points: Sequence[PointComparison], policy: str, *, grid: bool) -> str:

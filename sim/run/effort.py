@@ -28,7 +28,9 @@ _AT_ONCE = 0.02
 # Outcomes that become known by a law with an age take so many times as long as those that are known at once.
 _AGED = 6
 PROCESS_BYTES = 250_000_000
-"""A process with its imports."""
+"""A process that plays, with its imports."""
+FIRST_BYTES = 350_000_000
+"""The process of a run, with its imports: it also writes tables, compares, and draws."""
 # A row of `trials.parquet` in memory, with the copies that tables and measures make of it.
 _TRIAL_BYTES = 1_500
 # What is told of a policy at a point, in all forms.
@@ -78,14 +80,14 @@ def effort_of(plan: Plan, asked: int | None = None, *, in_memory: bool = False, 
 
     if (crew := current()) is not None:
         # Its workers have memory of their own, but for those that are on this machine.
-        memory = PROCESS_BYTES + kept + crew.here * (PROCESS_BYTES + block)
+        memory = FIRST_BYTES + kept + crew.here * (PROCESS_BYTES + block)
         if free is not None and memory > free:
             raise InputError([_too_large(plan, kept, block, memory, free)])
         return Effort(expected, max(1, min(crew.workers, len(todo))), memory, free, "", before)
 
     def needed(count: int) -> float:
         # One process plays by itself; several are beside the one that collects.
-        return PROCESS_BYTES + kept + (block if count == 1 else count * (PROCESS_BYTES + block))
+        return FIRST_BYTES + kept + (block if count == 1 else count * (PROCESS_BYTES + block))
 
     if free is not None and needed(workers) > free:
         fitting = max((count for count in range(1, workers) if needed(count) <= free), default=0)

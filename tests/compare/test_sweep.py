@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from sim.compare.along import _points_told
 from sim.compare.comparison import compare
 from sim.compare.summary import write_summary
 from sim.compare.trials import _rows_of
@@ -156,3 +158,14 @@ def test_rows_of_a_point_are_found_wherever_they_stand() -> None:
         values = np.array(points)
         for place in range(3):
             assert np.arange(values.size)[_rows_of(values, place)].tolist() == np.flatnonzero(values == place).tolist()
+
+
+def test_many_points_that_follow_each_other_are_told_by_their_ends(folder: Path) -> None:
+    first = compare(folder).points[0]
+    points = [replace(first, values=(f"{number}/s",)) for number in range(20)]
+    assert _points_told(points, range(3, 17)) == "3/s to 16/s"
+    assert _points_told(points, range(4)) == "0/s, 1/s, 2/s and 3/s"
+    # With one of another choice between them, they are not the whole of what is between the ends.
+    assert _points_told(points, [*range(9), *range(10, 20)]) == "0/s, 1/s, 2/s, 3/s and 15 more"
+    grid = [replace(first, values=("a", f"{number}/s")) for number in range(20)]
+    assert _points_told(grid, range(20)).endswith("16 more")
