@@ -234,7 +234,7 @@ def test_an_interrupt_exits_130_and_marks_the_runs_killed(
         # A shell lets what it starts in the background ignore interrupts, and a test started there hands that on.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     try:
         # Each policy has six blocks, and is played after the one before. Once the second has its third, the first is finished.
         while not list((tmp_path / "reports").glob("*/.checkpoint/0.1-*.2000-*")):
