@@ -117,7 +117,8 @@ class CompiledEngine:
                 case _:
                     slot = 0
             slots.append(slot + arms * size * column.mirrored)
-        return np.array(slots, np.int64) + size * np.arange(arms)[:, None]
+        found: Ints = np.array(slots, np.int64) + size * np.arange(arms)[:, None]
+        return found
 
     def _enter_cohorts(self, rows: Ints, cohort: Ints) -> None:
         """Drop the calls in flight and the late feedback of an earlier stage from what this stage sees."""
