@@ -81,7 +81,7 @@ def started(request: pytest.FixtureRequest, checkout: str, tmp_path: Path) -> It
     file.write_text(request.param)
     command = [sys.executable, "-m", "sim", "run", str(file), "--reports", str(tmp_path), "--registry-uri", checkout]
     run = subprocess.Popen(
-        [*command, "--no-tracking", "--workers", "2"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [*command, "--no-tracking", "--workers", "2", "--quiet"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
