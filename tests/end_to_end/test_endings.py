@@ -20,6 +20,7 @@ from sim.bench.result import Bench
 from sim.cli import main
 from sim.report import progress
 from sim.run import effort, machine
+from sim.run.blocks import Task
 from tests.end_to_end.conftest import ROOT, SMALL
 
 BAD = {
@@ -228,7 +229,7 @@ def test_more_than_an_hour_is_asked_about_on_a_terminal(monkeypatch: pytest.Monk
     said = Terminal()
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
     monkeypatch.setattr(sys, "stderr", said)
-    long = effort.Effort({progress.Task("ab", 0, 0, 1): 7201.0}, 1, 1e9, None)
+    long = effort.Effort({Task("ab", 0, 0, 1): 7201.0}, 1, 1e9, None)
     if goes_on:
         progress.confirm(long)
     else:
@@ -241,7 +242,7 @@ def test_nobody_is_asked_who_cannot_answer_or_need_not(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-    progress.confirm(effort.Effort({progress.Task("ab", 0, 0, 1): 1e9}, 1, 1e9, None))
+    progress.confirm(effort.Effort({Task("ab", 0, 0, 1): 1e9}, 1, 1e9, None))
     assert capsys.readouterr().err == ""
 
 
