@@ -3,6 +3,7 @@
 __all__ = [
     "alike",
     "build",
+    "by_position",
     "by_tick",
     "capacity",
     "change",

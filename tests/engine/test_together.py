@@ -97,7 +97,10 @@ def test_the_pieces_of_the_joint_law_make_it_up_exactly(delays: tuple[Any, Any],
             for metric, each in enumerate(own)
         ]
         assert min(each.min(initial=0) for each in left) > -1e-14
-        alone = [each / np.maximum(each.sum(axis=2, keepdims=True), 1e-300) for each in found.alone[:, :, :, number]]
+        alone = np.zeros((2, *total.shape, lates[0].places))
+        for (metric, when, cell, bin_), of in found.alone.items():
+            if bin_ == number:
+                alone[metric, when, cell] = of.chance
         made += chance[:, :, number, 0, None, None] * np.outer(law, other)
         made += chance[:, :, number, 1, None, None] * alone[0][..., None] * other
         made += chance[:, :, number, 2, None, None] * law[:, None] * alone[1][:, :, None]

@@ -99,16 +99,16 @@ def _tried(
 class Shared:
     """How calls of one arm go by the laws of bins, at one factor of the latency, for M delays.
 
-    chance (2, cells, G 2^M): of each bin and each set of metrics in which a call is apart, bit by bit. alone (M, 2, cells, G,
-    places): the chances of a call that is apart in one metric only. The first axes are those of `Ages.arrive`: whether the
-    call ends after the tick of its arrival, and its band of latency and pattern. at_s (Q,) positions, of which `of_bin`
-    (G + 1,) says where each bin's begin; fate (2, cells, Q) their chances; part (M, Q) the share of the law of the bin.
-    up_to: by metric, (G, places) the laws of bins, summed up.
+    chance (2, cells, G 2^M): of each bin and each set of metrics in which a call is apart, bit by bit. alone: by metric, when,
+    cell and bin, the law of a call that is apart in this metric only, if there are any. The first axes are those of
+    `Ages.arrive`: whether the call ends after the tick of its arrival, and its band of latency and pattern. at_s (Q,)
+    positions, of which `of_bin` (G + 1,) says where each bin's begin; fate (2, cells, Q) their chances; part (M, Q) the share
+    of the law of the bin. up_to: by metric, (G, places) the laws of bins, summed up.
     """
 
     lates: tuple[Late, ...]
     chance: Floats
-    alone: Floats
+    alone: dict[tuple[int, int, int, int], Law]
     at_s: Floats
     of_bin: Ints
     fate: Floats
@@ -208,4 +208,9 @@ def shared(
     flat = chance.reshape(2, cells, -1)
     total = flat.sum(axis=2, keepdims=True)
     law_up_to = tuple(np.stack([np.cumsum(law.chance) for law in bins.laws[late]]) for late in lates)
-    return Shared(lates, flat / np.where(total > 0, total, 1.0), alone, found.at_s, of_bin, fate, part, law_up_to)
+    laws = {}
+    for metric, when, cell, bin_ in np.argwhere(alone.any(axis=4)).tolist():
+        left = alone[metric, when, cell, bin_]
+        share = float(left.sum())
+        laws[metric, when, cell, bin_] = Law.of(left / share, lates[metric].ticks, calls * share)
+    return Shared(lates, flat / np.where(total > 0, total, 1.0), laws, found.at_s, of_bin, fate, part, law_up_to)

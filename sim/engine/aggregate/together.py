@@ -17,6 +17,7 @@ from sim.engine.aggregate.earnings import Earnings, Sums
 from sim.engine.aggregate.late import aged, delays_of, failure_of, window_of
 from sim.engine.aggregate.refusals import changing
 from sim.engine.aggregate.shared import Shared, bins_of, shared
+from sim.engine.aggregate.smooth import BY_CALL
 from sim.engine.aggregate.waiting import subkeys
 from sim.engine.aggregate.wheel import Wheel
 from sim.world.by_tick import Late
@@ -196,7 +197,11 @@ class Together:
                 elif metric.wheels:
                     wheel = metric.wheels[arm][group[number]]
                     if alone:
-                        wheel.spread(rows, tick, some, laws.alone[(number, *where, bin_)], keyed)
+                        law = laws.alone[(number, *where, bin_)]
+                        # Blocks pay where a draw for each tick would take more.
+                        many = some * BY_CALL > np.count_nonzero(law.chance)
+                        wheel.spread(rows, tick, np.where(many, 0, some), law.chance, keyed)
+                        wheel.enter(rows, tick, np.where(many, some, 0), law, keyed)
                     else:
                         wheel.place(rows[row], tick, places[number])
 
