@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,8 +25,7 @@ class Here(child.Child):
         def tell(what: str, value: Any) -> None:
             self._events.put(json.loads(json.dumps({what: value})))
 
-        folder, *asked = json.loads(json.dumps(value))
-        tell(*child._answer(Path(folder), self._uri, *asked, tell=tell))
+        child.answer(self._uri, json.loads(json.dumps(value)), tell)
 
 
 @pytest.fixture(autouse=True, scope="module")

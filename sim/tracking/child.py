@@ -268,16 +268,21 @@ def main() -> None:
     _load(uri)
     tell("ready", True)
     while True:
-        what, *asked = json.loads(requests.get())
-        if what == "prepare":
-            _prepare()
-        elif what == "draw":
-            tell("drawn", _drawn(*map(Path, asked)))
-        elif what == "versions":
-            tell(what, base64.b64encode(pickle.dumps(_found(*asked))).decode())
-        else:
-            folder, *how = asked
-            tell(*_answer(Path(folder), uri, *how, tell=tell))
+        answer(uri, json.loads(requests.get()), tell)
+
+
+def answer(uri: str, asked: Sequence[Any], tell: Callable[[str, Any], None]) -> None:
+    """Do what is asked, and tell what comes of it."""
+    what, *given = asked
+    if what == "prepare":
+        _prepare()
+    elif what == "draw":
+        tell("drawn", _drawn(*map(Path, given)))
+    elif what == "versions":
+        tell(what, base64.b64encode(pickle.dumps(_found(*given))).decode())
+    else:
+        folder, *how = given
+        tell(*_logged(Path(folder), uri, *how, tell=tell))
 
 
 def _load(uri: str) -> None:
@@ -319,7 +324,7 @@ def _drawn(folder: Path, into: Path) -> tuple[list[str], str] | None:
     return sections, base64.b64encode(picture).decode()
 
 
-def _answer(
+def _logged(
     folder: Path, uri: str, experiment: str | None, unfinished: list[str], registry_uri: str | None, annotate: bool,
     *, tell: Callable[[str, Any], None],
 ) -> tuple[str, Any]:  # fmt: skip

@@ -110,7 +110,7 @@ def test_check_says_what_run_says(store: str, small: Path, tmp_path: Path, capsy
     assert main(["check", str(small), "--registry-uri", store]) == 0
     small.write_text(SMALL + 'sweep: {"models[1].uri": ["models:/checkout-ranker@challenger", "models:/search-ranker@slow"]}\n')
     said = []
-    for verb, *more in (("check",), ("run", "--reports", str(tmp_path / "reports"))):
+    for verb, *more in (("check",), ("run", "--quiet", "--reports", str(tmp_path / "reports"))):
         assert main([verb, str(small), "--registry-uri", store, *more]) == 2
         said.append(capsys.readouterr().err)
     assert said[0] == said[1]

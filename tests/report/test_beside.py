@@ -57,7 +57,7 @@ def test_where_no_process_draws_it_is_drawn_here(
 ) -> None:
     before = {name: (folder / name).read_bytes() for name in ("policies.png", "report.html")}
     popen = subprocess.Popen
-    monkeypatch.setattr(beside, "_LONGEST_S", 1.0)
+    monkeypatch.setattr(beside, "LONGEST_S", 1.0)
     monkeypatch.setattr(beside.subprocess, "Popen", lambda given, **named: popen(command, **named))
     assert main(["report", str(folder)]) == 0
     assert {name: (folder / name).read_bytes() for name in before} == before

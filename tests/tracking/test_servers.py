@@ -107,7 +107,7 @@ def test_an_answer_that_is_none_of_mlflows_is_no_success(tmp_path: Path, bounded
     folder = write_folder(tmp_path / "run")
     with serving(lambda handler, _: text(handler, body, status)) as address, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sim.tracking.log.time.sleep", lambda s: None)
-        what, value = child._answer(folder, address, None, [], None, False, tell=lambda *_: None)
+        what, value = child._logged(folder, address, None, [], None, False, tell=lambda *_: None)
     assert what == "failed", value
     assert re.search(r"cannot be used|cannot be reached|refused", value), value
     assert address in value
