@@ -312,12 +312,14 @@ class Allocation(Part):
     """How a stage splits live traffic.
 
     `mirrors` says that it copies live requests to challengers; `adaptive` that its weights depend on outcomes;
-    `serves_challengers` is False where no request ever reaches one.
+    `serves_challengers` is False where no request ever reaches one; `rests` that its weights stay as they are without its being
+    asked: a class that inherits from one that does must say so itself.
     """
 
     mirrors: ClassVar[bool] = False
     serves_challengers: ClassVar[bool] = True
     adaptive: ClassVar[bool] = False
+    rests: ClassVar[bool] = False
 
     kind: str
 

@@ -226,8 +226,9 @@ class Stage(BaseModel):
         """Whether, while its evidence is quiet, nothing changes from tick to tick but sums."""
         if self.checks or self.moves(setting) or self.allocation.mirrors or self.allocation.may_hold():
             return False
-        # A class that inherits from one that rests may judge in another way.
-        return not self.allocation.memory(setting) and bool(vars(type(self.evidence)).get("rests"))
+        # A class that inherits from one that rests may split traffic or judge in another way.
+        own = all(vars(type(part)).get("rests") for part in (self.allocation, self.evidence))
+        return own and not self.allocation.memory(setting)
 
 
 def at_visit(chain: Sequence[Stage], setting: Setting) -> dict[Column, AtVisit]:

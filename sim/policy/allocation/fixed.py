@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +19,8 @@ class Fixed(Allocation):
     >>> Fixed(weights=("90%", "10%")).weights
     (0.9, 0.1)
     """
+
+    rests: ClassVar[bool] = True
 
     kind: Literal["fixed"] = "fixed"
     weights: tuple[Share, ...] | None = Field(
