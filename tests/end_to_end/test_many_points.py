@@ -12,6 +12,8 @@ from mlflow import MlflowClient
 from sim.cli import main
 from sim.report.many import MOST_POINTS, ROWS
 
+pytestmark = pytest.mark.drawn
+
 COUNT = 120
 TEXT = """\
 name: many

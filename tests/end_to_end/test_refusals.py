@@ -33,10 +33,6 @@ REFUSALS: list[tuple[dict[str, Any], str]] = [
     ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity: the outcomes"),
     ({"traffic": {"rate": "1/s", "arrivals": "regular"}}, "traffic.arrivals: regular arrivals"),
     (
-        {"metrics": [{**LATE, "delay": GAMMA}, {"name": "sale", "delay": {"weibull": {"mean": "1h", "shape": 0.8}}}]},
-        "a gamma delay and a weibull delay of sale",
-    ),
-    (
         {"metrics": [LATE], "traffic": {"rate": "1/s", "bursts": {"factor": 5, "every": "1h", "duration": "1m"}}},
         "with traffic.bursts the rate changes within a tick",
     ),

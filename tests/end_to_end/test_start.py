@@ -27,6 +27,8 @@ COMMAND = """
 import sys
 sys.path.remove("")
 from sim.cli import main
+
+pytestmark = pytest.mark.drawn
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     print("loaded", *(name for name in ("mlflow", "sqlalchemy", "scipy.stats") if name in sys.modules), file=sys.stderr)

@@ -34,7 +34,6 @@ BURSTS = {"rate": "3/s", "bursts": {"factor": 5, "every": "1m", "duration": "10s
         ({"users": {"count": 100, "assignment": "canary"}}, "users.assignment"),
         ({"users": {"count": 100, "assignment": "request", "similarity": "10%"}}, "users.similarity"),
         ({"traffic": {"rate": "3/s", "arrivals": "regular"}}, "traffic.arrivals"),
-        ({"metrics": metrics(revenue={"gamma": GAMMA}, score={"weibull": WEIBULL})}, "metrics.revenue.delay"),
         ({"metrics": metrics(revenue={"gamma": GAMMA}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
         ({"metrics": metrics(revenue={"exponential": "10s"}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
         ({"metrics": metrics(revenue={"by_arm": {"a": {"exponential": "10s"}}}), "timeline": [DRIFT]}, "metrics.revenue.delay"),
