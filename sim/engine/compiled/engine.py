@@ -16,7 +16,7 @@ from sim.engine.calls import CALL, NEVER, ordered
 from sim.engine.compiled.kernel import play
 from sim.engine.compiled.memory import allocate
 from sim.engine.compiled.plain import play_plain
-from sim.engine.compiled.records import ABOVE, DONE, DUTY, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
+from sim.engine.compiled.records import ABOVE, DONE, EACH_METRIC, FOREVER, HEAP_FULL, LOG_FULL, PLAY, RECORD_FULL, TIME
 from sim.engine.feedback import FeedbackLog, metrics_of
 from sim.engine.ledger import Ledger
 from sim.engine.needs import FILLED_BY_CALLS, limits, of_class, refuse_unfilled
@@ -49,7 +49,6 @@ class CompiledEngine:
         self._limits = limits(needs, None)
         self._feedback = FeedbackLog(truth, self._potential, needs)
         self._arrays = allocate(truth, self._potential, self._limits, agreement, record, logging)
-        self._duty = {name: self._arrays.duty[name] for name in DUTY.names or ()}
         self._live = np.zeros((truth.rows, arms))
         self._live[:, 0] = 1.0
         # The weights that `duty` routes by: none so far.
@@ -159,8 +158,7 @@ class CompiledEngine:
         run[0]["edge_ns"], run[0]["next_ns"] = tick * tick_ns, FOREVER if drains else (tick + 1) * tick_ns
         run[0]["poisson"] = pieces.law == "poisson"
         if mirrors:
-            copied = self._duty["mirror"], self._duty["mirror_writes"]
-            copied[0][rows], copied[1][rows] = mirror, mirror if writes is None else writes
+            duty["mirror"][rows], duty["mirror_writes"][rows] = mirror, mirror if writes is None else writes
         self._send(rows, live)
         pool["bound_ns"] = FOREVER if drains else self._bounds_ns[tick]
         plays = np.zeros(rows.size, PLAY)
@@ -197,7 +195,8 @@ class CompiledEngine:
 
     def _face(self, conditions: Conditions) -> None:
         """Have calls meet these conditions from now on."""
-        self._duty["error_rate"][:], self._duty["scale"][:] = conditions.error_rate, conditions.latency_scale
+        duty = self._arrays.duty
+        duty["error_rate"], duty["scale"] = conditions.error_rate, conditions.latency_scale
 
     def _send(self, rows: Ints, live: Floats) -> None:
         """Route by the weights live (r, K) from now on; there is nothing to do where they are those of the tick before."""
@@ -206,15 +205,15 @@ class CompiledEngine:
             return
         self._sent[of] = live
         if population is not None and population.sticky:
-            duty = self._duty
+            duty = self._arrays.duty
             duty["own"][rows, 1:], duty["guests"][rows, 1:], duty["threshold"][rows, 1:] = homes(live)
         else:
-            self._duty["threshold"][rows] = thresholds(live)
+            self._arrays.duty["threshold"][rows] = thresholds(live)
             self._cookies.begin(rows, live)
 
     def _book(self, rows: Ints, number: int, now: Conditions | None, mirrors: bool) -> None:
         """Move the sums of a tick into the ledger; requests lost after the last tick have a tick number of their own."""
-        state, duty = self._arrays.state, self._duty
+        state, duty = self._arrays.state, self._arrays.duty
         tick = min(number, self.truth.world.ticks - 1)
         of = self._places_of(rows)
         requests, calls, mirrored = duty["requests"][of], duty["calls"][of], duty["mirrored"][of]
@@ -228,7 +227,7 @@ class CompiledEngine:
         self.ledger.retries[of] += state["retries"][of]
         self.ledger.book(rows, state["errors"][of], state["slow"][of])
         for name in ("requests", "calls", "mirrored", "duplicated"):
-            duty[name][:] = 0
+            duty[name] = 0
         for name in ("errors", "slow", "retries"):
             state[name] = 0
 
