@@ -142,8 +142,12 @@ WORLDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+# Of standard errors, among thousands of variances and covariances: more than any of them is apart by chance.
+MOST = 5.2
+
+
 def spreads(world: World) -> tuple[Any, Any]:
-    """What the compiled engine shows, and what this one does, in 6,000 other replications."""
+    """What the compiled engine shows, and what this one does, in other replications."""
     found = [
         observed(engine, world, rows, (*NEEDS, Count("errors")))
         for engine, rows in ((CompiledEngine, MANY), (AggregateEngine, OTHERS))
@@ -165,7 +169,7 @@ def test_aggregate_agrees_with_the_compiled_engine_in_distribution(name: str) ->
     # Variances, and covariances between metrics, arms and ticks.
     for ticks, rows in (([0, 1], slice(None)), ([2, 3], slice(None)), ([4, 5], slice(None, None, 2))):
         sides = (shown[rows][:, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))
-        assert np.abs(spread_apart(*sides)).max() < 5.2
+        assert np.abs(spread_apart(*sides)).max() < MOST
     assert np.abs(apart(one[1][::2], other[1][::2])).max() < 4.2
 
 
@@ -176,7 +180,7 @@ def test_metrics_that_were_drawn_apart_would_not_agree(monkeypatch: pytest.Monke
     monkeypatch.setattr(feedback, "together", lambda world: ())
     one, other = spreads(world)
     sides = (shown[:, [2, 3]].reshape(len(shown), -1) for shown, _ in (one, other))
-    assert np.abs(spread_apart(*sides)).max() > 8
+    assert np.abs(spread_apart(*sides)).max() > 1.5 * MOST
 
 
 def test_many_ticks_agree_with_the_compiled_engine() -> None:
@@ -194,7 +198,7 @@ def test_many_ticks_agree_with_the_compiled_engine() -> None:
         shown.append(counts.reshape(rows.size, -1))
     # 120 means, and 7,260 variances and covariances.
     assert np.abs(apart(*shown)).max() < 4.3
-    assert np.abs(spread_apart(*shown)).max() < 5.2
+    assert np.abs(spread_apart(*shown)).max() < MOST
 
 
 @pytest.mark.parametrize("name", ["by arm, by outcome in one, in windows and segments", "lognormal and gamma"])
