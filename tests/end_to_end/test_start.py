@@ -20,6 +20,8 @@ from sim.tracking.lookup import Drawing
 from tests.end_to_end.conftest import ROOT, SMALL
 from tests.end_to_end.test_command_line import DIGITS
 
+pytestmark = pytest.mark.drawn
+
 ARMS = ("champion", "challenger")
 BEHAVIOURS = [(arm, f"models:/checkout-ranker@{arm}") for arm in ARMS]
 # As the installed `sim` does: the current folder is none of the places where modules are looked for.
@@ -27,8 +29,6 @@ COMMAND = """
 import sys
 sys.path.remove("")
 from sim.cli import main
-
-pytestmark = pytest.mark.drawn
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     print("loaded", *(name for name in ("mlflow", "sqlalchemy", "scipy.stats") if name in sys.modules), file=sys.stderr)
