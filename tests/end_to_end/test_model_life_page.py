@@ -89,6 +89,7 @@ class Shell:
     """The empty folder, and what was run in it."""
 
     folder: Path
+    played: str = ""
 
     def run(self, words: list[str]) -> tuple[int, str]:
         """The exit code of a command, and what it prints, on both streams."""
@@ -102,6 +103,13 @@ class Shell:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = main(words[1:])
         return code, said.getvalue()
+
+    def play_up_to(self, last: str) -> None:
+        """Play the sections up to this number that are not played yet: any test may be the first of its process."""
+        for number, part in parts().items():
+            if self.played < number <= last:
+                self.play(part)
+                self.played = number
 
     def play(self, part: Part) -> None:
         """Write the files of a section and run its commands, but for servers: each prints what the page shows."""
@@ -128,8 +136,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
 
 
 def test_one_model_is_trained_evaluated_measured_rehearsed_and_promoted(shell: Shell) -> None:
-    for number in "123456":
-        shell.play(parts()[number])
+    shell.play_up_to("6")
 
 
 @pytest.fixture
@@ -140,11 +147,11 @@ def xgboost() -> None:
 
 
 def test_the_next_one_is_by_xgboost_and_is_led_back(shell: Shell, xgboost: None) -> None:
-    for number in "78":
-        shell.play(parts()[number])
+    shell.play_up_to("8")
 
 
 def measured_behind_its_server(shell: Shell, number: str) -> None:
+    shell.play_up_to(number)
     (command,) = [each for each in parts()[number].commands if each.serves]
     code, said = shell.run(command.words)
     if code == EXIT_MACHINE:
