@@ -298,6 +298,7 @@ def run_scenario(
             # It loads MLflow while this process loads what plays.
             child.start()
         from sim.compare.enough import targets
+        from sim.report.beside import may_draw
         from sim.run.checkpoints import played_by
         from sim.run.crews import crew_for
         from sim.run.effort import effort_of, may_be_worth
@@ -335,7 +336,7 @@ def run_scenario(
                 elif effort.workers < processors():
                     # Of a short run on one process, another processor has nothing else to do than to load what logs.
                     child.start()
-                if processors() > 1:
+                if may_draw(len(plan.points)):
                     child.prepare_to_draw()
                 found: list[Comparison] = []
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from sim.report import html, picture
 from sim.report.many import MOST_POINTS
@@ -26,51 +26,56 @@ _BEGIN = b"begin\n"
 
 
 def pays(run: Record) -> bool:
-    """Whether another process saves time.
+    """Whether it saves time to start another process."""
+    points = len(run.points)
+    return run.replications * len(run.policies) * points >= LEAST_TRIALS and may_draw(points)
+
+
+def may_draw(points: int) -> bool:
+    """Whether another process may draw a run of so many points.
 
     Of a sweep it draws only the picture, and for many points it would take as much memory as this one to do so.
     """
-    if len(run.points) > MOST_POINTS:
-        return False
-    return run.replications * len(run.policies) * len(run.points) >= LEAST_TRIALS and processors() > 1
+    return points <= MOST_POINTS and processors() > 1
 
 
-class Draws(Protocol):
+class Draws(ABC):
     """Whoever draws for this process while it does something else."""
 
+    @abstractmethod
     def begin(self) -> None:
         """Draw: all that the charts are made of is written."""
 
+    @abstractmethod
+    def wait(self) -> tuple[Sequence[str], bytes] | None:
+        """What `drawings` makes; None if that went wrong or took too long."""
+
     def sections(self) -> tuple[str, ...] | None:
         """What `html.drawn` makes, waited for; None if that went wrong."""
+        return tuple(self._drawings[0]) if self._drawings else None
 
     def picture(self) -> bytes | None:
         """What `picture.picture` makes, waited for; None if that went wrong."""
+        return self._drawings[1] if self._drawings else None
+
+    @cached_property
+    def _drawings(self) -> tuple[Sequence[str], bytes] | None:
+        return self.wait()
 
 
 @dataclass(frozen=True)
-class Beside:
+class Beside(Draws):
     """A process that draws for this one. Its process is None where it could not be started."""
 
     process: subprocess.Popen[bytes] | None
 
     def begin(self) -> None:
-        """Draw: all that the charts are made of is written."""
         if self.process is not None and self.process.stdin is not None:
             # A process that is gone has drawn nothing, which shows when it is asked for that.
             with suppress(OSError):
                 self.process.stdin.write(_BEGIN)
 
-    def sections(self) -> tuple[str, ...] | None:
-        """What `html.drawn` makes, waited for; None if that went wrong."""
-        return self._answer[0] if self._answer else None
-
-    def picture(self) -> bytes | None:
-        """What `picture.picture` makes, waited for; None if that went wrong."""
-        return self._answer[1] if self._answer else None
-
-    @cached_property
-    def _answer(self) -> tuple[tuple[str, ...], bytes] | None:
+    def wait(self) -> tuple[Sequence[str], bytes] | None:
         if self.process is None:
             return None
         try:
@@ -80,7 +85,7 @@ class Beside:
         if self.process.returncode != 0:
             return None
         sections, _, drawn = answer.partition(b"\n")
-        return tuple(json.loads(sections)), drawn
+        return json.loads(sections), drawn
 
 
 @contextmanager

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from sim.report.beside import LONGEST_S
+from sim.report.beside import LONGEST_S, Draws
 from sim.run.machine import processors
 from sim.run.plan import Resolved, Resolver
 from sim.scenario.schema import Scenario
@@ -49,8 +48,8 @@ def through(
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """What `sim.report.beside.Draws` asks for, drawn by that process: of the run in `folder`, with its summary in `into`."""
+class Drawing(Draws):
+    """That process, which draws the run in `folder`, with its summary in `into`."""
 
     child: Child
     folder: Path
@@ -59,13 +58,5 @@ class Drawing:
     def begin(self) -> None:
         self.child.draw(self.folder, self.into)
 
-    def sections(self) -> tuple[str, ...] | None:
-        return self._answer[0] if self._answer else None
-
-    def picture(self) -> bytes | None:
-        return self._answer[1] if self._answer else None
-
-    @cached_property
-    def _answer(self) -> tuple[tuple[str, ...], bytes] | None:
-        drawn = self.child.drawn(LONGEST_S)
-        return None if drawn is None else (tuple(drawn[0]), drawn[1])
+    def wait(self) -> tuple[Sequence[str], bytes] | None:
+        return self.child.drawn(LONGEST_S)
