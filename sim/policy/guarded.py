@@ -20,6 +20,7 @@ from sim.policy.base import Finding
 from sim.policy.columns import Column
 from sim.policy.offline import Evaluation
 from sim.policy.parts_file import file_of
+from sim.policy.stretch import Quiet
 
 _SLACK = 1e-6
 _MARK = "__held_to_its_protocol__"
@@ -251,6 +252,13 @@ def _ranked(answer: Any, arguments: tuple[Any, ...]) -> str | None:
     return None if answer is None or _real(answer, shape) else f"numbers {shape}, or None"
 
 
+def _quiet(answer: Any, arguments: tuple[Any, ...]) -> str | None:
+    rows, arms = arguments[0].arms_in.shape
+    held = isinstance(answer, Quiet) and _real(answer.information, (rows, arms - 1))
+    held = held and (answer.ticks is None or _number(answer.ticks))
+    return None if answer is None or held else f"a Quiet (sim.policy.stretch) of information {(rows, arms - 1)}, or None"
+
+
 _PROBLEMS: dict[str, Check] = {"declared_problems": _pairs, "registered_problems": _pairs}
 _PART: dict[str, Check] = {
     "needs": _columns, "contrasts": _columns, "memory": _arrays, "bounds": _bounds, "told": _text, **_PROBLEMS,
@@ -263,7 +271,7 @@ _OF_FAMILY: dict[str, dict[str, Check]] = {
     "evidence": {
         "judge": _findings, "completed": partial(_like, "judge"), "length_s": _number_or_none,
         "estimate": partial(_estimates, 2), "unbiased": partial(_estimates, 3), "evaluation": _asked, "ranking": _ranked,
-        **_PART,
+        "quiet": _quiet, **_PART,
     },
     "guardrail": {
         "judge": _findings, "completed": partial(_like, "judge"), "reads": _pairs, "first_look": _look,

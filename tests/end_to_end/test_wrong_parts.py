@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from sim.arrays import Floats
 from sim.cli import main
+from sim.errors import PartError
+from sim.policy.allocation import Fixed
+from sim.policy.base import Evidence, View
+from sim.policy.evidence import FixedHorizon
+from sim.policy.guarded import guard
+from sim.policy.stages import Stage
+from sim.policy.stretch import Quiet
+from sim.testing.settings import make_setting
 
 MODELS = """\
 model: parts
@@ -187,3 +199,36 @@ def test_a_worker_holds_parts_too_and_says_what_is_kept(
     assert "Mine.live: must answer shares of live traffic" in err
     folders = list((tmp_path / "reports" / "of runs").glob("with-parts-*")) if (tmp_path / "reports").exists() else []
     assert ("what was finished before is in" in err) == bool(folders)
+
+
+@pytest.mark.parametrize("answer", [5, Quiet(np.zeros((3, 1)), pooled=False), Quiet(np.zeros((2, 1)), False, "soon")])  # type: ignore[arg-type]
+def test_until_when_a_rule_finds_nothing_is_held_to_its_protocol(answer: Any) -> None:
+    """Only an engine that plays many ticks at once asks for it."""
+
+    class Waits(Evidence):
+        kind: str = "waits"
+
+        def quiet(self, view: View) -> Any:
+            return answer
+
+    guard(Waits, "evidence")
+    view = View(
+        make_setting(2), 0, np.zeros(2, int), np.ones((2, 2), bool), np.zeros((2, 2, 0)), np.zeros((2, 2, 0)), {}, False
+    )
+    with pytest.raises(PartError, match=re.escape("must answer a Quiet (sim.policy.stretch) of information (2, 1), or None")):
+        Waits().quiet(view)
+
+
+def test_a_class_that_inherits_says_itself_that_it_rests() -> None:
+    """Fixed weights of somebody's own may change: an engine that played many ticks at once would not see it."""
+
+    class Turning(Fixed):
+        kind: str = "turning"  # type: ignore[assignment]
+
+        def live(self, view: View) -> Floats:
+            return super().live(view)[:, ::-1]
+
+    setting, test = make_setting(2), FixedHorizon(sample=1000)
+    assert Stage(allocation=Fixed(), evidence=test).rests(setting)
+    turning = Stage.model_construct(**{**dict(Stage(allocation=Fixed(), evidence=test)), "allocation": Turning()})
+    assert not turning.rests(setting)
