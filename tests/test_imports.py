@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+import sim.workflow
+
 ROOT = Path(__file__).parents[1]
 LAYERS = (
     ("errors", "version", "arrays", "spelling", "locking", "files", "jit", "ways"),
@@ -157,9 +159,9 @@ def test_nothing_imports_what_mlflow_runs() -> None:
     assert imported.isdisjoint(RUN_BY_MLFLOW)
 
 
-# `sim.testing` is for other projects: its face lists classes.
+# `sim.testing` is for other projects, and `sim.workflow` for all doors: their faces list classes and functions.
 FACES = [file.parent for file in FILES if file.name == "__init__.py" and file.parents[1].name == "sim"]
-FOLDERS = sorted(folder for folder in FACES if folder.name != "testing")
+FOLDERS = sorted(folder for folder in FACES if folder.name not in ("testing", "workflow"))
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -176,6 +178,18 @@ def test_a_folder_says_what_it_answers_and_which_modules_others_use(folder: Path
     }
     listed = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
     assert set(ast.literal_eval(listed[0]) if listed else ()) == used, f"{package}.__all__ lists what others use"
+
+
+def test_the_workflow_offers_what_others_ask_for() -> None:
+    asked = set()
+    for file in FILES:
+        if not is_under(module_of(file), "sim.workflow"):
+            text = file.read_text(encoding="utf-8")
+            asked |= set(re.findall(r"\bworkflow\.(\w+)", text))
+            asked |= {name.rpartition(".")[2] for _, name in all_imports(file) if name.startswith("sim.workflow.")}
+    offered = set(sim.workflow.__all__)
+    of_modules = {module.rpartition(".")[2] for module in MODULES if module.startswith("sim.workflow.")}
+    assert asked - of_modules == offered
 
 
 def test_stats_knows_only_the_ground_floor() -> None:
