@@ -17,7 +17,8 @@ import yaml
 
 from sim.cli import main
 from sim.errors import InputError
-from sim.policy.base import Allocation, Metric, Setting, View
+from sim.policy.base import Allocation, View
+from sim.policy.setting import Metric, Setting
 from sim.registry.behaviour import ModelsFile
 from sim.workflow import load_scenario
 

@@ -24,7 +24,7 @@ from sim.offpolicy.log import Log
 from sim.offpolicy.models import fitted
 from sim.offpolicy.policies import ByContext, Candidate, Candidates
 from sim.offpolicy.replaying import bound_problems, replay, replay_rows, setting_of
-from sim.policy.base import Setting
+from sim.policy.setting import Setting
 
 Z95 = 1.959963984540054
 ESTIMATORS = ("replay", "ips", "snips", "dr", "switch-dr")

@@ -16,10 +16,11 @@ from sim.errors import InputError, Problem, format_path
 from sim.offpolicy.log import Log
 from sim.offpolicy.models import best_arm
 from sim.policy.allocation import AnyAllocation
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, Count, Moment
 from sim.policy.forms import Name
 from sim.policy.machine import StagedPolicy
+from sim.policy.setting import Setting
 from sim.policy.stages import On, Stage
 from sim.scenario.loading import load
 from sim.scenario.reading import read as read_scenario

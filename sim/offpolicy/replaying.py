@@ -16,8 +16,9 @@ from sim.errors import InputError, Problem
 from sim.offpolicy.accepting import accept
 from sim.offpolicy.log import Log
 from sim.offpolicy.policies import Candidate, Candidates
-from sim.policy.base import Metric, Setting, Telemetry, Verdict
+from sim.policy.base import Telemetry, Verdict
 from sim.policy.columns import Column, Count, Moment
+from sim.policy.setting import Metric, Setting
 from sim.units import format_duration
 from sim.world.streams import keys
 

@@ -2,5 +2,6 @@
 
 __all__ = [
     "adjust", "allocation", "base", "catalogue", "columns", "contrast", "estimates", "evidence", "forms", "guardrails", "hours",
-    "kernels", "machine", "offline", "parts_file", "pending", "people", "stages", "stretch", "telling",
+    "kernels", "machine", "offline", "parts_file", "pending", "people", "setting", "stages", "stretch",
+    "telling",
 ]  # fmt: skip

@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Bools, Ints
-from sim.policy.base import DeclaredSetting
 from sim.policy.hours import WEEK_S
+from sim.policy.setting import DeclaredSetting
 from sim.policy.telling import counted
 from sim.units import Duration, format_duration
 

@@ -19,7 +19,7 @@ from sim.spelling import there_are
 from sim.units import format_duration
 
 if TYPE_CHECKING:
-    from sim.policy.base import Metric
+    from sim.policy.setting import Metric
 
 CountKind = Literal["requests", "responses", "errors", "timeouts", "rejections", "retries"]
 MomentKind = Literal["count", "sum", "square"]
@@ -396,7 +396,7 @@ def mean_of(metric: str) -> tuple[Moment, Moment]:
 def moments_of(metric: Metric) -> tuple[Moment, ...]:
     """The columns for the mean and the variance of a metric. A binary outcome is its own square.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> moments_of(Metric("conversion", 1, True, 1.0, 0.05, 0.2))
     (Moment('conversion', 'count'), Moment('conversion', 'sum'))
     """

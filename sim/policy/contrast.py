@@ -13,7 +13,7 @@ from sim.arrays import Bools, Floats, Ints, whole
 from sim.policy.columns import Column
 
 if TYPE_CHECKING:
-    from sim.policy.base import Metric
+    from sim.policy.setting import Metric
     from sim.stats.within_ticks import WeightedMoments
 
 KINDS = 3

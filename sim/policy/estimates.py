@@ -8,7 +8,8 @@ import numpy as np
 
 from sim import ways
 from sim.arrays import Floats, Ints, whole
-from sim.policy.base import Metric, View
+from sim.policy.base import View
+from sim.policy.setting import Metric
 
 
 @dataclass(frozen=True)

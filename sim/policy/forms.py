@@ -10,13 +10,14 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from sim.policy.allocation import AnyAllocation, ChampionOnly, Fixed, Mirror, Ramp, Schedule, Thompson
-from sim.policy.base import Allocation, DeclaredSetting, Evidence, Setting, Verdict
+from sim.policy.base import Allocation, Evidence, Verdict
 from sim.policy.evidence import AnyEvidence, OfflineScores, Posterior, Survive
 from sim.policy.guardrails import AnyGuardrail
 from sim.policy.inference.bounded import reached
 from sim.policy.machine import StagedPolicy
 from sim.policy.offline import Method
 from sim.policy.pending import Reactions
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.stages import OF_CHAIN, On, Stage, chain_problems
 from sim.spelling import there_are
 from sim.units import Duration, Effect, Share

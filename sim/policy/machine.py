@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints, marked
 from sim.policy.alarms import Alarms, Muting, rang_of
-from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.base import Evidence, Finding, Guardrail, Part, Routing, Telemetry, Verdict, View
 from sim.policy.columns import Column, mean_of, moments_of
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw, EffectEstimates, naive, within_ticks
 from sim.policy.offline import Evaluation, OfflineChoice, Scores, gains
 from sim.policy.pending import Pending, Reactions
 from sim.policy.people import Reaction
+from sim.policy.setting import Setting
 from sim.policy.shares import beside, masked
 from sim.policy.stages import INCONCLUSIVE, KEEP, NEXT, SHIP, Stage, at_visit
 from sim.policy.stretch import LONGEST, Stretch

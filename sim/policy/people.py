@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sim.arrays import Floats, Ints
 from sim.distributions.drawing import drawn
 from sim.distributions.latency import Latency
-from sim.policy.base import DeclaredSetting
 from sim.policy.hours import Hours
+from sim.policy.setting import DeclaredSetting
 from sim.policy.telling import plain
 
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.policy.allocation import AnyAllocation, Fixed
-from sim.policy.base import DeclaredSetting, Part, Setting
+from sim.policy.base import Part
 from sim.policy.columns import AtVisit, Column, mean_of
 from sim.policy.evidence import AnyEvidence
 from sim.policy.guardrails import AGREEMENT, AnyGuardrail
 from sim.policy.pending import Reactions
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import counted
 from sim.spelling import there_are
 from sim.units import Duration, format_duration

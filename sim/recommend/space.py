@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sim.policy.base import Setting
+from sim.policy.setting import Setting
 from sim.scenario.schema import Scenario
 from sim.scenario.search import EVEN, Family, Rule, Search
 from sim.units import format_duration, format_share

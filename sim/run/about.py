@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import reduce
 from typing import Any
 
-from sim.policy.base import Setting
 from sim.policy.hours import DAY_S
+from sim.policy.setting import Setting
 from sim.registry.data import Data, type_name
 from sim.run.blocks import Which
 from sim.run.checkpoints import played_by

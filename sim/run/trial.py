@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from sim.arrays import Floats
 from sim.engine.base import Maker, Stepped, Striding
 from sim.engine.ledger import Ledger
-from sim.policy.base import Routing, Setting, Telemetry, Verdict
+from sim.policy.base import Routing, Telemetry, Verdict
 from sim.policy.estimates import EffectEstimates
 from sim.policy.machine import StagedPolicy, Verdicts
 from sim.policy.offline import OfflineChoice, Scores
+from sim.policy.setting import Setting
 from sim.run.gained import gained
 from sim.world.offline import scores
 from sim.world.world import Truth

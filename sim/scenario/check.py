@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sim.errors import Problem, format_path
-from sim.policy.base import DeclaredMetric, DeclaredSetting, Setting
 from sim.policy.forms import Form, beyond, declared_problems, registered_problems
 from sim.policy.guardrails import BUILT_IN, CHECK_ONLY
+from sim.policy.setting import DeclaredMetric, DeclaredSetting, Setting
 from sim.scenario.check_calibrated import OpenNumber, calibrated_problems, opened_numbers
 from sim.scenario.check_world import world_problems
 from sim.scenario.offline import offline_problems

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from sim.errors import InputError, Place, Problem
-from sim.policy.base import DeclaredSetting, Evidence, Guardrail
+from sim.policy.base import Evidence, Guardrail
 from sim.policy.forms import Form
+from sim.policy.setting import DeclaredSetting
 from sim.scenario.calibrate import AA_PROMISE, ERRORS, KEY, NO_START, Calibrate, Quantity
 from sim.scenario.loading import format_path, parse_path
 from sim.scenario.put import put

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from sim.errors import Problem
-from sim.policy.base import DeclaredSetting, Evidence
+from sim.policy.base import Evidence
 from sim.policy.forms import Form, Placed
+from sim.policy.setting import DeclaredSetting
 from sim.policy.stages import Stage
 from sim.scenario.calibrate import AA_PROMISE
 from sim.scenario.check import declared_setting, open_numbers

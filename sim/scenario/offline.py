@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, model_validator
 
 from sim.errors import Problem
-from sim.policy.base import DeclaredSetting
 from sim.policy.forms import Form, expand
 from sim.policy.offline import Evaluation
+from sim.policy.setting import DeclaredSetting
 from sim.scenario.priors import Prior
 from sim.scenario.spec import Spec
 from sim.units import Share

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import Allocation, Evidence, Finding, Part, Setting, View
+from sim.policy.base import Allocation, Evidence, Finding, Part, View
 from sim.policy.catalogue import family_of
 from sim.policy.columns import Column, Count, Moment, SegmentMoment, user_moments
 from sim.policy.contrast import Contrasts
+from sim.policy.setting import Setting
 from sim.testing.paths import alike_ticks, first_findings, gaussian_ticks, standard_error
 from sim.testing.settings import contrasted, fresh_memory, make_setting, realised, shares_of
 from sim.testing.users import in_one_arm, turned

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import Evidence, Guardrail, Metric, Part, Setting, View
+from sim.policy.base import Evidence, Guardrail, Part, View
 from sim.policy.columns import Column, Count, Moment, mean_of
 from sim.policy.contrast import Contrasts
+from sim.policy.setting import Metric, Setting
 
 METRICS = {
     "conversion": Metric("conversion", 1, True, 1.0, 0.2, 0.4, covariate=0.6),

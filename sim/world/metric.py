@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.arrays import Floats, Ints
 from sim.distributions.outcome import OutcomeKind
-from sim.policy.base import Metric
+from sim.policy.setting import Metric
 from sim.scenario.schema import MetricSpec
 from sim.world.outcomes import Binary, Discrete, NormalAmount, Outcomes, Replayed, Tilted
 from sim.world.rows import Shares, means

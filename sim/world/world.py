@@ -11,7 +11,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
-from sim.policy.base import Setting
+from sim.policy.setting import Setting
 from sim.scenario.error_budget import ErrorBudget
 from sim.scenario.priors import Prior
 from sim.scenario.value import Value

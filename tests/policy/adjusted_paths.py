@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from sim.arrays import Ints
 from sim.distributions.amounts import ZeroInflated
-from sim.policy.base import Metric, Setting
 from sim.policy.columns import (
     CappedMoment,
     Column,
@@ -20,6 +19,7 @@ from sim.policy.columns import (
     moments_of,
     user_moments,
 )  # fmt: skip
+from sim.policy.setting import Metric, Setting
 from sim.testing.paths import MEAN, SD, gaussian_ticks
 from sim.testing.settings import METRICS, SEGMENTS, make_setting
 from sim.testing.users import in_one_arm

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.policy.allocation import Fixed
-from sim.policy.base import Evidence, Finding, Guardrail, Routing, Setting, Telemetry, View
+from sim.policy.base import Evidence, Finding, Guardrail, Routing, Telemetry, View
 from sim.policy.columns import Column
 from sim.policy.machine import StagedPolicy
+from sim.policy.setting import Setting
 from sim.policy.stages import On, Stage
 
 CODES = {".": Finding.UNDECIDED, "P": Finding.PASS, "F": Finding.FAIL, "I": Finding.INCONCLUSIVE, "N": Finding.NULL}

@@ -11,10 +11,11 @@ import pytest
 from sim.arrays import Floats, Ints
 from sim.policy.adjust import Cluster, Cuped, Ratio, Stratify, Winsorise
 from sim.policy.adjust.base import Adjust
-from sim.policy.base import Evidence, Finding, Metric, Setting
+from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column
 from sim.policy.evidence import ConfidenceSequence, FixedHorizon, GroupSequential, MixtureSprt, Peeking, Sprt
 from sim.policy.inference.comparison import Tally, compare, resolved, tally_problems
+from sim.policy.setting import Metric, Setting
 from sim.stats.running_bounds import CLOSEST
 from sim.stats.two_sample import two_sample
 from sim.testing.contract import PATHS, EvidenceContract, view_of

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from sim.arrays import Ints
-from sim.policy.base import Evidence, Finding, Setting
+from sim.policy.base import Evidence, Finding
 from sim.policy.columns import Column, Moment
 from sim.policy.evidence import Decision
+from sim.policy.setting import Setting
 from sim.stats.power import sample_size
 from sim.testing.contract import EvidenceContract, view_of
 from sim.testing.paths import binary_ticks, first_findings, gaussian_ticks, standard_error

@@ -9,10 +9,11 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from sim.policy.allocation import Fixed, Mirror, Ramp, Thompson
-from sim.policy.base import Setting, Verdict
+from sim.policy.base import Verdict
 from sim.policy.columns import Column, Count, mean_of
 from sim.policy.evidence import FixedHorizon, Posterior, Survive
 from sim.policy.forms import AnyPolicy, Form, declared_problems, expand
+from sim.policy.setting import Setting
 from sim.policy.stages import Stage
 from sim.testing.settings import make_setting
 

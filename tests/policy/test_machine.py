@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sim.arrays import Floats
 from sim.policy.allocation import Fixed, Mirror, Ramp
-from sim.policy.base import Allocation, Evidence, Finding, Routing, Setting, Telemetry, Verdict, View
+from sim.policy.base import Allocation, Evidence, Finding, Routing, Telemetry, Verdict, View
 from sim.policy.columns import Column, mean_of
 from sim.policy.evidence.survive import Survive
 from sim.policy.machine import StagedPolicy
+from sim.policy.setting import Setting
 from sim.policy.stages import ENDS, NEXT, Stage
 from sim.testing.settings import ANSWERS, CONVERTED, KNOWN, make_setting
 from tests.policy.scripted import GUARD, TOLD, Guard, Survives, Told, make_stage, play

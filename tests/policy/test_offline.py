@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sim.policy.base import Setting, Verdict
+from sim.policy.base import Verdict
 from sim.policy.forms import AB, Chain, Form, Offline, declared_problems
 from sim.policy.machine import StagedPolicy
 from sim.policy.offline import Evaluation, Scores
+from sim.policy.setting import Setting
 from sim.testing.settings import make_setting
 from tests.policy.scripted import make_stage, play
 

@@ -16,12 +16,13 @@ from sim.distributions.drawing import drawn
 from sim.distributions.latency import Latency
 from sim.policy.allocation import Ramp
 from sim.policy.allocation.growth import ExponentialRamp, LinearRamp
-from sim.policy.base import Allocation, Setting, Verdict
+from sim.policy.base import Allocation, Verdict
 from sim.policy.evidence import Survive
 from sim.policy.hours import WEEK_S, Hours
 from sim.policy.machine import StagedPolicy
 from sim.policy.pending import Reactions
 from sim.policy.people import Reaction
+from sim.policy.setting import Setting
 from sim.policy.stages import On
 from sim.testing.contract import AllocationContract
 from sim.testing.settings import ANSWERS, ERRORS, make_setting

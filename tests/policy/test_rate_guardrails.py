@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from sim.policy.base import Finding, Guardrail, Metric
+from sim.policy.base import Finding, Guardrail
 from sim.policy.columns import Above, Column, Moment
 from sim.policy.guardrails import LatencyQuantile, RateIncrease
+from sim.policy.setting import Metric
 from sim.testing.guardrail_contract import PATHS, GuardrailContract, Ticks, ever
 from sim.testing.settings import ANSWERS, ERRORS, look_at, make_setting
 

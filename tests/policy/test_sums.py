@@ -7,11 +7,12 @@ import pytest
 
 from sim import ways
 from sim.jit import missing
-from sim.policy.base import Finding, Metric, Setting, View
+from sim.policy.base import Finding, View
 from sim.policy.columns import Moment
 from sim.policy.contrast import Contrasts
 from sim.policy.estimates import Aipw
 from sim.policy.evidence.posterior import Posterior
+from sim.policy.setting import Metric, Setting
 
 if missing:  # pragma: no cover
     pytest.skip(f"nothing compiles: {missing}", allow_module_level=True)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sim.policy.allocation.switchback import Switchback
-from sim.policy.base import Finding, Setting
+from sim.policy.base import Finding
 from sim.policy.evidence.by_period import ByPeriod
+from sim.policy.setting import Setting
 from sim.testing.contract import view_of
 from sim.testing.settings import fresh_memory, make_setting
 from tests.worlds import make_scenario, make_world

@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from sim.policy.base import Allocation, Evidence, Guardrail, Part, Setting, View
+from sim.policy.base import Allocation, Evidence, Guardrail, Part, View
 from sim.policy.catalogue import families
 from sim.policy.forms import AB, Canary, Chain, Form, Hold, Shadow, Switch
+from sim.policy.setting import Setting
 from sim.testing.settings import make_setting
 
 SETTING = make_setting(2, 10)

@@ -9,10 +9,10 @@ import numpy as np
 from sim.engine.aggregate.late import aged, bits_of, laws_of
 from sim.engine.needs import NO_CALLS, Filled
 from sim.policy.adjust.base import Adjust
-from sim.policy.base import Metric, Setting
 from sim.policy.catalogue import kind_of, parts_in
 from sim.policy.columns import Above, Agreement, AtVisit, Column, Count, Moment
 from sim.policy.forms import Form
+from sim.policy.setting import Metric, Setting
 from sim.scenario.check import check, declared_setting
 from sim.scenario.schema import Scenario
 from sim.scenario.timeline import Outage

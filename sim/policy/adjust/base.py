@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, Moment
+from sim.policy.setting import DeclaredSetting, Setting
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates

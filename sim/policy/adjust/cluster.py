@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust.base import Adjust, Pair, over, split, totals
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import (
     WEIGHT_BITS,
     Column,
@@ -20,6 +20,7 @@ from sim.policy.columns import (
     user_moments,
     weighed_user_moments,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 
 if TYPE_CHECKING:
     from sim.stats.within_ticks import Difference

@@ -9,8 +9,9 @@ import numpy as np
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, over, split, totals
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, covariate_moments, moments_of
+from sim.policy.setting import DeclaredSetting, Setting
 
 if TYPE_CHECKING:
     from sim.stats.moments import Moments

@@ -11,8 +11,9 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, over, split, totals
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, Product, moments_of
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.spelling import there_are
 
 if TYPE_CHECKING:

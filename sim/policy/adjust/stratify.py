@@ -9,9 +9,10 @@ import numpy as np
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, over, totals
-from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, MomentKind, SegmentMoment, mean_of
 from sim.policy.contrast import Contrasts
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 
 if TYPE_CHECKING:
     from sim.stats.within_ticks import Difference, WeightedMoments

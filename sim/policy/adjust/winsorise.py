@@ -9,8 +9,9 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.adjust.base import Adjust, Pair, split, totals
-from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import CappedMoment, Column, Moment, mean_of
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 from sim.units import Share
 
 if TYPE_CHECKING:

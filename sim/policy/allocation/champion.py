@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View
+from sim.policy.base import Allocation, View
+from sim.policy.setting import DeclaredSetting, Setting
 
 
 class ChampionOnly(Allocation):

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.forgetting import Forgetting
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, mean_of
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View
+from sim.policy.base import Allocation, View
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import listed
 from sim.units import Share, format_share
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import DeclaredSetting
+from sim.policy.setting import DeclaredSetting
 
 
 def floored(shares: Floats, floor: float, arms_in: Bools) -> Floats:

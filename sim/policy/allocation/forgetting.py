@@ -11,8 +11,9 @@ from pydantic import Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.floor import floor_problems, floored
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.policy.base import Allocation, View
 from sim.policy.columns import Column
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.policy.telling import least
 from sim.units import Duration, Share, format_duration, format_share
 

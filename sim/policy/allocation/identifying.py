@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import Field
 
 from sim.policy.allocation.floor import floor_problems
-from sim.policy.base import Allocation, DeclaredSetting, Setting
+from sim.policy.base import Allocation
 from sim.policy.columns import Column, mean_of
 from sim.policy.inference.identification import binary_problems
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share
 
 

@@ -7,9 +7,10 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.policy.allocation.forgetting import Forgetting
-from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, mean_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, rescaled
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 
 
 def highest(scores: Floats, arms_in: Bools) -> Floats:

@@ -11,8 +11,9 @@ from sim.arrays import Floats
 from sim.policy.allocation.floor import floored
 from sim.policy.allocation.identifying import Identifying
 from sim.policy.allocation.index import highest
-from sim.policy.base import Setting, View
+from sim.policy.base import View
 from sim.policy.inference.identification import all_outcomes, good_outcomes
+from sim.policy.setting import Setting
 from sim.policy.telling import least
 from sim.units import Share, format_share
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.policy.allocation.index import Index
-from sim.policy.base import Setting
+from sim.policy.setting import Setting
 
 
 class KlUcb(Index):

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, Setting, View
+from sim.policy.base import Allocation, View
+from sim.policy.setting import Setting
 from sim.units import Share, format_share
 
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.allocation.growth import AnyGrowth
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.policy.base import Allocation, View
 from sim.policy.people import Reaction
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, Share, format_duration, format_share
 
 

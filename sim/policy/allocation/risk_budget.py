@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.policy.base import Allocation, View
 from sim.policy.columns import Column, Count, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import nominal
 from sim.policy.inference.effect import effect_posterior
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, Share, format_duration, format_share
 
 _REQUESTS = Count("requests")

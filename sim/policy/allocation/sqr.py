@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.policy.base import Allocation, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount
 from sim.policy.inference.comparison import LEAST_RULE, enough_known, least_outcomes, nominal, primary
 from sim.policy.inference.effect import effect_posterior
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, Share, format_duration, format_share
 
 Weight = Annotated[Share, Field(gt=0, lt=1)]

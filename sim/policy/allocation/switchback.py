@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import Allocation, DeclaredSetting, Setting, View, whole_ticks
+from sim.policy.base import Allocation, View
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, format_duration
 
 

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Floats
 from sim.policy.allocation.forgetting import Forgetting
-from sim.policy.base import DeclaredSetting, Metric, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.posteriors import Moments, probability_best
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 from sim.policy.telling import listed
 from sim.spelling import there_are
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
@@ -27,6 +27,7 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 

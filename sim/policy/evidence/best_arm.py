@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.identification import all_outcomes, binary_problems, good_outcomes
+from sim.policy.setting import Setting
 from sim.units import Share, format_share
 
 

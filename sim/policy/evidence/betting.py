@@ -11,10 +11,11 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats
 from sim.errors import InputError
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.bounded import HIGHEST_RULE, LOWEST_RULE, bound_problems, bounds_of, order_problems, outside, rescaled
 from sim.policy.inference.comparison import primary
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 

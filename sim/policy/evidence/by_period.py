@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import Allocation, DeclaredSetting, Evidence, Finding, Setting, View, whole_ticks
+from sim.policy.base import Allocation, Evidence, Finding, View
 from sim.policy.columns import Column, mean_of
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, Share, format_duration, format_share
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import DeclaredSetting, Finding, Setting, View
+from sim.policy.base import Finding, View
 from sim.policy.inference.comparison import LEAST_RULE, compare, findings_where_known, least_outcomes, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 

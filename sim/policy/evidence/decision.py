@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Metric, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.comparison import (
     TALLY_RULE,
@@ -21,6 +21,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.planned import unsized
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 from sim.policy.telling import listed
 from sim.spelling import there_are
 from sim.units import Share, format_share

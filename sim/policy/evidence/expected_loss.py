@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.posteriors import expected_loss
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 
@@ -29,7 +30,7 @@ class ExpectedLoss(Evidence):
 
     Source: Stucchio, Bayesian A/B Testing at VWO (2015), §5, §6.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
     >>> ExpectedLoss(threshold="2%").caring(setting)
     0.001

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.policy.base import Finding, Setting, View
+from sim.policy.base import Finding, View
 from sim.policy.inference.comparison import resolved
 from sim.policy.inference.one_look import OneLook
+from sim.policy.setting import Setting
 from sim.policy.stretch import Quiet
 
 
@@ -27,7 +28,7 @@ class FixedHorizon(OneLook):
     of passing a challenger that is worse by the margin (equivalence: different by it), at `alpha`, and that of failing one that
     is not, at `alpha`. Assumes independent requests and samples that are large enough for the normal limit.
 
-    >>> from sim.policy.base import Setting
+    >>> from sim.policy.setting import Setting
     >>> FixedHorizon(sample=1000).planned_sample(Setting(("a", "b"), 1, 10, 600.0, "m", {}))
     1000
     """

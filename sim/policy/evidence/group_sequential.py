@@ -12,9 +12,10 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
 from sim.errors import InputError
-from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
+from sim.policy.base import Finding, View
 from sim.policy.inference.comparison import compare, enough_known, least_outcomes, primary, resolved
 from sim.policy.inference.planned import PlannedTest
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.policy.stretch import Quiet
 from sim.policy.telling import counted
 from sim.units import Duration, Share, format_duration, format_share
@@ -61,7 +62,7 @@ class GroupSequential(PlannedTest):
     Source: Jennison & Turnbull, Group Sequential Methods (2000), ch. 2, 7; Pampallona, Tsiatis & Kim (2001), for futility;
     `sim.stats.group_sequential`, `sim.stats.running_bounds`.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, False, 0.01, 10.0, 5.0)})
     >>> [GroupSequential(design=design, mde="5%").planned_sample(setting) for design in ("pocock", "obrien_fleming")]
     [1929, 1615]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
@@ -30,6 +30,7 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import compared
 from sim.units import Share, format_share
 
@@ -46,7 +47,7 @@ class MixtureSprt(Evidence):
     on until `max_duration`, and is then inconclusive. Assumes independent requests, and a normal limit that has set in by
     `min_outcomes`; weights may change, and follow what was seen, unless `tally` is pooled.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
     >>> MixtureSprt(mde="2%").effect_sd(setting)
     0.001

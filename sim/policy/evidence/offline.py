@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View, whole_ticks
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.guardrails.measured import BUILT_IN
 from sim.policy.offline import Evaluation, Method, gains
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.spelling import there_are
 from sim.units import Duration, Effect, format_duration, format_share
 

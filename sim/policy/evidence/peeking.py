@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Finding, Setting, View, whole_ticks
+from sim.policy.base import Finding, View
 from sim.policy.inference.one_look import OneLook
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, format_duration
 
 

@@ -10,9 +10,10 @@ from pydantic import Field
 
 from sim import ways
 from sim.arrays import whole
-from sim.policy.base import Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.posteriors import probability_best
+from sim.policy.setting import Setting
 from sim.units import Share, format_share
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
@@ -21,6 +21,7 @@ from sim.policy.inference.comparison import (
     resolved,
 )
 from sim.policy.inference.posteriors import posterior_effect
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import DeclaredSetting, Evidence, Finding, Setting, View
+from sim.policy.base import Evidence, Finding, View
 from sim.policy.columns import Column
 from sim.policy.inference.comparison import (
     LEAST_RULE,
@@ -30,6 +30,7 @@ from sim.policy.inference.comparison import (
     relative_effect,
     resolved,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import compared
 from sim.units import Share, format_share
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Ints
-from sim.policy.base import Allocation, DeclaredSetting, Evidence, Finding, Setting, View, whole_ticks
+from sim.policy.base import Allocation, Evidence, Finding, View
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.units import Duration, format_duration
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import Finding, Guardrail, View
 from sim.policy.columns import Column, Count
 from sim.policy.guardrails.measured import ERROR_RATE
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.policy.telling import listed
 from sim.units import Duration, Share, format_duration, format_share
 

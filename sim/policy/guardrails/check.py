@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from sim.arrays import Bools
-from sim.policy.base import DeclaredSetting, Guardrail, Setting, View
+from sim.policy.base import Guardrail, View
 from sim.policy.columns import Column
 from sim.policy.guardrails.counting import Counting, Looks
 from sim.policy.guardrails.limits import BASELINE, SERVICE, Limits
 from sim.policy.guardrails.looking import Looking
 from sim.policy.guardrails.measured import REQUESTS
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import counted
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Bools, Ints
-from sim.policy.base import Finding, Setting
+from sim.policy.base import Finding
+from sim.policy.setting import Setting
 from sim.policy.telling import counted
 
 # As NumPy's scalars, so that findings are integers of 8 bits from the start.

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sim.arrays import Bools
 from sim.policy.adjust import ADJUST_RULE, AnyAdjust
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Metric, Setting, View
+from sim.policy.base import Finding, Guardrail, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.amount import amount, amount_problems, share_problems
 from sim.policy.inference.comparison import (
@@ -25,6 +25,7 @@ from sim.policy.inference.comparison import (
     outcome_needs,
     resolved,
 )
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 from sim.policy.telling import compared
 from sim.spelling import there_are
 from sim.units import Share, format_share

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sim.arrays import Floats
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import Finding, Guardrail, View
 from sim.policy.columns import Above, Column, Count
 from sim.policy.guardrails.measured import ERROR_RATE, LATENCY, MEAN_LATENCY, columns_of
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Setting
 from sim.policy.guardrails.judged import JudgedMetric, ValueJudge
+from sim.policy.setting import Setting
 from sim.policy.telling import listed
 from sim.units import Share, format_duration, format_share
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator, model_validator
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, Setting, View
+from sim.policy.base import View
 from sim.policy.columns import Above, Column, Count
 from sim.policy.guardrails.measured import (
     AGREEMENT,
@@ -27,6 +27,7 @@ from sim.policy.guardrails.measured import (
     tell_difference,
     write_amount,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import listed
 from sim.units import Share, format_share, shown
 

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, ValidationInfo, WithJsonSchema
 
 from sim.arrays import Bools, Floats, Ints
-from sim.policy.base import DeclaredSetting, View, whole_ticks
+from sim.policy.base import View
 from sim.policy.columns import Column
+from sim.policy.setting import DeclaredSetting, whole_ticks
 from sim.policy.telling import counted
 from sim.spelling import did_you_mean
 from sim.units import Duration, bounded, format_duration, read_duration, shown

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import DeclaredSetting, Finding, Setting
+from sim.policy.base import Finding
 from sim.policy.guardrails.judged import JudgedMetric, ValueJudge
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import listed
 from sim.units import Share, format_duration, format_share
 

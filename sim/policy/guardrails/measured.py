@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
-from sim.policy.base import DeclaredSetting, Setting
 from sim.policy.columns import Agreement, Column, Count, LatencySum, mean_of
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.spelling import did_you_mean, there_are
 from sim.units import (
     format_duration,

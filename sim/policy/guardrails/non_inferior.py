@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
+from sim.policy.base import Finding, Guardrail, View
 from sim.policy.columns import Column, Moment, moments_of
 from sim.policy.inference.comparison import (
     LEAST_RULE,
@@ -18,6 +18,7 @@ from sim.policy.inference.comparison import (
     least_outcomes,
     resolved,
 )
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.spelling import there_are
 from sim.units import Share, format_share
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sim.policy.base import DeclaredSetting, Finding, Guardrail, Setting, View
+from sim.policy.base import Finding, Guardrail, View
 from sim.policy.columns import Above, Column, Count, mean_of
 from sim.policy.guardrails.measured import ERROR_RATE, LATENCY
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.spelling import there_are
 from sim.units import Duration, Share, format_duration, format_share
 

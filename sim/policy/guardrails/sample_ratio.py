@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Floats, Ints
-from sim.policy.base import Allocation, DeclaredSetting, Finding, Guardrail, Setting, View, whole_ticks
+from sim.policy.base import Allocation, Finding, Guardrail, View
 from sim.policy.columns import Column, Count, UserMoment
+from sim.policy.setting import DeclaredSetting, Setting, whole_ticks
 from sim.policy.telling import listed
 from sim.units import Duration, Share, format_duration, format_share
 

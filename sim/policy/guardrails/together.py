@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools
-from sim.policy.base import DeclaredSetting, Guardrail, Setting, View
+from sim.policy.base import Guardrail, View
 from sim.policy.columns import Column
 from sim.policy.guardrails.check import Check
 from sim.policy.guardrails.counting import Counting, Looks
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.policy.telling import counted, listed
 
 _SHARED = ("every", "start", "looks")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import Setting
 from sim.policy.inference.comparison import nominal
+from sim.policy.setting import Setting
 
 
 def amount(share: float | None, absolute: float | None, setting: Setting, adjust: AnyAdjust | None = None) -> float:
     """The amount in the unit of the primary metric, or of the quantity that an adjustment compares.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> setting = Setting(("a", "b"), 1, 10, 600.0, "m", {"m": Metric("m", 1, True, 1.0, 0.05, 0.2)})
     >>> amount(0.02, None, setting), amount(None, 0.3, setting)
     (0.001, 0.3)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim.arrays import Floats
 from sim.errors import InputError, Problem
-from sim.policy.base import DeclaredMetric, Metric
+from sim.policy.setting import DeclaredMetric, Metric
 
 LOWEST_RULE = "no outcome is below; 0 if left out"
 HIGHEST_RULE = "no outcome is above; required unless the metric is binary"

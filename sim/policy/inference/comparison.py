@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from sim.arrays import Bools, Floats, Ints
 from sim.policy.adjust import AnyAdjust
-from sim.policy.base import DeclaredSetting, Finding, Metric, Setting, View
+from sim.policy.base import Finding, View
 from sim.policy.columns import Column, Moment, moments_of
+from sim.policy.setting import DeclaredSetting, Metric, Setting
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
@@ -45,7 +46,7 @@ def least_outcomes(metric: Metric, given: int | None) -> int:
     Left out, 100 and as many as hold 20 outcomes that are not the commonest one: of a rare conversion, or of a purchase among
     visits, a variance is known no sooner.
 
-    >>> from sim.policy.base import Metric
+    >>> from sim.policy.setting import Metric
     >>> rare = Metric("m", 1, True, 1.0, 0.005, 0.07)
     >>> sale = Metric("m", 1, False, 1.0, 1.0, 9.0, values=(0, 50), chances=(0.98, 0.02))
     >>> least_outcomes(rare, None), least_outcomes(sale, None), least_outcomes(rare, 50)

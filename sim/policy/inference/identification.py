@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Setting, View
+from sim.policy.base import View
+from sim.policy.setting import Setting
 
 
 def good_outcomes(view: View) -> tuple[Floats, Floats]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import DeclaredSetting, Finding, Setting, View
+from sim.policy.base import Finding, View
 from sim.policy.inference.comparison import compare, margin_problems, primary
 from sim.policy.inference.planned import PlannedTest
+from sim.policy.setting import DeclaredSetting, Setting
 from sim.units import Share, format_share
 
 if TYPE_CHECKING:

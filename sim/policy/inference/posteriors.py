@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sim.arrays import Bools, Floats
-from sim.policy.base import Metric, View
+from sim.policy.base import View
 from sim.policy.inference.comparison import Tally, resolved
+from sim.policy.setting import Metric
 
 if TYPE_CHECKING:
     from sim.stats.moments import Estimates
