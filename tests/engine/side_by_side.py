@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.engine.aggregate.engine import AggregateEngine
 from sim.engine.base import Maker
+from sim.engine.compiled.engine import CompiledEngine
 from sim.engine.ledger import Ledger
 from sim.policy.base import Routing
 from sim.policy.columns import Column
@@ -127,3 +129,34 @@ def play(make: Maker, world: World, policies: Any, name: str, replications: Ints
         routing = policy.step(engine.step(routing))
     engine.settle(policy.verdicts.arm, policy.verdicts.decided_tick)
     return policy.verdicts, engine.ledger
+
+
+# Of standard errors, among thousands of variances and covariances: more than any of them is apart by chance.
+MOST = 5.2
+
+
+def assert_same_law(one: tuple[Any, Any], other: tuple[Any, Any]) -> None:
+    """What two engines show in other replications of six ticks, and their totals, as `observed` gives them, have one law."""
+    halves = ((slice(None), slice(0, 4)), (slice(None, None, 2), slice(4, 6)))
+    means = [apart(*(shown[rows, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))) for rows, ticks in halves]
+    z = np.concatenate(means)
+    assert np.abs(z).max() < 4.5
+    assert z[z != 0].std() < 1.5
+    # Variances, and covariances between metrics, arms and ticks.
+    for ticks, rows in (([0, 1], slice(None)), ([2, 3], slice(None)), ([4, 5], slice(None, None, 2))):
+        sides = (shown[rows][:, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))
+        assert np.abs(spread_apart(*sides)).max() < MOST
+    assert np.abs(apart(one[1][::2], other[1][::2])).max() < 4.2
+
+
+def assert_same_law_of_many_ticks(world: World, needs: Sequence[Column]) -> None:
+    """What the compiled and the aggregate engine show of the first arm in 600 other replications has one law."""
+    rows, shown = np.arange(600), []
+    for engine, replications in ((CompiledEngine, rows), (AggregateEngine, rows + 50_000)):
+        made = engine(world.realise(replications), tuple(needs), False)
+        live = np.tile([0.4, 0.3, 0.3], (rows.size, 1))
+        routing = Routing(rows, live, np.zeros_like(live), np.zeros(rows.size, np.int64))
+        counts = np.stack([made.step(routing).counts for _ in range(world.ticks)], axis=1)[:, :, 0].astype(float)
+        shown.append(counts.reshape(rows.size, -1))
+    assert np.abs(apart(*shown)).max() < 4.3
+    assert np.abs(spread_apart(*shown)).max() < MOST

@@ -17,14 +17,13 @@ from sim.engine.aggregate.late import aged
 from sim.engine.aggregate.refusals import refusals
 from sim.engine.aggregate.smooth import LEAST_LEVEL, SHAPES, Fits, halves, places, shapes, slots
 from sim.engine.compiled.engine import CompiledEngine
-from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
 from sim.world.by_tick import Late, by_class, even
 from sim.world.fates import fates
 from sim.world.latency import Constant, Exponential, Gamma, Latency, LogNormal, Mixture, Pareto, Quantiles, Weibull
 from sim.world.streams import keys
 from tests.columns import moments
-from tests.engine.side_by_side import apart, observed, spread_apart, three_families
+from tests.engine.side_by_side import assert_same_law, assert_same_law_of_many_ticks, observed, three_families
 from tests.engine.test_aggregate_features import FACTORS, SEGMENTS
 from tests.engine.test_late_feedback import FAILURE, FIXED, MANY, NEEDS, OTHERS, SLOW, SLOWER, WINDOW, apart_by, late
 
@@ -233,32 +232,15 @@ def test_aggregate_agrees_with_the_compiled_engine_in_distribution(said: dict[st
         observed(engine, world, rows, (*NEEDS, Count("errors")))
         for engine, rows in ((CompiledEngine, MANY), (AggregateEngine, OTHERS))
     )
-    halves_ = ((slice(None), slice(0, 4)), (slice(None, None, 2), slice(4, 6)))
-    means = [apart(*(shown[rows, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))) for rows, ticks in halves_]
-    z = np.concatenate(means)
-    assert np.abs(z).max() < 4.5
-    assert z[z != 0].std() < 1.5
-    for ticks, rows in (([0, 1], slice(None)), ([2, 3], slice(None)), ([4, 5], slice(None, None, 2))):
-        sides = (shown[rows][:, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))
-        assert np.abs(spread_apart(*sides)).max() < 5.2
-    assert np.abs(apart(one[1][::2], other[1][::2])).max() < 4.2
+    assert_same_law(one, other)
 
 
 def test_many_ticks_agree_with_the_compiled_engine() -> None:
     """40 ticks, so that blocks are split, at 300 requests a tick."""
     delay = {"lognormal": {"median": "150s", "p99": "1000s"}}
     world = three_families(horizon="400s", traffic={"rate": "30/s"}, metrics=late(conversion={"delay": delay}))
-    needs, rows = moments("conversion", "count", "sum"), np.arange(600)
-    shown = []
-    for engine, replications in ((CompiledEngine, rows), (AggregateEngine, rows + 50_000)):
-        made = engine(world.realise(replications), needs, False)
-        live = np.tile([0.4, 0.3, 0.3], (rows.size, 1))
-        even_ = Routing(rows, live, np.zeros_like(live), np.zeros(rows.size, np.int64))
-        counts = np.stack([made.step(even_).counts for _ in range(world.ticks)], axis=1)[:, :, 0].astype(float)
-        shown.append(counts.reshape(rows.size, -1))
     # 240 means, and 28,920 variances and covariances.
-    assert np.abs(apart(*shown)).max() < 4.3
-    assert np.abs(spread_apart(*shown)).max() < 5.2
+    assert_same_law_of_many_ticks(world, moments("conversion", "count", "sum"))
 
 
 @pytest.mark.parametrize("name", ["failures when the window closes", "quantiles, of an amount, in segments"])

@@ -16,14 +16,20 @@ from sim.engine.aggregate.refusals import refusals
 from sim.engine.aggregate.shared import bins_of, shared
 from sim.engine.catalogue import choose
 from sim.engine.compiled.engine import CompiledEngine
-from sim.policy.base import Routing
 from sim.policy.columns import MOMENTS, Count
 from sim.world.by_position import nodes
 from sim.world.by_tick import Late, by_class, chances_at, known_by
 from sim.world.latency import Constant, Exponential, Gamma, LogNormal, Mixture, Weibull
 from sim.world.world import World
 from tests.columns import mirrored, moments
-from tests.engine.side_by_side import apart, observed, spread_apart, three_families
+from tests.engine.side_by_side import (
+    MOST,
+    assert_same_law,
+    assert_same_law_of_many_ticks,
+    observed,
+    spread_apart,
+    three_families,
+)
 from tests.engine.test_aggregate_features import FACTORS, SEGMENTS
 from tests.engine.test_by_age import BY_ARM, GAM, LATENCIES, LOG, MIX, QUA, TICK_S, WEI
 from tests.engine.test_late_feedback import FAILURE, FIXED, MANY, NEEDS, OTHERS, SLOW, WINDOW, apart_by, late
@@ -142,10 +148,6 @@ WORLDS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-# Of standard errors, among thousands of variances and covariances: more than any of them is apart by chance.
-MOST = 5.2
-
-
 def spreads(world: World) -> tuple[Any, Any]:
     """What the compiled engine shows, and what this one does, in other replications."""
     found = [
@@ -161,16 +163,7 @@ def test_aggregate_agrees_with_the_compiled_engine_in_distribution(name: str) ->
     assert not list(refusals(world))
     assert len(feedback.together(world)) > 1
     one, other = spreads(world)
-    halves = ((slice(None), slice(0, 4)), (slice(None, None, 2), slice(4, 6)))
-    means = [apart(*(shown[rows, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))) for rows, ticks in halves]
-    z = np.concatenate(means)
-    assert np.abs(z).max() < 4.5
-    assert z[z != 0].std() < 1.5
-    # Variances, and covariances between metrics, arms and ticks.
-    for ticks, rows in (([0, 1], slice(None)), ([2, 3], slice(None)), ([4, 5], slice(None, None, 2))):
-        sides = (shown[rows][:, ticks].reshape(len(shown[rows]), -1) for shown, _ in (one, other))
-        assert np.abs(spread_apart(*sides)).max() < MOST
-    assert np.abs(apart(one[1][::2], other[1][::2])).max() < 4.2
+    assert_same_law(one, other)
 
 
 def test_metrics_that_were_drawn_apart_would_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,17 +181,8 @@ def test_many_ticks_agree_with_the_compiled_engine() -> None:
     delays = {"lognormal": {"median": "150s", "p99": "1000s"}}, {"weibull": {"mean": "200s", "shape": 1.5}}
     metrics = late(conversion={"delay": delays[0]}, score={"delay": delays[1]})
     world = three_families(horizon="400s", traffic={"rate": "30/s"}, metrics=metrics)
-    needs, rows = (*moments("conversion", "count", "sum"), *moments("score", "count")), np.arange(600)
-    shown = []
-    for engine, replications in ((CompiledEngine, rows), (AggregateEngine, rows + 50_000)):
-        made = engine(world.realise(replications), needs, False)
-        live = np.tile([0.4, 0.3, 0.3], (rows.size, 1))
-        even = Routing(rows, live, np.zeros_like(live), np.zeros(rows.size, np.int64))
-        counts = np.stack([made.step(even).counts for _ in range(world.ticks)], axis=1)[:, :, 0].astype(float)
-        shown.append(counts.reshape(rows.size, -1))
     # 120 means, and 7,260 variances and covariances.
-    assert np.abs(apart(*shown)).max() < 4.3
-    assert np.abs(spread_apart(*shown)).max() < MOST
+    assert_same_law_of_many_ticks(world, (*moments("conversion", "count", "sum"), *moments("score", "count")))
 
 
 @pytest.mark.parametrize("name", ["by arm, by outcome in one, in windows and segments", "lognormal and gamma"])
